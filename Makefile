@@ -1,0 +1,65 @@
+# Everything a user or a developer runs. `make demo` and `make test` need only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format servers test-servers crash bench docs lock clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("audit-forwarder needs Python 3.11 or newer; run make with PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
+	@echo "installing the locked development tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with faults; ARGS=--keep stays up
+	@$(BIN)/audit-forwarder demo $(ARGS)
+
+test: $(VENV)/.dev ## run every test that needs only PyPI
+	@$(BIN)/python -m pytest -n 2 -m "not servers and not long" $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell forwarder sinks tests docs bench README.md CONTRIBUTING.md
+
+format: $(VENV)/.dev ## let ruff write the code the one way
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+servers: $(VENV)/.dev ## install and start a real Elasticsearch and OpenSearch on loopback
+	@$(BIN)/python -m tests.servers start $(ARGS)
+
+test-servers: $(VENV)/.dev ## the tests on real servers (installs and starts them)
+	@$(BIN)/python -m pytest -m servers tests $(ARGS)
+
+crash: $(VENV)/.dev ## the long crash test: 200 kill -9
+	@$(BIN)/python -m pytest -m long tests/crash $(ARGS)
+
+bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor
+	@$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.dev ## write docs/reference again from the code
+	@$(BIN)/python -m docs.generate
+
+lock: ## resolve the dependencies again (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/build.in -o requirements/build.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

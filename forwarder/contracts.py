@@ -1,0 +1,405 @@
+"""The one module a plugin author imports: what flows, who carries it, and what an error makes the engine do.
+
+::
+
+    Source.fetch(state) -> Page ─► spool ─► lane: normalise → Record → Format.render → Sink.send → Delivery
+
+    ForwarderError
+    ├─ ConfigError        exit at start; nothing else may stop the process
+    ├─ Retryable          the same again after max(back-off, retry_after)
+    ├─ Held               wait, say why and how to mend it; nothing is lost meanwhile
+    │  └─ AuthFailed      the same, and the secret is read again before the next try
+    ├─ PayloadTooLarge    the lane halves the batch; a single record is rejected
+    ├─ CursorLost         the source refuses the cursor: `tail` goes on near now, `heal` re-reads an overlap
+    └─ UnexpectedPayload  this one event becomes a dead letter in the lanes that need its meaning
+
+Everything here is plain data or a protocol; nothing inherits from the engine. Errors live in `errors`, the canonical
+event in `event`, settings in `fields`; all of them are imported from here.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from forwarder.errors import (
+    AuthFailed,
+    ConfigError,
+    CursorLost,
+    ErrorKind,
+    ForwarderError,
+    Held,
+    PayloadTooLarge,
+    Retryable,
+    UnexpectedPayload,
+)
+from forwarder.event import Actor, AuditEvent, Authentication, Change, Thing
+from forwarder.fields import (
+    BatchConfig,
+    ByteSize,
+    ComponentConfig,
+    Duration,
+    HttpConfig,
+    RetryConfig,
+    Secret,
+    SinkConfig,
+    SourceConfig,
+    TlsConfig,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "Actor",
+    "AuditEvent",
+    "AuthFailed",
+    "Authentication",
+    "Batch",
+    "BatchConfig",
+    "ByteSize",
+    "Change",
+    "Clock",
+    "ComponentConfig",
+    "ConfigError",
+    "Confirms",
+    "CursorLost",
+    "CursorState",
+    "Delivery",
+    "Duration",
+    "ErrorKind",
+    "Finding",
+    "Format",
+    "ForwarderError",
+    "Held",
+    "HttpConfig",
+    "Normalizer",
+    "Origin",
+    "Page",
+    "PayloadTooLarge",
+    "Receipt",
+    "Record",
+    "Rejection",
+    "RetryConfig",
+    "Retryable",
+    "Secret",
+    "SetsUp",
+    "SetupStep",
+    "Sink",
+    "SinkConfig",
+    "SinkContext",
+    "Source",
+    "SourceConfig",
+    "SourceContext",
+    "SystemClock",
+    "Thing",
+    "TlsConfig",
+    "UnexpectedPayload",
+]
+
+# --------------------------------------------------------------------------------------------------------- clock
+
+
+class Clock(Protocol):
+    """Time, injected, so that tests own it."""
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        return time.monotonic()
+
+
+# -------------------------------------------------------------------------------------------------------- source
+
+CursorState = dict[str, Any]
+"""What a source needs to go on: JSON, opaque to everybody else."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where events come from.
+
+    Attributes:
+        source: Name in the configuration; may change.
+        feed: Frozen constant of the kind of log, such as `organization` or `jira`; part of every document id.
+        organization: Organization id, or empty for a feed of one site.
+        site: Site (cloud id or host), or empty for a feed of a whole organization.
+    """
+
+    source: str
+    feed: str
+    organization: str
+    site: str = ""
+
+    @property
+    def scope(self) -> str:
+        """What event ids are unique within."""
+        return self.site or self.organization
+
+    @property
+    def identity(self) -> str:
+        """The stable name that state belongs to, whatever the configuration calls the source."""
+        return f"{self.feed}:{self.scope}"
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One answer of a source. The five columns have one entry per event, in the order the source gave.
+
+    Attributes:
+        bodies: What the API sent, byte for byte, one JSON object each.
+        keys: 16 bytes each: the hash of (feed, scope, event id); hex of it is the document id.
+        digests: 8 bytes each: the hash of the body; the same key with another digest is a revision.
+        minutes: Event time cut to the minute (`2026-01-31T23:59`), empty when unknown; arranges the memory of ids.
+        derived: Positions of events without an id of their own; their key comes from the content.
+        next: State of the cursor after this page.
+        more: Ask again at once; False at the tip.
+        done: A walk has reached its end (for a follower: the tip).
+        newest: Highest processing time in the page, epoch milliseconds, or None.
+        late: Events whose processing came later than the overlap after they happened.
+        looping: The source gave the same cursor with the same events again; hold and say so.
+    """
+
+    bodies: Sequence[bytes]
+    keys: Sequence[bytes]
+    digests: Sequence[bytes]
+    minutes: Sequence[str]
+    next: CursorState
+    derived: frozenset[int] = frozenset()
+    more: bool = False
+    done: bool = False
+    newest: int | None = None
+    late: int = 0
+    looping: bool = False
+
+
+class SourceContext(msgspec.Struct, frozen=True):
+    """What the engine gives a source."""
+
+    name: str
+    clock: Clock
+    budget: Any  # forwarder.retry.RequestBudget; shared by sources of one key owner
+
+
+class Source(Protocol):
+    """One audit log that can be followed. Built as `Type(config, context)`; asks one request at a time."""
+
+    Config: ClassVar[type[SourceConfig]]
+    feed: ClassVar[str]
+    origin: Origin
+
+    def walk(self, since_ms: int) -> CursorState:
+        """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time)."""
+        ...
+
+    async def fetch(self, state: CursorState) -> Page:
+        """Fetch the page at `state`. Raises Retryable, Held, AuthFailed or CursorLost."""
+        ...
+
+    async def probe(self) -> list[Finding]:
+        """Ask the API with the smallest request and say what works."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections. Safe to call twice."""
+        ...
+
+    @classmethod
+    def normalizer(cls) -> Normalizer:
+        """Return what gives this feed's events their meaning."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------ record, format
+
+
+class Record(msgspec.Struct, gc=False):
+    """One event on its way to one sink.
+
+    Attributes:
+        seq: Its number in the spool.
+        origin: Where it came from.
+        id: Document id: 32 hex characters, for a revision followed by `-` and 16 more.
+        raw: JSON of the API, after this lane's privacy.
+        event: Its meaning; None in a lane that needs none.
+        body: What the format made of it.
+        read_ms: When the page was read, epoch milliseconds.
+    """
+
+    seq: int
+    origin: Origin
+    id: str
+    raw: bytes
+    event: AuditEvent | None = None
+    body: bytes = b""
+    read_ms: int = 0
+    marks: tuple[str, ...] = ()
+
+
+class Normalizer(Protocol):
+    """Gives the raw events of one feed their meaning. Never raises; an event it cannot read is its own result."""
+
+    def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
+        """Return one result per record, in order."""
+        ...
+
+
+class Format(Protocol):
+    """Renders records. Pure and fast: no I/O, no clock."""
+
+    needs_event: ClassVar[bool]
+
+    def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
+        """Return one body per record, in order, without a line end; a refused one is its own result."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------------- sink
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """The sink will never take this record.
+
+    Attributes:
+        reason: Short stable word, such as `mapping_conflict` or `too_large`.
+        detail: The sink's own words, shortened; hostile text, never a secret.
+    """
+
+    reason: str
+    detail: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A promise of the sink to tell later. `slot` is the client that holds the state it depends on."""
+
+    slot: int
+    token: str
+
+
+class Batch(msgspec.Struct):
+    """What is sent at once. `slot` numbers the client to use: at most one send runs in each slot."""
+
+    records: Sequence[Record]
+    slot: int = 0
+
+    @property
+    def size(self) -> int:
+        """Sum of the bodies in bytes."""
+        return sum(len(record.body) for record in self.records)
+
+
+class Delivery(msgspec.Struct):
+    """What became of a batch, by position in it. What is named nowhere is kept, and sent again.
+
+    Attributes:
+        accepted: Durable at the sink, as far as the sink can tell.
+        rejected: Refused for good; becomes a dead letter.
+        kept: Not taken now; sent again.
+        pending: Told later through `confirm`.
+        doubtful: The kept ones may have been taken although no answer says so.
+    """
+
+    accepted: Collection[int] = ()
+    rejected: Mapping[int, Rejection] = {}
+    kept: Collection[int] = ()
+    pending: Mapping[int, Receipt] = {}
+    doubtful: bool = False
+    retry_after: float | None = None
+    reason: str = ""
+
+    @classmethod
+    def all_accepted(cls, batch: Batch) -> Delivery:
+        """Say that the sink took everything."""
+        return cls(accepted=range(len(batch.records)))
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One result of a probe, for `doctor` and for people."""
+
+    subject: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+class SinkContext(msgspec.Struct, frozen=True):
+    """What the engine gives a sink: its name, how many sends may run at once, and the time."""
+
+    name: str
+    slots: int
+    clock: Clock
+    state: Path | None = None
+
+
+class Sink(Protocol):
+    """A destination. Built as `Type(config, context)`; the constructor touches nothing outside the process.
+
+    Class attributes:
+        Config: Its settings, a `SinkConfig`.
+        proof: `delivered` when an accepted record is durable there; `received` when it was only taken in;
+            `none` when nothing answers.
+        default_format: Name of the format when the configuration names none.
+    """
+
+    Config: ClassVar[type[SinkConfig]]
+    proof: ClassVar[Literal["delivered", "received", "none"]]
+    default_format: ClassVar[str]
+
+    @property
+    def target(self) -> str:
+        """Stable name of what is written to; the lane's state belongs to it. Never holds a secret."""
+        ...
+
+    async def send(self, batch: Batch) -> Delivery:
+        """Send once. Raises Retryable, Held, AuthFailed or PayloadTooLarge for the whole batch."""
+        ...
+
+    async def probe(self) -> list[Finding]:
+        """Say whether the destination can be reached and written to, without writing events."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and release. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Confirms(Protocol):
+    """A sink that hands out receipts."""
+
+    async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
+        """Return True for what is now durable and False for what is lost; leave out what is still unknown."""
+        ...
+
+
+class SetupStep(msgspec.Struct, frozen=True):
+    """One thing that `setup` would make or change at the destination."""
+
+    what: str
+    state: Literal["missing", "same", "ours_older", "foreign"]
+    diff: str = ""
+
+
+@runtime_checkable
+class SetsUp(Protocol):
+    """A sink whose destination needs something put in place first."""
+
+    async def setup(self, *, apply: bool) -> list[SetupStep]:
+        """Compare, and with `apply` write what is missing or ours; never overwrite what someone else changed."""
+        ...

@@ -1,0 +1,1 @@
+"""The durable hand-off between pollers and lanes."""

@@ -1,0 +1,312 @@
+"""What a spool promises to pollers and lanes; SQLite is the first to keep it.
+
+Events are numbered 1, 2, 3 … over all sources, without holes and for ever. A page is one row, numbered by its last
+event, so a lane's position is one integer: everything up to it is settled. What settled beyond it is kept as ranges.
+
+Hand-offs, each one transaction with an fsync:
+
+* `commit`: the new events of a page, their ids, and the cursors that follow, by compare-and-swap on (version, epoch).
+* `exchange`: what a lane settled, its books and dead letters, and the pages it takes next. What it takes counts as in
+  flight from that moment (`head`), so after a crash every possible double lies in (position, head].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Range = tuple[int, int]
+"""First and last sequence number, both included."""
+
+
+class SpoolError(ForwarderError):
+    """The spool cannot be opened or used; the message names the file and the fix."""
+
+
+class Fenced(SpoolError):
+    """Somebody else moved the cursor: this poller is stale and must read its state again."""
+
+
+class SpoolFull(Held):
+    """The limit of bytes is reached and nothing settled is left to remove."""
+
+
+class CursorRow(msgspec.Struct, frozen=True):
+    """A named cursor as it is stored."""
+
+    name: str
+    state: CursorState
+    version: int
+
+
+class SourceState(msgspec.Struct, frozen=True):
+    """What `open_source` found: the source's number, its epoch from now on, and its cursors by name."""
+
+    number: int
+    epoch: int
+    cursors: dict[str, CursorRow]
+    known_as: str | None = None  # the name it had before, when it was renamed
+
+
+class CursorMove(msgspec.Struct, frozen=True):
+    """A compare-and-swap: the cursor must be at `version` (None: must not exist); state None removes it."""
+
+    name: str
+    version: int | None
+    state: CursorState | None
+
+
+class Gap(msgspec.Struct):
+    """A stretch of time or of numbers that may be incomplete at somebody, and what became of it.
+
+    Attributes:
+        cause: `cursor_lost`, `detached`, `damaged_page` or `lane_forgotten`.
+        source: Source number, or None.
+        lane: Sink name, or None when it concerns every sink.
+        from_ms, to_ms: Stretch of processing time, epoch milliseconds, when known.
+        first_seq, last_seq: Stretch of numbers, when known.
+    """
+
+    cause: Literal["cursor_lost", "detached", "damaged_page", "lane_forgotten"]
+    detail: str = ""
+    source: int | None = None
+    lane: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    first_seq: int | None = None
+    last_seq: int | None = None
+    events: int | None = None
+    opened_ms: int = 0
+    closed_ms: int | None = None
+    number: int = 0
+
+
+class PageCommit(msgspec.Struct, frozen=True):
+    """Everything that becomes durable with one page.
+
+    Attributes:
+        source: Number from `SourceState`.
+        epoch: From `SourceState`; a newer one fences this poller off.
+        page: The page, or None when only cursors or gaps change.
+        moves: All must hold, or nothing is written and `Fenced` is raised.
+        open_gaps: New gaps. close_gaps: numbers of gaps that are now closed.
+        audience: Sink name the page is for; None for all. Repeats are recognised per audience.
+    """
+
+    source: int
+    epoch: int
+    moves: Sequence[CursorMove] = ()
+    page: Page | None = None
+    open_gaps: Sequence[Gap] = ()
+    close_gaps: Sequence[int] = ()
+    audience: str | None = None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What a commit did. `last_seq` is the number of the newest event in the spool."""
+
+    new: int
+    repeats: int
+    revisions: int
+    last_seq: int
+    versions: dict[str, int]
+    gaps: tuple[int, ...] = ()  # numbers of the gaps it opened
+
+
+class LaneState(msgspec.Struct, frozen=True):
+    """What `open_lane` found. Numbers in (position, head] may have been sent before: `doubtful`."""
+
+    number: int
+    position: int
+    doubtful: tuple[Range, ...]
+    created: bool
+    dead_letters: int
+
+
+class Chunk(msgspec.Struct):
+    """Events a lane takes: a stretch of one page, bytes as the API sent them.
+
+    Attributes:
+        first: Number of `bodies[0]`; numbers are consecutive.
+        keys: 16 bytes per event, joined.
+        revisions: Position -> digest (8 bytes) of events that are revisions; their document id carries it.
+        derived: Positions of events whose id comes from their content.
+        settled: Numbers inside the stretch that this lane has settled already; they must not be sent again.
+    """
+
+    source: int
+    origin: Origin
+    first: int
+    bodies: list[bytes]
+    keys: bytes
+    read_ms: int
+    revisions: dict[int, bytes] = {}
+    derived: frozenset[int] = frozenset()
+    settled: frozenset[int] = frozenset()
+
+    @property
+    def last(self) -> int:
+        """Number of the last event."""
+        return self.first + len(self.bodies) - 1
+
+
+class DeadLetter(msgspec.Struct):
+    """An event that a sink will never take, kept as the API sent it; privacy is applied when it is shown."""
+
+    seq: int
+    source: int
+    document_id: str
+    reason: str
+    detail: str
+    raw: bytes
+    at_ms: int = 0
+    number: int = 0
+    lane: str = ""
+
+
+class Tally(msgspec.Struct):
+    """What a lane did with events of one source."""
+
+    accepted: int = 0
+    rejected: int = 0
+    filtered: int = 0
+
+
+class Settlement(msgspec.Struct):
+    """What a lane settled since its last exchange. Ranges may come in any order and must not overlap."""
+
+    ranges: list[Range] = msgspec.field(default_factory=list)
+    tallies: dict[int, Tally] = msgspec.field(default_factory=dict)  # by source number
+    dead_letters: list[DeadLetter] = msgspec.field(default_factory=list)
+    doubts: list[tuple[Range, str]] = msgspec.field(default_factory=list)  # sent again, or about to be; with the cause
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges or self.dead_letters or self.doubts)
+
+
+class Exchange(msgspec.Struct):
+    """What an exchange gave: the lane's position now, the newest number of the spool, and the chunks taken."""
+
+    position: int
+    last_seq: int
+    chunks: list[Chunk]
+
+
+class Books(msgspec.Struct, frozen=True):
+    """One line of the books: spooled = accepted + rejected + filtered + detached + waiting, since the lane's start."""
+
+    source: str
+    sink: str
+    spooled: int
+    accepted: int
+    rejected: int
+    filtered: int
+    detached: int
+    waiting: int
+
+    @property
+    def balance(self) -> int:
+        """Zero, or events are lost or invented."""
+        return self.spooled - self.accepted - self.rejected - self.filtered - self.detached - self.waiting
+
+
+class LaneStatus(msgspec.Struct, frozen=True):
+    """A lane as the spool sees it, configured now or not."""
+
+    number: int
+    name: str
+    target: str
+    position: int
+    head: int
+    lag: int
+    oldest_ms: int | None  # when the oldest waiting page was read
+    dead_letters: int
+    active: bool
+    on_full: str
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """A source as the spool sees it."""
+
+    number: int
+    name: str
+    identity: str
+    spooled: int
+    repeats: int
+    revisions: int
+    cursors: dict[str, CursorRow]
+
+
+class SpoolStatus(msgspec.Struct, frozen=True):
+    """Size and growth of the spool. `hours_left` is None while nothing comes in."""
+
+    path: str
+    bytes_used: int
+    bytes_file: int
+    bytes_max: int
+    id_bytes: int
+    id_bytes_max: int
+    first_seq: int
+    last_seq: int
+    pages: int
+    hours_left: float | None
+    sources: list[SourceStatus]
+    lanes: list[LaneStatus]
+    gaps: list[Gap]
+
+
+class Spool(Protocol):
+    """The contract. Every method is one transaction; cancelling a caller never undoes or halves one."""
+
+    async def open_source(self, origin: Origin) -> SourceState:
+        """Find or make the source by its identity, and fence off whoever held it before (epoch + 1).
+
+        Raises ConfigError when the name belongs to another identity that is not configured under a new name.
+        """
+        ...
+
+    async def commit(self, commit: PageCommit) -> Committed:
+        """Write a page and its cursors. Raises Fenced, SpoolFull (pause), Held (disk full) or SpoolError."""
+        ...
+
+    async def open_lane(self, name: str, target: str, *, start: str | None, on_full: str) -> LaneState:
+        """Find or make the lane of (name, target). Raises ConfigError when the target changed and `start` is silent."""
+        ...
+
+    async def exchange(self, lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+        """Settle, then take up to `events` events numbered above `after` (0 events: only settle)."""
+        ...
+
+    async def take_again(self, lane: int, ranges: Sequence[Range]) -> list[Chunk]:
+        """Read exactly these numbers once more, for a receipt that was never confirmed."""
+        ...
+
+    async def leave_lane(self, lane: int, settlement: Settlement) -> None:
+        """Settle for the last time in order: nothing of this lane is in flight any more."""
+        ...
+
+    async def clean_up(self) -> int:
+        """Remove what every lane settled and whose retention is over, one chunk; return how many pages went."""
+        ...
+
+    async def books(self) -> list[Books]:
+        """Return one line per source and lane."""
+        ...
+
+    async def status(self) -> SpoolStatus:
+        """Return sizes, positions, cursors and gaps."""
+        ...
+
+    async def dead_letters(self, lane: str | None = None, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        """List dead letters, oldest first."""
+        ...
+
+    async def close(self) -> None:
+        """Checkpoint and close. Safe to call twice."""
+        ...

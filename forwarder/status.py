@@ -1,0 +1,128 @@
+"""What every component says of itself: plain counters and one state in words.
+
+A component owns its report and writes to it; metrics, `/status`, the summary log line and `status` read it.
+Nothing here costs anything per event. Ages are three different numbers: of the last good poll, of the newest event,
+and of the oldest event a sink still waits for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from forwarder.spool.contract import Books, SpoolStatus
+
+ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
+"""`retrying`: a fault that may pass; `held`: somebody must mend it; `paused`: the spool is full."""
+
+SEND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the histogram of send times, seconds."""
+
+
+@dataclass(slots=True)
+class Report:
+    """State in words, with the reason and the fix when it is not well."""
+
+    name: str
+    type: str
+    state: ComponentState = "starting"
+    reason: str = ""
+    fix: str = ""
+    since: float = 0.0  # when the state began, epoch seconds
+    errors: Counter[str] = field(default_factory=Counter)  # by ErrorKind
+
+    def turn(self, state: ComponentState, now: float, reason: str = "", fix: str = "") -> bool:
+        """Change the state; return True when it, or its reason, is new."""
+        if (state, reason) == (self.state, self.reason):
+            return False
+        if state != self.state:
+            self.since = now
+        self.state, self.reason, self.fix = state, reason, fix
+        return True
+
+    @property
+    def well(self) -> bool:
+        """False while degraded."""
+        return self.state not in {"held", "paused", "retrying"}
+
+
+@dataclass(slots=True)
+class SourceReport(Report):
+    """A source: hand-off API → spool."""
+
+    identity: str = ""
+    requests: int = 0
+    pages: int = 0
+    events: int = 0  # received, repeats included
+    spooled: int = 0
+    repeats: int = 0
+    revisions: int = 0
+    derived_ids: int = 0
+    late_found: int = 0  # new events that only a re-read found
+    late_beyond_overlap: int = 0
+    heals: int = 0
+    last_good_poll: float = 0.0  # epoch seconds
+    newest_event: float = 0.0  # processing time of the newest event seen, epoch seconds
+    requests_per_minute: float = 0.0  # the budget now
+    budget_remaining: float = -1.0  # what the API said last; -1 when it says nothing
+    cursors: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class LaneReport(Report):
+    """A lane: hand-off spool → sink."""
+
+    target: str = ""
+    proof: str = ""
+    format: str = ""
+    accepted: int = 0
+    rejected: int = 0
+    filtered: int = 0
+    resent: int = 0  # records sent again, for whatever reason
+    doubtful: int = 0  # of these: may have been taken the first time
+    batches: int = 0
+    bytes: int = 0
+    in_flight: int = 0  # batches
+    pending: int = 0  # receipts
+    position: int = 0
+    lag: int = 0  # events waiting
+    oldest_waiting: float = 0.0  # when the oldest waiting page was read, epoch seconds; 0 when none waits
+    last_accepted: float = 0.0  # epoch seconds
+    dead_letters: int = 0
+    unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
+    send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
+    send_seconds: float = 0.0
+
+    def observe_send(self, seconds: float) -> None:
+        """Count one send by how long it took."""
+        self.send_seconds += seconds
+        for index, bound in enumerate(SEND_BUCKETS):
+            if seconds <= bound:
+                self.send_buckets[index] += 1
+                return
+        self.send_buckets[-1] += 1
+
+
+@dataclass(slots=True)
+class DaemonReport:
+    """Everything at one moment; what `/status` and `status --json` show."""
+
+    version: str
+    started: float
+    now: float
+    pid: int
+    config_digest: str
+    draining: bool
+    sources: list[SourceReport]
+    lanes: list[LaneReport]
+    spool: SpoolStatus | None
+    books: list[Books]
+    task_restarts: dict[str, int]
+    loop_alive: float  # epoch seconds of the last turn of the event loop
+    spool_alive: float  # epoch seconds of the last turn of the spool thread
+
+    @property
+    def degraded(self) -> list[str]:
+        """Return the names of the components that are not well."""
+        return [report.name for report in (*self.sources, *self.lanes) if not report.well]

@@ -1,0 +1,1 @@
+"""Sinks: one file each, found through the entry points `audit_forwarder.sinks`."""
