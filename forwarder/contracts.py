@@ -240,6 +240,8 @@ class Record(msgspec.Struct, gc=False):
         event: Its meaning; None in a lane that needs none.
         body: What the format made of it.
         read_ms: When the page was read, epoch milliseconds.
+        marks: `derived_id` or `revision`, when they apply.
+        source: Number of the source in the spool.
     """
 
     seq: int
@@ -250,6 +252,7 @@ class Record(msgspec.Struct, gc=False):
     body: bytes = b""
     read_ms: int = 0
     marks: tuple[str, ...] = ()
+    source: int = 0
 
 
 class Normalizer(Protocol):

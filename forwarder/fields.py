@@ -231,6 +231,18 @@ class SourceConfig(ComponentConfig):
     """Which kind of source this is."""
     budget: str | None = None
     """Name of a request budget to share with other sources of the same key owner; default: one of its own."""
+    every: Duration = 30.0
+    """How often to ask when it is quiet; after a full page the next is asked for at once."""
+    since: Annotated[Duration, Field(le=180 * 86400)] = 7 * 86400.0
+    """How much history to fetch on the first start, behind the live events; Atlassian keeps 180 days."""
+    overlap: Duration = 86400.0
+    """How far before the last good point to read again when the source has lost our cursor."""
+    trailing: Duration = 600.0
+    """How much of the newest time is read again routinely, for events that became visible behind the cursor."""
+    trailing_every: Duration = 300.0
+    """How often that is done."""
+    heal_every: Duration = 900.0
+    """Shortest time between two re-reads after a lost cursor."""
 
 
 class FilterRule(ComponentConfig):
@@ -272,6 +284,10 @@ class SinkConfig(ComponentConfig):
     """Most batches in flight at once."""
     max_pending: Annotated[int, Field(ge=1)] = 1000
     """Most unconfirmed receipts at once."""
+    confirm_every: Duration = 10.0
+    """How often a sink that confirms late is asked."""
+    confirm_within: Duration = 300.0
+    """After this time an unconfirmed event is sent again."""
     on_full: Literal["pause", "detach"] = "pause"
     """When the spool is full: `pause` polling until this sink catches up, or `detach` it, with a gap on record."""
     max_dead_letters: Annotated[int, Field(ge=1)] = 10_000

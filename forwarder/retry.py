@@ -1,0 +1,157 @@
+"""When to try again, and how often to ask at all.
+
+`Backoff` is full jitter with a floor from what the other side asks for. `RequestBudget` spaces the requests of one key
+owner: it follows `X-RateLimit-*` where the API sends them; where it says nothing it begins at 10 a minute and
+rises until the API objects. A fixed rate in the settings switches the rising off, not the obeying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from forwarder.contracts import Clock, RetryConfig
+
+LONGEST_WAIT = 3600.0
+"""No header makes us wait longer than this, seconds: a mistaken one must not silence a source for ever."""
+
+START_PER_MINUTE = 10.0
+"""Documented limit of `/events` since May 2025; the stream's own limit is not published."""
+
+HIGHEST_PER_MINUTE = 600.0
+
+
+def _instant(text: str) -> float | None:
+    """Read a point in time as epoch seconds: ISO 8601 with or without seconds, epoch seconds, or an HTTP date."""
+    text = text.strip()
+    if text.replace(".", "", 1).isdigit():
+        number = float(text)
+        return number / 1000 if number > 10**11 else number
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how long the other side asks us to wait, in seconds, or None when it does not say.
+
+    `Retry-After` (seconds or a date, RFC 9110 10.2.3) wins over `X-RateLimit-Reset`, which Atlassian sends as ISO 8601,
+    often cut to the minute: a reset that lies in the past then means "any moment".
+
+    Args:
+        headers: Response headers, lower-case names.
+        now: Epoch seconds.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text:
+        if text.replace(".", "", 1).isdigit():
+            return min(float(text), LONGEST_WAIT)
+        moment = _instant(text)
+        if moment is not None:
+            return min(max(moment - now, 0.0), LONGEST_WAIT)
+    moment = _instant(headers.get("x-ratelimit-reset", ""))
+    return None if moment is None else min(max(moment - now, 0.0), LONGEST_WAIT)
+
+
+class Backoff:
+    """Full jitter: a random wait below a ceiling that doubles with every failure."""
+
+    def __init__(self, config: RetryConfig, rng: random.Random) -> None:
+        self._config = config
+        self._rng = rng
+        self.failures = 0
+
+    def next(self, floor: float | None = None) -> float:
+        """Count a failure and return the seconds to wait, never below `floor`."""
+        ceiling = min(self._config.max, self._config.base * 2.0 ** min(self.failures, 32))
+        self.failures += 1
+        return max(self._rng.uniform(0.0, ceiling), floor or 0.0)
+
+    def reset(self) -> None:
+        """Forget the failures."""
+        self.failures = 0
+
+
+class RequestBudget:
+    """Spaces requests; shared by the sources of one key owner.
+
+    Args:
+        clock: Monotonic time spaces requests, wall time reads reset headers.
+        requests_per_minute: Fixed rate, or None to follow the API.
+    """
+
+    def __init__(self, clock: Clock, requests_per_minute: float | None = None) -> None:
+        self._clock = clock
+        self._fixed = requests_per_minute
+        self.per_minute = requests_per_minute or START_PER_MINUTE
+        self.remaining: float | None = None
+        self._ceiling = HIGHEST_PER_MINUTE
+        self._next_free = 0.0
+        self._blocked_until = 0.0
+        self._waited = False
+
+    def reserve(self) -> float:
+        """Take the next place in the queue and return the seconds until it comes."""
+        now = self._clock.monotonic()
+        # A request that was not made leaves a little room: at most two in a burst.
+        place = max(self._next_free, now - 60.0 / self.per_minute, self._blocked_until)
+        self._next_free = place + 60.0 / self.per_minute
+        self._waited = place > now
+        return max(0.0, place - now)
+
+    async def acquire(self) -> None:
+        """Wait for the next place."""
+        wait = self.reserve()
+        while wait > 0:
+            await asyncio.sleep(wait)
+            # An objection may have come meanwhile, on behalf of another source of the same key.
+            wait = self._blocked_until - self._clock.monotonic()
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Learn from the headers of an answer that was not an objection."""
+        limit, remaining = _number(headers.get("x-ratelimit-limit")), _number(headers.get("x-ratelimit-remaining"))
+        self.remaining = remaining
+        if remaining is not None and remaining < 1:
+            self.block(retry_after_seconds(headers, self._clock.time()))
+        if self._fixed is not None:
+            return
+        if limit is not None and limit >= 1:
+            self.per_minute = min(limit, HIGHEST_PER_MINUTE)
+        elif self._waited:  # rising is earned by requests that the budget held back
+            grown = self.per_minute * (1.0 + 0.5 / self.per_minute)
+            self.per_minute = max(self.per_minute, min(grown, self._ceiling))
+            self._ceiling = min(self._ceiling + 0.05 / self.per_minute, HIGHEST_PER_MINUTE)
+
+    def object(self, headers: Mapping[str, str]) -> float:
+        """Learn from a 429 and return the seconds it makes us wait."""
+        asked = retry_after_seconds(headers, self._clock.time())
+        limit = _number(headers.get("x-ratelimit-limit"))
+        if self._fixed is None:
+            if limit is not None and limit >= 1:
+                self.per_minute = min(limit, HIGHEST_PER_MINUTE)
+            else:
+                self._ceiling = max(self.per_minute * 0.9, 1.0)
+                self.per_minute = max(self.per_minute * 0.7, 1.0)
+        self.block(asked)
+        return asked or 0.0
+
+    def block(self, seconds: float | None) -> None:
+        """Let nobody ask for so long; without a figure, for one place in the queue."""
+        pause = 60.0 / self.per_minute if seconds is None else seconds
+        self._blocked_until = max(self._blocked_until, self._clock.monotonic() + pause)
+
+
+def _number(text: str | None) -> float | None:
+    """Read a header that should be a number."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
