@@ -7,7 +7,6 @@ rises until the API objects. A fixed rate in the settings switches the rising of
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -107,13 +106,9 @@ class RequestBudget:
         self._waited = place > now
         return max(0.0, place - now)
 
-    async def acquire(self) -> None:
-        """Wait for the next place."""
-        wait = self.reserve()
-        while wait > 0:
-            await asyncio.sleep(wait)
-            # An objection may have come meanwhile, on behalf of another source of the same key.
-            wait = self._blocked_until - self._clock.monotonic()
+    def blocked(self) -> float:
+        """Return the seconds until an objection has passed."""
+        return max(0.0, self._blocked_until - self._clock.monotonic())
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer that was not an objection."""

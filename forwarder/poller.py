@@ -1,0 +1,332 @@
+"""Follows one source by named cursors and hands every page to the spool, together with the cursor that follows it.
+
+::
+
+    tail      begins ten minutes back on the first start: live events never wait for history
+    backfill  begins `since` back, and walks to the tip behind the tail
+    heal      begins `overlap` before the last good point when the source lost the tail's cursor
+    trail     reads the newest ten minutes again every five, for events that became visible behind the cursor
+
+`backfill` and `heal` walk without an end; at the tip they *become* the tail, in one transaction. So the tail's own
+lower bound moves back to theirs, and it does not matter whether the API compares it with processing or event time.
+What is known is dropped by the spool. A cursor's row holds `walk` (the source's state), `from`, `high` (newest
+processing time read) and, for `trail`, `begun` and `until`. The poller never judges an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import structlog
+
+from forwarder.contracts import (
+    AuthFailed,
+    Clock,
+    CursorLost,
+    Held,
+    Page,
+    Retryable,
+    RetryConfig,
+    Source,
+    SourceConfig,
+)
+from forwarder.retry import Backoff, RequestBudget
+from forwarder.spool.contract import CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
+from forwarder.status import SourceReport
+
+TAIL, HEAL, BACKFILL, TRAIL = "tail", "heal", "backfill", "trail"
+CATCH_UP = (HEAL, TRAIL, BACKFILL)
+"""Everything behind the tail, most urgent first."""
+
+TAIL_SHARE = 3
+"""After so many requests for the tail in a row, whatever is behind it gets one."""
+
+OLDEST_MS = 180 * 86_400_000
+"""Atlassian keeps 180 days (support.atlassian.com, "View audit log activities")."""
+
+SPOOL_WAIT = 1.0
+"""Seconds between two tries to hand a page to a full spool."""
+
+
+class Poller:
+    """The task of one source. `wake` is the bell; `stop` lets it finish the page at hand."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: SourceConfig,
+        *,
+        spool: Spool,
+        budget: RequestBudget,
+        clock: Clock,
+        rng: random.Random,
+        report: SourceReport,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self.report = report
+        self._source = source
+        self._config = config
+        self._spool = spool
+        self._budget = budget
+        self._clock = clock
+        self._backoff = Backoff(RetryConfig(base=1.0, max=300.0), rng)
+        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._rows: dict[str, CursorRow] = {}
+        self._number = 0
+        self._epoch = 0
+        self._gaps: list[int] = []
+        self._due: dict[str, float] = {}  # monotonic
+        self._streak = 0
+        self._at_tip = False
+        self._stopping = False
+        self._last_heal: float | None = None
+
+    async def run(self) -> None:
+        """Follow the source until `stop`."""
+        await self._open()
+        while not self._stopping:
+            self.wake.clear()
+            name, wait = self._choose()
+            if wait > 0:
+                await self._sleep(wait)
+                continue
+            try:
+                await self._step(name)
+            except Retryable as error:
+                await self._fail(error, error.kind, "retrying", error.retry_after)
+            except Held as error:
+                await self._fail(error, error.kind, "held", None)
+        self.report.turn("stopped", self._clock.time())
+
+    def ring(self) -> None:
+        """Ask for the tail now, unless a fault makes us wait."""
+        self._due[TAIL] = 0.0
+        self.wake.set()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the page at hand."""
+        self._stopping = True
+        self.wake.set()
+
+    # -------------------------------------------------------------------------------------------------- the cursors
+
+    async def _open(self) -> None:
+        """Take the source over from whoever had it, and lay the first cursors."""
+        state = await self._spool.open_source(self._source.origin)
+        if state.known_as:
+            self._log.info("source_renamed", known_as=state.known_as)
+        self._number, self._epoch, self._rows = state.number, state.epoch, dict(state.cursors)
+        gaps = (await self._spool.status()).gaps
+        self._gaps = [
+            gap.number
+            for gap in gaps
+            if gap.source == self._number and gap.cause == "cursor_lost" and gap.closed_ms is None
+        ]
+        if TAIL not in self._rows:
+            now = self._now_ms()
+            history = min(int(self._config.since * 1000), OLDEST_MS)
+            first = min(history, int(self._config.trailing * 1000))
+            moves = [CursorMove(TAIL, None, self._walk(now - first))]
+            if history > first:
+                moves.append(CursorMove(BACKFILL, None, self._walk(now - history)))
+            await self._commit(PageCommit(self._number, self._epoch, moves))
+        self.report.turn("working", self._clock.time())
+
+    def _walk(self, since_ms: int, **more: int) -> dict[str, Any]:
+        since_ms = max(since_ms, self._now_ms() - OLDEST_MS)
+        return {"walk": self._source.walk(since_ms), "from": since_ms, "high": since_ms, **more}
+
+    def _choose(self) -> tuple[str, float]:
+        """Return the cursor to ask next and the seconds until it is due."""
+        now = self._clock.monotonic()
+        self._lay_trail()
+        waits = {name: max(0.0, self._due.get(name, 0.0) - now) for name in (TAIL, *CATCH_UP) if self._open_walk(name)}
+        behind = next((name for name in CATCH_UP if waits.get(name, 1.0) <= 0), None)
+        if behind is not None and (waits[TAIL] > 0 or self._streak >= TAIL_SHARE):
+            return behind, 0.0
+        if waits[TAIL] <= 0:
+            return TAIL, 0.0
+        name = min(waits, key=waits.__getitem__)
+        return name, waits[name]
+
+    def _open_walk(self, name: str) -> bool:
+        row = self._rows.get(name)
+        return row is not None and row.state.get("walk") is not None
+
+    def _lay_trail(self) -> None:
+        """Begin to read the newest stretch again when it is time and the tail is at the tip."""
+        if not self._at_tip or self._open_walk(TRAIL):
+            return
+        row, now = self._rows.get(TRAIL), self._now_ms()
+        begun = row.state["begun"] if row else None
+        if begun is not None and now - begun < self._config.trailing_every * 1000:
+            return
+        since = (begun if begun is not None else now) - int(self._config.trailing * 1000)
+        state = self._walk(since, begun=now, until=self._rows[TAIL].state["high"])
+        # Durable with its first page; before that a restart simply lays it again.
+        self._rows[TRAIL] = CursorRow(TRAIL, state, row.version if row else 0)
+        self._due.pop(TRAIL, None)
+
+    # -------------------------------------------------------------------------------------------------- one request
+
+    async def _step(self, name: str) -> None:
+        """Ask once for a cursor, hand the page over, and decide when to ask again."""
+        self._streak = self._streak + 1 if name == TAIL else 0
+        wait = self._budget.reserve()
+        while wait > 0 and not self._stopping:
+            await self._pause(wait)
+            wait = self._budget.blocked()  # an objection may have come meanwhile, to another source of the same key
+        if self._stopping:
+            return
+        row = self._rows[name]
+        self.report.requests += 1
+        try:
+            page = await self._source.fetch(row.state["walk"])
+        except CursorLost as error:
+            self.report.errors["cursor_lost"] += 1
+            await self._cursor_lost(name, str(error))
+            return
+        self._backoff.reset()
+        now = self._clock.time()
+        self.report.last_good_poll = now
+        self._measure()
+        await self._hand_over(name, row, page)
+        if name == TAIL:
+            self._at_tip = not page.more
+        # The bell rings every `every`; this is the net below it.
+        self._due[name] = 0.0 if page.more else self._clock.monotonic() + self._config.every * 1.5
+        if page.looping:
+            self.report.errors["loop"] += 1
+            self._turn("retrying", f"the API gives the same cursor with the same events again (cursor {name})")
+        elif not (name != TAIL and self.report.state == "retrying"):
+            self._turn("working" if page.more or any(map(self._open_walk, CATCH_UP)) else "idle")
+
+    async def _hand_over(self, name: str, row: CursorRow, page: Page) -> None:
+        """Commit the page with the cursor that follows it; walk's ends and promotions in the same transaction."""
+        high = max(row.state["high"], page.newest or 0)
+        after: dict[str, Any] = {**row.state, "walk": page.next, "high": high}
+        ended = page.done or (name == TRAIL and high > row.state["until"])
+        version = row.version or None
+        moves: list[CursorMove] = []
+        closing: list[int] = []
+        if name in {HEAL, BACKFILL} and ended:
+            moves = [CursorMove(TAIL, self._rows[TAIL].version, after), CursorMove(name, version, None)]
+            closing = self._gaps if name == HEAL or not self._open_walk(HEAL) else []
+        elif name == TRAIL and ended:
+            moves = [CursorMove(TRAIL, version, {"begun": row.state["begun"]})]
+        elif page.bodies or page.next != row.state["walk"]:
+            moves = [CursorMove(name, version, after)]
+        if not moves:
+            return
+        new = await self._commit(
+            PageCommit(self._number, self._epoch, moves, page if page.bodies else None, close_gaps=closing), behind=name
+        )
+        self.report.pages += bool(page.bodies)
+        self.report.events += len(page.bodies)
+        self.report.derived_ids += len(page.derived) if new else 0
+        self.report.late_beyond_overlap += page.late if new else 0
+        self.report.newest_event = max(self.report.newest_event, high / 1000)
+        if closing:
+            self._gaps = []
+        if name in {HEAL, BACKFILL} and ended:
+            self._at_tip = True
+            self._due[TAIL] = self._clock.monotonic() + self._config.every
+            self._log.info("walk_reached_the_tip", cursor=name)
+
+    async def _commit(self, commit: PageCommit, *, behind: str = TAIL) -> int:
+        """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
+        while True:
+            try:
+                done = await self._spool.commit(commit)
+                break
+            except (SpoolFull, Held) as error:
+                self.report.errors[error.kind] += 1
+                self._turn("paused" if isinstance(error, SpoolFull) else "held", error.reason, error.fix)
+                if self._stopping:
+                    raise
+                await self._sleep(SPOOL_WAIT)
+        for move in commit.moves:
+            if move.state is None:
+                self._rows.pop(move.name, None)
+            else:
+                self._rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
+        self._gaps.extend(done.gaps)
+        self.report.cursors = tuple(name for name in (TAIL, *CATCH_UP) if self._open_walk(name))
+        self.report.spooled += done.new
+        self.report.repeats += done.repeats
+        self.report.revisions += done.revisions
+        if behind == TRAIL:
+            self.report.late_found += done.new
+        return done.new
+
+    # ---------------------------------------------------------------------------------------------------- misfortune
+
+    async def _cursor_lost(self, name: str, told: str) -> None:
+        """Go on near now, and read again from before the last good point."""
+        row, now, overlap = self._rows[name], self._now_ms(), int(self._config.overlap * 1000)
+        back = max(min(row.state["high"], now) - overlap, row.state["from"])
+        self._log.warning("cursor_lost", cursor=name, high=row.state["high"], told=told)
+        if name == TRAIL:
+            self._rows[TRAIL] = CursorRow(TRAIL, {**self._walk(row.state["from"]), **_kept(row)}, row.version)
+            self._due[TRAIL] = self._clock.monotonic() + self._config.every
+            return
+        if name != TAIL:
+            again = self._walk(back)
+            self._due[name] = self._clock.monotonic() + self._config.every
+            await self._commit(PageCommit(self._number, self._epoch, [CursorMove(name, row.version, again)]))
+            return
+        moves = [CursorMove(TAIL, row.version, self._walk(now - int(self._config.trailing * 1000)))]
+        gaps: list[Gap] = []
+        if not self._open_walk(HEAL):
+            self.report.heals += 1
+            moves.append(CursorMove(HEAL, None, self._walk(back)))
+            gaps = [Gap("cursor_lost", told, source=self._number, from_ms=row.state["high"], to_ms=now)]
+            moment = self._clock.monotonic()
+            wait = 0.0 if self._last_heal is None else self._last_heal + self._config.heal_every - moment
+            self._due[HEAL] = moment + max(0.0, wait)
+            self._last_heal = self._due[HEAL]
+        await self._commit(PageCommit(self._number, self._epoch, moves, open_gaps=gaps))
+        # A source that loses the new cursor at once must not make us spin.
+        self._due[TAIL] = self._clock.monotonic() + min(self._config.every, self._backoff.next())
+
+    async def _fail(self, error: Retryable | Held, kind: str, state: Any, retry_after: float | None) -> None:
+        self.report.errors[kind] += 1
+        wait = self._backoff.next(retry_after)
+        if isinstance(error, AuthFailed):
+            wait = min(wait, self._config.every)
+        fix = error.fix if isinstance(error, Held) else ""
+        self._turn(state, error.reason if isinstance(error, Held) else str(error), fix)
+        self._measure()
+        await self._pause(wait)
+
+    def _turn(self, state: Any, reason: str = "", fix: str = "") -> None:
+        if self.report.turn(state, self._clock.time(), reason, fix) and reason:
+            self._log.warning("source_degraded", state=state, reason=reason, fix=fix)
+
+    def _measure(self) -> None:
+        self.report.requests_per_minute = self._budget.per_minute
+        self.report.budget_remaining = -1.0 if self._budget.remaining is None else self._budget.remaining
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep until the time is over or somebody rings."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
+        except TimeoutError:
+            return
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep out a back-off; only `stop` ends it early."""
+        end = self._clock.monotonic() + seconds
+        while not self._stopping and (left := end - self._clock.monotonic()) > 0:
+            self.wake.clear()
+            await self._sleep(left)
+
+
+def _kept(row: CursorRow) -> dict[str, int]:
+    return {name: row.state[name] for name in ("begun", "until") if name in row.state}

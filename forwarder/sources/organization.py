@@ -1,0 +1,309 @@
+"""The audit log of an Atlassian organization, followed through `/events-stream`.
+
+The stream is sorted by processing time, so that late events are not missed; its cursor can be kept at the tip and
+asked again (developer.atlassian.com, "Poll events migration"). Public sources disagree on what `meta.next` is at the
+tip, so all of these are normal and silent: `null` (the cursor last used is asked again), an unchanged cursor without
+events, and an empty page with a new cursor (followed). The same cursor with the same events is a loop.
+
+State of a cursor, JSON: `cursor` (last given, or None), `from` (epoch ms, used until there is a cursor), `empties` (empty
+pages with a new cursor in a row), `trail` (the newest answers, hashed, to see a loop).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from pydantic import Field, field_validator
+
+from forwarder.contracts import (
+    AuthFailed,
+    CursorLost,
+    CursorState,
+    Duration,
+    Finding,
+    ForwarderError,
+    Held,
+    HttpConfig,
+    Normalizer,
+    Origin,
+    Page,
+    Retryable,
+    Secret,
+    SourceConfig,
+    SourceContext,
+    TlsConfig,
+)
+from forwarder.http import HttpClient, Response, check_url
+from forwarder.identity import Identity, content_digests
+from forwarder.normalize.organization import OrganizationNormalizer
+from forwarder.normalize.times import parse_ms
+from forwarder.retry import RequestBudget, retry_after_seconds
+from forwarder.sources.pages import heads_of, open_page
+
+HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
+"""Seen to be accepted in public code; documented default."""
+
+EMPTY_PAGES_TO_TIP = 3
+"""So many empty pages in a row, each with a new cursor, are taken for the tip; the cursor is followed all the same."""
+
+TRAIL = 8
+"""Answers remembered to recognise a loop, also one over several cursors."""
+
+
+class OrganizationConfig(SourceConfig):
+    """The audit log of an Atlassian organization. Needs Atlassian Guard or an Enterprise plan."""
+
+    type: Literal["organization"]
+    """Which kind of source this is."""
+    org_id: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9-]+$")]
+    """Organization id; it stands in the address bar of Atlassian Administration."""
+    api_key: Secret
+    """Organization API key with the scope `read:events:admin`."""
+    base_url: str = "https://api.atlassian.com"
+    """Where the API is; change it when Atlassian gave your organization a host of its own."""
+    limit: Annotated[int, Field(ge=1, le=500)] = HIGHEST_LIMIT
+    """Events to ask for at once; falls back to 200 when the API refuses it."""
+    timeout: Duration = 120.0
+    """Longest time for one page."""
+    insecure: bool = False
+    """Allow `http://` to another machine; for a laboratory only."""
+    tls: TlsConfig = TlsConfig()
+    """TLS settings."""
+    http: HttpConfig = HttpConfig()
+    """HTTP settings."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+class OrganizationSource:
+    """Follows the events of one organization; one request at a time."""
+
+    Config: ClassVar[type[SourceConfig]] = OrganizationConfig
+    feed: ClassVar[str] = "organization"
+
+    def __init__(self, config: OrganizationConfig, context: SourceContext) -> None:
+        check_url(config.base_url, insecure=config.insecure)
+        self._config = config
+        self._clock = context.clock
+        self._budget: RequestBudget = context.budget
+        self._client = HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
+        self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
+        self._limit = config.limit
+        self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
+        self._identity = Identity(self.feed, self.origin.scope)
+
+    @classmethod
+    def normalizer(cls) -> Normalizer:
+        """Return what gives these events their meaning."""
+        return OrganizationNormalizer()
+
+    def walk(self, since_ms: int) -> CursorState:
+        """Return the state of a cursor that begins at `since_ms`."""
+        return {"cursor": None, "from": since_ms}
+
+    async def fetch(self, state: CursorState) -> Page:
+        """Fetch the page at `state`."""
+        response = await self._ask(state.get("cursor"), state["from"])
+        bodies, following, link = open_page(response.body)
+        self._budget.observe(response.headers)
+        return self._page(state, bodies, _cursor_of(following) or _cursor_in(link))
+
+    async def probe(self) -> list[Finding]:
+        """Ask for one event of the last minute."""
+        subject = f"source {self.origin.source}"
+        try:
+            since = int(self._clock.time() * 1000) - 60_000
+            response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
+            self._raise_for(response, asked_with_cursor=False)
+            open_page(response.body)
+        except Held as error:
+            return [Finding(subject, ok=False, detail=error.reason, fix=error.fix)]
+        except ForwarderError as error:
+            return [
+                Finding(subject, ok=False, detail=str(error), fix="Try again; see the network and the status page.")
+            ]
+        return [Finding(subject, ok=True, detail="the key reads the organization's events")]
+
+    async def close(self) -> None:
+        """Release the connection."""
+        await self._client.close()
+
+    # ------------------------------------------------------------------------------------------------- one request
+
+    async def _ask(self, cursor: str | None, since_ms: int) -> Response:
+        """Ask once, and once more with a smaller limit when that is what the API refuses."""
+        where = {"cursor": cursor} if cursor else {"from": str(since_ms), "sortOrder": "asc"}
+        response = await self._request({**where, "limit": str(self._limit)})
+        if response.status == 400 and self._limit > SAFE_LIMIT and _error_of(response)[0] != "ADMIN-400-1":
+            smaller = await self._request({**where, "limit": str(SAFE_LIMIT)})
+            if smaller.status == 200:
+                self._limit = SAFE_LIMIT
+            response = smaller
+        self._raise_for(response, asked_with_cursor=bool(cursor))
+        return response
+
+    async def _request(self, params: dict[str, str]) -> Response:
+        try:
+            key = self._config.api_key.reveal()
+        except (OSError, ValueError) as error:
+            raise AuthFailed(
+                f"the API key cannot be read: {error}.", fix="Put the key into the file that api_key_file names."
+            ) from error
+        headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
+        return await self._client.request("GET", self._path, params=params, headers=headers)
+
+    def _raise_for(self, response: Response, *, asked_with_cursor: bool) -> None:
+        """Turn everything but a JSON page into the error that says what to do."""
+        status = response.status
+        if status == 200:
+            kind = response.headers.get("content-type", "").lower()
+            if "json" in kind or response.body.lstrip()[:1] == b"{":
+                return
+            raise Retryable(
+                "a page that is no JSON answered with status 200, as a login page or a proxy does", kind="login_page"
+            )
+        if status == 429:
+            raise Retryable(
+                "the API's rate limit is reached",
+                kind="rate_limited",
+                retry_after=self._budget.object(response.headers),
+            )
+        if status >= 500 or status == 408:
+            raise Retryable(
+                f"the API answers {status}",
+                kind="server_error",
+                retry_after=retry_after_seconds(
+                    {"retry-after": response.headers.get("retry-after", "")}, self._clock.time()
+                ),
+            )
+        if 300 <= status < 400:
+            raise Retryable(f"the API answers {status}, a redirect, as a login page or a proxy does", kind="redirect")
+        code, title = _error_of(response)
+        told = f" ({code} {title})".replace(" )", ")") if code or title else ""
+        if status == 400 and code == "ADMIN-400-1" and asked_with_cursor:
+            raise CursorLost("the API no longer knows the cursor (ADMIN-400-1)")
+        refusal = _REFUSALS.get(status)
+        if refusal is not None:
+            error, reason, fix = refusal
+            raise error(reason.format(told=told, org=self._config.org_id), fix=fix, kind=_KINDS[status])
+        raise Held(
+            f"the API refuses the request with {status}{told}.",
+            fix="Check base_url and this machine's clock; if both are right, the API has changed: report it.",
+            kind="bad_request" if status == 400 else "unexpected_status",
+        )
+
+    # ---------------------------------------------------------------------------------------------------- one page
+
+    def _page(self, state: CursorState, bodies: list[bytes], following: str | None) -> Page:
+        used: str | None = state.get("cursor")
+        if not bodies:
+            return self._empty_page(state, used, following)
+        heads = heads_of(bodies)
+        keys, derived = self._identity.keys([head.id for head in heads], bodies)
+        times = [(head.attributes.time or "") if head.attributes else "" for head in heads]
+        processed = [(head.attributes.processedAt or "") if head.attributes else "" for head in heads]
+        print_of_page = _fingerprint(used, keys)
+        trail: list[str] = state.get("trail", [])
+        looping = following is not None and print_of_page in trail
+        onward = following is not None and following != used
+        if looping or following is None:
+            after = {**state, "empties": 0}
+        else:
+            after = {"cursor": following, "from": state["from"], "trail": [*trail, print_of_page][-TRAIL:]}
+        newest = max(processed, default="") or max(times, default="")
+        return Page(
+            bodies=bodies,
+            keys=keys,
+            digests=content_digests(bodies),
+            minutes=[time[:16] if time[10:11] == "T" else "" for time in times],
+            derived=derived,
+            next=after,
+            more=onward and not looping,
+            done=following is None,
+            newest=parse_ms(newest),
+            late=self._late(times, processed),
+            looping=looping,
+        )
+
+    @staticmethod
+    def _empty_page(state: CursorState, used: str | None, following: str | None) -> Page:
+        if following is None or following == used:
+            return Page(bodies=(), keys=(), digests=(), minutes=(), next=state, done=True)
+        empties = min(state.get("empties", 0) + 1, EMPTY_PAGES_TO_TIP)
+        after = {**state, "cursor": following, "empties": empties}
+        at_tip = empties >= EMPTY_PAGES_TO_TIP
+        return Page(bodies=(), keys=(), digests=(), minutes=(), next=after, more=not at_tip, done=at_tip)
+
+    def _late(self, times: list[str], processed: list[str]) -> int:
+        """Count the events that were processed later after they happened than a heal would look back."""
+        overlap_ms = self._config.overlap * 1000
+        late = 0
+        for happened, seen in zip(times, processed, strict=True):
+            if happened[:13] != seen[:13]:  # the same hour is the rule, and needs no parsing
+                first, second = parse_ms(happened), parse_ms(seen)
+                late += first is not None and second is not None and second - first > overlap_ms
+        return late
+
+
+_KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found"}
+_REFUSALS: dict[int, tuple[type[Held], str, str]] = {
+    401: (
+        AuthFailed,
+        "the API refuses the key{told}: it has expired (a key lives a year at most), was revoked, or is a user's token.",
+        "Create an organization API key in Atlassian Administration, Settings, API keys, and put it into api_key.",
+    ),
+    403: (
+        AuthFailed,
+        "the key may not read the audit log of organization {org}{told}: it lacks the scope read:events:admin, or its "
+        "maker is no organization admin any more, or org_id is another's, or there is no Atlassian Guard or "  # noqa: ISC004
+        "Enterprise plan.",
+        "Check these four in Atlassian Administration; without Guard or Enterprise use the products' own audit logs.",
+    ),
+    404: (
+        Held,
+        "the API knows no organization {org}{told}.",
+        "Copy org_id from the address bar of Atlassian Administration, and check base_url.",
+    ),
+}
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    title: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error] = []
+
+
+def _error_of(response: Response) -> tuple[str, str]:
+    """Return (code, title) of an error body, shortened and printable; empty when it has another shape."""
+    try:
+        found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
+    except (msgspec.DecodeError, RecursionError):
+        return "", ""
+    if not found:
+        return "", ""
+    clean = ["".join(c for c in text if c.isprintable())[:120] for text in (found[0].code, found[0].title)]
+    return clean[0], clean[1]
+
+
+def _cursor_of(value: str | None) -> str | None:
+    """Return the cursor, also when the API (or a proxy) gives it as a whole URL, which must never be passed back."""
+    if value and value.startswith(("https://", "http://")):
+        return _cursor_in(value)
+    return value or None
+
+
+def _cursor_in(url: str | None) -> str | None:
+    return (parse_qs(urlsplit(url).query).get("cursor") or [None])[0] if url else None
+
+
+def _fingerprint(cursor: str | None, keys: list[bytes]) -> str:
+    return hashlib.blake2b(b"".join([(cursor or "").encode(), b"\0", *keys]), digest_size=8).hexdigest()
