@@ -1,0 +1,1 @@
+"""Tests that need a real Elasticsearch or OpenSearch (`make test-servers`)."""

@@ -1,0 +1,49 @@
+"""Bring in the server fixtures, mark every test here `servers`, and keep the tests of one server together."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.servers.fixtures import (
+    elasticsearch,
+    elasticsearch_secure,
+    kind_of,
+    opensearch,
+    opensearch_secure,
+    plain,
+    rack,
+    secure,
+    server,
+)
+
+__all__ = [
+    "elasticsearch",
+    "elasticsearch_secure",
+    "opensearch",
+    "opensearch_secure",
+    "plain",
+    "rack",
+    "secure",
+    "server",
+]
+
+_HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark and sort; the order inside the tests of one server stays random."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.servers)
+            item.add_marker(pytest.mark.timeout(600))  # the first test of a server may install and start it
+    items.sort(key=lambda item: kind_of(item) if _HERE in item.path.parents else "")
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A data-stream namespace that no other test uses: servers are shared."""
+    return "t" + uuid.uuid4().hex[:12]

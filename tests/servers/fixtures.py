@@ -1,0 +1,127 @@
+"""Fixtures for tests on real servers; a folder of such tests imports them in its conftest.
+
+A server that `make servers` left running is used and left alone; others are started when a test first asks and
+stopped at the end. At most two of ours run at once: the least recently used one makes room, and the tests are put in
+an order that makes that rare. With `CI=true` a server that cannot start is a failure, else a skip that says why.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers.cache import Cache, Unavailable
+from tests.servers.distributions import KINDS
+from tests.servers.node import Node, running, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_AT_ONCE = 2
+
+
+class Rack:
+    """The servers of one test session."""
+
+    def __init__(self) -> None:
+        self._cache = Cache.default()
+        self._found = {node.kind: node for node in running(self._cache)}
+        self._ours: dict[str, Node] = {}  # least recently used first
+
+    def get(self, kind: str) -> Node:
+        """Return a running server of this kind, starting it if need be."""
+        if kind in self._found and self._found[kind].process is not None:
+            return self._found[kind]
+        node = self._ours.pop(kind, None)
+        if node is None or node.process is None:
+            while len(self._ours) >= _AT_ONCE:
+                self._ours.pop(next(iter(self._ours))).stop()
+            node = start(KINDS[kind], self._cache)
+        self._ours[kind] = node
+        return node
+
+    def close(self) -> None:
+        """Stop what this session started."""
+        for node in self._ours.values():
+            node.stop()
+
+
+def _give_up(why: Unavailable) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"a real server is missing, and CI=true forbids to go on without: {why}")
+    pytest.skip(f"NO REAL SERVER: {why}")
+
+
+@pytest.fixture(scope="session")
+def rack() -> Iterator[Rack]:
+    """All servers of this session."""
+    try:
+        made = Rack()
+    except Unavailable as why:
+        _give_up(why)
+        raise
+    yield made
+    made.close()
+
+
+def _node(rack: Rack, kind: str) -> Node:
+    try:
+        return rack.get(kind)
+    except Unavailable as why:
+        _give_up(why)
+        raise
+
+
+@pytest.fixture
+def elasticsearch(rack: Rack) -> Node:
+    """Elasticsearch without security."""
+    return _node(rack, "elasticsearch")
+
+
+@pytest.fixture
+def elasticsearch_secure(rack: Rack) -> Node:
+    """Elasticsearch with TLS, passwords and API keys."""
+    return _node(rack, "elasticsearch-secure")
+
+
+@pytest.fixture
+def opensearch(rack: Rack) -> Node:
+    """OpenSearch without security."""
+    return _node(rack, "opensearch")
+
+
+@pytest.fixture
+def opensearch_secure(rack: Rack) -> Node:
+    """OpenSearch with TLS and passwords."""
+    return _node(rack, "opensearch-secure")
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+def plain(rack: Rack, request: pytest.FixtureRequest) -> Node:
+    """Each server without security in turn."""
+    return _node(rack, request.param)
+
+
+@pytest.fixture(params=["elasticsearch-secure", "opensearch-secure"])
+def secure(rack: Rack, request: pytest.FixtureRequest) -> Node:
+    """Each server with security in turn."""
+    return _node(rack, request.param)
+
+
+@pytest.fixture(params=list(KINDS))
+def server(rack: Rack, request: pytest.FixtureRequest) -> Node:
+    """Every kind of server in turn."""
+    return _node(rack, request.param)
+
+
+def kind_of(item: pytest.Item) -> str:
+    """Return which server a test needs, so that tests of one server run one after the other."""
+    parameters = getattr(item, "callspec", None)
+    if parameters is not None:
+        for name in ("plain", "secure", "server"):
+            if name in parameters.params:
+                return str(parameters.params[name])
+    names = {name.replace("_", "-") for name in getattr(item, "fixturenames", ())}
+    return next((kind for kind in KINDS if kind in names), "")
