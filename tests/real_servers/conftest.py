@@ -33,13 +33,15 @@ __all__ = [
 _HERE = Path(__file__).parent
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark every test of this folder, before `-m` selects."""
+    item.add_marker(pytest.mark.servers)
+    item.add_marker(pytest.mark.timeout(600))  # the first test of a server may install and start it
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark and sort; the order inside the tests of one server stays random."""
-    for item in items:
-        if _HERE in item.path.parents:
-            item.add_marker(pytest.mark.servers)
-            item.add_marker(pytest.mark.timeout(600))  # the first test of a server may install and start it
+    """Keep the tests of one server together; their order among themselves stays random."""
     items.sort(key=lambda item: kind_of(item) if _HERE in item.path.parents else "")
 
 
