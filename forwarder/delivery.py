@@ -1,0 +1,404 @@
+"""One lane: from the spool to one sink, with everything around a dumb `send`.
+
+::
+
+    exchange (settle + take, one transaction) ─► RecordMaker ─► ready ─► batch ─► slot: sink.send
+        ▲                                                                             │
+        └──── settlement: accepted · rejected (dead letter) · filtered · confirmed ◄──┤
+              sent again: kept · pending and never confirmed  ◄───────────────────────┘
+
+Up to `window` sends run at once, one per slot; the next batch is encoded while they are on their way. A send that
+failed is repeated by its slot until the sink decides; so a dead sink fills its own slots and nobody else's. Nothing is
+settled before the sink said so; what may be sent twice is on record first (`doubts`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+import structlog
+
+from forwarder.contracts import (
+    AuthFailed,
+    Batch,
+    Clock,
+    Confirms,
+    Delivery,
+    ErrorKind,
+    Held,
+    PayloadTooLarge,
+    Record,
+    Rejection,
+    Retryable,
+    Sink,
+    SinkConfig,
+)
+from forwarder.promises import Promises
+from forwarder.records import RecordMaker
+from forwarder.retry import Backoff
+from forwarder.settling import Settler, runs
+from forwarder.spool.contract import Chunk, DeadLetter, Range, Spool
+from forwarder.status import LaneReport
+
+AUTH_RETRY = 5.0
+"""Longest wait after a refused credential, seconds: a rotated secret file should work at once."""
+
+LOOK_EVERY = 60.0
+"""A lane looks into the spool at least this often, seconds, whether or not anybody rings."""
+
+
+class _Trouble(Exception):
+    """A send that did not settle everything: what is left, and how long to wait."""
+
+    def __init__(
+        self,
+        left: list[Record],
+        kind: ErrorKind,
+        reason: str,
+        *,
+        fix: str = "",
+        floor: float | None = None,
+        ceiling: float | None = None,
+        doubtful: bool = False,
+        state: Literal["retrying", "held"] = "retrying",
+    ) -> None:
+        super().__init__(reason)
+        self.left, self.kind, self.reason, self.fix = left, kind, reason, fix
+        self.floor, self.ceiling, self.doubtful, self.state = floor, ceiling, doubtful, state
+
+
+class Lane:
+    """The task of one sink. `ring` tells it of new events; `stop` lets what is in flight come home."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        config: SinkConfig,
+        *,
+        spool: Spool,
+        maker: RecordMaker,
+        clock: Clock,
+        rng: random.Random,
+        report: LaneReport,
+    ) -> None:
+        self.report = report
+        self._name = name
+        self._sink = sink
+        self._config = config
+        self._spool = spool
+        self._maker = maker
+        self._clock = clock
+        self._rng = rng
+        self._log = structlog.get_logger().bind(sink=name)
+        self._wake = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._settler = Settler(name, config, spool=spool, clock=clock, report=report, nap=self._nap, hold=self._hold)
+        self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
+        self._head = 0
+        self._more = True
+        self._ready: deque[Record] = deque()
+        self._ready_bytes = 0
+        self._ready_since = 0.0
+        self._sends: dict[int, asyncio.Task[None]] = {}
+        self._troubled: set[int] = set()
+        self._again: list[Range] = []
+        self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
+        self._cut_short = False
+
+    async def run(self) -> None:
+        """Deliver until `stop`; then wait for what is in flight."""
+        state = await self._spool.open_lane(
+            self._name, self._sink.target, start=self._config.start, on_full=self._config.on_full
+        )
+        self._settler.lane, self._head = state.number, state.position
+        self.report.position, self.report.dead_letters = state.position, state.dead_letters
+        self.report.doubtful += sum(last - first + 1 for first, last in state.doubtful)
+        confirming = asyncio.create_task(self._confirm_often(self._promises)) if self._promises is not None else None
+        try:
+            await self._turn_over()
+        finally:
+            if confirming:
+                confirming.cancel()
+            await self._come_home()
+
+    def ring(self) -> None:
+        """Say that the spool has new events."""
+        self._more = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Take nothing more and let the sends at hand finish."""
+        self._stopped.set()
+        self._wake.set()
+
+    # --------------------------------------------------------------------------------------------------------- taking
+
+    async def _turn_over(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._take()
+            self._dispatch()
+            if self._stopped.is_set() and not self._sends and not self._settler:
+                return
+            if self._settler or (self._more and self._wanted()):
+                continue
+            await self._wait()
+
+    def _wanted(self) -> int:
+        """Return how many events to take now: so many that one batch is ready while the others are in flight."""
+        if self._stopped.is_set() or len(self._ready) >= self._config.batch.events or self._is_promised_full():
+            return 0
+        return self._config.batch.events
+
+    def _is_promised_full(self) -> bool:
+        return self._promises is not None and len(self._promises) >= self._config.max_pending
+
+    async def _take(self) -> None:
+        """Settle and take in one transaction."""
+        if self._again and self._wanted():
+            await self._take_again()
+        wanted = self._wanted() if self._more else 0
+        if not wanted and not self._settler:
+            return
+        done = await self._settler.exchange(after=self._head, events=wanted)
+        if done is None:
+            return
+        if wanted and not done.chunks:
+            self._more = False
+        for chunk in done.chunks:
+            self._head = chunk.last
+            self._taken.append((chunk.last, chunk.read_ms))
+            await self._prepare(chunk)
+        self._measure(done.position, done.last_seq)
+
+    async def _prepare(self, chunk: Chunk) -> None:
+        prepared = self._maker.make(chunk)
+        if prepared.filtered:
+            self._settler.leave_out(chunk.source, prepared.filtered)
+        for letter in prepared.refused:
+            await self._settler.bury(letter)
+        self._queue(prepared.records)
+
+    async def _take_again(self) -> None:
+        """Read once more what was never confirmed; it may be there already, and that is on record first."""
+        ranges, self._again = self._again, []
+        self._settler.doubt(ranges, "unconfirmed")
+        await self._settler.flush(after=self._head)
+        for chunk in await self._spool.take_again(self._settler.lane, ranges):
+            records = self._maker.make(chunk).records
+            self.report.resent += len(records)
+            self._queue(records)
+
+    def _queue(self, records: Sequence[Record]) -> None:
+        if records and not self._ready:
+            self._ready_since = self._clock.monotonic()
+        self._ready.extend(records)
+        self._ready_bytes += sum(len(record.body) for record in records)
+
+    # -------------------------------------------------------------------------------------------------------- sending
+
+    def _dispatch(self) -> None:
+        """Start a send in every free slot for which a batch is due."""
+        free = [slot for slot in range(self._config.window) if slot not in self._sends]
+        while free and self._ready and self._due() <= 0 and not self._is_promised_full():
+            slot = free.pop(0)
+            task = asyncio.create_task(self._deliver(slot, self._cut()), name=f"send {self._name} {slot}")
+            self._sends[slot] = task
+            task.add_done_callback(lambda done, slot=slot: self._landed(slot, done))  # type: ignore[misc]
+        self.report.in_flight = len(self._sends)
+
+    def _due(self) -> float:
+        """Return the seconds until the next batch should go."""
+        limits = self._config.batch
+        if len(self._ready) >= limits.events or self._ready_bytes >= limits.bytes or self._stopped.is_set():
+            return 0.0
+        return self._ready_since + limits.wait - self._clock.monotonic()
+
+    def _cut(self) -> list[Record]:
+        """Take a batch off the queue: the first limit it reaches ends it, but it holds at least one record."""
+        limits, size = self._config.batch, 0
+        records: list[Record] = []
+        while self._ready and len(records) < limits.events:
+            size += len(self._ready[0].body)
+            if records and size > limits.bytes:
+                break
+            records.append(self._ready.popleft())
+            self._ready_bytes -= len(records[-1].body)
+        return records
+
+    def _landed(self, slot: int, task: asyncio.Task[None]) -> None:
+        del self._sends[slot]
+        self._troubled.discard(slot)
+        self.report.in_flight = len(self._sends)
+        if task.cancelled():
+            self._cut_short = True
+        elif error := task.exception():
+            self._log.error("send_task_failed", exc_info=error)
+            self._cut_short = True
+            self.stop()  # the supervisor starts the lane again from what is durable
+        self._wake.set()
+
+    async def _deliver(self, slot: int, records: list[Record]) -> None:
+        """Send until every record is settled or promised; a batch that is too large is halved."""
+        stack = [records]
+        backoff = Backoff(self._config.retry, self._rng)
+        while stack:
+            todo = stack.pop()
+            try:
+                await self._send_once(slot, todo)
+            except PayloadTooLarge as error:
+                if len(todo) == 1:
+                    await self._reject(todo[0], Rejection("too_large", str(error)))
+                else:
+                    half = len(todo) // 2
+                    stack += [todo[half:], todo[:half]]
+            except _Trouble as trouble:
+                if len(trouble.left) < len(todo):
+                    backoff.reset()
+                stack.append(trouble.left)
+                await self._wait_out(slot, trouble, backoff)
+            else:
+                self._troubled.discard(slot)
+            self._wake.set()
+            if stack and self._stopped.is_set():
+                return
+
+    async def _send_once(self, slot: int, todo: list[Record]) -> None:
+        """Send once. Raises _Trouble with what must be sent again."""
+        batch = Batch(todo, slot)
+        begun = self._clock.monotonic()
+        try:
+            delivery = await self._sink.send(batch)
+        except Retryable as error:
+            raise _Trouble(todo, error.kind, str(error), floor=error.retry_after, doubtful=error.sent) from error
+        except AuthFailed as error:
+            raise _Trouble(todo, error.kind, error.reason, fix=error.fix, ceiling=AUTH_RETRY, state="held") from error
+        except Held as error:
+            raise _Trouble(todo, error.kind, error.reason, fix=error.fix, state="held") from error
+        except PayloadTooLarge:
+            raise
+        except Exception as error:  # the plugin boundary: a fault of a sink must not end the lane
+            self._log.exception("sink_failed")
+            raise _Trouble(todo, "other", f"the sink failed: {type(error).__name__}", doubtful=True) from error
+        self.report.batches += 1
+        self.report.bytes += batch.size
+        self.report.observe_send(self._clock.monotonic() - begun)
+        left = await self._note(todo, delivery)
+        if left:
+            reason = delivery.reason or "the sink kept a part of the batch"
+            raise _Trouble(left, "partial", reason, floor=delivery.retry_after, doubtful=delivery.doubtful)
+
+    async def _wait_out(self, slot: int, trouble: _Trouble, backoff: Backoff) -> None:
+        """Put what may be doubled on record, say what is wrong, and sleep."""
+        self._troubled.add(slot)
+        self.report.errors[trouble.kind] += 1
+        self.report.resent += len(trouble.left)
+        self._turn(trouble.state, trouble.reason, trouble.fix)
+        if trouble.doubtful:
+            self._settler.doubt(runs([record.seq for record in trouble.left]), trouble.kind)
+            await self._settler.flush(after=self._head)
+        wait = backoff.next(trouble.floor)
+        await self._nap(wait if trouble.ceiling is None else min(wait, trouble.ceiling))
+
+    async def _note(self, todo: list[Record], delivery: Delivery) -> list[Record]:
+        """Note what the sink decided and return the records it did not; what it names nowhere is not decided."""
+        rest = delivery.rejected or delivery.pending or delivery.kept
+        if not rest and isinstance(delivery.accepted, range) and delivery.accepted == range(len(todo)):
+            self._settler.accept(todo)
+            return []
+        named = [*delivery.accepted, *delivery.rejected, *delivery.pending, *delivery.kept]
+        promised = self._promises
+        if (
+            len(set(named)) != len(named)
+            or any(not 0 <= position < len(todo) for position in named)
+            or (delivery.pending and promised is None)
+        ):
+            self._log.error("sink_broke_the_contract", named=len(named), sent=len(todo))
+            raise _Trouble(todo, "other", "the sink's answer contradicts itself", doubtful=True)
+        self._settler.accept([todo[position] for position in sorted(delivery.accepted)])
+        if promised is not None:
+            for position, receipt in delivery.pending.items():
+                promised.add(receipt, todo[position])
+        for position, rejection in delivery.rejected.items():
+            await self._reject(todo[position], rejection)
+        decided = {*delivery.accepted, *delivery.rejected, *delivery.pending}
+        return [record for position, record in enumerate(todo) if position not in decided]
+
+    async def _reject(self, record: Record, rejection: Rejection) -> None:
+        letter = DeadLetter(record.seq, record.source, record.id, rejection.reason, rejection.detail, record.raw)
+        await self._settler.bury(letter)
+
+    async def _confirm_often(self, promises: Promises) -> None:
+        """Ask the sink what became of its promises."""
+        while True:
+            await asyncio.sleep(self._config.confirm_every)
+            try:
+                confirmed, lost = await promises.ask()
+            except (Retryable, Held) as error:
+                self._turn("retrying", f"confirmations cannot be asked for: {error}")
+                self.report.errors[error.kind] += 1
+                continue
+            self._settler.accept(confirmed)
+            self._again.extend(lost)
+            self._wake.set()
+
+    # --------------------------------------------------------------------------------------------------------- ending
+
+    async def _come_home(self) -> None:
+        """Settle for the last time. What may have been sent without an answer stays in flight in the spool's eyes."""
+        self._stopped.set()
+        for task in list(self._sends.values()):
+            task.cancel()
+        if self._sends:
+            await asyncio.wait(self._sends.values())
+        if self._cut_short or self._promises or self._again:
+            await self._settler.flush(after=self._head)
+        elif self._settler.lane:
+            await self._settler.leave()
+        self.report.turn("stopped", self._clock.time())
+
+    # --------------------------------------------------------------------------------------------------- small things
+
+    async def _wait(self) -> None:
+        """Sleep until somebody rings, a batch grows old, or it is time to look by ourselves."""
+        can_send = self._ready and len(self._sends) < self._config.window and not self._is_promised_full()
+        try:
+            async with asyncio.timeout(max(0.0, self._due()) if can_send else LOOK_EVERY):
+                await self._wake.wait()
+        except TimeoutError:
+            self._more = True
+
+    async def _nap(self, seconds: float) -> bool:
+        """Sleep out a wait; `stop` ends it early, and then the answer is True."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _measure(self, position: int, last_seq: int) -> None:
+        while self._taken and self._taken[0][0] <= position:
+            self._taken.popleft()
+        self.report.position, self.report.lag = position, last_seq - position
+        self.report.oldest_waiting = self._taken[0][1] / 1000 if self._taken else 0.0
+        if not self._troubled:
+            self._turn("working" if self.report.lag else "idle")
+
+    def _hold(self, reason: str, fix: str, kind: ErrorKind) -> None:
+        self.report.errors[kind] += 1
+        self._turn("held", reason, fix)
+
+    def _turn(self, state: Literal["working", "idle", "retrying", "held"], reason: str = "", fix: str = "") -> None:
+        was = self.report.state
+        if not self.report.turn(state, self._clock.time(), reason, fix):
+            return
+        if reason:
+            self._log.warning("sink_degraded", state=state, reason=reason, fix=fix)
+        elif was in {"retrying", "held"}:
+            self._log.info("sink_recovered")

@@ -1,0 +1,108 @@
+"""From the bytes in the spool to the records of one lane: filter → normalise → format. Pure, on the loop, per batch.
+
+An event that cannot be understood becomes a dead letter in the lanes that need its meaning; a lane that needs none
+(format `raw`, no filter on meaning) still delivers it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from forwarder.contracts import Format, Normalizer, Record, UnexpectedPayload
+from forwarder.filters import Filter
+from forwarder.spool.contract import Chunk, DeadLetter
+
+MOST_UNKNOWN_NAMES = 200
+"""Names of unknown actions that are counted one by one; the names come from outside, so there must be an end."""
+
+OTHER_NAMES = "(other)"
+
+
+class Prepared(msgspec.Struct):
+    """What became of a chunk: records to send, numbers filtered out, and events that cannot be sent."""
+
+    records: list[Record]
+    filtered: list[int]
+    refused: list[DeadLetter]
+
+
+class RecordMaker:
+    """Makes the records of one lane.
+
+    Args:
+        render: The lane's format.
+        chosen: The lane's filter.
+        normalizer: Gives the normaliser of a feed.
+        unknown: Counter of unknown actions, bounded here.
+    """
+
+    def __init__(
+        self, render: Format, chosen: Filter, normalizer: Callable[[str], Normalizer], unknown: Counter[str]
+    ) -> None:
+        self._format = render
+        self._filter = chosen
+        self._normalizer = normalizer
+        self._unknown = unknown
+        self._needs_event = render.needs_event or chosen.needs_event
+
+    def make(self, chunk: Chunk) -> Prepared:
+        """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
+        records = self._records(chunk)
+        refused: list[DeadLetter] = []
+        filtered: list[int] = []
+        if self._needs_event and records:
+            records = self._give_meaning(chunk, records, refused)
+        if self._filter.active:
+            kept = [record for record in records if self._filter.passes(record.origin, record.event)]
+            if len(kept) < len(records):
+                stay = {record.seq for record in kept}
+                filtered = [record.seq for record in records if record.seq not in stay]
+                records = kept
+        bodies = self._format.render(records)
+        sendable: list[Record] = []
+        for record, body in zip(records, bodies, strict=True):
+            if isinstance(body, bytes):
+                record.body = body
+                sendable.append(record)
+            else:
+                refused.append(_dead_letter(record, body))
+        return Prepared(sendable, filtered, refused)
+
+    @staticmethod
+    def _records(chunk: Chunk) -> list[Record]:
+        origin, first, read_ms, source = chunk.origin, chunk.first, chunk.read_ms, chunk.source
+        hexed = chunk.keys.hex()
+        records = [
+            Record(first + i, origin, hexed[i * 32 : i * 32 + 32], body, None, b"", read_ms, (), source)
+            for i, body in enumerate(chunk.bodies)
+        ]
+        for i in chunk.derived:
+            records[i].marks = ("derived_id",)
+        for i, digest in chunk.revisions.items():
+            records[i].id += "-" + digest.hex()
+            records[i].marks = (*records[i].marks, "revision")
+        return [record for record in records if record.seq not in chunk.settled] if chunk.settled else records
+
+    def _give_meaning(self, chunk: Chunk, records: list[Record], refused: list[DeadLetter]) -> list[Record]:
+        understood: list[Record] = []
+        events = self._normalizer(chunk.origin.feed).normalize(records)
+        for record, event in zip(records, events, strict=True):
+            if isinstance(event, UnexpectedPayload):
+                refused.append(_dead_letter(record, event))
+                continue
+            record.event = event
+            if event.layer == "unknown":
+                self._count_unknown(event.action)
+            understood.append(record)
+        return understood
+
+    def _count_unknown(self, action: str) -> None:
+        name = action[:100] if action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES else OTHER_NAMES
+        self._unknown[name] += 1
+
+
+def _dead_letter(record: Record, error: UnexpectedPayload) -> DeadLetter:
+    return DeadLetter(record.seq, record.source, record.id, "not_understood", error.reason, record.raw)

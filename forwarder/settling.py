@@ -1,0 +1,156 @@
+"""What a lane has settled and not yet written, and the one way it is written: the exchange with the spool.
+
+The invariant: what was handed to `exchange` and could not be written is put back, in front of what came since; so a full
+disk delays a settlement and never loses or doubles one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from forwarder.contracts import Clock, ErrorKind, Held, Record, SinkConfig
+from forwarder.spool.contract import DeadLetter, Exchange, Range, Settlement, Spool, Tally
+from forwarder.status import LaneReport
+
+RETRY_WRITE = 5.0
+"""Seconds between two tries to write to a spool that cannot, or to look whether dead letters were cleared."""
+
+Hold = Callable[[str, str, ErrorKind], None]
+"""Says that the lane is held: reason, fix, kind."""
+
+
+class Settler:
+    """The settlement of one lane. Sends note into it at any time; one exchange at a time writes it.
+
+    Args:
+        nap: Sleeps for so many seconds; `stop` of the lane ends it early.
+        hold: Told when the spool or the dead letters make the lane wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: SinkConfig,
+        *,
+        spool: Spool,
+        clock: Clock,
+        report: LaneReport,
+        nap: Callable[[float], Awaitable[bool]],
+        hold: Hold,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._spool = spool
+        self._clock = clock
+        self._report = report
+        self._nap = nap
+        self._hold = hold
+        self._log = structlog.get_logger().bind(sink=name)
+        self._turn = asyncio.Lock()
+        self._notes = Settlement()
+        self.lane = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._notes)
+
+    def accept(self, records: Sequence[Record]) -> None:
+        """Note that the sink has these."""
+        if not records:
+            return
+        for record in records:
+            self._tally(record.source).accepted += 1
+        self._notes.ranges.extend(runs([record.seq for record in records]))
+        self._report.accepted += len(records)
+        self._report.last_accepted = self._clock.time()
+
+    def leave_out(self, source: int, numbers: Sequence[int]) -> None:
+        """Note that the filter keeps these from the sink."""
+        self._notes.ranges.extend(runs(numbers))
+        self._tally(source).filtered += len(numbers)
+        self._report.filtered += len(numbers)
+
+    def doubt(self, ranges: Sequence[Range], cause: str) -> None:
+        """Note that these may reach the sink twice; write it before they are sent again."""
+        self._notes.doubts.extend((found, cause) for found in ranges)
+        self._report.doubtful += sum(last - first + 1 for first, last in ranges)
+
+    async def bury(self, letter: DeadLetter) -> None:
+        """Note a dead letter, or hold while there are too many: a broken mapping must not drain the log."""
+        while self._report.dead_letters >= self._config.max_dead_letters:
+            self._hold(
+                f"there are {self._report.dead_letters} dead letters, the most this sink may have.",
+                "Look at them, mend the cause, and retry or discard them; or raise max_dead_letters.",
+                "other",
+            )
+            if await self._nap(RETRY_WRITE):
+                return
+            waiting = await self._spool.dead_letters(self._name, limit=self._config.max_dead_letters)
+            self._report.dead_letters = len(waiting)
+        letter.at_ms = int(self._clock.time() * 1000)
+        letter.lane = self._name
+        self._notes.dead_letters.append(letter)
+        self._notes.ranges.append((letter.seq, letter.seq))
+        self._tally(letter.source).rejected += 1
+        self._report.rejected += 1
+        self._report.dead_letters += 1
+        self._log.warning("event_became_dead_letter", id=letter.document_id, reason=letter.reason)
+
+    async def exchange(self, *, after: int, events: int) -> Exchange | None:
+        """Write what is noted and take the next events; None when the spool cannot write now."""
+        async with self._turn:
+            notes, self._notes = self._notes, Settlement()
+            try:
+                return await self._spool.exchange(self.lane, notes, after=after, events=events)
+            except Held as error:
+                self._put_back(notes)
+                self._hold(error.reason, error.fix, error.kind)
+            except BaseException:
+                self._put_back(notes)
+                raise
+        await self._nap(RETRY_WRITE)
+        return None
+
+    async def flush(self, *, after: int) -> None:
+        """Write what is noted, however long it takes; only `stop` ends the waiting."""
+        while self._notes:
+            if await self.exchange(after=after, events=0) is None and await self._nap(0):
+                return
+
+    async def leave(self) -> None:
+        """Write for the last time, in order: nothing of this lane is in flight any more."""
+        notes, self._notes = self._notes, Settlement()
+        await self._spool.leave_lane(self.lane, notes)
+
+    def _tally(self, source: int) -> Tally:
+        tally = self._notes.tallies.get(source)
+        if tally is None:
+            tally = self._notes.tallies[source] = Tally()
+        return tally
+
+    def _put_back(self, notes: Settlement) -> None:
+        newer = self._notes
+        for source, tally in newer.tallies.items():
+            older = notes.tallies.setdefault(source, Tally())
+            older.accepted += tally.accepted
+            older.rejected += tally.rejected
+            older.filtered += tally.filtered
+        notes.ranges.extend(newer.ranges)
+        notes.dead_letters.extend(newer.dead_letters)
+        notes.doubts.extend(newer.doubts)
+        self._notes = notes
+
+
+def runs(numbers: Sequence[int]) -> list[Range]:
+    """Return numbers as ranges, both ends included."""
+    if numbers and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return [(numbers[0], numbers[-1])]
+    found: list[Range] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] + 1 == number:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
