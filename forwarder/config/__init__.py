@@ -1,0 +1,1 @@
+"""How settings are read, placed and explained; `forwarder.settings` is the entrance."""

@@ -1,0 +1,144 @@
+"""Turns what pydantic found into problems: where it stands, what is wrong in plain words, the nearest right name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forwarder.config.layers import MAPS, PREFIX
+from forwarder.config.problems import Problem, dotted, env_name, first_sentence, placed, shown_key
+from forwarder.config.shape import model_at
+from forwarder.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+    from forwarder.config.layers import Layer
+    from forwarder.config.problems import Path as Keys
+
+_QUOTE = "put the value in quotes"
+_NOT_TEXT = {"string_type": _QUOTE, "path_type": _QUOTE}
+
+
+class Explainer:
+    """Explains the errors of one load.
+
+    Args:
+        root: The settings model.
+        tree: What was merged from all layers, raw.
+        layers: The layers, strongest first.
+    """
+
+    def __init__(self, root: type[BaseModel], tree: dict[str, Any], layers: Sequence[Layer]) -> None:
+        self._root = root
+        self._tree = tree
+        self._layers = layers
+
+    def problems(self, error: ValidationError) -> list[Problem]:
+        """Return one problem per path, in the order of the settings."""
+        by_path: dict[str, Problem] = {}
+        for details in error.errors(include_url=False, include_input=False):
+            path = self._path(details)
+            problem = self._problem(path, details)
+            first = by_path.setdefault(problem.path, problem)
+            if first is not problem and problem.what not in first.what:
+                by_path[problem.path] = Problem(first.path, f"{first.what}, or {problem.what}", first.fix, first.where)
+        return list(by_path.values())
+
+    def where(self, path: Keys) -> str:
+        """Say where the value of a path comes from: the strongest layer that has it, or else what it stands in."""
+        while path:
+            for layer in self._layers:
+                place = placed(layer.places, path)
+                if place:
+                    return place
+            path = path[:-1]
+        return ""
+
+    def _path(self, details: ErrorDetails) -> Keys:
+        """Leave out what pydantic adds to a path for a union; a missing key alone stands in no tree."""
+        node: Any = self._tree
+        path: list[str | int] = []
+        for position, part in enumerate(details["loc"]):
+            try:
+                node = node[part]
+            except (KeyError, IndexError, TypeError):
+                if position < len(details["loc"]) - 1 or details["type"] != "missing":
+                    continue
+            path.append(part)
+        return tuple(path)
+
+    def _problem(self, path: Keys, details: ErrorDetails) -> Problem:
+        kind, context = details["type"], details.get("ctx", {})
+        where, shown = self.where(path), dotted(path) or "the configuration"
+        if kind == "extra_forbidden":
+            return self._unknown(path, where)
+        if kind == "missing":
+            return self._missing(path, where)
+        if kind == "no_type":
+            return self._no_type(path, where, str(context["known"]))
+        if kind in {"unknown_type", "broken_plugin"}:
+            return Problem(
+                f"{shown}.type", str(context["said"]), str(context.get("fix", "")), self.where((*path, "type"))
+            )
+        if kind == "string_pattern_mismatch" and path[:1] and path[0] in MAPS and len(path) == 2:
+            return Problem(
+                f"the name {shown}",
+                "not usable",
+                "write small letters, digits and single underscores, beginning with a letter",
+                where,
+            )
+        what = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        what = what.removeprefix("Input ").removesuffix(".")
+        fix = _NOT_TEXT.get(kind, "")
+        what, separator, rest = what.partition("; ")
+        return Problem(shown, what, rest if separator else fix, where)
+
+    def _unknown(self, path: Keys, where: str) -> Problem:
+        parent, key = path[:-1], str(path[-1])
+        model = model_at(self._root, self._tree, parent)
+        known = self._names(model)
+        guess = nearest(key, known)
+        fix = f"known keys: {', '.join(known)}"
+        if not shown_key(key).isidentifier() and not where.startswith(PREFIX):
+            fix = "write `key: value`, with a colon and a space"
+        elif guess:
+            fix = f"did you mean {env_name((*parent, guess)) if where.upper().startswith(PREFIX) else guess}?"
+        return Problem(dotted(path), "unknown key" if parent else "unknown section", fix, where)
+
+    def _missing(self, path: Keys, where: str) -> Problem:
+        model = model_at(self._root, self._tree, path[:-1])
+        name = str(path[-1])
+        field = model.model_fields.get(name) if model else None
+        meaning = first_sentence(field.description) if field else ""
+        secret = f" or {name}_file" if model and name in getattr(model, "secret_fields", list)() else ""
+        return Problem(dotted(path), "missing", f"set {name}{secret}{f' ({meaning})' if meaning else ''}", where)
+
+    def _no_type(self, path: Keys, where: str, known: str) -> Problem:
+        """A component without a type is often a known one with a typo in its name."""
+        section, name = str(path[0]), str(path[-1])
+        others = [
+            other for other, value in self._keys((section,)).items() if isinstance(value, dict) and "type" in value
+        ]
+        guess = nearest(name, others)
+        from_env = where.upper().startswith(PREFIX)
+        if guess:
+            nearest_name = env_name((section, guess)) + "__…" if from_env else f"{section}.{guess}"
+            return Problem(dotted(path), f"no {section[:-1]} has this name", f"did you mean {nearest_name}?", where)
+        key = env_name((*path, "type")) if from_env else "type"
+        return Problem(dotted(path), "has no type", f"set {key} to one of: {known}", where)
+
+    def _keys(self, path: Keys) -> dict[str, Any]:
+        node: Any = self._tree
+        for key in path:
+            node = node[key]
+        return node if isinstance(node, dict) else {}
+
+    @staticmethod
+    def _names(model: type[BaseModel] | None) -> list[str]:
+        if model is None:
+            return []
+        secrets: list[str] = getattr(model, "secret_fields", list)()
+        return [*model.model_fields, *(f"{name}_file" for name in secrets)]

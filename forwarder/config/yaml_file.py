@@ -1,0 +1,161 @@
+"""Reads the YAML file: every fault names line and column, a key given twice is a fault, dates stay text.
+
+Nothing of the file's content is quoted in a fault, since PyYAML's own messages show the line and the line may hold a
+secret.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from forwarder.config.layers import Layer
+from forwarder.config.problems import Path as Keys
+from forwarder.config.problems import Problem, dotted, shown_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 4 * 2**20
+MAX_NODES = 100_000
+"""Aliases can make a small file endless; a configuration has a few hundred nodes."""
+
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that leaves dates as text: `start: 2026-01-31` means what it says."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _FaultError(Exception):
+    def __init__(self, path: str, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.problem = Problem(path, what, fix)
+
+
+def read_yaml(path: Path) -> tuple[Layer, list[Problem]]:
+    """Read a file into a layer. Never raises for what is in the file, nor for a file that cannot be read."""
+    layer, walk = Layer(path.name), _Walk(path.name)
+    try:
+        tree = _parse(_content(path), walk)
+    except _FaultError as fault:
+        return layer, [fault.problem]
+    except yaml.YAMLError as error:
+        return layer, [_explain(path.name, error)]
+    except (ValueError, RecursionError) as error:  # a number that is none, or nesting without end
+        return layer, [Problem(path.name, f"cannot be understood: {type(error).__name__}", "put the values in quotes")]
+    if walk.problems:
+        return layer, walk.problems
+    if not isinstance(tree, dict):
+        return layer, [Problem(path.name, "not a map of settings", "begin with lines such as `sources:`")]
+    layer.tree, layer.places = tree, walk.places
+    return layer, []
+
+
+def _content(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _FaultError(str(path), f"cannot be read: {error.strerror}", "name the right file with --config") from None
+    if len(content) > MAX_BYTES:
+        raise _FaultError(str(path), "too large for a configuration", "name the right file with --config")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise _FaultError(f"{path.name} line {line}", "not UTF-8 text", "save the file as UTF-8") from None
+
+
+def _parse(text: str, walk: _Walk) -> Any:
+    """Build the tree, unless the walk over its nodes finds fault."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return {}
+        walk.visit(node, ())
+        return None if walk.problems else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+class _Walk:
+    """Notes where every key stands, and finds keys given twice, before anything is built."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.places: dict[Keys, str] = {}
+        self.problems: list[Problem] = []
+        self._nodes = 0
+
+    def visit(self, node: yaml.Node, path: Keys) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise yaml.MarkedYAMLError(problem="more nodes than a configuration has", problem_mark=node.start_mark)
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.places[(*path, index)] = self._at(item)
+                self.visit(item, (*path, index))
+        elif isinstance(node, yaml.MappingNode):
+            self._visit_mapping(node, path)
+
+    def _visit_mapping(self, node: yaml.MappingNode, path: Keys) -> None:
+        seen: dict[str, str] = {}
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    self.visit(merged, path)
+                continue
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:null":
+                self.problems.append(Problem(self._at(key), "a key must be plain text", "write `key: value`"))
+                continue
+            if key.tag != "tag:yaml.org,2002:str":
+                self.problems.append(
+                    Problem(self._at(key), f"the key {shown_key(key.value)} is not read as text", "put it in quotes")
+                )
+                continue
+            here = (*path, key.value)
+            if key.value in seen:
+                self.problems.append(
+                    Problem(dotted(here), f"given twice, first in {seen[key.value]}", "keep one", self._at(key))
+                )
+            seen.setdefault(key.value, self._at(key))
+            self.places[here] = self._at(key)
+            self.visit(value, here)
+
+    def _at(self, node: yaml.Node) -> str:
+        return f"{self.file} line {node.start_mark.line + 1}"
+
+
+def _explain(file: str, error: yaml.YAMLError) -> Problem:
+    """Describe a fault by its place and PyYAML's own words, without the words of the file that it quotes."""
+    mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    said = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+    said = _without_quotes(str(said))
+    if mark is None:
+        return Problem(file, f"not YAML: {said}", "look for characters that do not print")
+    return Problem(
+        f"{file} line {mark.line + 1} column {mark.column + 1}",
+        f"not YAML: {said}",
+        "look at the indentation and the colons there and above, and put values with one of * & ! % @ : # in quotes",
+    )
+
+
+def _without_quotes(said: str) -> str:
+    """Cut a message at the first word it quotes from the file; single characters and names of tokens may stay."""
+    kept = ""
+    for piece in re.split(r"('.'|'<[a-z -]+>')", said):
+        quote = re.search(r"['\"]", piece) if len(piece) != len("'x'") and not piece.startswith("'<") else None
+        if quote:
+            return f"{kept}{piece[: quote.start()]}…"
+        kept += piece
+    return kept

@@ -1,0 +1,123 @@
+"""Finds sources, sinks and formats among the installed packages: entry points → classes.
+
+Our own components register exactly as a stranger's do. Only a type that is asked for is imported, so a broken package
+harms nobody but those who name its type, and then the error says which package it is and what it said.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import TYPE_CHECKING, Any
+
+from forwarder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+OWN_DISTRIBUTION = "atlassian-audit-forwarder"
+
+_CONTRACT = {
+    "source": ("Config", "feed", "walk", "fetch", "probe", "close", "normalizer"),
+    "sink": ("Config", "proof", "default_format", "send", "probe", "close"),
+    "format": ("needs_event", "render"),
+}
+
+
+class UnknownType(ConfigError):
+    """No installed package offers this type.
+
+    Args:
+        kind: `source`, `sink` or `format`.
+        name: The type that was asked for.
+        known: The types there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        self.nearest = nearest(name, known)
+        self.known = known
+        guess = f"did you mean {self.nearest}? " if self.nearest else ""
+        super().__init__(f"unknown {kind} type; {guess}known types: {', '.join(known) or 'none'}")
+
+
+class BrokenPlugin(ConfigError):
+    """An installed package offers the type, but cannot be used; the message names the package and its error."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word most like `word`, or None when none is near."""
+    by_lower = {name.lower(): name for name in known}
+    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+class Registry:
+    """The components of one kind.
+
+    Args:
+        kind: `source`, `sink` or `format`; the entry-point group is `audit_forwarder.<kind>s`.
+        find: Looks up the entry points of a group; the installed ones by default.
+    """
+
+    def __init__(self, kind: str, find: Callable[..., EntryPoints] = entry_points) -> None:
+        self.kind = kind
+        self.group = f"audit_forwarder.{kind}s"
+        self._find = find
+
+    def names(self, *, distribution: str | None = None) -> list[str]:
+        """Return the known types in order, of all packages or of one."""
+        return sorted(
+            name
+            for name, points in self._points().items()
+            if distribution is None or any(_distribution(point) == distribution for point in points)
+        )
+
+    def load(self, name: str) -> Any:
+        """Import and return the class of a type.
+
+        Raises UnknownType, or BrokenPlugin when the package cannot be imported, does not keep the contract, or when
+        two packages claim the same type.
+        """
+        points = self._points()
+        if name not in points:
+            raise UnknownType(self.kind, name, sorted(points))
+        if len(points[name]) > 1:
+            claimants = " and ".join(sorted(_label(point) for point in points[name]))
+            raise BrokenPlugin(f"{self.kind} type {name} is claimed by {claimants}; uninstall one of them")
+        point = points[name][0]
+        try:
+            found = point.load()
+        except (Exception, SystemExit) as error:
+            said = " ".join(str(error).split())[:300]
+            raise BrokenPlugin(
+                f"{self.kind} type {name} of {_label(point)} cannot be imported: {type(error).__name__}: {said}; "
+                "repair or uninstall that package"
+            ) from error
+        lacking = [part for part in _CONTRACT[self.kind] if not hasattr(found, part)]
+        if lacking:
+            raise BrokenPlugin(
+                f"{self.kind} type {name} of {_label(point)} lacks {', '.join(lacking)}; "
+                "see forwarder.contracts for what it must have"
+            )
+        return found
+
+    def _points(self) -> dict[str, list[EntryPoint]]:
+        """Group by name; the same distribution found twice on the path counts once."""
+        found: dict[str, dict[tuple[str, str], EntryPoint]] = defaultdict(dict)
+        for point in self._find(group=self.group):
+            found[point.name].setdefault((_distribution(point), point.value), point)
+        return {name: list(points.values()) for name, points in found.items()}
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "unknown package"
+
+
+def _label(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else f"an unknown package ({point.value})"
+
+
+SOURCES = Registry("source")
+SINKS = Registry("sink")
+FORMATS = Registry("format")
