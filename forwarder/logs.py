@@ -61,9 +61,9 @@ class LogSetup:
         self,
         redactor: Redactor,
         *,
-        format: LogFormat = "auto",
+        format: LogFormat = "auto",  # noqa: A002 -- the name of the setting
         level: LogLevel = "info",
-        stream: TextIO | None = None,  # noqa: A002 -- the setting's name
+        stream: TextIO | None = None,
     ) -> None:
         stream = sys.stderr if stream is None else stream
         terminal = stream.isatty()

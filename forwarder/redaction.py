@@ -34,7 +34,8 @@ _SECRET_NAME = re.compile(
 )
 _HARMLESS_NAME = re.compile(r"(_file|_path|_id)$", re.IGNORECASE)
 _HEADER = re.compile(
-    r"""(?P<name>\b(?:proxy-)?authorization|\bx-api-key|\b(?:set-)?cookie)(?P<between>\\?["']?\s*[:=,]\s*b?\\?["']?)[^\r\n"']+""",
+    r"""(?P<name>\b(?:proxy-)?authorization|\bx-api-key|\b(?:set-)?cookie)"""
+    r"""(?P<between>\\?["']\s*[:,]\s*b?\\?["']|\s*[:=]\s*)[^\r\n"']+""",
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b(?P<name>bearer|basic|splunk|apikey)\s+[\w+/=.~-]{16,}", re.IGNORECASE)

@@ -1,0 +1,1 @@
+"""What the daemon tells others: metrics, probes and a read-only status over HTTP."""

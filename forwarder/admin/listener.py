@@ -1,0 +1,197 @@
+"""Runs uvicorn inside the daemon: on its loop, without its signals, and with patience of our own.
+
+uvicorn installs handlers for SIGTERM and SIGINT and begins to stop at once, so probes would die while the daemon
+drains; `capture_signals` is therefore empty. It also has no limit for a client that sends its request drop by drop or
+never reads the answer; `PatientProtocol` has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from forwarder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+SETTING = "admin.listen"
+
+log = structlog.get_logger(__name__)
+
+_MOST_CONNECTIONS = 256
+_LONGEST_HEAD = 16 * 1024
+_BACKLOG = 128
+_HIGHEST_PORT = 65535
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`. Raises ConfigError."""
+    host, colon, port = listen.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    good = colon and bare and (bare == host) == (":" not in bare) and port.isascii() and port.isdigit()
+    if not good or int(port) > _HIGHEST_PORT:
+        raise ConfigError(f"{SETTING}: {listen!r} is no address; write host:port, such as 127.0.0.1:9464 or [::1]:9464")
+    return bare, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach `host`."""
+    if host.lower() in {"localhost", "localhost."}:
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host.split("%", maxsplit=1)[0]).is_loopback
+    return False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises ConfigError that names the setting when the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(
+            f"{SETTING}: the host {host!r} cannot be resolved ({error.strerror}); write an address"
+        ) from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"{SETTING}: cannot listen on {host}:{port} ({error.strerror}); "
+            "stop what holds the port or choose another one, such as 127.0.0.1:9465"
+        ) from error
+    return listener
+
+
+class PatientProtocol(H11Protocol):
+    """Cuts a connection on which no answer was finished and taken for `patience` seconds; idle ones end earlier."""
+
+    patience = 15.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Start the clock."""
+        super().connection_made(transport)
+        self._answers = self._answers_before = 0
+        self._clock = self.loop.call_later(self.patience, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._clock.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Count the answer."""
+        self._answers += 1
+        super().on_response_complete()
+
+    def _look(self) -> None:
+        stuck = self.transport.get_write_buffer_size() > 0
+        if stuck or self._answers == self._answers_before:
+            self.transport.abort()
+            return
+        self._answers_before = self._answers
+        self._clock = self.loop.call_later(self.patience, self._look)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the daemon and says when it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+    def abort_connections(self) -> None:
+        """Cut what is still open, without waiting for the other side."""
+        for connection in list(self.server_state.connections):
+            transport: Any = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+class Listener:
+    """One TCP port that serves one application until it is closed."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, patience: float = 15.0, grace: int = 1) -> None:
+        self._address = (host, port)
+        self._grace = grace
+        protocol = type("Protocol", (PatientProtocol,), {"patience": patience})
+        self._config = uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=grace,
+            h11_max_incomplete_event_size=_LONGEST_HEAD,
+        )
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.port = port
+
+    async def start(self) -> None:
+        """Bind and serve. Raises ConfigError when the address cannot be had."""
+        listener = bind(*self._address)
+        self.port = listener.getsockname()[1]
+        self._server = _Server(self._config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="admin-listener")
+        ready = asyncio.create_task(self._server.ready.wait())
+        try:
+            await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if self._task.done():
+            listener.close()
+            await self._task
+            raise ConfigError(f"{SETTING}: the server on {self._address[0]}:{self.port} ended as soon as it began")
+        self._task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Stop listening; answers under way get the grace time, then every connection is cut. Safe to call twice."""
+        if self._server is None or self._task is None:
+            return
+        server, task, self._server, self._task = self._server, self._task, None, None
+        server.should_exit = True
+        try:
+            await asyncio.wait({task}, timeout=self._grace + 2)
+        finally:
+            server.force_exit = True
+            server.abort_connections()
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                log.error("admin_server_close_failed", exc_info=task.exception())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._task is task and not task.cancelled():
+            log.error("admin_server_ended", exc_info=task.exception())

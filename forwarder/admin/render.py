@@ -1,0 +1,236 @@
+"""Shows the JSON of `/status` to people: tables on a terminal, tab-free plain text elsewhere.
+
+It reads the JSON and not the report, so that a command can show a daemon it reaches over HTTP, of this version or a
+near one: a missing key shows as `-`.
+
+Invariant: text from outside is neither read as markup nor able to reach the terminal as control characters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from forwarder.text import shorten, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rich.console import RenderableType
+
+Row = tuple[str, ...]
+
+_STYLES = {
+    "working": "green",
+    "idle": "green",
+    "starting": "cyan",
+    "retrying": "yellow",
+    "paused": "yellow",
+    "held": "bold red",
+    "stopped": "red",
+}
+_SOURCE_COLUMNS = ("source", "state", "last good poll", "newest event", "spooled", "errors")
+_SINK_COLUMNS = ("sink", "state", "waiting", "lag", "accepted", "dead letters", "proof")
+_GAP_COLUMNS = ("gap", "cause", "concerns", "from", "to", "opened")
+_BOOKS_COLUMNS = ("source", "sink", "spooled", "accepted", "rejected", "filtered", "detached", "waiting", "balance")
+_LEFT = {"source", "sink", "state", "proof", "gap", "cause", "concerns", "from", "to"}
+_MOST_GAPS = 10
+_LONGEST_CELL = 200
+
+
+def render_status(report: Mapping[str, Any]) -> RenderableType:
+    """Return what rich shows on a terminal."""
+    parts: list[RenderableType] = [Text(_headline(report), style="bold" if _well(report) else "bold yellow")]
+    for title, columns, rows in _tables(report):
+        table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(Text(column), justify="left" if column in _LEFT else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=_style(column, cell)) for column, cell in zip(columns, row, strict=True)))
+        parts.append(table)
+    parts += [Text(line) for line in _spool_lines(report)]
+    parts += [Text(line, style="yellow") for line in _complaints(report)]
+    parts.append(Text(_books_line(report), style="green" if report.get("balanced", True) else "bold red"))
+    return Group(*parts)
+
+
+def plain_status(report: Mapping[str, Any]) -> str:
+    """Return the same as text without colours or lines, for pipes and logs."""
+    lines = [_headline(report)]
+    for title, columns, rows in _tables(report):
+        lines += ["", f"{title}:", *_aligned(columns, rows)]
+    lines += ["", *_spool_lines(report), *_complaints(report), _books_line(report)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
+    yield "sources", _SOURCE_COLUMNS, [_source_row(source) for source in _list(report, "sources")]
+    yield "sinks", _SINK_COLUMNS, [_sink_row(sink) for sink in _list(report, "sinks")]
+    gaps = [gap for gap in _list(report.get("spool") or {}, "gaps") if gap.get("closed") is None]
+    if gaps:
+        title = f"open gaps, the newest {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else "open gaps"
+        yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-_MOST_GAPS:]]
+    wrong = [line for line in _list(report, "books") if line.get("balance")]
+    if wrong:
+        yield "books that do not balance", _BOOKS_COLUMNS, [_row(line, _BOOKS_COLUMNS) for line in wrong]
+
+
+def _source_row(source: Mapping[str, Any]) -> Row:
+    errors = source.get("errors") or {}
+    return (
+        _cell(source.get("name")),
+        _cell(source.get("state")),
+        _age(source.get("last_good_poll_age_seconds"), "never"),
+        _age(source.get("newest_event_age_seconds"), "none yet"),
+        _cell(source.get("spooled")),
+        _cell(sum(count for count in errors.values() if isinstance(count, int)) if isinstance(errors, dict) else None),
+    )
+
+
+def _sink_row(sink: Mapping[str, Any]) -> Row:
+    return (
+        _cell(sink.get("name")),
+        _cell(sink.get("state")),
+        _cell(sink.get("lag_events")),
+        _duration(sink.get("lag_seconds")),
+        _cell(sink.get("accepted")),
+        _cell(sink.get("dead_letters")),
+        _cell(sink.get("proof")),
+    )
+
+
+def _gap_row(gap: Mapping[str, Any]) -> Row:
+    concerns = " → ".join(_cell(gap.get(side)) for side in ("source", "sink") if gap.get(side) is not None)
+    first, last = gap.get("from") or gap.get("first_seq"), gap.get("to") or gap.get("last_seq")
+    opened = _age(gap.get("opened_age_seconds"), "-")
+    return _cell(gap.get("number")), _cell(gap.get("cause")), concerns or "all", _cell(first), _cell(last), opened
+
+
+def _row(line: Mapping[str, Any], columns: Sequence[str]) -> Row:
+    return tuple(_cell(line.get(column)) for column in columns)
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    degraded, reasons = _list(report, "degraded"), _list(report, "not_ready")
+    if report.get("draining"):
+        word = "draining"
+    elif not report.get("ready", True):
+        word = "not ready: " + ", ".join(map(_cell, reasons))
+    elif degraded:
+        word = "degraded: " + ", ".join(map(_cell, degraded))
+    else:
+        word = "well"
+    started = _duration(report.get("started_age_seconds"))
+    text = f"audit-forwarder {_cell(report.get('version'))}, process {_cell(report.get('pid'))}, up {started}: {word}"
+    return f"{text} ({_cell(report['problem'])})" if report.get("problem") else text
+
+
+def _well(report: Mapping[str, Any]) -> bool:
+    return bool(report.get("ready", True)) and not report.get("degraded") and not report.get("problem")
+
+
+def _spool_lines(report: Mapping[str, Any]) -> list[str]:
+    spool = report.get("spool")
+    if not spool:
+        return ["spool: not open"]
+    used, limit, hours = spool.get("bytes_used"), spool.get("bytes_max"), spool.get("hours_left")
+    share = f" ({100 * used / limit:.0f} %)" if _number(used) and _number(limit) and limit else ""
+    left = f"full in {_duration(hours * 3600)} at this rate" if _number(hours) else "not growing"
+    ids = f"{_size(spool.get('id_bytes'))} of {_size(spool.get('id_bytes_max'))}"
+    return [
+        f"spool: {_size(used)} of {_size(limit)}{share}, {left}; {_cell(spool.get('pages'))} pages; ids {ids}; "
+        f"{_cell(spool.get('path'))}"
+    ]
+
+
+def _complaints(report: Mapping[str, Any]) -> list[str]:
+    """Return a line with reason and fix for every component that is not well."""
+    lines = []
+    for kind, key in (("source", "sources"), ("sink", "sinks")):
+        for component in _list(report, key):
+            if component.get("well", True):
+                continue
+            since = _duration(component.get("since_age_seconds"))
+            line = f"{kind} {_cell(component.get('name'))} is {_cell(component.get('state'))} for {since}: "
+            line += _sentence(component.get("reason")) or "no reason given."
+            fix = _sentence(component.get("fix"))
+            lines.append(f"{line} To do: {fix}" if fix else line)
+    return lines
+
+
+def _books_line(report: Mapping[str, Any]) -> str:
+    books = _list(report, "books")
+    if not books:
+        return "books: nothing in them yet"
+    wrong = sum(bool(line.get("balance")) for line in books)
+    if wrong:
+        return f"books: {wrong} of {len(books)} lines DO NOT BALANCE; events are lost or invented, see above"
+    sums = {key: sum(line.get(key) or 0 for line in books) for key in _BOOKS_COLUMNS[2:-1]}
+    return (
+        f"books: balanced; spooled {sums['spooled']} = accepted {sums['accepted']} + rejected {sums['rejected']}"
+        f" + filtered {sums['filtered']} + detached {sums['detached']} + waiting {sums['waiting']} (over all sinks)"
+    )
+
+
+def _aligned(columns: Row, rows: list[Row]) -> list[str]:
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    sides: list[Callable[[str, int], str]] = [str.ljust if column in _LEFT else str.rjust for column in columns]
+    return [
+        "  " + "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
+        for row in (columns, *rows)
+    ]
+
+
+def _list(report: Mapping[str, Any], key: str) -> list[Any]:
+    found = report.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _cell(value: Any) -> str:
+    """Return printable text on one line; a missing value is a dash."""
+    if value is None or value == "":
+        return "-"
+    return shorten(visible(str(value)), _LONGEST_CELL)
+
+
+def _sentence(value: Any) -> str:
+    text = visible(str(value or "")).strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _style(column: str, cell: str) -> str:
+    return _STYLES.get(cell, "") if column == "state" else ""
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _age(seconds: Any, never: str) -> str:
+    return f"{_duration(seconds)} ago" if _number(seconds) else never
+
+
+def _duration(seconds: Any) -> str:
+    """Return the two largest units, such as `3 d 4 h`."""
+    if not _number(seconds):
+        return "-"
+    whole = int(seconds)
+    units = [("d", whole // 86400), ("h", whole // 3600 % 24), ("min", whole // 60 % 60), ("s", whole % 60)]
+    while len(units) > 1 and not units[0][1]:
+        units.pop(0)
+    return " ".join(f"{count} {unit}" for unit, count in units[:2] if count or len(units) == 1) or "0 s"
+
+
+def _size(value: Any) -> str:
+    if not _number(value):
+        return "-"
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

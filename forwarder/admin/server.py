@@ -1,0 +1,219 @@
+"""The admin port: `/metrics`, `/livez`, `/readyz` and a read-only `/status`.
+
+::
+
+    request ─► guard: Host header · GET or HEAD · security headers ─► route ─► Snapshots ─► report() of the daemon
+
+Invariants: nothing here changes anything; a slow report or a slow client delays nobody else; beyond loopback `/status`
+needs a token, and a browser that was lured to us by a foreign name gets nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from forwarder.admin.health import why_degraded, why_not_live, why_not_ready
+from forwarder.admin.listener import Listener, is_loopback, parse_listen
+from forwarder.admin.report import report_to_dict
+from forwarder.admin.snapshots import Snapshots
+from forwarder.contracts import Clock, SystemClock
+from forwarder.telemetry import Exposition
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from forwarder.contracts import Secret
+    from forwarder.redaction import Redactor
+    from forwarder.status import DaemonReport
+
+_SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class AdminServer:
+    """Serves one daemon's reports.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one, see `port` after `start`.
+        token: What `/status` asks for; needed beyond loopback, and asked for on loopback too when it is set.
+        allowed_hosts: Further names that a Host header may have.
+        report: Makes a report; may be asynchronous, may be slow, may fail.
+        redactor: Takes secrets out of `/status`, should one have come into a reason.
+        live_within: Seconds within which the loop and the spool's thread must have turned.
+        patience: Seconds for a client to send its request or to take its answer.
+    """
+
+    def __init__(
+        self,
+        listen: str,
+        token: Secret | None,
+        allowed_hosts: Collection[str],
+        report: Callable[[], Awaitable[DaemonReport] | DaemonReport],
+        *,
+        redactor: Redactor | None = None,
+        clock: Clock | None = None,
+        live_within: float = 30.0,
+        patience: float = 15.0,
+    ) -> None:
+        host, port = parse_listen(listen)
+        self._clock = clock or SystemClock()
+        self._snapshots = Snapshots(report, self._clock)
+        self._exposition = Exposition(lambda: self._snapshots.latest)
+        self._redactor = redactor
+        self._token = token
+        self._open = is_loopback(host) and token is None
+        self._live_within = live_within
+        self._began = self._clock.time()
+        routes = [
+            Route("/metrics", self._metrics),
+            Route("/livez", self._livez),
+            Route("/readyz", self._readyz),
+            Route("/status", self._status),
+        ]
+        pages = Starlette(routes=routes)
+        pages.router.redirect_slashes = False
+        app = _Guard(pages, {host, *allowed_hosts})
+        self._listener = Listener(app, host, port, patience=patience)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; after `start` never 0."""
+        return self._listener.port
+
+    async def start(self) -> None:
+        """Listen and serve. Raises ConfigError that names the setting when the address cannot be had."""
+        await self._listener.start()
+
+    async def close(self) -> None:
+        """Stop; no client can hold it up. Safe to call twice."""
+        await self._listener.close()
+        await self._snapshots.close()
+
+    async def _metrics(self, request: Request) -> Response:
+        if await self._snapshots.fresh() is None:
+            return _json({"reasons": [self._snapshots.problem]}, 503)
+        page, content_type = self._exposition.render(request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": content_type})
+
+    async def _livez(self, _: Request) -> Response:
+        report, now = await self._snapshots.fresh(), self._clock.time()
+        if report is not None:
+            reasons = why_not_live(report, now, self._live_within)
+        elif now - self._began > self._live_within:
+            reasons = [self._snapshots.problem]
+        else:
+            reasons = []
+        return _json({"live": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    async def _readyz(self, _: Request) -> Response:
+        report = await self._snapshots.fresh()
+        reasons = [self._snapshots.problem] if report is None else why_not_ready(report)
+        degraded = [] if report is None else why_degraded(report)
+        answer = {"ready": not reasons, "reasons": reasons, "degraded": self._clean(degraded)}
+        return _json(answer, 503 if reasons else 200)
+
+    async def _status(self, request: Request) -> Response:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        report = await self._snapshots.fresh()
+        if report is None:
+            return _json({"reasons": [self._snapshots.problem]}, 503)
+        return _json(self._clean({**report_to_dict(report), "problem": self._snapshots.problem}), 200)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the answer to somebody who may not see the status."""
+        if self._open:
+            return None
+        if self._token is None:
+            return _json({"reasons": ["beyond loopback the status needs a token; set admin.token"]}, 403)
+        try:
+            expected = self._token.reveal()
+        except (OSError, ValueError):
+            return _json({"reasons": ["the token of the status cannot be read; see the file of admin.token"]}, 503)
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected.encode())
+        if scheme.lower() == "bearer" and same:
+            return None
+        return _json(
+            {"reasons": ["the status needs the header Authorization: Bearer <admin.token>"]}, 401, challenge=True
+        )
+
+    def _clean(self, value: Any) -> Any:
+        return value if self._redactor is None else self._redactor.scrub(value)
+
+
+class _Guard:
+    """Checks the Host header and the method before anything else, and adds the security headers to every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = {_bare(host) for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                for name, value in _SECURITY_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        app: ASGIApp = self._app
+        if scope["type"] != "http":
+            return
+        if not self._knows(scope):
+            app = _json({"reasons": ["unknown Host header; add the name to admin.allowed_hosts"]}, 421)
+        elif scope["method"] not in {"GET", "HEAD"}:
+            app = Response(status_code=405, headers={"allow": "GET, HEAD"})
+        await app(scope, receive, send_guarded)
+
+    def _knows(self, scope: Scope) -> bool:
+        """Accept loopback, the names we were given, and the very address the connection came in on.
+
+        The last one is what probes and scrapers use when we listen on all addresses. A page of a foreign name that
+        resolves to us cannot forge it: its requests carry the foreign name.
+        """
+        names = [value for name, value in scope["headers"] if name == b"host"]
+        if len(names) != 1:
+            return False
+        host = _bare(_without_port(names[0].decode("latin-1")))
+        local = scope.get("server")
+        return is_loopback(host) or host in self._hosts or (local is not None and host == _bare(local[0]))
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _bare(host: str) -> str:
+    """Return the one form in which two spellings of a host compare equal."""
+    text = host.lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(text.strip("[]").split("%")[0])
+    except ValueError:
+        return text
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def _json(value: Any, status: int, *, challenge: bool = False) -> Response:
+    headers = {"www-authenticate": "Bearer"} if challenge else None
+    return Response(msgspec.json.encode(value), status, headers, "application/json")

@@ -1,0 +1,75 @@
+"""Keeps the latest report, so that any number of readers cost one report a second and none waits long.
+
+Invariant: at most one report is being made at a time; whoever waits longer than `patience` gets the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from forwarder.contracts import Clock
+    from forwarder.status import DaemonReport
+
+log = structlog.get_logger(__name__)
+
+
+class Snapshots:
+    """The latest report and, when there is none, why.
+
+    Args:
+        report: Makes one; may be asynchronous, may be slow, may fail.
+        max_age: Seconds for which a report is good enough.
+        patience: Longest wait for a new one, seconds; below the second that Kubernetes gives a probe.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[], Awaitable[DaemonReport] | DaemonReport],
+        clock: Clock,
+        *,
+        max_age: float = 1.0,
+        patience: float = 0.8,
+    ) -> None:
+        self._report = report
+        self._clock = clock
+        self._max_age = max_age
+        self._patience = patience
+        self._made_at = float("-inf")
+        self._making: asyncio.Task[None] | None = None
+        self.latest: DaemonReport | None = None
+        self.problem = "no report was made yet"
+
+    async def fresh(self) -> DaemonReport | None:
+        """Return a report not older than `max_age` if one can be had in time, else the last one; None without any."""
+        if self._clock.monotonic() - self._made_at >= self._max_age:
+            if self._making is None or self._making.done():
+                self._making = asyncio.create_task(self._make(), name="admin-report")
+            done, _ = await asyncio.wait({self._making}, timeout=self._patience)
+            if not done:
+                self.problem = f"the report takes longer than {self._patience:g} s; the spool's thread may be stuck"
+        return self.latest
+
+    async def close(self) -> None:
+        """Give up the report that is being made."""
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.wait({self._making})
+
+    async def _make(self) -> None:
+        try:
+            made = self._report()
+            self.latest = await made if inspect.isawaitable(made) else made
+        except Exception as error:
+            if self.problem != (problem := f"the report failed: {type(error).__name__}"):
+                log.exception("report_failed")
+            self.problem = problem
+        else:
+            self._made_at = self._clock.monotonic()
+            self.problem = ""
