@@ -109,9 +109,10 @@ class Lane:
         self._again: list[Range] = []
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
         self._cut_short = False
+        self._failure: BaseException | None = None
 
     async def run(self) -> None:
-        """Deliver until `stop`; then wait for what is in flight."""
+        """Deliver until `stop`; then wait for what is in flight. A lane runs once; a failure is raised at the end."""
         state = await self._spool.open_lane(
             self._name, self._sink.target, start=self._config.start, on_full=self._config.on_full
         )
@@ -125,6 +126,8 @@ class Lane:
             if confirming:
                 confirming.cancel()
             await self._come_home()
+        if self._failure is not None:
+            raise self._failure
 
     def ring(self) -> None:
         """Say that the spool has new events."""
@@ -238,9 +241,9 @@ class Lane:
         if task.cancelled():
             self._cut_short = True
         elif error := task.exception():
-            self._log.error("send_task_failed", exc_info=error)
             self._cut_short = True
-            self.stop()  # the supervisor starts the lane again from what is durable
+            self._failure = error
+            self.stop()
         self._wake.set()
 
     async def _deliver(self, slot: int, records: list[Record]) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -63,6 +64,7 @@ class Poller:
         clock: Clock,
         rng: random.Random,
         report: SourceReport,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
         self.wake = asyncio.Event()
         self.report = report
@@ -70,6 +72,7 @@ class Poller:
         self._config = config
         self._spool = spool
         self._budget = budget
+        self._announce = announce
         self._clock = clock
         self._backoff = Backoff(RetryConfig(base=1.0, max=300.0), rng)
         self._log = structlog.get_logger().bind(source=source.origin.source)
@@ -259,6 +262,8 @@ class Poller:
         self.report.revisions += done.revisions
         if behind == TRAIL:
             self.report.late_found += done.new
+        if done.new:
+            self._announce()
         return done.new
 
     # ---------------------------------------------------------------------------------------------------- misfortune

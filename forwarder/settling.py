@@ -1,7 +1,7 @@
 """What a lane has settled and not yet written, and the one way it is written: the exchange with the spool.
 
-The invariant: what was handed to `exchange` and could not be written is put back, in front of what came since; so a full
-disk delays a settlement and never loses or doubles one.
+The invariant: what was handed to `exchange` and could not be written is put back, in front of what came since; so a
+full disk delays a settlement and never loses or doubles one.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from forwarder.contracts import (
     TlsConfig,
 )
 from forwarder.http import HttpClient, Response, check_url
-from forwarder.identity import Identity, content_digests
+from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.normalize.times import parse_ms
 from forwarder.retry import RequestBudget, retry_after_seconds
@@ -96,7 +96,7 @@ class OrganizationSource:
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limit = config.limit
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
-        self._identity = Identity(self.feed, self.origin.scope)
+        self._keys = EventKeys(self.feed, self.origin.scope)
 
     @classmethod
     def normalizer(cls) -> Normalizer:
@@ -205,7 +205,10 @@ class OrganizationSource:
         if not bodies:
             return self._empty_page(state, used, following)
         heads = heads_of(bodies)
-        keys, derived = self._identity.keys([head.id for head in heads], bodies)
+        derived = frozenset(position for position, head in enumerate(heads) if not head.id)
+        keys = self._keys.keys(head.id or "" for head in heads)
+        for position in derived:
+            keys[position] = self._keys.derived(bodies[position])
         times = [(head.attributes.time or "") if head.attributes else "" for head in heads]
         processed = [(head.attributes.processedAt or "") if head.attributes else "" for head in heads]
         print_of_page = _fingerprint(used, keys)

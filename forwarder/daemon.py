@@ -1,0 +1,375 @@
+"""The process: builds every part once, keeps the tasks alive, and ends in order.
+
+::
+
+    scheduler ─bell─► pollers ─► spool ─► lanes ─► sinks          admin port: metrics, probes, status
+        └──────bell─► clean-up, heartbeat, summary                 signals: TERM drains, HUP reads log level again
+
+An end in order: bells stop, pollers finish their page, lanes finish what is in flight or reach the grace time, clients
+close, the spool closes. Everything is durable all along, so a hard end costs at most a batch that is sent again.
+After the start nothing but a signal ends the process: the trouble of one component is that component's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from forwarder import __version__
+from forwarder.admin.server import AdminServer
+from forwarder.contracts import (
+    Clock,
+    ConfigError,
+    ForwarderError,
+    Held,
+    Normalizer,
+    Sink,
+    SinkContext,
+    Source,
+    SourceContext,
+    SystemClock,
+)
+from forwarder.delivery import Lane
+from forwarder.filters import Filter
+from forwarder.poller import Poller
+from forwarder.records import RecordMaker
+from forwarder.redaction import Redactor
+from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.retry import RequestBudget
+from forwarder.settings import Settings
+from forwarder.spool.contract import Spool
+from forwarder.spool.sqlite import SqliteSpool
+from forwarder.status import DaemonReport, LaneReport, SourceReport
+from forwarder.supervise import Runner, supervise
+
+HEARTBEAT, CLEAN_UP, SUMMARY, LOOK = 1.0, 30.0, 60.0, 5.0
+"""Seconds between two bells of each kind."""
+
+
+class Daemon:
+    """Everything that runs.
+
+    Args:
+        settings: What to run.
+        clock: Time for everybody.
+        rng: Randomness for everybody's jitter.
+        redactor: Takes secrets out of what is shown.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        redactor: Redactor | None = None,
+        on_log_level: Callable[[str], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()  # noqa: S311 -- jitter
+        self._redactor = redactor
+        self._on_log_level = on_log_level
+        self._log = structlog.get_logger()
+        self._stopping = asyncio.Event()
+        self._restarts: dict[str, int] = {}
+        self._started = self._clock.time()
+        self._beat = 0.0
+        self._spool: SqliteSpool | None = None
+        self._sources: dict[str, Source] = {}
+        self._sinks: dict[str, Sink] = {}
+        self._pollers: dict[str, Poller] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._source_reports: dict[str, SourceReport] = {}
+        self._lane_reports: dict[str, LaneReport] = {}
+        self._fatal: ConfigError | None = None
+        self.admin_port = 0
+
+    # ---------------------------------------------------------------------------------------------------- run and end
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises ConfigError or SpoolError at the start only."""
+        self._build()
+        admin = AdminServer(
+            self._settings.admin.listen,
+            self._settings.admin.token,
+            self._settings.admin.allowed_hosts or (),
+            self.report,
+            redactor=self._redactor,
+            clock=self._clock,
+        )
+        self._spool = await SqliteSpool.open(self._settings.spool, self._clock)
+        try:
+            await admin.start()
+            self.admin_port = admin.port
+            async with self._bells():
+                await self._work(self._spool)
+        finally:
+            await admin.close()
+            for component in (*self._sources.values(), *self._sinks.values()):
+                await component.close()
+            await self._spool.close()
+            self._log.info("stopped")
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        """Begin the end: pollers first, lanes when the pollers are home."""
+        if not self._stopping.is_set():
+            self._log.info("stopping", grace=self._settings.shutdown.grace)
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Read the log level again. Secrets in files are read whenever they change, without a signal."""
+        try:
+            level = self._settings.reload().log.level
+        except ForwarderError as error:
+            self._log.error("configuration_not_reloaded", reason=str(error))
+            return
+        if self._on_log_level is not None:
+            self._on_log_level(level)
+        self._log.info("configuration_reloaded", log_level=level)
+
+    async def _work(self, spool: Spool) -> None:
+        pollers = [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
+        lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
+        clean_up = self._start("clean-up", lambda: _CleanUp(spool, self._stopping))
+        self._log.info(
+            "started",
+            version=__version__,
+            config=self._settings.digest(),
+            sources=list(self._sources),
+            sinks=list(self._sinks),
+            admin_port=self.admin_port,
+        )
+        await self._stopping.wait()
+        deadline = asyncio.get_running_loop().time() + self._settings.shutdown.grace
+        for poller in self._pollers.values():
+            poller.stop()
+        await _within(pollers, deadline)
+        for lane in self._lanes.values():
+            lane.stop()
+        late = await _within([*lanes, clean_up], deadline)
+        if late:
+            self._log.warning("grace_time_is_over", still_running=late)
+
+    def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
+        task = asyncio.create_task(
+            supervise(name, make, stopping=self._stopping, restarts=self._restarts, rng=self._rng), name=name
+        )
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ConfigError):
+            self._fatal = self._fatal or error
+            self.stop()
+        elif error is not None:
+            self._log.error("supervisor_failed", task=task.get_name(), exc_info=error)
+            self.stop()
+
+    # --------------------------------------------------------------------------------------------------------- wiring
+
+    def _build(self) -> None:
+        """Make every source and sink; nothing is touched outside the process."""
+        budgets = {
+            name: RequestBudget(self._clock, budget.requests_per_minute)
+            for name, budget in self._settings.budgets.items()
+        }
+        for name, source_config in self._settings.sources.items():
+            budget = budgets.get(source_config.budget or "") or RequestBudget(self._clock)
+            context = SourceContext(name, self._clock, budget)
+            self._sources[name] = source = SOURCES.load(source_config.type)(source_config, context)
+            budgets[f"source {name}"] = budget
+            report = SourceReport(name, source_config.type, identity=source.origin.identity)
+            self._source_reports[name] = report
+        self._budgets = budgets
+        identities = [source.origin.identity for source in self._sources.values()]
+        twice = next((identity for identity in identities if identities.count(identity) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
+        for name, sink_config in self._settings.sinks.items():
+            sink = SINKS.load(sink_config.type)(sink_config, SinkContext(name, sink_config.window, self._clock))
+            self._sinks[name] = sink
+            self._lane_reports[name] = LaneReport(
+                name,
+                sink_config.type,
+                target=sink.target,
+                proof=sink.proof,
+                format=sink_config.format or sink.default_format,
+            )
+
+    def _poller(self, name: str, spool: Spool) -> Poller:
+        self._pollers[name] = poller = Poller(
+            self._sources[name],
+            self._settings.sources[name],
+            spool=spool,
+            budget=self._budgets[f"source {name}"],
+            clock=self._clock,
+            rng=self._rng,
+            report=self._source_reports[name],
+            announce=self._ring_lanes,
+        )
+        if self._stopping.is_set():
+            poller.stop()
+        return poller
+
+    def _lane(self, name: str, spool: Spool) -> Lane:
+        config, report = self._settings.sinks[name], self._lane_reports[name]
+        maker = RecordMaker(
+            FORMATS.load(report.format)(), Filter(config.include, config.exclude), _normalizer, report.unknown_actions
+        )
+        self._lanes[name] = lane = Lane(
+            name,
+            self._sinks[name],
+            config,
+            spool=spool,
+            maker=maker,
+            clock=self._clock,
+            rng=self._rng,
+            report=report,
+        )
+        return lane
+
+    def _ring_lanes(self) -> None:
+        for lane in self._lanes.values():
+            lane.ring()
+
+    # ---------------------------------------------------------------------------------------------------------- bells
+
+    @asynccontextmanager
+    async def _bells(self) -> AsyncIterator[None]:
+        """Ring; a bell that is late rings all the same, and two that are late ring once."""
+        scheduler = AsyncIOScheduler(
+            timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+
+        def bell(ring: Callable[[], Any], seconds: float, jitter: float | None = None) -> None:
+            async def rung() -> None:
+                ring()
+
+            scheduler.add_job(rung, "interval", seconds=seconds, jitter=jitter)
+
+        for name, config in self._settings.sources.items():
+            bell(partial(self._ring_poller, name), config.every, config.every / 10)
+        bell(self._heartbeat, HEARTBEAT)
+        bell(self._ring_lanes, LOOK)
+        bell(self._summarise, SUMMARY)
+        self._heartbeat()
+        scheduler.start()
+        try:
+            yield
+        finally:
+            scheduler.shutdown(wait=False)
+
+    def _ring_poller(self, name: str) -> None:
+        if (poller := self._pollers.get(name)) is not None:
+            poller.ring()
+
+    def _heartbeat(self) -> None:
+        self._beat = self._clock.time()
+
+    def _summarise(self) -> None:
+        """Say once a minute how it goes; nothing is logged per event."""
+        self._log.info(
+            "summary",
+            sources={
+                name: {"state": report.state, "spooled": report.spooled}
+                for name, report in self._source_reports.items()
+            },
+            sinks={
+                name: {
+                    "state": report.state,
+                    "accepted": report.accepted,
+                    "lag": report.lag,
+                    "dead_letters": report.dead_letters,
+                }
+                for name, report in self._lane_reports.items()
+            },
+        )
+
+    async def report(self) -> DaemonReport:
+        """Return everything at one moment."""
+        spool = self._spool
+        status = await spool.status() if spool is not None else None
+        books = await spool.books() if spool is not None else []
+        return DaemonReport(
+            version=__version__,
+            started=self._started,
+            now=self._clock.time(),
+            pid=os.getpid(),
+            config_digest=self._settings.digest(),
+            draining=self._stopping.is_set(),
+            sources=list(self._source_reports.values()),
+            lanes=list(self._lane_reports.values()),
+            spool=status,
+            books=books,
+            task_restarts=dict(self._restarts),
+            loop_alive=self._beat,
+            spool_alive=spool.last_turn if spool is not None else 0.0,
+        )
+
+
+class _CleanUp:
+    """Removes what every lane settled, a chunk at a time, whenever its bell's time has come."""
+
+    def __init__(self, spool: Spool, stopping: asyncio.Event) -> None:
+        self._spool = spool
+        self._stopping = stopping
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Clean up until the end."""
+        while not self._stopping.is_set():
+            try:
+                removed = await self._spool.clean_up()
+            except Held as error:
+                self._log.warning("clean_up_held", reason=error.reason, fix=error.fix)
+                removed = 0
+            try:
+                async with asyncio.timeout(0 if removed else CLEAN_UP):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+
+@cache
+def _normalizer(feed: str) -> Normalizer:
+    """Return the normaliser of a feed; the spool may hold events of a source that is no longer configured."""
+    normalizer: Normalizer = SOURCES.load(feed).normalizer()
+    return normalizer
+
+
+async def _within(tasks: list[asyncio.Task[None]], deadline: float) -> list[str]:
+    """Wait for tasks until the deadline, cancel the rest, and return their names."""
+    if not tasks:
+        return []
+    left = max(0.0, deadline - asyncio.get_running_loop().time())
+    _, late = await asyncio.wait(tasks, timeout=left)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
+    return sorted(task.get_name() for task in late)
+
+
+async def run_daemon(
+    settings: Settings, *, redactor: Redactor | None = None, on_log_level: Callable[[str], None] | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start."""
+    daemon = Daemon(settings, redactor=redactor, on_log_level=on_log_level)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    await daemon.run()
