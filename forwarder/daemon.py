@@ -115,8 +115,10 @@ class Daemon:
                 await self._work(self._spool)
         finally:
             await admin.close()
-            for component in (*self._sources.values(), *self._sinks.values()):
-                await component.close()
+            for source in self._sources.values():
+                await source.close()
+            for sink in self._sinks.values():
+                await sink.close()
             await self._spool.close()
             self._log.info("stopped")
         if self._fatal is not None:

@@ -2,11 +2,11 @@
 
 The stream is sorted by processing time, so that late events are not missed; its cursor can be kept at the tip and
 asked again (developer.atlassian.com, "Poll events migration"). Public sources disagree on what `meta.next` is at the
-tip, so all of these are normal and silent: `null` (the cursor last used is asked again), an unchanged cursor without
-events, and an empty page with a new cursor (followed). The same cursor with the same events is a loop.
+tip, so these are normal and silent: `null` (the cursor last used is asked again), an unchanged cursor without events,
+and an empty page with a new cursor (followed). The same cursor with the same events is a loop.
 
-State of a cursor, JSON: `cursor` (last given, or None), `from` (epoch ms, used until there is a cursor), `empties` (empty
-pages with a new cursor in a row), `trail` (the newest answers, hashed, to see a loop).
+State of a cursor, JSON: `cursor` (last given, or None), `from` (epoch ms, used until there is a cursor), `empties`
+(empty pages with a new cursor in a row), `trail` (the newest answers, hashed, to see a loop).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from forwarder.contracts import (
 from forwarder.http import HttpClient, Response, check_url
 from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.organization import OrganizationNormalizer
-from forwarder.normalize.times import parse_ms
+from forwarder.normalize.times import TimeReader
 from forwarder.retry import RequestBudget, retry_after_seconds
 from forwarder.sources.pages import heads_of, open_page
 
@@ -95,6 +95,7 @@ class OrganizationSource:
         self._client = HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limit = config.limit
+        self._times = TimeReader()
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
         self._keys = EventKeys(self.feed, self.origin.scope)
 
@@ -229,7 +230,7 @@ class OrganizationSource:
             next=after,
             more=onward and not looping,
             done=following is None,
-            newest=parse_ms(newest),
+            newest=self._times.read(newest),
             late=self._late(times, processed),
             looping=looping,
         )
@@ -249,7 +250,7 @@ class OrganizationSource:
         late = 0
         for happened, seen in zip(times, processed, strict=True):
             if happened[:13] != seen[:13]:  # the same hour is the rule, and needs no parsing
-                first, second = parse_ms(happened), parse_ms(seen)
+                first, second = self._times.read(happened), self._times.read(seen)
                 late += first is not None and second is not None and second - first > overlap_ms
         return late
 
@@ -258,14 +259,16 @@ _KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found"}
 _REFUSALS: dict[int, tuple[type[Held], str, str]] = {
     401: (
         AuthFailed,
-        "the API refuses the key{told}: it has expired (a key lives a year at most), was revoked, or is a user's token.",
+        "the API refuses the key{told}: it has expired (a key lives a year at most), was revoked, or is a user's.",
         "Create an organization API key in Atlassian Administration, Settings, API keys, and put it into api_key.",
     ),
     403: (
         AuthFailed,
-        "the key may not read the audit log of organization {org}{told}: it lacks the scope read:events:admin, or its "
-        "maker is no organization admin any more, or org_id is another's, or there is no Atlassian Guard or "  # noqa: ISC004
-        "Enterprise plan.",
+        (
+            "the key may not read the audit log of organization {org}{told}: it lacks the scope read:events:admin, or "
+            "its maker is no organization admin any more, or org_id is another's, or there is no Atlassian Guard or "
+            "Enterprise plan."
+        ),
         "Check these four in Atlassian Administration; without Guard or Enterprise use the products' own audit logs.",
     ),
     404: (
@@ -305,7 +308,8 @@ def _cursor_of(value: str | None) -> str | None:
 
 
 def _cursor_in(url: str | None) -> str | None:
-    return (parse_qs(urlsplit(url).query).get("cursor") or [None])[0] if url else None
+    found = parse_qs(urlsplit(url).query).get("cursor") if url else None
+    return found[0] if found else None
 
 
 def _fingerprint(cursor: str | None, keys: list[bytes]) -> str:

@@ -50,7 +50,8 @@ def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
         page = _envelope.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return _open_page_leniently(body)
-    return [bytes(raw) for raw in page.data], page.meta and page.meta.next, page.links and page.links.next
+    following, link = page.meta.next if page.meta else None, page.links.next if page.links else None
+    return [bytes(raw) for raw in page.data], following, link
 
 
 def _open_page_leniently(body: bytes) -> tuple[list[bytes], str | None, str | None]:
@@ -58,11 +59,8 @@ def _open_page_leniently(body: bytes) -> tuple[list[bytes], str | None, str | No
     text = body.decode("utf-8", "surrogateescape")
     try:
         members = dict(_members(text, _skip(text, 0)))
-        start, value = members["data"]
-        if not isinstance(value, list):
-            raise TypeError
-        spans = list(_elements(text, start))
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        spans = _elements(text, members["data"][0])
+    except (ValueError, KeyError, IndexError, RecursionError) as error:
         raise Retryable(
             "the answer is not a page of events: it was cut, or something else answered", kind="not_json"
         ) from error
@@ -104,6 +102,8 @@ def _members(text: str, at: int) -> list[tuple[str, tuple[int, Any]]]:
 def _elements(text: str, at: int) -> list[tuple[int, int]]:
     """Return (start, end) of each element of the array at `at`."""
     spans: list[tuple[int, int]] = []
+    if text[at] != "[":
+        raise ValueError
     at = _skip(text, at + 1)
     while text[at] != "]":
         _, end = _scanner.raw_decode(text, at)
