@@ -79,6 +79,7 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     site: Thing | None = None
     app: Thing | None = None
     ip: str | None = None
+    source_address: str | None = None  # where from, when it is said but is no IP address
     geo: str | None = None
     country: str | None = None
     region: str | None = None

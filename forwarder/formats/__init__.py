@@ -1,0 +1,1 @@
+"""Canonical events to bytes: one module a format."""

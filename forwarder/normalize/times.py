@@ -1,0 +1,114 @@
+"""ISO 8601 text to epoch milliseconds and back, exactly, at a fraction of a microsecond.
+
+Whole minutes are remembered, since a page of events falls into few of them; seconds and milliseconds are looked up,
+which also refuses whatever is not two or three ASCII digits. Everything but `YYYY-MM-DDTHH:MM:SS[.mmm]Z` takes the slow
+path.
+The memory is bounded: it is emptied when full, so that hostile times cost time but no memory.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MINUTE_MS = 60_000
+MEMORY = 4096
+
+_SECONDS = {f":{second:02}": second * 1000 for second in range(60)}
+_MILLIS = {f".{milli:03}Z": milli for milli in range(1000)} | {"Z": 0}
+_SECOND_TEXT = [f"{second:02}" for second in range(60)]
+_MILLI_TEXT = [f".{milli:03}Z" for milli in range(1000)]
+
+_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}", re.ASCII)
+_ANY = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
+    r"(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,30}))?)?"
+    r"(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?",
+    re.ASCII,
+)
+
+
+def names_zone(text: str) -> bool:
+    """Say whether a readable time names its zone; one that does not is read as UTC."""
+    found = _ANY.fullmatch(text)
+    return found is not None and found["zone"] is not None
+
+
+class TimeReader:
+    """Reads times; one for each normaliser."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[str, int] = {}
+
+    def read(self, text: str) -> int | None:
+        """Return epoch milliseconds, finer fractions cut off, or None when `text` is no time.
+
+        Reads any number of decimals, `Z`, `+00:00`, `+0000`, `+00` or no zone, which is taken as UTC.
+        """
+        minute = self._minutes.get(text[:16])
+        if minute is not None:
+            second = _SECONDS.get(text[16:19])
+            milli = _MILLIS.get(text[19:])
+            if second is not None and milli is not None:
+                return minute + second + milli
+        return self._read_slowly(text)
+
+    def _read_slowly(self, text: str) -> int | None:
+        found = _ANY.fullmatch(text)
+        if found is None:
+            return None
+        try:
+            minute = datetime.fromisoformat(f"{found['date']}T{found['hour']}:{found['minute']}:00+00:00")
+        except ValueError:
+            return None
+        base = (minute - EPOCH) // timedelta(milliseconds=1)
+        second = int(found["second"] or 0)
+        if second >= 60:
+            return None
+        milli = int((found["fraction"] or "0").ljust(3, "0")[:3])
+        offset = _offset_ms(found["zone"])
+        if offset is None:
+            return None
+        if _MINUTE.fullmatch(text, 0, 16):
+            if len(self._minutes) >= MEMORY:
+                self._minutes.clear()
+            self._minutes[text[:16]] = base
+        return _within_years(base + second * 1000 + milli - offset)
+
+
+def _offset_ms(zone: str | None) -> int | None:
+    if zone is None or zone in "Zz":
+        return 0
+    digits = zone[1:].replace(":", "")
+    hours, minutes = int(digits[:2]), int(digits[2:] or 0)
+    if hours > 23 or minutes > 59:
+        return None
+    size = (hours * 60 + minutes) * MINUTE_MS
+    return -size if zone[0] == "-" else size
+
+
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+_LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+
+
+def _within_years(ms: int) -> int | None:
+    return ms if _FIRST <= ms <= _LAST else None
+
+
+class TimeWriter:
+    """Writes times; one for each format."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, str] = {}
+
+    def write(self, ms: int) -> str:
+        """Return `YYYY-MM-DDTHH:MM:SS.mmmZ` for epoch milliseconds within the years 1 to 9999."""
+        minute, rest = divmod(ms, MINUTE_MS)
+        prefix = self._minutes.get(minute)
+        if prefix is None:
+            if len(self._minutes) >= MEMORY:
+                self._minutes.clear()
+            prefix = (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
+            self._minutes[minute] = prefix
+        return f"{prefix}{_SECOND_TEXT[rest // 1000]}{_MILLI_TEXT[rest % 1000]}"
