@@ -25,7 +25,6 @@ SHORTEST = 6
 
 _LONGEST_TEXT = 8192
 _DEEPEST = 8
-_MOST_ITEMS = 100
 _MOST_REMEMBERED = 200
 
 _SECRET_NAME = re.compile(
@@ -77,9 +76,14 @@ class Redactor:
         text = _SCHEME.sub(rf"\g<name> {STARS}", text)
         return _USERINFO.sub(rf"\g<name>{STARS}@", text)
 
-    def scrub(self, value: Any) -> Any:
-        """Return a plain JSON value without secrets, whose text is printable and not too long."""
-        return self._scrub(value, 0)
+    def scrub(self, value: Any, *, most_items: int = 100) -> Any:
+        """Return a plain JSON value without secrets, whose text is printable and not too long.
+
+        Args:
+            value: Anything.
+            most_items: Of each list and mapping only so many are kept.
+        """
+        return self._scrub(value, 0, most_items)
 
     def _learn(self) -> None:
         try:
@@ -95,7 +99,7 @@ class Redactor:
         longest_first = sorted(every, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
-    def _scrub(self, value: Any, depth: int) -> Any:
+    def _scrub(self, value: Any, depth: int, most: int) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
@@ -103,22 +107,22 @@ class Redactor:
         if depth >= _DEEPEST:
             return "…"
         if isinstance(value, dict):
-            return self._mapping(value, depth)
+            return self._mapping(value, depth, most)
         if isinstance(value, list | tuple | set | frozenset):
-            return self._items(list(value)[:_MOST_ITEMS], depth)
+            return self._items(list(value)[:most], depth, most)
         return visible(shorten(self.text(_as_text(value)), _LONGEST_TEXT))
 
-    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    def _mapping(self, value: Mapping[Any, Any], depth: int, most: int) -> dict[str, Any]:
         plain: dict[str, Any] = {}
-        for key, item in list(value.items())[:_MOST_ITEMS]:
+        for key, item in list(value.items())[:most]:
             name = visible(shorten(self.text(_as_text(key)), _LONGEST_TEXT))
-            plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1)
+            plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1, most)
         return plain
 
-    def _items(self, items: list[Any], depth: int) -> list[Any]:
+    def _items(self, items: list[Any], depth: int, most: int) -> list[Any]:
         if len(items) == 2 and isinstance(items[0], str | bytes) and _names_a_secret(_as_text(items[0]), items[1]):
-            return [self._scrub(items[0], depth + 1), STARS]
-        return [self._scrub(item, depth + 1) for item in items]
+            return [self._scrub(items[0], depth + 1, most), STARS]
+        return [self._scrub(item, depth + 1, most) for item in items]
 
 
 def _names_a_secret(name: str, value: Any) -> bool:

@@ -141,10 +141,8 @@ def _spool_lines(report: Mapping[str, Any]) -> list[str]:
     share = f" ({100 * used / limit:.0f} %)" if _number(used) and _number(limit) and limit else ""
     left = f"full in {_duration(hours * 3600)} at this rate" if _number(hours) else "not growing"
     ids = f"{_size(spool.get('id_bytes'))} of {_size(spool.get('id_bytes_max'))}"
-    return [
-        f"spool: {_size(used)} of {_size(limit)}{share}, {left}; {_cell(spool.get('pages'))} pages; ids {ids}; "
-        f"{_cell(spool.get('path'))}"
-    ]
+    pages, path = _cell(spool.get("pages")), _cell(spool.get("path"))
+    return [f"spool: {_size(used)} of {_size(limit)}{share}, {left}; {pages} pages; ids {ids}; {path}"]
 
 
 def _complaints(report: Mapping[str, Any]) -> list[str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from forwarder.redaction import Redactor
     from forwarder.status import DaemonReport
 
+_EVERY = 1_000_000
 _SECURITY_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -156,7 +157,7 @@ class AdminServer:
         )
 
     def _clean(self, value: Any) -> Any:
-        return value if self._redactor is None else self._redactor.scrub(value)
+        return value if self._redactor is None else self._redactor.scrub(value, most_items=_EVERY)
 
 
 class _Guard:
