@@ -61,7 +61,8 @@ class Cursors:
         """Write a new cursor; two of the same position differ."""
         self._serial += 1
         plain = self._encode(msgspec.structs.replace(position, serial=self._serial))
-        plain += bytes(1 + (1 - len(plain) - 9) % 3)  # one byte over a multiple of three: two `=` at the end
+        padding = (1 - len(plain)) % 3  # with 9 bytes before it: one over a multiple of three, two `=` at the end
+        plain = bytes([padding]) + plain + bytes(padding)
         nonce = zlib.crc32(self._serial.to_bytes(8, "big") + self._secret).to_bytes(4, "big")
         return base64.b64encode(nonce + zlib.crc32(plain).to_bytes(4, "big") + self._mask(plain, nonce)).decode()
 
@@ -72,8 +73,8 @@ class Cursors:
             plain = self._mask(packed[8:], packed[:4])
             if zlib.crc32(plain).to_bytes(4, "big") != packed[4:8]:
                 raise CursorError("damaged")
-            position = self._decode(plain.rstrip(b"\0"))
-        except (binascii.Error, msgspec.DecodeError, ValueError) as error:
+            position = self._decode(plain[1 : len(plain) - plain[0]])
+        except (binascii.Error, msgspec.DecodeError, ValueError, IndexError) as error:
             raise CursorError(str(error)) from error
         if position.serial < self._valid_from:
             raise CursorError("no longer valid")

@@ -20,6 +20,11 @@ _TIE_BITS = 22
 """Bits of a key that order events of one millisecond; the rest is the millisecond, and both fit into 63 bits."""
 
 
+def first_key(ms: int) -> int:
+    """Return the lowest key of what was processed in a millisecond."""
+    return ms << _TIE_BITS
+
+
 class Entry(msgspec.Struct, gc=False):
     """One version of one event.
 
@@ -41,7 +46,12 @@ class Entry(msgspec.Struct, gc=False):
     @property
     def key(self) -> int:
         """Return its place in the order."""
-        return self.processed_ms << _TIE_BITS | self.seq & ((1 << _TIE_BITS) - 1)
+        return first_key(self.processed_ms) | self.seq & ((1 << _TIE_BITS) - 1)
+
+    @property
+    def time_key(self) -> int:
+        """Return its place in the order by event time."""
+        return first_key(self.time_ms) | self.seq & ((1 << _TIE_BITS) - 1)
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -130,15 +140,15 @@ class Feed:
         lower, upper = wanted.lower, wanted.upper
         if not wanted.inclusive:
             lower, upper = _above(lower), _below(upper)
-        start = 0 if lower is None else bisect_left(self._keys, lower << _TIE_BITS)
-        end = len(self._keys) if upper is None else bisect_left(self._keys, (upper + 1) << _TIE_BITS)
+        start = 0 if lower is None else bisect_left(self._keys, first_key(lower))
+        end = len(self._keys) if upper is None else bisect_left(self._keys, first_key(upper + 1))
         return start, max(start, end)
 
     def newest_first(self) -> list[Entry]:
         """Return the latest visible version of every event, by event time, newest first."""
         if self._newest_of != len(self._order):
             latest = {entry.id: entry for entry in self._order}
-            self._newest = sorted(latest.values(), key=lambda entry: (entry.time_ms, entry.seq), reverse=True)
+            self._newest = sorted(latest.values(), key=lambda entry: entry.time_key, reverse=True)
             self._newest_of = len(self._order)
         return self._newest
 

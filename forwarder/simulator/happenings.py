@@ -125,6 +125,11 @@ class Background:
         found.sort(key=lambda happening: happening.time_ms)
         return found
 
+    def forever(self) -> Iterator[Happening]:
+        """Yield happenings without end; their times are only good for their order."""
+        while True:
+            yield from self._burst(0)
+
     def _moment(self, start_ms: int, end_ms: int) -> int:
         while True:
             moment = self._rng.randrange(start_ms, max(end_ms, start_ms + 1))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from forwarder.simulator.feed import Entry, Feed
 
-_REQUESTS_KEPT = 5_000
+_REQUESTS_KEPT = 2_000
 
 
 class Version(msgspec.Struct, frozen=True):

@@ -200,7 +200,7 @@ class World:
         people: How many accounts.
     """
 
-    def __init__(self, seed: int, people: int = 60) -> None:
+    def __init__(self, seed: int | str, people: int = 60) -> None:
         rng = random.Random(f"world {seed}")
         self.id = uuid(rng)
         self.name = f"{rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}"
