@@ -79,7 +79,7 @@ async def test_the_constructor_touches_nothing(name: str, tmp_path: Path, world:
     before = list(world())
     sink = found(config, context(name))
     assert world() == before
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
     await sink.close()
 
 
@@ -134,7 +134,7 @@ async def test_a_probe_answers_with_findings_and_writes_nothing(name: str, tmp_p
     assert all(isinstance(finding, Finding) and finding.subject and finding.detail for finding in findings)
     assert all(finding.fix for finding in findings if not finding.ok), "what is not well says what to do"
     assert not any(SECRET in finding.detail + finding.fix for finding in findings)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", _SENDS_WITHOUT_FAR_END)
