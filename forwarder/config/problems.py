@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from forwarder.errors import ConfigError
 from forwarder.fields import Secret
+from forwarder.redaction import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +99,7 @@ def secrets_in_text(value: Any, *, suspect: bool) -> set[str]:
 
 def blotted(problems: Iterable[Problem], secrets: set[str]) -> list[Problem]:
     """Return the problems with every secret blotted out of what they say."""
-    longest_first = sorted(secrets, key=len, reverse=True)
+    longest_first = sorted(secrets.union(*map(spellings, secrets)), key=len, reverse=True)
 
     def clean(text: str) -> str:
         for secret in longest_first:

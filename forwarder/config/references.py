@@ -45,6 +45,11 @@ def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
                 )
 
 
+def secrets_of(settings: Settings) -> list[Secret]:
+    """Return every secret, so that it can be kept out of what is shown."""
+    return [value for _, value, _ in _leaves(settings, ()) if isinstance(value, Secret)]
+
+
 def unreadable_files(settings: Settings) -> list[Problem]:
     """Return a problem for every secret file and TLS file that is missing, empty or not for us to read."""
     problems = []

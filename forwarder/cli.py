@@ -1,0 +1,244 @@
+"""The command line: how each command is called. What it does lies in `forwarder.commands`, imported when it is called.
+
+Invariants: an expected error is one message on standard error and an exit code of the table, never a traceback; no
+message shows a secret; help, completion and usage errors import nothing of the engine.
+"""
+
+# ruff: noqa: PLC0415 -- commands are imported when they are called, so that help is quick
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from forwarder import __version__
+from forwarder.commands.invocation import Invocation
+from forwarder.commands.terminal import complain, say
+from forwarder.errors import ForwarderError
+from forwarder.exit_codes import ExitCode, code_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class _Commands(TyperGroup):
+    """Turns errors into a message and an exit code, at the one place that every command passes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ForwarderError as error:
+            complain(str(error))
+            raise typer.Exit(code_for(error)) from None
+        except (typer.Exit, typer.Abort, EOFError, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("typer"):  # a usage error; typer shows it
+                raise
+            _show_fault(error)
+            raise typer.Exit(ExitCode.UNEXPECTED) from None
+
+
+def _show_fault(error: Exception) -> None:
+    """Show where an unforeseen error arose; not its words, for these may quote the configuration."""
+    lines = traceback.format_tb(error.__traceback__)
+    sys.stderr.write("".join(lines))
+    complain(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
+
+
+ON_TERMINAL = sys.stdout.isatty()
+
+
+def _teach(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> str:
+    """Return an epilog of examples and exit codes, one a line in either form of help."""
+    shown = sorted({ExitCode.OK, *codes, ExitCode.CONFIGURATION})
+    blocks = [
+        ["Examples:", *(f"  {command}   # {why}" for command, why in examples)],
+        ["Exit codes:", *(f"  {int(code)}  {code.meaning}" for code in shown)],
+    ]
+    texts = ["\n".join(block) for block in blocks]
+    if ON_TERMINAL:
+        return "\n\n".join(text.replace("[", r"\[") for text in texts)
+    return "\n\n".join(f"\b\n{text}" for text in texts)  # \b: typer's plain help folds no lines after it
+
+
+app = typer.Typer(
+    name="audit-forwarder",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if ON_TERMINAL else None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Carries Atlassian audit logs into a SIEM, completely and checkably.",
+    epilog=_teach(
+        [
+            ("audit-forwarder demo", "see it work, with faults, on this machine"),
+            ("audit-forwarder check -c config.yaml", "would this configuration work?"),
+            ("audit-forwarder run -c config.yaml", "the daemon"),
+        ],
+        *ExitCode,
+    ),
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "-c",
+        "--config",
+        envvar="FORWARDER_CONFIG",
+        metavar="FILE",
+        help="YAML file; default: ./config.yaml, then /etc/audit-forwarder/config.yaml.",
+    ),
+]
+SecretsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--secrets-dir",
+        envvar="FORWARDER_SECRETS_DIR",
+        metavar="DIR",
+        help="Directory with one setting per file, named such as sinks__elastic__api_key.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-s",
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set one setting, stronger than all else: log.level=debug. Other users may see it: no secrets here.",
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"audit-forwarder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _audit_forwarder(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+def _call(config: Path | None, secrets_dir: Path | None, overrides: list[str] | None) -> Invocation:
+    return Invocation(config, secrets_dir, tuple(overrides or ()))
+
+
+@app.command(
+    epilog=_teach(
+        [
+            ("audit-forwarder run", "with ./config.yaml"),
+            ("audit-forwarder run -c /etc/siem.yaml -s log.level=debug", "another file, more to read"),
+            ("kill -TERM PID", "finish what is in flight, then end with 0"),
+            ("kill -HUP PID", "read the log level again"),
+        ],
+        ExitCode.SPOOL,
+        ExitCode.UNEXPECTED,
+    )
+)
+def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
+    """Run the daemon: follow the sources, keep events in the spool, deliver them to every sink.
+
+    Nothing but a configuration that cannot work ends it; the trouble of a server is waited for and shown by `status`.
+    """
+    from forwarder.commands import run as command
+
+    raise typer.Exit(command.run(_call(config, secrets_dir, overrides)))
+
+
+@app.command(
+    epilog=_teach(
+        [
+            ("audit-forwarder check", "everything that is wrong, at once"),
+            ("audit-forwarder check -c new.yaml && systemctl restart audit-forwarder", "before a restart"),
+        ]
+    )
+)
+def check(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
+    """Say whether the configuration would work, and what it would do. Connects to nothing and writes nothing."""
+    from forwarder.commands import check as command
+
+    raise typer.Exit(command.check(_call(config, secrets_dir, overrides)))
+
+
+@app.command(
+    epilog=_teach(
+        [
+            ("audit-forwarder status", "a table"),
+            ("audit-forwarder status --json | jq .degraded", "for scripts"),
+        ],
+        ExitCode.DEGRADED,
+        ExitCode.UNREACHABLE,
+    )
+)
+def status(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show how the daemon is doing; when it does not run, what its spool holds."""
+    from forwarder.commands import status as command
+
+    raise typer.Exit(command.status(_call(config, secrets_dir, overrides), as_json=as_json))
+
+
+@app.command(
+    epilog=_teach(
+        [
+            ("audit-forwarder setup", "show the difference, then ask"),
+            ("audit-forwarder setup --sink elastic --yes", "one sink, without asking"),
+        ],
+        ExitCode.DEGRADED,
+    )
+)
+def setup(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    sink: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this sink; may be repeated.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", "--apply", help="Write without asking.")] = False,
+) -> None:
+    """Put in place what a destination needs first, such as an index template.
+
+    Shows the difference before anything is written, and never overwrites what somebody else changed.
+    """
+    from forwarder.commands import setup as command
+
+    raise typer.Exit(command.setup(_call(config, secrets_dir, overrides), sink or (), yes=yes))
+
+
+@app.command(
+    epilog=_teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
+)
+def schema() -> None:
+    """Print the JSON schema of the configuration, with every component that is installed."""
+    from forwarder.commands import schema as command
+
+    raise typer.Exit(command.schema())
+
+
+@app.command(epilog=_teach([("audit-forwarder version", "one line")]))
+def version() -> None:
+    """Print the version."""
+    say(f"audit-forwarder {__version__}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Standard output and standard error for people and for pipes: colour and boxes on a terminal, plain text elsewhere.
+
+Texts from outside (paths, names, what a server said) are never read as markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from forwarder.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+WIDE = 10_000
+"""Columns of a pipe: nothing is folded, so that grep finds what it looks for."""
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Return a console on standard output, or on another stream."""
+    from rich.console import Console  # noqa: PLC0415 -- slow to import, and not every command prints
+
+    stream = stream or sys.stdout
+    wide = None if stream.isatty() else WIDE
+    return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=not wide, width=wide)
+
+
+def complain(message: str) -> None:
+    """Say on standard error why a command fails; plain, one line per problem."""
+    prefix = "error: "
+    if sys.stderr.isatty():
+        prefix = f"\x1b[1;31m{prefix}\x1b[0m"
+    lines = message.splitlines() or [""]
+    if len(lines) == 1:
+        print(f"{prefix}{visible(lines[0])}", file=sys.stderr)  # noqa: T201 -- the command line's own voice
+        return
+    print(f"{prefix}{len(lines)} problems", file=sys.stderr)  # noqa: T201
+    for line in lines:
+        print(f"  {visible(line)}", file=sys.stderr)  # noqa: T201
+
+
+def say(line: str = "") -> None:
+    """Print one plain line on standard output."""
+    print(line)  # noqa: T201 -- the command line's own voice
+
+
+def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = ()) -> None:
+    """Print columns, aligned; with a head line when there is one."""
+    cells = [[visible(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table(*head, box=None, show_header=bool(head), header_style="bold", pad_edge=False)
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        console().print(table)
+        return
+    everything = [list(head), *cells] if head else cells
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    for row in everything:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
