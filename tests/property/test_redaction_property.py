@@ -44,9 +44,9 @@ def holders(secret: str) -> st.SearchStrategy[object]:
     )
 
 
-def logged(format: str, secret: str, write: Callable[[], None]) -> str:
+def logged(style: str, secret: str, write: Callable[[], None]) -> str:
     stream = io.StringIO()
-    setup = LogSetup(Redactor(lambda: [secret]), format=format, stream=stream, level="debug")  # type: ignore[arg-type]
+    setup = LogSetup(Redactor(lambda: [secret]), format=style, stream=stream, level="debug")  # type: ignore[arg-type]
     try:
         write()
     finally:
@@ -54,29 +54,29 @@ def logged(format: str, secret: str, write: Callable[[], None]) -> str:
     return stream.getvalue()
 
 
-@given(data=st.data(), secret=secrets, format=st.sampled_from(["json", "console"]))
+@given(data=st.data(), secret=secrets, style=st.sampled_from(["json", "console"]))
 @settings(max_examples=150, deadline=None)
-def test_fields_keys_and_events(data, secret, format):
+def test_fields_keys_and_events(data, secret, style):
     value, name = data.draw(holders(secret)), data.draw(around)
     written = logged(
-        format,
+        style,
         secret,
         lambda: structlog.get_logger(name + secret).warning(name + secret, value=value, other={name: value}),
     )
     assert CORE not in written
-    if format == "json":
+    if style == "json":
         assert CORE not in repr(json.loads(written))
 
 
-@given(secret=secrets, before=around, after=around, format=st.sampled_from(["json", "console"]))
+@given(secret=secrets, before=around, after=around, style=st.sampled_from(["json", "console"]))
 @settings(max_examples=100, deadline=None)
-def test_exceptions_causes_and_groups(secret, before, after, format):
+def test_exceptions_causes_and_groups(secret, before, after, style):
     text = before + secret + after
 
     def write() -> None:
         try:
             try:
-                raise OSError(5, text)
+                raise OSError(5, text)  # noqa: TRY301
             except OSError as error:
                 error.add_note(text)
                 raise ExceptionGroup("g", [KeyError(text), ValueError({text: [text]})]) from error
@@ -84,12 +84,12 @@ def test_exceptions_causes_and_groups(secret, before, after, format):
             structlog.get_logger("x").exception("failed", detail=text)
             logging.getLogger("lib").exception("failed %s", text)
 
-    assert CORE not in logged(format, secret, write)
+    assert CORE not in logged(style, secret, write)
 
 
-@given(text=st.text(alphabet=st.characters()), format=st.sampled_from(["json", "console"]))
+@given(text=st.text(alphabet=st.characters()), style=st.sampled_from(["json", "console"]))
 @settings(max_examples=150, deadline=None)
-def test_one_event_is_one_printable_line(text, format):
+def test_one_event_is_one_printable_line(text, style):
     written = logged(
         format, "unused-secret", lambda: structlog.get_logger("x").warning(text, value=text, **{f"k{text}": [text]})
     )

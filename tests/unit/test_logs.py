@@ -22,10 +22,10 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def start(monkeypatch):
     """Set logging up on a stream of our own, without the test runner's handlers; give everything back afterwards."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     running = []
 
     def begin(stream=None, *, secrets=(), **options):
+        monkeypatch.setattr(logging.getLogger(), "handlers", [])
         stream = io.StringIO() if stream is None else stream
         setup = LogSetup(Redactor(lambda: secrets), stream=stream, **options)
         running.append(setup)
@@ -104,9 +104,9 @@ def test_close_gives_back_what_was_there():
     assert (list(root.handlers), root.level, logging.getLogger("httpx").level) == before
 
 
-@pytest.mark.parametrize("format", ["json", "console"])
-def test_nothing_from_outside_ends_a_line_or_reaches_the_terminal(start, format):
-    stream, _ = start(format=format)
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_nothing_from_outside_ends_a_line_or_reaches_the_terminal(start, style):
+    stream, _ = start(format=style)
     log = structlog.get_logger(HOSTILE)
     log.warning(
         HOSTILE,
@@ -119,20 +119,20 @@ def test_nothing_from_outside_ends_a_line_or_reaches_the_terminal(start, format)
     assert len(lines(stream)) == 2
     assert not FORBIDDEN.search(stream.getvalue())
     stream.getvalue().encode("utf-8")
-    if format == "json":
+    if style == "json":
         for line in lines(stream):
             json.loads(line)
 
 
-@pytest.mark.parametrize("format", ["json", "console"])
-def test_a_hostile_error_text_cannot_begin_a_line(start, format):
-    stream, _ = start(format=format)
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_hostile_error_text_cannot_begin_a_line(start, style):
+    stream, _ = start(format=style)
     try:
-        raise ValueError(HOSTILE)
+        raise ValueError(HOSTILE)  # noqa: TRY301
     except ValueError:
         structlog.get_logger("x").exception("page_refused")
     assert not FORBIDDEN.search(stream.getvalue())
-    if format == "json":
+    if style == "json":
         (line,) = map(json.loads, lines(stream))
         assert line["error.type"] == "ValueError"
         assert "\n" not in line["error.message"]
@@ -159,11 +159,11 @@ def test_markup_is_text_on_a_terminal(start):
 
 
 def test_a_traceback_shows_no_local_variables(start):
-    for format in ("json", "console"):
-        stream, setup = start(Terminal(), format=format)
+    for style in ("json", "console"):
+        stream, setup = start(Terminal(), format=style)
         try:
             local_value = "a local thing " + "that nobody asked for"
-            raise RuntimeError
+            raise RuntimeError  # noqa: TRY301
         except RuntimeError:
             structlog.get_logger("x").exception("failed")
         assert local_value not in stream.getvalue()
@@ -175,19 +175,19 @@ def test_causes_groups_and_notes_are_redacted(start):
     stream, _ = start(format="json", secrets=["s3cret-value"])
     try:
         try:
-            raise KeyError("s3cret-value")
+            raise KeyError("s3cret-value")  # noqa: TRY301
         except KeyError as cause:
             cause.add_note("tried with s3cret-value")
             raise ExceptionGroup("all s3cret-value", [ValueError("s3cret-value")]) from cause
     except ExceptionGroup:
-        logging.getLogger("httpx").error("request failed for s3cret-value", exc_info=True)
+        logging.getLogger("httpx").exception("request failed for s3cret-value")
     assert "s3cret-value" not in stream.getvalue()
     assert "KeyError" in stream.getvalue()
 
 
 def test_a_line_that_cannot_be_made_is_reported_without_its_arguments(start, capsys):
     stream, _ = start(format="json", secrets=["s3cret-value"])
-    logging.getLogger("lib").error("one %s too few %s", "s3cret-value")
+    logging.getLogger("lib").error("one %s too few %s", "s3cret-value")  # noqa: PLE1206 -- the fault under test
     assert json.loads(stream.getvalue()) == {
         "message": "log_line_failed",
         "log.logger": "lib",
