@@ -259,6 +259,7 @@ class SpoolStatus(msgspec.Struct, frozen=True):
     sources: list[SourceStatus]
     lanes: list[LaneStatus]
     gaps: list[Gap]
+    ids_since_ms: int | None = None  # when the oldest remembered id was written
 
 
 class Spool(Protocol):

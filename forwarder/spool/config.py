@@ -1,0 +1,29 @@
+"""Settings of the spool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from forwarder.fields import ByteSize, ComponentConfig, Duration
+
+
+class SpoolConfig(ComponentConfig):
+    """The spool: one SQLite file on a local disk, owned by one process."""
+
+    path: Path = Path("state/spool.db")
+    """File of the spool; never on a network file system. Beside it lie `-wal`, `.lock` and `.reserve`."""
+    max_bytes: Annotated[ByteSize, Field(ge=2**20)] = 2 * 2**30
+    """Most bytes of events; at the limit each sink's `on_full` decides. One page is always taken."""
+    retain: Duration = 86_400.0
+    """How long events stay after every sink settled them; the first to go when the spool is full."""
+    id_retention: Duration = 14 * 86_400.0
+    """How long ids are remembered after they were written, so that events read again are recognised."""
+    id_max_bytes: Annotated[ByteSize, Field(ge=2**16)] = 512 * 2**20
+    """Most bytes of remembered ids, beside `max_bytes`; the oldest go first."""
+    id_memory: Annotated[int, Field(ge=1)] = 100_000
+    """Most ids held in memory (about 170 bytes each) for the fast path; the rest are looked up in the file."""
+    forget_lanes_after: Duration = 7 * 86_400.0
+    """How long a sink that is no longer configured keeps its events in the spool."""

@@ -1,0 +1,200 @@
+"""The connection, its transactions, and what SQLite's errors mean for the engine.
+
+A transaction happens whole or not at all; what it changes in memory is changed after the commit only (`after`).
+Everything here runs in the spool's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+from typing import TYPE_CHECKING, TypeVar
+
+from forwarder.errors import ForwarderError, Held
+from forwarder.spool import files
+from forwarder.spool.contract import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+RESERVE_BYTES = 512 * 1024
+_WRITE_FAULTS = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Database:
+    """An open spool file under its lock.
+
+    Args:
+        path: Absolute path of the file.
+        create: Make it when there is none; else that is a SpoolError.
+    """
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self.path = path
+        self.after: list[Callable[[], None]] = []
+        self._reserve = files.beside(path, ".reserve")
+        self._closed = False
+        if not create and not path.exists():
+            raise SpoolError(f"There is no spool at {path}. Check spool.path, or start the forwarder once.")
+        files.prepare_folder(path)
+        self._lock = files.take_lock(path)
+        try:
+            with self._translated():
+                if files.is_new(path):
+                    files.create(path)
+                self.con = files.connect(path)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self.keep_reserve()
+
+    def transaction(self, work: Callable[[], T], *, must: bool = False) -> T:
+        """Run `work` in one transaction and commit it.
+
+        Args:
+            work: Reads and writes through `con`.
+            must: Give up the reserve and try once more when the disk is full: for what makes room.
+
+        Raises:
+            Held: The disk is full or cannot be written.
+            SpoolError: The file is damaged, or SQLite refuses for another reason.
+        """
+        with self._translated():
+            try:
+                return self._once(work)
+            except sqlite3.OperationalError as error:
+                if not (must and _is_full(error) and self._give_up_reserve()):
+                    raise
+            return self._once(work)
+
+    def _once(self, work: Callable[[], T]) -> T:
+        self.after.clear()
+        self.con.execute("BEGIN IMMEDIATE")
+        try:
+            result = work()
+            self.con.execute("COMMIT")
+        except BaseException:
+            if self.con.in_transaction:
+                self.con.rollback()
+            raise
+        for change in self.after:
+            change()
+        return result
+
+    def outside(self, script: str) -> None:
+        """Run a script outside a transaction."""
+        with self._translated():
+            # execute() would step an incremental_vacuum once and free a single page
+            self.con.executescript(script)
+
+    def pragma(self, name: str) -> int:
+        """Return a number that SQLite keeps."""
+        return int(self.con.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def used(self) -> int:
+        """Return the bytes of the file that hold something."""
+        return (self.pragma("page_count") - self.pragma("freelist_count")) * self.pragma("page_size")
+
+    def meta(self, name: str) -> int:
+        """Return a durable counter."""
+        return int(self.con.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
+
+    def set_meta(self, name: str, value: int) -> None:
+        """Write a durable counter."""
+        self.con.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+
+    def size(self) -> int:
+        """Return the bytes on disk, log included."""
+        names = (self.path, files.beside(self.path, "-wal"))
+        return sum(name.stat().st_size for name in names if name.exists())
+
+    def close(self) -> None:
+        """Checkpoint, close and unlock. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            # a checkpoint that fails for want of room leaves the log, which is as good
+            with contextlib.suppress(sqlite3.OperationalError):
+                self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.con.close()
+        finally:
+            os.close(self._lock)
+
+    # ------------------------------------------------------------------------------------------------- reserve
+
+    def keep_reserve(self) -> None:
+        """Hold a little of the disk, so that settling and cleaning still work when the rest is full."""
+        if self._reserve.exists():
+            return
+        try:
+            descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            # no room for it now; what needs room says so itself
+            self._give_up_reserve()
+
+    def _give_up_reserve(self) -> bool:
+        if not self._reserve.exists():
+            return False
+        self._reserve.unlink()
+        return True
+
+    # -------------------------------------------------------------------------------------------------- errors
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except ForwarderError:
+            raise
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise self._full() from error
+            raise SpoolError(
+                f"The spool {self.path} cannot be used ({error.strerror}). "
+                "Check that its folder is writable and on a healthy local disk."
+            ) from error
+
+    def _full(self) -> Held:
+        return Held(
+            f"The disk of the spool {self.path} is full or cannot be written.",
+            fix="Make room on it; work goes on by itself.",
+            kind="disk_full",
+        )
+
+    def _meaning(self, error: sqlite3.Error) -> ForwarderError:
+        code = getattr(error, "sqlite_errorcode", None) or 0
+        if _is_full(error):
+            return self._full()
+        if code & 0xFF == sqlite3.SQLITE_READONLY:
+            return Held(
+                f"The spool {self.path} can no longer be written ({error}).",
+                fix="Make its folder writable again; work goes on by itself.",
+            )
+        if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return SpoolError(
+                f"The spool {self.path} is damaged ({error}). Stop the forwarder, then restore the file from a "
+                "snapshot, or move it away and start anew: the source is read again as far back as `since` says."
+            )
+        return SpoolError(f"The spool {self.path} cannot be used ({error}). Check the disk it lies on.")
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code in _WRITE_FAULTS or code & 0xFF == sqlite3.SQLITE_FULL

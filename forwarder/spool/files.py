@@ -1,0 +1,173 @@
+"""The spool's file: whose it is, who holds it, and how it begins. Nothing that is not ours is ever written to.
+
+A new spool is built under another name and renamed, so a file under the configured name is complete from the first
+moment, and its first 100 bytes can be judged before SQLite touches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import struct
+from typing import TYPE_CHECKING
+
+from forwarder.spool.contract import SpoolError
+from forwarder.spool.schema import APPLICATION_ID, MIGRATIONS, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER = 100
+_FRACTIONS = b"\x40\x20\x20"  # fixed bytes 21..23 of every SQLite file
+
+
+def beside(path: Path, ending: str) -> Path:
+    """Return the name of a file that belongs to the spool at `path`."""
+    return path.with_name(path.name + ending)
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the spool's folder. Raises SpoolError when that is impossible or the path is not a file's."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpoolError(
+            f"The folder {path.parent} of the spool cannot be made ({error.strerror}). "
+            "Make it and give it to the user that runs the forwarder, or name another spool.path."
+        ) from error
+    if path.exists() and not path.is_file():
+        raise SpoolError(f"The spool's path {path} is not a regular file. Name a file in spool.path.")
+
+
+def take_lock(path: Path) -> int:
+    """Lock the spool for this process and return the descriptor that holds the lock.
+
+    Raises SpoolError naming the process that has it, or when the folder cannot be written.
+    """
+    name = beside(path, ".lock")
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SpoolError(
+            f"The spool's folder {path.parent} cannot be written by uid {os.geteuid()} ({error.strerror}). "
+            "Give it to the user that runs the forwarder, mount it writable, or name another spool.path."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise SpoolError(
+                f"The spool {path} cannot be locked ({error.strerror}). Put it on a local disk."
+            ) from error
+        raise SpoolError(
+            f"The spool {path} is in use by process {holder}. "
+            "Stop that process first; one spool serves one forwarder only."
+        ) from error
+    if not os.pread(descriptor, 32, 0).strip().isdigit() and os.fstat(descriptor).st_size:
+        os.close(descriptor)
+        raise SpoolError(f"The file {name} is not a lock of ours. Move it away, or name another spool.path.")
+    # a full disk may refuse the number; the lock holds all the same
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def is_new(path: Path) -> bool:
+    """Judge the file by its first bytes, without changing it; return True when there is none yet.
+
+    Raises SpoolError for a file that is not a spool, is damaged, or cannot be written.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        log = beside(path, "-wal")
+        if log.exists() and log.stat().st_size:
+            raise SpoolError(
+                f"There is no spool at {path}, but its write-ahead log {log.name} lies there. "
+                "Put the spool back beside it, or move the log away."
+            )
+        return True
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise SpoolError(
+            f"The spool {path} cannot be written by uid {os.geteuid()} ({error.strerror}). "
+            "Give the file to the user that runs the forwarder."
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        head = file.read(_HEADER)
+    if not head.startswith(_MAGIC):
+        raise SpoolError(
+            f"The file {path} is not a spool: it is no SQLite database, or its header is damaged. "
+            "It was left as it is; move it away, or name another spool.path."
+        )
+    if len(head) < _HEADER or head[21:24] != _FRACTIONS or not _page_size_is_valid(head):
+        raise _damaged(path, "its header is damaged")
+    if struct.unpack_from(">I", head, 68)[0] != APPLICATION_ID:
+        raise SpoolError(
+            f"The file {path} is a database of another program. It was left as it is; name another spool.path."
+        )
+    return False
+
+
+def _page_size_is_valid(head: bytes) -> bool:
+    size = int.from_bytes(head[16:18], "big")
+    return size == 1 or (size >= 512 and size & (size - 1) == 0)  # 1 stands for 65536
+
+
+def _damaged(path: Path, what: str) -> SpoolError:
+    return SpoolError(
+        f"The spool {path} is damaged: {what}. It was left as it is; restore it from a snapshot, or move it away and "
+        "start anew: the source is read again as far back as `since` says."
+    )
+
+
+def create(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Build an empty spool and put it in place with a rename. Call with the lock held."""
+    fresh = beside(path, ".new")
+    for name in (fresh, beside(fresh, "-journal")):
+        name.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as con:
+        # must come before any table and before WAL, or it stays off without a word
+        con.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        con.execute("PRAGMA synchronous = FULL")
+        migrate(con, path, migrations)
+    fresh.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+    """Open an existing spool that `is_new` found to be ours. Call with the lock held, in the thread that will use it.
+
+    Raises SpoolError when SQLite cannot read it or it comes from a newer version.
+    """
+    con = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    try:
+        # exclusive: no shared-memory file, and no second connection that could meet a checkpoint
+        con.execute("PRAGMA locking_mode = EXCLUSIVE")
+        con.execute("PRAGMA temp_store = MEMORY")
+        con.execute("PRAGMA journal_mode = WAL")
+        con.execute("PRAGMA synchronous = FULL")
+        con.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")
+        con.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        migrate(con, path, migrations)
+    except sqlite3.DatabaseError as error:
+        con.close()
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise _damaged(path, str(error)) from error
+        raise
+    except BaseException:
+        con.close()
+        raise
+    return con

@@ -1,0 +1,220 @@
+"""The memory of ids: which events of a page are new, which are repeats, and which are revisions.
+
+Ids are remembered per stream (source, audience) and minute of event time, one row per minute and page, 24 bytes an
+event: 16 of key, 8 of content digest. A minute is judged only when all its rows are in memory, so within a minute the
+answer is exact whatever the size of the window. An id that comes back under *another* minute is recognised while its
+first minute is in memory, and is a new event afterwards; that is the price of not searching everything.
+
+Events without a time have 256 stand-in minutes, by the first byte of their key.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.spool.contract import SpoolError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+    from forwarder.contracts import Page
+
+Stream = tuple[int, str]
+"""Source number and audience; empty audience: everybody."""
+
+ROW_BYTES = 64
+"""What a row of ids costs beside its entries, index included; for the byte budget."""
+_ENTRY = struct.Struct("16s8s")
+_KEY, _DIGEST = 16, 8
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a page holds that is not known yet.
+
+    Attributes:
+        kept: Positions in the page of what is to be stored, rising.
+        revisions: Position in `kept` -> digest, of known keys with new content.
+        parts: Minute -> entries (key, digest) to remember.
+    """
+
+    stream: Stream
+    kept: Sequence[int]
+    repeats: int
+    revisions: dict[int, bytes]
+    parts: dict[str, list[tuple[bytes, bytes]]]
+
+
+class IdMemory:
+    """The table `ids` and a window of it in memory. Runs inside somebody's transaction.
+
+    Args:
+        con: The spool's connection.
+        limit: Most entries to keep in memory; a page's own minutes may exceed it.
+    """
+
+    def __init__(self, con: sqlite3.Connection, limit: int) -> None:
+        self._con = con
+        self._limit = limit
+        self._known: dict[Stream, dict[bytes, bytes]] = {}  # key -> its digests, joined
+        self._hot: OrderedDict[tuple[Stream, str], list[bytes]] = OrderedDict()
+        self._extra: dict[tuple[Stream, bytes], int] = {}  # keys that hot minutes hold more than once
+        self._held = 0
+
+    def judge(self, stream: Stream, page: Page) -> Verdict:
+        """Tell new events and revisions from repeats. Raises SpoolError when the page's columns do not fit."""
+        keys, digests = page.keys, page.digests
+        events = len(page.bodies)
+        if not (
+            len(keys) == len(digests) == len(page.minutes) == events
+            and len(b"".join(keys)) == _KEY * events
+            and len(b"".join(digests)) == _DIGEST * events
+        ):
+            raise SpoolError("The columns of a page do not fit together. This is a fault of its source.")
+        minutes = _minutes(page)
+        distinct = set(minutes)
+        known = self._known.setdefault(stream, {})
+        for minute in distinct:
+            self._warm(stream, minute)
+        revisions: dict[int, bytes] = {}
+        kept: Sequence[int]
+        if known.keys().isdisjoint(keys) and len(set(keys)) == events:
+            kept = range(events)
+        else:
+            chosen: list[int] = []
+            kept = chosen
+            mine: dict[bytes, bytes] = {}
+            for at, key in enumerate(keys):
+                seen = mine.get(key) or known.get(key)
+                digest = digests[at]
+                if seen is None:
+                    mine[key] = digest
+                elif _holds(seen, digest):
+                    continue
+                else:
+                    revisions[len(chosen)] = digest
+                    mine[key] = seen + digest
+                chosen.append(at)
+        parts: dict[str, list[tuple[bytes, bytes]]] = {}
+        if len(distinct) == 1 and len(kept) == events:
+            parts[minutes[0]] = list(zip(keys, digests, strict=True))
+        else:
+            for at in kept:
+                parts.setdefault(minutes[at], []).append((keys[at], digests[at]))
+        return Verdict(stream, kept, events - len(kept), revisions, parts)
+
+    def write(self, verdict: Verdict, first_seq: int, now_ms: int) -> int:
+        """Write the rows of a page whose events begin at `first_seq`; return the bytes of the budget they take."""
+        source, audience = verdict.stream
+        rows = [
+            (first_seq + at, source, audience, minute, now_ms, b"".join(chain.from_iterable(entries)))
+            for at, (minute, entries) in enumerate(verdict.parts.items())
+        ]
+        self._con.executemany("INSERT INTO ids VALUES (?, ?, ?, ?, ?, ?)", rows)
+        return sum(len(row[5]) + ROW_BYTES for row in rows)
+
+    def remember(self, verdict: Verdict) -> None:
+        """Take what was committed into the window, then shrink it to its limit."""
+        for minute, entries in verdict.parts.items():
+            self._take(verdict.stream, minute, entries)
+        while self._held > self._limit and len(self._hot) > len(verdict.parts):
+            self._cool()
+
+    def forget(self, stream: Stream, first_seq: int, last_seq: int) -> int:
+        """Forget the ids that the page first_seq..last_seq brought; return the bytes of the budget that frees."""
+        span = (first_seq, last_seq)
+        rows, size = self._con.execute(
+            "SELECT count(*), coalesce(sum(length(entries)), 0) FROM ids WHERE number BETWEEN ? AND ?", span
+        ).fetchone()
+        self._con.execute("DELETE FROM ids WHERE number BETWEEN ? AND ?", span)
+        for hot in [at for at in self._hot if at[0] == stream]:
+            del self._hot[hot]
+        self._extra = {at: times for at, times in self._extra.items() if at[0] != stream}
+        self._known.pop(stream, None)
+        self._held = sum(len(keys) + 1 for keys in self._hot.values())
+        return int(size + rows * ROW_BYTES)
+
+    def retire(self, before_ms: int, surplus: int, rows: int) -> int:
+        """Delete the oldest rows: those written before `before_ms`, and more until `surplus` bytes went.
+
+        Looks at `rows` rows at most; returns the bytes of the budget that went.
+        """
+        last, freed = None, 0
+        for number, written_ms, size in self._con.execute(
+            "SELECT number, written_ms, length(entries) FROM ids ORDER BY number LIMIT ?", (rows,)
+        ):
+            if written_ms >= before_ms and freed >= surplus:
+                break
+            last, freed = number, freed + size + ROW_BYTES
+        if last is not None:
+            self._con.execute("DELETE FROM ids WHERE number <= ?", (last,))
+        return freed
+
+    def since_ms(self) -> int | None:
+        """Return when the oldest remembered id was written."""
+        found = self._con.execute("SELECT written_ms FROM ids ORDER BY number LIMIT 1").fetchone()
+        return None if found is None else int(found[0])
+
+    # -------------------------------------------------------------------------------------------------- window
+
+    def _warm(self, stream: Stream, minute: str) -> None:
+        at = (stream, minute)
+        if at in self._hot:
+            self._hot.move_to_end(at)
+            return
+        self._hot[at] = []
+        self._held += 1
+        rows = self._con.execute(
+            "SELECT entries FROM ids WHERE source = ? AND audience = ? AND minute = ?", (*stream, minute)
+        )
+        self._take(stream, minute, [entry for (entries,) in rows for entry in _ENTRY.iter_unpack(entries)])
+
+    def _take(self, stream: Stream, minute: str, entries: list[tuple[bytes, bytes]]) -> None:
+        known = self._known.setdefault(stream, {})
+        self._hot[stream, minute].extend(key for key, _ in entries)
+        self._held += len(entries)
+        fresh = dict(entries)
+        if len(fresh) == len(entries) and known.keys().isdisjoint(fresh):
+            known.update(fresh)
+            return
+        for key, digest in entries:
+            seen = known.get(key)
+            if seen is None:
+                known[key] = digest
+                continue
+            self._extra[stream, key] = self._extra.get((stream, key), 0) + 1
+            if not _holds(seen, digest):
+                known[key] = seen + digest
+
+    def _cool(self) -> None:
+        (stream, _), keys = self._hot.popitem(last=False)
+        self._held -= len(keys) + 1
+        known = self._known[stream]
+        for key in keys:
+            times = self._extra.get((stream, key))
+            if times is None:
+                del known[key]
+            elif times == 1:
+                del self._extra[stream, key]
+            else:
+                self._extra[stream, key] = times - 1
+
+
+def _minutes(page: Page) -> Sequence[str]:
+    if "" not in page.minutes:
+        return page.minutes
+    return [minute or f"?{key[0]:02x}" for minute, key in zip(page.minutes, page.keys, strict=True)]
+
+
+def _holds(digests: bytes, digest: bytes) -> bool:
+    return digests == digest or any(digests[at : at + _DIGEST] == digest for at in range(0, len(digests), _DIGEST))
+
+
+def oldest_minute(minutes: Iterable[str]) -> str:
+    """Return the least known minute, or nothing."""
+    return min((minute for minute in set(minutes) if minute), default="")

@@ -1,0 +1,84 @@
+"""One thread that owns the spool's connection and runs whole jobs in the order they were submitted.
+
+A submitted job always runs to its end: cancelling the coroutine that waits for it neither removes nor halves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forwarder.spool.contract import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forwarder.contracts import Clock
+
+T = TypeVar("T")
+_Job = tuple["Callable[[], Any]", "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+_IDLE_SECONDS = 1.0
+
+
+class Worker:
+    """A thread with a queue of jobs.
+
+    Attributes:
+        last_turn: Epoch seconds when the thread last began or ended a job or found none; old when it hangs.
+    """
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
+        self._stopped = False
+        self.last_turn = clock.time()
+        self._thread.start()
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Run `job` in the thread and return its result or raise its error."""
+        if self._stopped:
+            raise SpoolError("The spool is closed. Open it again.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((job, future, loop))
+        return await asyncio.shield(future)
+
+    def stop(self) -> None:
+        """End the thread after the jobs it has; wait for it. Safe to call twice."""
+        if not self._stopped:
+            self._stopped = True
+            self._jobs.put(None)
+        self._thread.join()
+
+    def _turn(self) -> None:
+        while True:
+            self.last_turn = self._clock.time()
+            try:
+                item = self._jobs.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            job, future, loop = item
+            self.last_turn = self._clock.time()
+            try:
+                result, error = job(), None
+            except BaseException as caught:  # noqa: BLE001 -- handed to whoever waits; the thread must go on
+                result, error = None, caught
+            # the loop is closed when the program ended meanwhile; the job itself is done
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, future, result, error)
+            del item, job, future, loop, result, error
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
