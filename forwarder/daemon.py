@@ -107,19 +107,21 @@ class Daemon:
             redactor=self._redactor,
             clock=self._clock,
         )
-        self._spool = await SqliteSpool.open(self._settings.spool, self._clock)
+        spool = SqliteSpool(self._settings.spool, self._clock)
+        await spool.open()
+        self._spool = spool
         try:
             await admin.start()
             self.admin_port = admin.port
             async with self._bells():
-                await self._work(self._spool)
+                await self._work(spool)
         finally:
             await admin.close()
             for source in self._sources.values():
                 await source.close()
             for sink in self._sinks.values():
                 await sink.close()
-            await self._spool.close()
+            await spool.close()
             self._log.info("stopped")
         if self._fatal is not None:
             raise self._fatal
@@ -221,6 +223,7 @@ class Daemon:
             rng=self._rng,
             report=self._source_reports[name],
             announce=self._ring_lanes,
+            configured=[source.origin.identity for source in self._sources.values()],
         )
         if self._stopping.is_set():
             poller.stop()

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -65,6 +65,7 @@ class Poller:
         rng: random.Random,
         report: SourceReport,
         announce: Callable[[], None] = lambda: None,
+        configured: Collection[str] = (),
     ) -> None:
         self.wake = asyncio.Event()
         self.report = report
@@ -73,6 +74,7 @@ class Poller:
         self._spool = spool
         self._budget = budget
         self._announce = announce
+        self._configured = configured
         self._clock = clock
         self._backoff = Backoff(RetryConfig(base=1.0, max=300.0), rng)
         self._log = structlog.get_logger().bind(source=source.origin.source)
@@ -117,7 +119,7 @@ class Poller:
 
     async def _open(self) -> None:
         """Take the source over from whoever had it, and lay the first cursors."""
-        state = await self._spool.open_source(self._source.origin)
+        state = await self._spool.open_source(self._source.origin, configured=self._configured)
         if state.known_as:
             self._log.info("source_renamed", known_as=state.known_as)
         self._number, self._epoch, self._rows = state.number, state.epoch, dict(state.cursors)

@@ -19,7 +19,7 @@ import msgspec
 from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 Range = tuple[int, int]
 """First and last sequence number, both included."""
@@ -265,10 +265,11 @@ class SpoolStatus(msgspec.Struct, frozen=True):
 class Spool(Protocol):
     """The contract. Every method is one transaction; cancelling a caller never undoes or halves one."""
 
-    async def open_source(self, origin: Origin) -> SourceState:
+    async def open_source(self, origin: Origin, *, configured: Collection[str] = ()) -> SourceState:
         """Find or make the source by its identity, and fence off whoever held it before (epoch + 1).
 
-        Raises ConfigError when the name belongs to another identity that is not configured under a new name.
+        `configured` are the identities of all configured sources. Raises ConfigError when the name belongs to an
+        identity that is not among them.
         """
         ...
 

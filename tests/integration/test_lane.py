@@ -1,0 +1,330 @@
+"""The lane keeps every promise of the contract, whatever a sink answers; the spool underneath is the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from forwarder.contracts import (
+    AuthFailed,
+    Batch,
+    Delivery,
+    Held,
+    PayloadTooLarge,
+    Receipt,
+    Rejection,
+    Retryable,
+)
+from forwarder.spool.contract import Settlement
+from tests.lanes import ScriptedSink, bench, event
+
+
+async def test_everything_arrives_in_order_and_the_books_balance(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink()
+        lane = b.start("one", sink)
+        for page in range(4):
+            await b.fill(*(event(f"p{page}-{i}") for i in range(7)))
+        await b.drained("one")
+        assert Counter(sink.seen) == Counter(b.names)
+        assert lane.report.accepted == 28
+        assert max(map(len, sink.batches)) <= 10
+        await b.balanced()
+
+
+async def test_what_a_sink_leaves_unnamed_or_keeps_is_sent_again(tmp_path: Path) -> None:
+    def half(batch: Batch, _: int) -> Delivery:
+        n = len(batch.records)
+        return Delivery(accepted=range(0, n, 2), kept=[1] if n > 1 else [])
+
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(half)
+        b.start("one", sink, window=1)
+        await b.fill(*(event(f"e{i}") for i in range(9)))
+        await b.drained("one")
+        assert set(sink.seen) == set(b.names)
+        assert sink.batches[1] == [2, 4, 6, 8]
+        await b.balanced()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Delivery(accepted=[0, 0]),
+        Delivery(accepted=[0], kept=[0]),
+        Delivery(accepted=range(99)),
+        Delivery(accepted=[-1]),
+        Delivery(pending={0: Receipt(0, "x")}),
+    ],
+)
+async def test_an_answer_that_contradicts_itself_settles_nothing(tmp_path: Path, answer: Delivery) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, n: answer if n == 1 else Delivery.all_accepted(batch))
+        lane = b.start("one", sink)
+        await b.fill(event("a"), event("b"))
+        await b.drained("one")
+        assert sink.seen == ["a", "b", "a", "b"]
+        assert lane.report.doubtful == 2
+        await b.balanced()
+
+
+async def test_a_rejected_record_becomes_a_dead_letter_and_the_rest_goes_on(tmp_path: Path) -> None:
+    def reject(batch: Batch, _: int) -> Delivery:
+        bad = {i: Rejection("mapping_conflict", "no") for i, r in enumerate(batch.records) if b"bad" in r.raw}
+        return Delivery(accepted=[i for i in range(len(batch.records)) if i not in bad], rejected=bad)
+
+    async with bench(tmp_path) as b:
+        b.start("one", ScriptedSink(reject))
+        await b.fill(event("a"), event("bad-1"), event("c"))
+        await b.drained("one")
+        (letter,) = await b.spool.dead_letters("one")
+        assert (letter.seq, letter.reason, letter.detail, letter.raw) == (2, "mapping_conflict", "no", event("bad-1"))
+        await b.balanced()
+
+
+async def test_too_large_halves_down_to_the_one(tmp_path: Path) -> None:
+    def narrow(batch: Batch, _: int) -> Delivery:
+        if len(batch.records) > 1 or b"big" in batch.records[0].raw:
+            raise PayloadTooLarge("413")
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(narrow)
+        lane = b.start("one", sink, window=1)
+        await b.fill(*(event(f"e{i}") for i in range(7)), event("big"))
+        await b.drained("one")
+        assert lane.report.accepted == 7
+        assert [letter.reason for letter in await b.spool.dead_letters("one")] == ["too_large"]
+        assert [seqs for seqs in sink.batches if len(seqs) == 1] == [[i] for i in range(1, 9)]
+        await b.balanced()
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (AuthFailed("refused", fix="new key"), "held"),
+        (Held("no template", fix="setup", kind="setup_missing"), "held"),
+        (Retryable("503", kind="server_error"), "retrying"),
+        (RuntimeError("a fault of the sink"), "retrying"),
+    ],
+)
+async def test_trouble_is_told_and_outlived(tmp_path: Path, error: Exception, state: str) -> None:
+    mended = asyncio.Event()
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: Delivery.all_accepted(batch) if mended.is_set() else error)
+        lane = b.start("one", sink)
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.state == state)
+        assert lane.report.reason
+        assert not lane.report.well
+        mended.set()
+        await b.drained("one")
+        await b.until(lambda: lane.report.well)
+        assert await b.spool.dead_letters("one") == []
+        await b.balanced()
+
+
+async def test_a_doubt_is_durable_before_the_second_send(tmp_path: Path) -> None:
+    doubts: list[int] = []
+
+    async with bench(tmp_path) as b:
+
+        async def answer(batch: Batch) -> Delivery:
+            rows = await b.doubts("one")
+            doubts.append(len(rows))
+            if len(doubts) == 1:
+                raise Retryable("no answer", kind="timeout", sent=True)
+            return Delivery.all_accepted(batch)
+
+        lane = b.start("one", ScriptedSink(lambda batch, _: answer(batch)))
+        await b.fill(event("a"), event("b"))
+        await b.drained("one")
+        assert doubts == [0, 1]
+        assert lane.report.doubtful == 2
+
+
+async def test_a_dead_sink_leaves_the_others_alone(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        dead, well = ScriptedSink(lambda *_: Retryable("gone", kind="connection")), ScriptedSink()
+        b.start("dead", dead)
+        b.start("well", well)
+        for page in range(5):
+            await b.fill(*(event(f"p{page}-{i}") for i in range(10)))
+        await b.drained("well")
+        assert Counter(well.seen) == Counter(b.names)
+        lines = {line.sink: line for line in await b.spool.books()}
+        assert (lines["dead"].waiting, lines["dead"].accepted) == (50, 0)
+        await b.balanced()
+
+
+async def test_up_to_window_sends_run_at_once_one_in_a_slot(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    slots: list[int] = []
+
+    async def slow(batch: Batch) -> Delivery:
+        slots.append(batch.slot)
+        await gate.wait()
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: slow(batch))
+        b.start("one", sink, window=3)
+        await b.fill(*(event(f"e{i}") for i in range(50)))
+        await b.until(lambda: sink.running == 3)
+        assert sorted(slots) == [0, 1, 2]
+        gate.set()
+        await b.drained("one")
+        assert sink.most_running == 3
+        await b.balanced()
+
+
+async def test_out_of_order_settlement_survives_a_stop(tmp_path: Path) -> None:
+    """The first batch never comes home; the second is accepted; after a restart only the first is sent again."""
+    stuck = asyncio.Event()
+
+    async def answer(batch: Batch) -> Delivery:
+        if batch.records[0].seq == 1:
+            await stuck.wait()
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        first = ScriptedSink(lambda batch, _: answer(batch))
+        lane = b.start("one", first)
+        await b.fill(*(event(f"e{i}") for i in range(20)))
+        await b.until(lambda: lane.report.accepted == 10)
+        task = b.lanes.pop("one")[1]
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        second = ScriptedSink()
+        lane = b.start("one", second)
+        await b.drained("one")
+        assert second.seen == [f"e{i}" for i in range(10)]
+        assert lane.report.doubtful == 10
+        await b.balanced()
+
+
+class ConfirmingSink(ScriptedSink):
+    """Hands out one receipt a batch."""
+
+    def __init__(self, verdict: dict[str, bool | None]) -> None:
+        super().__init__(self._promise)
+        self.verdict = verdict
+        self.asked = 0
+
+    def _promise(self, batch: Batch, n: int) -> Delivery:
+        return Delivery(pending={i: Receipt(batch.slot, str(n)) for i in range(len(batch.records))})
+
+    async def confirm(self, receipts: list[Receipt]) -> dict[Receipt, bool]:
+        self.asked += 1
+        found = {r: self.verdict.get(r.token, True) for r in receipts}
+        return {r: answer for r, answer in found.items() if answer is not None}
+
+
+@pytest.mark.parametrize("verdict", [{"1": False}, {"1": None}])
+async def test_a_promise_that_is_broken_or_never_kept_is_sent_again(tmp_path: Path, verdict: dict) -> None:
+    async with bench(tmp_path) as b:
+        sink = ConfirmingSink(verdict)
+        lane = b.start("one", sink, confirm_within=0.1)
+        await b.fill(*(event(f"e{i}") for i in range(5)))
+        await b.drained("one")
+        assert sink.seen == b.names * 2
+        assert lane.report.errors["unconfirmed"] == 1
+        assert len(await b.doubts("one")) == 1
+        await b.balanced()
+
+
+async def test_nothing_is_settled_before_it_is_confirmed(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ConfirmingSink({str(n): None for n in range(99)})
+        lane = b.start("one", sink)
+        await b.fill(*(event(f"e{i}") for i in range(5)))
+        await b.until(lambda: sink.asked >= 2 and lane.report.pending == 1)
+        (line,) = await b.spool.books()
+        assert (line.accepted, line.waiting) == (0, 5)
+        sink.verdict.clear()
+        await b.drained("one")
+        assert sink.seen == b.names
+
+
+async def test_too_many_promises_stop_the_sending(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ConfirmingSink({str(n): None for n in range(99)})
+        lane = b.start("one", sink, max_pending=2, window=1, batch={"events": 1, "wait": 0})
+        await b.fill(*(event(f"e{i}") for i in range(6)))
+        await b.until(lambda: lane.report.pending == 2 and sink.asked >= 2)
+        assert sink.sends == 2
+        sink.verdict.clear()
+        await b.drained("one")
+        assert Counter(sink.seen) == Counter(b.names)
+
+
+async def test_the_limit_of_dead_letters_holds_the_lane(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: Delivery(rejected={i: Rejection("no") for i in range(len(batch.records))}))
+        lane = b.start("one", sink, max_dead_letters=3, window=1)
+        await b.fill(*(event(f"e{i}") for i in range(8)))
+        await b.until(lambda: lane.report.state == "held")
+        assert "dead letters" in lane.report.reason
+        await b.stop("one")
+        assert len(await b.spool.dead_letters("one")) == 3
+        (line,) = await b.spool.books()
+        assert (line.rejected, line.waiting) == (3, 5)
+        await b.balanced()
+
+
+async def test_filters_count_what_they_keep_back(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink()
+        b.start("one", sink, include=[{"action": "jira_*"}], exclude=[{"action": ["*_viewed"]}])
+        await b.fill(
+            event("a", "jira_issue_created"),
+            event("b", "jira_issue_viewed"),
+            event("c", "user_login"),
+            event("d", "JIRA_issue_deleted"),
+        )
+        await b.drained("one")
+        assert sink.seen == ["a", "d"]
+        (line,) = await b.spool.books()
+        assert (line.accepted, line.filtered) == (2, 2)
+        await b.balanced()
+
+
+async def test_an_event_without_meaning_is_a_dead_letter_only_where_meaning_is_needed(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        plain, choosy = ScriptedSink(), ScriptedSink()
+        b.start("plain", plain)
+        b.start("choosy", choosy, exclude=[{"action": "x"}])
+        await b.fill(b'{"id":"odd","attributes":{"action":["not","text"]}}', event("fine"))
+        await b.drained("plain")
+        await b.drained("choosy")
+        assert plain.seen == ["odd", "fine"]
+        assert choosy.seen == ["fine"]
+        (letter,) = await b.spool.dead_letters("choosy")
+        assert letter.reason == "not_understood"
+        await b.balanced()
+
+
+async def test_a_clean_stop_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        b.start("one", ScriptedSink())
+        await b.fill(*(event(f"e{i}") for i in range(25)))
+        await b.drained("one")
+        await b.stop("one")
+        lane = await b.spool.open_lane("one", "scripted", start=None, on_full="pause")
+        assert (lane.position, lane.doubtful) == (25, ())
+        done = await b.spool.exchange(lane.number, Settlement(), after=lane.position, events=10)
+        assert done.chunks == []
+
+
+async def test_the_batch_limit_in_bytes_ends_a_batch(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink()
+        size = len(event("e0"))
+        b.start("one", sink, batch={"events": 100, "bytes": size * 3, "wait": 0.01})
+        await b.fill(*(event(f"e{i}") for i in range(9)))
+        await b.drained("one")
+        assert [len(seqs) for seqs in sink.batches] == [3, 3, 3]

@@ -1,0 +1,170 @@
+"""A spool with events in it, and lanes over it, for tests of delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from forwarder.contracts import Batch, Delivery, Finding, Normalizer, Origin, Page, SinkConfig, SystemClock
+from forwarder.delivery import Lane
+from forwarder.filters import Filter
+from forwarder.formats.raw import RawFormat
+from forwarder.identity import EventKeys, content_digests
+from forwarder.normalize.organization import OrganizationNormalizer
+from forwarder.records import RecordMaker
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.contract import CursorMove, PageCommit
+from forwarder.spool.sqlite import SqliteSpool
+from forwarder.status import LaneReport
+
+ORIGIN = Origin("acme", "organization", "org-1")
+KEYS = EventKeys("organization", "org-1")
+
+
+def event(name: str, action: str = "user_login") -> bytes:
+    return (
+        f'{{"id":"{name}","attributes":{{"time":"2026-01-31T10:00:00Z","action":"{action}","actor":{{"id":"a1"}}}}}}'
+    ).encode()
+
+
+class ScriptedSink:
+    """Answers as a function says; remembers what it durably has."""
+
+    Config = SinkConfig
+    proof = "delivered"
+    default_format = "raw"
+
+    def __init__(self, answer: Callable[[Batch, int], Any] | None = None) -> None:
+        self.answer = answer or (lambda batch, _: Delivery.all_accepted(batch))
+        self.sends = 0
+        self.seen: list[str] = []  # every id that came in a send, in order
+        self.batches: list[list[int]] = []
+        self.running = 0
+        self.most_running = 0
+
+    @property
+    def target(self) -> str:
+        return "scripted"
+
+    async def send(self, batch: Batch) -> Delivery:
+        self.sends += 1
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        try:
+            self.batches.append([record.seq for record in batch.records])
+            self.seen += [record.raw.split(b'"')[3].decode() for record in batch.records]
+            result = self.answer(batch, self.sends)
+            if asyncio.iscoroutine(result):
+                result = await result
+            if isinstance(result, BaseException):
+                raise result
+            return result
+        finally:
+            self.running -= 1
+
+    async def probe(self) -> list[Finding]:
+        return []
+
+    async def close(self) -> None:
+        return
+
+
+class Bench:
+    """One spool; lanes come and go."""
+
+    def __init__(self, spool: SqliteSpool) -> None:
+        self.spool = spool
+        self.source = 0
+        self.epoch = 0
+        self.version: int | None = None
+        self.lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
+        self.names: list[str] = []
+
+    async def open(self) -> None:
+        state = await self.spool.open_source(ORIGIN)
+        self.source, self.epoch = state.number, state.epoch
+        self.version = state.cursors["tail"].version if "tail" in state.cursors else None
+
+    async def fill(self, *bodies: bytes) -> None:
+        names = [body.split(b'"')[3].decode() for body in bodies]
+        page = Page(
+            bodies=bodies, keys=KEYS.keys(names), digests=content_digests(bodies), minutes=["m"] * len(bodies), next={}
+        )
+        done = await self.spool.commit(
+            PageCommit(self.source, self.epoch, [CursorMove("tail", self.version, {})], page)
+        )
+        self.version = done.versions["tail"]
+        self.names += names
+        for lane, _ in self.lanes.values():
+            lane.ring()
+
+    def start(self, name: str, sink: Any, needs: Normalizer | None = None, **config: Any) -> Lane:
+        made = SinkConfig(
+            type="scripted",
+            **{
+                "batch": {"events": 10, "wait": 0.01},
+                "retry": {"base": 0.001, "max": 0.01},
+                "confirm_every": 0.02,
+                **config,
+            },
+        )
+        report = LaneReport(name, "scripted")
+        maker = RecordMaker(
+            RawFormat(),
+            Filter(made.include, made.exclude),
+            lambda _: needs or OrganizationNormalizer(),
+            report.unknown_actions,
+        )
+        lane = Lane(
+            name, sink, made, spool=self.spool, maker=maker, clock=SystemClock(), rng=random.Random(1), report=report
+        )
+        self.lanes[name] = lane, asyncio.create_task(lane.run())
+        return lane
+
+    async def stop(self, name: str) -> None:
+        lane, task = self.lanes.pop(name)
+        lane.stop()
+        await task
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            for _, task in self.lanes.values():
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.002)
+
+    async def drained(self, name: str) -> None:
+        """Wait until the spool, not only the lane, says that nothing waits."""
+        while True:
+            lines = [line for line in await self.spool.books() if line.sink == name]
+            if lines and all(line.waiting == 0 for line in lines) and self.names:
+                return
+            await asyncio.sleep(0.005)
+
+    async def doubts(self, name: str) -> list[tuple[int, int]]:
+        """Return the ranges of a lane that may have been delivered twice."""
+        number = next(lane.number for lane in (await self.spool.status()).lanes if lane.name == name)
+        return [(doubt.first, doubt.last) for doubt in await self.spool.doubts(number)]
+
+    async def balanced(self) -> None:
+        lines = await self.spool.books()
+        assert lines
+        assert {(line.sink, line.balance) for line in lines} == {(line.sink, 0) for line in lines}
+
+
+@asynccontextmanager
+async def bench(folder: Path, **config: Any) -> AsyncIterator[Bench]:
+    spool = SqliteSpool(SpoolConfig(path=folder / "spool.db", **config), SystemClock())
+    await spool.open()
+    made = Bench(spool)
+    await made.open()
+    try:
+        yield made
+    finally:
+        for name in list(made.lanes):
+            await made.stop(name)
+        await spool.close()

@@ -1,0 +1,245 @@
+"""Whatever the feed does (splitting, overlap, lateness, lost cursors, restarts), the spool ends with the same set.
+
+A small feed in memory stands for the API under every reading of its unknowns; the poller and the spool are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forwarder.contracts import CursorLost, Origin, Page, Retryable, SourceConfig
+from forwarder.identity import EventKeys, content_digests
+from forwarder.poller import HEAL, TAIL, TRAIL, Poller
+from forwarder.retry import RequestBudget
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.contract import Settlement
+from forwarder.spool.sqlite import SqliteSpool
+from forwarder.status import SourceReport
+from tests.clocks import FakeClock
+
+ORIGIN = Origin("acme", "organization", "org-1")
+KEYS = EventKeys("organization", "org-1")
+
+
+@dataclass
+class Event:
+    name: str
+    time: int
+    processed: int
+    visible: int
+
+
+@dataclass
+class Feed:
+    """The API: ascending by processing time, opaque cursors, a filter on either time, that lasts in the cursor."""
+
+    clock: FakeClock
+    by_time: bool
+    inclusive: bool
+    tip: str  # null | unchanged | fresh
+    limit: int
+    events: list[Event] = field(default_factory=list)
+    epoch: int = 0  # cursors of an older epoch are refused
+    feed: str = "organization"
+    origin: Origin = ORIGIN
+    fetches: Counter[str] = field(default_factory=Counter)
+    fail: int = 0
+
+    def walk(self, since_ms: int) -> dict:
+        return {"from": since_ms}
+
+    async def fetch(self, state: dict) -> Page:
+        if self.fail:
+            self.fail -= 1
+            raise Retryable("busy", kind="server_error")
+        if state.get("epoch", self.epoch) != self.epoch:
+            raise CursorLost("ADMIN-400-1")
+        now = int(self.clock.now * 1000)
+        since = state["from"]
+
+        def inside(event: Event) -> bool:
+            bound = event.time if self.by_time else event.processed
+            return event.visible <= now and (bound > since or (self.inclusive and bound == since))
+
+        found = sorted((e for e in self.events if inside(e)), key=lambda e: (e.processed, e.name))
+        after = tuple(state["after"]) if "after" in state else (-1, "")
+        rest = [e for e in found if (e.processed, e.name) > after]
+        page, more = rest[: self.limit], len(rest) > self.limit
+        at = [page[-1].processed, page[-1].name] if page else list(after)
+        onward = {"from": since, "after": at, "epoch": self.epoch, "n": state.get("n", 0) + 1}
+        done = not more
+        if done and self.tip == "null":
+            onward = state
+        elif done and not page and self.tip == "unchanged":
+            onward = state
+        bodies = [f'{{"id":"{e.name}","t":{e.time}}}'.encode() for e in page]
+        minutes = [f"m{e.time // 60000}" for e in page]
+        return Page(
+            bodies=bodies,
+            keys=KEYS.keys(e.name for e in page),
+            digests=content_digests(bodies),
+            minutes=minutes,
+            next=onward,
+            more=more,
+            done=done and (self.tip == "null" or not page),
+            newest=max((e.processed for e in page), default=None),
+        )
+
+
+class World:
+    def __init__(self, folder: Path, feed: Feed, clock: FakeClock, config: SourceConfig) -> None:
+        self.folder, self.feed, self.clock, self.config = folder, feed, clock, config
+        self.report = SourceReport("acme", "organization")
+
+    async def start(self) -> None:
+        self.spool = SqliteSpool(SpoolConfig(path=self.folder / "spool.db"), self.clock)
+        await self.spool.open()
+        self.poller = Poller(
+            self.feed,
+            self.config,
+            spool=self.spool,
+            budget=RequestBudget(self.clock, 1e9),
+            clock=self.clock,
+            rng=random.Random(1),
+            report=self.report,
+        )
+        await self.poller._open()
+
+    async def restart(self) -> None:
+        await self.spool.close()
+        await self.start()
+
+    async def step(self) -> None:
+        name, wait = self.poller._choose()
+        if wait > 0:
+            self.clock.advance(wait + 0.001)
+            return
+        try:
+            await self.poller._step(name)
+        except Retryable:
+            self.clock.advance(1)
+
+    async def settle_down(self) -> None:
+        """Run until every walk is over and the trail was read twice after the last event became visible."""
+        self.clock.advance(5)
+        begun = None
+        rounds = 0
+        for _ in range(4000):
+            await self.step()
+            row = self.poller._rows.get(TRAIL)
+            if row and row.state.get("walk") is None and row.state["begun"] != begun:
+                begun, rounds = row.state["begun"], rounds + 1
+            if rounds >= 2 and not any(self.poller._open_walk(name) for name in ("heal", "backfill")):
+                return
+        raise AssertionError(f"never came to rest: {self.poller._rows}")
+
+    async def spooled(self) -> list[str]:
+        lane = await self.spool.open_lane("all", "memory", start=None, on_full="pause")
+        names: list[str] = []
+        after = lane.position
+        while True:
+            done = await self.spool.exchange(lane.number, Settlement(), after=after, events=500)
+            if not done.chunks:
+                return names
+            for chunk in done.chunks:
+                names += [body.split(b'"')[3].decode() for body in chunk.bodies]
+                after = chunk.last
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("happen"), st.integers(1, 7), st.integers(0, 3600)),
+        st.tuples(st.just("late"), st.integers(1, 3), st.integers(1, 20 * 3600)),
+        st.tuples(st.just("behind"), st.integers(1, 3), st.integers(1, 240)),
+        st.tuples(st.just("poll"), st.integers(1, 6), st.just(0)),
+        st.tuples(st.just("lose"), st.just(0), st.just(0)),
+        st.tuples(st.just("fail"), st.integers(1, 3), st.just(0)),
+        st.tuples(st.just("restart"), st.just(0), st.just(0)),
+        st.tuples(st.just("wait"), st.integers(1, 400), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    actions=ACTIONS,
+    by_time=st.booleans(),
+    inclusive=st.booleans(),
+    tip=st.sampled_from(["null", "unchanged", "fresh"]),
+    limit=st.sampled_from([1, 3, 500]),
+    history=st.integers(0, 12),
+)
+def test_any_course_of_events_gives_the_same_set(actions, by_time, inclusive, tip, limit, history) -> None:
+    async def course() -> None:
+        clock = FakeClock()
+        feed = Feed(clock, by_time, inclusive, tip, limit)
+        start = int(clock.now * 1000)
+        for i in range(history):
+            moment = start - 1000 - i * 3_600_000
+            feed.events.append(Event(f"h{i}", moment, moment + 500, 0))
+        config = SourceConfig(type="feed", every=30, since=7 * 86400, trailing_every=300)
+        with tempfile.TemporaryDirectory() as folder:
+            world = World(Path(folder), feed, clock, config)
+            await world.start()
+            for number, (what, count, seconds) in enumerate(actions):
+                now = int(clock.now * 1000)
+                names = [f"{what}-{number}-{i}" for i in range(count)]
+                if what == "happen":
+                    feed.events += [Event(n, now - 5 + i, now + i, now + i) for i, n in enumerate(names)]
+                elif what == "late":
+                    feed.events += [Event(n, now - seconds * 1000, now + i, now + i) for i, n in enumerate(names)]
+                elif what == "behind":  # its place in the order has been passed when it becomes visible
+                    feed.events += [Event(n, now - seconds * 1000, now - seconds * 1000, now) for n in names]
+                elif what == "poll":
+                    for _ in range(count):
+                        await world.step()
+                elif what == "lose":
+                    feed.epoch += 1
+                elif what == "fail":
+                    feed.fail = count
+                elif what == "restart":
+                    await world.restart()
+                elif what == "wait":
+                    clock.advance(count)
+            await world.settle_down()
+            found = await world.spooled()
+            await world.spool.close()
+        assert Counter(found) == Counter({event.name: 1 for event in feed.events})
+
+    asyncio.run(course())
+
+
+def test_a_lost_cursor_opens_a_gap_and_the_heal_closes_it(tmp_path: Path) -> None:
+    async def course() -> None:
+        clock = FakeClock()
+        feed = Feed(clock, by_time=False, inclusive=True, tip="fresh", limit=2)
+        world = World(tmp_path, feed, clock, SourceConfig(type="feed", since=0, every=30))
+        await world.start()
+        for i in range(5):
+            now = int(clock.now * 1000)
+            feed.events.append(Event(f"e{i}", now, now, now))
+            await world.step()
+            clock.advance(60)
+        feed.epoch += 1
+        while HEAL not in world.poller._rows:
+            await world.step()
+        gaps = (await world.spool.status()).gaps
+        assert [(gap.cause, gap.closed_ms) for gap in gaps] == [("cursor_lost", None)]
+        await world.settle_down()
+        gaps = (await world.spool.status()).gaps
+        assert [gap.closed_ms is not None for gap in gaps] == [True]
+        assert HEAL not in world.poller._rows
+        assert world.report.heals == 1
+        assert world.poller._rows[TAIL].state["from"] <= int(clock.now * 1000)
+        await world.spool.close()
+
+    asyncio.run(course())
