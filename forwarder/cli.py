@@ -220,6 +220,71 @@ def setup(
 
 
 @app.command(
+    epilog=_teach(
+        [
+            ("audit-forwarder demo", "two minutes, then a table of what arrived"),
+            ("audit-forwarder demo --keep", "stay up afterwards, to look around"),
+        ],
+        ExitCode.UNEXPECTED,
+    )
+)
+def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end until Ctrl-C.")] = False) -> None:
+    """Show the whole way of an event on this machine: events flow, the API fails, the daemon is killed and resumed.
+
+    Ends with a table of what existed, was spooled, delivered, missing and doubled; 0 only when nothing is missing.
+    """
+    from forwarder.demo import run_demo
+
+    raise typer.Exit(run_demo(keep=keep))
+
+
+@app.command(
+    epilog=_teach(
+        [
+            ("audit-forwarder simulate", "prints the `sources:` to put into a configuration"),
+            ("audit-forwarder simulate --port 8080 --faults examples/faults.yaml", "an API that fails by a script"),
+            ("audit-forwarder simulate --switch tip=null --switch bounds=exclusive", "what is unknown of the real one"),
+        ]
+    )
+)
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same people and the same events.")] = 1,
+    events: Annotated[int, typer.Option(min=0, help="Events that exist at the start, in each organization.")] = 10_000,
+    rate: Annotated[float, typer.Option(min=0, help="New events a second.")] = 5.0,
+    history: Annotated[str, typer.Option(help="How far the events at the start reach back.")] = "7d",
+    organizations: Annotated[int, typer.Option(min=1, help="How many organizations.")] = 1,
+    faults: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Fault script (YAML).")
+    ] = None,
+    switch: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is unknown of the real API; may be repeated.")
+    ] = None,
+    rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute on the stream; 0 means no limit.")] = 50,
+    ugc: Annotated[
+        str, typer.Option(metavar="stored|not_stored", help="Whether user activity is in the log.")
+    ] = "stored",
+) -> None:
+    """Serve a simulated Atlassian on this machine, to try things out: two feeds, rate limits, faults, a ledger."""
+    from forwarder.commands import simulate as command
+
+    raise typer.Exit(
+        command.simulate(
+            port=port,
+            seed=seed,
+            events=events,
+            rate=rate,
+            history=history,
+            organizations=organizations,
+            faults=faults,
+            switches=switch or (),
+            rate_limit=rate_limit,
+            ugc=ugc,
+        )
+    )
+
+
+@app.command(
     epilog=_teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
 )
 def schema() -> None:

@@ -10,15 +10,18 @@ from forwarder.commands.terminal import say, show_rows
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import unreadable_files
 from forwarder.config.units import duration_text, size_text
-from forwarder.contracts import SinkContext, SystemClock
-from forwarder.errors import ConfigError
+from forwarder.contracts import SinkContext, SourceContext, SystemClock
+from forwarder.errors import ConfigError, ForwarderError
 from forwarder.exit_codes import ExitCode
-from forwarder.registry import FORMATS, SINKS
+from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.retry import RequestBudget
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from forwarder.commands.invocation import Invocation
-    from forwarder.contracts import Sink
-    from forwarder.fields import FilterRule, SinkConfig
+    from forwarder.contracts import Sink, Source
+    from forwarder.fields import FilterRule, SinkConfig, SourceConfig
     from forwarder.settings import Settings
 
 PROOF = {
@@ -32,40 +35,69 @@ def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
     problems = unreadable_files(settings)
-    sinks: dict[str, Sink] = {}
-    for name, config in settings.sinks.items():
-        try:
-            FORMATS.load(config.format or SINKS.load(config.type).default_format)
-            sinks[name] = build_sink(name, config)
-        except ConfigError as error:
-            problems.append(Problem(f"sinks.{name}", str(error)))
     if problems:
         raise SettingsError(problems)
+    sources: dict[str, Source] = {}
+    sinks: dict[str, Sink] = {}
+    for name, source in settings.sources.items():
+        try:
+            sources[name] = build_source(name, source)
+        except ConfigError as error:
+            problems.append(Problem(f"sources.{name}", str(error)))
+    for name, sink in settings.sinks.items():
+        try:
+            FORMATS.load(sink.format or SINKS.load(sink.type).default_format)
+            sinks[name] = build_sink(name, sink)
+        except ConfigError as error:
+            problems.append(Problem(f"sinks.{name}", str(error)))
+    problems += _twins(sources)
     try:
-        _explain(settings, sinks)
+        if not problems:
+            _explain(settings, sources, sinks)
     finally:
-        asyncio.run(_close(sinks))
+        asyncio.run(_close([*sources.values(), *sinks.values()]))
+    if problems:
+        raise SettingsError(problems)
     return ExitCode.OK
+
+
+def _twins(sources: dict[str, Source]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, source in sources.items():
+        other = first.setdefault(source.origin.identity, name)
+        if other != name:
+            what = f"follows the same log as {other} ({source.origin.identity})"
+            yield Problem(f"sources.{name}", what, "remove one: every event would come once anyway")
+
+
+def build_source(name: str, config: SourceConfig) -> Source:
+    """Build a source as the daemon would. Raises ConfigError, also for a plugin whose constructor fails."""
+    clock = SystemClock()
+    built: Source = _built(SOURCES.load(config.type), config, SourceContext(name, clock, RequestBudget(clock)))
+    return built
 
 
 def build_sink(name: str, config: SinkConfig) -> Sink:
     """Build a sink as the daemon would. Raises ConfigError, also for a plugin whose constructor fails."""
-    kind = SINKS.load(config.type)
-    try:
-        built: Sink = kind(config, SinkContext(name=name, slots=config.window, clock=SystemClock()))
-    except ConfigError:
-        raise
-    except Exception as error:  # a stranger's constructor may raise anything; its words may hold a secret
-        raise ConfigError(f"the sink cannot be built: {type(error).__name__}; see its settings") from error
+    built: Sink = _built(SINKS.load(config.type), config, SinkContext(name, config.window, SystemClock()))
     return built
 
 
-async def _close(sinks: dict[str, Sink]) -> None:
-    for sink in sinks.values():
-        await sink.close()
+def _built(kind: Any, config: Any, context: Any) -> Any:
+    try:
+        return kind(config, context)
+    except ForwarderError as error:
+        raise ConfigError(str(error)) from error
+    except Exception as error:  # a stranger's constructor may raise anything; its words may hold a secret
+        raise ConfigError(f"cannot be built: {type(error).__name__}; look at its settings") from error
 
 
-def _explain(settings: Settings, sinks: dict[str, Sink]) -> None:
+async def _close(components: list[Any]) -> None:
+    for component in components:
+        await component.close()
+
+
+def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Sink]) -> None:
     say(f"{settings.file or 'the environment'} is good; digest {settings.digest()}")
     say()
     spool = settings.spool
@@ -79,10 +111,10 @@ def _explain(settings: Settings, sinks: dict[str, Sink]) -> None:
     say()
     show_rows(
         (
-            [name, config.type, _target_of(config), _sinks_of(name, settings)]
+            [name, config.type, sources[name].origin.identity, _target_of(config), _sinks_of(name, settings)]
             for name, config in settings.sources.items()
         ),
-        head=["source", "type", "asks", "for the sinks"],
+        head=["source", "type", "follows", "asks", "for the sinks"],
     )
     say()
     show_rows(

@@ -43,8 +43,9 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
     try:
         report = _ask(settings.admin)
     except _NoAnswerError as no_answer:
-        if not settings.spool.path.exists():
-            complain(f"{no_answer}, and there is no spool at {settings.spool.path.absolute()}: it has not run yet")
+        path = settings.spool.path.expanduser().absolute()
+        if not path.exists():
+            complain(f"{no_answer}, and there is no spool at {path}: it has not run yet")
             return ExitCode.UNREACHABLE
         try:
             report = asyncio.run(_look(settings))
@@ -112,7 +113,8 @@ async def _look(settings: Settings) -> dict[str, Any]:
     """Return the same form from the spool alone. Raises SpoolError, also when another process holds it."""
     from forwarder.spool.sqlite import SqliteSpool  # noqa: PLC0415 -- a running daemon answers without it
 
-    spool = await SqliteSpool.open(settings.spool, SystemClock())
+    spool = SqliteSpool(settings.spool, SystemClock())
+    await spool.open(create=False)
     try:
         found, books = await spool.status(), await spool.books()
     finally:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 from forwarder.config.problems import Problem, dotted
+from forwarder.errors import ConfigError
 from forwarder.fields import Secret
+from forwarder.http import check_url
 from forwarder.registry import FORMATS, nearest
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from forwarder.config.problems import Path as Keys
     from forwarder.settings import Settings
-
-LOOPBACK = ("127.", "::1", "localhost")
 
 
 def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
@@ -35,14 +34,9 @@ def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
             fix = f"{f'did you mean {guess}? ' if guess else ''}known formats: {', '.join(formats)}"
             yield ("sinks", name, "format"), "unknown format", fix
     for path, value, owner in _leaves(settings, ()):
-        if isinstance(value, str) and path[0] in {"sources", "sinks"} and path[-1] != "proxy":
-            allowed = bool(getattr(owner, "insecure", False))
-            if value.lower().startswith("http://") and not allowed and not _is_loopback(value):
-                yield (
-                    path,
-                    "http:// to another machine sends secrets in the clear",
-                    "use https://, or set insecure: true",
-                )
+        ours = isinstance(value, str) and path[0] in {"sources", "sinks"} and path[-1] != "proxy"
+        if ours and value.lower().startswith("http://") and _goes_in_the_clear(value, owner):
+            yield path, "http:// to another machine sends secrets in the clear", "use https://, or set insecure: true"
 
 
 def secrets_of(settings: Settings) -> list[Secret]:
@@ -76,6 +70,14 @@ def unreadable_files(settings: Settings) -> list[Problem]:
     return problems
 
 
+def _goes_in_the_clear(url: str, owner: BaseModel | None) -> bool:
+    try:
+        check_url(url, insecure=bool(getattr(owner, "insecure", False)))
+    except ConfigError:
+        return True
+    return False
+
+
 def _leaves(value: Any, path: Keys, owner: BaseModel | None = None) -> Iterator[tuple[Keys, Any, BaseModel | None]]:
     """Yield every leaf with its path and the model it belongs to; a nested model belongs to its component too."""
     if isinstance(value, BaseModel):
@@ -89,11 +91,3 @@ def _leaves(value: Any, path: Keys, owner: BaseModel | None = None) -> Iterator[
             yield from _leaves(item, (*path, index), owner)
     else:
         yield path, value, owner
-
-
-def _is_loopback(url: str) -> bool:
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    return host.startswith(LOOPBACK)

@@ -63,7 +63,10 @@ class Plugin:
             ) from None
         except BrokenPlugin as error:
             raise PydanticCustomError("broken_plugin", "{said}", {"said": str(error)}) from None
-        return config.model_validate({**value, "type": str(kind)})
+        try:
+            return config.model_validate({**value, "type": str(kind)})
+        except ConfigError as error:  # a validator that says so in the engine's words
+            raise PydanticCustomError("refused", "{said}", {"said": str(error)}) from None
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the union of what is installed, told apart by `type`."""
