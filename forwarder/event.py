@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 
-class Actor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Actor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
     """Who acted, or was acted on. Absent facts are None; nothing is guessed."""
 
     id: str | None = None

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
-from forwarder.normalize.addresses import valid_ip, valid_mail
+from forwarder.normalize.addresses import LONGEST_IP, valid_ip, valid_mail
 from forwarder.normalize.catalogue import Catalogue, load_catalogue
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
-from forwarder.normalize.things import NOTHING, PartReader
+from forwarder.normalize.things import PartReader
 from forwarder.normalize.times import TimeReader, names_zone
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from forwarder.contracts import Record
 
 REMEMBERED = 4096
-LONGEST_REMEMBERED = 512
+LARGEST_REMEMBERED = 4096
+"""People in larger events are not remembered, so that hostile names cannot fill the memory."""
 SYSTEM_ADDRESS = "Atlassian app"
 """What the API puts where a person's address would be when a product acts by itself."""
 
@@ -104,104 +105,110 @@ class OrganizationNormalizer:
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order."""
-        return [self._one(record) for record in records]
-
-    def _one(self, record: Record) -> AuditEvent | UnexpectedPayload:
-        try:
-            decoded = self._decode(record.raw)
-            if decoded.attributes is not None:
-                return self._event(record, decoded, decoded.attributes, record.marks)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            pass  # the slow path finds out what is wrong, and says it
-        return self._leniently(record)
+        decode, event = self._decode, self._event
+        results: list[AuditEvent | UnexpectedPayload] = []
+        for record in records:
+            try:
+                decoded = decode(record.raw)
+                results.append(event(record, decoded, record.marks))
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                results.append(self._leniently(record))  # finds out what is wrong, and says it
+        return results
 
     def _leniently(self, record: Record) -> AuditEvent | UnexpectedPayload:
         try:
             tree, repaired = read_tree(record.raw)
             decoded, odd = _shape(tree)
-            if decoded.attributes is None:
-                return UnexpectedPayload("the event has no attributes")
             marks = (*record.marks, *(("repaired",) if repaired else ()), *(("odd_shape",) if odd else ()))
-            return self._event(record, decoded, decoded.attributes, marks)
+            return self._event(record, decoded, marks)
         except Unreadable as error:
             return UnexpectedPayload(str(error))
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             return UnexpectedPayload(f"the event cannot be read: {str(error)[:120]}")
 
-    def _event(self, record: Record, decoded: _Event, told: _Attributes, marks: tuple[str, ...]) -> AuditEvent:
-        action = told.action or ""
+    def _event(self, record: Record, decoded: _Event, marks: tuple[str, ...]) -> AuditEvent:
+        told = decoded.attributes
+        if told is None:
+            raise Unreadable("the event has no attributes")
+        person = self._actor if len(record.raw) <= LARGEST_REMEMBERED else _actor
+        action, when, origin = told.action or "", told.time or "", record.origin
         meaning = self._meaning(action)
-        where = told.location or _NOWHERE
         context, container = self._parts.read(told.context), self._parts.read(told.container)
-        time_ms = self._times.read(told.time) if told.time else None
+        time_ms = self._times.read(when)
         odd = context.odd or container.odd
-        if odd or time_ms is None or not action or not decoded.id or not (told.time or "").endswith("Z"):
+        if odd or time_ms is None or not action or not decoded.id or when[-1:] != "Z":
             marks = _marks(marks, decoded, told, time_ms, odd=odd)
         processed = told.processedAt or decoded.processedAt
-        ip = where.ip or None
-        event = AuditEvent(
-            document_id=record.id,
-            feed=record.origin.feed,
-            organization=record.origin.organization,
-            action=action,
-            time_ms=record.read_ms if time_ms is None else time_ms,
-            read_ms=record.read_ms,
-            event_id=decoded.id or None,
-            processed_ms=self._times.read(processed) if processed else None,
-            product=meaning.product or container.product,
-            action_name=meaning.name,
-            act=meaning.act,
-            layer=meaning.layer,
-            category=meaning.category,
-            types=meaning.types,
-            outcome=meaning.outcome,
-            severity=meaning.severity,
-            message=(decoded.message.content or None) if decoded.message is not None else None,
-            content=context.content or container.content,
-            space=context.space or container.space,
-            site=container.site or context.site,
-            marks=marks,
-            context=context.raw,
-            container=container.raw,
+
+        ip = address = None
+        where = told.location or _NOWHERE
+        if where.ip:
+            if len(where.ip) <= LONGEST_IP and self._is_ip(where.ip):
+                ip = where.ip
+            else:
+                address = where.ip
+
+        actor = other = authentication = None
+        who = told.actor
+        if who is not None:
+            actor = person(who.id, who.name, who.email)
+            if who.auth is not None or who.app is not None:
+                authentication = _authentication(who.auth, who.app)
+            if who.onBehalfOf is not None:
+                other = person(who.onBehalfOf.id, who.onBehalfOf.name, who.onBehalfOf.email)
+        impersonates = meaning.target == "impersonated"
+
+        return AuditEvent(  # by position, in the order of the fields: by name costs 3 µs more
+            record.id,
+            origin.feed,
+            origin.organization,
+            action,
+            record.read_ms if time_ms is None else time_ms,
+            record.read_ms,
+            decoded.id or None,
+            self._times.read(processed) if processed else None,
+            meaning.product or container.product,
+            meaning.name,
+            meaning.act,
+            meaning.layer,
+            meaning.category,
+            meaning.types,
+            meaning.outcome,
+            meaning.severity,
+            actor,
+            other,
+            context.user if impersonates else None,
+            authentication,
+            None if impersonates else context.user,
+            context.group,
+            context.role,
+            context.content or container.content,
+            context.space or container.space,
+            container.site or context.site,
+            context.app,
+            ip,
+            address,
+            where.geo or None,
+            where.countryName or None,
+            where.regionName or None,
+            where.city or None,
+            None,  # the feed names no user agent
+            (decoded.message.content or None) if decoded.message is not None else None,
+            (),
+            marks,
+            context.raw,
+            container.raw,
         )
-        if ip is not None:
-            if self._is_ip(ip):
-                event.ip = ip
-            else:
-                event.source_address = ip
-        if where is not _NOWHERE:
-            event.geo = where.geo or None
-            event.country = where.countryName or None
-            event.region = where.regionName or None
-            event.city = where.city or None
-        if context is not NOTHING:
-            event.target_group, event.target_role, event.app = context.group, context.role, context.app
-            if meaning.target == "target":
-                event.target_user = context.user
-            else:
-                event.impersonated = context.user
-        if told.actor is not None:
-            self._who(event, told.actor)
-        return event
 
-    def _who(self, event: AuditEvent, actor: _Actor) -> None:
-        event.actor = self._person(actor)
-        app = (actor.app.id or None) if actor.app is not None else None
-        auth = actor.auth
-        if auth is not None:
-            event.authentication = Authentication(
-                auth.authType or None, auth.tokenId or None, auth.tokenLabel or None, None, app
-            )
-        elif app is not None:
-            event.authentication = Authentication(app_id=app)
-        if actor.onBehalfOf is not None:
-            event.on_behalf_of = self._person(actor.onBehalfOf)
 
-    def _person(self, person: _Actor | _Person) -> Actor | None:
-        ident, name, email = person.id, person.name, person.email
-        if len(ident or "") + len(name or "") + len(email or "") > LONGEST_REMEMBERED:
-            return _actor(ident, name, email)
-        return self._actor(ident, name, email)
+def _authentication(auth: _Auth | None, app: _App | None) -> Authentication | None:
+    """Return how the actor was authenticated, or None when nothing is said."""
+    app_id = (app.id or None) if app is not None else None
+    if auth is None:
+        return Authentication(app_id=app_id) if app_id else None
+    if not (auth.authType or auth.tokenId or auth.tokenLabel or app_id):
+        return None
+    return Authentication(auth.authType or None, auth.tokenId or None, auth.tokenLabel or None, None, app_id)
 
 
 def _actor(ident: str | None, name: str | None, email: str | None) -> Actor | None:

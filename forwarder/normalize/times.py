@@ -46,13 +46,10 @@ class TimeReader:
 
         Reads any number of decimals, `Z`, `+00:00`, `+0000`, `+00` or no zone, which is taken as UTC.
         """
-        minute = self._minutes.get(text[:16])
-        if minute is not None:
-            second = _SECONDS.get(text[16:19])
-            milli = _MILLIS.get(text[19:])
-            if second is not None and milli is not None:
-                return minute + second + milli
-        return self._read_slowly(text)
+        try:
+            return self._minutes[text[:16]] + _SECONDS[text[16:19]] + _MILLIS[text[19:]]
+        except KeyError:
+            return self._read_slowly(text)
 
     def _read_slowly(self, text: str) -> int | None:
         found = _ANY.fullmatch(text)
@@ -105,10 +102,11 @@ class TimeWriter:
     def write(self, ms: int) -> str:
         """Return `YYYY-MM-DDTHH:MM:SS.mmmZ` for epoch milliseconds within the years 1 to 9999."""
         minute, rest = divmod(ms, MINUTE_MS)
-        prefix = self._minutes.get(minute)
-        if prefix is None:
+        try:
+            prefix = self._minutes[minute]
+        except KeyError:
             if len(self._minutes) >= MEMORY:
                 self._minutes.clear()
-            prefix = (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
+            prefix = (EPOCH + timedelta(minutes=minute)).isoformat()[:17]
             self._minutes[minute] = prefix
         return f"{prefix}{_SECOND_TEXT[rest // 1000]}{_MILLI_TEXT[rest % 1000]}"

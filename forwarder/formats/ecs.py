@@ -1,0 +1,304 @@
+"""Events as Elastic Common Schema 9.4: one JSON object on one line.
+
+Absent facts are absent fields. What ECS has no field for stands under `atlassian.audit`; the untouched parts of the
+API are `atlassian.audit.context` and `.container`. Every text goes through the encoder; only those two parts are
+copied, and their normaliser has proved them JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from forwarder import __version__
+from forwarder.contracts import Actor, AuditEvent, Authentication, Change, Record, Thing, UnexpectedPayload
+from forwarder.normalize.times import TimeWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ECS_VERSION = "9.4.0"
+REMEMBERED = 4096
+LONGEST_REMEMBERED = 512
+
+_ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
+_COORDINATES = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,12})?), ?(-?[0-9]{1,3}(?:\.[0-9]{1,12})?)", re.ASCII)
+_ODD_HOST = re.compile(r"[@:\[\]?#\\]")
+_REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
+
+
+class _Group(msgspec.Struct, gc=False, omit_defaults=True):
+    id: str | None = None
+    name: str | None = None
+
+
+class _User(msgspec.Struct, gc=False, omit_defaults=True):
+    id: str | None = None
+    full_name: str | None = None
+    name: str | None = None
+    email: str | None = None
+    roles: tuple[str, ...] = ()
+    group: _Group | None = None
+    target: _User | None = None
+    effective: _User | None = None
+
+
+class _Event(msgspec.Struct, gc=False, omit_defaults=True):
+    kind: str | None = None
+    module: str | None = None
+    dataset: str | None = None
+    provider: str | None = None
+    id: str | None = None
+    action: str | None = None
+    category: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    outcome: str | None = None
+    severity: int = 0
+    created: str | None = None
+
+
+class _Geo(msgspec.Struct, gc=False, omit_defaults=True):
+    country_name: str | None = None
+    region_name: str | None = None
+    city_name: str | None = None
+    location: msgspec.Raw | None = None
+    name: str | None = None
+
+
+class _Source(msgspec.Struct, gc=False, omit_defaults=True):
+    ip: str | None = None
+    address: str | None = None
+    geo: _Geo | None = None
+
+
+class _Url(msgspec.Struct, gc=False, omit_defaults=True):
+    full: str
+    domain: str | None = None
+
+
+class _Related(msgspec.Struct, gc=False, omit_defaults=True):
+    user: tuple[str, ...] = ()
+    ip: tuple[str, ...] = ()
+
+
+class _UserAgent(msgspec.Struct, gc=False):
+    original: str
+
+
+class _Audit(msgspec.Struct, gc=False, omit_defaults=True):
+    """What ECS lacks."""
+
+    feed: str | None = None
+    layer: str | None = None
+    product: str | None = None
+    act: str | None = None
+    action_name: str | None = None
+    actor_kind: str | None = None
+    processed_at: str | None = None
+    revision: str | None = None
+    marks: tuple[str, ...] = ()
+    authentication: Authentication | None = None
+    content: Thing | None = None
+    space: Thing | None = None
+    site: Thing | None = None
+    app: Thing | None = None
+    changes: tuple[Change, ...] = ()
+    context: msgspec.Raw | None = None
+    container: msgspec.Raw | None = None
+
+
+class _Document(msgspec.Struct, gc=False, omit_defaults=True):
+    timestamp: str | None = msgspec.field(name="@timestamp", default=None)
+    ecs: msgspec.Raw | None = None
+    event: _Event | None = None
+    message: str | None = None
+    organization: msgspec.Raw | None = None
+    user: _User | msgspec.Raw | None = None
+    group: _Group | None = None
+    source: _Source | None = None
+    url: _Url | None = None
+    user_agent: _UserAgent | None = None
+    related: _Related | None = None
+    observer: msgspec.Raw | None = None
+    atlassian: dict[str, _Audit] | None = None
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """An actor as it is written: rendered once, met many times."""
+
+    rendered: msgspec.Raw
+    names: tuple[str, ...]
+
+
+class EcsFormat:
+    """Renders ECS. Not for use by several threads at once."""
+
+    needs_event: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        encoder = msgspec.json.Encoder()
+        self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
+        self._write = TimeWriter().write
+        self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
+        observer = {"vendor": "Atlassian", "product": "audit-forwarder", "type": "forwarder", "version": __version__}
+        self._observer = msgspec.Raw(self._encode(observer))
+        self._actors: dict[Actor, _Known] = {}
+        self._organization = lru_cache(maxsize=REMEMBERED)(self._render_organization)
+        self._place = lru_cache(maxsize=REMEMBERED)(coordinates)
+        self._read: tuple[int, str] = (0, self._write(0))  # pages are read at one moment
+
+    def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
+        """Return one JSON object per record, in order, without a line end."""
+        document = self._document
+        try:
+            whole = self._encode_lines([document(record.event) for record in records if record.event is not None])
+        except (ValueError, OverflowError, msgspec.MsgspecError):
+            whole = b""
+        # One line for each, or something is not as it should be: then each by itself, so that only that one pays.
+        if b"\r" not in whole and len(lines := whole.split(b"\n")) == len(records) + 1:
+            return [*lines[:-1]]
+        return [self._one(record) for record in records]
+
+    def _one(self, record: Record) -> bytes | UnexpectedPayload:
+        if record.event is None:
+            return UnexpectedPayload("the event has no meaning")
+        try:
+            body = self._encode(self._document(record.event))
+        except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+            return UnexpectedPayload(f"the event cannot be written as ECS: {str(error)[:120]}")
+        return body.translate(_ONE_LINE)  # line ends stand between tokens of a copied part: in texts they are escaped
+
+    def _document(self, event: AuditEvent) -> _Document:
+        write = self._write
+        if event.read_ms != self._read[0]:
+            self._read = (event.read_ms, write(event.read_ms))
+        user: _User | msgspec.Raw | None = None
+        names: tuple[str, ...] = ()
+        if event.target_user or event.on_behalf_of or event.impersonated or event.target_role:
+            user, names = _user_with_others(event)
+        elif event.actor is not None:
+            known = self._actors.get(event.actor)
+            if known is None:
+                known = self._meet(event.actor)
+            user, names = known.rendered, known.names
+        ip, group, content = event.ip, event.target_group, event.content
+        return _Document(
+            write(event.time_ms),
+            self._ecs,
+            _Event(
+                "event",
+                "atlassian",
+                "atlassian.audit",
+                event.feed,
+                event.event_id or event.document_id,
+                event.action or None,
+                event.category,
+                event.types,
+                event.outcome,
+                event.severity,
+                self._read[1],
+            ),
+            event.message,
+            self._organization(event.organization) if event.organization else None,
+            user,
+            _Group(group.id, group.name) if group is not None else None,
+            self._source(event),
+            url(content.url) if content is not None and content.url is not None else None,
+            _UserAgent(event.user_agent) if event.user_agent is not None else None,
+            _Related(names, (ip,) if ip is not None else ()) if names or ip is not None else None,
+            self._observer,
+            {
+                "audit": _Audit(
+                    event.feed,
+                    event.layer,
+                    event.product,
+                    event.act,
+                    event.action_name,
+                    event.actor.kind if event.actor is not None else None,
+                    write(event.processed_ms) if event.processed_ms is not None else None,
+                    event.document_id[_REVISION_AT:] or None,
+                    event.marks,
+                    event.authentication,
+                    content,
+                    event.space,
+                    event.site,
+                    event.app,
+                    event.changes,
+                    event.context,
+                    event.container,
+                )
+            },
+        )
+
+    def _meet(self, actor: Actor) -> _Known:
+        known = _Known(msgspec.Raw(self._encode(_person(actor))), _names(actor))
+        if sum(map(len, known.names)) <= LONGEST_REMEMBERED:
+            if len(self._actors) >= REMEMBERED:
+                self._actors.clear()
+            self._actors[actor] = known
+        return known
+
+    def _source(self, event: AuditEvent) -> _Source | None:
+        geo = event.geo
+        if geo or event.country or event.region or event.city:
+            place = self._place(geo) if geo and len(geo) <= LONGEST_REMEMBERED else None
+            where = _Geo(event.country, event.region, event.city, place, geo if place is None else None)
+            return _Source(event.ip, event.source_address or event.ip, where)
+        if event.ip is None and event.source_address is None:
+            return None
+        return _Source(event.ip, event.source_address or event.ip)
+
+    def _render_organization(self, organization: str) -> msgspec.Raw:
+        return msgspec.Raw(self._encode({"id": organization}))
+
+
+def coordinates(geo: str) -> msgspec.Raw | None:
+    """Return `geo` as an ECS geo point when it is `latitude,longitude`, else None."""
+    found = _COORDINATES.fullmatch(geo)
+    if found is None:
+        return None
+    latitude, longitude = float(found[1]), float(found[2])
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        return None
+    return msgspec.Raw(msgspec.json.encode({"lat": latitude, "lon": longitude}))
+
+
+def url(full: str) -> _Url:
+    """Return the ECS parts of an address of the web."""
+    parts = full.split("/", 3)
+    host = parts[2] if len(parts) > 2 else ""
+    if not host or _ODD_HOST.search(host):
+        try:
+            host = urlsplit(full).hostname or ""
+        except ValueError:
+            host = ""
+    return _Url(full, host or None)
+
+
+def _person(actor: Actor) -> _User:
+    return _User(actor.id, actor.name, actor.address, actor.address)
+
+
+def _names(*actors: Actor | None) -> tuple[str, ...]:
+    """Return every identifier of these people, each once."""
+    found = dict.fromkeys(name for actor in actors if actor for name in (actor.id, actor.address, actor.name) if name)
+    return tuple(found)
+
+
+def _user_with_others(event: AuditEvent) -> tuple[_User, tuple[str, ...]]:
+    """Return `user.*` with whom it was done to, for or as, and everybody's identifiers."""
+    user = _person(event.actor) if event.actor is not None else _User()
+    if event.target_user is not None or event.target_role is not None:
+        target = user.target = _person(event.target_user) if event.target_user is not None else _User()
+        if event.target_role is not None:
+            target.roles = (event.target_role,)
+        if event.target_group is not None:
+            target.group = _Group(event.target_group.id, event.target_group.name)
+    effective = event.impersonated or event.on_behalf_of
+    if effective is not None:
+        user.effective = _person(effective)
+    return user, _names(event.actor, event.target_user, event.impersonated, event.on_behalf_of)
