@@ -1,130 +1,85 @@
-"""HTTP for sources and sinks: TLS, proxy, time-outs, limits; the only module that knows httpx.
+"""The only module that speaks HTTP to others: one connection, one request at a time, every failure by its kind.
 
-One client has one connection and one request at a time (ADR 14). Whatever goes wrong below HTTP is a `Retryable` of the
-right kind, whose `sent` says whether the request may have taken effect. Statuses are the caller's business. No message
-holds a query, a header or a body: a cursor or a key must not reach a log.
+Invariants: nothing secret is in a message (no query, no header, no body); whatever ended before its answer was read
+whole takes its connection with it. A cancelled request costs httpcore a pool slot for ever (encode/httpcore#1093),
+therefore the pool lives no longer than its first failure. Built on httpx's transport, below its client: so there are no
+redirects, no cookies, no `.netrc`, no certifi and no URLs in logs that would have to be switched off.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
+import os
+import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from isal import isal_zlib
 
 from forwarder import __version__
-from forwarder.contracts import ConfigError, ErrorKind, HttpConfig, Retryable, TlsConfig
+from forwarder.compression import Damaged, TooLong, TooShort, decompress
+from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
+from forwarder.tls import build_ssl_context, explain, refused_our_certificate
+from forwarder.urls import check_proxy, check_url, proxy_of_environment
 
-for _name in ("httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(logging.WARNING)  # at INFO they log whole URLs, cursors included
+__all__ = ["HttpClient", "Response", "build_ssl_context", "check_url"]
 
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_E = TypeVar("_E", bound=BaseException)
+
+_KEEP_IDLE = 45.0
+"""Seconds an idle connection is kept: below the minute after which common load balancers drop it."""
+
+for _logger in ("httpx", "httpcore"):  # at DEBUG they would write headers, at INFO whole URLs
+    logging.getLogger(_logger).setLevel(logging.WARNING)
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer that was read to its end. Header names are lower-case; the body is decoded."""
+    """A complete answer, whatever its status. Header names are lower case; the body is decompressed."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def check_url(url: str, *, insecure: bool) -> None:
-    """Refuse a URL that would send secrets in the clear. Raises ConfigError that names the fix."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError as error:
-        raise ConfigError("the URL cannot be read; write https://host:port") from error
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigError("the URL must begin with https:// and name a host")
-    if parts.username or parts.password:
-        raise ConfigError(f"the URL of {host} holds a user or password; put them into their own settings")
-    if parts.scheme == "http" and not insecure and not _is_loopback(host):
-        raise ConfigError(
-            f"http:// to {host} would send secrets in the clear; use https://, or set insecure: true in a laboratory"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def build_ssl_context(tls: TlsConfig) -> ssl.SSLContext:
-    """Return the TLS context of these settings; equal settings whose files did not change share one.
-
-    Raises ConfigError when a file cannot be used. The system's authorities are trusted unless `ca_file` is set.
-    """
-    files = (tls.ca_file, tls.cert_file, tls.key_file)
-    try:
-        stamps = tuple(path.stat().st_mtime_ns if path else 0 for path in files)
-        password = tls.key_password.reveal() if tls.key_password else None
-    except OSError as error:
-        raise ConfigError(f"a TLS file cannot be read: {error.filename}: {error.strerror}") from error
-    return _ssl_context(tls.ca_file, tls.cert_file, tls.key_file, password, tls.min_version, tls.verify, stamps)
-
-
-@lru_cache(maxsize=64)
-def _ssl_context(
-    ca: Path | None,
-    cert: Path | None,
-    key: Path | None,
-    password: str | None,
-    version: str,
-    verify: bool,
-    _stamps: tuple[int, ...],
-) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"tls.ca_file {ca} holds no certificates in PEM form") from error
-    context.minimum_version = _VERSIONS[version]
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if cert is not None:
-        try:
-            context.load_cert_chain(cert, key, password)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"the client certificate {cert} and its key do not fit or cannot be read; check tls.cert_file, "
-                "tls.key_file and tls.key_password"
-            ) from error
-    return context
-
-
 class HttpClient:
-    """One connection to one place.
+    """One connection to one server; a second request waits for the first.
 
     Args:
-        base_url: Scheme, host and port; a path is put in front of every request's.
-        http: Time-outs, proxy, size limit.
-        tls: Certificates.
-        insecure: Allow plain HTTP to another machine.
+        base_url: Scheme, host and port, and a path to put before every path; see `check_url`.
+        http: Times, proxy and the largest answer.
+        tls: What to trust and who we are.
+        insecure: Allow http:// to another machine.
+        headers: Sent with every request.
     """
 
-    def __init__(self, *, base_url: str, http: HttpConfig, tls: TlsConfig, insecure: bool = False) -> None:
-        check_url(base_url, insecure=insecure)
-        self._base = base_url.rstrip("/")
-        self._host = urlsplit(base_url).netloc
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        http: HttpConfig,
+        tls: TlsConfig,
+        insecure: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = check_url(base_url, insecure=insecure)
+        parts = urlsplit(self._base)
+        self._scheme, self._host = parts.scheme, parts.hostname or ""
+        self._port = parts.port or (443 if self._scheme == "https" else 80)
+        self._place = f"{self._host}:{self._port}"
+        if http.proxy is not None:
+            check_proxy(http.proxy)
         self._http = http
         self._tls = tls
+        self._headers = {"accept-encoding": "gzip", "user-agent": f"audit-forwarder/{__version__}", **(headers or {})}
+        self._times = httpx.Timeout(http.read_timeout, connect=http.connect_timeout, pool=5.0).as_dict()
+        self._transport: httpx.AsyncHTTPTransport | None = None
         self._turn = asyncio.Lock()
-        self._client: httpx.AsyncClient | None = None
+        self._closed = False
 
     async def request(
         self,
@@ -135,145 +90,202 @@ class HttpClient:
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send one request and read the whole answer. Raises Retryable; ConfigError when a TLS file broke meanwhile."""
+        """Ask and read the whole answer; a status is never an error here.
+
+        Args:
+            method: Upper case.
+            path: Begins with a slash; what is put behind `base_url`, already percent-encoded.
+            headers: For this request; they win over those of the client.
+            content: Body, sent with its length.
+            params: Query.
+
+        Raises:
+            Retryable: The answer did not come whole. `sent` is True once the request may have had its effect.
+            Held: A TLS file, a proxy or a header cannot be used as configured.
+        """
+        given = {**self._headers, **(headers or {})}
+        _check_headers(given)
         async with self._turn:
+            if self._closed:
+                raise RuntimeError("this client is closed")
+            course = _Course()
+            extensions = {"timeout": self._times, "trace": course}
+            request = httpx.Request(
+                method, self._base + path, params=params, headers=given, content=content, extensions=extensions
+            )
             try:
                 async with asyncio.timeout(self._http.total_timeout):
-                    return await self._exchange(method, path, headers or {}, content, params)
-            except TimeoutError as error:
-                await self._drop()
-                raise Retryable(
-                    f"{self._host} did not finish its answer within {self._http.total_timeout:g} s",
-                    kind="timeout",
-                    sent=True,
-                ) from error
-            except httpx.HTTPError as error:
-                await self._drop()
-                raise _translated(error, self._host) from error
-            except BaseException:
-                await self._drop()  # a cancelled request may keep its place in the pool for ever
+                    return await self._exchange(request)
+            except BaseException as error:
+                await self._drop(course)
+                if isinstance(error, httpx.TransportError | OSError):
+                    # `from None`: causes may carry headers, and what the other side chose to say.
+                    raise self._failure(error, course) from None
                 raise
 
     async def close(self) -> None:
-        """Close the connection. Safe to call twice; the client opens again when it is used."""
-        await self._drop()
+        """Close the connection. Safe to call twice; a request that is under way fails."""
+        self._closed = True
+        await self._drop(None)
 
-    async def _exchange(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        params: Mapping[str, str] | None,
-    ) -> Response:
-        client = self._open()
-        async with client.stream(method, self._base + path, headers=headers, content=content, params=params) as answer:
-            body = await self._read(answer.headers.get("content-encoding", ""), answer.aiter_raw())
-            found = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status_code, found, body)
+    # ---------------------------------------------------------------------------------------------------- exchange
 
-    async def _read(self, encoding: str, chunks: AsyncIterator[bytes]) -> bytes:
-        """Return the decoded body. An answer larger than `max_response`, packed or not, is not read to its end."""
-        limit, size = self._http.max_response, 0
-        unpack = _decoder(encoding)
-        parts: list[bytes] = []
-        async for chunk in chunks:
-            try:
-                part = unpack.decompress(chunk, limit - size + 1) if unpack else chunk
-            except isal_zlib.error as error:  # type: ignore[misc]
-                raise Retryable(
-                    f"the compressed answer of {self._host} cannot be unpacked", kind="truncated", sent=True
-                ) from error
-            size += len(part)
-            if size > limit:
-                raise Retryable(
-                    f"the answer of {self._host} is larger than http.max_response", kind="too_large", sent=True
-                )
-            parts.append(part)
-        if unpack is not None and size and not unpack.eof:
-            raise Retryable(f"the compressed answer of {self._host} was cut", kind="truncated", sent=True)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def _exchange(self, request: httpx.Request) -> Response:
+        if self._transport is None:
+            self._transport = self._open()
+        response = await self._transport.handle_async_request(request)
+        limit = self._http.max_response
+        pieces: list[bytes] = []
+        size = 0
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 -- the asynchronous transport gives no other
+        try:
+            async for piece in stream:
+                size += len(piece)
+                if size > limit:
+                    raise self._too_large()
+                pieces.append(piece)
+        finally:
+            await response.aclose()
+        headers = dict(response.headers)
+        body = b"".join(pieces)
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity" and body:
+            body = self._decompress(body, encoding)
+        return Response(response.status_code, headers, body)
 
-    def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
-            http = self._http
-            self._client = httpx.AsyncClient(
-                verify=build_ssl_context(self._tls),
-                proxy=http.proxy,
-                trust_env=http.proxy is None,
-                auth=_no_auth,  # or a .netrc could add credentials
-                timeout=httpx.Timeout(
-                    connect=http.connect_timeout,
-                    read=http.read_timeout,
-                    write=http.read_timeout,
-                    pool=http.connect_timeout,
-                ),
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60),
-                headers={"user-agent": f"audit-forwarder/{__version__}"},
-                follow_redirects=False,
-            )
-        return self._client
+    def _open(self) -> httpx.AsyncHTTPTransport:
+        context = build_ssl_context(self._tls) if self._scheme == "https" else _NO_TLS
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_IDLE)
+        proxy = self._http.proxy or proxy_of_environment(self._scheme, self._host, self._port)
+        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy, trust_env=False)
 
-    async def _drop(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+    async def _drop(self, course: _Course | None) -> None:
+        transport, self._transport = self._transport, None
+        with suppress(httpx.TransportError, ssl.SSLError, OSError):  # it is being thrown away
+            if transport is not None:
+                await transport.aclose()
+            if course is not None and course.unfinished is not None:
+                await course.unfinished.aclose()
 
+    # ------------------------------------------------------------------------------------------------- what failed
 
-def _no_auth(request: httpx.Request) -> httpx.Request:
-    return request
+    def _too_large(self) -> Retryable:
+        limit = self._http.max_response
+        return Retryable(f"the answer of {self._place} is larger than {limit} bytes", kind="too_large", sent=True)
 
+    def _decompress(self, body: bytes, encoding: str) -> bytes:
+        try:
+            return decompress(body, encoding, self._http.max_response)
+        except TooLong:
+            raise self._too_large() from None
+        except TooShort:
+            raise Retryable(f"the answer of {self._place} ends too early", kind="truncated", sent=True) from None
+        except Damaged:
+            raise Retryable(f"the answer of {self._place} is damaged", kind="truncated", sent=True) from None
+        except LookupError:
+            message = f"{self._place} compresses its answer in a way we did not ask for"
+            raise Retryable(message, kind="other", sent=True) from None
 
-def _decoder(encoding: str) -> Any:
-    """Return what unpacks a body, or None. Bodies that say nothing are plain."""
-    if encoding in {"gzip", "x-gzip"}:
-        return isal_zlib.decompressobj(wbits=31)
-    if encoding == "deflate":
-        return isal_zlib.decompressobj(wbits=15)
-    if encoding in {"", "identity"}:
-        return None
-    raise Retryable(f"the answer is packed in a way nobody asked for ({encoding[:20]!r})", kind="not_json", sent=True)
+    def _failure(self, error: BaseException, course: _Course) -> Retryable:
+        """Return the failure by its kind, in our own words."""
+        tls = _cause(error, ssl.SSLError)
+        if tls is not None and not isinstance(tls, ssl.SSLEOFError):
+            sent = course.sent and not refused_our_certificate(tls)
+            return Retryable(f"{self._place}: {explain(tls)}", kind="tls", sent=sent)
+        if course.handshaking and not _is_timeout(error):
+            message = f"{self._place} ended the connection during the TLS handshake; check the port and the scheme"
+            return Retryable(message, kind="tls")
+        kind, message = _describe(error)
+        return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
 
 
-_KINDS: list[tuple[type[httpx.HTTPError], ErrorKind, str, bool]] = [
-    (httpx.ConnectTimeout, "timeout", "does not accept the connection in time", False),
-    (httpx.PoolTimeout, "timeout", "was not asked: no connection was free", False),
-    (httpx.ReadTimeout, "timeout", "fell silent before its answer was complete", True),
-    (httpx.WriteTimeout, "timeout", "stopped taking the request", True),
-    (httpx.ConnectError, "connection", "cannot be reached", False),
-    (httpx.ProxyError, "connection", "cannot be reached through the proxy", False),
-    (httpx.RemoteProtocolError, "truncated", "ended its answer early or broke the protocol", True),
-    (httpx.ReadError, "reset", "broke the connection", True),
-    (httpx.WriteError, "reset", "broke the connection", True),
-]
+# ssl.SSLContext without certificates costs microseconds, the default context of the transport would read certifi.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _translated(error: httpx.HTTPError, host: str) -> Retryable:
-    cause = _tls_cause(error)
-    if cause is not None:
-        return Retryable(f"TLS with {host} failed: {_tls_words(cause)}", kind="tls")
-    for kind, label, words, sent in _KINDS:
-        if isinstance(error, kind):
-            return Retryable(f"{host} {words}", kind=label, sent=sent)
-    return Retryable(f"the request to {host} failed: {type(error).__name__}", kind="other", sent=True)
+class _Course:
+    """How far a request has come; httpcore reports each step (its `trace` extension)."""
+
+    __slots__ = ("handshaking", "sent", "unfinished")
+
+    def __init__(self) -> None:
+        self.sent = False
+        self.handshaking = False
+        self.unfinished: Any = None  # a stream that no pool knows of yet: a cancelled handshake would leave it open
+
+    async def __call__(self, step: str, facts: dict[str, Any]) -> None:
+        if step == "connection.connect_tcp.complete":
+            self.unfinished = facts["return_value"]
+        elif step == "connection.start_tls.started":
+            self.handshaking = True
+        elif step == "connection.start_tls.complete":
+            self.handshaking = False
+        elif step.endswith(".send_request_headers.started"):
+            self.sent = self.sent or facts["request"].method != b"CONNECT"
+            self.unfinished = None
 
 
-def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
-    for _ in range(8):
-        if error is None:
-            return None
-        if isinstance(error, ssl.SSLError):
-            return error
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse what HTTP cannot carry here, because h11 would repeat the value in its message."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            reason = f"The value of the header {name} holds characters that HTTP cannot carry."
+            if name.lower() == "authorization":
+                raise AuthFailed(reason, fix="Check the credential for stray characters or line ends.")
+            raise Held(reason, fix="Correct the setting that it comes from.")
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return isinstance(error, httpx.TimeoutException | TimeoutError)
+
+
+# Checked in this order: the first that fits names the failure.
+_FAILURES: tuple[tuple[type[Exception], str, ErrorKind, str], ...] = (
+    (httpx.ProxyError, "", "connection", "the proxy does not connect us"),
+    (httpx.PoolTimeout, "", "timeout", "no connection within connect_timeout"),
+    (httpx.ConnectTimeout, "", "timeout", "no connection within connect_timeout"),
+    (httpx.TimeoutException, "", "timeout", "silent for read_timeout"),
+    (TimeoutError, "", "timeout", "not finished within total_timeout"),
+    (httpx.ConnectError, "", "connection", "cannot be reached"),
+    (httpx.RemoteProtocolError, "complete message body", "truncated", "the answer ends too early"),
+    (httpx.RemoteProtocolError, "disconnected", "reset", "the connection ended before the answer came"),
+    (httpx.RemoteProtocolError, "", "other", "the answer is not HTTP"),
+)
+
+
+def _describe(error: BaseException) -> tuple[ErrorKind, str]:
+    text = str(error)
+    kind: ErrorKind = "reset"
+    message = "the connection ended before the answer was complete"
+    for type_, fragment, its_kind, meaning in _FAILURES:
+        if isinstance(error, type_) and fragment in text:
+            kind, message = its_kind, meaning
+            break
+    if isinstance(error, httpx.ProxyError) and text[:3].isdigit():
+        message += f" ({text[:3]})"
+    if isinstance(error, httpx.ConnectError):
+        message += f": {_reason_of_system(error)}"
+    return kind, message
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
         error = error.__cause__ or error.__context__
-    return None
+    return found
 
 
-def _tls_words(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        said = error.verify_message.rstrip(".")
-        if "expired" in said:
-            return f"{said}; renew the server's certificate"
-        if "match" in said or "mismatch" in said.lower():
-            return f"{said}; use the name that stands in the certificate"
-        return f"{said}; name the authority's certificate in tls.ca_file"
-    return f"{error.reason or 'handshake failure'}; the server may want a client certificate (tls.cert_file)"
+def _cause(error: BaseException, kind: type[_E]) -> _E | None:
+    return next((cause for cause in _chain(error) if isinstance(cause, kind)), None)
+
+
+def _reason_of_system(error: BaseException) -> str:
+    for cause in reversed(_chain(error)):
+        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
+        if isinstance(inner, socket.gaierror):
+            return "the name is unknown" if inner.errno == socket.EAI_NONAME else "the name cannot be looked up"
+        if isinstance(inner, OSError) and inner.errno:
+            return os.strerror(inner.errno).lower()
+    return "no connection"

@@ -1,0 +1,101 @@
+"""TLS for every connection: one context for equal settings, and plain words for what goes wrong.
+
+Invariant: what is trusted is `tls.ca_file`, else the system's store; nothing that a library brings along.
+"""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+from forwarder.contracts import Held, TlsConfig
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+_UNKNOWN_CA = "name the authority that signed it in tls.ca_file"
+# OpenSSL's X509_V_ERR_* numbers, with the likely fix.
+_CERTIFICATE_FIXES = {
+    9: "check the clock of this machine; the certificate is not valid yet",
+    10: "renew the server's certificate, or check the clock of this machine",
+    18: _UNKNOWN_CA,
+    19: _UNKNOWN_CA,
+    20: _UNKNOWN_CA,
+    21: _UNKNOWN_CA,
+    62: "use the name that the certificate was made for in the URL",
+    64: "use the name that the certificate was made for in the URL, not an address",
+}
+# Fragments of OpenSSL's reasons, with what they mean here; the first that fits counts.
+_REASONS = (
+    ("WRONG_VERSION_NUMBER", "the other side does not speak TLS on this port; use http:// or another port"),
+    ("HTTP_REQUEST", "the other side does not speak TLS on this port; use http:// or another port"),
+    ("RECORD_LAYER_FAILURE", "the other side does not speak TLS on this port; use http:// or another port"),
+    ("CERTIFICATE_REQUIRED", "the other side asks for a client certificate; set tls.cert_file and tls.key_file"),
+    ("ALERT_UNKNOWN_CA", "the other side does not trust our client certificate; check tls.cert_file"),
+    ("ALERT_BAD_CERTIFICATE", "the other side refuses our client certificate; check tls.cert_file"),
+    ("ALERT_CERTIFICATE", "the other side refuses our client certificate; check tls.cert_file"),
+    ("HANDSHAKE_FAILURE", "nothing in common with the other side; a client certificate (tls.cert_file) may be missing"),
+    ("PROTOCOL_VERSION", "no TLS version in common; see tls.min_version"),
+    ("UNSUPPORTED_PROTOCOL", "no TLS version in common; see tls.min_version"),
+)
+
+
+def build_ssl_context(tls: TlsConfig) -> ssl.SSLContext:
+    """Return the context for these settings; equal settings and unchanged files share one.
+
+    Raises Held when a file cannot be read or used: it may be in the middle of a rotation.
+    """
+    try:
+        password = tls.key_password.reveal() if tls.key_password else None
+        files = [path.expanduser() if path else None for path in (tls.ca_file, tls.cert_file, tls.key_file)]
+        stamps = tuple(
+            (found.st_mtime_ns, found.st_size, found.st_ino) for path in files if path for found in [path.stat()]
+        )
+        return _build(*files, password, tls.min_version, tls.verify, stamps)
+    except ssl.SSLError as error:
+        reason = f"The TLS files cannot be used: {error.reason or 'not PEM'}."
+    except OSError as error:
+        reason = f"A TLS file cannot be read: {error.filename or ''} {error.strerror or type(error).__name__}."
+    except ValueError:
+        reason = "The password of the TLS key is empty."
+    raise Held(reason, fix="Check tls.ca_file, tls.cert_file, tls.key_file and tls.key_password.", kind="tls")
+
+
+@lru_cache(maxsize=32)
+def _build(
+    ca_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
+    password: str | None,
+    min_version: str,
+    verify: bool,
+    _stamps: tuple[tuple[int, int, int], ...],
+) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = _VERSIONS[min_version]
+    if cert_file is not None:
+        # Without a password OpenSSL would ask for one on the terminal, and wait.
+        context.load_cert_chain(cert_file, key_file, password if password is not None else "")
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def explain(error: ssl.SSLError) -> str:
+    """Say in plain words what went wrong and the likely fix, without anything the other side may choose."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        fix = _CERTIFICATE_FIXES.get(error.verify_code, "see the tls settings")
+        return f"the server's certificate is refused ({error.verify_message.rstrip('.')}); {fix}"
+    reason = (error.reason or "").upper()
+    meaning = next((text for fragment, text in _REASONS if fragment in reason), "TLS failed")
+    return f"{meaning} ({reason or type(error).__name__})"
+
+
+def refused_our_certificate(error: ssl.SSLError) -> bool:
+    """Tell whether the server ended the handshake because of our certificate: what was written was never read.
+
+    With TLS 1.3 our side of the handshake is over by then, so this arrives as a failure to read the answer.
+    """
+    reason = (error.reason or "").upper()
+    return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
