@@ -33,6 +33,7 @@ _MOST_CONNECTIONS = 256
 _LONGEST_HEAD = 16 * 1024
 _BACKLOG = 128
 _HIGHEST_PORT = 65535
+_UVICORN_GRACE = 10  # seconds, never reached: `close` cuts connections earlier, without uvicorn's tracebacks
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
@@ -80,7 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class PatientProtocol(H11Protocol):
-    """Cuts a connection on which no answer was finished and taken for `patience` seconds; idle ones end earlier."""
+    """Cuts a connection on which no answer was finished for `patience` seconds; idle ones end earlier."""
 
     patience = 15.0
 
@@ -101,8 +102,7 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def _look(self) -> None:
-        stuck = self.transport.get_write_buffer_size() > 0
-        if stuck or self._answers == self._answers_before:
+        if self._answers == self._answers_before:
             self.transport.abort()
             return
         self._answers_before = self._answers
@@ -137,7 +137,7 @@ class _Server(uvicorn.Server):
 class Listener:
     """One TCP port that serves one application until it is closed."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, patience: float = 15.0, grace: int = 1) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, *, patience: float = 15.0, grace: float = 1.0) -> None:
         self._address = (host, port)
         self._grace = grace
         protocol = type("Protocol", (PatientProtocol,), {"patience": patience})
@@ -152,7 +152,7 @@ class Listener:
             proxy_headers=False,
             server_header=False,
             limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=grace,
+            timeout_graceful_shutdown=_UVICORN_GRACE,
             h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
         self._server: _Server | None = None
@@ -183,14 +183,14 @@ class Listener:
         server, task, self._server, self._task = self._server, self._task, None, None
         server.should_exit = True
         try:
-            await asyncio.wait({task}, timeout=self._grace + 2)
+            await asyncio.wait({task}, timeout=self._grace)
         finally:
-            server.force_exit = True
             server.abort_connections()
+        await asyncio.wait({task}, timeout=_UVICORN_GRACE)
+        if not task.done():
             task.cancel()
-            await asyncio.wait({task}, timeout=1)
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                log.error("admin_server_close_failed", exc_info=task.exception())
+        elif not task.cancelled() and task.exception() is not None:
+            log.error("admin_server_close_failed", exc_info=task.exception())
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._task is task and not task.cancelled():
