@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -76,6 +77,7 @@ async def _run(config: SimulatorConfig, out: TextIO) -> None:
     watching: list[asyncio.Task[None]] = []
 
     def ready(simulator: Simulator) -> None:
+        gc.freeze()  # a long history never goes away; looking through it again and again stalls answers
         print(
             f"# simulated Atlassian on {simulator.base_url}, ledger on {simulator.base_url}/_simulator/ledger", file=out
         )
