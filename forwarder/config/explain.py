@@ -93,6 +93,8 @@ class Explainer:
         what = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         what = what.removeprefix("Input ").removesuffix(".")
         fix = _NOT_TEXT.get(kind, "")
+        if kind == "secret" and isinstance(self._value(path), int | float):
+            what, fix = "a number, not a text", _QUOTE
         what, separator, rest = what.partition("; ")
         return Problem(shown, what, rest if separator else fix, where)
 
@@ -130,10 +132,14 @@ class Explainer:
         key = env_name((*path, "type")) if from_env else "type"
         return Problem(dotted(path), "has no type", f"set {key} to one of: {known}", where)
 
-    def _keys(self, path: Keys) -> dict[str, Any]:
+    def _value(self, path: Keys) -> Any:
         node: Any = self._tree
         for key in path:
             node = node[key]
+        return node
+
+    def _keys(self, path: Keys) -> dict[str, Any]:
+        node = self._value(path)
         return node if isinstance(node, dict) else {}
 
     @staticmethod
