@@ -19,6 +19,8 @@ from forwarder.text import shorten, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from forwarder.fields import Secret
+
 STARS = "**********"
 SHORTEST = 6
 """Shorter secrets are not searched for by value: the stars would be everywhere, and would tell where it occurs."""
@@ -58,11 +60,12 @@ class Redactor:
     """Knows the secrets and takes them out.
 
     Args:
-        secrets: Returns the secrets of now; asked for every line, so it must be quick. May raise OSError or
-            ValueError while a secret's file is being replaced: then what was known stays known.
+        secrets: Returns the secrets of now, as text or as `Secret`; asked for every line, so it must be quick. One
+            that cannot be read, because its file is being replaced or is gone, does not hide the others, and what
+            was known stays known.
     """
 
-    def __init__(self, secrets: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(self, secrets: Callable[[], Iterable[str | Secret]] = tuple) -> None:
         self._secrets = secrets
         self._known: dict[str, None] = {}
         self._pattern: re.Pattern[str] | None = None
@@ -87,12 +90,13 @@ class Redactor:
 
     def _learn(self) -> None:
         try:
-            fresh = [secret for secret in self._secrets() if len(secret) >= SHORTEST and secret not in self._known]
+            now = {_reveal(secret) for secret in self._secrets()}
         except (OSError, ValueError):
-            return  # the file is being replaced; whoever needs the secret reports it
+            return  # as in `_reveal`
+        fresh = {text for text in now if len(text) >= SHORTEST and text not in self._known}
         if not fresh:
             return
-        self._known |= dict.fromkeys(fresh)
+        self._known |= dict.fromkeys(sorted(fresh))
         while len(self._known) > _MOST_REMEMBERED:
             del self._known[next(iter(self._known))]
         every = {spelling for secret in self._known for spelling in spellings(secret)}
@@ -123,6 +127,13 @@ class Redactor:
         if len(items) == 2 and isinstance(items[0], str | bytes) and _names_a_secret(_as_text(items[0]), items[1]):
             return [self._scrub(items[0], depth + 1, most), STARS]
         return [self._scrub(item, depth + 1, most) for item in items]
+
+
+def _reveal(secret: str | Secret) -> str:
+    try:
+        return secret if isinstance(secret, str) else secret.reveal()
+    except (OSError, ValueError):
+        return ""  # whoever needs the secret reports it; the line that is written now must not fail for it
 
 
 def _names_a_secret(name: str, value: Any) -> bool:

@@ -59,10 +59,8 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises ConfigError that names the setting when the address cannot be had."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigError(
-            f"{SETTING}: the host {host!r} cannot be resolved ({error.strerror}); write an address"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that DNS cannot even be asked for
+        raise ConfigError(f"{SETTING}: cannot resolve the host {host!r} ({error}); write an address") from error
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     try:

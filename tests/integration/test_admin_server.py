@@ -424,6 +424,25 @@ async def test_an_address_of_somebody_else_is_a_config_error(serve):
         await serve(listen="192.0.2.1:0")
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "a\0b", "x" * 300])
+async def test_a_host_that_cannot_be_resolved_is_a_config_error(serve, host):
+    with pytest.raises(ConfigError, match=r"admin\.listen: cannot resolve"):
+        await serve(listen=f"{host}:0")
+
+
+async def test_a_server_never_started_closes():
+    await AdminServer("127.0.0.1:0", None, (), full_report).close()
+
+
+async def test_ipv6(serve):
+    try:
+        server = await serve(listen="[::1]:0")
+    except ConfigError:
+        pytest.skip("no IPv6 here")
+    for host in (f"[::1]:{server.port}", "localhost"):
+        assert (await ask(server, "/status", address="::1", host=host)).status == 200
+
+
 async def test_close_is_quick_and_complete_with_an_idle_keep_alive_client(serve):
     server = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -116,13 +116,28 @@ def test_a_rotated_secret_stays_known_and_the_new_one_is_learned(tmp_path):
     path = tmp_path / "token"
     path.write_text("first-token")
     secret = Secret(path=path)
-    redactor = Redactor(lambda: [secret.reveal()])
+    redactor = Redactor(lambda: [secret])
     assert redactor.text("first-token") == STARS
     path.write_text("second-token")
     os.utime(path, (1, 1))
     assert redactor.text("first-token second-token") == f"{STARS} {STARS}"
     path.unlink()
     assert redactor.text("first-token second-token") == f"{STARS} {STARS}"
+
+
+def test_one_secret_that_cannot_be_read_does_not_hide_the_others(tmp_path):
+    missing = Secret(path=tmp_path / "missing")
+    assert Redactor(lambda: [missing, Secret("second-token")]).text("second-token") == STARS
+    assert Redactor(lambda: [missing.reveal()]).text("still a line") == "still a line"
+
+
+def test_only_so_many_old_secrets_are_remembered_and_the_new_one_always():
+    now = ["token-0000"]
+    redactor = Redactor(lambda: now)
+    for number in range(300):
+        now[0] = f"token-{number:04}"
+        assert redactor.text(now[0]) == STARS
+    assert redactor.text("token-0299 token-0150 token-0000") == f"{STARS} {STARS} token-0000"
 
 
 def test_what_is_shortened_leaves_no_half_secret():
