@@ -9,8 +9,8 @@
 
 `backfill` and `heal` walk without an end; at the tip they *become* the tail, in one transaction. So the tail's own
 lower bound moves back to theirs, and it does not matter whether the API compares it with processing or event time.
-What is known is dropped by the spool. A cursor's row holds `walk` (the source's state), `from`, `high` (newest
-processing time read) and, for `trail`, `begun` and `until`. The poller never judges an event.
+What is known is dropped by the spool. `trail` reads from a mark that the tail itself left, so in its order and under
+its bound; its row holds `begun` and `until` besides what `walks` explains. The poller never judges an event.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from forwarder import walks
 from forwarder.contracts import (
     AuthFailed,
     Clock,
@@ -82,6 +83,7 @@ class Poller:
         self._number = 0
         self._epoch = 0
         self._gaps: list[int] = []
+        self._trailing_ms = int(config.trailing * 1000)
         self._due: dict[str, float] = {}  # monotonic
         self._streak = 0
         self._at_tip = False
@@ -132,16 +134,16 @@ class Poller:
         if TAIL not in self._rows:
             now = self._now_ms()
             history = min(int(self._config.since * 1000), OLDEST_MS)
-            first = min(history, int(self._config.trailing * 1000))
+            first = min(history, self._trailing_ms)
             moves = [CursorMove(TAIL, None, self._walk(now - first))]
             if history > first:
                 moves.append(CursorMove(BACKFILL, None, self._walk(now - history)))
             await self._commit(PageCommit(self._number, self._epoch, moves))
         self.report.turn("working", self._clock.time())
 
-    def _walk(self, since_ms: int, **more: int) -> dict[str, Any]:
+    def _walk(self, since_ms: int) -> walks.Row:
         since_ms = max(since_ms, self._now_ms() - OLDEST_MS)
-        return {"walk": self._source.walk(since_ms), "from": since_ms, "high": since_ms, **more}
+        return walks.begin(self._source.walk(since_ms), since_ms)
 
     def _choose(self) -> tuple[str, float]:
         """Return the cursor to ask next and the seconds until it is due."""
@@ -168,8 +170,10 @@ class Poller:
         begun = row.state["begun"] if row else None
         if begun is not None and now - begun < self._config.trailing_every * 1000:
             return
-        since = (begun if begun is not None else now) - int(self._config.trailing * 1000)
-        state = self._walk(since, begun=now, until=self._rows[TAIL].state["high"])
+        since = (begun if begun is not None else now) - self._trailing_ms
+        tail = self._rows[TAIL].state
+        high, walk = walks.mark_before(tail, since)
+        state = {**walks.begin(walk, high), "begun": now, "until": tail["high"]}
         # Durable with its first page; before that a restart simply lays it again.
         self._rows[TRAIL] = CursorRow(TRAIL, state, row.version if row else 0)
         self._due.pop(TRAIL, None)
@@ -210,14 +214,22 @@ class Poller:
 
     async def _hand_over(self, name: str, row: CursorRow, page: Page) -> None:
         """Commit the page with the cursor that follows it; walk's ends and promotions in the same transaction."""
-        high = max(row.state["high"], page.newest or 0)
-        after: dict[str, Any] = {**row.state, "walk": page.next, "high": high}
+        after = walks.advance(
+            row.state, page, self._now_ms(), self._trailing_ms, int(self._config.trailing_every * 1000)
+        )
+        high = after["high"]
         ended = page.done or (name == TRAIL and high > row.state["until"])
         version = row.version or None
         moves: list[CursorMove] = []
         closing: list[int] = []
         if name in {HEAL, BACKFILL} and ended:
-            moves = [CursorMove(TAIL, self._rows[TAIL].version, after), CursorMove(name, version, None)]
+            # What became visible behind this walk while it was near the present is for the next trail to find.
+            trail = self._rows.get(TRAIL)
+            moves = [
+                CursorMove(TAIL, self._rows[TAIL].version, after),
+                CursorMove(name, version, None),
+                CursorMove(TRAIL, (trail.version or None) if trail else None, {"begun": after.pop("near")}),
+            ]
             closing = self._gaps if name == HEAL or not self._open_walk(HEAL) else []
         elif name == TRAIL and ended:
             moves = [CursorMove(TRAIL, version, {"begun": row.state["begun"]})]
@@ -276,7 +288,10 @@ class Poller:
         back = max(min(row.state["high"], now) - overlap, row.state["from"])
         self._log.warning("cursor_lost", cursor=name, high=row.state["high"], told=told)
         if name == TRAIL:
-            self._rows[TRAIL] = CursorRow(TRAIL, {**self._walk(row.state["from"]), **_kept(row)}, row.version)
+            again = self._walk(row.state["from"])
+            self._rows[TRAIL] = CursorRow(
+                TRAIL, {**again, "begun": row.state["begun"], "until": row.state["until"]}, row.version
+            )
             self._due[TRAIL] = self._clock.monotonic() + self._config.every
             return
         if name != TAIL:
@@ -284,7 +299,7 @@ class Poller:
             self._due[name] = self._clock.monotonic() + self._config.every
             await self._commit(PageCommit(self._number, self._epoch, [CursorMove(name, row.version, again)]))
             return
-        moves = [CursorMove(TAIL, row.version, self._walk(now - int(self._config.trailing * 1000)))]
+        moves = [CursorMove(TAIL, row.version, self._walk(now - self._trailing_ms))]
         gaps: list[Gap] = []
         if not self._open_walk(HEAL):
             self.report.heals += 1
@@ -333,7 +348,3 @@ class Poller:
         while not self._stopping and (left := end - self._clock.monotonic()) > 0:
             self.wake.clear()
             await self._sleep(left)
-
-
-def _kept(row: CursorRow) -> dict[str, int]:
-    return {name: row.state[name] for name in ("begun", "until") if name in row.state}

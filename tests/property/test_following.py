@@ -159,6 +159,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("happen"), st.integers(1, 7), st.integers(0, 3600)),
         st.tuples(st.just("late"), st.integers(1, 3), st.integers(1, 20 * 3600)),
         st.tuples(st.just("behind"), st.integers(1, 3), st.integers(1, 240)),
+        st.tuples(st.just("late and behind"), st.integers(1, 3), st.integers(1, 240)),
         st.tuples(st.just("poll"), st.integers(1, 6), st.just(0)),
         st.tuples(st.just("lose"), st.just(0), st.just(0)),
         st.tuples(st.just("fail"), st.integers(1, 3), st.just(0)),
@@ -199,6 +200,9 @@ def test_any_course_of_events_gives_the_same_set(actions, by_time, inclusive, ti
                     feed.events += [Event(n, now - seconds * 1000, now + i, now + i) for i, n in enumerate(names)]
                 elif what == "behind":  # its place in the order has been passed when it becomes visible
                     feed.events += [Event(n, now - seconds * 1000, now - seconds * 1000, now) for n in names]
+                elif what == "late and behind":
+                    seen = now - seconds * 1000
+                    feed.events += [Event(n, seen - 10 * 3_600_000, seen, now) for n in names]
                 elif what == "poll":
                     for _ in range(count):
                         await world.step()

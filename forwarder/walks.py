@@ -1,0 +1,51 @@
+"""What a named cursor's row holds beside the source's own state: where it began, how far it came, and where it passed.
+
+Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound,
+newest read), `marks` (a few places it passed lately, as [high, walk]), `near` (when it first came within the trailing
+stretch of the present). Marks make it possible to read the newest stretch again *in the order and under the bound of the
+walk itself*: a bound in time alone would miss an event that happened long ago and became visible behind the cursor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forwarder.contracts import CursorState, Page
+
+Row = dict[str, Any]
+MARKS_PER_TRAIL = 4
+"""Marks for each trailing stretch; more are read again less, and the row grows."""
+
+
+def begin(walk: CursorState, since_ms: int) -> Row:
+    """Return the row of a walk that begins at `since_ms`."""
+    return {"walk": walk, "from": since_ms, "high": since_ms, "marks": [[since_ms, walk]]}
+
+
+def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int) -> Row:
+    """Return the row after a page.
+
+    Args:
+        row: The row before; it is not changed.
+        page: What was read.
+        now_ms: The present.
+        trailing_ms: Length of the stretch that is read again.
+        reread_ms: Time between two such reads.
+    """
+    high = max(row["high"], page.newest or 0)
+    marks = row["marks"]
+    if row["high"] - marks[-1][0] >= trailing_ms // MARKS_PER_TRAIL:
+        # Of the old ones only the newest is ever needed.
+        old = now_ms - 2 * (trailing_ms + reread_ms)
+        first = max((at for at, mark in enumerate(marks) if mark[0] <= old), default=0)
+        marks = [*marks[first:], [row["high"], row["walk"]]]
+    after = {**row, "walk": page.next, "high": high, "marks": marks}
+    if "near" not in row and (page.done or high >= now_ms - trailing_ms):
+        after["near"] = now_ms
+    return after
+
+
+def mark_before(row: Row, moment_ms: int) -> tuple[int, CursorState]:
+    """Return (high, walk) of the newest mark at or before a moment, or of the oldest there is."""
+    high, walk = next((mark for mark in reversed(row["marks"]) if mark[0] <= moment_ms), row["marks"][0])
+    return high, walk
