@@ -144,7 +144,7 @@ class EcsFormat:
         self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
         self._write = TimeWriter().write
         self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
-        observer = {"vendor": "Atlassian", "product": "audit-forwarder", "type": "forwarder", "version": __version__}
+        observer = {"product": "audit-forwarder", "type": "forwarder", "version": __version__}
         self._observer = msgspec.Raw(self._encode(observer))
         self._actors: dict[Actor, _Known] = {}
         self._organization = lru_cache(maxsize=REMEMBERED)(self._render_organization)
@@ -247,10 +247,10 @@ class EcsFormat:
         if geo or event.country or event.region or event.city:
             place = self._place(geo) if geo and len(geo) <= LONGEST_REMEMBERED else None
             where = _Geo(event.country, event.region, event.city, place, geo if place is None else None)
-            return _Source(event.ip, event.source_address or event.ip, where)
+            return _Source(event.ip, event.source_address, where)
         if event.ip is None and event.source_address is None:
             return None
-        return _Source(event.ip, event.source_address or event.ip)
+        return _Source(event.ip, event.source_address)
 
     def _render_organization(self, organization: str) -> msgspec.Raw:
         return msgspec.Raw(self._encode({"id": organization}))

@@ -23,10 +23,10 @@ _ROLES = {"roles", "role"}
 _SPACES = {"space", "spaces"}
 _APPS = {"apps", "app"}
 _SITES = {"sites", "site"}
-_PLACES = {"orgs", "org", "organization", "organizations", "unit", "units"}
+_NO_CONTENT = {"orgs", "org", "organization", "organizations", "unit", "units", "settings", "setting"}
 _ACCOUNT_KINDS: dict[str, Any] = {"atlassian": "person", "app": "app"}
 _PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
-_IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": "category", "settings": "settings"}
+_IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": "category"}
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -125,8 +125,8 @@ def _in_site(found: dict[str, Any], entry: dict[str, Any], told: dict[str, Any])
 
 def _read_entry(found: dict[str, Any], entry: dict[str, Any]) -> None:
     """Add what one entry says. The first entry of a kind counts; the rest stays in the raw part."""
-    kind, told = text(entry.get("type")), _mapping(entry.get("attributes"))
-    if kind is None or kind in _PLACES:
+    kind, told = entry.get("type"), _mapping(entry.get("attributes"))
+    if type(kind) is not str or not kind or kind in _NO_CONTENT:
         return
     if kind in _USERS:
         found.setdefault("user", _user(entry, told))

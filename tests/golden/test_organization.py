@@ -1,0 +1,87 @@
+"""Every documented shape and oddity of the organization feed, and what becomes of it in ECS and in raw."""
+
+import difflib
+import json
+
+import pytest
+
+from forwarder.contracts import Record, UnexpectedPayload
+from forwarder.formats.ecs import EcsFormat
+from forwarder.formats.raw import RawFormat
+from forwarder.identity import derived_key, document_id, event_key
+from forwarder.normalize.organization import OrganizationNormalizer
+from tests import events
+from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
+
+CASES = sorted(golden_bodies())
+
+# What raw refuses: bytes that are no sound JSON object. The other format mends what it can.
+NOT_SOUND = {
+    "cut_short",
+    "not_a_number",
+    "not_an_object",
+    "not_utf8_in_context",
+    "not_utf8_in_name",
+    "number_out_of_range",
+}
+
+
+def record_of(body: bytes) -> Record:
+    try:
+        found = json.loads(body).get("id")
+    except (ValueError, AttributeError):
+        found = None
+    named = isinstance(found, str)
+    key = event_key(ORIGIN.feed, ORIGIN.scope, found) if named else derived_key(ORIGIN.feed, ORIGIN.scope, body)
+    marks = () if named else ("derived_id",)
+    return events.record_of(body, document_id(key), marks)
+
+
+def rendered(body: bytes) -> tuple[str, str]:
+    """Return the name of the expected file and what stands in it."""
+    record = record_of(body)
+    [event] = OrganizationNormalizer().normalize([record])
+    if isinstance(event, UnexpectedPayload):
+        return "reason.txt", event.reason + "\n"
+    record.event = event
+    [line] = EcsFormat().render([record])
+    assert isinstance(line, bytes), line
+    return "ecs.json", json.dumps(strictly(line), indent=2, ensure_ascii=True) + "\n"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name, request, capsys):
+    folder = GOLDEN / name
+    body = golden_bodies()[name]
+    file, text = rendered(body)
+    other = {"ecs.json": "reason.txt", "reason.txt": "ecs.json"}[file]
+    before = (folder / file).read_text(encoding="utf-8") if (folder / file).exists() else ""
+    changed = before != text or (folder / other).exists()
+    if not changed:
+        return
+    diff = "".join(
+        difflib.unified_diff(before.splitlines(True), text.splitlines(True), f"{name}/{file}", f"{name}/{file} (now)")
+    )
+    if not request.config.getoption("--update-golden"):
+        pytest.fail(f"the meaning of {name} changed:\n{diff}", pytrace=False)
+    with capsys.disabled():
+        print(f"\n{diff}")
+    (folder / file).write_text(text, encoding="utf-8")
+    (folder / other).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_raw_passes_the_bytes_or_says_why_not(name):
+    body = golden_bodies()[name]
+    [line] = RawFormat().render([record_of(body)])
+    if name in NOT_SOUND:
+        assert isinstance(line, UnexpectedPayload)
+        assert line.reason
+    else:
+        assert line == body.replace(b"\n", b" ").replace(b"\r", b" ")
+        strictly(line)
+
+
+def test_there_are_cases_of_every_kind():
+    assert len(CASES) >= 60
+    assert set(CASES) >= NOT_SOUND

@@ -1,0 +1,202 @@
+"""Names, types and allowed values of what the ECS format writes, against the ECS release itself."""
+
+import ipaddress
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from forwarder.contracts import Actor, AuditEvent, Change, Record, Thing, UnexpectedPayload
+from forwarder.formats.ecs import EcsFormat
+from forwarder.normalize.catalogue import load_catalogue
+from tests.events import ORIGIN, ecs_of, golden_bodies, meaning_of, record_of, strictly
+
+TABLES = Path(__file__).parent.parent / "ecs"
+FIELDS = {
+    name: (kind, many == "array", set(allowed.split()))
+    for name, kind, many, allowed in (
+        (line + "\t\t").split("\t")[:4] for line in (TABLES / "fields.tsv").read_text().splitlines()
+    )
+}
+PAIRS = {
+    (category, kind)
+    for line in (TABLES / "category_types.tsv").read_text().splitlines()
+    for category, kinds in [line.split("\t")]
+    for kind in kinds.split()
+}
+TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
+
+# Our own name space, and the shape of each field in the index.
+OWN = {
+    "atlassian.audit." + name: kind
+    for name, kind in {
+        "feed": str, "layer": str, "product": str, "act": str, "action_name": str, "actor_kind": str, "revision": str,
+        "marks": list, "authentication": dict, "content": dict, "space": dict, "site": dict, "app": dict,
+        "changes": list, "context": (dict, list), "container": (dict, list), "processed_at": str,
+    }.items()
+}  # fmt: skip
+
+
+def leaves(tree, path=""):
+    """Yield every field with its value; a geo point is one value, our own things are checked as a whole."""
+    for name, value in tree.items():
+        full = f"{path}{name}"
+        if isinstance(value, dict) and full not in OWN and FIELDS.get(full, ("",))[0] != "geo_point":
+            assert value, f"{full} is empty"
+            yield from leaves(value, f"{full}.")
+        else:
+            yield full, value
+
+
+def check_type(name, kind, value):
+    if kind in {"keyword", "wildcard", "match_only_text"}:
+        assert isinstance(value, str), name
+        assert value, f"{name} is empty"
+    elif kind == "date":
+        assert TIME.fullmatch(value), name
+    elif kind == "ip":
+        ipaddress.ip_address(value)
+    elif kind == "long":
+        assert type(value) is int, name
+    elif kind == "geo_point":
+        assert set(value) == {"lat", "lon"}
+        assert abs(value["lat"]) <= 90
+        assert abs(value["lon"]) <= 180
+    else:
+        pytest.fail(f"{name}: no check for the type {kind}")
+
+
+def check(document) -> set[str]:
+    """Assert that a document keeps to ECS; return the names of its fields."""
+    seen = set()
+    for name, value in leaves(document):
+        seen.add(name)
+        if name in OWN:
+            assert isinstance(value, OWN[name]), name
+            assert value, f"{name} is empty"
+            continue
+        kind, many, allowed = FIELDS[name]
+        assert isinstance(value, list) == many, f"{name}: array or not"
+        values = value if many else [value]
+        assert values, name
+        for item in values:
+            check_type(name, kind, item)
+            assert not allowed or item in allowed, f"{name}: {item}"
+        assert not many or len(set(values)) == len(values), f"{name} has doubles"
+    assert {"@timestamp", "ecs.version", "event.kind", "event.id", "event.outcome"} <= seen
+    check_pairs(document["event"].get("category", ()), document["event"].get("type", ()))
+    return seen
+
+
+def check_pairs(categories, types):
+    assert bool(categories) == bool(types)
+    for kind in types:
+        assert any((category, kind) in PAIRS for category in categories), f"{categories} do not go with {kind}"
+    for category in categories:
+        assert any((category, kind) in PAIRS for kind in types), f"{types} do not go with {category}"
+
+
+@pytest.fixture(scope="module")
+def documents():
+    found = {}
+    for name, body in golden_bodies().items():
+        event = meaning_of(body)
+        if not isinstance(event, UnexpectedPayload):
+            found[name] = strictly(ecs_of(event))
+    assert len(found) > 50
+    return found
+
+
+def test_every_golden_document_keeps_to_ecs(documents):
+    for name, document in documents.items():
+        try:
+            check(document)
+        except (AssertionError, KeyError) as error:
+            raise AssertionError(f"{name}: {error}") from error
+
+
+def full_event() -> AuditEvent:
+    person = Actor("1", "Nora Vale", "nora.vale@example.com", "person")
+    return AuditEvent(
+        document_id="0" * 32 + "-0123456789abcdef", feed="organization", organization="o", action="a", time_ms=1, read_ms=2,
+        processed_ms=3, actor=person, target_user=person, user_agent="Browser/1.0", changes=(Change("role", None, "x"),),
+        target_group=Thing("group", "g", None, "admins"), source_address="gateway", app=Thing("app", "x"),
+        event_id="e", message="m", target_role="admin", impersonated=person,
+    )  # fmt: skip
+
+
+def test_every_listed_field_is_written_somewhere(documents):
+    seen = set().union(*(check(document) for document in documents.values()), check(strictly(ecs_of(full_event()))))
+    assert set(FIELDS) - seen == set()
+    assert set(OWN) - seen == set()
+
+
+def test_every_meaning_of_the_catalogue_keeps_to_ecs():
+    catalogue = load_catalogue()
+    meanings = [
+        *catalogue.attested.values(),
+        *(
+            catalogue.words.meaning(f"{thing}_{verb}")
+            for thing in ("login", "audit_log", "policy", "token", "role", "group", "user", "app", "page", "board", "flux")
+            for verb in (
+                "viewed", "searched", "created", "changed", "deleted", "moved", "exported", "shared", "granted", "revoked",
+                "added", "removed", "invited", "installed", "uninstalled", "enabled", "suspended", "reactivated", "login",
+                "logout", "impersonated", "update", "failed",
+            )
+        ),
+    ]  # fmt: skip
+    outcomes, kinds = FIELDS["event.outcome"][2], FIELDS["event.type"][2]
+    for meaning in meanings:
+        assert meaning.outcome in outcomes
+        assert set(meaning.types) <= kinds
+        assert 0 <= meaning.severity <= 10
+        check_pairs(meaning.category, meaning.types)
+
+
+def test_a_revision_names_its_digest():
+    document = strictly(ecs_of(full_event()))
+    assert document["atlassian"]["audit"]["revision"] == "0123456789abcdef"
+
+
+def test_an_event_without_id_has_the_document_id():
+    event = full_event()
+    event.event_id = None
+    assert strictly(ecs_of(event))["event"]["id"] == event.document_id
+
+
+def test_untouched_parts_keep_their_very_tokens():
+    event = meaning_of(golden_bodies()["exact_numbers_kept"])
+    line = ecs_of(event)
+    assert b'"n": 1.10, "m": 12345678901234567890123, "u": "\\/"' in line
+
+
+def test_one_bad_record_costs_only_itself():
+    good, bad, none = record_of(b"{}", "1" * 32), record_of(b"{}", "2" * 32), record_of(b"{}", "3" * 32)
+    good.event = full_event()
+    bad.event = msgspec.structs.replace(full_event(), message="half \ud800")
+    lines = EcsFormat().render([good, bad, none, good])
+    assert isinstance(lines[0], bytes)
+    assert lines[0] == lines[3]
+    assert isinstance(lines[1], UnexpectedPayload)
+    assert isinstance(lines[2], UnexpectedPayload)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_line_ends_in_a_copied_part_stay_on_the_line(end):
+    event = full_event()
+    event.context = msgspec.Raw(f'[{{"a":{end} 1}}]'.encode())
+    record = Record(1, ORIGIN, "1" * 32, b"{}", event)
+    plain = Record(2, ORIGIN, "2" * 32, b"{}", full_event())
+    lines = EcsFormat().render([record, plain, record])
+    assert [strictly(line)["atlassian"]["audit"].get("context") for line in lines] == [[{"a": 1}], None, [{"a": 1}]]
+
+
+def test_two_actors_of_one_name_are_not_mixed_up():
+    records = []
+    for number in ("1", "2", "1"):
+        event = full_event()
+        event.target_user = event.target_role = event.impersonated = None
+        event.actor = Actor(number, "Nora Vale")
+        records.append(Record(1, ORIGIN, number * 32, b"{}", event))
+    assert [strictly(line)["user"]["id"] for line in EcsFormat().render(records)] == ["1", "2", "1"]

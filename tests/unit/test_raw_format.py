@@ -1,0 +1,50 @@
+"""The raw format: the very bytes, or a reason."""
+
+import pytest
+
+from forwarder.contracts import UnexpectedPayload
+from forwarder.formats.raw import RawFormat
+from tests.events import record_of
+
+
+def raw_of(body: bytes):
+    [line] = RawFormat().render([record_of(body)])
+    return line
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"a":1.10,"a":2, "b" : "\\/"}',
+        b'{"n":123456789012345678901234567890}',
+        '{"a":"grün \u2028\u0085"}'.encode(),
+        b'{"half":"\\ud800"}',
+        b'{"e":1e308,"z":1e-400}',
+    ],
+)
+def test_sound_objects_pass_untouched(body):
+    assert raw_of(body) is body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"null", b'"text"', b"{} {}", b"{", b'{"a":1,}', b'{"a":"\xff"}', b'{"a":1e400}', b'{"a":-1e400}',
+        b'{"a":NaN}', b'{"a":Infinity}', b'{"a":"\n"}', b'{"a":"\x00"}', b'{"a":01}', b"\xef\xbb\xbf{}", b'{"a":"\xed\xa0\x80"}',
+        b'{"half":"\\ud800","big":1e999}', '{"a":1}'.encode("utf-16"), b'{"a":' * 200_000, b'{"a":"\\ud800"}\n[]',
+    ],
+)  # fmt: skip
+def test_the_rest_is_refused_with_a_reason(body):
+    line = raw_of(body)
+    assert isinstance(line, UnexpectedPayload)
+    assert line.reason
+
+
+def test_line_ends_between_tokens_become_blanks():
+    assert raw_of(b'{\r\n "a": "x\\n",\n"b":\r1}') == b'{   "a": "x\\n", "b": 1}'
+
+
+def test_one_refusal_costs_only_itself():
+    lines = RawFormat().render([record_of(b'{"a":1}'), record_of(b"x"), record_of(b'{"a":2}')])
+    assert [type(line) for line in lines] == [bytes, UnexpectedPayload, bytes]
