@@ -13,7 +13,7 @@ from forwarder.contracts import Origin
 from forwarder.errors import ConfigError
 from forwarder.spool import ranges
 from forwarder.spool.contract import Chunk, Exchange, LaneState
-from forwarder.spool.pages import DamagedPage, compress
+from forwarder.spool.pages import compress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,10 +122,10 @@ class Ledger:
     # ----------------------------------------------------------------------------------------------- exchange
 
     def exchange(self, number: int, settlement: Settlement, after: int, events: int, now_ms: int) -> Exchange:
-        """Settle, then take up to `events` events above `after`; a damaged page is set aside on the way."""
+        """Settle, then take up to `events` events above `after`. Raises DamagedPage."""
         lane = self._lanes.load(number)
         self._settle(lane, settlement, now_ms)
-        chunks = self._take(lane, max(after, lane.position), events, now_ms) if events > 0 else []
+        chunks = self._take(lane, max(after, lane.position), events) if events > 0 else []
         if chunks:
             lane.head = max(lane.head, chunks[-1].last)
         self._lanes.advance(lane)
@@ -169,7 +169,7 @@ class Ledger:
             ],
         )
 
-    def _take(self, lane: Lane, after: int, events: int, now_ms: int) -> list[Chunk]:
+    def _take(self, lane: Lane, after: int, events: int) -> list[Chunk]:
         chunks: list[Chunk] = []
         room = READ_BYTES
         while events > 0 and room > 0:
@@ -180,34 +180,26 @@ class Ledger:
             after = last
             if not ranges.outside(first, last, lane.settled):
                 continue
-            content = self._content(row, now_ms)
-            if content is None:
-                after = row.last
-                continue
+            content = self._pages.read(row)
+            if chunks and len(content.bodies[first - row.first]) > room:
+                break
             chunk, room = self._chunk(row, content, first, last, lane.settled, room)
             chunks.append(chunk)
+            if chunk.last < last:
+                break
             after = chunk.last
             events -= len(chunk.bodies)
         return chunks
 
-    def take_again(self, number: int, spans: Sequence[Range], now_ms: int) -> list[Chunk]:
-        """Read exactly these numbers; those that left the spool are left out."""
+    def take_again(self, number: int, spans: Sequence[Range]) -> list[Chunk]:
+        """Read exactly these numbers; those that left the spool are left out. Raises DamagedPage."""
         lane = self._lanes.load(number)
         chunks: list[Chunk] = []
         for first, last in ranges.merge(spans):
             for row in self._pages.spanning((first, last), lane.name):
-                content = self._content(row, now_ms)
-                if content is not None:
-                    start, end = max(first, row.first), min(last, row.last)
-                    chunks.append(self._chunk(row, content, start, end, lane.settled, 2**63)[0])
+                start, end = max(first, row.first), min(last, row.last)
+                chunks.append(self._chunk(row, self._pages.read(row), start, end, lane.settled, 2**63)[0])
         return chunks
-
-    def _content(self, row: PageRow, now_ms: int) -> Content | None:
-        try:
-            return self._pages.read(row)
-        except DamagedPage as damage:
-            self._losses.set_aside(row, damage, now_ms)
-            return None
 
     def _chunk(
         self, row: PageRow, content: Content, first: int, last: int, settled: list[Range], room: int

@@ -102,11 +102,13 @@ class Losses:
         self._lanes.advance(lane)
         self._lanes.save(lane)
 
-    def set_aside(self, row: PageRow, damage: DamagedPage, now_ms: int) -> None:
+    def set_aside(self, damage: DamagedPage, now_ms: int) -> None:
         """Take a damaged page out of the way of every lane, and forget its ids so that they can be read again.
 
-        What SQLite cannot even read stays in the file: deleting it could fail for the same reason.
+        What SQLite cannot even read stays in the file: deleting it could fail for the same reason. Needs a
+        transaction of its own, because SQLite writes nothing more in the one that met the damage.
         """
+        row = damage.row
         for lane in self._lanes.all():
             if row.audience not in {"", lane.name}:
                 continue

@@ -29,20 +29,7 @@ if TYPE_CHECKING:
 
 LEVEL = 1
 _CACHE_BYTES = 8 * 2**20
-_KEY = 16
 _REVISION = struct.Struct("<I8s")
-
-
-class DamagedPage(Exception):
-    """What is stored of a page is not what was written; the text says how that was found.
-
-    Attributes:
-        readable: SQLite can follow the row; else deleting it could fail for the same reason.
-    """
-
-    def __init__(self, text: str, *, readable: bool = True) -> None:
-        super().__init__(text)
-        self.readable = readable
 
 
 class PageRow(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +49,20 @@ class PageRow(msgspec.Struct, frozen=True, gc=False):
     def events(self) -> int:
         """How many events it holds."""
         return self.last - self.first + 1
+
+
+class DamagedPage(Exception):
+    """What is stored of a page is not what was written; the text says how that was found.
+
+    Attributes:
+        row: The page.
+        readable: SQLite can follow its row; else deleting it could fail for the same reason.
+    """
+
+    def __init__(self, row: PageRow, text: str, *, readable: bool = True) -> None:
+        super().__init__(text)
+        self.row = row
+        self.readable = readable
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -93,11 +94,11 @@ def compress(raw: bytes) -> bytes:
 
 
 def decompress(packed: bytes) -> bytes:
-    """Return the raw event of a dead letter. Raises DamagedPage."""
+    """Return the raw event of a dead letter. Raises ValueError."""
     try:
         return bytes(zstd.decompress(packed))
     except zstd.ZstdError as error:
-        raise DamagedPage(f"it does not unpack ({error})") from error
+        raise ValueError(f"it does not unpack ({error})") from error
 
 
 def pack(bodies: Sequence[bytes]) -> bytes:
@@ -109,18 +110,15 @@ def pack(bodies: Sequence[bytes]) -> bytes:
 
 
 def unpack(packed: bytes, events: int) -> list[bytes]:
-    """Return the events. Raises DamagedPage when the bytes do not hold exactly that many."""
-    try:
-        plain = zstd.decompress(packed)
-    except zstd.ZstdError as error:
-        raise DamagedPage(f"it does not unpack ({error})") from error
+    """Return the events. Raises ValueError when the bytes do not hold exactly that many."""
+    plain = decompress(packed)
     table = 4 * events
     lengths = array("I")
     lengths.frombytes(plain[:table] if len(plain) >= table else b"")
     if sys.byteorder == "big":
         lengths.byteswap()
     if len(lengths) != events or table + sum(lengths) != len(plain):
-        raise DamagedPage("its lengths do not add up")
+        raise ValueError("its lengths do not add up")
     return [plain[start:end] for start, end in pairwise(accumulate(lengths, initial=table))]
 
 
@@ -253,15 +251,17 @@ class Pages:
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
                 raise
-            raise DamagedPage(f"SQLite cannot read it ({error})", readable=False) from error
+            raise DamagedPage(row, f"SQLite cannot read it ({error})", readable=False) from error
         if found is None:
-            raise DamagedPage("its events are missing")
+            raise DamagedPage(row, "its events are missing")
         if _checksum((row.last, row.first, row.source, row.audience), found) != row.checksum:
-            raise DamagedPage("its checksum differs")
+            raise DamagedPage(row, "its checksum differs")
         packed, keys, marks = found
-        content = Content(unpack(packed, row.events), keys, *_unpack_marks(marks))
-        if len(keys) != _KEY * row.events:
-            raise DamagedPage("its keys do not add up")
+        try:
+            bodies = unpack(packed, row.events)
+        except ValueError as error:
+            raise DamagedPage(row, str(error)) from error
+        content = Content(bodies, keys, *_unpack_marks(marks))
         self.remember(row, content)
         return content
 

@@ -169,10 +169,18 @@ class Reports:
                 document_id=document_id,
                 reason=reason,
                 detail=detail,
-                raw=decompress(packed),
+                raw=_raw(packed),
                 at_ms=at_ms,
                 number=number,
                 lane=name,
             )
             for seq, source, document_id, reason, detail, packed, at_ms, number, name in rows
         ]
+
+
+def _raw(packed: bytes) -> bytes:
+    """Return the event of a dead letter; nothing when it is damaged, so that the others can still be listed."""
+    try:
+        return decompress(packed)
+    except ValueError:
+        return b""

@@ -6,6 +6,7 @@ not the transaction: whoever settles or commits should let the call end before i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -29,7 +30,7 @@ from forwarder.spool.intake import Intake
 from forwarder.spool.lanes import Lanes
 from forwarder.spool.ledger import Ledger
 from forwarder.spool.losses import Losses
-from forwarder.spool.pages import Pages
+from forwarder.spool.pages import DamagedPage, Pages
 from forwarder.spool.report import Reports
 from forwarder.spool.room import Room
 from forwarder.spool.worker import Worker
@@ -120,6 +121,22 @@ class SqliteSpool:
             raise SpoolError(f"The spool {self._path} is not open.")
         return await worker.run(lambda: parts.database.transaction(lambda: work(parts), must=must))
 
+    async def _read(self, work: Callable[[_Open], T]) -> T:
+        """Run what reads events; a damaged page is set aside and the work begins again without it."""
+        worker, parts = self._worker, self._parts
+        if worker is None or parts is None:
+            raise SpoolError(f"The spool {self._path} is not open.")
+
+        def job() -> T:
+            while True:
+                try:
+                    return parts.database.transaction(lambda: work(parts), must=True)
+                except DamagedPage as found:
+                    damage = found
+                parts.database.transaction(partial(parts.losses.set_aside, damage, self._now()))
+
+        return await worker.run(job)
+
     # ------------------------------------------------------------------------------------------------- pollers
 
     async def open_source(self, origin: Origin, *, configured: Collection[str] = ()) -> SourceState:
@@ -166,13 +183,11 @@ class SqliteSpool:
         A settlement that was taken in before (an earlier call was cancelled) changes nothing. Raises SpoolError for
         numbers that were never taken or that are settled in part.
         """
-        return await self._run(
-            lambda parts: parts.ledger.exchange(lane, settlement, after, events, self._now()), must=True
-        )
+        return await self._read(lambda parts: parts.ledger.exchange(lane, settlement, after, events, self._now()))
 
     async def take_again(self, lane: int, ranges: Sequence[Range]) -> list[Chunk]:
         """Read exactly these numbers once more; those that left the spool meanwhile are left out."""
-        return await self._run(lambda parts: parts.ledger.take_again(lane, ranges, self._now()))
+        return await self._read(lambda parts: parts.ledger.take_again(lane, ranges))
 
     async def leave_lane(self, lane: int, settlement: Settlement) -> None:
         """Settle for the last time in order: nothing of this lane is in flight any more."""
