@@ -1,4 +1,6 @@
-"""Writes docs/reference and the JSON schema from the code; `--check` says what is out of date and writes nothing.
+"""Writes docs/reference, examples/full.yaml and the JSON schema from the code.
+
+With `--check` it says what is out of date and writes nothing.
 
 What people read about a setting, an option, a metric or an exit code stands once, beside the code that does it.
 """
@@ -10,6 +12,7 @@ import sys
 from pathlib import Path
 
 from docs.commands_page import commands
+from docs.full_example import full_example
 from docs.markdown import table
 from docs.settings_page import configuration
 from forwarder.config.json_schema import json_schema
@@ -27,6 +30,7 @@ def outputs() -> dict[str, str]:
         "docs/reference/commands.md": page("Commands", commands()),
         "docs/reference/metrics.md": page("Metrics", metrics()),
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
+        "examples/full.yaml": full_example(),
         "schema/audit-forwarder.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
 

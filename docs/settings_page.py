@@ -60,11 +60,11 @@ def configuration() -> str:
     parts = [INTRO]
     for name, field in Settings.model_fields.items():
         parts += [f"## {name}", "", str(field.description), ""]
-        model = _model(field.annotation)
+        model = model_of(field.annotation)
         if model is not None:
             parts.append(table(HEAD, list(rows(model, f"{name}."))))
         elif name == "budgets":
-            parts.append(table(HEAD, list(rows(_model(get_args(field.annotation)[1]), "budgets.<name>."))))
+            parts.append(table(HEAD, list(rows(model_of(get_args(field.annotation)[1]), "budgets.<name>."))))
         elif name == "sources":
             parts += _components("sources", SourceConfig, SOURCES)
         else:
@@ -108,17 +108,17 @@ def rows(
         if leave_out and name in leave_out:
             continue
         default = getattr(defaults, name) if defaults is not None else field.get_default(call_default_factory=True)
-        nested = _model(field.annotation)
+        nested = model_of(field.annotation)
         if nested is not None and get_origin(field.annotation) is None:
             yield from rows(nested, f"{prefix}{name}.", defaults=None if default is PydanticUndefined else default)
             continue
-        secret = _is_secret(field.annotation)
+        secret = is_secret(field.annotation)
         shown = f"`{prefix}{name}`" + (f"<br>or `{prefix}{name}_file`" if secret else "")
         value = value_text(field.annotation, field.metadata)
         item = _item_model(field.annotation)
         if item is not None and item in shown_items:
             value = "the same rules"
-        yield [shown, value, _default_text(field, default), str(field.description or "")]
+        yield [shown, value, default_text(field, default), str(field.description or "")]
         if item is not None and item not in shown_items:
             shown_items.append(item)
             yield from rows(item, f"{prefix}{name}[].")
@@ -148,7 +148,8 @@ def _limits(metadata: Any, shown: Callable[[Any], str]) -> str:
     return f" {' '.join(texts)}" if texts else ""
 
 
-def _default_text(field: FieldInfo, default: Any) -> str:
+def default_text(field: FieldInfo, default: Any) -> str:
+    """Return a default as people write it, as code."""
     if default is PydanticUndefined:
         return "required"
     if default is None:
@@ -161,15 +162,17 @@ def _default_text(field: FieldInfo, default: Any) -> str:
     return code(str(default).lower() if isinstance(default, bool) else str(default))
 
 
-def _is_secret(annotation: Any) -> bool:
+def is_secret(annotation: Any) -> bool:
+    """Say whether a setting is a secret, and so may come from a file."""
     return annotation is Secret or Secret in get_args(annotation)
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model when a setting is a group of settings."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def _item_model(annotation: Any) -> type[BaseModel] | None:
     """Return the model of a list's items, as in `list[FilterRule] | None`."""
     parts = [annotation, *get_args(annotation)]
-    return next((_model(get_args(part)[0]) for part in parts if get_origin(part) is list), None)
+    return next((model_of(get_args(part)[0]) for part in parts if get_origin(part) is list), None)

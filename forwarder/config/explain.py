@@ -90,6 +90,8 @@ class Explainer:
                 "write small letters, digits and single underscores, beginning with a letter",
                 where,
             )
+        if kind == "too_short" and len(path) == 1:
+            return Problem(shown, "nothing is configured", f"add at least one of the {shown}", where)
         what = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         what = what.removeprefix("Input ").removesuffix(".")
         fix = _NOT_TEXT.get(kind, "")

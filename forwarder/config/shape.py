@@ -97,7 +97,7 @@ def resolve(annotation: Any, value: Any) -> Any:
         return next((part for part in found if part is not None), None)
     if get_origin(annotation) in {dict, list}:
         return annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return annotation if _is_model(annotation) else None
 
 
 def below(shape: Any, key: str | int) -> Any:
@@ -106,7 +106,7 @@ def below(shape: Any, key: str | int) -> Any:
         return get_args(shape)[1]
     if get_origin(shape) is list:
         return get_args(shape)[0] if isinstance(key, int) else None
-    if isinstance(shape, type) and issubclass(shape, BaseModel):
+    if _is_model(shape):
         field = shape.model_fields.get(str(key))
         return field.annotation if field else None
     return None
@@ -121,7 +121,7 @@ def model_at(root: type[BaseModel], tree: Any, path: Keys) -> type[BaseModel] | 
         except (KeyError, IndexError, TypeError):
             return None
         shape = resolve(below(shape, key), tree)
-    return shape if isinstance(shape, type) and issubclass(shape, BaseModel) else None
+    return shape if _is_model(shape) else None
 
 
 def fit(annotation: Any, value: Any) -> Any:
@@ -136,6 +136,8 @@ def fit(annotation: Any, value: Any) -> Any:
                 return str(value)
         return str(value)
     shape = resolve(annotation, value)
+    if value is None and (get_origin(shape) is dict or _is_model(shape)) and type(None) not in get_args(annotation):
+        return {}  # `log:` with nothing behind it, as when every line of a section is commented out
     if isinstance(value, dict):
         return {key: fit(below(shape, key), item) for key, item in value.items()}
     return [fit(below(shape, index), item) for index, item in enumerate(value)] if isinstance(value, list) else value
@@ -143,3 +145,7 @@ def fit(annotation: Any, value: Any) -> Any:
 
 def _is_secret(annotation: Any) -> bool:
     return annotation is Secret or any(part is Secret for part in get_args(annotation))
+
+
+def _is_model(shape: Any) -> bool:
+    return isinstance(shape, type) and issubclass(shape, BaseModel)

@@ -1,0 +1,93 @@
+"""The example with every setting, its meaning and its default, from the models themselves."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from docs.settings_page import default_text, is_secret, model_of, value_text
+from forwarder.registry import OWN_DISTRIBUTION, SINKS, SOURCES, Registry
+from forwarder.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTRO = """# yaml-language-server: $schema=../schema/audit-forwarder.schema.json
+# Written by `make docs` from the code. Every setting with its default; what is behind a # is not set.
+# A normal configuration is ten lines long: see config.yaml."""
+
+REQUIRED = {
+    "org_id": "00000000-0000-0000-0000-000000000000",
+    "api_key": "replace-me",
+    "url": "https://es.example:9200",
+    "path": "./out/events.ndjson",
+}
+"""Values for settings that have no default; a component with another one must add it here."""
+
+NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive"}
+WIDTH = 118
+
+
+def full_example() -> str:
+    """Return the YAML."""
+    lines = [INTRO]
+    for name, field in Settings.model_fields.items():
+        lines += ["", *_comment(str(field.description), ""), f"{name}:"]
+        model = model_of(field.annotation)
+        if model is not None:
+            lines += _settings(model, "  ", {})
+        elif name == "budgets":
+            lines += [
+                "  one_key_owner:",
+                *_settings(get_args(field.annotation)[1], "    ", {"requests_per_minute": 10}),
+            ]
+        else:
+            lines += _components(SOURCES if name == "sources" else SINKS)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _components(registry: Registry) -> Iterator[str]:
+    for kind in registry.names(distribution=OWN_DISTRIBUTION):
+        config = registry.load(kind).Config
+        yield from ["", *_comment(config.__doc__ or "", "  "), f"  {NAMES.get(kind, kind)}:"]
+        yield from _settings(config, "    ", {"type": kind})
+
+
+def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaults: Any = None) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        default = getattr(defaults, name) if defaults is not None else field.get_default(call_default_factory=True)
+        nested = model_of(field.annotation)
+        yield from _comment(str(field.description or ""), indent)
+        if nested is not None:
+            inner = list(_settings(nested, f"{indent}  ", {}, None if default is PydanticUndefined else default))
+            sets_something = any(not line.lstrip().startswith("#") for line in inner)
+            yield f"{indent}{name}:" if sets_something else f"{indent}# {name}:"
+            yield from inner
+        elif name in given or default is PydanticUndefined:
+            yield f"{indent}{name}: {given.get(name, REQUIRED.get(name, ''))}"
+            if is_secret(field.annotation):
+                yield f"{indent}# or {name}_file: a file that holds it, read again when it changes"
+        elif default is None:
+            yield f"{indent}# {name}: {_words(field.annotation, field.metadata)}"
+        else:
+            yield f"{indent}{name}: {_yaml(default_text(field, default).strip('`'), default)}"
+
+
+def _words(annotation: Any, metadata: Any) -> str:
+    return f"({value_text(annotation, metadata).replace('`', '')})"
+
+
+def _yaml(text: str, default: Any) -> str:
+    """Quote what YAML would read as something else than text."""
+    if isinstance(default, list | dict):
+        return json.dumps(default)
+    numeric = isinstance(default, str) and text.replace(".", "", 1).isdecimal()
+    return json.dumps(text) if isinstance(default, str) and (numeric or not text or text[0] in "*&!%@-'\"{[") else text
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in textwrap.wrap(" ".join(text.split()), WIDTH - len(indent))]
