@@ -22,7 +22,7 @@ import httpx
 import msgspec
 
 from forwarder import __version__
-from forwarder.compression import Damaged, TooLong, TooShort, decompress
+from forwarder.compression import Damaged, TooLong, TooShort, compress, decompress
 from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
 from forwarder.tls import build_ssl_context, explain, refused_our_certificate
 from forwarder.urls import check_proxy, check_url, proxy_of_environment
@@ -89,6 +89,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        gzip: bool = False,
     ) -> Response:
         """Ask and read the whole answer; a status is never an error here.
 
@@ -98,12 +99,16 @@ class HttpClient:
             headers: For this request; they win over those of the client.
             content: Body, sent with its length.
             params: Query.
+            gzip: Compress the body.
 
         Raises:
             Retryable: The answer did not come whole. `sent` is True once the request may have had its effect.
             Held: A TLS file, a proxy or a header cannot be used as configured.
         """
         given = {**self._headers, **(headers or {})}
+        if gzip and content is not None:
+            content = compress(content)
+            given["content-encoding"] = "gzip"
         _check_headers(given)
         async with self._turn:
             if self._closed:
