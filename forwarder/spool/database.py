@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-RESERVE_BYTES = 512 * 1024
+RESERVE_BYTES = (files.LOG_PAGES + 128) * 4096
+"""Room for what the log holds between two checkpoints, and a little more."""
 _WRITE_FAULTS = {
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_FSYNC,
@@ -73,8 +74,11 @@ class Database:
             try:
                 return self._once(work)
             except sqlite3.OperationalError as error:
-                if not (must and _is_full(error) and self._give_up_reserve()):
+                if not (must and _is_full(error)):
                     raise
+            # with the reserve's room the log can be moved into the file, and is then written from its start again
+            self._reserve.unlink(missing_ok=True)
+            self._checkpoint("RESTART")
             return self._once(work)
 
     def _once(self, work: Callable[[], T]) -> T:
@@ -124,12 +128,15 @@ class Database:
             return
         self._closed = True
         try:
-            # a checkpoint that fails for want of room leaves the log, which is as good
-            with contextlib.suppress(sqlite3.OperationalError):
-                self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._checkpoint("TRUNCATE")
             self.con.close()
         finally:
             os.close(self._lock)
+
+    def _checkpoint(self, how: str) -> None:
+        # one that fails for want of room leaves the log, which is as good
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.con.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
 
     # ------------------------------------------------------------------------------------------------- reserve
 
@@ -145,13 +152,7 @@ class Database:
                 os.close(descriptor)
         except OSError:
             # no room for it now; what needs room says so itself
-            self._give_up_reserve()
-
-    def _give_up_reserve(self) -> bool:
-        if not self._reserve.exists():
-            return False
-        self._reserve.unlink()
-        return True
+            self._reserve.unlink(missing_ok=True)
 
     # -------------------------------------------------------------------------------------------------- errors
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+LOG_PAGES = 256
+"""Database pages the log may hold before they are moved into the file."""
 _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
 _FRACTIONS = b"\x40\x20\x20"  # fixed bytes 21..23 of every SQLite file
@@ -158,6 +160,7 @@ def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Conne
         con.execute("PRAGMA temp_store = MEMORY")
         con.execute("PRAGMA journal_mode = WAL")
         con.execute("PRAGMA synchronous = FULL")
+        con.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         con.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")
         con.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         migrate(con, path, migrations)

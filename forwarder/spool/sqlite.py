@@ -6,11 +6,13 @@ not the transaction: whoever settles or commits should let the call end before i
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from forwarder.errors import Held
 from forwarder.spool.contract import (
     Books,
     Chunk,
@@ -235,7 +237,9 @@ class SqliteSpool:
 
         def shut() -> None:
             try:
-                parts.database.transaction(lambda: parts.room.mark_seen(self._now(), 1))
+                # on a full disk the time stays a minute old, which is no reason to fail
+                with contextlib.suppress(Held):
+                    parts.database.transaction(lambda: parts.room.mark_seen(self._now(), 1), must=True)
             finally:
                 parts.database.close()
 

@@ -1,5 +1,7 @@
 """The pollers' side: numbering, compare-and-swap, repeats and revisions, sources and their names."""
 
+from itertools import pairwise
+
 import pytest
 
 from forwarder.contracts import ConfigError, Origin
@@ -149,7 +151,7 @@ async def test_a_small_window_forgets_nothing(tmp_path):
     async with opened(tmp_path, id_memory=3) as desk:
         pages = [
             page_of(*((f"{minute}-{number}", "", minute) for number in range(5) for minute in (one, two)))
-            for one, two in zip(minutes, minutes[1:], strict=False)
+            for one, two in pairwise(minutes)
         ]
         firsts = [(await desk.put(page=page)).new for page in pages]
         assert firsts == [10] + [5] * (len(pages) - 1)

@@ -77,7 +77,7 @@ async def test_a_newer_version_is_left_alone(tmp_path):
         con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (path.with_name(path.name + ".reserve")).unlink()
     before = path.read_bytes()
-    with pytest.raises(SpoolError, match="version 99.*newer"):
+    with pytest.raises(SpoolError, match=r"version 99.*newer"):
         await spool_at(path).open()
     assert path.read_bytes() == before
 

@@ -1,5 +1,7 @@
 """Ranges against sets of numbers."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ def test_merge_is_the_union_in_normal_form(found):
     merged = ranges.merge(found)
     assert numbers(merged) == numbers(found)
     assert merged == sorted(merged)
-    assert all(right[0] > left[1] + 1 for left, right in zip(merged, merged[1:], strict=False))
+    assert all(right[0] > left[1] + 1 for left, right in pairwise(merged))
     assert ranges.count(merged) == len(numbers(found))
 
 
