@@ -308,17 +308,20 @@ class ElasticsearchSink:
 
 def _lines(records: Sequence[Record]) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
     """Return the body of a bulk request, the events in it, and those left out because they would forge lines."""
-    lines = _join(records)
-    if lines.count(b"\n") == 2 * len(records) and b"\n\n" not in lines:
-        return lines, range(len(records)), {}
+    bodies = [record.body for record in records]
+    if b"\n" not in b"".join(bodies) and b"" not in bodies:  # one search through a copy beats a thousand short ones
+        return _join(records, bodies), range(len(records)), {}
     forged = Rejection("line_break", "the rendered event is empty or contains a line end")
-    refused = {n: forged for n, record in enumerate(records) if not record.body or b"\n" in record.body}
+    refused = {n: forged for n, body in enumerate(bodies) if not body or b"\n" in body}
     positions = [n for n in range(len(records)) if n not in refused]
-    return _join([records[n] for n in positions]), positions, refused
+    return _join([records[n] for n in positions], [bodies[n] for n in positions]), positions, refused
 
 
-def _join(records: Sequence[Record]) -> bytes:
-    return b"".join([b'{"create":{"_id":"%b"}}\n%b\n' % (record.id.encode(), record.body) for record in records])
+def _join(records: Sequence[Record], bodies: Sequence[bytes]) -> bytes:
+    lines = [b""] * (2 * len(records))
+    lines[::2] = [f'{{"create":{{"_id":"{record.id}"}}}}'.encode() for record in records]
+    lines[1::2] = bodies
+    return b"\n".join([*lines, b""])
 
 
 def _base64(text: str) -> str:
