@@ -108,11 +108,11 @@ class Daemon:
             clock=self._clock,
         )
         spool = SqliteSpool(self._settings.spool, self._clock)
-        await spool.open()
-        self._spool = spool
         try:
-            await admin.start()
+            await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
+            await spool.open()
+            self._spool = spool
             async with self._bells():
                 await self._work(spool)
         finally:

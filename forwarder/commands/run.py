@@ -23,7 +23,7 @@ def run(invocation: Invocation) -> ExitCode:
     if problems:
         raise SettingsError(problems)
     secrets = secrets_of(settings)
-    redactor = Redactor(lambda: [secret.reveal() for secret in secrets])
+    redactor = Redactor(lambda: secrets)
     log = LogSetup(redactor, format=settings.log.format, level=settings.log.level)
     try:
         asyncio.run(
