@@ -84,21 +84,20 @@ class Explainer:
                 f"{shown}.type", str(context["said"]), str(context.get("fix", "")), self.where((*path, "type"))
             )
         if kind == "string_pattern_mismatch" and path[:1] and path[0] in MAPS and len(path) == 2:
-            return Problem(
-                f"the name {shown}",
-                "not usable",
-                "write small letters, digits and single underscores, beginning with a letter",
-                where,
-            )
+            fix = "write small letters, digits and single underscores, beginning with a letter"
+            return Problem(f"the name {shown}", "not usable", fix, where)
+        return Problem(shown, *self._other(path, details), where)
+
+    def _other(self, path: Keys, details: ErrorDetails) -> tuple[str, str]:
+        """Return fault and fix in pydantic's words, or the component's; a semicolon parts the two."""
+        kind = details["type"]
         if kind == "too_short" and len(path) == 1:
-            return Problem(shown, "nothing is configured", f"add at least one of the {shown}", where)
-        what = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        what = what.removeprefix("Input ").removesuffix(".")
-        fix = _NOT_TEXT.get(kind, "")
+            return "nothing is configured", f"add at least one of the {dotted(path)}"
         if kind == "secret" and isinstance(self._value(path), int | float):
-            what, fix = "a number, not a text", _QUOTE
-        what, separator, rest = what.partition("; ")
-        return Problem(shown, what, rest if separator else fix, where)
+            return "a number, not a text", _QUOTE
+        what = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        what, _, fix = what.removeprefix("Input ").removesuffix(".").partition("; ")
+        return what, fix or _NOT_TEXT.get(kind, "")
 
     def _unknown(self, path: Keys, where: str) -> Problem:
         parent, key = path[:-1], str(path[-1])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import types
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from forwarder.config.layers import Text
@@ -21,6 +22,10 @@ from forwarder.registry import BrokenPlugin, UnknownType
 if TYPE_CHECKING:
     from forwarder.config.problems import Path as Keys
     from forwarder.registry import Registry
+
+
+PLUGINS = "x-plugins"
+"""Where the JSON schema of a component goes."""
 
 
 class Plugin:
@@ -69,15 +74,8 @@ class Plugin:
             raise PydanticCustomError("refused", "{said}", {"said": str(error)}) from None
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe the union of what is installed, told apart by `type`."""
-        branches = []
-        for name in self.registry.names():
-            try:
-                config = self.registry.load(name).Config
-            except ConfigError:
-                continue  # a broken package cannot describe itself; `check` names it when it is used
-            branches.append(handler(TypeAdapter(config).core_schema))
-        return {"type": "object", "required": ["type"], "oneOf": branches}
+        """Leave a mark, which `json_schema` replaces by the union of what is installed, told apart by `type`."""
+        return {"type": "object", "required": ["type"], PLUGINS: self.registry.kind}
 
 
 def _fix_type(error: UnknownType) -> str:
@@ -127,20 +125,22 @@ def model_at(root: type[BaseModel], tree: Any, path: Keys) -> type[BaseModel] | 
 def fit(annotation: Any, value: Any) -> Any:
     """Turn every `Text` into what its setting needs: a secret that follows its file, JSON for a list or a map, text."""
     if isinstance(value, Text):
-        if _is_secret(annotation):
-            return Secret(path=value.file) if value.file else str(value)
-        if value.lstrip()[:1] in {"[", "{"} and resolve(annotation, value) is not None:
-            try:
-                return json.loads(value)
-            except (json.JSONDecodeError, RecursionError):
-                return str(value)
-        return str(value)
+        return _fit_text(annotation, value)
     shape = resolve(annotation, value)
     if value is None and (get_origin(shape) is dict or _is_model(shape)) and type(None) not in get_args(annotation):
         return {}  # `log:` with nothing behind it, as when every line of a section is commented out
     if isinstance(value, dict):
         return {key: fit(below(shape, key), item) for key, item in value.items()}
     return [fit(below(shape, index), item) for index, item in enumerate(value)] if isinstance(value, list) else value
+
+
+def _fit_text(annotation: Any, text: Text) -> Any:
+    if _is_secret(annotation):
+        return Secret(path=text.file) if text.file else str(text)
+    if text.lstrip()[:1] in {"[", "{"} and resolve(annotation, text) is not None:
+        with suppress(json.JSONDecodeError, RecursionError):  # then the model says what it wants instead
+            return json.loads(text)
+    return str(text)
 
 
 def _is_secret(annotation: Any) -> bool:

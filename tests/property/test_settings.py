@@ -11,8 +11,9 @@ import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from forwarder.config.json_schema import json_schema
 from forwarder.config.problems import SettingsError
-from forwarder.settings import Settings, load
+from forwarder.settings import load
 
 COMMON = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -66,7 +67,7 @@ def known(path: tuple[str, ...]) -> set[str]:
     return found
 
 
-SCHEMA = Settings.model_json_schema()
+SCHEMA = json_schema()
 KNOWN = known(())
 
 

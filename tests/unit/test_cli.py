@@ -457,7 +457,7 @@ def test_schema_is_one_and_knows_what_is_installed(shell):
     assert (done.returncode, done.stderr) == (0, "")
     schema = json.loads(done.stdout)
     Draft202012Validator.check_schema(schema)
-    assert "TrumpetConfig" in schema["$defs"]
+    assert "sink.trumpet" in schema["$defs"]
 
 
 def test_schema_leaves_a_broken_plugin_out_and_says_so(shell):
@@ -465,7 +465,7 @@ def test_schema_leaves_a_broken_plugin_out_and_says_so(shell):
     done = shell("schema")
     assert done.returncode == ExitCode.DEGRADED
     assert "dented 1.2" in done.stderr
-    assert "FileConfig" in json.loads(done.stdout)["$defs"]
+    assert "sink.file" in json.loads(done.stdout)["$defs"]
 
 
 def test_a_reader_that_goes_away_is_no_traceback(shell):
