@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 ECS_VERSION = "9.4.0"
 REMEMBERED = 4096
 LONGEST_REMEMBERED = 512
+CHUNK = 32
+"""Events encoded in one call: enough to share its cost, few enough to stay in the processor's cache."""
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 _COORDINATES = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,12})?), ?(-?[0-9]{1,3}(?:\.[0-9]{1,12})?)", re.ASCII)
-_ODD_HOST = re.compile(r"[@:\[\]?#\\]")
 _REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
 
 
@@ -148,11 +149,18 @@ class EcsFormat:
         self._observer = msgspec.Raw(self._encode(observer))
         self._actors: dict[Actor, _Known] = {}
         self._organization = lru_cache(maxsize=REMEMBERED)(self._render_organization)
+        self._domain = lru_cache(maxsize=REMEMBERED)(domain)
         self._place = lru_cache(maxsize=REMEMBERED)(coordinates)
         self._read: tuple[int, str] = (0, self._write(0))  # pages are read at one moment
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order, without a line end."""
+        bodies: list[bytes | UnexpectedPayload] = []
+        for start in range(0, len(records), CHUNK):
+            bodies += self._together(records[start : start + CHUNK])
+        return bodies
+
+    def _together(self, records: Sequence[Record]) -> Sequence[bytes | UnexpectedPayload]:
         document = self._document
         try:
             whole = self._encode_lines([document(record.event) for record in records if record.event is not None])
@@ -160,7 +168,7 @@ class EcsFormat:
             whole = b""
         # One line for each, or something is not as it should be: then each by itself, so that only that one pays.
         if b"\r" not in whole and len(lines := whole.split(b"\n")) == len(records) + 1:
-            return [*lines[:-1]]
+            return lines[:-1]
         return [self._one(record) for record in records]
 
     def _one(self, record: Record) -> bytes | UnexpectedPayload:
@@ -207,7 +215,7 @@ class EcsFormat:
             user,
             _Group(group.id, group.name) if group is not None else None,
             self._source(event),
-            url(content.url) if content is not None and content.url is not None else None,
+            self._url(content.url) if content is not None and content.url is not None else None,
             _UserAgent(event.user_agent) if event.user_agent is not None else None,
             _Related(names, (ip,) if ip is not None else ()) if names or ip is not None else None,
             self._observer,
@@ -252,6 +260,10 @@ class EcsFormat:
             return None
         return _Source(event.ip, event.source_address)
 
+    def _url(self, full: str) -> _Url:
+        start = full[: full.find("/", len("https://"))] if full.count("/") > 2 else full
+        return _Url(full, self._domain(start) if len(start) <= LONGEST_REMEMBERED else domain(start))
+
     def _render_organization(self, organization: str) -> msgspec.Raw:
         return msgspec.Raw(self._encode({"id": organization}))
 
@@ -267,16 +279,12 @@ def coordinates(geo: str) -> msgspec.Raw | None:
     return msgspec.Raw(msgspec.json.encode({"lat": latitude, "lon": longitude}))
 
 
-def url(full: str) -> _Url:
-    """Return the ECS parts of an address of the web."""
-    parts = full.split("/", 3)
-    host = parts[2] if len(parts) > 2 else ""
-    if not host or _ODD_HOST.search(host):
-        try:
-            host = urlsplit(full).hostname or ""
-        except ValueError:
-            host = ""
-    return _Url(full, host or None)
+def domain(start: str) -> str | None:
+    """Return the host of an address of the web, given at least its scheme and authority."""
+    try:
+        return urlsplit(start).hostname or None
+    except ValueError:
+        return None
 
 
 def _person(actor: Actor) -> _User:

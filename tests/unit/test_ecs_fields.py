@@ -200,3 +200,34 @@ def test_two_actors_of_one_name_are_not_mixed_up():
         event.actor = Actor(number, "Nora Vale")
         records.append(Record(1, ORIGIN, number * 32, b"{}", event))
     assert [strictly(line)["user"]["id"] for line in EcsFormat().render(records)] == ["1", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("url", "domain"),
+    [
+        ("https://site.example.net/browse/WEB-1", "site.example.net"),
+        ("https://site.example.net", "site.example.net"),
+        ("http://a/b", "a"),
+        ("https://user:pass@Site.example.net:8443/x", "site.example.net"),
+        ("https://site.example.net?q=/x", "site.example.net"),
+        ("https://[::1]/x", "::1"),
+        ("https://[", None),
+        ("https:///x", None),
+    ],
+)
+def test_domain_of_a_url(url, domain):
+    event = full_event()
+    event.content = Thing("page", url=url)
+    assert strictly(ecs_of(event))["url"] == {"full": url} | ({"domain": domain} if domain else {})
+
+
+def test_more_records_than_one_chunk_keep_their_order():
+    records = []
+    for number in range(100):
+        event = full_event()
+        event.event_id = str(number)
+        records.append(Record(number, ORIGIN, "0" * 32, b"{}", event))
+    records[40].event = None
+    lines = EcsFormat().render(records)
+    assert isinstance(lines.pop(40), UnexpectedPayload)
+    assert [strictly(line)["event"]["id"] for line in lines] == [str(number) for number in range(100) if number != 40]

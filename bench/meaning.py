@@ -1,0 +1,139 @@
+"""What meaning costs: CPU µs per event for each step of a lane, beside a bare decode and encode of the same bytes.
+
+    python -m bench.meaning [--events 500] [--rounds 40]
+
+All steps take turns in every round and the best round of each counts, so that neighbours on the machine disturb all
+alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder.contracts import AuditEvent, Origin, Record
+from forwarder.formats.ecs import EcsFormat
+from forwarder.formats.raw import RawFormat
+from forwarder.identity import EventKeys, content_digests
+from forwarder.normalize.catalogue import load_catalogue
+from forwarder.normalize.organization import OrganizationNormalizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ORGANIZATION = "a1b2c3d4-0000-1111-2222-333344445555"
+ACTIONS = ("confluence_page_viewed", "jira_issue_viewed", "jira_issue_updated", "user_login", "group_created", "x_flux")
+
+
+def event(rng: random.Random, number: int) -> dict[str, Any]:
+    """Return an event of about 1.2 kB, every one with people, places and things of its own."""
+    account, group = f"712020:{uuid.UUID(int=rng.getrandbits(128))}", str(uuid.UUID(int=rng.getrandbits(128)))
+    site, issue = rng.randrange(4), rng.randrange(100_000)
+    second = f"{number // 60 % 60:02}:{number % 60:02}"
+    return {
+        "id": str(uuid.UUID(int=rng.getrandbits(128))),
+        "type": "events",
+        "attributes": {
+            "time": f"2026-01-31T10:{second}.{rng.randrange(1000):03}Z",
+            "processedAt": f"2026-01-31T10:{second}.{rng.randrange(1000):03}Z",
+            "action": rng.choice(ACTIONS),
+            "actor": {
+                "id": account,
+                "name": f"Person {rng.randrange(5000)}",
+                "email": f"person{rng.randrange(5000)}@example.com",
+                "auth": {"authType": "session"},
+                "links": {"self": f"https://api.atlassian.com/users/{account}", "alt": None},
+            },
+            "context": [{"id": group, "type": "groups", "attributes": {"name": f"users-{number}"}, "links": {}}],
+            "container": [
+                {
+                    "id": f"cee46caf-0000-0000-0000-{site:012}",
+                    "type": "sites",
+                    "attributes": {
+                        "siteName": f"site{site}",
+                        "product": "software",
+                        "issueId": str(issue),
+                        "issueKeyOrId": f"WEB-{issue}",
+                        "siteHostName": f"https://site{site}.example.net",
+                    },
+                    "links": {"alt": f"https://site{site}.example.net/browse/WEB-{issue}"},
+                }
+            ],
+            "location": {
+                "ip": f"203.0.113.{rng.randrange(255)}",
+                "geo": "50.4501,30.5234",
+                "countryName": "Ukraine",
+                "regionName": "Kyiv City",
+                "city": "Kyiv",
+            },
+        },
+        "links": {"self": f"https://api.atlassian.com/admin/v1/orgs/{ORGANIZATION}/events/{number}"},
+        "relations": None,
+        "message": {"content": f"Person did something to issue WEB-{issue}", "format": "simple"},
+    }
+
+
+def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
+    """Return what is measured, by name."""
+    origin = Origin("bench", "organization", ORGANIZATION)
+    keys = EventKeys(origin.feed, origin.scope)
+    ids = [msgspec.json.decode(body)["id"] for body in bodies]
+    records = [
+        Record(number, origin, keys.key(ident).hex(), body, read_ms=1_769_853_700_000)
+        for number, (ident, body) in enumerate(zip(ids, bodies, strict=True), 1)
+    ]
+    normalizer, ecs, raw = OrganizationNormalizer(), EcsFormat(), RawFormat()
+    decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+    for record, meaning in zip(records, normalizer.normalize(records), strict=True):
+        assert isinstance(meaning, AuditEvent)
+        record.event = meaning
+    catalogue = load_catalogue()
+    return {
+        "bare decode + encode": lambda: [encode(decode(body)) for body in bodies],
+        "decode + normalise, nothing met before": lambda: OrganizationNormalizer(catalogue).normalize(records),
+        "decode + normalise, all met before": lambda: normalizer.normalize(records),
+        "ecs": lambda: ecs.render(records),
+        "raw": lambda: raw.render(records),
+        "keys": lambda: keys.keys(ids),
+        "content digests": lambda: content_digests(bodies),
+    }
+
+
+def measure(events: int = 500, rounds: int = 40) -> dict[str, float]:
+    """Return CPU µs per event of each step."""
+    rng = random.Random(7)
+    bodies = [msgspec.json.encode(event(rng, number)) for number in range(events)]
+    todo = steps(bodies)
+    best = dict.fromkeys(todo, float("inf"))
+    for _ in range(rounds):
+        for name, step in todo.items():
+            start = time.thread_time()
+            step()
+            best[name] = min(best[name], time.thread_time() - start)
+    return {name: seconds / events * 1e6 for name, seconds in best.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=40)
+    told = parser.parse_args()
+    found = measure(told.events, told.rounds)
+    bare = found["bare decode + encode"]
+    for name, cost in found.items():
+        print(f"{name:42} {cost:7.2f} µs/event   {cost / bare:5.2f} times bare")
+    for name in ("nothing met before", "all met before"):
+        whole = found[f"decode + normalise, {name}"] + found["ecs"]
+        print(
+            f"{'decode + normalise + ecs, ' + name:42} {whole:7.2f} µs/event   {whole / bare:5.2f} times bare (aim: 2)"
+        )
+
+
+if __name__ == "__main__":
+    main()
