@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -515,3 +516,26 @@ def test_run_leaves_a_foreign_file_alone(shell):
     assert done.returncode == ExitCode.SPOOL
     assert_no_traceback(done)
     assert (shell.folder / "state" / "spool.db").read_text() == "my diary" * 200
+
+
+def test_run_until_sigterm_shows_no_secret_and_ends_with_0(shell):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    base = "base_url: 'http://127.0.0.1:1', org_id"
+    shell.config(CONFIG.replace("org_id", base) + f"admin: {{listen: '127.0.0.1:{port}'}}\n")
+    command = [sys.executable, "-m", "forwarder.cli", "run"]
+    with subprocess.Popen(command, cwd=shell.folder, env=shell.env, stderr=subprocess.PIPE, text=True) as process:
+        lines = []
+        while not any('"source_degraded"' in line for line in lines):
+            line = process.stderr.readline()
+            assert line, "".join(lines)
+            lines.append(line)
+        status = shell("status", "--json")
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(30) == ExitCode.OK
+    assert status.returncode == ExitCode.DEGRADED
+    assert json.loads(status.stdout)["degraded"] == ["acme"]
+    for line in [*lines, *rest.splitlines()]:
+        assert isinstance(json.loads(line), dict)
+    assert "planted-secret-value" not in "".join(lines) + rest + status.stdout
