@@ -158,7 +158,7 @@ class OrganizationNormalizer:
                 other = person(who.onBehalfOf.id, who.onBehalfOf.name, who.onBehalfOf.email)
         impersonates = meaning.target == "impersonated"
 
-        return AuditEvent(  # by position, in the order of the fields: by name costs 3 µs more
+        return AuditEvent(  # by position, in the order of the fields: by name costs 1.5 µs more
             record.id,
             origin.feed,
             origin.organization,
