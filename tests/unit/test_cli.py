@@ -139,7 +139,7 @@ def test_help_imports_nothing_of_the_engine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["chek"], ["check", "--nope"], ["status", "--json=3"], ["simulate", "--port", "x"]]
+    "arguments", [["chekk"], ["check", "--nope"], ["status", "--json=3"], ["simulate", "--port", "x"]]
 )
 def test_wrong_usage_exits_2(shell, arguments):
     done = shell(*arguments)
@@ -214,7 +214,7 @@ def test_check_is_pure(shell):
     ("text", "said"),
     [
         (None, "no configuration"),
-        (CONFIG + "log: {levle: debug}\n", "log.levle (config.yaml line 7): unknown key; did you mean level?"),
+        (CONFIG + "log: {lefel: debug}\n", "log.lefel (config.yaml line 7): unknown key; did you mean level?"),
         (CONFIG + "log: [\n", "config.yaml line 8 column 1: not YAML"),
         (CONFIG.replace("api_key: planted-secret-value", "api_key_file: ./gone"), "sources.acme.api_key_file: gone"),
         (CONFIG + "log: {level: planted-secret-value}\n", "log.level"),

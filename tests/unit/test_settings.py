@@ -189,7 +189,7 @@ def test_no_dump_or_repr_shows_a_secret(write):
 # ----------------------------------------------------------------------------------------------------------- errors
 
 WRONG = [
-    ("log: {levle: debug}", ["log.levle", "line 7", "unknown key", "did you mean level?"]),
+    ("log: {lefel: debug}", ["log.lefel", "line 7", "unknown key", "did you mean level?"]),
     ("lgo: {}", ["lgo", "unknown section", "did you mean log?"]),
     ("log: {level: verbose}", ["log.level", "line 7", "'debug'"]),
     ("admin: {listen: '9464'}", ["admin.listen", "127.0.0.1:9464"]),
@@ -221,7 +221,7 @@ COMPONENTS = [
     ("{type: file}", ["sinks.bad.path", "missing"]),
     ("{type: file, path: x, pth: y}", ["sinks.bad.pth", "did you mean path?"]),
     ("{type: file, path: x, format: esc}", ["sinks.bad.format", "did you mean ecs?"]),
-    ("{type: file, path: x, batch: {evnts: 1}}", ["sinks.bad.batch.evnts", "did you mean events?"]),
+    ("{type: file, path: x, batch: {evvents: 1}}", ["sinks.bad.batch.evvents", "did you mean events?"]),
     ("{type: file, path: x, include: [{acton: y}]}", ["sinks.bad.include.0.acton", "did you mean action?"]),
     ("{type: file, path: x, include: [{action: 3}]}", ["sinks.bad.include.0.action", "list"]),
     ("{type: file, path: 3}", ["sinks.bad.path", "quotes"]),
@@ -281,10 +281,10 @@ def test_everything_wrong_is_said_at_once(write, tmp_path):
     (secrets / "admin__tokn").write_text("x")
     (secrets / "admin__token").write_text(" \n")
     found = problems_of(
-        write(GOOD + "log: {levle: debug}\n"), {"FORWARDER__SPOL__X": "1"}, secrets, ["no-equals", "shutdown.grce=1"]
+        write(GOOD + "log: {lefel: debug}\n"), {"FORWARDER__SPOL__X": "1"}, secrets, ["no-equals", "shutdown.grce=1"]
     )
     text = "\n".join(found)
-    for word in ("log.levle", "FORWARDER__SPOL__X", "admin.tokn", "the file is empty", "PATH=VALUE", "shutdown.grce"):
+    for word in ("log.lefel", "FORWARDER__SPOL__X", "admin.tokn", "the file is empty", "PATH=VALUE", "shutdown.grce"):
         assert word in text
 
 
