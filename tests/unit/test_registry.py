@@ -36,7 +36,7 @@ def test_unknown_type_names_the_nearest_and_all_known():
 
 
 @pytest.mark.parametrize(
-    ("word", "found"), [("ulr", "url"), ("URL", "url"), ("typpe", "type"), ("zzzz", None), ("", None)]
+    ("word", "found"), [("ulr", "url"), ("URL", "url"), ("tzpe", "type"), ("zzzz", None), ("", None)]
 )
 def test_nearest(word, found):
     assert nearest(word, ["url", "type", "api_key"]) == found
