@@ -101,6 +101,7 @@ async def test_what_somebody_else_changed_is_never_overwritten(server: Node, bui
     theirs = server.client.get(path)["index_templates"][0]["index_template"]
     theirs["template"]["mappings"]["properties"]["theirs"] = {"type": "keyword"}
     theirs["priority"] = 499
+    theirs = {key: value for key, value in theirs.items() if not key.endswith(("_date", "_date_millis"))}
     assert server.client.request("PUT", path, theirs).status == 200
     before = server.client.get(path)
     (step,) = await sink.setup(apply=True)
@@ -172,13 +173,24 @@ async def test_fields_of_no_mapping_and_odd_shapes_break_nothing(server: Node, b
         _body(0, newcomer="text"),
         _body(1, newcomer={"a": {"b": 1}}),
         _body(2, atlassian={"audit": {"context": {"a": 1}}}),
-        _body(3, atlassian={"audit": {"context": {"a": {"b": "c" * 40_000}}}}),
-        _body(4, url={"full": "https://example.com/" + "x" * 40_000}),
-        _body(5, labels={f"l{number}": "v" for number in range(2000)}),
+        _body(3, url={"full": "https://example.com/" + "x" * 40_000}),
+        _body(4, labels={f"l{number}": "v" for number in range(2000)}),
     ]
     delivery = await sink.send(batch_of(*bodies))
     assert delivery.rejected == {}
     assert _count(server.client, stream) == len(bodies)
+
+
+async def test_a_very_long_value_in_the_context_is_taken(
+    server: Node, build: Build, stream: str, request: pytest.FixtureRequest
+) -> None:
+    if "opensearch" in server.kind:
+        why = "flat_object knows no ignore_above, so a value over 32 766 bytes refuses the document"
+        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
+    sink = build(server)
+    await sink.setup(apply=True)
+    delivery = await sink.send(batch_of(_body(0, atlassian={"audit": {"context": {"a": {"b": "c" * 40_000}}}})))
+    assert delivery.rejected == {}
 
 
 async def test_every_golden_event_is_taken_as_it_is(server: Node, build: Build, stream: str) -> None:
