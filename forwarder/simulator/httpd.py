@@ -119,7 +119,7 @@ class _Connection(asyncio.Protocol):
             head.method.decode("ascii"),
             head.target.decode("latin-1"),
             headers,
-            self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks),
+            b"".join(self._chunks),  # always bytes: what h11 gives is a bytearray
             (peer[0], peer[1]),
             self._number,
             tls.getpeercert() if tls is not None else None,
