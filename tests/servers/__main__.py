@@ -29,13 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         cache = Cache.default()
         if chosen.command == "start":
-            up = {node.kind: node for node in running(cache)}
+            up = {node.kind: node for node in running(cache) if node.owner is None}
             for kind in kinds(chosen.product, secure=chosen.secure):
                 began = time.monotonic()
                 node = up.get(kind.name) or start(kind, cache)
                 _show(node, time.monotonic() - began)
             return 0
         for node in running(cache):
+            if node.owner is not None and chosen.command == "stop":
+                continue  # it belongs to a test session that is still running
             if chosen.product in {"all", node.kind, node.kind.removesuffix("-secure")}:
                 if chosen.command == "stop":
                     node.stop()

@@ -27,7 +27,7 @@ class Rack:
 
     def __init__(self) -> None:
         self._cache = Cache.default()
-        self._found = {node.kind: node for node in running(self._cache)}
+        self._found = {node.kind: node for node in running(self._cache) if node.owner is None}
         self._ours: dict[str, Node] = {}  # least recently used first
 
     def get(self, kind: str) -> Node:
@@ -38,7 +38,7 @@ class Rack:
         if node is None or node.process is None:
             while len(self._ours) >= _AT_ONCE:
                 self._ours.pop(next(iter(self._ours))).stop()
-            node = start(KINDS[kind], self._cache)
+            node = start(KINDS[kind], self._cache, owned=True)
         self._ours[kind] = node
         return node
 

@@ -29,27 +29,31 @@ _READY_WITHIN = 180.0
 
 @dataclass(frozen=True)
 class Node:
-    """A server that was started; `ca_file` and the user are empty without security."""
+    """A server that was started; `ca_file` and the user are empty without security.
+
+    With an owner (process id and time of its creation) it belongs to that process and ends with it; without one it
+    stays until somebody stops it.
+    """
 
     kind: str
     url: str
     pid: int
     started: float
     folder: str
+    owner: tuple[int, float] | None = None
     user: str = ""
     password: str = ""
     ca_file: str = ""
 
     @property
     def process(self) -> psutil.Process | None:
-        """Its process, unless that ended; the time of creation tells it from a later one with the same number."""
-        try:
-            process = psutil.Process(self.pid)
-            if process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE:
-                return process
-        except psutil.NoSuchProcess:
-            return None
-        return None
+        """Its process, unless that ended."""
+        return _alive(self.pid, self.started)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the test session that started it is gone."""
+        return self.owner is not None and _alive(*self.owner) is None
 
     @property
     def client(self) -> Client:
@@ -69,25 +73,46 @@ class Node:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _alive(pid: int, started: float) -> psutil.Process | None:
+    """Return the process; its time of creation tells it from a later one with the same number."""
+    try:
+        process = psutil.Process(pid)
+        if process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    except psutil.NoSuchProcess:
+        return None
+    return None
+
+
 def running(cache: Cache) -> Iterator[Node]:
-    """Yield the servers that are up, and clean up after those that died."""
+    """Yield the servers that are up; clean up after those that died, and stop those whose owner died."""
     for file in sorted(cache.runs.glob("*/node.json")):
-        node = Node(**json.loads(file.read_text()))
-        if node.process is None:
+        try:
+            node = Node(**json.loads(file.read_text()))
+        except FileNotFoundError:  # its owner just stopped it
+            continue
+        if node.process is None or node.orphaned:
             node.stop()
         else:
             yield node
 
 
-def start(kind: Kind, cache: Cache) -> Node:
-    """Install (once), start and wait until the server answers. Raises Unavailable with the end of its log."""
+def start(kind: Kind, cache: Cache, *, owned: bool = False) -> Node:
+    """Install (once), start and wait until the server answers. Raises Unavailable with the end of its log.
+
+    Args:
+        kind: Which one.
+        cache: Where it is installed and runs.
+        owned: Tie it to this process.
+    """
     home, java = install(kind, cache)
     folder = Path(tempfile.mkdtemp(prefix=f"{kind.name}-", dir=cache.runs))
     folder.chmod(0o755)
     try:
         ca_file = _configure(kind, home, folder)
         pid = _launch(kind, home, java, folder)
-        return _wait(kind, pid, folder, ca_file)
+        owner = (os.getpid(), psutil.Process().create_time()) if owned else None
+        return _wait(kind, pid, folder, ca_file, owner)
     except BaseException:
         pid_file = folder / "pid"
         if pid_file.exists() and (text := pid_file.read_text().strip()):
@@ -207,7 +232,7 @@ def _tail(folder: Path) -> str:
     return "\n".join(lines[-40:])
 
 
-def _wait(kind: Kind, pid: int, folder: Path, ca_file: Path | None) -> Node:
+def _wait(kind: Kind, pid: int, folder: Path, ca_file: Path | None, owner: tuple[int, float] | None) -> Node:
     deadline = time.monotonic() + _READY_WITHIN
     ports = folder / "logs" / "http.ports"
     process = psutil.Process(pid)
@@ -219,12 +244,15 @@ def _wait(kind: Kind, pid: int, folder: Path, ca_file: Path | None) -> Node:
                 pid=pid,
                 started=process.create_time(),
                 folder=str(folder),
+                owner=owner,
                 user=kind.user,
                 password=PASSWORD if kind.secure else "",
                 ca_file=str(ca_file or ""),
             )
             if node.client.healthy():
-                (folder / "node.json").write_text(json.dumps(asdict(node)))
+                rough = folder / "node.json.new"
+                rough.write_text(json.dumps(asdict(node)))
+                rough.rename(folder / "node.json")
                 return node
         time.sleep(0.2)
     raise Unavailable(f"{kind.name} is not ready:\n{_tail(folder)}")
