@@ -243,6 +243,8 @@ class SourceConfig(ComponentConfig):
     """How often that is done."""
     heal_every: Duration = 900.0
     """Shortest time between two re-reads after a lost cursor."""
+    retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
+    """Back-off between tries while the source fails."""
 
 
 class FilterRule(ComponentConfig):

@@ -30,7 +30,6 @@ from forwarder.contracts import (
     Held,
     Page,
     Retryable,
-    RetryConfig,
     Source,
     SourceConfig,
 )
@@ -77,7 +76,7 @@ class Poller:
         self._announce = announce
         self._configured = configured
         self._clock = clock
-        self._backoff = Backoff(RetryConfig(base=1.0, max=300.0), rng)
+        self._backoff = Backoff(config.retry, rng)
         self._log = structlog.get_logger().bind(source=source.origin.source)
         self._rows: dict[str, CursorRow] = {}
         self._number = 0

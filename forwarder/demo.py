@@ -1,0 +1,414 @@
+"""`demo`: the main job on this machine, with the faults that matter, judged by the simulator's ledger.
+
+This process holds a simulated Atlassian and a strict Elasticsearch `_bulk` receiver; the daemon is a process of its
+own, so that it can be killed like one. Everything is on loopback and in a folder of its own. Nothing is claimed that
+the far ends do not show: the table at the end compares what existed with what the receiver and the file hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from forwarder.commands.terminal import console, say, show_rows
+from forwarder.contracts import SystemClock
+from forwarder.exit_codes import ExitCode
+from forwarder.simulator.config import RateLimits, SimulatorConfig, Switches
+from forwarder.simulator.faults import What
+from forwarder.simulator.http_types import Response
+from forwarder.simulator.receivers.bulk import BulkReceiver, Rule
+from forwarder.simulator.simulator import Simulator
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.sqlite import inspect
+
+HISTORY_EVENTS = 12_000
+LIVE_EVERY, LIVE_EVENTS = 0.25, 25
+PATIENCE = 90.0
+"""Longest wait for any one thing, seconds; a demo that hangs would be the worst of all."""
+
+
+@dataclass
+class Row:
+    """One line of the table: a place, what it holds, and what that means."""
+
+    place: str
+    events: int
+    missing: int
+    doubled: int
+    note: str = ""
+
+
+class Demo:
+    """One showing.
+
+    Args:
+        folder: Where configuration, spool, log and output go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.simulator = Simulator(
+            SimulatorConfig(
+                events=HISTORY_EVENTS,
+                late_share=0.02,
+                limits=RateLimits(stream=1200, events=10, shape="seconds"),
+                switches=Switches(late_visible=2, late_visible_share=0.02, reissue=0.002),
+            )
+        )
+        self.receiver = BulkReceiver()
+        self.config = folder / "config.yaml"
+        self._daemon: asyncio.subprocess.Process | None = None
+        self._live: asyncio.Task[None] | None = None
+        self._admin = _free_port()
+
+    async def run(self, *, keep: bool) -> ExitCode:
+        """Show it all; `keep` stays up at the end until Ctrl-C."""
+        async with self.simulator, self.receiver:
+            try:
+                return await self._show(keep=keep)
+            finally:
+                if self._live is not None:
+                    self._live.cancel()
+                await self._kill()
+
+    async def _show(self, *, keep: bool) -> ExitCode:
+        self._write_config()
+        say(f"A simulated Atlassian organization with {HISTORY_EVENTS} events of the last 7 days listens on")
+        say(f"  {self.simulator.base_url}, and a strict Elasticsearch _bulk receiver on {self.receiver.url}.")
+        say(f"The configuration, {self.config}:")
+        say()
+        for line in self.config.read_text().splitlines():
+            say(f"    {line}")
+        say()
+        await self._step("audit-forwarder setup puts the index template", self._setup)
+        self._live = asyncio.create_task(self._let_things_happen())
+        await self._step("audit-forwarder run begins; live events first, history behind them", self._begin)
+        await self._step("the API fails: 503, 429, HTML, cut and reset answers", self._fail_the_api)
+        await self._step("the daemon is killed (kill -9) in the middle, and started again", self._kill_and_resume)
+        await self._step(
+            "Elasticsearch is busy, then refuses the batch's size; the file does not notice", self._fail_elastic
+        )
+        await self._step("the API forgets our cursor: the tail goes on, a heal reads 24 hours again", self._lose_cursor)
+        await self._step("the last events happen, and everything arrives", self._finish)
+        if keep:
+            await self._stay()
+        await self._step("SIGTERM: the daemon drains and ends", self._stop)
+        rows = await self._judge()
+        return self._tell(rows)
+
+    # -------------------------------------------------------------------------------------------------------- the acts
+
+    async def _setup(self) -> str:
+        await self._command("setup", "--yes")
+        return "logs-atlassian.audit is there"
+
+    async def _begin(self) -> str:
+        await self._start()
+        await self._until(lambda: self._delivered() > HISTORY_EVENTS // 6)
+        return f"{self._delivered()} events delivered so far"
+
+    async def _fail_the_api(self) -> str:
+        kinds: list[tuple[What, dict[str, Any]]] = [
+            ("server_error", {"times": 2}),
+            ("rate_limit", {"times": 1, "shape": "retry_after", "wait": 1}),
+            ("html", {"times": 1}),
+            ("login_page", {"times": 1}),
+            ("truncated", {"times": 1}),
+            ("reset_mid", {"times": 1}),
+        ]
+        for what, more in kinds:
+            wanted = self.simulator.faults.fired(what) + more["times"]
+            self.simulator.faults.add(what, **more)
+            await self._until(partial(self._has_fired, what, wanted))
+            good = self._delivered()
+            await self._until(lambda good=good: self._delivered() > good)  # type: ignore[misc]
+        return f"{len(kinds)} kinds of failure; delivery goes on at {self._delivered()}"
+
+    async def _kill_and_resume(self) -> str:
+        await self._kill()
+        held = self._delivered()
+        self.simulator.add_events(500)
+        await self._start()
+        await self._until(lambda: self._delivered() > held + 500)
+        return f"killed with {held} delivered, resumed; now {self._delivered()}"
+
+    async def _fail_elastic(self) -> str:
+        lines = len(self._lines())
+        self.receiver.rules += [Rule(3, answer=Response(429)), Rule(1, answer=Response(413)), Rule(1)]
+        self.simulator.add_events(800)
+        await self._until(lambda: self._is_over(self.receiver.rules) and len(self._lines()) >= lines + 800)
+        return "three times 429, once 413: the batch was sent again, then halved"
+
+    async def _lose_cursor(self) -> str:
+        self.simulator.faults.add("cursors_lost")
+        while not (status := await asyncio.to_thread(self._ask_status)) or not status["spool"]["gaps"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        return "a gap is on record until the heal has closed it"
+
+    async def _finish(self) -> str:
+        if self._live is not None:
+            self._live.cancel()
+        self.simulator.add_events(200)
+        # Reissues and events that become visible late must have had their time.
+        wanted = self._truth
+        await self._until(lambda: wanted() <= set(self._digests()) and len(self._documents()) >= len(wanted()))
+        await self._until_healed()
+        return f"{len(self._digests())} events in the file, {len(self._documents())} in Elasticsearch"
+
+    async def _stay(self) -> None:
+        say()
+        say(f"Staying up. Metrics: http://127.0.0.1:{self._admin}/metrics")
+        say(f"Status: audit-forwarder status -c {self.config}")
+        say("Ctrl-C ends it.")
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, ended.set)
+        self._live = asyncio.create_task(self._let_things_happen())
+        await ended.wait()
+        loop.remove_signal_handler(signal.SIGINT)
+        self._live.cancel()
+        await self._finish()
+
+    async def _stop(self) -> str:
+        assert self._daemon is not None  # noqa: S101 -- started two acts ago
+        self._daemon.terminate()
+        code = await asyncio.wait_for(self._daemon.wait(), PATIENCE)
+        self._daemon = None
+        if code != 0:
+            raise DemoError(f"the daemon ended with code {code}; its log is {self.folder / 'daemon.log'}")
+        return "exit code 0"
+
+    # ------------------------------------------------------------------------------------------------------ the daemon
+
+    def _write_config(self) -> None:
+        config = {
+            "spool": {"path": str(self.folder / "state" / "spool.db")},
+            "sources": {
+                "acme": {
+                    "type": "organization",
+                    "org_id": self.simulator.org_id,
+                    "api_key": self.simulator.api_key,
+                    "base_url": self.simulator.base_url,
+                    "every": "1s",
+                    "trailing_every": "5s",
+                }
+            },
+            "sinks": {
+                "elastic": {"type": "elasticsearch", "url": self.receiver.url},
+                "archive": {"type": "file", "path": str(self.folder / "out" / "events.ndjson"), "format": "raw"},
+            },
+            "admin": {"listen": f"127.0.0.1:{self._admin}"},
+        }
+        self.config.write_text(yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110))
+        self.config.chmod(0o600)
+
+    async def _start(self) -> None:
+        log = (self.folder / "daemon.log").open("ab")
+        self._daemon = await asyncio.create_subprocess_exec(
+            *_SELF,
+            "run",
+            "-c",
+            str(self.config),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=_clean_environment(),
+        )
+        log.close()
+
+    async def _kill(self) -> None:
+        if self._daemon is not None and self._daemon.returncode is None:
+            self._daemon.kill()
+            await self._daemon.wait()
+        self._daemon = None
+
+    async def _command(self, *words: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *_SELF,
+            *words,
+            "-c",
+            str(self.config),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=_clean_environment(),
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            raise DemoError(f"audit-forwarder {' '.join(words)} failed: {output.decode(errors='replace')}")
+
+    # ------------------------------------------------------------------------------------------------------- the truth
+
+    async def _let_things_happen(self) -> None:
+        while True:
+            self.simulator.add_events(LIVE_EVENTS)
+            await asyncio.sleep(LIVE_EVERY)
+
+    @staticmethod
+    def _is_over(rules: list[Rule]) -> bool:
+        return not rules or rules[-1].times == 0
+
+    def _has_fired(self, what: str, times: int) -> bool:
+        return self.simulator.faults.fired(what) >= times
+
+    def _lines(self) -> list[bytes]:
+        path = self.folder / "out" / "events.ndjson"
+        return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+    def _digests(self) -> Counter[str]:
+        return Counter(hashlib.sha256(line).hexdigest() for line in self._lines())
+
+    def _truth(self) -> set[str]:
+        return {v.digest for versions in self.simulator.ledger.versions().values() for v in versions}
+
+    def _documents(self) -> Counter[str]:
+        return self.receiver.stream().ids()
+
+    def _ids(self) -> set[str]:
+        return self.simulator.ledger.existed()
+
+    def _delivered(self) -> int:
+        return min(len(self._lines()), len(self.receiver.stream()))
+
+    async def _until_healed(self) -> None:
+        async def healed() -> bool:
+            status = await asyncio.to_thread(self._ask_status)
+            return bool(status) and status["spool"]["open_gaps"] == 0
+
+        while not await healed():  # noqa: ASYNC110 -- another process knows
+            await asyncio.sleep(0.2)
+
+    def _ask_status(self) -> Any:
+        with (
+            contextlib.suppress(OSError, msgspec.DecodeError),
+            socket.create_connection(("127.0.0.1", self._admin), 5) as connection,
+        ):
+            connection.sendall(b"GET /status HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            return msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])
+        return None
+
+    async def _judge(self) -> list[Row]:
+        versions, ids = self._truth(), self._ids()
+        served = {ident for ident, count in self.simulator.ledger.served().items() if count}
+        spool, books = await inspect(SpoolConfig(path=self.folder / "state" / "spool.db"), SystemClock())
+        found, documents = self._digests(), self._documents()
+        unbalanced = sum(abs(line.balance) for line in books)
+        again = len(versions) - len(ids)
+        return [
+            Row(
+                "existed (ledger)",
+                len(versions),
+                0,
+                0,
+                f"{len(ids)} events, {again} of them issued again with new content",
+            ),
+            Row("served by the API", len(served) + again, len(ids - served), 0),
+            Row(
+                "spooled",
+                spool.sources[0].spooled,
+                max(0, len(versions) - spool.sources[0].spooled),
+                0,
+                f"{spool.sources[0].repeats} repeats recognised and dropped",
+            ),
+            Row(
+                "elastic (_bulk)",
+                len(documents),
+                len(versions) - len(documents),
+                sum(documents.values()) - len(documents),
+            ),
+            Row(
+                "archive (file)",
+                len(found),
+                len(versions - set(found)),
+                sum(found.values()) - len(found),
+                "doubles only where the kill left a batch in doubt" if sum(found.values()) > len(found) else "",
+            ),
+            Row(
+                "books",
+                sum(line.spooled for line in books),
+                unbalanced,
+                0,
+                "spooled = accepted + rejected + filtered + …",
+            ),
+        ]
+
+    def _tell(self, rows: list[Row]) -> ExitCode:
+        say()
+        show_rows(
+            [(row.place, str(row.events), str(row.missing), str(row.doubled), row.note) for row in rows],
+            head=("", "events", "missing", "doubled", ""),
+        )
+        missing = sum(row.missing for row in rows)
+        say()
+        say("Nothing is missing." if not missing else f"{missing} MISSING.")
+        return ExitCode.OK if not missing else ExitCode.UNEXPECTED
+
+    # ---------------------------------------------------------------------------------------------------- small things
+
+    async def _step(self, what: str, act: Callable[[], Awaitable[str]]) -> None:
+        show = console()
+        if show.is_terminal:
+            with show.status(what):
+                result = await asyncio.wait_for(act(), PATIENCE)
+        else:
+            result = await asyncio.wait_for(act(), PATIENCE)
+        say(f"• {what}")
+        say(f"    {result}")
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            if self._daemon is not None and self._daemon.returncode is not None:
+                raise DemoError(f"the daemon ended by itself; its log is {self.folder / 'daemon.log'}")
+            await asyncio.sleep(0.1)
+
+
+class DemoError(Exception):
+    """The showing went wrong; the message says where to look."""
+
+
+_SELF = (sys.executable, "-m", "forwarder.cli")
+
+
+def _clean_environment() -> dict[str, str]:
+    """Return the environment without settings of a real forwarder on this machine."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FORWARDER_")}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run_demo(*, keep: bool) -> ExitCode:
+    """Run the demo in a folder of its own, and remove it unless something went wrong or `keep` is set."""
+    folder = Path(tempfile.mkdtemp(prefix="audit-forwarder-demo-"))
+    code = ExitCode.UNEXPECTED
+    try:
+        code = asyncio.run(Demo(folder).run(keep=keep))
+    except (DemoError, TimeoutError) as error:
+        say(f"The demo did not come to its end: {error or 'it waited too long'}. Look into {folder}.")
+    finally:
+        if code == ExitCode.OK and not keep:
+            shutil.rmtree(folder)
+        else:
+            say(f"Everything is in {folder}.")
+    return code
