@@ -31,6 +31,9 @@ __all__ = ["HttpClient", "Response", "build_ssl_context", "check_url"]
 
 _E = TypeVar("_E", bound=BaseException)
 
+# These only say that the connection ended or that more is awaited.
+_NO_VERDICT = (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLZeroReturnError)
+
 _KEEP_IDLE = 45.0
 """Seconds an idle connection is kept: below the minute after which common load balancers drop it."""
 
@@ -194,13 +197,16 @@ class HttpClient:
 
     def _failure(self, error: BaseException, course: _Course) -> Retryable:
         """Return the failure by its kind, in our own words."""
+        if isinstance(error, httpx.TimeoutException | TimeoutError):
+            kind, message = _describe(error)
+            return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
         tls = _cause(error, ssl.SSLError)
-        if tls is not None and not isinstance(tls, ssl.SSLEOFError):
+        if tls is not None and not isinstance(tls, _NO_VERDICT):
             sent = course.sent and not refused_our_certificate(tls)
             return Retryable(f"{self._place}: {explain(tls)}", kind="tls", sent=sent)
-        if course.handshaking and not _is_timeout(error):
-            message = f"{self._place} ended the connection during the TLS handshake; check the port and the scheme"
-            return Retryable(message, kind="tls")
+        if course.handshaking:
+            fix = "check the port, the scheme and tls.min_version"
+            return Retryable(f"{self._place} ended the connection during the TLS handshake; {fix}", kind="tls")
         kind, message = _describe(error)
         return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
 
@@ -239,10 +245,6 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             if name.lower() == "authorization":
                 raise AuthFailed(reason, fix="Check the credential for stray characters or line ends.")
             raise Held(reason, fix="Correct the setting that it comes from.")
-
-
-def _is_timeout(error: BaseException) -> bool:
-    return isinstance(error, httpx.TimeoutException | TimeoutError)
 
 
 # Checked in this order: the first that fits names the failure.
