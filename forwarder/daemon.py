@@ -17,7 +17,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -46,10 +46,10 @@ from forwarder.redaction import Redactor
 from forwarder.registry import FORMATS, SINKS, SOURCES
 from forwarder.retry import RequestBudget
 from forwarder.settings import Settings
-from forwarder.spool.contract import Spool
+from forwarder.spool.contract import Spool, SpoolError
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import DaemonReport, LaneReport, SourceReport
-from forwarder.supervise import Runner, supervise
+from forwarder.supervise import Runner, close_all, supervise, within
 
 HEARTBEAT, CLEAN_UP, SUMMARY, LOOK = 1.0, 30.0, 60.0, 5.0
 """Seconds between two bells of each kind."""
@@ -111,17 +111,11 @@ class Daemon:
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
-            await spool.open()
-            self._spool = spool
-            async with self._bells():
-                await self._work(spool)
+            if await self._open(spool):
+                async with self._bells():
+                    await self._work(spool)
         finally:
-            await admin.close()
-            for source in self._sources.values():
-                await source.close()
-            for sink in self._sinks.values():
-                await sink.close()
-            await spool.close()
+            await close_all([admin, *self._sources.values(), *self._sinks.values(), spool])
             self._log.info("stopped")
         if self._fatal is not None:
             raise self._fatal
@@ -143,6 +137,23 @@ class Daemon:
             self._on_log_level(level)
         self._log.info("configuration_reloaded", log_level=level)
 
+    async def _open(self, spool: SqliteSpool) -> bool:
+        """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""
+        while not self._stopping.is_set():
+            try:
+                await spool.open()
+            except Held as error:
+                if error.kind != "disk_full":
+                    raise SpoolError(str(error)) from error
+                self._log.warning("spool_held", reason=error.reason, fix=error.fix)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK):
+                        await self._stopping.wait()
+            else:
+                self._spool = spool
+                return True
+        return False
+
     async def _work(self, spool: Spool) -> None:
         pollers = [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
         lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
@@ -159,10 +170,11 @@ class Daemon:
         deadline = asyncio.get_running_loop().time() + self._settings.shutdown.grace
         for poller in self._pollers.values():
             poller.stop()
-        await _within(pollers, deadline)
+        # An API that does not answer must not eat the time of the lanes; a page that was not read is read again.
+        await within(pollers, deadline - self._settings.shutdown.grace / 2)
         for lane in self._lanes.values():
             lane.stop()
-        late = await _within([*lanes, clean_up], deadline)
+        late = await within([*lanes, clean_up], deadline)
         if late:
             self._log.warning("grace_time_is_over", still_running=late)
 
@@ -244,6 +256,8 @@ class Daemon:
             rng=self._rng,
             report=report,
         )
+        if self._stopping.is_set():
+            lane.stop()
         return lane
 
     def _ring_lanes(self) -> None:
@@ -353,19 +367,6 @@ def _normalizer(feed: str) -> Normalizer:
     """Return the normaliser of a feed; the spool may hold events of a source that is no longer configured."""
     normalizer: Normalizer = SOURCES.load(feed).normalizer()
     return normalizer
-
-
-async def _within(tasks: list[asyncio.Task[None]], deadline: float) -> list[str]:
-    """Wait for tasks until the deadline, cancel the rest, and return their names."""
-    if not tasks:
-        return []
-    left = max(0.0, deadline - asyncio.get_running_loop().time())
-    _, late = await asyncio.wait(tasks, timeout=left)
-    for task in late:
-        task.cancel()
-    if late:
-        await asyncio.wait(late)
-    return sorted(task.get_name() for task in late)
 
 
 async def run_daemon(

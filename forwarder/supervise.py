@@ -1,4 +1,4 @@
-"""Keeps a task running: a failure is logged, counted, and the task made anew after a back-off.
+"""Keeps tasks running, and ends them: a failure is logged, counted, and the task made anew after a back-off.
 
 `asyncio.TaskGroup` would cancel every sibling of a task that fails; here they never notice. Only a ConfigError ends it:
 the caller decides what that means.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -76,3 +76,33 @@ async def supervise(
         except TimeoutError:
             continue
         return
+
+
+class Closes(Protocol):
+    """Something that is closed at the end."""
+
+    async def close(self) -> None:
+        """Release what it holds."""
+        ...
+
+
+async def close_all(parts: Iterable[Closes]) -> None:
+    """Close one after the other; what one has to complain of must not leave the next one open."""
+    for part in parts:
+        try:
+            await part.close()
+        except Exception as error:  # noqa: BLE001 -- the end must come; the fault is in the log
+            structlog.get_logger().error("close_failed", part=type(part).__name__, exc_info=error)
+
+
+async def within(tasks: list[asyncio.Task[None]], deadline: float) -> list[str]:
+    """Wait for tasks until the deadline (time of the loop), cancel the rest, and return their names."""
+    if not tasks:
+        return []
+    left = max(0.0, deadline - asyncio.get_running_loop().time())
+    _, late = await asyncio.wait(tasks, timeout=left)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
+    return sorted(task.get_name() for task in late)
