@@ -7,6 +7,7 @@ rises until the API objects. A fixed rate in the settings switches the rising of
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,17 +27,22 @@ HIGHEST_PER_MINUTE = 600.0
 def _instant(text: str) -> float | None:
     """Read a point in time as epoch seconds: ISO 8601 with or without seconds, epoch seconds, or an HTTP date."""
     text = text.strip()
-    if text.replace(".", "", 1).isdigit():
-        number = float(text)
+    number = _seconds(text)
+    if number is not None:
         return number / 1000 if number > 10**11 else number
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError, IndexError):  # the other two for numbers and blanks it did not expect
             return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _seconds(text: str) -> float | None:
+    """Read plain ASCII digits with at most one point; other digits of Unicode are no number to a header."""
+    return float(text) if text.isascii() and text.replace(".", "", 1).isdigit() else None
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
@@ -51,8 +57,9 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
     """
     text = headers.get("retry-after", "").strip()
     if text:
-        if text.replace(".", "", 1).isdigit():
-            return min(float(text), LONGEST_WAIT)
+        seconds = _seconds(text)
+        if seconds is not None:
+            return min(seconds, LONGEST_WAIT)
         moment = _instant(text)
         if moment is not None:
             return min(max(moment - now, 0.0), LONGEST_WAIT)
@@ -147,6 +154,7 @@ class RequestBudget:
 def _number(text: str | None) -> float | None:
     """Read a header that should be a number."""
     try:
-        return float(text) if text is not None else None
+        number = float(text or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -2,8 +2,8 @@
 
 Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound,
 newest read), `marks` (a few places it passed lately, as [high, walk]), `near` (when it first came within the trailing
-stretch of the present). Marks make it possible to read the newest stretch again *in the order and under the bound of the
-walk itself*: a bound in time alone would miss an event that happened long ago and became visible behind the cursor.
+stretch of the present). Marks make it possible to read the newest stretch again *in the order and under the bound of
+the walk itself*: a bound in time alone would miss an event that happened long ago and became visible behind the cursor.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from forwarder.contracts import CursorState, Page
 Row = dict[str, Any]
 MARKS_PER_TRAIL = 4
 """Marks for each trailing stretch; more are read again less, and the row grows."""
+
+MOST_SKEW_MS = 3_600_000
+"""An event processed further in the future than this is no measure of how far a walk came."""
 
 
 def begin(walk: CursorState, since_ms: int) -> Row:
@@ -32,7 +35,8 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int)
         trailing_ms: Length of the stretch that is read again.
         reread_ms: Time between two such reads.
     """
-    high = max(row["high"], page.newest or 0)
+    newest = page.newest or 0
+    high = max(row["high"], newest) if newest <= now_ms + MOST_SKEW_MS else row["high"]
     marks = row["marks"]
     if row["high"] - marks[-1][0] >= trailing_ms // MARKS_PER_TRAIL:
         # Of the old ones only the newest is ever needed.

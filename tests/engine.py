@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from forwarder.contracts import Clock
 from forwarder.daemon import Daemon
 from forwarder.settings import load
 from forwarder.simulator.simulator import Simulator
@@ -57,7 +59,15 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], **more: Any) -> AsyncIterator[Engine]:
+async def engine(
+    folder: Path,
+    sources: dict[str, Any],
+    sinks: dict[str, Any],
+    *,
+    rng: random.Random | None = None,
+    clock: Clock | None = None,
+    **more: Any,
+) -> AsyncIterator[Engine]:
     tree = {
         "spool": {"path": str(folder / "spool.db")},
         "sources": sources,
@@ -69,7 +79,7 @@ async def engine(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], *
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
-    daemon = Daemon(load(path))
+    daemon = Daemon(load(path), rng=rng, clock=clock)
     task = asyncio.create_task(daemon.run())
     running = Engine(daemon, task)
     try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 from pydantic import Field, field_validator
@@ -22,7 +22,6 @@ from forwarder.contracts import (
     AuthFailed,
     CursorLost,
     CursorState,
-    Duration,
     Finding,
     ForwarderError,
     Held,
@@ -66,8 +65,6 @@ class OrganizationConfig(SourceConfig):
     """Where the API is; change it when Atlassian gave your organization a host of its own."""
     limit: Annotated[int, Field(ge=1, le=500)] = HIGHEST_LIMIT
     """Events to ask for at once; falls back to 200 when the API refuses it."""
-    timeout: Duration = 120.0
-    """Longest time for one page."""
     insecure: bool = False
     """Allow `http://` to another machine; for a laboratory only."""
     tls: TlsConfig = TlsConfig()
@@ -95,6 +92,7 @@ class OrganizationSource:
         self._client = HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limit = config.limit
+        self._key = ""  # as it was sent last
         self._times = TimeReader()
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
         self._keys = EventKeys(self.feed, self.origin.scope)
@@ -121,7 +119,7 @@ class OrganizationSource:
         try:
             since = int(self._clock.time() * 1000) - 60_000
             response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
-            self._raise_for(response, asked_with_cursor=False)
+            self._raise_for(response, None)
             open_page(response.body)
         except Held as error:
             return [Finding(subject, ok=False, detail=error.reason, fix=error.fix)]
@@ -146,7 +144,7 @@ class OrganizationSource:
             if smaller.status == 200:
                 self._limit = SAFE_LIMIT
             response = smaller
-        self._raise_for(response, asked_with_cursor=bool(cursor))
+        self._raise_for(response, cursor)
         return response
 
     async def _request(self, params: dict[str, str]) -> Response:
@@ -156,10 +154,11 @@ class OrganizationSource:
             raise AuthFailed(
                 f"the API key cannot be read: {error}.", fix="Put the key into the file that api_key_file names."
             ) from error
+        self._key = key
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
         return await self._client.request("GET", self._path, params=params, headers=headers)
 
-    def _raise_for(self, response: Response, *, asked_with_cursor: bool) -> None:
+    def _raise_for(self, response: Response, cursor: str | None) -> None:
         """Turn everything but a JSON page into the error that says what to do."""
         status = response.status
         if status == 200:
@@ -185,9 +184,9 @@ class OrganizationSource:
             )
         if 300 <= status < 400:
             raise Retryable(f"the API answers {status}, a redirect, as a login page or a proxy does", kind="redirect")
-        code, title = _error_of(response)
+        code, title = _error_of(response, hide=(self._key, cursor or ""))
         told = f" ({code} {title})".replace(" )", ")") if code or title else ""
-        if status == 400 and code == "ADMIN-400-1" and asked_with_cursor:
+        if status == 400 and code == "ADMIN-400-1" and cursor:
             raise CursorLost("the API no longer knows the cursor (ADMIN-400-1)")
         refusal = _REFUSALS.get(status)
         if refusal is not None:
@@ -212,14 +211,15 @@ class OrganizationSource:
             keys[position] = self._keys.derived(bodies[position])
         times = [(head.attributes.time or "") if head.attributes else "" for head in heads]
         processed = [(head.attributes.processedAt or "") if head.attributes else "" for head in heads]
-        print_of_page = _fingerprint(used, keys)
-        trail: list[str] = state.get("trail", [])
-        looping = following is not None and print_of_page in trail
         onward = following is not None and following != used
-        if looping or following is None:
-            after = {**state, "empties": 0}
-        else:
-            after = {"cursor": following, "from": state["from"], "trail": [*trail, print_of_page][-TRAIL:]}
+        looping, after = False, {**state, "empties": 0}
+        if following is not None:
+            # Followed even in a loop: one that runs over several cursors may mend at any of them.
+            print_of_page = _fingerprint(used, keys, following)
+            trail: list[str] = state.get("trail", [])
+            looping = print_of_page in trail
+            trail = trail if looping else [*trail, print_of_page][-TRAIL:]
+            after = {"cursor": following, "from": state["from"], "trail": trail}
         newest = max(processed, default="") or max(times, default="")
         return Page(
             bodies=bodies,
@@ -288,16 +288,24 @@ class _Errors(msgspec.Struct):
     errors: list[_Error] = []
 
 
-def _error_of(response: Response) -> tuple[str, str]:
-    """Return (code, title) of an error body, shortened and printable; empty when it has another shape."""
+def _error_of(response: Response, hide: tuple[str, ...] = ()) -> tuple[str, str]:
+    """Return (code, title) of an error body, shortened and printable; empty when it has another shape.
+
+    An answer may repeat what was sent: the texts of `hide` do not come out.
+    """
     try:
         found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
     except (msgspec.DecodeError, RecursionError):
         return "", ""
     if not found:
         return "", ""
-    clean = ["".join(c for c in text if c.isprintable())[:120] for text in (found[0].code, found[0].title)]
-    return clean[0], clean[1]
+    return _clean(found[0].code, hide), _clean(found[0].title, hide)
+
+
+def _clean(text: str, hide: tuple[str, ...]) -> str:
+    for secret in filter(None, hide):
+        text = text.replace(secret, "…").replace(quote(secret, safe=""), "…")
+    return "".join(c for c in text if c.isprintable())[:120]
 
 
 def _cursor_of(value: str | None) -> str | None:
@@ -308,9 +316,14 @@ def _cursor_of(value: str | None) -> str | None:
 
 
 def _cursor_in(url: str | None) -> str | None:
-    found = parse_qs(urlsplit(url).query).get("cursor") if url else None
-    return found[0] if found else None
+    """Return the parameter `cursor` of a URL. A `+` stays one: a cursor is no form, and its base64 may be unescaped."""
+    try:
+        query = urlsplit(url or "").query
+    except ValueError:  # brackets that hold no IPv6 address
+        return None
+    return next((unquote(part[7:]) for part in query.split("&") if part.startswith("cursor=")), None) or None
 
 
-def _fingerprint(cursor: str | None, keys: list[bytes]) -> str:
-    return hashlib.blake2b(b"".join([(cursor or "").encode(), b"\0", *keys]), digest_size=8).hexdigest()
+def _fingerprint(cursor: str | None, keys: list[bytes], following: str) -> str:
+    given = [(cursor or "").encode(), b"\0", following.encode(), b"\0", *keys]
+    return hashlib.blake2b(b"".join(given), digest_size=8).hexdigest()

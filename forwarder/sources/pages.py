@@ -2,12 +2,14 @@
 
 The fast way hands out slices of the answer (`msgspec.Raw`). One event that a strict decoder refuses (a lone surrogate,
 bad UTF-8, `NaN`) makes it refuse the whole page: then the page is walked with the standard library's lenient scanner,
-whose offsets cut the original bytes. What is wrong with that one event is told later, by the lanes that need it.
+whose offsets cut the original bytes; what is nested too deeply even for that is measured by its brackets. What is wrong
+with that one event is told later, by the lanes that need it. A page that is cut is never taken for a shorter one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,8 +39,11 @@ class Envelope(msgspec.Struct):
 
 
 _envelope = msgspec.json.Decoder(Envelope)
-_scanner = json.JSONDecoder()
+# Only offsets are wanted: numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
+_scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
 _SPACE = " \t\n\r"
+_BOM = b"\xef\xbb\xbf"
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
 
 
 def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
@@ -56,21 +61,25 @@ def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
 
 def _open_page_leniently(body: bytes) -> tuple[list[bytes], str | None, str | None]:
     # surrogateescape turns bad bytes into text and, on the way back, into the same bytes
-    text = body.decode("utf-8", "surrogateescape")
+    text = body.removeprefix(_BOM).decode("utf-8", "surrogateescape")
     try:
         members = dict(_members(text, _skip(text, 0)))
         spans = _elements(text, members["data"][0])
-    except (ValueError, KeyError, IndexError, RecursionError) as error:
+        following, link = _next_of(members.get("meta")), _next_of(members.get("links"))
+    except (ValueError, KeyError, IndexError) as error:
         raise Retryable(
             "the answer is not a page of events: it was cut, or something else answered", kind="not_json"
         ) from error
-    events = [text[start:end].encode("utf-8", "surrogateescape") for start, end in spans]
-    return events, _next_of(members.get("meta")), _next_of(members.get("links"))
+    return [text[start:end].encode("utf-8", "surrogateescape") for start, end in spans], following, link
 
 
 def _next_of(member: tuple[int, Any] | None) -> str | None:
+    """Return the cursor. Raises ValueError when its text is damaged: it could be neither stored nor sent."""
     value = member[1].get("next") if member and isinstance(member[1], dict) else None
-    return value if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    value.encode()
+    return value
 
 
 def _skip(text: str, at: int) -> int:
@@ -79,23 +88,49 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
+def _value(text: str, at: int) -> tuple[Any, int]:
+    """Return (value, end) of what begins at `at`; of a value nested too deeply to be read, (None, end)."""
+    try:
+        value, end = _scanner.raw_decode(text, at)
+    except RecursionError:
+        return None, _end_by_brackets(text, at)
+    return value, end
+
+
+def _end_by_brackets(text: str, at: int) -> int:
+    depth = 0
+    for token in _TOKEN.finditer(text, at):
+        first = token[0][0]
+        if first in "[{":
+            depth += 1
+        elif first in "]}":
+            depth -= 1
+        elif len(token[0]) == 1:
+            break  # a string without an end
+        if depth <= 0:
+            return token.end()
+    raise ValueError
+
+
 def _members(text: str, at: int) -> list[tuple[str, tuple[int, Any]]]:
-    """Return (name, (offset of the value, value)) of each member of the object at `at`."""
+    """Return (name, (offset of the value, value)) of each member of the object at `at`, which must be all there is."""
     found: list[tuple[str, tuple[int, Any]]] = []
     if text[at] != "{":
         raise ValueError
     at = _skip(text, at + 1)
     while text[at] != "}":
+        if text[at] != '"':
+            raise ValueError
         name, at = _scanner.raw_decode(text, at)
         at = _skip(text, at)
         if text[at] != ":":
             raise ValueError
         start = _skip(text, at + 1)
-        value, at = _scanner.raw_decode(text, start)
+        value, end = _value(text, start)
         found.append((name, (start, value)))
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
+        at = _after_comma(text, _skip(text, end), "}")
+    if text[at + 1 :].strip(_SPACE):
+        raise ValueError
     return found
 
 
@@ -106,12 +141,18 @@ def _elements(text: str, at: int) -> list[tuple[int, int]]:
         raise ValueError
     at = _skip(text, at + 1)
     while text[at] != "]":
-        _, end = _scanner.raw_decode(text, at)
+        _, end = _value(text, at)
         spans.append((at, end))
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
+        at = _after_comma(text, _skip(text, end), "]")
     return spans
+
+
+def _after_comma(text: str, at: int, closing: str) -> int:
+    if text[at] == ",":
+        return _skip(text, at + 1)
+    if text[at] != closing:
+        raise ValueError
+    return at
 
 
 class HeadAttributes(msgspec.Struct, gc=False):
@@ -146,7 +187,7 @@ def _head_leniently(body: bytes) -> Head:
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
-        event = json.loads(body.decode("utf-8", "surrogateescape"))
+        event, _ = _scanner.raw_decode(body.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         return Head()
     if not isinstance(event, dict):
