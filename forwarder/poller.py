@@ -262,7 +262,7 @@ class Poller:
                 self._turn("paused" if isinstance(error, SpoolFull) else "held", error.reason, error.fix)
                 if self._stopping:
                     raise
-                await self._sleep(SPOOL_WAIT)
+                await self._pause(SPOOL_WAIT)  # a bell must not make this spin
         for move in commit.moves:
             if move.state is None:
                 self._rows.pop(move.name, None)
