@@ -1,0 +1,70 @@
+"""What a file sink's folder and a spool tell when everything is over: lines, numbers and what was in doubt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from forwarder.contracts import SystemClock
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.contract import Books, Settlement
+from forwarder.spool.sqlite import Doubt, SqliteSpool
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the file and those that were set aside from it."""
+    return sorted(path.parent.glob(f"{path.stem}*{path.suffix}"))
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Return every line of every file. Fails when one ends without a line end."""
+    found: list[bytes] = []
+    for file in files_of(path):
+        content = file.read_bytes()
+        assert content.endswith(b"\n") or not content, f"{file.name} ends in a torn line"
+        found += content.split(b"\n")[:-1]
+    return found
+
+
+def digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+@dataclass
+class Kept:
+    """What a spool kept: number by digest, doubts by sink, the books, and how often each lane stands in doubt."""
+
+    numbers: dict[str, int]
+    doubts: dict[str, list[Doubt]]
+    books: list[Books]
+    bodies: dict[int, bytes]
+
+    def in_doubt(self, sink: str) -> set[int]:
+        return {seq for doubt in self.doubts[sink] for seq in range(doubt.first, doubt.last + 1)}
+
+    def undoubted(self, sink: str, counts: Counter[str]) -> list[str]:
+        """Return the digests that came more than once although they were never on record as in flight."""
+        doubtful = self.in_doubt(sink)
+        return [found for found, times in counts.items() if times > 1 and self.numbers[found] not in doubtful]
+
+
+async def look_into(path: Path) -> Kept:
+    """Read a spool whose process has ended, as a new lane would."""
+    spool = SqliteSpool(SpoolConfig(path=path), SystemClock())
+    await spool.open(create=False)
+    try:
+        books = await spool.books()
+        lanes = (await spool.status()).lanes
+        doubts = {lane.name: await spool.doubts(lane.number) for lane in lanes}
+        number = (await spool.open_lane("auditor", "test", start="oldest", on_full="pause")).number
+        bodies: dict[int, bytes] = {}
+        after = 0
+        while chunks := (await spool.exchange(number, Settlement(), after=after, events=5000)).chunks:
+            for chunk in chunks:
+                bodies |= dict(enumerate(chunk.bodies, chunk.first))
+            after = chunks[-1].last
+    finally:
+        await spool.close()
+    return Kept({digest(body): seq for seq, body in bodies.items()}, doubts, books, bodies)

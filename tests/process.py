@@ -1,0 +1,148 @@
+"""The daemon as a process of its own: started, watched through its log and its port, signalled and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+COMMAND = str(Path(sys.executable).with_name("audit-forwarder"))
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], **more: Any) -> Path:
+    tree = {
+        "spool": {"path": str(folder / "state" / "spool.db")},
+        "sources": sources,
+        "sinks": sinks,
+        "budgets": {"fast": {"requests_per_minute": 600_000}},
+        "admin": {"listen": f"127.0.0.1:{free_port()}"},
+        "shutdown": {"grace": "60s"},
+        "log": {"format": "json"},
+        **more,
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+class Process:
+    """One configuration; lives follow each other. `log` is that of the present life."""
+
+    def __init__(self, config: Path, *, prefix: Sequence[str] = ()) -> None:
+        self.config = config
+        self.port = int(yaml.safe_load(config.read_text())["admin"]["listen"].rpartition(":")[2])
+        self._prefix = prefix
+        self._process: asyncio.subprocess.Process | None = None
+        self._lives = 0
+        self._log = config.with_name("daemon-0.log")
+
+    async def start(self, *words: str) -> None:
+        assert not self.alive
+        self._lives += 1
+        self._log = self.config.with_name(f"daemon-{self._lives}.log")
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._prefix,
+                COMMAND,
+                *(words or ("run",)),
+                "-c",
+                str(self.config),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.startswith("FORWARDER")},
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def text(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def said(self, message: str) -> list[dict[str, Any]]:
+        """Return the lines of the log with this message."""
+        found = []
+        for line in self.text.splitlines(keepends=True):
+            with contextlib.suppress(ValueError):  # not JSON, or still being written
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("message") == message:
+                    found.append(entry)
+        return found
+
+    async def until_said(self, message: str, times: int = 1) -> dict[str, Any]:
+        await self.until(lambda: len(self.said(message)) >= times)
+        return self.said(message)[-1]
+
+    async def until(self, holds: Callable[[], bool], every: float = 0.02) -> None:
+        while not holds():
+            assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
+            await asyncio.sleep(every)
+
+    async def until_status(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Ask /status until it answers and `holds`."""
+        while True:
+            with contextlib.suppress(OSError):
+                code, body = await self.get("/status")
+                if code == 200 and holds(found := json.loads(body)):
+                    return found
+            assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
+            await asyncio.sleep(0.05)
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        """Ask the admin port. Raises OSError when nobody listens."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        if not head:
+            raise ConnectionResetError
+        return int(head.split(b" ", 2)[1]), body
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return await self.wait()
+
+    async def kill(self) -> None:
+        if self._process is not None and self.alive:
+            self._process.kill()
+            await self._process.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.kill()
