@@ -13,59 +13,31 @@ import pytest
 from pydantic import ValidationError
 
 from forwarder.contracts import Held, Retryable
-from sinks.file import FileConfig, FileSink
-from sinks.linefile import Durability, LineFile, Rotation, rotated
-from tests.sinks_for_tests import batch_of, context
-
-
-class StoppedClock:
-    """A clock that moves when told."""
-
-    def __init__(self, now: float = 1_769_860_800.0) -> None:  # 2026-01-31T12:00:00Z
-        self.now = now
-
-    def time(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-def _sink(path: Path | str, clock: StoppedClock | None = None, **settings: Any) -> FileSink:
-    config = FileConfig.model_validate({"path": str(path), **settings})
-    return FileSink(config, context("archive", clock=clock or StoppedClock()))
-
-
-def _lines(path: Path) -> list[bytes]:
-    content = path.read_bytes()
-    assert content == b"" or content.endswith(b"\n"), "half a line"
-    return content.splitlines()
-
-
-async def _send(sink: FileSink, *bodies: bytes) -> None:
-    delivery = await sink.send(batch_of(*bodies))
-    assert list(delivery.accepted) == list(range(len(bodies)))
+from sinks.file import FileConfig
+from sinks.linefile import Durability, LineFile, Rotation
+from tests.sinks.files import StoppedClock, file_sink, lines_of, send
+from tests.sinks_for_tests import batch_of
 
 
 async def test_lines_are_appended_in_order_and_folders_are_made(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "events.ndjson"
-    sink = _sink(path)
-    await _send(sink, b'{"n":1}', b'{"n":2}')
-    await _send(sink, b'{"n":3}')
-    assert _lines(path) == [b'{"n":1}', b'{"n":2}', b'{"n":3}'], "accepted, and not in the file"
+    sink = file_sink(path)
+    await send(sink, b'{"n":1}', b'{"n":2}')
+    await send(sink, b'{"n":3}')
+    assert lines_of(path) == [b'{"n":1}', b'{"n":2}', b'{"n":3}'], "accepted, and not in the file"
     await sink.close()
-    again = _sink(path)
-    await _send(again, b'{"n":4}')
+    again = file_sink(path)
+    await send(again, b'{"n":4}')
     await again.close()
-    assert _lines(path)[-2:] == [b'{"n":3}', b'{"n":4}']
+    assert lines_of(path)[-2:] == [b'{"n":3}', b'{"n":4}']
 
 
 @pytest.mark.parametrize(("written", "mode"), [("0600", 0o600), ("0640", 0o640), (0o640, 0o640)])
 async def test_a_new_file_has_the_mode_whatever_the_umask(tmp_path: Path, written: str | int, mode: int) -> None:
     before = os.umask(0o077)
     try:
-        sink = _sink(tmp_path / "x", mode=written)
-        await _send(sink, b"1")
+        sink = file_sink(tmp_path / "x", mode=written)
+        await send(sink, b"1")
         await sink.close()
     finally:
         os.umask(before)
@@ -76,8 +48,8 @@ async def test_an_existing_file_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.touch()
     path.chmod(0o644)
-    sink = _sink(path)
-    await _send(sink, b"1")
+    sink = file_sink(path)
+    await send(sink, b"1")
     await sink.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
@@ -92,16 +64,16 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
 
 async def test_a_line_end_inside_a_body_is_rejected_and_forges_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    sink = _sink(path)
+    sink = file_sink(path)
     delivery = await sink.send(batch_of(b"one", b'two\n{"forged":true}', b"three"))
     await sink.close()
     assert list(delivery.accepted) == [0, 2]
     assert {position: said.reason for position, said in delivery.rejected.items()} == {1: "line_break"}
-    assert _lines(path) == [b"one", b"three"]
+    assert lines_of(path) == [b"one", b"three"]
 
 
 async def test_a_batch_of_forgeries_only_writes_nothing(tmp_path: Path) -> None:
-    sink = _sink(tmp_path / "x")
+    sink = file_sink(tmp_path / "x")
     delivery = await sink.send(batch_of(b"\n", b"a\nb"))
     await sink.close()
     assert list(delivery.accepted) == []
@@ -124,8 +96,8 @@ async def test_a_batch_of_forgeries_only_writes_nothing(tmp_path: Path) -> None:
 async def test_a_half_written_last_line_is_cut_at_start(tmp_path: Path, found: bytes, left: bytes) -> None:
     path = tmp_path / "x"
     path.write_bytes(found)
-    sink = _sink(path)
-    await _send(sink, b"new")
+    sink = file_sink(path)
+    await send(sink, b"new")
     await sink.close()
     assert path.read_bytes() == left + b"new\n"
 
@@ -135,7 +107,7 @@ async def test_what_we_cannot_have_written_is_not_cut(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(b"precious\n")
         file.truncate(65 * 2**20)
-    sink = _sink(path)
+    sink = file_sink(path)
     with pytest.raises(Held, match="does not end in a line"):
         await sink.send(batch_of(b"new"))
     await sink.close()
@@ -144,39 +116,39 @@ async def test_what_we_cannot_have_written_is_not_cut(tmp_path: Path) -> None:
 
 async def test_a_file_moved_away_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    sink = _sink(path)
-    await _send(sink, b"1")
+    sink = file_sink(path)
+    await send(sink, b"1")
     path.rename(tmp_path / "x.1")
-    await _send(sink, b"2")
+    await send(sink, b"2")
     path.unlink()
-    await _send(sink, b"3")
+    await send(sink, b"3")
     await sink.close()
-    assert _lines(tmp_path / "x.1") == [b"1"]
-    assert _lines(path) == [b"3"]
+    assert lines_of(tmp_path / "x.1") == [b"1"]
+    assert lines_of(path) == [b"3"]
 
 
 async def test_a_file_replaced_by_another_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    sink = _sink(path)
-    await _send(sink, b"1")
+    sink = file_sink(path)
+    await send(sink, b"1")
     (tmp_path / "other").write_bytes(b"0\n")
     (tmp_path / "other").rename(path)
-    await _send(sink, b"2")
+    await send(sink, b"2")
     await sink.close()
-    assert _lines(path) == [b"0", b"2"]
+    assert lines_of(path) == [b"0", b"2"]
 
 
 async def test_a_file_cut_or_extended_by_others_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    sink = _sink(path)
-    await _send(sink, b"1", b"2")
+    sink = file_sink(path)
+    await send(sink, b"1", b"2")
     os.truncate(path, 0)  # as copytruncate does
-    await _send(sink, b"3")
+    await send(sink, b"3")
     with path.open("ab") as file:
         file.write(b"theirs\nhal")
-    await _send(sink, b"4")
+    await send(sink, b"4")
     await sink.close()
-    assert _lines(path) == [b"3", b"theirs", b"4"]
+    assert lines_of(path) == [b"3", b"theirs", b"4"]
 
 
 def _fifo(path: Path) -> None:
@@ -196,7 +168,7 @@ def _link(path: Path) -> None:
 async def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: Any, said: str) -> None:
     path = tmp_path / "x"
     make(path)
-    sink = _sink(path)
+    sink = file_sink(path)
     for _ in range(2):
         with pytest.raises(Held, match=said):
             await sink.send(batch_of(b"1"))
@@ -207,26 +179,26 @@ async def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: Any, sai
 
 
 async def test_a_device_is_refused() -> None:
-    sink = _sink("/dev/null")
+    sink = file_sink("/dev/null")
     with pytest.raises(Held, match="device"):
         await sink.send(batch_of(b"1"))
     await sink.close()
 
 
 async def test_two_sinks_cannot_write_one_file(tmp_path: Path) -> None:
-    first, second = _sink(tmp_path / "x"), _sink(tmp_path / "x")
-    await _send(first, b"1")
+    first, second = file_sink(tmp_path / "x"), file_sink(tmp_path / "x")
+    await send(first, b"1")
     with pytest.raises(Held, match="another process or sink"):
         await second.send(batch_of(b"2"))
     await first.close()
-    await _send(second, b"2")
+    await send(second, b"2")
     await second.close()
-    assert _lines(tmp_path / "x") == [b"1", b"2"]
+    assert lines_of(tmp_path / "x") == [b"1", b"2"]
 
 
 async def test_a_file_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
-    sink = _sink(tmp_path / "x" / "y")
+    sink = file_sink(tmp_path / "x" / "y")
     with pytest.raises(Held) as caught:
         await sink.send(batch_of(b"1"))
     assert caught.value.fix
@@ -235,106 +207,27 @@ async def test_a_file_where_a_folder_should_be_is_explained(tmp_path: Path) -> N
 
 
 async def test_a_cancelled_send_leaves_whole_lines_and_the_sink_usable(tmp_path: Path) -> None:
-    sink = _sink(tmp_path / "x")
+    sink = file_sink(tmp_path / "x")
     bodies = [b"%d" % number * 1000 for number in range(30)]
     for body in bodies:
         task = asyncio.create_task(sink.send(batch_of(body)))
         await asyncio.sleep(0)
         task.cancel()
-    await _send(sink, b"last")
+    await send(sink, b"last")
     await sink.close()
-    lines = _lines(tmp_path / "x")
+    lines = lines_of(tmp_path / "x")
     assert lines[-1] == b"last"
     assert set(lines[:-1]) <= set(bodies)
     assert len(lines) == len(set(lines))
 
 
 async def test_sends_at_the_same_time_do_not_mix(tmp_path: Path) -> None:
-    sink = _sink(tmp_path / "x")
-    await asyncio.gather(*(_send(sink, *[b"%03d" % number * 300] * 20) for number in range(20)))
+    sink = file_sink(tmp_path / "x")
+    await asyncio.gather(*(send(sink, *[b"%03d" % number * 300] * 20) for number in range(20)))
     await sink.close()
-    lines = _lines(tmp_path / "x")
+    lines = lines_of(tmp_path / "x")
     assert len(lines) == 400
     assert all(len(set(lines[start : start + 20])) == 1 for start in range(0, 400, 20))
-
-
-# ------------------------------------------------------------------------------------------------------ rotation
-
-
-async def test_rotation_by_size_keeps_every_line_once(tmp_path: Path) -> None:
-    path = tmp_path / "events.ndjson"
-    sink = _sink(path, rotate={"bytes": 30})
-    for number in range(10):
-        await _send(sink, b"%010d" % number, b"second")
-    await sink.close()
-    old = rotated(path)
-    assert [file.name for file in old] == [f"events-20260131T120000-{n}.ndjson" for n in range(1, 10)]
-    assert all(file.stat().st_size <= 30 for file in [*old, path])
-    numbers = [line for file in [*old, path] for line in _lines(file) if line != b"second"]
-    assert numbers == [b"%010d" % number for number in range(10)]
-
-
-async def test_a_batch_larger_than_the_limit_gets_a_file_of_its_own(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    sink = _sink(path, rotate={"bytes": 10})
-    await _send(sink, b"a" * 100)
-    await _send(sink, b"b" * 100)
-    await sink.close()
-    assert [len(_lines(file)) for file in [*rotated(path), path]] == [1, 1]
-
-
-async def test_rotation_by_time_begins_at_midnight_utc(tmp_path: Path) -> None:
-    path, clock = tmp_path / "x.log", StoppedClock()
-    sink = _sink(path, clock, rotate={"every": "1d"})
-    await _send(sink, b"noon")
-    clock.now += 12 * 3600 - 1
-    await _send(sink, b"before midnight")
-    assert rotated(path) == []
-    clock.now += 1
-    await _send(sink, b"midnight")
-    await sink.close()
-    assert [_lines(file) for file in rotated(path)] == [[b"noon", b"before midnight"]]
-    assert _lines(path) == [b"midnight"]
-
-
-async def test_a_file_of_yesterday_is_set_aside_after_a_restart(tmp_path: Path) -> None:
-    path, clock = tmp_path / "x.log", StoppedClock()
-    path.write_bytes(b"old\nhal")
-    os.utime(path, (clock.now - 86400, clock.now - 86400))
-    sink = _sink(path, clock, rotate={"every": "1d"})
-    await _send(sink, b"new")
-    await sink.close()
-    assert [_lines(file) for file in rotated(path)] == [[b"old"]]
-    assert _lines(path) == [b"new"]
-
-
-async def test_rotation_never_overwrites(tmp_path: Path) -> None:
-    path = tmp_path / "x.ndjson"
-    theirs = tmp_path / "x-20260131T120000-1.ndjson"
-    theirs.write_bytes(b"theirs\n")
-    sink = _sink(path, rotate={"bytes": 1})
-    await _send(sink, b"1")
-    await _send(sink, b"2")
-    await sink.close()
-    assert theirs.read_bytes() == b"theirs\n"
-    assert _lines(tmp_path / "x-20260131T120000-2.ndjson") == [b"1"]
-
-
-async def test_keep_removes_the_oldest_and_nothing_else(tmp_path: Path) -> None:
-    path, clock = tmp_path / "x.ndjson", StoppedClock()
-    bystanders = [
-        tmp_path / name for name in ("x-notes.ndjson", "x-20260131T120000-1.ndjson.gz", "y-20200101T000000-1.ndjson")
-    ]
-    for bystander in bystanders:
-        bystander.write_bytes(b"keep me\n")
-    sink = _sink(path, clock, rotate={"bytes": 1, "keep": 2})
-    for number in range(12):
-        clock.now += number % 2
-        await _send(sink, b"%d" % number)
-    await sink.close()
-    assert [_lines(file) for file in rotated(path)] == [[b"9"], [b"10"]]
-    assert _lines(path) == [b"11"]
-    assert all(bystander.exists() for bystander in bystanders)
 
 
 # ------------------------------------------------------------------------------------------------------- fsync
@@ -362,9 +255,9 @@ async def test_fsync_policies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str, expected: int, proof: str
 ) -> None:
     syncs, clock = _Syncs(monkeypatch), StoppedClock()
-    sink = _sink(tmp_path / "x", clock, fsync=fsync, fsync_interval="5s")
+    sink = file_sink(tmp_path / "x", clock, fsync=fsync, fsync_interval="5s")
     for _ in range(6):
-        await _send(sink, b"1")
+        await send(sink, b"1")
         clock.now += 1
     await sink.close()
     assert syncs.count == expected
@@ -373,16 +266,16 @@ async def test_fsync_policies(
 
 async def test_a_failed_fsync_takes_the_lines_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncs = _Syncs(monkeypatch)
-    sink = _sink(tmp_path / "x")
-    await _send(sink, b"1")
+    sink = file_sink(tmp_path / "x")
+    await send(sink, b"1")
     syncs.error = OSError(5, "Input/output error")
     with pytest.raises(Retryable):
         await sink.send(batch_of(b"2", b"3"))
-    assert _lines(tmp_path / "x") == [b"1"]
+    assert lines_of(tmp_path / "x") == [b"1"]
     syncs.error = None
-    await _send(sink, b"2", b"3")
+    await send(sink, b"2", b"3")
     await sink.close()
-    assert _lines(tmp_path / "x") == [b"1", b"2", b"3"]
+    assert lines_of(tmp_path / "x") == [b"1", b"2", b"3"]
 
 
 async def test_a_torn_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,17 +288,17 @@ async def test_a_torn_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.Mo
             raise OSError(28, "No space left on device")
         return real(descriptor, content)
 
-    sink = _sink(tmp_path / "x")
-    await _send(sink, b"1")
+    sink = file_sink(tmp_path / "x")
+    await send(sink, b"1")
     monkeypatch.setattr("sinks.linefile.os.write", torn)
     with pytest.raises(Held) as caught:
         await sink.send(batch_of(b"22", b"333", b"4444"))
     assert caught.value.kind == "disk_full"
-    assert _lines(tmp_path / "x") == [b"1"]
+    assert lines_of(tmp_path / "x") == [b"1"]
     broken = False
-    await _send(sink, b"22", b"333", b"4444")
+    await send(sink, b"22", b"333", b"4444")
     await sink.close()
-    assert _lines(tmp_path / "x") == [b"1", b"22", b"333", b"4444"]
+    assert lines_of(tmp_path / "x") == [b"1", b"22", b"333", b"4444"]
 
 
 def test_the_descriptor_is_not_leaked_by_errors(tmp_path: Path) -> None:
@@ -427,7 +320,7 @@ def test_the_descriptor_is_not_leaked_by_errors(tmp_path: Path) -> None:
 
 async def test_a_probe_says_what_there_is_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x"
-    sink = _sink(path)
+    sink = file_sink(path)
     assert [finding.ok for finding in await sink.probe()] == [True]
     assert list(tmp_path.iterdir()) == []
     path.parent.mkdir()
@@ -440,6 +333,6 @@ async def test_a_probe_says_what_there_is_and_changes_nothing(tmp_path: Path) ->
 
 def test_the_target_is_the_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _sink("out/x").target == f"file:{tmp_path}/out/x"
-    assert _sink("-").target == "file:-"
-    assert _sink("-").proof == "received"
+    assert file_sink("out/x").target == f"file:{tmp_path}/out/x"
+    assert file_sink("-").target == "file:-"
+    assert file_sink("-").proof == "received"
