@@ -165,12 +165,12 @@ class Poller:
         """Begin to read the newest stretch again when it is time and the tail is at the tip."""
         if not self._at_tip or self._open_walk(TRAIL):
             return
-        row, now = self._rows.get(TRAIL), self._now_ms()
+        row, now, tail = self._rows.get(TRAIL), self._now_ms(), self._rows[TAIL].state
         begun = row.state["begun"] if row else None
-        if begun is not None and now - begun < self._config.trailing_every * 1000:
+        if begun is not None and 0 <= now - begun < self._config.trailing_every * 1000:
             return
-        since = (begun if begun is not None else now) - self._trailing_ms
-        tail = self._rows[TAIL].state
+        # A clock that was ahead for a while must neither put this off nor leave a stretch out.
+        since = min(now if begun is None else begun, now, tail["high"]) - self._trailing_ms
         high, walk = walks.mark_before(tail, since)
         state = {**walks.begin(walk, high), "begun": now, "until": tail["high"]}
         # Durable with its first page; before that a restart simply lays it again.

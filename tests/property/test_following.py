@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from forwarder.identity import EventKeys, content_digests
 from forwarder.poller import HEAL, TAIL, TRAIL, Poller
 from forwarder.retry import RequestBudget
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import Settlement
+from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import SourceReport
 from tests.clocks import FakeClock
@@ -244,6 +245,73 @@ def test_a_lost_cursor_opens_a_gap_and_the_heal_closes_it(tmp_path: Path) -> Non
         assert HEAL not in world.poller._rows
         assert world.report.heals == 1
         assert world.poller._rows[TAIL].state["from"] <= int(clock.now * 1000)
+        await world.spool.close()
+
+    asyncio.run(course())
+
+
+def test_a_clock_that_was_ahead_for_a_while_leaves_nothing_unread(tmp_path: Path) -> None:
+    class AheadClock(FakeClock):
+        ahead = 0.0
+
+        def time(self) -> float:
+            return self.now + self.ahead
+
+    async def course() -> None:
+        clock = AheadClock()
+        feed = Feed(clock, by_time=False, inclusive=True, tip="fresh", limit=50)
+        world = World(tmp_path, feed, clock, SourceConfig(type="feed", since=0, every=30))
+        await world.start()
+
+        async def follow(minutes: int) -> None:
+            end = clock.now + minutes * 60
+            while clock.now < end:
+                now = int(clock.now * 1000)
+                feed.events.append(Event(f"e{len(feed.events)}", now, now, now))
+                await world.step()
+                clock.advance(20)
+
+        await follow(30)
+        clock.ahead = 3 * 86400
+        await follow(12)
+        clock.ahead = 0
+        await follow(10)
+        now = int(clock.now * 1000)
+        feed.events.append(Event("late", now - 120_000, now - 120_000, now))
+        await follow(20)
+        assert "late" in await world.spooled()
+        await world.spool.close()
+
+    asyncio.run(course())
+
+
+def test_a_bell_does_not_hurry_a_poller_that_waits_for_room(tmp_path: Path) -> None:
+    async def course() -> None:
+        clock = FakeClock()
+        feed = Feed(clock, by_time=False, inclusive=True, tip="fresh", limit=2)
+        world = World(tmp_path, feed, clock, SourceConfig(type="feed", since=0, every=30))
+        await world.start()
+        commit, refused = world.spool.commit, 0
+
+        async def refuse(what: PageCommit) -> Committed:
+            nonlocal refused
+            refused += 1
+            if refused > 20:  # far more than one a second
+                return await commit(what)
+            raise SpoolFull("full", fix="wait", kind="spool_full")
+
+        world.spool.commit = refuse  # type: ignore[method-assign]
+        now = int(clock.now * 1000)
+        feed.events.append(Event("e", now, now, now))
+        world.poller.ring()
+        step = asyncio.create_task(world.poller._step(TAIL))
+        for _ in range(2000):
+            await asyncio.sleep(0)
+        assert refused == 1
+        clock.advance(10)
+        world.poller.stop()
+        with pytest.raises(SpoolFull):
+            await step
         await world.spool.close()
 
     asyncio.run(course())
