@@ -155,11 +155,12 @@ def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float
             kept.append(position)
             first = fate if first is None or first.verdict == "keep" else first
             doubtful = doubtful or item.status >= 500
+    if len(accepted) == len(positions):
+        return Delivery(accepted=positions), duplicates
     if first is not None and not accepted and not rejected:
         _raise(first)
-    everything = len(accepted) == len(positions)
     delivery = Delivery(
-        accepted=positions if everything else accepted,
+        accepted=accepted,
         rejected=rejected,
         kept=kept,
         doubtful=doubtful,

@@ -38,8 +38,10 @@ async def serving(
 
     async with Server(handle) as server:
         client = client_of(server.url, http, **more)
-        yield client, server
-        await client.close()
+        try:
+            yield client, server
+        finally:
+            await client.close()
         assert server.failures == []
 
 
