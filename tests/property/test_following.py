@@ -296,6 +296,7 @@ def test_a_bell_does_not_hurry_a_poller_that_waits_for_room(tmp_path: Path) -> N
         async def refuse(what: PageCommit) -> Committed:
             nonlocal refused
             refused += 1
+            world.poller.ring()
             if refused > 20:  # far more than one a second
                 return await commit(what)
             raise SpoolFull("full", fix="wait", kind="spool_full")
@@ -303,7 +304,6 @@ def test_a_bell_does_not_hurry_a_poller_that_waits_for_room(tmp_path: Path) -> N
         world.spool.commit = refuse  # type: ignore[method-assign]
         now = int(clock.now * 1000)
         feed.events.append(Event("e", now, now, now))
-        world.poller.ring()
         step = asyncio.create_task(world.poller._step(TAIL))
         for _ in range(2000):
             await asyncio.sleep(0)
