@@ -23,6 +23,9 @@ START_PER_MINUTE = 10.0
 
 HIGHEST_PER_MINUTE = 600.0
 
+FALL_EVERY = 60.0
+"""Seconds between two falls: all objections within one window of the API are about the same pace."""
+
 
 def _instant(text: str) -> float | None:
     """Read a point in time as epoch seconds: ISO 8601 with or without seconds, epoch seconds, or an HTTP date."""
@@ -103,6 +106,7 @@ class RequestBudget:
         self._next_free = 0.0
         self._blocked_until = 0.0
         self._waited = False
+        self._fell: float | None = None
 
     def reserve(self) -> float:
         """Take the next place in the queue and return the seconds until it comes."""
@@ -136,10 +140,12 @@ class RequestBudget:
         """Learn from a 429 and return the seconds it makes us wait."""
         asked = retry_after_seconds(headers, self._clock.time())
         limit = _number(headers.get("x-ratelimit-limit"))
+        now = self._clock.monotonic()
         if self._fixed is None:
             if limit is not None and limit >= 1:
                 self.per_minute = min(limit, HIGHEST_PER_MINUTE)
-            else:
+            elif self._fell is None or now - self._fell >= FALL_EVERY:
+                self._fell = now
                 self._ceiling = max(self.per_minute * 0.9, 1.0)
                 self.per_minute = max(self.per_minute * 0.7, 1.0)
         self.block(asked)

@@ -295,7 +295,7 @@ def _error_of(response: Response, hide: tuple[str, ...] = ()) -> tuple[str, str]
     """
     try:
         found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bad UTF-8 in a wanted text
         return "", ""
     if not found:
         return "", ""

@@ -41,6 +41,8 @@ class Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(Envelope)
 # Only offsets are wanted: numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
 _scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
+# Bad UTF-8 in a text that is wanted is no DecodeError of msgspec but Python's own, a ValueError.
+_REFUSED = (msgspec.DecodeError, ValueError, RecursionError)
 _SPACE = " \t\n\r"
 _BOM = b"\xef\xbb\xbf"
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
@@ -53,7 +55,7 @@ def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
     """
     try:
         page = _envelope.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except _REFUSED:
         return _open_page_leniently(body)
     following, link = page.meta.next if page.meta else None, page.links.next if page.links else None
     return [bytes(raw) for raw in page.data], following, link
@@ -177,18 +179,18 @@ def heads_of(bodies: Sequence[bytes]) -> list[Head]:
     decode = _heads.decode
     try:
         return [decode(body) for body in bodies]
-    except (msgspec.DecodeError, RecursionError):
+    except _REFUSED:
         return [_head_leniently(body) for body in bodies]
 
 
 def _head_leniently(body: bytes) -> Head:
     try:
         return _heads.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except _REFUSED:
         pass
     try:
         event, _ = _scanner.raw_decode(body.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
+    except _REFUSED:
         return Head()
     if not isinstance(event, dict):
         return Head()

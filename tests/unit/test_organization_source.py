@@ -380,6 +380,7 @@ ERRORS: list[tuple[Callable[[], Response], type[Exception], str, list[str]]] = [
     (lambda: refusal(403, ECHO, ECHO), AuthFailed, "forbidden", ["invalid"]),
     (lambda: refusal(400, ECHO, "t" * 115 + ECHO), Held, "bad_request", ["invalid"]),
     (lambda: refusal(403, "a\x1b[31m\n\x00b" * 5, "t\u202e" * 5000), AuthFailed, "forbidden", ["tttt"]),
+    (lambda: Response(403, HTML, b'{"errors":[{"title":"\xff\xfe"}]}'), AuthFailed, "forbidden", ["Guard"]),
     (lambda: Response(403, HTML, b"[" * 100_000), AuthFailed, "forbidden", ["Guard"]),
     (lambda: Response.json({"errors": "text"}, 403), AuthFailed, "forbidden", ["Guard"]),
 ]
