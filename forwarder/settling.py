@@ -1,7 +1,8 @@
 """What a lane has settled and not yet written, and the one way it is written: the exchange with the spool.
 
 The invariant: what was handed to `exchange` and could not be written is put back, in front of what came since; so a
-full disk delays a settlement and never loses or doubles one.
+full disk delays a settlement and never loses or doubles one. A cancelled exchange waits for its end first: the spool
+carries it out whether or not anybody waits.
 """
 
 from __future__ import annotations
@@ -102,8 +103,14 @@ class Settler:
         """Write what is noted and take the next events; None when the spool cannot write now."""
         async with self._turn:
             notes, self._notes = self._notes, Settlement()
+            write = asyncio.ensure_future(self._spool.exchange(self.lane, notes, after=after, events=events))
             try:
-                return await self._spool.exchange(self.lane, notes, after=after, events=events)
+                return await asyncio.shield(write)
+            except asyncio.CancelledError:
+                await asyncio.wait({write})
+                if write.exception() is not None:
+                    self._put_back(notes)
+                raise
             except Held as error:
                 self._put_back(notes)
                 self._hold(error.reason, error.fix, error.kind)

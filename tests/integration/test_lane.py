@@ -18,7 +18,7 @@ from forwarder.contracts import (
     Rejection,
     Retryable,
 )
-from forwarder.spool.contract import Settlement
+from forwarder.spool.contract import Exchange, Settlement
 from tests.lanes import ScriptedSink, bench, event
 
 
@@ -204,6 +204,32 @@ async def test_out_of_order_settlement_survives_a_stop(tmp_path: Path) -> None:
         await b.drained("one")
         assert second.seen == [f"e{i}" for i in range(10)]
         assert lane.report.doubtful == 10
+        await b.balanced()
+
+
+async def test_a_lane_that_is_cut_off_while_it_settles_settles_the_rest_too(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        exchange, begun, go_on = b.spool.exchange, asyncio.Event(), asyncio.Event()
+
+        async def slow(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+            done = await exchange(lane, settlement, after=after, events=events)
+            if settlement.ranges and not go_on.is_set():
+                begun.set()
+                await go_on.wait()
+            return done
+
+        b.spool.exchange = slow  # type: ignore[method-assign]
+        lane = b.start("one", ScriptedSink(), batch={"events": 5, "wait": 0})
+        await b.fill(*(event(f"e{i}") for i in range(10)))
+        await begun.wait()
+        await b.until(lambda: lane.report.accepted == 10)
+        task = b.lanes.pop("one")[1]
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.01, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (line,) = await b.spool.books()
+        assert (line.accepted, line.waiting) == (10, 0)
         await b.balanced()
 
 
