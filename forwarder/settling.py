@@ -19,6 +19,9 @@ from forwarder.status import LaneReport
 RETRY_WRITE = 5.0
 """Seconds between two tries to write to a spool that cannot, or to look whether dead letters were cleared."""
 
+STOP_RETRY = 0.2
+"""The same while the lane stops: its grace time is short, and trying without a pause would eat the machine."""
+
 Hold = Callable[[str, str, ErrorKind], None]
 """Says that the lane is held: reason, fix, kind."""
 
@@ -117,7 +120,8 @@ class Settler:
             except BaseException:
                 self._put_back(notes)
                 raise
-        await self._nap(RETRY_WRITE)
+        if await self._nap(RETRY_WRITE):
+            await asyncio.sleep(STOP_RETRY)
         return None
 
     async def flush(self, *, after: int) -> None:
@@ -127,9 +131,15 @@ class Settler:
                 return
 
     async def leave(self) -> None:
-        """Write for the last time, in order: nothing of this lane is in flight any more."""
+        """Write for the last time, in order: nothing of this lane is in flight any more.
+
+        When that cannot be written, all of it stays in flight in the spool's eyes.
+        """
         notes, self._notes = self._notes, Settlement()
-        await self._spool.leave_lane(self.lane, notes)
+        try:
+            await self._spool.leave_lane(self.lane, notes)
+        except Held as error:
+            self._hold(error.reason, error.fix, error.kind)
 
     def _tally(self, source: int) -> Tally:
         tally = self._notes.tallies.get(source)

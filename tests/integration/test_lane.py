@@ -233,6 +233,40 @@ async def test_a_lane_that_is_cut_off_while_it_settles_settles_the_rest_too(tmp_
         await b.balanced()
 
 
+async def test_a_stop_while_the_spool_cannot_write_is_patient_and_ends(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        exchange, leave, tries = b.spool.exchange, b.spool.leave_lane, 0
+
+        async def full(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+            nonlocal tries
+            if not settlement:
+                return await exchange(lane, settlement, after=after, events=events)
+            tries += 1
+            raise Held("full", fix="make room", kind="disk_full")
+
+        async def full_too(lane: int, settlement: Settlement) -> None:
+            raise Held("full", fix="make room", kind="disk_full")
+
+        b.spool.exchange, b.spool.leave_lane = full, full_too  # type: ignore[method-assign]
+        lane = b.start("one", ScriptedSink())
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.state == "held")
+        task = b.lanes.pop("one")[1]
+        lane.stop()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert tries <= 3
+        task.cancel()  # the grace time is over
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert lane.report.state == "stopped"
+        b.spool.exchange, b.spool.leave_lane = exchange, leave  # type: ignore[method-assign]
+        lane = b.start("one", ScriptedSink())
+        await b.drained("one")
+        assert lane.report.doubtful == 1
+        await b.balanced()
+
+
 class ConfirmingSink(ScriptedSink):
     """Hands out one receipt a batch."""
 
