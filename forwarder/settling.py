@@ -19,6 +19,9 @@ from forwarder.status import LaneReport
 RETRY_WRITE = 5.0
 """Seconds between two tries to write to a spool that cannot, or to look whether dead letters were cleared."""
 
+TELL_EVERY = 10.0
+"""Seconds between two lines of the log about dead letters: a broken mapping makes thousands at once."""
+
 STOP_RETRY = 0.2
 """The same while the lane stops: its grace time is short, and trying without a pause would eat the machine."""
 
@@ -55,6 +58,8 @@ class Settler:
         self._log = structlog.get_logger().bind(sink=name)
         self._turn = asyncio.Lock()
         self._notes = Settlement()
+        self._untold = 0
+        self._tell_at = float("-inf")
         self.lane = 0
 
     def __bool__(self) -> bool:
@@ -102,7 +107,12 @@ class Settler:
         self._tally(letter.source).rejected += 1
         self._report.rejected += 1
         self._report.dead_letters += 1
-        self._log.warning("event_became_dead_letter", id=letter.document_id, reason=letter.reason)
+        self._untold += 1
+        if (now := self._clock.monotonic()) >= self._tell_at:
+            self._log.warning(
+                "events_became_dead_letters", count=self._untold, last_id=letter.document_id, last_reason=letter.reason
+            )
+            self._untold, self._tell_at = 0, now + TELL_EVERY
 
     async def _count_dead_letters(self) -> None:
         """Look whether somebody cleared some; without reading them all, for each holds a whole event."""

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from forwarder import settling
 from forwarder.contracts import (
@@ -378,6 +379,18 @@ async def test_a_lane_goes_on_when_its_dead_letters_were_cleared(
         assert lane.report.rejected == 5
         await b.until(lambda: lane.report.well)
         await b.balanced()
+
+
+async def test_a_flood_of_dead_letters_is_one_line_of_the_log(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: Delivery(rejected={i: Rejection("no") for i in range(len(batch.records))}))
+        with capture_logs() as logs:
+            b.start("one", sink)
+            await b.fill(*(event(f"e{i}") for i in range(300)))
+            await b.drained("one")
+        lines = [line for line in logs if line["event"] == "events_became_dead_letters"]
+        assert [(line["count"], line["last_reason"]) for line in lines] == [(1, "no")]
+        assert len(logs) < 10
 
 
 async def test_filters_count_what_they_keep_back(tmp_path: Path) -> None:
