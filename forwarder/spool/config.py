@@ -23,7 +23,8 @@ class SpoolConfig(ComponentConfig):
     """How long ids are remembered after they were written, so that events read again are recognised."""
     id_max_bytes: Annotated[ByteSize, Field(ge=2**16)] = 512 * 2**20
     """Most bytes of remembered ids, beside `max_bytes`; the oldest go first."""
-    id_memory: Annotated[int, Field(ge=1)] = 100_000
-    """Most ids held in memory (about 170 bytes each) for the fast path; the rest are looked up in the file."""
+    id_memory: Annotated[int, Field(ge=1)] = 60_000
+    """Most ids held in memory (about 150 bytes each); the default is twelve minutes at the API's highest rate. The
+    rest are looked up in the file."""
     forget_lanes_after: Duration = 7 * 86_400.0
     """How long a sink that is no longer configured keeps its events in the spool."""
