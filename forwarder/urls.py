@@ -19,20 +19,20 @@ def check_url(url: str, *, insecure: bool = False) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise ConfigError("url: not a URL. Write https://host:port.") from None
+        raise ConfigError("Not a URL that can be used. Write https://host:port.") from None
     if parts.username is not None or parts.password is not None:
-        raise ConfigError("url: holds a user name or password. Set the credential in its own setting.")
+        raise ConfigError("The URL holds a user name or password. Set the credential in its own setting.")
     if (
         parts.scheme not in {"http", "https"}
         or not host
         or not (url.isascii() and url.isprintable() and " " not in url)
     ):
-        raise ConfigError("url: not a URL. Write https://host:port.")
+        raise ConfigError("Not a URL that can be used. Write https://host:port.")
     if parts.query or parts.fragment:
-        raise ConfigError("url: holds a query or a fragment. Leave out what follows the path.")
+        raise ConfigError("The URL holds a query or a fragment. Leave out what follows the path.")
     if parts.scheme == "http" and not insecure and not is_loopback(host):
         raise ConfigError(
-            f"url: http://{host} would send events and credentials in the clear. Use https://, or set insecure: true."
+            f"http://{host} would send events and credentials in the clear. Use https://, or set insecure: true."
         )
     return url.rstrip("/")
 
