@@ -154,9 +154,9 @@ class Lane:
 
     def _wanted(self) -> int:
         """Return how many events to take now: so many that one batch is ready while the others are in flight."""
-        if self._stopped.is_set() or len(self._ready) >= self._config.batch.events or self._is_promised_full():
-            return 0
-        return self._config.batch.events
+        limits = self._config.batch
+        enough = len(self._ready) >= limits.events or self._ready_bytes >= limits.bytes
+        return 0 if enough or self._stopped.is_set() or self._is_promised_full() else limits.events
 
     def _is_promised_full(self) -> bool:
         return self._promises is not None and len(self._promises) >= self._config.max_pending

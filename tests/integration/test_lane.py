@@ -445,3 +445,23 @@ async def test_the_batch_limit_in_bytes_ends_a_batch(tmp_path: Path) -> None:
         await b.fill(*(event(f"e{i}") for i in range(9)))
         await b.drained("one")
         assert [len(seqs) for seqs in sink.batches] == [3, 3, 3]
+
+
+async def test_large_events_do_not_pile_up_in_memory(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    async def slow(batch: Batch) -> Delivery:
+        await gate.wait()
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        large = b',"x":"' + b"a" * 1_000_000 + b'"}'
+        for page in range(10):
+            await b.fill(*(event(f"p{page}-{i}")[:-1] + large for i in range(5)))
+        lane = b.start("one", ScriptedSink(lambda batch, _: slow(batch)), batch={"events": 1000, "bytes": 1_000_000})
+        await b.until(lambda: lane.report.in_flight == 2 and not (lane._more and lane._wanted()))
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert lane._ready_bytes <= 9 * 2**20  # what one exchange gives, and an event
+        gate.set()
+        await b.drained("one")
