@@ -27,6 +27,7 @@ from forwarder.contracts import (
     AuthFailed,
     Clock,
     CursorLost,
+    CursorState,
     Held,
     Page,
     Retryable,
@@ -88,6 +89,8 @@ class Poller:
         self._at_tip = False
         self._stopping = False
         self._last_heal: float | None = None
+        self._losses = Backoff(config.retry, rng)
+        self._laid: CursorState | None = None  # the tail's state after a loss, until the API has kept a newer cursor
 
     async def run(self) -> None:
         """Follow the source until `stop`."""
@@ -197,6 +200,8 @@ class Poller:
             await self._cursor_lost(name, str(error))
             return
         self._backoff.reset()
+        if name == TAIL and row.state["walk"] != self._laid:
+            self._losses.reset()
         now = self._clock.time()
         self.report.last_good_poll = now
         self._measure()
@@ -208,6 +213,8 @@ class Poller:
         if page.looping:
             self.report.errors["loop"] += 1
             self._turn("retrying", f"the API gives the same cursor with the same events again (cursor {name})")
+        elif self._losses.failures > 1:
+            self._turn("retrying", "the API gives cursors and does not know them when they are used")
         elif not (name != TAIL and self.report.state == "retrying"):
             self._turn("working" if page.more or any(map(self._open_walk, CATCH_UP)) else "idle")
 
@@ -309,8 +316,9 @@ class Poller:
             self._due[HEAL] = moment + max(0.0, wait)
             self._last_heal = self._due[HEAL]
         await self._commit(PageCommit(self._number, self._epoch, moves, open_gaps=gaps))
-        # A source that loses the new cursor at once must not make us spin.
-        self._due[TAIL] = self._clock.monotonic() + min(self._config.every, self._backoff.next())
+        # A source that loses every new cursor must not make us spin; the request without one always goes well.
+        self._laid = self._rows[TAIL].state["walk"]
+        self._due[TAIL] = self._clock.monotonic() + min(self._config.every, self._losses.next())
 
     async def _fail(self, error: Retryable | Held, kind: str, state: Any, retry_after: float | None) -> None:
         self.report.errors[kind] += 1
