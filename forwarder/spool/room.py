@@ -24,6 +24,7 @@ VACUUM_STEP = 2000
 _SPARE = 1024  # database pages kept free for the next commits, rather than given back and asked for again
 _ID_ROWS_A_CHUNK = 5000
 _SEEN_EVERY_MS = 60_000
+_TO_OPEN_MS = 3_600_000
 _GAPS_KEPT_MS = 90 * 86_400_000
 _OVERHEAD = 512  # of a page beside its bytes
 
@@ -36,7 +37,15 @@ class Room:
     """
 
     def __init__(
-        self, config: SpoolConfig, database: Database, pages: Pages, lanes: Lanes, losses: Losses, ids: IdMemory
+        self,
+        config: SpoolConfig,
+        database: Database,
+        pages: Pages,
+        lanes: Lanes,
+        losses: Losses,
+        ids: IdMemory,
+        *,
+        opened_ms: int,
     ) -> None:
         self._config = config
         self._database = database
@@ -45,6 +54,7 @@ class Room:
         self._lanes = lanes
         self._losses = losses
         self._ids = ids
+        self._opened_ms = opened_ms
         self.active: set[int] = set()
 
     def used(self) -> int:
@@ -52,9 +62,17 @@ class Room:
         return max(0, self._database.used() - self._database.meta("id_bytes"))
 
     def pinning(self, now_ms: int) -> list[Lane]:
-        """Return the lanes whose unsettled events must stay."""
+        """Return the lanes whose unsettled events must stay.
+
+        After a long stop every lane is long unseen, so each gets time to be opened before any is forgotten.
+        """
         grace = self._config.forget_lanes_after * 1000
-        return [lane for lane in self._lanes.all() if lane.number in self.active or now_ms - lane.seen_ms <= grace]
+        starting = now_ms - self._opened_ms <= min(grace, _TO_OPEN_MS)
+        return [
+            lane
+            for lane in self._lanes.all()
+            if starting or lane.number in self.active or now_ms - lane.seen_ms <= grace
+        ]
 
     def horizon(self, now_ms: int) -> int:
         """Return the number up to which no lane needs anything."""

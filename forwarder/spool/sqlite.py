@@ -52,14 +52,14 @@ _MOST_STEPS = 8
 class _Open:
     """The parts of an open spool, wired."""
 
-    def __init__(self, config: SpoolConfig, path: Path, *, create: bool) -> None:
+    def __init__(self, config: SpoolConfig, path: Path, now_ms: int, *, create: bool) -> None:
         self.database = Database(path, create=create)
         con = self.database.con
         self.pages = Pages(con)
         self.lanes = Lanes(con, self.pages)
         self.ids = IdMemory(con, config.id_memory)
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
-        self.room = Room(config, self.database, self.pages, self.lanes, self.losses, self.ids)
+        self.room = Room(config, self.database, self.pages, self.lanes, self.losses, self.ids, opened_ms=now_ms)
         self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.room)
         self.ledger = Ledger(self.database, self.pages, self.lanes, self.losses, self.room)
         self.reports = Reports(
@@ -103,7 +103,7 @@ class SqliteSpool:
             raise SpoolError(f"The spool {self._path} is open already.")
         worker = Worker("spool", self._clock)
         try:
-            self._parts = await worker.run(lambda: _Open(self._config, self._path, create=create))
+            self._parts = await worker.run(lambda: _Open(self._config, self._path, self._now(), create=create))
         except BaseException:
             worker.stop()
             raise

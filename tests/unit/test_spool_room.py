@@ -214,6 +214,20 @@ async def test_a_lane_that_is_gone_pins_for_its_grace_only(tmp_path):
         assert (await desk.line("gone")).balance == 0
 
 
+async def test_a_long_stop_forgets_nobody_who_is_opened_again(tmp_path):
+    async with opened(tmp_path, retain=0, forget_lanes_after=86_400) as desk:
+        await desk.lane()
+        await desk.put(*names("a", 5))
+        await desk.spool.close()
+        desk.clock.advance(30 * 86_400)
+        await desk.reopen()
+        assert await desk.spool.clean_up() == 0
+        lane = await desk.lane()
+        desk.clock.advance(2 * 86_400)
+        assert await desk.spool.clean_up() == 0
+        assert len(await desk.drain(lane)) == 5
+
+
 async def test_a_lane_in_use_is_never_forgotten(tmp_path):
     async with opened(tmp_path, retain=0, forget_lanes_after=60) as desk:
         lane = await desk.lane()
