@@ -1,0 +1,42 @@
+"""The far end of a bench: counts the documents of bulk requests and says that all were created.
+
+Run: `python -m bench.drain`. `GET /count` tells; `GET /reset` begins again at zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from forwarder.simulator.http_types import Request, Response
+from forwarder.simulator.httpd import Server
+
+ITEM = b'{"create":{"status":201}}'
+
+
+async def main() -> None:
+    seen = {"documents": 0, "requests": 0, "bytes": 0, "wire": 0}
+
+    async def handle(request: Request) -> Response:
+        if request.path == "/count":
+            return Response.json(seen)
+        if request.path == "/reset":
+            for name in seen:
+                seen[name] = 0
+            return Response.json(seen)
+        body = request.decoded_body()
+        count = body.count(b"\n") // 2
+        seen["documents"] += count
+        seen["requests"] += 1
+        seen["bytes"] += len(body)
+        seen["wire"] += len(request.body)
+        answer = b'{"errors":false,"items":[' + b",".join([ITEM] * count) + b"]}"
+        return Response(200, {"content-type": "application/json"}, answer)
+
+    server = Server(handle, max_body=1 << 30)
+    await server.start()
+    print(json.dumps({"url": server.url}), flush=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run(main())
