@@ -277,6 +277,8 @@ class Lane:
         begun = self._clock.monotonic()
         try:
             delivery = await self._sink.send(batch)
+            if not isinstance(delivery, Delivery):
+                raise TypeError("send() gave no Delivery")  # noqa: TRY301 -- as any other fault of a sink
         except Retryable as error:
             raise _Trouble(todo, error.kind, str(error), floor=error.retry_after, doubtful=error.sent) from error
         except AuthFailed as error:
@@ -285,7 +287,10 @@ class Lane:
             raise _Trouble(todo, error.kind, error.reason, fix=error.fix, state="held") from error
         except PayloadTooLarge:
             raise
-        except Exception as error:  # the plugin boundary: a fault of a sink must not end the lane
+        except (Exception, asyncio.CancelledError) as error:  # the plugin boundary: a fault of a sink ends no lane
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise  # it is we who are cancelled, not something inside the sink
             self._log.exception("sink_failed")
             raise _Trouble(todo, "other", f"the sink failed: {type(error).__name__}", doubtful=True) from error
         self.report.batches += 1

@@ -60,9 +60,10 @@ async def test_what_a_sink_leaves_unnamed_or_keeps_is_sent_again(tmp_path: Path)
         Delivery(accepted=range(99)),
         Delivery(accepted=[-1]),
         Delivery(pending={0: Receipt(0, "x")}),
+        None,
     ],
 )
-async def test_an_answer_that_contradicts_itself_settles_nothing(tmp_path: Path, answer: Delivery) -> None:
+async def test_an_answer_that_contradicts_itself_settles_nothing(tmp_path: Path, answer: Delivery | None) -> None:
     async with bench(tmp_path) as b:
         sink = ScriptedSink(lambda batch, n: answer if n == 1 else Delivery.all_accepted(batch))
         lane = b.start("one", sink)
@@ -111,9 +112,10 @@ async def test_too_large_halves_down_to_the_one(tmp_path: Path) -> None:
         (Held("no template", fix="setup", kind="setup_missing"), "held"),
         (Retryable("503", kind="server_error"), "retrying"),
         (RuntimeError("a fault of the sink"), "retrying"),
+        (asyncio.CancelledError(), "retrying"),  # of something inside the sink
     ],
 )
-async def test_trouble_is_told_and_outlived(tmp_path: Path, error: Exception, state: str) -> None:
+async def test_trouble_is_told_and_outlived(tmp_path: Path, error: BaseException, state: str) -> None:
     mended = asyncio.Event()
     async with bench(tmp_path) as b:
         sink = ScriptedSink(lambda batch, _: Delivery.all_accepted(batch) if mended.is_set() else error)
