@@ -41,7 +41,7 @@ from forwarder.promises import Promises
 from forwarder.records import RecordMaker
 from forwarder.retry import Backoff
 from forwarder.settling import Settler, runs
-from forwarder.spool.contract import Chunk, DeadLetter, Range, Spool
+from forwarder.spool.contract import Chunk, DeadLetter, Spool
 from forwarder.status import LaneReport
 
 AUTH_RETRY = 5.0
@@ -106,7 +106,6 @@ class Lane:
         self._ready_since = 0.0
         self._sends: dict[int, asyncio.Task[None]] = {}
         self._troubled: set[int] = set()
-        self._again: list[Range] = []
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
         self._cut_short = False
         self._failure: BaseException | None = None
@@ -163,8 +162,8 @@ class Lane:
 
     async def _take(self) -> None:
         """Settle and take in one transaction."""
-        if self._again and self._wanted():
-            await self._take_again()
+        if self._promises is not None and self._promises.broken and (wanted := self._wanted()):
+            await self._take_again(self._promises, wanted)
         wanted = self._wanted() if self._more else 0
         if not wanted and not self._settler:
             return
@@ -187,12 +186,14 @@ class Lane:
             await self._settler.bury(letter)
         self._queue(prepared.records)
 
-    async def _take_again(self) -> None:
+    async def _take_again(self, promises: Promises, wanted: int) -> None:
         """Read once more what was never confirmed; it may be there already, and that is on record first."""
-        ranges, self._again = self._again, []
-        self._settler.doubt(ranges, "unconfirmed")
         await self._settler.flush(after=self._head)
-        for chunk in await self._spool.take_again(self._settler.lane, ranges):
+        spans = promises.take_broken(wanted)
+        chunks = await self._spool.take_again(self._settler.lane, spans)
+        if chunks:  # else all of it has left the spool meanwhile
+            promises.give_back(spans, chunks[-1].last)
+        for chunk in chunks:
             records = self._maker.make(chunk).records
             self.report.resent += len(records)
             self._queue(records)
@@ -351,8 +352,8 @@ class Lane:
                 self._turn("retrying", f"confirmations cannot be asked for: {error}")
                 self.report.errors[error.kind] += 1
                 continue
-            self._settler.accept(confirmed)
-            self._again.extend(lost)
+            self._settler.confirm(confirmed)
+            self._settler.doubt(lost, "unconfirmed")
             self._wake.set()
 
     # --------------------------------------------------------------------------------------------------------- ending
@@ -364,7 +365,7 @@ class Lane:
             task.cancel()
         if self._sends:
             await asyncio.wait(self._sends.values())
-        if self._cut_short or self._promises or self._again:
+        if self._cut_short or (self._promises is not None and (self._promises or self._promises.broken)):
             await self._settler.flush(after=self._head)
         elif self._settler.lane:
             await self._settler.leave()

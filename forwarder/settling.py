@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from forwarder.contracts import Clock, ErrorKind, Held, Record, SinkConfig
+from forwarder.promises import Span
 from forwarder.spool.contract import DeadLetter, Exchange, Range, Settlement, Spool, Tally
 from forwarder.status import LaneReport
 
@@ -73,6 +74,16 @@ class Settler:
             self._tally(record.source).accepted += 1
         self._notes.ranges.extend(runs([record.seq for record in records]))
         self._report.accepted += len(records)
+        self._report.last_accepted = self._clock.time()
+
+    def confirm(self, spans: Sequence[Span]) -> None:
+        """Note that the sink has kept its promise for these."""
+        if not spans:
+            return
+        for source, first, last in spans:
+            self._tally(source).accepted += last - first + 1
+            self._notes.ranges.append((first, last))
+            self._report.accepted += last - first + 1
         self._report.last_accepted = self._clock.time()
 
     def leave_out(self, source: int, numbers: Sequence[int]) -> None:
@@ -144,9 +155,13 @@ class Settler:
         return None
 
     async def flush(self, *, after: int) -> None:
-        """Write what is noted, however long it takes; only `stop` ends the waiting."""
-        while self._notes:
-            if await self.exchange(after=after, events=0) is None and await self._nap(0):
+        """Write what is noted, however long it takes; only `stop` ends the waiting.
+
+        What was noted before may be on its way in somebody else's exchange, so one of our own follows.
+        """
+        while True:
+            done = await self.exchange(after=after, events=0)
+            if not self._notes or (done is None and await self._nap(0)):
                 return
 
     async def leave(self) -> None:

@@ -286,7 +286,10 @@ class Spool(Protocol):
         ...
 
     async def take_again(self, lane: int, ranges: Sequence[Range]) -> list[Chunk]:
-        """Read exactly these numbers once more, for a receipt that was never confirmed."""
+        """Read these numbers once more, for a receipt that was never confirmed; those that left the spool are left out.
+
+        Gives the first of them, in order, as far as memory allows: ask again for what lies above the last one given.
+        """
         ...
 
     async def leave_lane(self, lane: int, settlement: Settlement) -> None:

@@ -192,13 +192,17 @@ class Ledger:
         return chunks
 
     def take_again(self, number: int, spans: Sequence[Range]) -> list[Chunk]:
-        """Read exactly these numbers; those that left the spool are left out. Raises DamagedPage."""
+        """Read these numbers as far as one exchange gives; what left the spool is left out. Raises DamagedPage."""
         lane = self._lanes.load(number)
         chunks: list[Chunk] = []
+        room = READ_BYTES
         for first, last in ranges.merge(spans):
             for row in self._pages.spanning((first, last), lane.name):
                 start, end = max(first, row.first), min(last, row.last)
-                chunks.append(self._chunk(row, self._pages.read(row), start, end, lane.settled, 2**63)[0])
+                chunk, room = self._chunk(row, self._pages.read(row), start, end, lane.settled, room)
+                chunks.append(chunk)
+                if chunk.last < end or room <= 0:
+                    return chunks
         return chunks
 
     def _chunk(

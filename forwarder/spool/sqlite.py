@@ -188,7 +188,10 @@ class SqliteSpool:
         return await self._read(lambda parts: parts.ledger.exchange(lane, settlement, after, events, self._now()))
 
     async def take_again(self, lane: int, ranges: Sequence[Range]) -> list[Chunk]:
-        """Read exactly these numbers once more; those that left the spool meanwhile are left out."""
+        """Read these numbers once more; those that left the spool meanwhile are left out.
+
+        Gives the first of them, in order, as far as memory allows: ask again for what lies above the last one given.
+        """
         return await self._read(lambda parts: parts.ledger.take_again(lane, ranges))
 
     async def leave_lane(self, lane: int, settlement: Settlement) -> None:

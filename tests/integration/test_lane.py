@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -17,11 +18,16 @@ from forwarder.contracts import (
     Held,
     PayloadTooLarge,
     Receipt,
+    Record,
     Rejection,
     Retryable,
+    SinkConfig,
+    SystemClock,
 )
+from forwarder.promises import Promises
 from forwarder.spool.contract import DeadLetter, Exchange, Settlement
-from tests.lanes import ScriptedSink, bench, event
+from forwarder.status import LaneReport
+from tests.lanes import ORIGIN, ScriptedSink, bench, event
 
 
 async def test_everything_arrives_in_order_and_the_books_balance(tmp_path: Path) -> None:
@@ -467,3 +473,59 @@ async def test_large_events_do_not_pile_up_in_memory(tmp_path: Path) -> None:
         assert lane._ready_bytes <= 9 * 2**20  # what one exchange gives, and an event
         gate.set()
         await b.drained("one")
+
+
+async def test_a_thousand_broken_promises_are_read_again_in_small_parts(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ConfirmingSink({str(n): None for n in range(1, 61)})
+        lane = b.start("one", sink, batch={"events": 50, "wait": 0}, confirm_within=0.5)
+        for page in range(10):
+            await b.fill(*(event(f"p{page}-{i}") for i in range(300)))
+        most = 0
+
+        def all_confirmed() -> bool:
+            nonlocal most
+            most = max(most, len(lane._ready))
+            return lane.report.accepted == 3000
+
+        await b.until(all_confirmed)
+        assert most <= 100
+        await b.drained("one")
+        assert Counter(sink.seen).keys() == set(b.names)
+        assert [span for span in await b.doubts("one") if span[0] < 1 or span[1] > 3000] == []
+        await b.balanced()
+
+
+async def test_broken_promises_of_large_events_are_read_again_in_small_parts(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ConfirmingSink({str(n): None for n in range(1, 25)})
+        large = b',"x":"' + b"a" * 1_000_000 + b'"}'
+        for page in range(4):
+            await b.fill(*(event(f"p{page}-{i}")[:-1] + large for i in range(6)))
+        lane = b.start("one", sink, batch={"events": 1000, "bytes": 1_000_000, "wait": 0})
+        await b.until(lambda: sink.sends == 24)
+        sink.verdict.update({str(n): False for n in range(1, 25)})
+        most = 0
+
+        def all_confirmed() -> bool:
+            nonlocal most
+            most = max(most, lane._ready_bytes)
+            return lane.report.accepted == 24
+
+        await b.until(all_confirmed)
+        assert most <= 10 * 2**20
+        assert Counter(sink.seen) == Counter(b.names * 2)
+        await b.drained("one")
+        await b.balanced()
+
+
+def test_a_promise_for_many_records_is_small() -> None:
+    promises = Promises(ConfirmingSink({}), SinkConfig(type="x"), clock=SystemClock(), report=LaneReport("one", "x"))
+    tracemalloc.start()
+    for seq in range(1, 100_001):
+        record = Record(seq, ORIGIN, f"{seq:032x}", b"", source=1)
+        promises.add(Receipt(0, str((seq - 1) // 1000)), record)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(promises) == 100
+    assert held < 1_000_000
