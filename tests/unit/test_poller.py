@@ -558,3 +558,23 @@ async def test_an_objection_to_one_makes_all_who_share_the_budget_wait(tmp_path:
                 blocked.append(budget.blocked())
                 assert two.asked == []
     assert blocked[0] > 3000
+
+
+async def test_an_objection_that_comes_while_one_waits_for_its_turn_holds_it_too(tmp_path: Path) -> None:
+    clock = SystemClock()
+    budget = RequestBudget(clock, 1200)
+    source = ScriptedSource(quiet)
+    async with spool_in(tmp_path) as spool:
+        poller = poller_of(source, spool)
+        poller._budget = budget
+        await poller._open()
+        for _ in range(4):
+            budget.reserve()
+        step = asyncio.create_task(poller._step(TAIL))
+        await until(lambda: poller._streak == 1, None)
+        budget.object({"retry-after": "3600"})
+        end = clock.monotonic() + 0.4  # its turn comes in a quarter of a second at most
+        await until(lambda: step.done() or clock.monotonic() > end)
+        assert source.asked == []
+        poller.stop()
+        await step
