@@ -23,7 +23,6 @@ from typing import Literal
 import structlog
 
 from forwarder.contracts import (
-    AuthFailed,
     Batch,
     Clock,
     Confirms,
@@ -43,32 +42,10 @@ from forwarder.retry import Backoff
 from forwarder.settling import Settler, runs
 from forwarder.spool.contract import Chunk, DeadLetter, Spool
 from forwarder.status import LaneReport
-
-AUTH_RETRY = 5.0
-"""Longest wait after a refused credential, seconds: a rotated secret file should work at once."""
+from forwarder.trouble import Trouble
 
 LOOK_EVERY = 60.0
 """A lane looks into the spool at least this often, seconds, whether or not anybody rings."""
-
-
-class _Trouble(Exception):
-    """A send that did not settle everything: what is left, and how long to wait."""
-
-    def __init__(
-        self,
-        left: list[Record],
-        kind: ErrorKind,
-        reason: str,
-        *,
-        fix: str = "",
-        floor: float | None = None,
-        ceiling: float | None = None,
-        doubtful: bool = False,
-        state: Literal["retrying", "held"] = "retrying",
-    ) -> None:
-        super().__init__(reason)
-        self.left, self.kind, self.reason, self.fix = left, kind, reason, fix
-        self.floor, self.ceiling, self.doubtful, self.state = floor, ceiling, doubtful, state
 
 
 class Lane:
@@ -261,7 +238,7 @@ class Lane:
                 else:
                     half = len(todo) // 2
                     stack += [todo[half:], todo[:half]]
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 if len(trouble.left) < len(todo):
                     backoff.reset()
                 stack.append(trouble.left)
@@ -273,19 +250,15 @@ class Lane:
                 return
 
     async def _send_once(self, slot: int, todo: list[Record]) -> None:
-        """Send once. Raises _Trouble with what must be sent again."""
+        """Send once. Raises Trouble with what must be sent again."""
         batch = Batch(todo, slot)
         begun = self._clock.monotonic()
         try:
             delivery = await self._sink.send(batch)
             if not isinstance(delivery, Delivery):
                 raise TypeError("send() gave no Delivery")  # noqa: TRY301 -- as any other fault of a sink
-        except Retryable as error:
-            raise _Trouble(todo, error.kind, str(error), floor=error.retry_after, doubtful=error.sent) from error
-        except AuthFailed as error:
-            raise _Trouble(todo, error.kind, error.reason, fix=error.fix, ceiling=AUTH_RETRY, state="held") from error
-        except Held as error:
-            raise _Trouble(todo, error.kind, error.reason, fix=error.fix, state="held") from error
+        except (Retryable, Held) as error:
+            raise Trouble.told(todo, error) from error
         except PayloadTooLarge:
             raise
         except (Exception, asyncio.CancelledError) as error:  # the plugin boundary: a fault of a sink ends no lane
@@ -293,16 +266,16 @@ class Lane:
             if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
                 raise  # it is we who are cancelled, not something inside the sink
             self._log.exception("sink_failed")
-            raise _Trouble(todo, "other", f"the sink failed: {type(error).__name__}", doubtful=True) from error
+            raise Trouble(todo, "other", f"the sink failed: {type(error).__name__}", doubtful=True) from error
         self.report.batches += 1
         self.report.bytes += batch.size
         self.report.observe_send(self._clock.monotonic() - begun)
         left = await self._note(todo, delivery)
         if left:
             reason = delivery.reason or "the sink kept a part of the batch"
-            raise _Trouble(left, "partial", reason, floor=delivery.retry_after, doubtful=delivery.doubtful)
+            raise Trouble(left, "partial", reason, floor=delivery.retry_after, doubtful=delivery.doubtful)
 
-    async def _wait_out(self, slot: int, trouble: _Trouble, backoff: Backoff) -> None:
+    async def _wait_out(self, slot: int, trouble: Trouble, backoff: Backoff) -> None:
         """Put what may be doubled on record, say what is wrong, and sleep."""
         self._troubled.add(slot)
         self.report.errors[trouble.kind] += 1
@@ -328,7 +301,7 @@ class Lane:
             or (delivery.pending and promised is None)
         ):
             self._log.error("sink_broke_the_contract", named=len(named), sent=len(todo))
-            raise _Trouble(todo, "other", "the sink's answer contradicts itself", doubtful=True)
+            raise Trouble(todo, "other", "the sink's answer contradicts itself", doubtful=True)
         self._settler.accept([todo[position] for position in sorted(delivery.accepted)])
         if promised is not None:
             for position, receipt in delivery.pending.items():
