@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,14 @@ class Kept:
 
 
 async def look_into(path: Path) -> Kept:
-    """Read a spool whose process has ended, as a new lane would."""
-    spool = SqliteSpool(SpoolConfig(path=path), SystemClock())
+    """Read a copy of a spool whose process has ended, as a new lane would."""
+    copy = path.parent / "looked-into" / path.name
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    copy.parent.mkdir()
+    for file in path.parent.glob(f"{path.name}*"):
+        if not file.name.endswith((".reserve", ".lock")):
+            shutil.copy(file, copy.parent / file.name)
+    spool = SqliteSpool(SpoolConfig(path=copy), SystemClock())
     await spool.open(create=False)
     try:
         books = await spool.books()

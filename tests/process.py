@@ -124,6 +124,15 @@ class Process:
             raise ConnectionResetError
         return int(head.split(b" ", 2)[1]), body
 
+    async def until_got(self, path: str, text: bytes) -> None:
+        """Ask until the answer holds a text; before somebody listens there is no answer."""
+        while True:
+            with contextlib.suppress(OSError):
+                if text in (await self.get(path))[1]:
+                    return
+            assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
+            await asyncio.sleep(0.05)
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
