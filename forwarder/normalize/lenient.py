@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from forwarder.normalize.things import ABSENT
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Tree = dict[str, Any]
@@ -87,4 +89,4 @@ class Shaper:
 
     def raw(self, tree: Tree, key: str) -> msgspec.Raw:
         """Return any value as JSON of its own."""
-        return msgspec.Raw(msgspec.json.encode(tree[key])) if tree.get(key) is not None else msgspec.Raw()
+        return msgspec.Raw(msgspec.json.encode(tree[key])) if tree.get(key) is not None else ABSENT

@@ -1,9 +1,10 @@
 """What an event was done to and where: the entries of `context` and `container`, as far as meaning needs them.
 
 Both parts are decoded whole, which proves that they are JSON that every reader takes (UTF-8, numbers in range, no
-half surrogates), because their bytes travel on unchanged. Entries of the documented shape with plain text attributes
-take a typed decode that admits nothing else; all others are cut to that shape first. Small parts recur (the same site,
-the same page), so what they said is remembered by their bytes, in bounded memory.
+half surrogates), because their bytes travel on unchanged. Entries with the attributes we know take a typed decode that
+admits nothing else and skips nothing; attributes we do not know take a slower one that still wants plain texts; all
+others are cut to that shape first. Nothing is remembered: parts seldom recur, and reading one costs little more than
+looking it up.
 """
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ import msgspec
 from forwarder.contracts import Actor, Thing
 from forwarder.normalize.addresses import valid_mail
 
-REMEMBERED = 2048
-REMEMBERED_BYTES = 1024
-
 _ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "app": "app"}
 _PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
 _IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": "category"}
@@ -26,8 +24,10 @@ Told = dict[str, str | None]
 """Attributes or links of an entry; only texts."""
 
 
-class Part(msgspec.Struct, frozen=True, gc=False):
-    """What one of the two parts says; `raw` is None when it says nothing at all.
+class Part(msgspec.Struct, gc=False):
+    """What one of the two parts says; `raw` is None when it says nothing at all. Not changed once it is returned.
+
+    Of each kind the first entry counts; the rest stays in the raw part.
 
     Attributes:
         raw: The bytes of the API; wrapped as `{"value": …}` when they are neither an object nor an array of objects,
@@ -48,8 +48,44 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     odd: bool = False
 
 
+class Attributes(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The attributes that mean something, and those that often stand beside them."""
+
+    name: str | None = None
+    key: str | None = None
+    title: str | None = None
+    email: str | None = None
+    role: str | None = None
+    accountType: str | None = None  # noqa: N815 - the API's own names, here and below
+    groupName: str | None = None  # noqa: N815
+    siteName: str | None = None  # noqa: N815
+    product: str | None = None
+    issueId: str | None = None  # noqa: N815
+    issueKeyOrId: str | None = None  # noqa: N815
+    issueKey: str | None = None  # noqa: N815
+    pageId: str | None = None  # noqa: N815
+    siteHostName: str | None = None  # noqa: N815
+    cloudUrl: str | None = None  # noqa: N815
+
+
+class Links(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The links of an entry."""
+
+    self: str | None = None
+    alt: str | None = None
+
+
 class Entry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """One entry in the documented shape."""
+    """One entry with nothing in it but what we know."""
+
+    id: str | None = None
+    type: str | None = None
+    attributes: Attributes | None = None
+    links: Links | None = None
+
+
+class WideEntry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """One entry in the documented shape, with any attributes."""
 
     id: str | None = None
     type: str | None = None
@@ -57,21 +93,12 @@ class Entry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     links: Told | None = None
 
 
-class _Found(msgspec.Struct, gc=False):
-    """What was found so far. The first entry of a kind counts; the rest stays in the raw part."""
-
-    user: Actor | None = None
-    group: Thing | None = None
-    role: str | None = None
-    content: Thing | None = None
-    space: Thing | None = None
-    site: Thing | None = None
-    app: Thing | None = None
-    product: str | None = None
-
-
 NOTHING = Part()
-_NO_TEXT: Told = {}
+ABSENT = msgspec.Raw()
+"""Stands for a part that is not there."""
+
+_NO_ATTRIBUTES = Attributes()
+_KNOWN = Attributes.__struct_fields__
 _EMPTY = {b"", b"[]", b"{}", b"null", b'""'}
 
 
@@ -85,71 +112,70 @@ def _url(text: str | None) -> str | None:
     return text if text and text.startswith(("https://", "http://")) else None
 
 
-def _thing(kind: str, entry: Entry, told: Told, name: str | None = None) -> Thing:
-    link = entry.links.get("alt") if entry.links else None
+def _thing(kind: str, entry: Entry, told: Attributes, name: str | None = None) -> Thing:
+    links = entry.links
     return Thing(
         kind,
         entry.id or None,
-        told.get("key") or None,
-        name or told.get("name") or told.get("title") or None,
-        _url(link),
+        told.key or None,
+        name or told.name or told.title or None,
+        _url(links.alt) if links is not None else None,
     )
 
 
-def _user(found: _Found, entry: Entry, told: Told) -> None:
+def _user(found: Part, entry: Entry, told: Attributes) -> None:
     if found.role is None:
-        found.role = told.get("role") or None
+        found.role = told.role or None
     if found.user is not None:
         return
-    ident, address = entry.id or None, told.get("email")
+    ident, address = entry.id or None, told.email
     if ident is not None and "@" in ident and valid_mail(ident):  # an invited person has no account yet
         ident, address = None, address or ident
     mail = address if address and valid_mail(address) else None
-    found.user = Actor(ident, told.get("name") or None, mail, _ACCOUNT_KINDS.get(told.get("accountType")))
+    found.user = Actor(ident, told.name or None, mail, _ACCOUNT_KINDS.get(told.accountType))
 
 
-def _group(found: _Found, entry: Entry, told: Told) -> None:
-    found.group = found.group or _thing("group", entry, told, told.get("groupName"))
+def _group(found: Part, entry: Entry, told: Attributes) -> None:
+    found.group = found.group or _thing("group", entry, told, told.groupName)
 
 
-def _role(found: _Found, entry: Entry, told: Told) -> None:
-    found.role = found.role or told.get("name") or entry.id or None
+def _role(found: Part, entry: Entry, told: Attributes) -> None:
+    found.role = found.role or told.name or entry.id or None
 
 
-def _space(found: _Found, entry: Entry, told: Told) -> None:
+def _space(found: Part, entry: Entry, told: Attributes) -> None:
     found.space = found.space or _thing("space", entry, told)
 
 
-def _app(found: _Found, entry: Entry, told: Told) -> None:
+def _app(found: Part, entry: Entry, told: Attributes) -> None:
     found.app = found.app or _thing("app", entry, told)
 
 
-def _site(found: _Found, entry: Entry, told: Told) -> None:
+def _site(found: Part, entry: Entry, told: Attributes) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
-    get = told.get
-    link = _url(entry.links.get("alt")) if entry.links else None
-    home = _url(get("siteHostName") or get("cloudUrl"))
+    link = _url(entry.links.alt) if entry.links is not None else None
+    home = _url(told.siteHostName or told.cloudUrl)
     inner = link if home is not None and link is not None and link.rstrip("/") != home.rstrip("/") else None
-    name = get("siteName")
-    issue, key, page = get("issueId"), get("issueKeyOrId") or get("issueKey"), get("pageId")
+    name = told.siteName
+    issue, key, page = told.issueId, told.issueKeyOrId or told.issueKey, told.pageId
     if key and key.isdigit():
         issue, key = issue or key, None
     if issue or key:
         found.content = found.content or Thing("issue", issue or None, key or None, None, inner)
     elif page:
-        found.content = found.content or Thing("page", page, None, get("name") or None, inner)
-        if get("key"):
-            found.space = found.space or Thing("space", None, get("key"))
+        found.content = found.content or Thing("page", page, None, told.name or None, inner)
+        if told.key:
+            found.space = found.space or Thing("space", None, told.key)
     else:
-        name = name or get("name")
-    product = get("product")
+        name = name or told.name
+    product = told.product
     if product in _PRODUCTS:
         found.product = found.product or product
     if found.site is None:
         found.site = Thing("site", entry.id or None, None, name or None, home or (None if inner else link))
 
 
-def _nothing(found: _Found, entry: Entry, told: Told) -> None:
+def _nothing(found: Part, entry: Entry, told: Attributes) -> None:
     """Leave out what is neither content nor a place of its own: the organization and its settings."""
 
 
@@ -164,19 +190,17 @@ _READERS = {
 }
 
 
-def _read(entries: list[Entry], raw: msgspec.Raw, *, odd: bool) -> Part:
-    found = _Found()
+def _fill(found: Part, entries: list[Entry]) -> Part:
     for entry in entries:
-        if not entry.type:
+        kind = entry.type
+        if not kind:
             continue
-        reader = _READERS.get(entry.type)
+        reader = _READERS.get(kind)
         if reader is not None:
-            reader(found, entry, entry.attributes or _NO_TEXT)
+            reader(found, entry, entry.attributes or _NO_ATTRIBUTES)
         elif found.content is None:
-            found.content = _thing(_kind(entry.type), entry, entry.attributes or _NO_TEXT)
-    return Part(
-        raw, found.user, found.group, found.role, found.content, found.space, found.site, found.app, found.product, odd
-    )
+            found.content = _thing(_kind(kind), entry, entry.attributes or _NO_ATTRIBUTES)
+    return found
 
 
 def _text(value: Any) -> str | None:
@@ -186,8 +210,12 @@ def _text(value: Any) -> str | None:
     return str(value) if type(value) is int else None
 
 
-def _texts(value: Any) -> Told | None:
-    return {key: _text(item) for key, item in value.items()} if type(value) is dict else None
+def _attributes(told: Any) -> Attributes | None:
+    return Attributes(*[_text(told.get(name)) for name in _KNOWN]) if type(told) is dict else None
+
+
+def _links(told: Any) -> Links | None:
+    return Links(None, _text(told.get("alt"))) if type(told) is dict else None
 
 
 def _cut(tree: dict[str, Any]) -> Entry:
@@ -196,8 +224,8 @@ def _cut(tree: dict[str, Any]) -> Entry:
     return Entry(
         _text(tree.get("id")),
         kind if type(kind) is str else None,
-        _texts(tree.get("attributes")),
-        _texts(tree.get("links")),
+        _attributes(tree.get("attributes")),
+        _links(tree.get("links")),
     )
 
 
@@ -205,28 +233,37 @@ class PartReader:
     """Reads parts; one for each normaliser."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Part] = {}
         self._decode_any = msgspec.json.Decoder().decode
         self._decode_entries = msgspec.json.Decoder(list[Entry]).decode
+        self._decode_wide = msgspec.json.Decoder(list[WideEntry]).decode
 
     def read(self, raw: msgspec.Raw) -> Part:
         """Return what the part says. Raises msgspec.DecodeError or ValueError when its bytes are not sound JSON."""
-        body = bytes(raw)
-        part = self._known.get(body)
-        if part is None:
-            part = NOTHING if body in _EMPTY else self._read(body)
-            if len(body) <= REMEMBERED_BYTES:
-                if len(self._known) >= REMEMBERED:
-                    self._known.clear()
-                self._known[body] = part
-        return part
-
-    def _read(self, body: bytes) -> Part:
+        if raw is ABSENT:
+            return NOTHING
         try:
-            return _read(self._decode_entries(body), msgspec.Raw(body), odd=False)
+            entries = self._decode_entries(raw)
         except msgspec.ValidationError:
-            tree = self._decode_any(body)
+            return self._read_slowly(raw)
+        if not entries and bytes(raw) in _EMPTY:
+            return NOTHING
+        return _fill(Part(raw), entries)
+
+    def _read_slowly(self, raw: msgspec.Raw) -> Part:
+        if bytes(raw) in _EMPTY:
+            return NOTHING
+        try:
+            wide = self._decode_wide(raw)
+        except msgspec.ValidationError:
+            return self._read_any(raw)
+        return _fill(
+            Part(raw),
+            [Entry(entry.id, entry.type, _attributes(entry.attributes), _links(entry.links)) for entry in wide],
+        )
+
+    def _read_any(self, raw: msgspec.Raw) -> Part:
+        tree = self._decode_any(raw)
         entries = [tree] if type(tree) is dict else tree
         if type(entries) is not list or not all(type(entry) is dict for entry in entries):
-            return Part(msgspec.Raw(b'{"value":' + body + b"}"), odd=True)
-        return _read([_cut(entry) for entry in entries], msgspec.Raw(body), odd=type(tree) is dict)
+            return Part(msgspec.Raw(b'{"value":' + bytes(raw) + b"}"), odd=True)
+        return _fill(Part(raw, odd=type(tree) is dict), [_cut(entry) for entry in entries])

@@ -209,18 +209,25 @@ def test_memories_are_bounded():
         for record, event in zip(records, normalizer.normalize(records), strict=True):
             record.event = event
         ecs.render(records)
-    assert len(normalizer._parts._known) <= 2048
-    assert normalizer._actor.cache_info().currsize <= 4096
-    assert len(ecs._actors) <= 4096
+    assert normalizer._is_ip.cache_info().currsize <= 4096
+    assert 1000 < len(ecs._known) <= 4096
+    assert 1000 < len(ecs._places) <= 4096
 
 
 @pytest.mark.parametrize("size", [10_000, 2_000_000])
 def test_large_texts_pass_and_are_not_remembered(size):
-    normalizer = OrganizationNormalizer()
+    ecs = EcsFormat()
     body = json.dumps(
-        {"id": "1", "attributes": {"action": "x" * size, "actor": {"name": "n" * size}, "context": ["y" * size]}}
+        {
+            "id": "1",
+            "attributes": {"action": "x" * size, "actor": {"name": "n" * size}, "location": {"city": "y" * size}},
+        }
     )
-    [event] = normalizer.normalize([record_of(body.encode())])
-    assert (event.action, event.actor.name) == ("x" * size, "n" * size)
-    assert not normalizer._parts._known.keys() - {b""}
-    assert normalizer._actor.cache_info().currsize == 0
+    record = record_of(body.encode())
+    [event] = OrganizationNormalizer().normalize([record])
+    assert (event.action, event.actor.name, event.city) == ("x" * size, "n" * size, "y" * size)
+    record.event = event
+    [line] = ecs.render([record])
+    assert strictly(line)["event"]["action"] == "x" * size
+    assert not ecs._known
+    assert not ecs._places
