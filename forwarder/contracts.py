@@ -19,11 +19,11 @@ event in `event`, settings in `fields`; all of them are imported from here.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from forwarder.clock import Clock, SystemClock
 from forwarder.errors import (
     AuthFailed,
     ConfigError,
@@ -99,33 +99,6 @@ __all__ = [
     "TlsConfig",
     "UnexpectedPayload",
 ]
-
-# --------------------------------------------------------------------------------------------------------- clock
-
-
-class Clock(Protocol):
-    """Time, injected, so that tests own it."""
-
-    def time(self) -> float:
-        """Return seconds since the epoch."""
-        ...
-
-    def monotonic(self) -> float:
-        """Return seconds of a clock that never goes back."""
-        ...
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def time(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return seconds of a clock that never goes back."""
-        return time.monotonic()
-
 
 # -------------------------------------------------------------------------------------------------------- source
 
@@ -355,14 +328,19 @@ class Sink(Protocol):
 
     Class attributes:
         Config: Its settings, a `SinkConfig`.
-        proof: `delivered` when an accepted record is durable there; `received` when it was only taken in;
-            `none` when nothing answers.
         default_format: Name of the format when the configuration names none.
     """
 
     Config: ClassVar[type[SinkConfig]]
-    proof: ClassVar[Literal["delivered", "received", "none"]]
     default_format: ClassVar[str]
+
+    @property
+    def proof(self) -> Literal["delivered", "received", "none"]:
+        """What an acceptance is worth; it may depend on the settings.
+
+        `delivered`: the record is durable there. `received`: it was only taken in. `none`: nothing answers.
+        """
+        ...
 
     @property
     def target(self) -> str:

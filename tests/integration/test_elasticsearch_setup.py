@@ -209,7 +209,7 @@ async def test_an_older_one_of_ours_is_replaced() -> None:
         await sink.close()
 
 
-@pytest.mark.parametrize(("flavour", "type_"), [("elasticsearch", "flattened"), ("opensearch", "flat_object")])
+@pytest.mark.parametrize(("flavour", "type_"), [("elasticsearch", "flattened"), ("opensearch", "object")])
 async def test_each_server_gets_a_template_it_takes(flavour: Any, type_: str) -> None:
     async with delivering(flavour=flavour) as (sink, receiver):
         stored = receiver.templates.stored[TEMPLATE]

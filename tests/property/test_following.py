@@ -77,9 +77,7 @@ class Feed:
         at = [page[-1].processed, page[-1].name] if page else list(after)
         onward = {"from": since, "after": at, "epoch": self.epoch, "n": state.get("n", 0) + 1}
         done = not more
-        if done and self.tip == "null":
-            onward = state
-        elif done and not page and self.tip == "unchanged":
+        if done and (self.tip == "null" or (not page and self.tip == "unchanged")):
             onward = state
         bodies = [f'{{"id":"{e.name}","t":{e.time}}}'.encode() for e in page]
         minutes = [f"m{e.time // 60000}" for e in page]
