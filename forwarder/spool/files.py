@@ -36,12 +36,13 @@ def prepare_folder(path: Path) -> None:
     """Make the spool's folder. Raises SpoolError when that is impossible or the path is not a file's."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        odd = path.exists() and not path.is_file()  # looking fails too, in a folder that may not be entered
     except OSError as error:
         raise SpoolError(
-            f"The folder {path.parent} of the spool cannot be made ({error.strerror}). "
-            "Make it and give it to the user that runs the forwarder, or name another spool.path."
+            f"The folder {path.parent} of the spool cannot be made or entered by uid {os.geteuid()} "
+            f"({error.strerror}). Give it to the user that runs the forwarder, or name another spool.path."
         ) from error
-    if path.exists() and not path.is_file():
+    if odd:
         raise SpoolError(f"The spool's path {path} is not a regular file. Name a file in spool.path.")
 
 
