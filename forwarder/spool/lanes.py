@@ -98,9 +98,14 @@ class Lanes:
                 (lane.position, lane.position, lane.name),
             )
         )
-        for span in lane.settled:
-            for row in self._pages.spanning(span, lane.name):
-                waiting[row.source] -= min(row.last, span[1]) - max(row.first, span[0]) + 1
+        for first, last in lane.settled:
+            for source, events in self._con.execute(
+                "SELECT source, sum(min(last_seq, ?2) - max(first_seq, ?1) + 1) FROM pages WHERE last_seq >= ?1 "
+                "AND last_seq <= (SELECT coalesce(min(last_seq), ?2) FROM pages WHERE last_seq >= ?2) "
+                "AND first_seq <= ?2 AND audience IN ('', ?3) GROUP BY source",
+                (first, last, lane.name),
+            ):
+                waiting[source] -= events
         return waiting
 
     def save(self, lane: Lane) -> None:
@@ -217,14 +222,17 @@ class Lanes:
     def doubt(self, lane: int, span: Range, cause: str, now_ms: int) -> None:
         """Record that a range may be doubled; what touches a range of the same cause grows it.
 
-        The number of ranges is bounded: beyond it the two oldest become one that covers both, so that what is
-        recorded stays a superset of what was doubled.
+        Their number is bounded by `bound_doubts`; what is recorded stays a superset of what was doubled.
         """
         first, last = span
-        touching = self._con.execute(
-            "SELECT number, first, last FROM doubts WHERE lane = ? AND cause = ? AND first <= ? AND last >= ?",
-            (lane, cause, last + 1, first - 1),
-        ).fetchall()
+        touching: list[tuple[int, int, int]] = []
+        for found in self._con.execute(
+            "SELECT number, first, last FROM doubts WHERE lane = ? AND first <= ? AND cause = ? ORDER BY first DESC",
+            (lane, last + 1, cause),
+        ):
+            if found[2] < first - 1:  # ranges of one cause do not overlap: nothing before it touches either
+                break
+            touching.append(found)
         self._con.executemany("DELETE FROM doubts WHERE number = ?", [(number,) for number, _, _ in touching])
         first = min([first, *(start for _, start, _ in touching)])
         last = max([last, *(end for _, _, end in touching)])
@@ -232,13 +240,18 @@ class Lanes:
             "INSERT INTO doubts (lane, first, last, cause, at_ms) VALUES (?, ?, ?, ?, ?)",
             (lane, first, last, cause, now_ms),
         )
+
+    def bound_doubts(self, lane: int) -> None:
+        """Make one of the oldest ranges beyond the limit; it covers all of them."""
         held = self._con.execute("SELECT count(*) FROM doubts WHERE lane = ?", (lane,)).fetchone()[0]
-        if held > _MOST_DOUBTS:
-            (one, start, _), (two, _, end) = self._con.execute(
-                "SELECT number, first, last FROM doubts WHERE lane = ? ORDER BY first LIMIT 2", (lane,)
-            ).fetchall()
-            self._con.execute("UPDATE doubts SET first = ?, last = max(last, ?) WHERE number = ?", (start, end, one))
-            self._con.execute("DELETE FROM doubts WHERE number = ?", (two,))
+        if held <= _MOST_DOUBTS:
+            return
+        oldest = self._con.execute(
+            "SELECT number, last FROM doubts WHERE lane = ? ORDER BY first LIMIT ?", (lane, held - _MOST_DOUBTS + 1)
+        ).fetchall()
+        end = max(last for _, last in oldest)
+        self._con.execute("UPDATE doubts SET last = ? WHERE number = ?", (end, oldest[0][0]))
+        self._con.executemany("DELETE FROM doubts WHERE number = ?", [(number,) for number, _ in oldest[1:]])
 
     def doubts(self, lane: int) -> list[tuple[int, int, str, int]]:
         """Return (first, last, cause, when in epoch milliseconds), by number."""

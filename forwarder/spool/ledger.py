@@ -69,6 +69,7 @@ class Ledger:
         doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled)
         for span in doubtful:
             self._lanes.doubt(lane.number, span, "restart", now_ms)
+        self._lanes.bound_doubts(lane.number)
         lane.on_full, lane.seen_ms = on_full, now_ms
         self._lanes.save(lane)
         number = lane.number
@@ -145,6 +146,8 @@ class Ledger:
     def _settle(self, lane: Lane, settlement: Settlement, now_ms: int) -> None:
         for span, cause in settlement.doubts:
             self._lanes.doubt(lane.number, span, cause, now_ms)
+        if settlement.doubts:
+            self._lanes.bound_doubts(lane.number)
         if not self._lanes.settle(lane, settlement.ranges):
             return
         for source, tally in settlement.tallies.items():

@@ -295,3 +295,24 @@ async def test_an_idle_exchange_writes_nothing(desk: Desk):
     for _ in range(5):
         assert await desk.take(lane, 500, 30) == []
     assert log.read_bytes() == before
+
+
+async def test_a_doubt_costs_the_same_however_many_there_are(desk: Desk):
+    """A storm of half-taken batches leaves thousands of ranges; counted in steps of SQLite, not in time."""
+    await desk.put(*names("a", 9000))
+    lane = await desk.lane()
+    await desk.take(lane)
+    steps: list[int] = []
+
+    async def storm(begin: int) -> int:
+        steps.clear()
+        spans = [((begin + 4 * i, begin + 4 * i), "timeout") for i in range(500)]
+        await desk.spool.exchange(lane, Settlement(doubts=spans), after=0, events=0)
+        return len(steps)
+
+    await desk.spool._run(lambda parts: parts.database.con.set_progress_handler(lambda: steps.append(1), 100))
+    first = await storm(1)
+    for begin in (2001, 4001):
+        await storm(begin)
+    assert await storm(6001) <= 2 * first
+    assert len(await desk.spool.doubts(lane)) == 2000
