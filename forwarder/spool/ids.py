@@ -212,7 +212,10 @@ def _minutes(page: Page) -> Sequence[str]:
 
 
 def _holds(digests: bytes, digest: bytes) -> bool:
-    return digests == digest or any(digests[at : at + _DIGEST] == digest for at in range(0, len(digests), _DIGEST))
+    at = digests.find(digest)
+    while at > 0 and at % _DIGEST:
+        at = digests.find(digest, at + 1)
+    return at >= 0
 
 
 def oldest_minute(minutes: Iterable[str]) -> str:

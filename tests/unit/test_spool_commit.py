@@ -6,6 +6,7 @@ import pytest
 
 from forwarder.contracts import ConfigError, Origin
 from forwarder.spool.contract import CursorMove, Fenced, Gap, PageCommit, SpoolError
+from forwarder.spool.ids import _holds
 from tests.spools import ACME, MINUTE, OTHER, Desk, body_of, found, key_of, move, names, opened, page_of
 
 
@@ -277,3 +278,18 @@ async def test_cursor_state_is_kept_as_it_is(desk: Desk):
 async def test_the_minute_arranges_and_does_not_identify(desk: Desk):
     await desk.put(("a", "", MINUTE))
     assert (await desk.put(("a", "", "2026-01-31T12:07"))).repeats == 1
+
+
+async def test_an_id_with_many_contents_is_known_by_each_of_them(tmp_path):
+    async with opened(tmp_path) as desk:
+        contents = [("same", f"{number}") for number in range(200)]
+        assert (await desk.put(*contents[:150])).new == 150
+        done = await desk.put(*contents)
+        assert (done.new, done.repeats, done.revisions) == (50, 150, 50)
+
+
+def test_a_digest_is_found_only_where_one_begins():
+    one, two = bytes(range(8)), bytes(range(8, 16))
+    assert _holds(one + two, two)
+    assert not _holds(one + two, (one + two)[3:11])
+    assert _holds(one + two + (one + two)[3:11], (one + two)[3:11])
