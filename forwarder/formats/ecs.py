@@ -12,7 +12,6 @@ the inside of an object that the encoder itself made.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 ECS_VERSION = "9.4.0"
 REMEMBERED = 4096
 LONGEST_REMEMBERED = 512
-CHUNK = 32
-"""Events encoded in one call: enough to share its cost, few enough to stay in the processor's cache."""
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 _COORDINATES = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,12})?), ?(-?[0-9]{1,3}(?:\.[0-9]{1,12})?)", re.ASCII)
@@ -167,7 +164,7 @@ class _Document(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
-    """What an action was when it was met last, and the two runs that say so."""
+    """What an action was when it was met last, and the runs that say so."""
 
     category: tuple[str, ...]
     types: tuple[str, ...]
@@ -177,6 +174,7 @@ class _Known(msgspec.Struct, frozen=True, gc=False):
     layer: str
     act: str | None
     action_name: str | None
+    kind: msgspec.Raw
     what: msgspec.Raw
     facts: msgspec.Raw
 
@@ -188,50 +186,47 @@ class EcsFormat:
 
     def __init__(self) -> None:
         encoder = msgspec.json.Encoder()
-        self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
+        self._encode, self._encode_into = encoder.encode, encoder.encode_into
+        self._buffer = bytearray()  # one for all documents: growing a new one for each costs a third of its encoding
         self._write = TimeWriter().write
         self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
         observer = {"product": "audit-forwarder", "type": "forwarder", "version": __version__}
         self._observer = msgspec.Raw(self._encode(observer))
         self._known: dict[tuple[str, str | None], _Known] = {}
         self._places: dict[tuple[str | None, str | None, str | None, str | None], msgspec.Raw] = {}
-        self._kind = lru_cache(maxsize=REMEMBERED)(self._render_kind)
-        self._organization = lru_cache(maxsize=REMEMBERED)(self._render_organization)
-        self._domain = lru_cache(maxsize=REMEMBERED)(domain)
-        self._read = (0, self._moment(0))  # pages are read at one moment
+        self._domains: dict[str, str | None] = {}
+        self._read = (0, self._moment(0))  # pages are read at one moment, and come from one organization
+        self._organization = ("", msgspec.Raw(b"{}"))
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order, without a line end."""
         bodies: list[bytes | UnexpectedPayload] = []
-        for start in range(0, len(records), CHUNK):
-            bodies += self._together(records[start : start + CHUNK])
+        document, encode_into, buffer = self._document, self._encode_into, self._buffer
+        for record in records:
+            event = record.event
+            if event is None:
+                bodies.append(UnexpectedPayload("the event has no meaning"))
+                continue
+            try:
+                encode_into(document(event), buffer)
+            except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+                bodies.append(UnexpectedPayload(f"the event cannot be written as ECS: {str(error)[:120]}"))
+                continue
+            body = bytes(buffer)
+            if b"\n" in body or b"\r" in body:  # between tokens of a copied part: in texts they are escaped
+                body = body.translate(_ONE_LINE)
+            bodies.append(body)
         return bodies
-
-    def _together(self, records: Sequence[Record]) -> Sequence[bytes | UnexpectedPayload]:
-        document = self._document
-        try:
-            whole = self._encode_lines([document(record.event) for record in records if record.event is not None])
-        except (ValueError, OverflowError, msgspec.MsgspecError):
-            whole = b""
-        # One line for each, or something is not as it should be: then each by itself, so that only that one pays.
-        if b"\r" not in whole and len(lines := whole.split(b"\n")) == len(records) + 1:
-            return lines[:-1]
-        return [self._one(record) for record in records]
-
-    def _one(self, record: Record) -> bytes | UnexpectedPayload:
-        if record.event is None:
-            return UnexpectedPayload("the event has no meaning")
-        try:
-            body = self._encode(self._document(record.event))
-        except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-            return UnexpectedPayload(f"the event cannot be written as ECS: {str(error)[:120]}")
-        return body.translate(_ONE_LINE)  # line ends stand between tokens of a copied part: in texts they are escaped
 
     def _document(self, event: AuditEvent) -> _Document:
         write, actor, ip, group, content = self._write, event.actor, event.ip, event.target_group, event.content
         read_ms, created = self._read
         if event.read_ms != read_ms:
             self._read = (event.read_ms, created := self._moment(event.read_ms))
+        name, organization = self._organization
+        if event.organization != name:
+            organization = msgspec.Raw(self._encode({"id": event.organization}))
+            self._organization = (event.organization, organization)
         known = self._known.get((event.action, event.product))
         if (  # the catalogue gives the very same objects every time
             known is None
@@ -256,11 +251,9 @@ class EcsFormat:
         return _Document(
             write(event.time_ms),
             self._ecs,
-            _Event(self._kind(event.feed), ident, known.what, created)
-            if event.action
-            else self._without_action(event, ident, created),
+            _Event(known.kind, ident, known.what, created) if event.action else _without_action(known, ident, created),
             event.message,
-            self._organization(event.organization) if event.organization else None,
+            organization if event.organization else None,
             user,
             _Group(group.id, group.name) if group is not None else None,
             _Source(ip, event.source_address, place)
@@ -301,6 +294,7 @@ class EcsFormat:
             event.layer,
             event.act,
             event.action_name,
+            self._run(_Kind("event", "atlassian", "atlassian.audit", event.feed)),
             self._run(what),
             self._run(facts),
         )
@@ -309,11 +303,6 @@ class EcsFormat:
                 self._known.clear()
             self._known[event.action, event.product] = known
         return known
-
-    def _without_action(self, event: AuditEvent, ident: str, created: msgspec.Raw) -> _EventWithoutAction:
-        return _EventWithoutAction(
-            self._kind(event.feed), ident, event.category, event.types, event.outcome, event.severity, created
-        )
 
     def _place(self, event: AuditEvent) -> msgspec.Raw:
         geo = event.geo
@@ -332,7 +321,14 @@ class EcsFormat:
     def _url(self, full: str) -> _Url:
         end = full.find("/", len("https://"))
         start = full if end < 0 else full[:end]
-        return _Url(full, self._domain(start) if len(start) <= LONGEST_REMEMBERED else domain(start))
+        if start in self._domains:
+            return _Url(full, self._domains[start])
+        host = domain(start)
+        if len(start) <= LONGEST_REMEMBERED:
+            if len(self._domains) >= REMEMBERED:
+                self._domains.clear()
+            self._domains[start] = host
+        return _Url(full, host)
 
     def _run(self, fields: _Kind | _What | _Facts) -> msgspec.Raw:
         """Return the fields without the braces and the name of the first, which the encoder writes."""
@@ -342,11 +338,9 @@ class EcsFormat:
     def _moment(self, ms: int) -> msgspec.Raw:
         return msgspec.Raw(self._encode(self._write(ms)))
 
-    def _render_kind(self, feed: str) -> msgspec.Raw:
-        return self._run(_Kind("event", "atlassian", "atlassian.audit", feed))
 
-    def _render_organization(self, organization: str) -> msgspec.Raw:
-        return msgspec.Raw(self._encode({"id": organization}))
+def _without_action(known: _Known, ident: str, created: msgspec.Raw) -> _EventWithoutAction:
+    return _EventWithoutAction(known.kind, ident, known.category, known.types, known.outcome, known.severity, created)
 
 
 def coordinates(geo: str) -> msgspec.Raw | None:
@@ -374,7 +368,7 @@ def _person(actor: Actor) -> _User:
 
 def _names_of(actor: Actor) -> tuple[str, ...]:
     ident, address, name = actor.id, actor.address, actor.name
-    if ident and address and name and len({ident, address, name}) == 3:
+    if ident and address and name and ident != address != name != ident:
         return (ident, address, name)
     return _names(actor)
 

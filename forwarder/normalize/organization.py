@@ -7,14 +7,14 @@ Empty text is an absent fact.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
-from forwarder.normalize.addresses import LONGEST_IP, valid_ip, valid_mail
-from forwarder.normalize.catalogue import Catalogue, load_catalogue
+from forwarder.normalize.addresses import valid_ip, valid_mail
+from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
+from forwarder.normalize.catalogue.words import LONGEST_ACTION
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
 from forwarder.normalize.things import ABSENT, PartReader
 from forwarder.normalize.times import TimeReader, names_zone
@@ -94,11 +94,12 @@ class OrganizationNormalizer:
     """
 
     def __init__(self, catalogue: Catalogue | None = None) -> None:
-        self._meaning = (catalogue or load_catalogue()).meaning
+        self._catalogue = catalogue or load_catalogue()
+        self._meanings: dict[str, Meaning] = {}
         self._decode = msgspec.json.Decoder(_Event).decode
         self._times = TimeReader()
         self._parts = PartReader()
-        self._is_ip = lru_cache(maxsize=REMEMBERED)(valid_ip)
+        self._ips: set[str] = set()
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order."""
@@ -128,7 +129,7 @@ class OrganizationNormalizer:
         if told is None:
             raise Unreadable("the event has no attributes")
         action, when, origin = told.action or "", told.time or "", record.origin
-        meaning = self._meaning(action)
+        meaning = self._meanings.get(action) or self._meet(action)
         context, container = self._parts.read(told.context), self._parts.read(told.container)
         time_ms = self._times.read(when)
         odd = context.odd or container.odd
@@ -139,7 +140,7 @@ class OrganizationNormalizer:
         ip = address = None
         where = told.location or _NOWHERE
         if where.ip:
-            if len(where.ip) <= LONGEST_IP and self._is_ip(where.ip):
+            if where.ip in self._ips or self._is_ip(where.ip):
                 ip = where.ip
             else:
                 address = where.ip
@@ -195,6 +196,22 @@ class OrganizationNormalizer:
             context.raw,
             container.raw,
         )
+
+    def _meet(self, action: str) -> Meaning:
+        meaning = self._catalogue.meaning(action)
+        if len(action) <= LONGEST_ACTION:
+            if len(self._meanings) >= REMEMBERED:
+                self._meanings.clear()
+            self._meanings[action] = meaning
+        return meaning
+
+    def _is_ip(self, text: str) -> bool:
+        if not valid_ip(text):
+            return False
+        if len(self._ips) >= REMEMBERED:
+            self._ips.clear()
+        self._ips.add(text)
+        return True
 
 
 def _authentication(auth: _Auth | None, app: _App | None) -> Authentication | None:

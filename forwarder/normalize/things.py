@@ -98,6 +98,7 @@ ABSENT = msgspec.Raw()
 """Stands for a part that is not there."""
 
 _NO_ATTRIBUTES = Attributes()
+_WEB = ("https://", "http://")
 _KNOWN = Attributes.__struct_fields__
 _EMPTY = {b"", b"[]", b"{}", b"null", b'""'}
 
@@ -109,18 +110,14 @@ def _kind(name: str) -> str:
 
 
 def _url(text: str | None) -> str | None:
-    return text if text and text.startswith(("https://", "http://")) else None
+    return text if text and text.startswith(_WEB) else None
 
 
 def _thing(kind: str, entry: Entry, told: Attributes, name: str | None = None) -> Thing:
-    links = entry.links
-    return Thing(
-        kind,
-        entry.id or None,
-        told.key or None,
-        name or told.name or told.title or None,
-        _url(links.alt) if links is not None else None,
-    )
+    url = entry.links.alt if entry.links is not None else None
+    if url is not None and not url.startswith(_WEB):
+        url = None
+    return Thing(kind, entry.id or None, told.key or None, name or told.name or told.title or None, url)
 
 
 def _user(found: Part, entry: Entry, told: Attributes) -> None:
@@ -136,7 +133,8 @@ def _user(found: Part, entry: Entry, told: Attributes) -> None:
 
 
 def _group(found: Part, entry: Entry, told: Attributes) -> None:
-    found.group = found.group or _thing("group", entry, told, told.groupName)
+    if found.group is None:
+        found.group = _thing("group", entry, told, told.groupName)
 
 
 def _role(found: Part, entry: Entry, told: Attributes) -> None:
@@ -144,26 +142,32 @@ def _role(found: Part, entry: Entry, told: Attributes) -> None:
 
 
 def _space(found: Part, entry: Entry, told: Attributes) -> None:
-    found.space = found.space or _thing("space", entry, told)
+    if found.space is None:
+        found.space = _thing("space", entry, told)
 
 
 def _app(found: Part, entry: Entry, told: Attributes) -> None:
-    found.app = found.app or _thing("app", entry, told)
+    if found.app is None:
+        found.app = _thing("app", entry, told)
 
 
 def _site(found: Part, entry: Entry, told: Attributes) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
     link = _url(entry.links.alt) if entry.links is not None else None
     home = _url(told.siteHostName or told.cloudUrl)
-    inner = link if home is not None and link is not None and link.rstrip("/") != home.rstrip("/") else None
+    inner = None
+    if home is not None and link is not None and link != home and link.rstrip("/") != home.rstrip("/"):
+        inner = link
     name = told.siteName
     issue, key, page = told.issueId, told.issueKeyOrId or told.issueKey, told.pageId
     if key and key.isdigit():
         issue, key = issue or key, None
     if issue or key:
-        found.content = found.content or Thing("issue", issue or None, key or None, None, inner)
+        if found.content is None:
+            found.content = Thing("issue", issue or None, key or None, None, inner)
     elif page:
-        found.content = found.content or Thing("page", page, None, told.name or None, inner)
+        if found.content is None:
+            found.content = Thing("page", page, None, told.name or None, inner)
         if told.key:
             found.space = found.space or Thing("space", None, told.key)
     else:
@@ -195,9 +199,8 @@ def _fill(found: Part, entries: list[Entry]) -> Part:
         kind = entry.type
         if not kind:
             continue
-        reader = _READERS.get(kind)
-        if reader is not None:
-            reader(found, entry, entry.attributes or _NO_ATTRIBUTES)
+        if kind in _READERS:
+            _READERS[kind](found, entry, entry.attributes or _NO_ATTRIBUTES)
         elif found.content is None:
             found.content = _thing(_kind(kind), entry, entry.attributes or _NO_ATTRIBUTES)
     return found

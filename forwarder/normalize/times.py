@@ -101,7 +101,9 @@ class TimeWriter:
 
     def write(self, ms: int) -> str:
         """Return `YYYY-MM-DDTHH:MM:SS.mmmZ` for epoch milliseconds within the years 1 to 9999."""
-        minute, rest = divmod(ms, MINUTE_MS)
+        minute = ms // MINUTE_MS
+        rest = ms - minute * MINUTE_MS
+        second = rest // 1000
         try:
             prefix = self._minutes[minute]
         except KeyError:
@@ -109,4 +111,4 @@ class TimeWriter:
                 self._minutes.clear()
             prefix = (EPOCH + timedelta(minutes=minute)).isoformat()[:17]
             self._minutes[minute] = prefix
-        return f"{prefix}{_SECOND_TEXT[rest // 1000]}{_MILLI_TEXT[rest % 1000]}"
+        return f"{prefix}{_SECOND_TEXT[second]}{_MILLI_TEXT[rest - second * 1000]}"
