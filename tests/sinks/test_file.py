@@ -336,3 +336,18 @@ def test_the_target_is_the_absolute_path(tmp_path: Path, monkeypatch: pytest.Mon
     assert file_sink("out/x").target == f"file:{tmp_path}/out/x"
     assert file_sink("-").target == "file:-"
     assert file_sink("-").proof == "received"
+
+
+def test_files_dated_by_a_clock_that_was_ahead_do_not_push_out_the_new_ones(tmp_path: Path) -> None:
+    clock = StoppedClock()
+    file = LineFile(tmp_path / "e.ndjson", Durability("never"), Rotation(bytes=8, keep=2), clock, "x")
+    clock.now += 365 * 86_400
+    for number in range(4):
+        clock.now += 1
+        file.append(b"ahead%d\n" % number)
+    clock.now -= 365 * 86_400
+    for number in range(4):
+        clock.now += 1
+        file.append(b"now%d\n" % number)
+    file.close()
+    assert sorted(path.read_bytes()[:4] for path in tmp_path.iterdir()) == [b"now1", b"now2", b"now3"]
