@@ -212,7 +212,7 @@ class LineFile:
             raise
         _sync_folder(self._path.parent)
         if self._rotation.keep is not None:
-            # A clock that was ahead dated files into the future: as the newest for years they would push out all others.
+            # A clock that was ahead dated files into the future: the newest for years, they would push out all others.
             kept = sorted(rotated(self._path), key=lambda path: path.stem[len(self._path.stem) + 1 :][:15] <= stamp)
             for old in kept[: -self._rotation.keep]:
                 old.unlink(missing_ok=True)
