@@ -144,11 +144,14 @@ class Lane:
         wanted = self._wanted() if self._more else 0
         if not wanted and not self._settler:
             return
+        if wanted:
+            self._more = False  # before the question: who rings while it is answered must be heard
         done = await self._settler.exchange(after=self._head, events=wanted)
         if done is None:
+            self._more = True
             return
-        if wanted and not done.chunks:
-            self._more = False
+        if done.chunks and done.chunks[-1].last < done.last_seq:
+            self._more = True
         for chunk in done.chunks:
             self._head = chunk.last
             self._taken.append((chunk.last, chunk.read_ms))

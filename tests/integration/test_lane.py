@@ -529,3 +529,46 @@ def test_a_promise_for_many_records_is_small() -> None:
     tracemalloc.stop()
     assert len(promises) == 100
     assert held < 1_000_000
+
+
+async def test_a_page_costs_a_lane_two_exchanges(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        exchange, calls = b.spool.exchange, 0
+
+        async def counted(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+            nonlocal calls
+            calls += 1
+            return await exchange(lane, settlement, after=after, events=events)
+
+        b.spool.exchange = counted  # type: ignore[method-assign]
+        b.start("one", ScriptedSink(), batch={"events": 10, "wait": 0})
+        await b.fill(event("first"))
+        await b.drained("one")
+        calls = 0
+        for page in range(10):
+            await b.fill(event(f"p{page}"))
+            await b.drained("one")
+        assert calls <= 22
+
+
+async def test_a_page_that_comes_while_the_lane_asks_is_not_overheard(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        exchange, filled = b.spool.exchange, False
+
+        async def slow(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+            nonlocal filled
+            done = await exchange(lane, settlement, after=after, events=events)
+            if events and not done.chunks and not filled:
+                filled = True
+                await b.fill(event("a"))  # rings
+            return done
+
+        b.spool.exchange = slow  # type: ignore[method-assign]
+        lane = b.start("one", ScriptedSink())
+        await b.until(lambda: filled)
+        for _ in range(200):
+            if lane.report.accepted:
+                break
+            await asyncio.sleep(0.01)
+        assert lane.report.accepted == 1
+        await b.drained("one")
