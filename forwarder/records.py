@@ -20,6 +20,9 @@ MOST_UNKNOWN_NAMES = 200
 
 OTHER_NAMES = "(other)"
 
+AT_ONCE = 32
+"""Records taken through all steps together: what one step made is still in the processor's cache for the next."""
+
 
 class Prepared(msgspec.Struct):
     """What became of a chunk: records to send, numbers filtered out, and events that cannot be sent."""
@@ -50,26 +53,28 @@ class RecordMaker:
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
+        prepared = Prepared([], [], [])
         records = self._records(chunk)
-        refused: list[DeadLetter] = []
-        filtered: list[int] = []
-        if self._needs_event and records:
+        for start in range(0, len(records), AT_ONCE):
+            self._prepare(chunk, records[start : start + AT_ONCE], prepared)
+        return prepared
+
+    def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
+        refused = prepared.refused
+        if self._needs_event:
             records = self._give_meaning(chunk, records, refused)
         if self._filter.active:
             kept = [record for record in records if self._filter.passes(record.origin, record.event)]
             if len(kept) < len(records):
                 stay = {record.seq for record in kept}
-                filtered = [record.seq for record in records if record.seq not in stay]
+                prepared.filtered += [record.seq for record in records if record.seq not in stay]
                 records = kept
-        bodies = self._format.render(records)
-        sendable: list[Record] = []
-        for record, body in zip(records, bodies, strict=True):
+        for record, body in zip(records, self._format.render(records), strict=True):
             if isinstance(body, bytes):
                 record.body = body
-                sendable.append(record)
+                prepared.records.append(record)
             else:
                 refused.append(_dead_letter(record, body))
-        return Prepared(sendable, filtered, refused)
 
     @staticmethod
     def _records(chunk: Chunk) -> list[Record]:
