@@ -100,7 +100,7 @@ ABSENT = msgspec.Raw()
 _NO_ATTRIBUTES = Attributes()
 _WEB = ("https://", "http://")
 _KNOWN = Attributes.__struct_fields__
-_EMPTY = {b"", b"[]", b"{}", b"null", b'""'}
+_EMPTY = {b"[]", b"{}", b"null", b'""'}
 
 
 def _kind(name: str) -> str:

@@ -231,3 +231,39 @@ def test_more_records_than_one_chunk_keep_their_order():
     lines = EcsFormat().render(records)
     assert isinstance(lines.pop(40), UnexpectedPayload)
     assert [strictly(line)["event"]["id"] for line in lines] == [str(number) for number in range(100) if number != 40]
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"category": ("iam",), "types": ("user", "change")}, "event.category"),
+        ({"types": ("info",), "category": ("iam",)}, "event.type"),
+        ({"outcome": "failure"}, "event.outcome"),
+        ({"severity": 7}, "event.severity"),
+        ({"feed": "jira"}, "event.provider"),
+        ({"feed": "jira"}, "atlassian.audit.feed"),
+        ({"layer": "words"}, "atlassian.audit.layer"),
+        ({"product": "jira"}, "atlassian.audit.product"),
+        ({"act": "view"}, "atlassian.audit.act"),
+        ({"action_name": "Viewed"}, "atlassian.audit.action_name"),
+        ({"organization": "other"}, "organization.id"),
+        ({"read_ms": 61_000}, "event.created"),
+        ({"action": ""}, "event.action"),
+        ({"country": "Norway"}, "source.geo.country_name"),
+        ({"geo": "1.5,2"}, "source.geo.location"),
+        ({"ip": "192.0.2.1"}, "source.ip"),
+        ({"time_ms": 1001}, "@timestamp"),
+    ],
+)
+def test_what_was_remembered_of_one_event_never_shows_in_the_next(changed, path):
+    """Render two events of one action in turns; each comes out as it does alone."""
+    plain, other = full_event(), msgspec.structs.replace(full_event(), **changed)
+    records = [Record(1, ORIGIN, "1" * 32, b"{}", event) for event in (plain, other, plain, other)]
+    assert EcsFormat().render(records) == [ecs_of(plain), ecs_of(other)] * 2
+
+    def at(document):
+        for name in path.split("."):
+            document = document.get(name, {})
+        return document
+
+    assert at(strictly(ecs_of(plain))) != at(strictly(ecs_of(other)))
