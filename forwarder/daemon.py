@@ -364,9 +364,20 @@ class _CleanUp:
 
 @cache
 def _normalizer(feed: str) -> Normalizer:
-    """Return the normaliser of a feed; the spool may hold events of a source that is no longer configured."""
-    normalizer: Normalizer = SOURCES.load(feed).normalizer()
-    return normalizer
+    """Return the normaliser of a feed, configured now or not: the spool may hold events of a source that is gone."""
+    for name in SOURCES.names():
+        try:
+            source = SOURCES.load(name)
+        except ConfigError:
+            continue  # `check` and the start tell of a broken package; this search is for a whole one
+        if source.feed == feed:
+            normalizer: Normalizer = source.normalizer()
+            return normalizer
+    raise Held(
+        f"the spool holds events of the feed {feed!r}, and no installed source knows what they mean.",
+        fix="Install the package of that source again, or give this sink the format raw and no filter on meaning.",
+        kind="setup_missing",
+    )
 
 
 async def run_daemon(

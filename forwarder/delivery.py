@@ -159,7 +159,14 @@ class Lane:
         self._measure(done.position, done.last_seq)
 
     async def _prepare(self, chunk: Chunk) -> None:
-        prepared = self._maker.make(chunk)
+        prepared = None
+        while prepared is None:
+            try:
+                prepared = self._maker.make(chunk)
+            except Held as error:  # nobody here knows what the events of this feed mean
+                self._hold(error.reason, error.fix, error.kind)
+                if await self._nap(AUTH_RETRY):
+                    return
         if prepared.filtered:
             self._settler.leave_out(chunk.source, prepared.filtered)
         for letter in prepared.refused:

@@ -127,12 +127,7 @@ class Poller:
         if state.known_as:
             self._log.info("source_renamed", known_as=state.known_as)
         self._number, self._epoch, self._rows = state.number, state.epoch, dict(state.cursors)
-        gaps = (await self._spool.status()).gaps
-        self._gaps = [
-            gap.number
-            for gap in gaps
-            if gap.source == self._number and gap.cause == "cursor_lost" and gap.closed_ms is None
-        ]
+        self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
         if TAIL not in self._rows:
             now = self._now_ms()
             history = min(int(self._config.since * 1000), OLDEST_MS)
@@ -142,6 +137,25 @@ class Poller:
                 moves.append(CursorMove(BACKFILL, None, self._walk(now - history)))
             await self._commit(PageCommit(self._number, self._epoch, moves))
         self.report.turn("working", self._clock.time())
+        await self._heal_damage()
+
+    async def _open_gaps(self, cause: str) -> list[Gap]:
+        gaps = (await self._spool.status()).gaps
+        return [gap for gap in gaps if gap.source == self._number and gap.cause == cause and gap.closed_ms is None]
+
+    async def _heal_damage(self) -> None:
+        """Read again what a damaged page of the spool held; the spool has forgotten its ids."""
+        if self._open_walk(HEAL):
+            return
+        gaps = await self._open_gaps("damaged_page")
+        if not gaps:
+            return
+        overlap = int(self._config.overlap * 1000)
+        since = min((gap.to_ms or gap.opened_ms) - overlap if gap.from_ms is None else gap.from_ms for gap in gaps)
+        self._log.warning("damaged_page_is_read_again", since=since, gaps=len(gaps))
+        self._gaps.extend(gap.number for gap in gaps)
+        self.report.heals += 1
+        await self._commit(PageCommit(self._number, self._epoch, [CursorMove(HEAL, None, self._walk(since))]))
 
     def _walk(self, since_ms: int) -> walks.Row:
         since_ms = max(since_ms, self._now_ms() - OLDEST_MS)
@@ -253,6 +267,8 @@ class Poller:
         self.report.newest_event = max(self.report.newest_event, high / 1000)
         if closing:
             self._gaps = []
+        if name == TRAIL and ended:
+            await self._heal_damage()
         if name in {HEAL, BACKFILL} and ended:
             self._at_tip = True
             self._due[TAIL] = self._clock.monotonic() + self._config.every

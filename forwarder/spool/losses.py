@@ -116,6 +116,8 @@ class Losses:
             if row.last > lane.position and missing:
                 self._lanes.count(lane.number, row.source, detached=ranges.count(missing))
                 self._lanes.overtake(lane, missing, row.source)
+            if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered
+                self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
         self.open(_gap_of(row, "damaged_page", str(damage), row.audience or None, row.events), now_ms)
         freed = self._ids.forget((row.source, row.audience), row.first, row.last)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") - freed)

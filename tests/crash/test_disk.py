@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3  # noqa: TID251 -- damage is done from outside
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -154,8 +154,8 @@ async def test_a_kill_and_a_start_on_a_full_disk(small_disk: Path, tmp_path: Pat
         await assert_whole(sim, process, out, spool)
 
 
-@pytest.mark.parametrize("full", [{"spool"}, {"out"}, {"spool", "out"}], ids=str)
-async def test_a_stop_on_a_full_disk_ends_with_0(small_disk: Path, tmp_path: Path, full: set[str]) -> None:
+@pytest.mark.parametrize("full", [("spool",), ("out",), ("spool", "out")], ids="+".join)
+async def test_a_stop_on_a_full_disk_ends_with_0(small_disk: Path, tmp_path: Path, full: tuple[str, ...]) -> None:
     spool = (small_disk if "spool" in full else tmp_path) / "spool.db"
     out = (small_disk if "out" in full else tmp_path) / "out.ndjson"
     async with world(tmp_path, sinks={"out": file_sink(out)}, spool={"path": str(spool)}, events=1000) as (
@@ -293,21 +293,23 @@ async def test_a_damaged_page_is_a_gap_and_the_rest_goes_on(tmp_path: Path) -> N
         lost = last - first + 1
         await process.until_status(lambda found: any(g["cause"] == "damaged_page" for g in found["spool"]["gaps"]))
         await process.until(lambda: len(lines_of(late)) >= len(truth(sim)) - lost)
-        found = await process.until_status(lambda found: all(not line["waiting"] for line in found["books"]))
+        # The spool has forgotten its ids, and the source reads that time again by itself.
+        await until_it_has(process, sim, late)
+        found = await process.until_status(
+            lambda found: all(not line["waiting"] for line in found["books"]) and not found["spool"]["open_gaps"]
+        )
         assert found["balanced"]
         (gap,) = [gap for gap in found["spool"]["gaps"] if gap["cause"] == "damaged_page"]
         assert (gap["first_seq"], gap["last_seq"], gap["events"]) == (first, last, lost)
         (line,) = [line for line in found["books"] if line["sink"] == "late"]
-        assert (line["detached"], line["accepted"]) == (lost, len(truth(sim)) - lost)
+        assert line["detached"] == lost
         assert await process.stop() == 0
-        assert len(lines_of(tmp_path / "out.ndjson")) == len(truth(sim)), "the sink that had them got some again"
-        assert set(digests_of(late)) < truth(sim)
         assert set(digests_of(late).values()) == {1}
-        # their ids are forgotten: the next walk over that time brings them to everybody who lacks them
-        sim.faults.add("cursors_lost")
-        await process.start()
-        await until_it_has(process, sim, late)
-        await process.until_status(lambda found: not any(line["waiting"] for line in found["books"]))
-        assert await process.stop() == 0
         kept = await look_into(spool)
         assert [line.balance for line in kept.books] == [0, 0]
+        # The sink that had them all got some again, and that it may is on record.
+        again = len(lines_of(tmp_path / "out.ndjson")) - len(truth(sim))
+        assert again == lost
+        assert [(doubt.first, doubt.last) for doubt in kept.doubts["out"] if doubt.cause == "damaged_page"] == [
+            (first, last)
+        ]

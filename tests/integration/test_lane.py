@@ -572,3 +572,26 @@ async def test_a_page_that_comes_while_the_lane_asks_is_not_overheard(tmp_path: 
             await asyncio.sleep(0.01)
         assert lane.report.accepted == 1
         await b.drained("one")
+
+
+async def test_a_feed_that_nobody_knows_holds_the_lane_and_loses_nothing(tmp_path: Path) -> None:
+    known = asyncio.Event()
+
+    class Stranger(OrganizationNormalizer):
+        def normalize(self, records):
+            if not known.is_set():
+                raise Held("nobody knows this feed.", fix="Install its package.", kind="setup_missing")
+            return super().normalize(records)
+
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink()
+        lane = b.start("one", sink, needs=Stranger(), exclude=[{"action": "nothing"}])
+        await b.fill(event("a"), event("b"))
+        await b.until(lambda: lane.report.state == "held")
+        assert lane.report.fix == "Install its package."
+        await b.stop("one")
+        known.set()
+        b.start("one", sink, exclude=[{"action": "nothing"}])
+        await b.drained("one")
+        assert sink.seen == ["a", "b"]
+        await b.balanced()

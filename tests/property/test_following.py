@@ -6,7 +6,9 @@ A small feed in memory stands for the API under every reading of its unknowns; t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import sqlite3
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from forwarder.identity import EventKeys, content_digests
 from forwarder.poller import HEAL, TAIL, TRAIL, Poller
 from forwarder.retry import RequestBudget
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull
+from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull, Tally
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import SourceReport
 from tests.clocks import FakeClock
@@ -217,6 +219,40 @@ def test_any_course_of_events_gives_the_same_set(actions, by_time, inclusive, ti
             found = await world.spooled()
             await world.spool.close()
         assert Counter(found) == Counter({event.name: 1 for event in feed.events})
+
+    asyncio.run(course())
+
+
+def test_a_damaged_page_is_read_again_by_itself(tmp_path: Path) -> None:
+    async def course() -> None:
+        clock = FakeClock()
+        feed = Feed(clock, by_time=False, inclusive=True, tip="fresh", limit=500)
+        world = World(tmp_path, feed, clock, SourceConfig(type="feed", since=0, every=30))
+        await world.start()
+        for name in ("a", "b", "c"):
+            now = int(clock.now * 1000)
+            feed.events.append(Event(name, now, now, now))
+            await world.step()
+            clock.advance(60)
+        lane = await world.spool.open_lane("before", "memory", start=None, on_full="pause")
+        done = await world.spool.exchange(lane.number, Settlement(), after=0, events=500)
+        taken = [(chunk.first, chunk.last) for chunk in done.chunks]
+        tally = {done.chunks[0].source: Tally(accepted=sum(last - first + 1 for first, last in taken))}
+        await world.spool.exchange(lane.number, Settlement(ranges=taken, tallies=tally), after=lane.position, events=0)
+        await world.spool.close()
+        with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as con:
+            con.execute("UPDATE bodies SET packed = zeroblob(40) WHERE last_seq = 2")
+            con.commit()
+        await world.start()
+        assert await world.spooled() == ["a", "c"]  # reading finds the damage
+        await world.settle_down()
+        assert sorted(await world.spooled()) == ["a", "b", "c"]
+        gaps = (await world.spool.status()).gaps
+        assert [(gap.cause, gap.closed_ms is not None) for gap in gaps] == [("damaged_page", True)]
+        # The lane that had it all may get `b` twice, and that is on record.
+        assert [(d.first, d.last, d.cause) for d in await world.spool.doubts(lane.number)] == [(2, 2, "damaged_page")]
+        assert {line.balance for line in await world.spool.books()} == {0}
+        await world.spool.close()
 
     asyncio.run(course())
 

@@ -1,6 +1,6 @@
 """Damaged pages: found before they are believed, set aside with a gap, and everything else goes on."""
 
-import sqlite3  # noqa: TID251 -- damages the file behind the spool's back
+import sqlite3
 from contextlib import closing
 
 import pytest

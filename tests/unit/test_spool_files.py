@@ -2,7 +2,7 @@
 
 import json
 import os
-import sqlite3  # noqa: TID251 -- makes the files of other programs
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing

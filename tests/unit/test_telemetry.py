@@ -5,8 +5,8 @@ from collections import Counter
 from typing import get_args
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics  # noqa: TID251
-from prometheus_client.parser import text_string_to_metric_families  # noqa: TID251
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
 from forwarder.errors import ErrorKind
 from forwarder.status import SEND_BUCKETS, ComponentState
