@@ -39,7 +39,7 @@ from forwarder.contracts import (
 from forwarder.promises import Promises
 from forwarder.records import RecordMaker
 from forwarder.retry import Backoff
-from forwarder.settling import Settler, runs
+from forwarder.settling import RETRY_WRITE, Settler, runs
 from forwarder.spool.contract import Chunk, DeadLetter, Spool
 from forwarder.status import LaneReport
 from forwarder.trouble import Trouble
@@ -165,7 +165,7 @@ class Lane:
                 prepared = self._maker.make(chunk)
             except Held as error:  # nobody here knows what the events of this feed mean
                 self._hold(error.reason, error.fix, error.kind)
-                if await self._nap(AUTH_RETRY):
+                if await self._nap(RETRY_WRITE):
                     return
         if prepared.filtered:
             self._settler.leave_out(chunk.source, prepared.filtered)

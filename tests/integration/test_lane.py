@@ -24,6 +24,7 @@ from forwarder.contracts import (
     SinkConfig,
     SystemClock,
 )
+from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.promises import Promises
 from forwarder.spool.contract import DeadLetter, Exchange, Settlement
 from forwarder.status import LaneReport
