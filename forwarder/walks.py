@@ -39,8 +39,8 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int)
     high = max(row["high"], newest) if newest <= now_ms + MOST_SKEW_MS else row["high"]
     marks = row["marks"]
     if row["high"] - marks[-1][0] >= trailing_ms // MARKS_PER_TRAIL:
-        # Of the old ones only the newest is ever needed.
-        old = now_ms - 2 * (trailing_ms + reread_ms)
+        # Of the old ones only the newest is ever needed. By what was read, too: the clock may be ahead.
+        old = min(now_ms, high) - 2 * (trailing_ms + reread_ms)
         first = max((at for at, mark in enumerate(marks) if mark[0] <= old), default=0)
         marks = [*marks[first:], [row["high"], row["walk"]]]
     after = {**row, "walk": page.next, "high": high, "marks": marks}

@@ -1,4 +1,6 @@
-"""Options of the test run."""
+"""Options of the test run, and what its report lists."""
+
+from collections import Counter
 
 from hypothesis import settings
 
@@ -12,3 +14,19 @@ def pytest_addoption(parser):
         action="store_true",
         help="write the golden files again and show what changed; read the diff before you commit it",
     )
+
+
+def pytest_terminal_summary(terminalreporter):
+    """List the cross-product of what is unknown of the real API: every reading, with its outcome."""
+    outcomes = {
+        report.nodeid.partition("[")[2].rstrip("]"): outcome
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.stats.get(outcome, ())
+        if "test_every_reading_of_the_unknown[" in getattr(report, "nodeid", "")
+    }
+    if not outcomes:
+        return
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes.values()).items())
+    terminalreporter.section(f"readings of the unknown: {counts}")
+    for reading, outcome in sorted(outcomes.items()):
+        terminalreporter.line(f"{outcome:<7} {reading}")
