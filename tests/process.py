@@ -105,7 +105,7 @@ class Process:
         while True:
             with contextlib.suppress(OSError):
                 code, body = await self.get("/status")
-                if code == 200 and holds(found := json.loads(body)):
+                if code == 200 and (found := json.loads(body))["spool"] is not None and holds(found):
                     return found
             assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
             await asyncio.sleep(0.05)

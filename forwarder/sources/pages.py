@@ -151,7 +151,10 @@ def _elements(text: str, at: int) -> list[tuple[int, int]]:
 
 def _after_comma(text: str, at: int, closing: str) -> int:
     if text[at] == ",":
-        return _skip(text, at + 1)
+        at = _skip(text, at + 1)
+        if text[at] == closing:
+            raise ValueError
+        return at
     if text[at] != closing:
         raise ValueError
     return at

@@ -131,6 +131,7 @@ def elements(decoder: json.JSONDecoder, text: str, at: int) -> list[bytes]:
 @given(st.binary(max_size=200))
 @example(b'{"data":[]}')
 @example(b"{{}:1}")
+@example(b'{"data":[],}')
 def test_anything_is_a_page_or_is_refused(body: bytes) -> None:
     with suppress(Retryable):
         open_page(body)
