@@ -139,7 +139,7 @@ def _call(config: Path | None, secrets_dir: Path | None, overrides: list[str] | 
     epilog=_teach(
         [
             ("audit-forwarder run", "with ./config.yaml"),
-            ("audit-forwarder run -c /etc/siem.yaml -s log.level=debug", "another file, more to read"),
+            ("audit-forwarder run -c /etc/siem.yaml -s log.level=warning", "another file, less to read"),
             ("kill -TERM PID", "finish what is in flight, then end with 0"),
             ("kill -HUP PID", "read the log level again"),
         ],
@@ -222,7 +222,7 @@ def setup(
 @app.command(
     epilog=_teach(
         [
-            ("audit-forwarder demo", "two minutes, then a table of what arrived"),
+            ("audit-forwarder demo", "under a minute, then a table of what arrived"),
             ("audit-forwarder demo --keep", "stay up afterwards, to look around"),
         ],
         ExitCode.UNEXPECTED,

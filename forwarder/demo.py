@@ -157,7 +157,8 @@ class Demo:
                 await self._until(self._is_complete)
                 await self._until_healed()
         except TimeoutError:
-            say(f"    still missing: {self._missing()}")
+            missing = self._missing()
+            say(f"    waited in vain; {len(missing)} events are not in the file: {' '.join(missing[:5])}")
         return f"{len(self._digests())} events in the file, {len(self._documents())} in Elasticsearch"
 
     def _is_complete(self) -> bool:
@@ -173,8 +174,8 @@ class Demo:
     async def _stay(self) -> None:
         say()
         say(f"Staying up. Metrics: http://127.0.0.1:{self._admin}/metrics")
-        say(f"Status: audit-forwarder status -c {self.config}")
-        say("Ctrl-C ends it.")
+        say(f"Status: {_command_line()} status -c {self.config}")
+        say("Ctrl-C ends it, and shows the table.")
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, ended.set)
@@ -204,6 +205,7 @@ class Demo:
                     "org_id": self.simulator.org_id,
                     "api_key": self.simulator.api_key,
                     "base_url": self.simulator.base_url,
+                    "since": "8d",  # the history reaches 7 days back from a moment that is a little earlier
                     "every": "1s",
                     "trailing_every": "5s",
                 }
@@ -310,9 +312,10 @@ class Demo:
         if show.is_terminal:
             with show.status(what):
                 result = await asyncio.wait_for(act(), PATIENCE)
+            say(f"• {what}")
         else:
+            say(f"• {what}")
             result = await asyncio.wait_for(act(), PATIENCE)
-        say(f"• {what}")
         say(f"    {result}")
 
     async def _until(self, holds: Callable[[], bool]) -> None:
@@ -332,6 +335,12 @@ _SELF = (sys.executable, "-m", "forwarder.cli")
 def _clean_environment() -> dict[str, str]:
     """Return the environment without settings of a real forwarder on this machine."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FORWARDER_")}
+
+
+def _command_line() -> str:
+    """Return what to type for this very command; in a venv that is not active its name alone is not found."""
+    script = Path(sys.executable).parent / "audit-forwarder"
+    return str(script) if script.exists() and shutil.which("audit-forwarder") is None else "audit-forwarder"
 
 
 def _free_port() -> int:

@@ -87,7 +87,7 @@ def tell(rows: list[Row]) -> ExitCode:
         [(row.place, str(row.events), str(row.missing), str(row.doubled), row.note) for row in rows],
         head=("place", "events", "missing", "doubled", "note"),
     )
-    missing = sum(row.missing for row in rows)
+    missing = any(row.missing for row in rows)
     say()
-    say(f"{missing} MISSING." if missing else "Nothing is missing.")
+    say("EVENTS ARE MISSING: the column says where." if missing else "Nothing is missing.")
     return ExitCode.UNEXPECTED if missing else ExitCode.OK

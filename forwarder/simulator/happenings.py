@@ -117,8 +117,10 @@ class Background:
         """Return `count` happenings between two moments, in order of time, more of them when people work."""
         found: list[Happening] = []
         while len(found) < count:
-            start = self._moment(start_ms, end_ms)
-            for happening in self._burst(start):
+            burst = list(self._burst(self._moment(start_ms, end_ms)))
+            if burst[0].time_ms < start_ms:
+                continue  # somebody whose working day is early began before the first moment
+            for happening in burst:
                 happening.time_ms = min(happening.time_ms, end_ms)
                 found.append(happening)
         del found[count:]
