@@ -13,8 +13,7 @@
     ├─ CursorLost         the source refuses the cursor: `tail` goes on near now, `heal` re-reads an overlap
     └─ UnexpectedPayload  this one event becomes a dead letter in the lanes that need its meaning
 
-Everything here is plain data or a protocol; nothing inherits from the engine. Errors live in `errors`, the canonical
-event in `event`, settings in `fields`; all of them are imported from here.
+Everything here is plain data or a protocol. Errors live in `errors`, the canonical event in `event`, settings in `fields`.
 """
 
 from __future__ import annotations
@@ -88,6 +87,7 @@ __all__ = [
     "Secret",
     "SetsUp",
     "SetupStep",
+    "Shrinks",
     "Sink",
     "SinkConfig",
     "SinkContext",
@@ -246,6 +246,15 @@ class Format(Protocol):
         ...
 
 
+@runtime_checkable
+class Shrinks(Protocol):
+    """A format that can say the same in fewer bytes, for a sink with a `max_body`."""
+
+    def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
+        """Render at most `limit` bytes, marked as cut: whole characters and escapes; still which event, when, who."""
+        ...
+
+
 # ---------------------------------------------------------------------------------------------------------- sink
 
 
@@ -289,6 +298,7 @@ class Delivery(msgspec.Struct):
         kept: Not taken now; sent again.
         pending: Told later through `confirm`.
         doubtful: The kept ones may have been taken although no answer says so.
+        retry_after: Seconds until this slot sends again, be it kept ones or because we are asked to slow down.
     """
 
     accepted: Collection[int] = ()
@@ -329,6 +339,10 @@ class Sink(Protocol):
     Class attributes:
         Config: Its settings, a `SinkConfig`.
         default_format: Name of the format when the configuration names none.
+
+    Optional attributes:
+        wants_event (bool): Records carry their meaning, where they have one, although the format needs none.
+        max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
     """
 
     Config: ClassVar[type[SinkConfig]]

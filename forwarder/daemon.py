@@ -242,13 +242,18 @@ class Daemon:
         return poller
 
     def _lane(self, name: str, spool: Spool) -> Lane:
-        config, report = self._settings.sinks[name], self._lane_reports[name]
+        config, report, sink = self._settings.sinks[name], self._lane_reports[name], self._sinks[name]
         maker = RecordMaker(
-            FORMATS.load(report.format)(), Filter(config.include, config.exclude), _normalizer, report.unknown_actions
+            FORMATS.load(report.format)(),
+            Filter(config.include, config.exclude),
+            _normalizer,
+            report.unknown_actions,
+            wants_event=getattr(sink, "wants_event", False),
+            max_body=getattr(sink, "max_body", None),
         )
         self._lanes[name] = lane = Lane(
             name,
-            self._sinks[name],
+            sink,
             config,
             spool=spool,
             maker=maker,

@@ -239,9 +239,9 @@ class Lane:
         stack = [records]
         backoff = Backoff(self._config.retry, self._rng)
         while stack:
-            todo = stack.pop()
+            todo, rest = stack.pop(), 0.0
             try:
-                await self._send_once(slot, todo)
+                rest = await self._send_once(slot, todo)
             except PayloadTooLarge as error:
                 if len(todo) == 1:
                     await self._reject(todo[0], Rejection("too_large", str(error)))
@@ -256,11 +256,13 @@ class Lane:
             else:
                 self._troubled.discard(slot)
             self._wake.set()
+            if rest > 0:
+                await self._nap(min(rest, self._config.retry.max))
             if stack and self._stopped.is_set():
                 return
 
-    async def _send_once(self, slot: int, todo: list[Record]) -> None:
-        """Send once. Raises Trouble with what must be sent again."""
+    async def _send_once(self, slot: int, todo: list[Record]) -> float:
+        """Send once; return the seconds the sink asks to rest. Raises Trouble with what must be sent again."""
         batch = Batch(todo, slot)
         begun = self._clock.monotonic()
         try:
@@ -284,6 +286,7 @@ class Lane:
         if left:
             reason = delivery.reason or "the sink kept a part of the batch"
             raise Trouble(left, "partial", reason, floor=delivery.retry_after, doubtful=delivery.doubtful)
+        return delivery.retry_after or 0.0
 
     async def _wait_out(self, slot: int, trouble: Trouble, backoff: Backoff) -> None:
         """Put what may be doubled on record, say what is wrong, and sleep."""

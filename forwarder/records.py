@@ -1,7 +1,8 @@
 """From the bytes in the spool to the records of one lane: filter → normalise → format. Pure, on the loop, per batch.
 
 An event that cannot be understood becomes a dead letter in the lanes that need its meaning; a lane that needs none
-(format `raw`, no filter on meaning) still delivers it.
+(format `raw`, no filter on meaning) still delivers it. A body that is longer than the sink can carry is rendered again,
+shorter, by its format.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from forwarder.contracts import Format, Normalizer, Record, UnexpectedPayload
+from forwarder.contracts import Format, Held, Normalizer, Record, Shrinks, UnexpectedPayload
 from forwarder.filters import Filter
 from forwarder.spool.contract import Chunk, DeadLetter
 
@@ -40,16 +41,27 @@ class RecordMaker:
         chosen: The lane's filter.
         normalizer: Gives the normaliser of a feed.
         unknown: Counter of unknown actions, bounded here.
+        wants_event: Whether the sink likes to have the meaning although format and filter need none.
+        max_body: Longest body in bytes that the sink can carry.
     """
 
     def __init__(
-        self, render: Format, chosen: Filter, normalizer: Callable[[str], Normalizer], unknown: Counter[str]
+        self,
+        render: Format,
+        chosen: Filter,
+        normalizer: Callable[[str], Normalizer],
+        unknown: Counter[str],
+        *,
+        wants_event: bool = False,
+        max_body: int | None = None,
     ) -> None:
         self._format = render
         self._filter = chosen
         self._normalizer = normalizer
         self._unknown = unknown
         self._needs_event = render.needs_event or chosen.needs_event
+        self._wants_event = wants_event and not self._needs_event
+        self._max_body = max_body
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
@@ -63,18 +75,35 @@ class RecordMaker:
         refused = prepared.refused
         if self._needs_event:
             records = self._give_meaning(chunk, records, refused)
+        elif self._wants_event:
+            self._offer_meaning(chunk, records)
         if self._filter.active:
             kept = [record for record in records if self._filter.passes(record.origin, record.event)]
             if len(kept) < len(records):
                 stay = {record.seq for record in kept}
                 prepared.filtered += [record.seq for record in records if record.seq not in stay]
                 records = kept
+        most = self._max_body
         for record, body in zip(records, self._format.render(records), strict=True):
             if isinstance(body, bytes):
+                if most is not None and len(body) > most:
+                    self._shorten(record, most, prepared)
+                    continue
                 record.body = body
                 prepared.records.append(record)
             else:
                 refused.append(_dead_letter(record, body))
+
+    def _shorten(self, record: Record, most: int, prepared: Prepared) -> None:
+        """Have the body written in fewer bytes; what cannot be is a dead letter."""
+        why = UnexpectedPayload(f"longer than the {most} bytes that the sink carries")
+        body = self._format.shrink(record, most) if isinstance(self._format, Shrinks) else why
+        if isinstance(body, bytes) and len(body) <= most:
+            record.body = body
+            prepared.records.append(record)
+        else:
+            why = body if isinstance(body, UnexpectedPayload) else why
+            prepared.refused.append(_dead_letter(record, why, "too_large"))
 
     @staticmethod
     def _records(chunk: Chunk) -> list[Record]:
@@ -104,10 +133,22 @@ class RecordMaker:
             understood.append(record)
         return understood
 
+    def _offer_meaning(self, chunk: Chunk, records: list[Record]) -> None:
+        """Give each record its meaning where it has one; nothing is refused for the lack of it."""
+        try:
+            events = self._normalizer(chunk.origin.feed).normalize(records)
+        except Held:
+            return  # nobody here knows this feed; its events are delivered as they are
+        for record, event in zip(records, events, strict=True):
+            if not isinstance(event, UnexpectedPayload):
+                record.event = event
+                if event.layer == "unknown":
+                    self._count_unknown(event.action)
+
     def _count_unknown(self, action: str) -> None:
         name = action[:100] if action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES else OTHER_NAMES
         self._unknown[name] += 1
 
 
-def _dead_letter(record: Record, error: UnexpectedPayload) -> DeadLetter:
-    return DeadLetter(record.seq, record.source, record.id, "not_understood", error.reason, record.raw)
+def _dead_letter(record: Record, error: UnexpectedPayload, reason: str = "not_understood") -> DeadLetter:
+    return DeadLetter(record.seq, record.source, record.id, reason, error.reason, record.raw)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from forwarder.contracts import Batch, Delivery, Finding, Normalizer, Origin, Page, SinkConfig, SystemClock
+from forwarder.contracts import Batch, Delivery, Finding, Format, Normalizer, Origin, Page, SinkConfig, SystemClock
 from forwarder.delivery import Lane
 from forwarder.filters import Filter
 from forwarder.formats.raw import RawFormat
@@ -102,7 +102,9 @@ class Bench:
         for lane, _ in self.lanes.values():
             lane.ring()
 
-    def start(self, name: str, sink: Any, needs: Normalizer | None = None, **config: Any) -> Lane:
+    def start(
+        self, name: str, sink: Any, needs: Normalizer | None = None, render: Format | None = None, **config: Any
+    ) -> Lane:
         made = SinkConfig(
             type="scripted",
             **{
@@ -114,10 +116,12 @@ class Bench:
         )
         report = LaneReport(name, "scripted")
         maker = RecordMaker(
-            RawFormat(),
+            render or RawFormat(),
             Filter(made.include, made.exclude),
             lambda _: needs or OrganizationNormalizer(),
             report.unknown_actions,
+            wants_event=getattr(sink, "wants_event", False),
+            max_body=getattr(sink, "max_body", None),
         )
         lane = Lane(
             name, sink, made, spool=self.spool, maker=maker, clock=SystemClock(), rng=random.Random(1), report=report

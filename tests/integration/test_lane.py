@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from forwarder import settling
 from forwarder.contracts import (
+    AuditEvent,
     AuthFailed,
     Batch,
     Delivery,
@@ -23,7 +25,9 @@ from forwarder.contracts import (
     Retryable,
     SinkConfig,
     SystemClock,
+    UnexpectedPayload,
 )
+from forwarder.formats.raw import RawFormat
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.promises import Promises
 from forwarder.spool.contract import DeadLetter, Exchange, Settlement
@@ -596,3 +600,83 @@ async def test_a_feed_that_nobody_knows_holds_the_lane_and_loses_nothing(tmp_pat
         await b.drained("one")
         assert sink.seen == ["a", "b"]
         await b.balanced()
+
+
+class _WantsEvent(ScriptedSink):
+    wants_event = True
+
+
+async def test_a_sink_that_likes_meaning_gets_it_where_there_is_one_and_the_rest_all_the_same(tmp_path: Path) -> None:
+    seen: dict[str, str | None] = {}
+
+    def note(batch: Batch, _: int) -> Delivery:
+        for record in batch.records:
+            seen[record.raw.split(b'"')[3].decode()] = record.event.action if record.event is not None else None
+        return Delivery.all_accepted(batch)
+
+    class Picky(OrganizationNormalizer):
+        def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
+            found = super().normalize(records)
+            return [UnexpectedPayload("no") if b'"odd"' in r.raw else e for r, e in zip(records, found, strict=True)]
+
+    async with bench(tmp_path) as b:
+        lane = b.start("one", _WantsEvent(note), Picky())
+        await b.fill(event("plain"), event("odd"))
+        await b.drained("one")
+        assert seen == {"plain": "user_login", "odd": None}
+        assert lane.report.dead_letters == 0
+        await b.balanced()
+
+
+class _Short(RawFormat):
+    def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
+        if b'"never"' in record.raw:
+            return UnexpectedPayload("its id alone is longer")
+        return b"x" * (limit + 1) if b'"too long still"' in record.raw else b"{}"
+
+
+@pytest.mark.parametrize(("render", "arrive"), [(RawFormat(), ["ok"]), (_Short(), ["ok", "cut"])])
+async def test_a_body_longer_than_the_sink_carries_is_shrunk_or_a_dead_letter(
+    tmp_path: Path, render: RawFormat, arrive: list[str]
+) -> None:
+    longest = len(event("ok"))
+
+    class Narrow(ScriptedSink):
+        max_body = longest
+
+    bodies: list[bytes] = []
+
+    def note(batch: Batch, _: int) -> Delivery:
+        bodies.extend(record.body for record in batch.records)
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        sink = Narrow(note)
+        lane = b.start("one", sink, render=render)
+        await b.fill(*(event(name) for name in ("ok", "cut", "never", "too long still")))
+        await b.drained("one")
+        assert sink.seen == arrive
+        assert max(map(len, bodies)) <= longest
+        letters = await b.spool.dead_letters("one")
+        assert {letter.reason for letter in letters} == {"too_large"}
+        assert lane.report.rejected == len(letters) == 4 - len(arrive)
+        await b.balanced()
+
+
+async def test_a_sink_that_asks_to_slow_down_gets_its_rest_and_nothing_waits_for_it_to_be_settled(
+    tmp_path: Path,
+) -> None:
+    def slow(batch: Batch, n: int) -> Delivery:
+        return Delivery(accepted=range(len(batch.records)), retry_after=3600 if n == 1 else None)
+
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(slow)
+        lane = b.start("one", sink, window=1, retry={"base": 0.001, "max": 3600})
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.accepted == 1)
+        await b.drained("one")
+        await b.fill(event("b"))
+        await b.until(lambda: lane.report.in_flight == 1)
+        assert sink.seen == ["a"]
+        await b.stop("one")  # does not wait for the hour
+        assert sink.sends == 1
