@@ -13,7 +13,7 @@
     ├─ CursorLost         the source refuses the cursor: `tail` goes on near now, `heal` re-reads an overlap
     └─ UnexpectedPayload  this one event becomes a dead letter in the lanes that need its meaning
 
-Everything here is plain data or a protocol. Errors live in `errors`, the canonical event in `event`, settings in `fields`.
+Plain data and protocols only. Errors live in `errors`, the canonical event in `event`, settings in `fields`.
 """
 
 from __future__ import annotations
