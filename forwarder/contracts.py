@@ -13,7 +13,8 @@
     ├─ CursorLost         the source refuses the cursor: `tail` goes on near now, `heal` re-reads an overlap
     └─ UnexpectedPayload  this one event becomes a dead letter in the lanes that need its meaning
 
-Plain data and protocols only. Errors live in `errors`, the canonical event in `event`, settings in `fields`.
+Plain data and protocols only. Errors live in `errors`, the canonical event in `event`, the page in `page`, settings in
+`fields`; all of them are imported from here.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from forwarder.fields import (
     SourceConfig,
     TlsConfig,
 )
+from forwarder.page import CursorState, Origin, Page
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -101,65 +103,6 @@ __all__ = [
 ]
 
 # -------------------------------------------------------------------------------------------------------- source
-
-CursorState = dict[str, Any]
-"""What a source needs to go on: JSON, opaque to everybody else."""
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Where events come from.
-
-    Attributes:
-        source: Name in the configuration; may change.
-        feed: Frozen constant of the kind of log, such as `organization` or `jira`; part of every document id.
-        organization: Organization id, or empty for a feed of one site.
-        site: Site (cloud id or host), or empty for a feed of a whole organization.
-    """
-
-    source: str
-    feed: str
-    organization: str
-    site: str = ""
-
-    @property
-    def scope(self) -> str:
-        """What event ids are unique within."""
-        return self.site or self.organization
-
-    @property
-    def identity(self) -> str:
-        """The stable name that state belongs to, whatever the configuration calls the source."""
-        return f"{self.feed}:{self.scope}"
-
-
-class Page(msgspec.Struct, frozen=True):
-    """One answer of a source. The five columns have one entry per event, in the order the source gave.
-
-    Attributes:
-        bodies: What the API sent, byte for byte, one JSON object each.
-        keys: 16 bytes each: the hash of (feed, scope, event id); hex of it is the document id.
-        digests: 8 bytes each: the hash of the body; the same key with another digest is a revision.
-        minutes: Event time cut to the minute (`2026-01-31T23:59`), empty when unknown; arranges the memory of ids.
-        derived: Positions of events without an id of their own; their key comes from the content.
-        next: State of the cursor after this page.
-        more: Ask again at once; False at the tip.
-        done: A walk has reached its end (for a follower: the tip).
-        newest: Highest processing time in the page, epoch milliseconds, or None.
-        late: Events whose processing came later than the overlap after they happened.
-        looping: The source gave the same cursor with the same events again; hold and say so.
-    """
-
-    bodies: Sequence[bytes]
-    keys: Sequence[bytes]
-    digests: Sequence[bytes]
-    minutes: Sequence[str]
-    next: CursorState
-    derived: frozenset[int] = frozenset()
-    more: bool = False
-    done: bool = False
-    newest: int | None = None
-    late: int = 0
-    looping: bool = False
 
 
 class SourceContext(msgspec.Struct, frozen=True):
@@ -298,6 +241,7 @@ class Delivery(msgspec.Struct):
         kept: Not taken now; sent again.
         pending: Told later through `confirm`.
         doubtful: The kept ones may have been taken although no answer says so.
+        duplicates: How many of the accepted were there already.
         retry_after: Seconds until this slot sends again, be it kept ones or because we are asked to slow down.
     """
 
@@ -306,6 +250,7 @@ class Delivery(msgspec.Struct):
     kept: Collection[int] = ()
     pending: Mapping[int, Receipt] = {}
     doubtful: bool = False
+    duplicates: int = 0
     retry_after: float | None = None
     reason: str = ""
 

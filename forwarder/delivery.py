@@ -282,6 +282,7 @@ class Lane:
         self.report.batches += 1
         self.report.bytes += batch.size
         self.report.observe_send(self._clock.monotonic() - begun)
+        self.report.duplicates += delivery.duplicates
         left = await self._note(todo, delivery)
         if left:
             reason = delivery.reason or "the sink kept a part of the batch"

@@ -77,6 +77,7 @@ class LaneReport(Report):
     proof: str = ""
     format: str = ""
     accepted: int = 0
+    duplicates: int = 0  # of the accepted: the destination had them already
     rejected: int = 0
     filtered: int = 0
     resent: int = 0  # records sent again, for whatever reason

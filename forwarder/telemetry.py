@@ -138,6 +138,12 @@ METRICS: list[Metric] = [
     # ---- hand-off spool -> sink
     of_lanes("forwarder_sink_accepted_events_total", "counter", "accepted", "Events the sink accepted."),
     of_lanes(
+        "forwarder_sink_duplicate_events_total",
+        "counter",
+        "duplicates",
+        "Accepted events that the destination had already; only a sink that is told of it counts.",
+    ),
+    of_lanes(
         "forwarder_sink_rejected_events_total",
         "counter",
         "rejected",

@@ -99,14 +99,13 @@ class ElasticsearchConfig(SinkConfig):
 
 
 class ElasticsearchSink:
-    """One bulk request per batch and slot; `duplicates` counts the events that were there already."""
+    """One bulk request per batch and slot."""
 
     Config: ClassVar[type[ElasticsearchConfig]] = ElasticsearchConfig
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
     default_format: ClassVar[str] = "ecs"
 
     def __init__(self, config: ElasticsearchConfig, context: SinkContext) -> None:
-        self.duplicates = 0
         self._config = config
         self._clock = context.clock
         url = check_url(config.url, insecure=config.insecure)
@@ -146,11 +145,10 @@ class ElasticsearchSink:
             )
             if response.status != 200:
                 raise refusal(response, self._clock.time())
-            delivery, duplicates = read(response, positions, self._clock.time())
+            delivery = read(response, positions, self._clock.time())
         except Held:
             self._template_seen = self._config.unmanaged  # whatever was mended, the template may have gone with it
             raise
-        self.duplicates += duplicates
         if refused:
             delivery.rejected = {**delivery.rejected, **refused}
         return delivery

@@ -99,8 +99,8 @@ def _fate(status: int, error: _Error) -> _Fate:
     return _BY_TYPE.get(error.type) or _BY_STATUS.get(status) or _Fate("reject", "refused")
 
 
-def read(response: Response, positions: Sequence[int], now: float) -> tuple[Delivery, int]:
-    """Return what became of the events at `positions`, and how many of them were there already.
+def read(response: Response, positions: Sequence[int], now: float) -> Delivery:
+    """Return what became of the events at `positions`.
 
     Args:
         response: With status 200.
@@ -112,7 +112,7 @@ def read(response: Response, positions: Sequence[int], now: float) -> tuple[Deli
         Retryable: The answer does not say what became of each event.
     """
     if response.body == _all_created(len(positions)):
-        return Delivery(accepted=positions), 0
+        return Delivery(accepted=positions)
     try:
         items = [item for line in _read_answer(response.body).items for item in line.values()]
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -131,7 +131,7 @@ def _all_created(count: int) -> bytes:
     return b'{"errors":false,"items":[' + (b'{"create":{"status":201}},' * count)[:-1] + b"]}"
 
 
-def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float | None) -> tuple[Delivery, int]:
+def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float | None) -> Delivery:
     accepted: list[int] = []
     rejected: dict[int, Rejection] = {}
     kept: list[int] = []
@@ -156,18 +156,18 @@ def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float
             first = fate if first is None or first.verdict == "keep" else first
             doubtful = doubtful or item.status >= 500
     if len(accepted) == len(positions):
-        return Delivery(accepted=positions), duplicates
+        return Delivery(accepted=positions, duplicates=duplicates)
     if first is not None and not accepted and not rejected:
         _raise(first)
-    delivery = Delivery(
+    return Delivery(
         accepted=accepted,
         rejected=rejected,
         kept=kept,
         doubtful=doubtful,
+        duplicates=duplicates,
         retry_after=retry_after if kept else None,
         reason=f"{first.reason} {first.fix}".strip() if first is not None else "",
     )
-    return delivery, duplicates
 
 
 def _raise(fate: _Fate) -> None:

@@ -51,6 +51,7 @@ def lane_report(**changes: Any) -> LaneReport:
         "proof": "delivered",
         "format": "ecs",
         "accepted": 201,
+        "duplicates": 213,
         "rejected": 202,
         "filtered": 203,
         "resent": 204,

@@ -83,6 +83,7 @@ def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
         "proof": lane.proof,
         "format": lane.format,
         "accepted": lane.accepted,
+        "duplicates": lane.duplicates,
         "rejected": lane.rejected,
         "filtered": lane.filtered,
         "resent": lane.resent,

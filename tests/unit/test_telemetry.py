@@ -90,6 +90,7 @@ EXPECTED = {
     "forwarder_source_budget_remaining_requests": 7,
     "forwarder_source_cursors": 2,
     "forwarder_sink_accepted_events_total": 201,
+    "forwarder_sink_duplicate_events_total": 213,
     "forwarder_sink_rejected_events_total": 202,
     "forwarder_sink_filtered_events_total": 203,
     "forwarder_sink_resent_events_total": 204,
