@@ -1,0 +1,203 @@
+"""The other side of each sink, by one interface, so that every clause is tried on every sink.
+
+A new sink adds a class and a line to `FAR_ENDS`. `can` says which clauses make sense for it; what its protocol does not
+have (a refusal for a file, say) is left out there, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from forwarder.registry import FORMATS, SINKS
+from forwarder.simulator.http_types import Response, Wire
+from forwarder.simulator.httpd import Server
+from forwarder.simulator.receivers.bulk import BulkReceiver, Rule
+from forwarder.simulator.receivers.bulk_templates import Refused
+from tests.far_end import whole_lines
+from tests.sinks_for_tests import context
+
+SECRET = "first-s3cr3t-made-up"
+SECOND_SECRET = "second-s3cr3t-made-up"
+"""The sink's credential before and after it is rotated; neither may be seen anywhere."""
+
+Ability = Literal[
+    "reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls", "late", "idempotent"
+]
+
+
+class FarEnd(Protocol):
+    """One destination under the control of a test.
+
+    Attributes:
+        can: Which faults it can play.
+        landed: How often each event is there, by event id.
+    """
+
+    name: ClassVar[str]
+    can: ClassVar[frozenset[Ability]]
+
+    def __init__(self, folder: Path) -> None: ...
+
+    @property
+    def landed(self) -> Counter[str]: ...
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        """Begin to serve; again after `close`, at the same address, with this certificate."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the sink is configured with, `type` included; the secret comes from `secret_file`."""
+        ...
+
+    def rotate(self) -> None:
+        """Take only the second secret from now on."""
+        ...
+
+    def reject(self, ids: set[str]) -> None:
+        """Refuse these events for good."""
+        ...
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        """Misbehave in this way for so many requests."""
+        ...
+
+    def calm(self) -> None:
+        """Forget every fault that has not been played yet."""
+        ...
+
+
+def build(end: FarEnd, **more: Any) -> Any:
+    """Build the sink of a far end as the daemon would."""
+    found = SINKS.load(end.name)
+    return found(found.Config(**{**end.settings(), **more}), context(end.name, slots=2))
+
+
+def format_of(end: FarEnd) -> Any:
+    """Return the format that the sink takes by default, ready to render."""
+    return FORMATS.load(end.settings().get("format") or SINKS.load(end.name).default_format)()
+
+
+def secret_file(folder: Path, secret: str) -> Path:
+    path = folder / "secret"
+    path.write_text(secret)
+    return path
+
+
+HTTP_FAULTS: dict[Ability, Rule] = {
+    "busy": Rule(answer=Response(503, {"retry-after": "0"})),
+    "too_large": Rule(answer=Response(413)),
+    "slow": Rule(wire=Wire(delay=0.2, drip=20, pause=0.005)),
+    "stall": Rule(wire=Wire(stall_at=5, stall=3600)),
+    "reset": Rule(wire=Wire(stop_at=5, ending="reset")),
+    "garbage": Rule(wire=Wire(garbage=b"\x16\x03\x01\x02\x00\x01 this is not HTTP\r\n\r\n")),
+}
+"""How any receiver that speaks HTTP plays a fault."""
+
+HTTP_TIMES = {"connect_timeout": 5, "read_timeout": 1, "total_timeout": 5}
+"""Times short enough that a stall ends soon, and long enough for a busy machine."""
+
+
+async def serve_again(server: Server, tls: ssl.SSLContext | None) -> None:
+    """Open a server, at its old address when it had one, with this certificate."""
+    server._ssl = tls
+    await server.start()
+
+
+class ElasticsearchEnd:
+    """A strict bulk receiver."""
+
+    name: ClassVar[str] = "elasticsearch"
+    can: ClassVar[frozenset[Ability]] = frozenset(
+        {"reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls", "idempotent"}
+    )
+
+    def __init__(self, folder: Path) -> None:
+        self._secret = secret_file(folder, SECRET)
+        self._receiver = BulkReceiver(credentials=[f"Bearer {SECRET}"], auto_create=True)
+
+    @property
+    def landed(self) -> Counter[str]:
+        return self._receiver.stream().counts()
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        await serve_again(self._receiver.server, tls)
+
+    async def close(self) -> None:
+        await self._receiver.server.close()
+
+    def settings(self) -> dict[str, Any]:
+        url = self._receiver.url
+        return {
+            "type": "elasticsearch",
+            "url": url,
+            "unmanaged": True,
+            "bearer_token_file": str(self._secret),
+            "http": HTTP_TIMES,
+        }
+
+    def rotate(self) -> None:
+        self._receiver.credentials = {f"Bearer {SECOND_SECRET}"}
+
+    def reject(self, ids: set[str]) -> None:
+        def refuse(_: str, body: bytes) -> Refused | None:
+            refused = json.loads(body)["event"]["id"] in ids
+            return Refused("document_parsing_exception", "will not do", 400) if refused else None
+
+        self._receiver.rules.append(Rule(times=None, item=refuse))
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        rule = HTTP_FAULTS[fault]
+        self._receiver.rules.append(Rule(times=times, answer=rule.answer, wire=rule.wire))
+
+    def calm(self) -> None:
+        self._receiver.rules.clear()
+
+
+class FileEnd:
+    """A folder; the faults of a network do not reach it, and those of a disk have tests of their own."""
+
+    name: ClassVar[str] = "file"
+    can: ClassVar[frozenset[Ability]] = frozenset()
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "out" / "events.ndjson"
+
+    @property
+    def landed(self) -> Counter[str]:
+        return Counter(json.loads(line)["id"] for line in whole_lines(self._path))
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        assert tls is None
+
+    async def close(self) -> None:
+        return
+
+    def settings(self) -> dict[str, Any]:
+        return {"type": "file", "path": str(self._path)}
+
+    def rotate(self) -> None:
+        raise NotImplementedError
+
+    def reject(self, ids: set[str]) -> None:
+        raise NotImplementedError
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        raise NotImplementedError
+
+    def calm(self) -> None:
+        return
+
+
+FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {"elasticsearch": ElasticsearchEnd, "file": FileEnd}
+
+
+def able(*needed: Ability) -> list[str]:
+    """Return the sinks whose far end can play all of these."""
+    return [name for name, end in FAR_ENDS.items() if set(needed) <= end.can]  # type: ignore[attr-defined]
