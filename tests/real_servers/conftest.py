@@ -15,8 +15,10 @@ from tests.servers.fixtures import (
     opensearch_secure,
     plain,
     rack,
+    rsyslog,
     secure,
     server,
+    syslog_ng,
 )
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "opensearch_secure",
     "plain",
     "rack",
+    "rsyslog",
     "secure",
     "server",
+    "syslog_ng",
 ]
 
 _HERE = Path(__file__).parent

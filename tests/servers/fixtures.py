@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers import syslog_daemons
 from tests.servers.cache import Cache, Unavailable
 from tests.servers.distributions import KINDS
 from tests.servers.node import Node, running, start
+from tests.servers.syslog_daemons import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +98,28 @@ def opensearch(rack: Rack) -> Node:
 def opensearch_secure(rack: Rack) -> Node:
     """OpenSearch with TLS and passwords."""
     return _node(rack, "opensearch-secure")
+
+
+def _daemon(product: str) -> Iterator[Daemon]:
+    try:
+        daemon = syslog_daemons.start(product, Cache.default())
+    except Unavailable as why:
+        _give_up(why)
+        raise
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture(scope="session")
+def rsyslog() -> Iterator[Daemon]:
+    """Run rsyslog; its records pile up over the session, so a test looks for its own."""
+    yield from _daemon("rsyslog")
+
+
+@pytest.fixture(scope="session")
+def syslog_ng() -> Iterator[Daemon]:
+    """Run syslog-ng."""
+    yield from _daemon("syslog-ng")
 
 
 @pytest.fixture(params=["elasticsearch", "opensearch"])
