@@ -223,6 +223,7 @@ class Daemon:
                 target=sink.target,
                 proof=sink.proof,
                 format=sink_config.format or sink.default_format,
+                dead_letters_max=sink_config.max_dead_letters,
             )
 
     def _poller(self, name: str, spool: Spool) -> Poller:
@@ -260,6 +261,7 @@ class Daemon:
             clock=self._clock,
             rng=self._rng,
             report=report,
+            redact=self._redactor.text if self._redactor is not None else str,
         )
         if self._stopping.is_set():
             lane.stop()

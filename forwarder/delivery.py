@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import structlog
@@ -40,7 +40,7 @@ from forwarder.promises import Promises
 from forwarder.records import RecordMaker
 from forwarder.retry import Backoff
 from forwarder.settling import RETRY_WRITE, Settler, runs
-from forwarder.spool.contract import Chunk, DeadLetter, Spool
+from forwarder.spool.contract import Chunk, Spool
 from forwarder.status import LaneReport
 from forwarder.trouble import Trouble
 
@@ -62,6 +62,7 @@ class Lane:
         clock: Clock,
         rng: random.Random,
         report: LaneReport,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.report = report
         self._name = name
@@ -74,7 +75,9 @@ class Lane:
         self._log = structlog.get_logger().bind(sink=name)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._settler = Settler(name, config, spool=spool, clock=clock, report=report, nap=self._nap, hold=self._hold)
+        self._settler = Settler(
+            name, config, spool=spool, clock=clock, report=report, nap=self._nap, hold=self._hold, redact=redact
+        )
         self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
         self._head = 0
         self._more = True
@@ -147,11 +150,12 @@ class Lane:
         if wanted:
             self._more = False  # before the question: who rings while it is answered must be heard
         done = await self._settler.exchange(after=self._head, events=wanted)
+        if done is None or done.again or (done.chunks and done.chunks[-1].last < done.last_seq):
+            self._more = True
         if done is None:
-            self._more = True
             return
-        if done.chunks and done.chunks[-1].last < done.last_seq:
-            self._more = True
+        for chunk in done.again:
+            await self._prepare(chunk)
         for chunk in done.chunks:
             self._head = chunk.last
             self._taken.append((chunk.last, chunk.read_ms))
@@ -244,7 +248,7 @@ class Lane:
                 rest = await self._send_once(slot, todo)
             except PayloadTooLarge as error:
                 if len(todo) == 1:
-                    await self._reject(todo[0], Rejection("too_large", str(error)))
+                    await self._settler.reject(todo[0], Rejection("too_large", str(error)))
                 else:
                     half = len(todo) // 2
                     stack += [todo[half:], todo[:half]]
@@ -321,13 +325,9 @@ class Lane:
             for position, receipt in delivery.pending.items():
                 promised.add(receipt, todo[position])
         for position, rejection in delivery.rejected.items():
-            await self._reject(todo[position], rejection)
+            await self._settler.reject(todo[position], rejection)
         decided = {*delivery.accepted, *delivery.rejected, *delivery.pending}
         return [record for position, record in enumerate(todo) if position not in decided]
-
-    async def _reject(self, record: Record, rejection: Rejection) -> None:
-        letter = DeadLetter(record.seq, record.source, record.id, rejection.reason, rejection.detail, record.raw)
-        await self._settler.bury(letter)
 
     async def _confirm_often(self, promises: Promises) -> None:
         """Ask the sink what became of its promises."""
@@ -383,7 +383,7 @@ class Lane:
             self._taken.popleft()
         self.report.position, self.report.lag = position, last_seq - position
         self.report.oldest_waiting = self._taken[0][1] / 1000 if self._taken else 0.0
-        if not self._troubled:
+        if not self._troubled and not self._settler.waiting:
             self._turn("working" if self.report.lag else "idle")
 
     def _hold(self, reason: str, fix: str, kind: ErrorKind) -> None:

@@ -14,7 +14,8 @@ import msgspec
 
 from forwarder.contracts import Format, Held, Normalizer, Record, Shrinks, UnexpectedPayload
 from forwarder.filters import Filter
-from forwarder.spool.contract import Chunk, DeadLetter
+from forwarder.spool.contract import Chunk
+from forwarder.spool.letter import DeadLetter
 
 MOST_UNKNOWN_NAMES = 200
 """Names of unknown actions that are counted one by one; the names come from outside, so there must be an end."""
@@ -151,4 +152,4 @@ class RecordMaker:
 
 
 def _dead_letter(record: Record, error: UnexpectedPayload, reason: str = "not_understood") -> DeadLetter:
-    return DeadLetter(record.seq, record.source, record.id, reason, error.reason, record.raw)
+    return DeadLetter.of(record, reason, error.reason)

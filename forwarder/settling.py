@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from forwarder.contracts import Clock, ErrorKind, Held, Record, SinkConfig
+from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
 from forwarder.promises import Span
-from forwarder.spool.contract import DeadLetter, Exchange, Range, Settlement, Spool, Tally
+from forwarder.spool.contract import Exchange, Range, Settlement, Spool, Tally
+from forwarder.spool.letter import DeadLetter
 from forwarder.status import LaneReport
 
 RETRY_WRITE = 5.0
@@ -33,9 +34,13 @@ Hold = Callable[[str, str, ErrorKind], None]
 class Settler:
     """The settlement of one lane. Sends note into it at any time; one exchange at a time writes it.
 
+    Attributes:
+        waiting: How many wait for room among the dead letters.
+
     Args:
         nap: Sleeps for so many seconds; `stop` of the lane ends it early.
         hold: Told when the spool or the dead letters make the lane wait.
+        redact: Takes secrets out of what a sink answered; a careless one may quote our request.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Settler:
         report: LaneReport,
         nap: Callable[[float], Awaitable[bool]],
         hold: Hold,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._name = name
         self._config = config
@@ -56,12 +62,14 @@ class Settler:
         self._report = report
         self._nap = nap
         self._hold = hold
+        self._redact = redact
         self._log = structlog.get_logger().bind(sink=name)
         self._turn = asyncio.Lock()
         self._notes = Settlement()
         self._untold = 0
         self._tell_at = float("-inf")
         self.lane = 0
+        self.waiting = 0
 
     def __bool__(self) -> bool:
         return bool(self._notes)
@@ -97,20 +105,18 @@ class Settler:
         self._notes.doubts.extend((found, cause) for found in ranges)
         self._report.doubtful += sum(last - first + 1 for first, last in ranges)
 
+    async def reject(self, record: Record, why: Rejection) -> None:
+        """Note that the sink will never take this one."""
+        await self.bury(DeadLetter.of(record, why.reason, self._redact(why.detail)))
+
     async def bury(self, letter: DeadLetter) -> None:
         """Note a dead letter, or hold while there are too many: a broken mapping must not drain the log."""
-        while self._report.dead_letters >= self._config.max_dead_letters:
-            self._hold(
-                f"there are {self._report.dead_letters} dead letters, the most this sink may have.",
-                "Look at them, mend the cause, and retry or discard them; or raise max_dead_letters.",
-                "other",
-            )
-            # It may be the lane's feeder that waits here, and nobody else would write what the sends have settled.
-            if self._notes and await self.exchange(after=0, events=0) is None and not await self._nap(0):
-                continue
-            if await self._nap(RETRY_WRITE):
+        self.waiting += 1
+        try:
+            if not await self._room_for_one():
                 return
-            await self._count_dead_letters()
+        finally:
+            self.waiting -= 1
         letter.at_ms = int(self._clock.time() * 1000)
         letter.lane = self._name
         self._notes.dead_letters.append(letter)
@@ -125,12 +131,21 @@ class Settler:
             )
             self._untold, self._tell_at = 0, now + TELL_EVERY
 
-    async def _count_dead_letters(self) -> None:
-        """Look whether somebody cleared some; without reading them all, for each holds a whole event."""
-        most = self._config.max_dead_letters
-        if not await self._spool.dead_letters(self._name, limit=1, offset=most - 1):
-            lanes = (await self._spool.status()).lanes
-            self._report.dead_letters = next(lane.dead_letters for lane in lanes if lane.number == self.lane)
+    async def _room_for_one(self) -> bool:
+        """Wait until there is room for one more dead letter; False when `stop` came first."""
+        while self._report.dead_letters >= self._config.max_dead_letters:
+            self._hold(
+                f"there are {self._report.dead_letters} dead letters, the most this sink may have.",
+                f"Mend the cause, then run `audit-forwarder dead-letters retry --sink {self._name}`, or discard some; "
+                "or raise max_dead_letters.",
+                "other",
+            )
+            # It may be the lane's feeder that waits here, and nobody else would write what the sends have settled.
+            if self._notes and await self.exchange(after=0, events=0) is None and not await self._nap(0):
+                continue
+            if await self._nap(RETRY_WRITE):
+                return False
+        return True
 
     async def exchange(self, *, after: int, events: int) -> Exchange | None:
         """Write what is noted and take the next events; None when the spool cannot write now."""

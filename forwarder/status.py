@@ -91,6 +91,8 @@ class LaneReport(Report):
     oldest_waiting: float = 0.0  # when the oldest waiting page was read, epoch seconds; 0 when none waits
     last_accepted: float = 0.0  # epoch seconds
     dead_letters: int = 0
+    dead_letters_max: int = 0  # as many as these hold the lane; 0 when unknown
+    retried: int = 0  # dead letters that were put back to be sent again
     unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0

@@ -215,6 +215,15 @@ METRICS: list[Metric] = [
         lambda lane: moment(lane.last_accepted),
     ),
     of_lanes("forwarder_sink_dead_letters", "gauge", "dead_letters", "Dead letters kept for this sink."),
+    of_lanes(
+        "forwarder_sink_max_dead_letters",
+        "gauge",
+        "dead_letters_max",
+        "Most dead letters it may have; at the limit the lane is held.",
+    ),
+    of_lanes(
+        "forwarder_sink_retried_events_total", "counter", "retried", "Dead letters put back to be sent to it again."
+    ),
     # ---- spool
     of_spool("forwarder_spool_used_bytes", "bytes_used", "Bytes in use, counted against the limit."),
     of_spool("forwarder_spool_max_bytes", "bytes_max", "The limit."),
@@ -239,7 +248,15 @@ METRICS: list[Metric] = [
     # ---- books, durable: they survive a restart
     of_books("forwarder_books_spooled_events_total", "counter", "spooled", "Events spooled since the lane's start."),
     of_books("forwarder_books_accepted_events_total", "counter", "accepted", "Of these: accepted by the sink."),
-    of_books("forwarder_books_rejected_events_total", "counter", "rejected", "Of these: dead letters."),
+    of_books(
+        "forwarder_books_rejected_events",
+        "gauge",
+        "rejected",
+        "Of these: dead letters, and discarded ones; falls when letters are retried.",
+    ),
+    of_books(
+        "forwarder_books_discarded_events_total", "counter", "discarded", "Of the rejected: discarded by somebody."
+    ),
     of_books("forwarder_books_filtered_events_total", "counter", "filtered", "Of these: left out by filters."),
     of_books(
         "forwarder_books_detached_events_total",

@@ -83,6 +83,7 @@ class Bench:
         self.version: int | None = None
         self.lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
         self.names: list[str] = []
+        self.redact: Callable[[str], str] = str
 
     async def open(self) -> None:
         state = await self.spool.open_source(ORIGIN)
@@ -124,7 +125,15 @@ class Bench:
             max_body=getattr(sink, "max_body", None),
         )
         lane = Lane(
-            name, sink, made, spool=self.spool, maker=maker, clock=SystemClock(), rng=random.Random(1), report=report
+            name,
+            sink,
+            made,
+            spool=self.spool,
+            maker=maker,
+            clock=SystemClock(),
+            rng=random.Random(1),
+            report=report,
+            redact=self.redact,
         )
         self.lanes[name] = lane, asyncio.create_task(lane.run())
         return lane

@@ -65,6 +65,8 @@ def lane_report(**changes: Any) -> LaneReport:
         "oldest_waiting": NOW - 90,
         "last_accepted": NOW - 95,
         "dead_letters": 212,
+        "dead_letters_max": 214,
+        "retried": 215,
         "unknown_actions": Counter({"page_licked": 5, "issue_sniffed": 6}),
         "send_seconds": 4.5,
     }
@@ -109,6 +111,7 @@ def books(**changes: Any) -> Books:
         "filtered": 50,
         "detached": 25,
         "waiting": 325,
+        "discarded": 75,
     }
     return Books(**{**fields, **changes})
 

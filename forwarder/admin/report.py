@@ -98,6 +98,8 @@ def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
         **_moment("oldest_waiting", lane.oldest_waiting, now),
         **_moment("last_accepted", lane.last_accepted, now),
         "dead_letters": lane.dead_letters,
+        "dead_letters_max": lane.dead_letters_max,
+        "retried": lane.retried,
         "unknown_action_events": lane.unknown_actions.total(),
     }
 
@@ -126,6 +128,7 @@ def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
                 "lag_events": lane.lag,
                 **_moment("oldest_waiting", (lane.oldest_ms or 0) / 1000, now),
                 "dead_letters": lane.dead_letters,
+                "retried": lane.retried,
             }
             for lane in spool.lanes
         ],
@@ -161,6 +164,7 @@ def _books(line: Books) -> dict[str, Any]:
         "filtered": line.filtered,
         "detached": line.detached,
         "waiting": line.waiting,
+        "discarded": line.discarded,
         "balance": line.balance,
     }
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
+from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -156,20 +157,6 @@ class Chunk(msgspec.Struct):
         return self.first + len(self.bodies) - 1
 
 
-class DeadLetter(msgspec.Struct):
-    """An event that a sink will never take, kept as the API sent it; privacy is applied when it is shown."""
-
-    seq: int
-    source: int
-    document_id: str
-    reason: str
-    detail: str
-    raw: bytes
-    at_ms: int = 0
-    number: int = 0
-    lane: str = ""
-
-
 class Tally(msgspec.Struct):
     """What a lane did with events of one source."""
 
@@ -191,15 +178,26 @@ class Settlement(msgspec.Struct):
 
 
 class Exchange(msgspec.Struct):
-    """What an exchange gave: the lane's position now, the newest number of the spool, and the chunks taken."""
+    """What an exchange gave.
+
+    Attributes:
+        position: The lane's position now.
+        last_seq: The newest number of the spool.
+        chunks: What was taken, by rising numbers.
+        again: Dead letters that are retried; their numbers lie anywhere below.
+    """
 
     position: int
     last_seq: int
     chunks: list[Chunk]
+    again: list[Chunk] = []
 
 
 class Books(msgspec.Struct, frozen=True):
-    """One line of the books: spooled = accepted + rejected + filtered + detached + waiting, since the lane's start."""
+    """One line of the books: spooled = accepted + rejected + filtered + detached + waiting, since the lane's start.
+
+    `rejected` are the dead letters there are and the `discarded` ones; a letter that is retried is waiting again.
+    """
 
     source: str
     sink: str
@@ -209,6 +207,7 @@ class Books(msgspec.Struct, frozen=True):
     filtered: int
     detached: int
     waiting: int
+    discarded: int = 0
 
     @property
     def balance(self) -> int:
@@ -229,6 +228,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
     dead_letters: int
     active: bool
     on_full: str
+    retried: int = 0  # dead letters on their way again
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
@@ -308,8 +308,32 @@ class Spool(Protocol):
         """Return sizes, positions, cursors and gaps."""
         ...
 
-    async def dead_letters(self, lane: str | None = None, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
-        """List dead letters, oldest first."""
+    async def dead_letters(
+        self,
+        lane: str | None = None,
+        *,
+        chosen: Selection = EVERY,
+        after: int = 0,
+        limit: int = 100,
+        events: bool = True,
+    ) -> list[DeadLetter]:
+        """List dead letters above the number `after`, oldest first, as far as memory allows; `events`: with theirs."""
+        ...
+
+    async def count_letters(self, lane: str | None = None, *, chosen: Selection = EVERY) -> list[LetterCount]:
+        """Count dead letters by lane and reason."""
+        ...
+
+    async def retry_letters(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
+        """Put dead letters back into their lanes: they wait again, and the next exchange gives them."""
+        ...
+
+    async def discard_letters(self, lane: str | None, chosen: Selection, *, who: str, words: str) -> list[LetterAct]:
+        """Remove dead letters for good; who did it and what was chosen, in `words`, goes on record."""
+        ...
+
+    async def discards(self, lane: str | None = None) -> list[Discard]:
+        """List what was discarded within a year, oldest first."""
         ...
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forwarder.spool.contract import Range
+    from forwarder.spool.letters import Letters
     from forwarder.spool.pages import Pages
 
 _MOST_DOUBTS = 10_000
@@ -47,9 +48,10 @@ class Lane(msgspec.Struct):
 class Lanes:
     """The tables `lanes`, `settled`, `overtaken`, `doubts` and `lane_books`. Runs inside somebody's transaction."""
 
-    def __init__(self, con: sqlite3.Connection, pages: Pages) -> None:
+    def __init__(self, con: sqlite3.Connection, pages: Pages, letters: Letters) -> None:
         self._con = con
         self._pages = pages
+        self._letters = letters
 
     # -------------------------------------------------------------------------------------------------- rows
 
@@ -90,7 +92,7 @@ class Lanes:
         return Lane(int(number or 0), name, target, position, position, on_full, now_ms)
 
     def waiting(self, lane: Lane) -> dict[int, int]:
-        """Count what a lane has not settled, by source, from the pages that are there."""
+        """Count what a lane has not settled, by source: in pages that are there, and letters that are retried."""
         waiting: dict[int, int] = dict(
             self._con.execute(
                 "SELECT source, sum(last_seq - max(first_seq - 1, ?)) FROM pages "
@@ -106,6 +108,8 @@ class Lanes:
                 (first, last, lane.name),
             ):
                 waiting[source] -= events
+        for source, events in self._letters.waiting(lane.number).items():
+            waiting[source] = waiting.get(source, 0) + events
         return waiting
 
     def save(self, lane: Lane) -> None:
@@ -208,15 +212,23 @@ class Lanes:
     # ------------------------------------------------------------------------------------------ books, doubts
 
     def count(
-        self, lane: int, source: int, *, accepted: int = 0, rejected: int = 0, filtered: int = 0, detached: int = 0
+        self,
+        lane: int,
+        source: int,
+        *,
+        accepted: int = 0,
+        rejected: int = 0,
+        filtered: int = 0,
+        detached: int = 0,
+        discarded: int = 0,
     ) -> None:
-        """Add to a line of the books."""
+        """Add to a line of the books; `discarded` is of the rejected."""
         self._con.execute(
-            "INSERT INTO lane_books (lane, source, accepted, rejected, filtered, detached) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, "
+            "INSERT INTO lane_books (lane, source, accepted, rejected, filtered, detached, discarded) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, "
             "rejected = rejected + excluded.rejected, filtered = filtered + excluded.filtered, "
-            "detached = detached + excluded.detached",
-            (lane, source, accepted, rejected, filtered, detached),
+            "detached = detached + excluded.detached, discarded = discarded + excluded.discarded",
+            (lane, source, accepted, rejected, filtered, detached, discarded),
         )
 
     def doubt(self, lane: int, span: Range, cause: str, now_ms: int) -> None:

@@ -13,7 +13,6 @@ from forwarder.contracts import Origin
 from forwarder.errors import ConfigError
 from forwarder.spool import ranges
 from forwarder.spool.contract import Chunk, Exchange, LaneState
-from forwarder.spool.pages import compress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from forwarder.spool.contract import Range, Settlement
     from forwarder.spool.database import Database
     from forwarder.spool.lanes import Lane, Lanes
+    from forwarder.spool.letter import DeadLetter, LetterAct, Selection
+    from forwarder.spool.letters import Letters
     from forwarder.spool.losses import Losses
     from forwarder.spool.pages import Content, PageRow, Pages
     from forwarder.spool.room import Room
@@ -32,11 +33,14 @@ READ_BYTES = 8 * 2**20
 class Ledger:
     """What lanes do with the spool. Runs inside somebody's transaction."""
 
-    def __init__(self, database: Database, pages: Pages, lanes: Lanes, losses: Losses, room: Room) -> None:
+    def __init__(
+        self, database: Database, pages: Pages, lanes: Lanes, letters: Letters, losses: Losses, room: Room
+    ) -> None:
         self._database = database
         self._con = database.con
         self._pages = pages
         self._lanes = lanes
+        self._letters = letters
         self._losses = losses
         self._room = room
         self._origins: dict[int, Origin] = {}
@@ -66,7 +70,8 @@ class Ledger:
                 self._restart(lane, self._start(name, start, now_ms), now_ms)
         self._lanes.forget_overtaken(lane)
         self._lanes.advance(lane)
-        doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled)
+        doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled) + self._letters.taken(lane.number)
+        self._letters.wait_again(lane.number)
         for span in doubtful:
             self._lanes.doubt(lane.number, span, "restart", now_ms)
         self._lanes.bound_doubts(lane.number)
@@ -74,14 +79,14 @@ class Ledger:
         self._lanes.save(lane)
         number = lane.number
         self._database.after.append(lambda: self._room.active.add(number))
-        letters = self._con.execute("SELECT count(*) FROM dead_letters WHERE lane = ?", (number,)).fetchone()[0]
-        return LaneState(number, lane.position, tuple(doubtful), created, letters)
+        return LaneState(number, lane.position, tuple(doubtful), created, self._letters.dead().get(number, 0))
 
     def _restart(self, lane: Lane, position: int, now_ms: int) -> None:
         """Begin anew for another target; what the old one did not get goes on record."""
         self._losses.pass_over(lane, self._lanes.newest(), "lane_forgotten", "the target of the sink changed", now_ms)
         lane.position = lane.head = position
         lane.settled = []
+        self._letters.belong_to_former(lane.number)
         self._con.execute("DELETE FROM lane_books WHERE lane = ?", (lane.number,))
         self._begin_books(lane)
 
@@ -126,12 +131,13 @@ class Ledger:
         """Settle, then take up to `events` events above `after`. Raises DamagedPage."""
         lane = self._lanes.load(number)
         self._settle(lane, settlement, now_ms)
-        chunks = self._take(lane, max(after, lane.position), events) if events > 0 else []
+        again = self._take_letters(lane, events) if events > 0 else []
+        chunks = self._take(lane, max(after, lane.position), events - len(again))
         if chunks:
             lane.head = max(lane.head, chunks[-1].last)
         self._lanes.advance(lane)
         self._lanes.save(lane)
-        return Exchange(lane.position, self._lanes.newest(), chunks)
+        return Exchange(lane.position, self._lanes.newest(), chunks, again)
 
     def leave(self, number: int, settlement: Settlement, now_ms: int) -> None:
         """Settle for the last time: nothing is in flight, so nothing is in doubt."""
@@ -140,6 +146,7 @@ class Ledger:
         self._lanes.advance(lane)
         lane.head = lane.position
         lane.seen_ms = now_ms
+        self._letters.wait_again(number)
         self._lanes.forget_overtaken(lane)
         self._lanes.save(lane)
 
@@ -148,29 +155,26 @@ class Ledger:
             self._lanes.doubt(lane.number, span, cause, now_ms)
         if settlement.doubts:
             self._lanes.bound_doubts(lane.number)
-        if not self._lanes.settle(lane, settlement.ranges):
+        new, again = self._apart(lane, settlement.ranges)
+        if not self._lanes.settle(lane, new):
             return
+        tries = self._letters.decided(lane.number, again)
         for source, tally in settlement.tallies.items():
             self._lanes.count(
                 lane.number, source, accepted=tally.accepted, rejected=tally.rejected, filtered=tally.filtered
             )
-        self._con.executemany(
-            "INSERT INTO dead_letters (lane, seq, source, document_id, reason, detail, at_ms, raw) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    lane.number,
-                    letter.seq,
-                    letter.source,
-                    letter.document_id,
-                    letter.reason,
-                    letter.detail,
-                    letter.at_ms or now_ms,
-                    compress(letter.raw),
-                )
-                for letter in settlement.dead_letters
-            ],
-        )
+        for letter in settlement.dead_letters:
+            letter.tries = 1 + tries.get(letter.seq, 0)
+        self._letters.bury(lane.number, settlement.dead_letters, now_ms)
+
+    def _apart(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
+        """Part numbers that are settled for the first time from those of retried letters."""
+        letters = self._letters.taken(lane.number)
+        if not letters:
+            return list(spans), []
+        merged = ranges.merge(spans)
+        new = [span for first, last in merged for span in ranges.outside(first, last, letters)]
+        return new, [span for first, last in merged for span in ranges.inside(first, last, letters)]
 
     def _take(self, lane: Lane, after: int, events: int) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -199,7 +203,16 @@ class Ledger:
         lane = self._lanes.load(number)
         chunks: list[Chunk] = []
         room = READ_BYTES
-        for first, last in ranges.merge(spans):
+        new, again = self._apart(lane, ranges.merge(spans))
+        retried = set(again)
+        for first, last in sorted([*new, *again]):
+            if (first, last) in retried:
+                for letter in self._letters.taken_within(number, (first, last)):
+                    chunks.append(self._chunk_of(letter))
+                    room -= len(letter.raw)
+                    if room <= 0:
+                        return chunks
+                continue
             for row in self._pages.spanning((first, last), lane.name):
                 start, end = max(first, row.first), min(last, row.last)
                 chunk, room = self._chunk(row, self._pages.read(row), start, end, lane.settled, room)
@@ -207,6 +220,41 @@ class Ledger:
                 if chunk.last < end or room <= 0:
                     return chunks
         return chunks
+
+    # ------------------------------------------------------------------------------------------- dead letters
+
+    def retry(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
+        """Let dead letters wait again; the books follow."""
+        acts, counts = self._letters.retry(lane, chosen)
+        for (number, source), events in counts.items():
+            self._lanes.count(number, source, rejected=-events)
+        return acts
+
+    def discard(self, lane: str | None, chosen: Selection, who: str, words: str, now_ms: int) -> list[LetterAct]:
+        """Remove dead letters; they stay rejected in the books, and are counted as discarded there."""
+        acts, counts = self._letters.discard(lane, chosen, who, words, now_ms)
+        for (number, source), events in counts.items():
+            self._lanes.count(number, source, discarded=events)
+        return acts
+
+    def _take_letters(self, lane: Lane, events: int) -> list[Chunk]:
+        return [self._chunk_of(letter) for letter in self._letters.take(lane.number, events, READ_BYTES)]
+
+    def _chunk_of(self, letter: DeadLetter) -> Chunk:
+        """Make what a page would have given; the document id is the key, and for a revision its digest."""
+        key, _, digest = letter.document_id.partition("-")
+        return Chunk(
+            letter.source,
+            self._origin(letter.source),
+            letter.seq,
+            [letter.raw],
+            bytes.fromhex(key),
+            letter.read_ms or letter.at_ms,
+            {0: bytes.fromhex(digest)} if digest else {},
+            frozenset({0} if letter.derived else ()),
+        )
+
+    # ------------------------------------------------------------------------------------------------- chunks
 
     def _chunk(
         self, row: PageRow, content: Content, first: int, last: int, settled: list[Range], room: int

@@ -1,11 +1,10 @@
-"""What the spool says of itself: the books, sizes, positions, cursors, gaps and dead letters. Reads only."""
+"""What the spool says of itself: the books, sizes, positions, cursors and gaps. Reads only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.spool.contract import Books, DeadLetter, LaneStatus, SourceStatus, SpoolStatus
-from forwarder.spool.pages import decompress
+from forwarder.spool.contract import Books, LaneStatus, SourceStatus, SpoolStatus
 
 if TYPE_CHECKING:
     from forwarder.spool.config import SpoolConfig
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from forwarder.spool.ids import IdMemory
     from forwarder.spool.intake import Intake
     from forwarder.spool.lanes import Lanes
+    from forwarder.spool.letters import Letters
     from forwarder.spool.losses import Losses
     from forwarder.spool.pages import Pages
     from forwarder.spool.room import Room
@@ -32,6 +32,7 @@ class Reports:
         database: Database,
         pages: Pages,
         lanes: Lanes,
+        letters: Letters,
         losses: Losses,
         ids: IdMemory,
         intake: Intake,
@@ -42,6 +43,7 @@ class Reports:
         self._con = database.con
         self._pages = pages
         self._lanes = lanes
+        self._letters = letters
         self._losses = losses
         self._ids = ids
         self._intake = intake
@@ -61,13 +63,13 @@ class Reports:
             counted = {
                 row[0]: row[1:]
                 for row in self._con.execute(
-                    "SELECT source, spooled_before, accepted, rejected, filtered, detached FROM lane_books "
+                    "SELECT source, spooled_before, accepted, rejected, filtered, detached, discarded FROM lane_books "
                     "WHERE lane = ?",
                     (lane.number,),
                 )
             }
             for number, name in names:
-                before, accepted, rejected, filtered, detached = counted.get(number, (0, 0, 0, 0, 0))
+                before, accepted, rejected, filtered, detached, discarded = counted.get(number, (0, 0, 0, 0, 0, 0))
                 lines.append(
                     Books(
                         source=name,
@@ -78,6 +80,7 @@ class Reports:
                         filtered=filtered,
                         detached=detached,
                         waiting=waiting.get(number, 0),
+                        discarded=discarded,
                     )
                 )
         return lines
@@ -134,7 +137,7 @@ class Reports:
         ]
 
     def _lane_rows(self) -> list[LaneStatus]:
-        letters = dict(self._con.execute("SELECT lane, count(*) FROM dead_letters GROUP BY lane").fetchall())
+        letters = self._letters.dead()
         found: list[LaneStatus] = []
         for lane in self._lanes.all():
             waiting = self._pages.after(lane.position, lane.name)
@@ -150,37 +153,7 @@ class Reports:
                     dead_letters=letters.get(lane.number, 0),
                     active=lane.number in self._room.active,
                     on_full=lane.on_full,
+                    retried=sum(self._letters.waiting(lane.number).values()),
                 )
             )
         return found
-
-    def dead_letters(self, lane: str | None, limit: int, offset: int) -> list[DeadLetter]:
-        """List dead letters, oldest first."""
-        rows = self._con.execute(
-            "SELECT d.seq, d.source, d.document_id, d.reason, d.detail, d.raw, d.at_ms, d.number, l.name "
-            "FROM dead_letters d JOIN lanes l ON l.number = d.lane WHERE ?1 IS NULL OR l.name = ?1 "
-            "ORDER BY d.number LIMIT ?2 OFFSET ?3",
-            (lane, limit, offset),
-        ).fetchall()
-        return [
-            DeadLetter(
-                seq=seq,
-                source=source,
-                document_id=document_id,
-                reason=reason,
-                detail=detail,
-                raw=_raw(packed),
-                at_ms=at_ms,
-                number=number,
-                lane=name,
-            )
-            for seq, source, document_id, reason, detail, packed, at_ms, number, name in rows
-        ]
-
-
-def _raw(packed: bytes) -> bytes:
-    """Return the event of a dead letter; nothing when it is damaged, so that the others can still be listed."""
-    try:
-        return decompress(packed)
-    except ValueError:
-        return b""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from forwarder.spool.database import Database
     from forwarder.spool.ids import IdMemory
     from forwarder.spool.lanes import Lane, Lanes
+    from forwarder.spool.letters import Letters
     from forwarder.spool.losses import Losses
     from forwarder.spool.pages import Pages
 
@@ -42,6 +43,7 @@ class Room:
         database: Database,
         pages: Pages,
         lanes: Lanes,
+        letters: Letters,
         losses: Losses,
         ids: IdMemory,
         *,
@@ -52,6 +54,7 @@ class Room:
         self._con = database.con
         self._pages = pages
         self._lanes = lanes
+        self._letters = letters
         self._losses = losses
         self._ids = ids
         self._opened_ms = opened_ms
@@ -137,7 +140,7 @@ class Room:
     # ---------------------------------------------------------------------------------------------- clean-up
 
     def clean_up(self, now_ms: int) -> int:
-        """Delete one chunk of what is over: pages, ids, doubts, closed gaps. Return how many pages went."""
+        """Delete one chunk of what is over: pages, ids, doubts, gaps, discards. Return how many pages went."""
         self.mark_seen(now_ms, _SEEN_EVERY_MS)
         gone = self._remove(self._over(now_ms), self._config.max_bytes * 2, now_ms, PAGES_A_CHUNK)
         before = now_ms - int(self._config.id_retention * 1000)
@@ -147,6 +150,7 @@ class Room:
             self._database.set_meta("id_bytes", held - freed)
         self._con.execute("DELETE FROM doubts WHERE at_ms < ?", (before,))
         self._con.execute("DELETE FROM gaps WHERE closed_ms < ?", (now_ms - _GAPS_KEPT_MS,))
+        self._letters.forget_discards(now_ms)
         return gone
 
     def _over(self, now_ms: int) -> int:

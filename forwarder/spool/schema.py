@@ -80,7 +80,35 @@ CREATE TABLE gaps (
 CREATE TABLE horizons (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1,)
+VERSION_2 = """
+ALTER TABLE lane_books ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters RENAME TO dead_letters_1;
+DROP INDEX dead_letters_by_lane;
+CREATE TABLE dead_letters (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, seq INTEGER NOT NULL, source INTEGER NOT NULL,
+  state INTEGER NOT NULL DEFAULT 0, former INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 1,
+  read_ms INTEGER NOT NULL DEFAULT 0, derived INTEGER NOT NULL DEFAULT 0, document_id TEXT NOT NULL,
+  reason TEXT NOT NULL, detail TEXT NOT NULL, at_ms INTEGER NOT NULL, raw BLOB NOT NULL
+) STRICT;
+INSERT INTO dead_letters (number, lane, seq, source, document_id, reason, detail, at_ms, raw, read_ms, former)
+  SELECT d.number, d.lane, d.seq, d.source, d.document_id, d.reason, d.detail, d.at_ms, d.raw,
+    coalesce((SELECT committed_ms FROM pages WHERE last_seq >= d.seq AND first_seq <= d.seq LIMIT 1), 0),
+    row_number() OVER (PARTITION BY d.lane, d.source ORDER BY d.number DESC) > coalesce(b.rejected, 0)
+  FROM dead_letters_1 d LEFT JOIN lane_books b ON b.lane = d.lane AND b.source = d.source ORDER BY d.number;
+DELETE FROM sqlite_sequence WHERE name = 'dead_letters';
+UPDATE sqlite_sequence SET name = 'dead_letters' WHERE name = 'dead_letters_1';
+DROP TABLE dead_letters_1;
+CREATE INDEX dead_letters_by_lane ON dead_letters (lane);
+CREATE INDEX dead_letters_retried ON dead_letters (lane, state, seq) WHERE state > 0;
+CREATE TABLE discards (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, at_ms INTEGER NOT NULL, who TEXT NOT NULL,
+  chosen TEXT NOT NULL, events INTEGER NOT NULL, letters BLOB NOT NULL
+) STRICT;
+"""
+"""Dead letters can be retried and discarded. `raw` comes last, so that a scan reads no event. Letters beyond the books'
+count of rejected ones are of a time when the lane had another target (`former`): its books began anew then."""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2)
 """Entry n brings version n to n + 1; a new file runs them all. `user_version` is the number of entries that ran."""
 
 

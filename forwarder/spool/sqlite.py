@@ -17,7 +17,6 @@ from forwarder.spool.contract import (
     Books,
     Chunk,
     Committed,
-    DeadLetter,
     Exchange,
     LaneState,
     PageCommit,
@@ -30,7 +29,9 @@ from forwarder.spool.database import Database
 from forwarder.spool.ids import IdMemory
 from forwarder.spool.intake import Intake
 from forwarder.spool.lanes import Lanes
-from forwarder.spool.ledger import Ledger
+from forwarder.spool.ledger import READ_BYTES, Ledger
+from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
+from forwarder.spool.letters import Letters
 from forwarder.spool.losses import Losses
 from forwarder.spool.pages import DamagedPage, Pages
 from forwarder.spool.report import Reports
@@ -56,14 +57,17 @@ class _Open:
         self.database = Database(path, create=create)
         con = self.database.con
         self.pages = Pages(con)
-        self.lanes = Lanes(con, self.pages)
+        self.letters = Letters(con)
+        self.lanes = Lanes(con, self.pages, self.letters)
         self.ids = IdMemory(con, config.id_memory)
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
-        self.room = Room(config, self.database, self.pages, self.lanes, self.losses, self.ids, opened_ms=now_ms)
+        self.room = Room(
+            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, opened_ms=now_ms
+        )
         self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.room)
-        self.ledger = Ledger(self.database, self.pages, self.lanes, self.losses, self.room)
+        self.ledger = Ledger(self.database, self.pages, self.lanes, self.letters, self.losses, self.room)
         self.reports = Reports(
-            config, self.database, self.pages, self.lanes, self.losses, self.ids, self.intake, self.room
+            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.intake, self.room
         )
 
 
@@ -227,9 +231,38 @@ class SqliteSpool:
         """Return the ranges that a lane may have delivered twice, by number; a superset of what was."""
         return await self._run(lambda parts: [Doubt(*row) for row in parts.lanes.doubts(lane)])
 
-    async def dead_letters(self, lane: str | None = None, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
-        """List dead letters, oldest first."""
-        return await self._run(lambda parts: parts.reports.dead_letters(lane, limit, offset))
+    async def dead_letters(
+        self,
+        lane: str | None = None,
+        *,
+        chosen: Selection = EVERY,
+        after: int = 0,
+        limit: int = 100,
+        events: bool = True,
+    ) -> list[DeadLetter]:
+        """List dead letters above the number `after`, oldest first: at most `limit`, and as far as memory allows.
+
+        With `events` false each comes without its event, and it costs nothing to list many.
+        """
+        return await self._run(
+            lambda parts: parts.letters.listed(lane, chosen, after=after, limit=limit, room=READ_BYTES, events=events)
+        )
+
+    async def count_letters(self, lane: str | None = None, *, chosen: Selection = EVERY) -> list[LetterCount]:
+        """Count dead letters by lane and reason."""
+        return await self._run(lambda parts: parts.letters.counted(lane, chosen))
+
+    async def retry_letters(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
+        """Put dead letters back into their lanes: they wait again, and the next exchange gives them."""
+        return await self._run(lambda parts: parts.ledger.retry(lane, chosen))
+
+    async def discard_letters(self, lane: str | None, chosen: Selection, *, who: str, words: str) -> list[LetterAct]:
+        """Remove dead letters for good; who did it and what was chosen, in `words`, goes on record."""
+        return await self._run(lambda parts: parts.ledger.discard(lane, chosen, who, words, self._now()), must=True)
+
+    async def discards(self, lane: str | None = None) -> list[Discard]:
+        """List what was discarded within a year, oldest first."""
+        return await self._run(lambda parts: parts.letters.discards(lane))
 
     async def close(self) -> None:
         """Checkpoint and close. Safe to call twice."""

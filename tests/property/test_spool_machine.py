@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import CursorMove, PageCommit, Settlement, SpoolFull, Tally
+from forwarder.spool.letter import DeadLetter, Selection
 from forwarder.spool.sqlite import SqliteSpool
 from tests.clocks import FakeClock
 from tests.spools import ACME, OTHER, body_of, bulky, page_of
@@ -42,6 +43,10 @@ class SpoolMachine(RuleBasedStateMachine):
         self.in_flight: dict[str, set[int]] = defaultdict(set)
         self.settled: dict[str, set[int]] = defaultdict(set)
         self.lost: dict[str, set[int]] = defaultdict(set)
+        self.letters: dict[str, dict[int, int]] = defaultdict(dict)  # tries of what is dead, by sequence number
+        self.retried: dict[str, dict[int, int]] = defaultdict(dict)  # of what waits again; it stays in `settled`
+        self.retaken: dict[str, set[int]] = defaultdict(set)
+        self.discarded: dict[str, int] = defaultdict(int)
         self.position: dict[str, int] = defaultdict(int)
         self.lanes: dict[str, int] = {}
         self.sources: dict[str, tuple[int, int]] = {}
@@ -84,8 +89,9 @@ class SpoolMachine(RuleBasedStateMachine):
             self.lanes[name] = state.number
             doubtful = {seq for start, end in state.doubtful for seq in range(start, end + 1)}
             assert self.in_flight[name] - self.settled[name] <= doubtful | self.lost[name]
-            assert not doubtful & self.settled[name]
+            assert doubtful & self.settled[name] == self.retaken[name]
             self.in_flight[name].clear()
+            self.retaken[name].clear()
 
     @rule()
     def reopen(self) -> None:
@@ -109,6 +115,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def leave(self, name: str) -> None:
         self.run(self.spool.leave_lane(self.lanes[name], Settlement()))
         self.in_flight[name].clear()
+        self.retaken[name].clear()
         state = self.run(self.spool.open_lane(name, "t", start=None, on_full=LANES[name]))
         assert state.doubtful == ()
 
@@ -204,7 +211,18 @@ class SpoolMachine(RuleBasedStateMachine):
                 if seq not in chunk.settled:
                     assert seq not in self.lost[name]
                     self.in_flight[name].add(seq)
+        total += self.take_letters(name, given_.again)
         assert total <= count
+
+    def take_letters(self, name: str, chunks) -> int:
+        for chunk in chunks:
+            assert chunk.bodies == [self.bodies[chunk.first]]
+            assert chunk.origin.source == self.source_of[chunk.first]
+            assert chunk.keys.hex() == "ab" * 16
+            assert chunk.first in self.retried[name]
+            assert chunk.first not in self.retaken[name]
+            self.retaken[name].add(chunk.first)
+        return len(chunks)
 
     @precondition(lambda self: any(self.in_flight[name] for name in LANES))
     @rule(choice=st.data(), way=settled_ways)
@@ -212,22 +230,51 @@ class SpoolMachine(RuleBasedStateMachine):
         name = choice.draw(st.sampled_from([name for name in sorted(LANES) if self.in_flight[name]]))
         chosen = choice.draw(st.sets(st.sampled_from(sorted(self.in_flight[name])), min_size=1))
         settlement = Settlement(ranges=[(seq, seq) for seq in chosen])
-        for seq in chosen:
+        again = choice.draw(st.sets(st.sampled_from(sorted(self.retaken[name])))) if self.retaken[name] else set()
+        settlement.ranges += [(seq, seq) for seq in again]
+        for seq in chosen | again:
             tally = settlement.tallies.setdefault(self.sources[self.source_of[seq]][0], Tally())
             setattr(tally, way, getattr(tally, way) + 1)
+            tries = 1 + self.retried[name].pop(seq, 0)
+            if way == "rejected":
+                settlement.dead_letters.append(self.letter(seq))
+                self.letters[name][seq] = tries
         for _ in range(2):  # a call that is repeated changes nothing
             done = self.run(self.spool.exchange(self.lanes[name], settlement, after=0, events=0))
         self.in_flight[name] -= chosen
+        self.retaken[name] -= again
         self.settled[name] |= chosen
         self.lost[name] -= chosen
         self.is_longest_prefix(name, done.position)
+
+    def letter(self, seq: int) -> DeadLetter:
+        source = self.sources[self.source_of[seq]][0]
+        return DeadLetter(seq, source, "ab" * 16, "odd" if seq % 2 else "even", "", self.bodies[seq])
+
+    @rule(name=st.sampled_from(sorted(LANES)), reason=st.sampled_from(["odd", "even"]), discard=st.booleans())
+    def act_on_letters(self, name: str, reason: str, discard: bool) -> None:
+        """Retry or discard the letters of one reason."""
+        chosen, remainder = Selection(reasons=(reason,)), int(reason == "odd")
+        meant = {seq: tries for seq, tries in self.letters[name].items() if seq % 2 == remainder}
+        if discard:
+            acts = self.run(self.spool.discard_letters(name, chosen, who="me", words=reason))
+            self.discarded[name] += len(meant)
+        else:
+            acts = self.run(self.spool.retry_letters(name, chosen))
+            self.retried[name] |= meant
+        assert sum(len(act.numbers) for act in acts) == len(meant)
+        for seq in meant:
+            del self.letters[name][seq]
 
     @rule(name=st.sampled_from(sorted(LANES)))
     def drain(self, name: str) -> None:
         after = 0
         while True:
             given_ = self.run(self.spool.exchange(self.lanes[name], Settlement(), after=after, events=50))
+            self.take_letters(name, given_.again)
             if not given_.chunks:
+                if given_.again:
+                    continue
                 break
             settlement = Settlement()
             for chunk in given_.chunks:
@@ -270,7 +317,8 @@ class SpoolMachine(RuleBasedStateMachine):
             mine = {seq for seq in self.mine(line.sink) if self.source_of[seq] == line.source}
             assert line.spooled == len(mine)
             if line.sink in LANES:
-                assert line.accepted + line.rejected + line.filtered == len(mine & self.settled[line.sink])
+                again = mine & set(self.retried[line.sink])
+                assert line.accepted + line.rejected + line.filtered == len(mine & self.settled[line.sink] - again)
                 assert line.detached == len(mine & self.lost[line.sink])
 
     @invariant()
@@ -285,7 +333,22 @@ class SpoolMachine(RuleBasedStateMachine):
             if lane.name in LANES:
                 missing = self.mine(lane.name) - self.settled[lane.name] - self.lost[lane.name]
                 assert all(seq > lane.position for seq in missing)
-                assert lane.lag == len(missing)
+                again, dead = self.retried[lane.name], self.letters[lane.name]
+                assert lane.lag == len(missing) + len(again)
+                assert (lane.retried, lane.dead_letters) == (len(again), len(dead))
+
+    @invariant()
+    def letters_are_those_of_the_model(self) -> None:
+        if not self.sources:
+            return
+        for name in LANES:
+            letters = self.run(self.spool.dead_letters(name, limit=10_000))
+            assert {letter.seq: letter.tries for letter in letters if not letter.retried} == self.letters[name]
+            assert {letter.seq: letter.tries for letter in letters if letter.retried} == self.retried[name]
+            assert all(letter.raw == self.bodies[letter.seq] for letter in letters)
+            lines = [line for line in self.run(self.spool.books()) if line.sink == name]
+            assert sum(line.discarded for line in lines) == self.discarded[name]
+            assert sum(line.rejected for line in lines) == self.discarded[name] + len(self.letters[name])
 
 
 def minute_of(name: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from forwarder.spool import files
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import SpoolError
-from forwarder.spool.schema import APPLICATION_ID, MIGRATIONS, VERSION_1, version_of
+from forwarder.spool.schema import APPLICATION_ID, MIGRATIONS, version_of
 from forwarder.spool.sqlite import SqliteSpool, inspect
 from tests.clocks import FakeClock
 from tests.spools import Desk, body_of, found, names, opened
@@ -241,7 +241,8 @@ async def test_a_file_of_version_1_is_opened_for_ever(tmp_path):
         assert found(chunks) == [body_of("a1"), body_of("a2"), body_of("a1", "revised"), body_of("b0")]
         assert [sorted(chunk.revisions) for chunk in chunks] == [[], [0], []]
         (letter,) = await desk.spool.dead_letters()
-        assert (letter.raw, letter.reason) == (body_of("a0"), "too_large")
+        assert (letter.raw, letter.reason, letter.number) == (body_of("a0"), "too_large", 1)
+        assert (letter.read_ms, letter.tries, letter.former) == (1_790_000_000_000, 1, False)
         assert (await desk.put(*names("a", 3), ("a1", "revised"))).repeats == 4
         line = await desk.line()
         assert (line.spooled, line.rejected, line.waiting, line.balance) == (5, 1, 4, 0)
@@ -251,17 +252,17 @@ async def test_a_migration_runs_once_and_whole(tmp_path):
     async with opened(tmp_path) as desk:
         await desk.put("a")
         path = desk.config.path
-    steps = (VERSION_1, "CREATE TABLE extra (one INTEGER) STRICT; INSERT INTO extra VALUES (1);")
+    steps = (*MIGRATIONS, "CREATE TABLE extra (one INTEGER) STRICT; INSERT INTO extra VALUES (1);")
     for _ in range(2):
         with closing(files.connect(path, steps)) as con:
-            assert version_of(con) == 2
+            assert version_of(con) == len(steps)
             assert con.execute("SELECT one FROM extra").fetchall() == [(1,)]
             assert con.execute("SELECT count(*) FROM pages").fetchone() == (1,)
     broken = (*steps, "CREATE TABLE half (one INTEGER) STRICT; INSERT INTO nowhere VALUES (1);")
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         files.connect(path, broken)
     with closing(files.connect(path, steps)) as con:
-        assert version_of(con) == 2
+        assert version_of(con) == len(steps)
         assert con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
 
 

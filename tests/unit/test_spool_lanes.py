@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from forwarder.contracts import ConfigError
-from forwarder.spool.contract import DeadLetter, PageCommit, Settlement, SpoolError, Tally
+from forwarder.spool.contract import PageCommit, Settlement, SpoolError, Tally
+from forwarder.spool.letter import DeadLetter
 from tests.spools import OTHER, Desk, body_of, bulky, found, names, opened, page_of
 
 
@@ -226,7 +227,7 @@ async def test_dead_letters_keep_the_event(desk: Desk):
     first, second = await desk.spool.dead_letters()
     assert (first.seq, first.raw, first.lane, first.detail) == (1, b"\xff", "elastic", "<hostile>")
     assert first.at_ms == int(desk.clock.now * 1000)
-    assert await desk.spool.dead_letters("elastic", limit=1, offset=1) == [second]
+    assert await desk.spool.dead_letters("elastic", limit=1, after=first.number) == [second]
     assert await desk.spool.dead_letters("archive") == []
     assert (await desk.spool.open_lane("elastic", "t", start=None, on_full="pause")).dead_letters == 2
     assert (await desk.line()).rejected == 2

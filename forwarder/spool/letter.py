@@ -1,0 +1,136 @@
+"""What a dead letter is, how some of them are chosen, and what came of acting on them. Plain data.
+
+::
+
+    rejected ─► dead ──retry──► retried (waits again) ─► accepted · filtered · dead once more (number and `tries` rise)
+                  └──discard──► gone; counted as rejected and discarded for ever, named in a `Discard` for a year
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from forwarder.contracts import Record
+
+LONGEST_DETAIL = 1000
+"""Characters of a sink's answer that are kept."""
+
+
+class DeadLetter(msgspec.Struct):
+    """An event that a sink will never take, kept as the API sent it; privacy is applied when it is shown.
+
+    Attributes:
+        seq: Its number in the spool.
+        source: Number of the source in the spool.
+        reason: Short stable word.
+        detail: The sink's own words; hostile text.
+        raw: The event; empty when it was not asked for, or is damaged.
+        read_ms: When its page was read, epoch milliseconds; 0 when unknown.
+        derived: Its id was made from its content.
+        at_ms: When it was rejected, epoch milliseconds.
+        number: Its own number, by which people name it; never used twice.
+        tries: How often it was rejected.
+        retried: It is on its way to the sink again.
+        former: A target that the sink no longer writes to rejected it; it can be shown and discarded only.
+    """
+
+    seq: int
+    source: int
+    document_id: str
+    reason: str
+    detail: str
+    raw: bytes
+    at_ms: int = 0
+    number: int = 0
+    lane: str = ""
+    read_ms: int = 0
+    derived: bool = False
+    tries: int = 1
+    retried: bool = False
+    former: bool = False
+    source_name: str = ""
+
+    @classmethod
+    def of(cls, record: Record, reason: str, detail: str) -> DeadLetter:
+        """Make the dead letter of a record; a long detail is cut."""
+        return cls(
+            record.seq,
+            record.source,
+            record.id,
+            reason,
+            detail if len(detail) <= LONGEST_DETAIL else detail[: LONGEST_DETAIL - 1] + "…",
+            record.raw,
+            read_ms=record.read_ms,
+            derived="derived_id" in record.marks,
+        )
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which dead letters: every condition must hold, and an empty one always does.
+
+    Attributes:
+        reasons: One of these words.
+        numbers: One of these.
+        since_ms, until_ms: Rejected in this stretch, both ends included.
+        upto: Highest number: what comes after somebody looked is not meant.
+    """
+
+    reasons: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+    since_ms: int | None = None
+    until_ms: int | None = None
+    upto: int | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """False when it means every dead letter of a sink."""
+        return bool(self.reasons or self.numbers) or self.since_ms is not None or self.until_ms is not None
+
+
+EVERY = Selection()
+"""Every dead letter there is."""
+
+
+class LetterCount(msgspec.Struct, frozen=True):
+    """How many dead letters of a sink have a reason, and when the first and the last was rejected.
+
+    `retried` ones are on their way again and not among `letters`; `former` ones are.
+    """
+
+    lane: str
+    reason: str
+    letters: int
+    retried: int
+    former: int
+    first_ms: int
+    last_ms: int
+    highest: int  # number
+
+
+class LetterAct(msgspec.Struct, frozen=True):
+    """What a retry or a discard did to one lane: the letters it took up, by number, and how many it had to leave."""
+
+    lane: str
+    numbers: tuple[int, ...]
+    left: int = 0
+
+
+class Discard(msgspec.Struct, frozen=True):
+    """A discard on record.
+
+    Attributes:
+        who: Who did it, as the operating system says.
+        chosen: What was asked for, in words.
+        letters: Number, spool number, document id, reason and time (epoch milliseconds) of each.
+    """
+
+    number: int
+    lane: str
+    at_ms: int
+    who: str
+    chosen: str
+    events: int
+    letters: tuple[tuple[int, int, str, str, int], ...]
