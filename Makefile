@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format servers test-servers crash bench docs lock clean
+.PHONY: help demo test test-all lint format servers test-servers image crash bench docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 	@$(BIN)/audit-forwarder demo $(ARGS)
 
 test: $(VENV)/.dev ## run every test that needs only PyPI
-	@$(BIN)/python -m pytest -n 2 -m "not servers and not long" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not servers and not long and not packaging" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .
@@ -48,6 +48,9 @@ servers: $(VENV)/.dev ## install and start a real Elasticsearch and OpenSearch o
 
 test-servers: $(VENV)/.dev ## the tests on real servers (installs and starts them)
 	@$(BIN)/python -m pytest -m servers tests $(ARGS)
+
+image: $(VENV)/.dev ## build the container image without an engine and try it (root, on Debian)
+	@$(BIN)/python -m pytest -m packaging tests/image $(ARGS)
 
 crash: $(VENV)/.dev ## the long crash test: 200 kill -9
 	@$(BIN)/python -m pytest -m long tests/crash $(ARGS)

@@ -1,0 +1,202 @@
+"""What is in the image, and that it does its work with everything taken away that the work does not need."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import stat
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forwarder import __version__
+from forwarder.exit_codes import ExitCode
+from forwarder.simulator.config import RateLimits, SimulatorConfig
+from forwarder.simulator.receivers.bulk import BulkReceiver
+from forwarder.simulator.simulator import Simulator
+from tests.engine import digests_of, source, truth
+from tests.image.container import Container, Image, Mount, writable_folder
+from tests.process import free_port
+from tests.servers.cache import Cache
+
+PATIENCE = 120.0
+UNCHECKED_HASH = 0b01
+"""Flags of a compiled file, PEP 552."""
+USER = 65532
+STATE = "/var/lib/audit-forwarder"
+SECRETS = "/run/secrets/audit-forwarder"
+SERVICE = "audit-forwarder.audit.svc"
+TOKEN = "token-of-the-status"
+
+
+def few() -> SimulatorConfig:
+    return SimulatorConfig(events=600, history="2d", limits=RateLimits(stream=0, events=0))
+
+
+class Deployed:
+    """Configuration, secrets and volume on this machine, as they are mounted."""
+
+    def __init__(self, folder: Path, sim: Simulator, receiver: BulkReceiver) -> None:
+        self.port = free_port()
+        self.volume = writable_folder(folder / "volume", USER)
+        self.archive = self.volume / "out" / "events.ndjson"
+        secrets = folder / "secrets"
+        secrets.mkdir()
+        (secrets / "sources__acme__api_key").write_text(sim.api_key + "\n")
+        (secrets / "admin__token").write_text(TOKEN + "\n")
+        acme = source(sim)
+        del acme["api_key"]  # it comes from the secrets directory
+        config = {
+            "sources": {"acme": acme},
+            "sinks": {
+                "archive": {"type": "file", "path": "out/events.ndjson", "format": "raw"},
+                "elastic": {"type": "elasticsearch", "url": receiver.url},
+            },
+            "budgets": {"fast": {"requests_per_minute": 600_000}},
+            "admin": {"listen": f"0.0.0.0:{self.port}", "allowed_hosts": [SERVICE]},
+        }
+        file = folder / "config.yaml"
+        file.write_text(yaml.safe_dump(config))
+        file.chmod(0o644)
+        self.mounts = [
+            Mount(file, "/etc/audit-forwarder/config.yaml"),
+            Mount(secrets, SECRETS),
+            Mount(self.volume, STATE, writable=True),
+        ]
+        self.env = {"FORWARDER_SECRETS_DIR": SECRETS}
+
+
+async def get(port: int, path: str) -> int:
+    """Ask as somebody would who found the service by its name; return the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {SERVICE}:{port}\r\nConnection: close\r\n\r\n".encode())
+        return int((await reader.read()).split(b" ", 2)[1])
+    finally:
+        writer.close()
+
+
+async def until(container: Container, holds: Callable[[], bool]) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                assert container.alive, f"it ended by itself: {container.text[-4000:]}"
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"waited in vain: {container.text[-4000:]}")
+
+
+async def until_ready(container: Container, port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(OSError):
+                if await get(port, "/readyz") == 200:
+                    return
+            assert container.alive, f"it ended by itself: {container.text[-4000:]}"
+            await asyncio.sleep(0.05)
+
+
+async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path):
+    async with Simulator(few()) as sim, BulkReceiver() as receiver:
+        deployed = Deployed(tmp_path, sim, receiver)
+        async with Container(
+            image, tmp_path / "run", deployed.mounts, env=deployed.env, words=["setup", "--yes"]
+        ) as once:
+            assert await once.wait() == ExitCode.OK, once.text
+        async with Container(image, tmp_path / "run", deployed.mounts, env=deployed.env) as container:
+            await until_ready(container, deployed.port)
+            await until(container, lambda: set(digests_of(deployed.archive)) == truth(sim))
+            await until(container, lambda: len(receiver.stream()) == len(truth(sim)))
+            assert [await get(deployed.port, path) for path in ("/livez", "/metrics", "/status")] == [200, 200, 401]
+
+            inside = await container.state_of_init()
+            assert set(inside["Uid"].split()) | set(inside["Gid"].split()) == {str(USER)}
+            assert {int(inside[kind], 16) for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+            assert inside["NoNewPrivs"] == "1"
+
+            code, said = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "status", "--json")
+            status = json.loads(said)
+            assert (code, status["ready"], status["degraded"]) == (ExitCode.OK, True, [])
+            assert await container.stop() == ExitCode.OK, container.text[-4000:]
+        assert TOKEN not in container.text
+        assert sim.api_key not in container.text
+
+        sim.add_events(50)
+        async with Container(image, tmp_path / "run", deployed.mounts, env=deployed.env) as again:
+            await until(again, lambda: set(digests_of(deployed.archive)) == truth(sim))
+            assert await again.stop() == ExitCode.OK, again.text[-4000:]
+        assert set(digests_of(deployed.archive).values()) == {1}, "the volume was not continued from"
+
+
+async def test_without_a_volume_it_ends_and_says_why(image: Image, tmp_path: Path):
+    async with Simulator(few()) as sim, BulkReceiver() as receiver:
+        deployed = Deployed(tmp_path, sim, receiver)
+        async with Container(image, tmp_path / "run", deployed.mounts[:2], env=deployed.env) as container:
+            assert await container.wait() == ExitCode.SPOOL
+    assert STATE in container.text
+    assert "Read-only file system" in container.text
+
+
+async def test_it_takes_any_user(image: Image, tmp_path: Path):
+    """Some clusters choose the user."""
+    user = {"uid": 1_000_650_000, "gid": 0}
+    async with Container(image, tmp_path, words=["version"], user=user) as container:
+        assert await container.wait() == 0
+    assert container.text.strip() == f"audit-forwarder {__version__}"
+
+
+def test_it_says_what_it_is_and_needs_no_shell(image: Image):
+    config = image.config
+    assert config["Labels"]["org.opencontainers.image.version"] == __version__
+    assert config["User"] == f"{USER}:{USER}"
+    assert config["Entrypoint"] == ["/opt/audit-forwarder/bin/audit-forwarder"]
+    assert config["Cmd"] == ["run"]
+    assert config["WorkingDir"] == STATE
+    assert "Volumes" not in config
+    assert not [entry for entry in config["Env"] if entry.startswith(("PIP_", "FORWARDER_"))]
+
+
+def test_it_is_the_base_and_two_folders(image: Image):
+    """How this machine reaches its package index, what pip cached, what was built on the way: nothing of it is there."""
+    (base,) = (Cache.default().folder / "image").glob("base-*.tar")
+    with tarfile.open(base) as archive:
+        before = {member.name.removeprefix("./").rstrip("/"): member for member in archive}
+    ours = {name for name in image.files if name not in before}
+    assert {name for name in ours if not name.startswith("opt/audit-forwarder/")} == {
+        "opt/audit-forwarder",
+        "var/lib/audit-forwarder",
+    }
+    assert not [name for name in ours if name.endswith("/pip")]
+    changed = [
+        name for name, found in image.files.items()
+        if name in before and stat.S_ISREG(found.st_mode) and before[name].isreg() and found.st_size != before[name].size
+    ]  # fmt: skip
+    assert changed == []
+
+
+def test_nobody_there_can_change_what_runs(image: Image):
+    ours = {name: found for name, found in image.files.items() if name.startswith("opt/")}
+    assert len(ours) > 1000
+    loose = [
+        name
+        for name, found in ours.items()
+        if not stat.S_ISLNK(found.st_mode) and (found.st_uid != 0 or found.st_mode & 0o022)
+    ]
+    assert loose == []
+
+
+def test_what_runs_is_compiled_whatever_times_a_builder_gives_to_files(image: Image):
+    sources = [name for name in image.files if name.startswith("opt/") and name.endswith(".py")]
+    assert len(sources) > 500
+    by_time = []
+    for name in sources:
+        path = image.rootfs / name
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.cpython-*.pyc"):
+            if int.from_bytes(compiled.read_bytes()[4:8], "little") != UNCHECKED_HASH:
+                by_time.append(name)
+    assert by_time == []
+    assert list((image.rootfs / "opt").rglob("forwarder/__pycache__/cli.cpython-*.pyc"))
