@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.contracts import AuditEvent, Origin, Record
+from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.identity import EventKeys, content_digests
@@ -87,7 +88,7 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         Record(number, origin, keys.key(ident).hex(), body, read_ms=1_769_853_700_000)
         for number, (ident, body) in enumerate(zip(ids, bodies, strict=True), 1)
     ]
-    normalizer, ecs, raw = OrganizationNormalizer(), EcsFormat(), RawFormat()
+    normalizer, ecs, cef, raw = OrganizationNormalizer(), EcsFormat(), CefFormat(), RawFormat()
     decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
     for record, meaning in zip(records, normalizer.normalize(records), strict=True):
         assert isinstance(meaning, AuditEvent)
@@ -98,6 +99,7 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         "decode + normalise, nothing met before": lambda: OrganizationNormalizer(catalogue).normalize(records),
         "decode + normalise, all met before": lambda: normalizer.normalize(records),
         "ecs": lambda: ecs.render(records),
+        "cef": lambda: cef.render(records),
         "raw": lambda: raw.render(records),
         "keys": lambda: keys.keys(ids),
         "content digests": lambda: content_digests(bodies),

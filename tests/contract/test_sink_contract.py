@@ -88,7 +88,7 @@ def test_the_contract_of_the_class(name: str) -> None:
     found = _load(name)
     assert issubclass(found.Config, SinkConfig)
     assert found.proof in {"delivered", "received", "none"}
-    assert found.default_format in {"raw", "ecs"}
+    assert found.default_format in {"raw", "ecs", "cef"}
 
 
 @every_sink

@@ -1,4 +1,4 @@
-"""Every documented shape and oddity of the organization feed, and what becomes of it in ECS and in raw."""
+"""Every documented shape and oddity of the organization feed, and what becomes of it in each format."""
 
 import difflib
 import json
@@ -6,11 +6,13 @@ import json
 import pytest
 
 from forwarder.contracts import Record, UnexpectedPayload
+from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.identity import derived_key, document_id, event_key
 from forwarder.normalize.organization import OrganizationNormalizer
 from tests import events
+from tests.cef import strictly as cef_strictly
 from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
 
 CASES = sorted(golden_bodies())
@@ -37,37 +39,49 @@ def record_of(body: bytes) -> Record:
     return events.record_of(body, document_id(key), marks)
 
 
-def rendered(body: bytes) -> tuple[str, str]:
-    """Return the name of the expected file and what stands in it."""
+FILES = ("ecs.json", "cef.txt", "reason.txt")
+
+
+def rendered(body: bytes) -> dict[str, str]:
+    """Return the expected files of a case and what stands in them."""
     record = record_of(body)
     [event] = OrganizationNormalizer().normalize([record])
     if isinstance(event, UnexpectedPayload):
-        return "reason.txt", event.reason + "\n"
+        return {"reason.txt": event.reason + "\n"}
     record.event = event
-    [line] = EcsFormat().render([record])
-    assert isinstance(line, bytes), line
-    return "ecs.json", json.dumps(strictly(line), indent=2, ensure_ascii=True) + "\n"
+    [ecs], [cef] = EcsFormat().render([record]), CefFormat().render([record])
+    assert isinstance(ecs, bytes), ecs
+    assert isinstance(cef, bytes), cef
+    header, extension = cef_strictly(cef)
+    shown = [cef.decode(), "", " | ".join(header.values()), *(f"{key} = {value!a}" for key, value in extension.items())]
+    return {
+        "ecs.json": json.dumps(strictly(ecs), indent=2, ensure_ascii=True) + "\n",
+        "cef.txt": "\n".join(shown) + "\n",
+    }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_case(name, request, capsys):
     folder = GOLDEN / name
-    body = golden_bodies()[name]
-    file, text = rendered(body)
-    other = {"ecs.json": "reason.txt", "reason.txt": "ecs.json"}[file]
-    before = (folder / file).read_text(encoding="utf-8") if (folder / file).exists() else ""
-    changed = before != text or (folder / other).exists()
-    if not changed:
+    now = rendered(golden_bodies()[name])
+    diff = ""
+    for file in FILES:
+        before = (folder / file).read_text(encoding="utf-8") if (folder / file).exists() else ""
+        diff += "".join(
+            difflib.unified_diff(
+                before.splitlines(True), now.get(file, "").splitlines(True), f"{name}/{file}", f"{name}/{file} (now)"
+            )
+        )
+    if not diff:
         return
-    diff = "".join(
-        difflib.unified_diff(before.splitlines(True), text.splitlines(True), f"{name}/{file}", f"{name}/{file} (now)")
-    )
     if not request.config.getoption("--update-golden"):
         pytest.fail(f"the meaning of {name} changed:\n{diff}", pytrace=False)
     with capsys.disabled():
         print(f"\n{diff}")
-    (folder / file).write_text(text, encoding="utf-8")
-    (folder / other).unlink(missing_ok=True)
+    for file in FILES:
+        (folder / file).unlink(missing_ok=True)
+    for file, text in now.items():
+        (folder / file).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", CASES)

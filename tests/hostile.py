@@ -1,0 +1,122 @@
+"""Events that want to break out of a format: every text of an AuditEvent may hold what ends a value, line or header."""
+
+import msgspec
+from hypothesis import strategies as st
+
+from forwarder.contracts import Actor, AuditEvent, Authentication, Change, Record, Thing
+from tests.events import ORIGIN
+
+NASTY = [
+    "=", "\\", "\\=", "|", "\\|", "\n", "\r\n", "\x00", "\t", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u2029", "\ud800", "\udc00",
+    "]", '"', '\\"', '"]', " ", "  ", "\xa0", "\u202e", "\ufeff", "😀", "é", "<14>1 - - - - - -", " act=x", "CEF:0|a|b|1|c|n|9|",
+    "a=b c=d", " suid=admin ", '" actor_id="admin', '"][x@1 y="z', "\\n", "%s", "{}", "&amp;",
+]  # fmt: skip
+long_text = st.builds(
+    lambda piece, count: piece * count, st.sampled_from([*NASTY, "x", "ab ", "\\"]), st.integers(0, 1500)
+)
+text = st.one_of(
+    st.text(max_size=10),
+    st.lists(st.sampled_from([*NASTY, "x", "Nora Vale", "7"]), max_size=5).map("".join),
+    long_text,
+)
+maybe = st.one_of(
+    st.none(), st.none(), text, st.sampled_from(["Nora Vale", "nora.vale@example.com", "557058:bd95", "x"])
+)
+sound = text.map(lambda value: value.encode("utf-8", "replace").decode())
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(-1e300, 1e300), sound),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(sound, inner, max_size=4)),
+    max_leaves=10,
+)
+
+
+def _json(value, indent) -> msgspec.Raw:
+    encoded = msgspec.json.encode(value)
+    return msgspec.Raw(msgspec.json.format(encoded, indent=indent) if indent else encoded)
+
+
+parts = st.one_of(st.none(), st.builds(_json, st.lists(json_values, max_size=3), st.sampled_from([0, 0, 2])))
+people = st.one_of(st.none(), st.builds(Actor, maybe, maybe, maybe, st.sampled_from([None, "person", "app", "system"])))
+things = st.one_of(st.none(), st.builds(Thing, text, maybe, maybe, maybe, maybe))
+moments = st.integers(-62_135_596_800_000, 253_402_300_799_999)
+audit_events = st.builds(
+    AuditEvent,
+    document_id=st.sampled_from(["0123456789abcdef" * 2, "0123456789abcdef" * 2 + "-0123456789abcdef"]),
+    feed=st.sampled_from(["organization", "jira"]),
+    organization=text,
+    action=text,
+    time_ms=moments,
+    read_ms=moments,
+    event_id=maybe,
+    processed_ms=st.one_of(st.none(), moments),
+    product=maybe,
+    action_name=maybe,
+    act=st.sampled_from([None, "view"]),
+    layer=st.sampled_from(["attested", "unknown"]),
+    category=st.sampled_from([(), ("iam",), ("web", "file")]),
+    outcome=st.sampled_from(["success", "failure", "unknown"]),
+    severity=st.integers(0, 10),
+    actor=people,
+    on_behalf_of=people,
+    impersonated=people,
+    authentication=st.one_of(st.none(), st.builds(Authentication, maybe, maybe, maybe, maybe, maybe)),
+    target_user=people,
+    target_group=things,
+    target_role=maybe,
+    content=things,
+    space=things,
+    site=things,
+    app=things,
+    ip=st.one_of(st.none(), st.ip_addresses().map(str)),
+    source_address=maybe,
+    geo=maybe,
+    country=maybe,
+    region=maybe,
+    city=maybe,
+    user_agent=maybe,
+    message=maybe,
+    changes=st.one_of(st.just(()), st.lists(st.builds(Change, sound, st.none(), sound), max_size=2).map(tuple)),
+    marks=st.sampled_from([(), ("derived_id",), ("revision", "odd_shape")]),
+    context=parts,
+    container=parts,
+)
+
+
+def record_of(event: AuditEvent, raw: bytes = b"{}") -> Record:
+    return Record(1, ORIGIN, event.document_id, raw, event, read_ms=event.read_ms)
+
+
+def full_event(**changes) -> AuditEvent:
+    """Return an ordinary event with every fact there is; `actor.name` and the like change one of a nested part."""
+    person = Actor("557058:bd95", "Nora Vale", "nora.vale@example.com", "person")
+    other = Actor("712020:1f0c", "Iver Holm", "iver.holm@example.com", "person")
+    event = AuditEvent(
+        document_id="0123456789abcdef" * 2, feed="organization", organization="a1b2c3d4", action="page_viewed",
+        time_ms=1_727_952_266_457, read_ms=1_727_952_300_000, event_id="606a97f7", processed_ms=1_727_952_267_001,
+        product="confluence", action_name="Viewed page", act="view", layer="attested", category=("web",), types=("access",),
+        outcome="success", severity=1, actor=person, on_behalf_of=other, target_user=other, target_role="admin",
+        authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1"), target_group=Thing("group", "g-1", None, "ops"),
+        content=Thing("page", "98311", "K", "Runbook", "https://example.net/wiki/98311"),
+        space=Thing("space", "s", "OPS", "Operations"), site=Thing("site", "i", None, "example", "https://example.net"),
+        app=Thing("app", "x"), ip="203.0.113.155", source_address="gateway", geo="50.4501,30.5234", country="Ukraine",
+        region="Kyiv City", city="Kyiv", user_agent="Browser/1.0", message="Nora Vale viewed a page",
+        context=msgspec.Raw(b'[{"id":"8d2e","type":"groups"}]'), container=msgspec.Raw(b'[{"id":"cee46caf","type":"sites"}]'),
+    )  # fmt: skip
+    for name, value in changes.items():
+        outer, _, inner = name.partition(".")
+        changed = msgspec.structs.replace(getattr(event, outer), **{inner: value}) if inner else value
+        setattr(event, outer, changed)
+    return event
+
+
+TEXT_FIELDS = [
+    "organization", "action", "event_id", "product", "action_name", "target_role", "source_address", "geo", "country", "region",
+    "city", "user_agent", "message", *(f"{who}.{fact}" for who in ("actor", "on_behalf_of", "target_user") for fact in (
+    "id", "name", "address")), *(f"authentication.{fact}" for fact in ("type", "token_id", "token_label", "app_id")),
+    *(f"{what}.{fact}" for what in ("content", "target_group", "space") for fact in ("kind", "id", "key", "name", "url")),
+]  # fmt: skip
+nearly_plain = st.builds(
+    lambda field, before, nasty, after: full_event(**{field: before + nasty + after}),
+    st.sampled_from(TEXT_FIELDS), st.sampled_from(["", "x"]), st.sampled_from(NASTY), st.sampled_from(["", "y"]),
+)  # fmt: skip
+"""Ordinary but for one thing in one place, so that no other oddity hides how it is treated."""
