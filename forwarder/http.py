@@ -48,11 +48,15 @@ for _logger in ("httpx", "httpcore"):  # at DEBUG they would write headers, at I
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A complete answer, whatever its status. Header names are lower case; the body is decompressed."""
+    """A complete answer, whatever its status. Header names are lower case; the body is decompressed.
+
+    `cookies` are the values of Set-Cookie, one each: in `headers` they are joined, and cannot be told apart again.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
 
 class HttpClient:
@@ -166,7 +170,8 @@ class HttpClient:
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding != "identity" and body:
             body = self._decompress(body, encoding)
-        return Response(response.status_code, headers, body)
+        cookies = tuple(response.headers.get_list("set-cookie")) if "set-cookie" in headers else ()
+        return Response(response.status_code, headers, body, cookies)
 
     def _open(self) -> httpx.AsyncHTTPTransport:
         context = build_ssl_context(self._tls) if self._scheme == "https" else _NO_TLS
