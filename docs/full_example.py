@@ -25,8 +25,9 @@ REQUIRED = {
     "api_key": "replace-me",
     "url": "https://es.example:9200",
     "path": "./out/events.ndjson",
+    "http.url": "https://siem.example/ingest",
 }
-"""Values for settings that have no default; a component with another one must add it here."""
+"""Values for settings that have no default, of one type of component or of all; what is new must be added here."""
 
 NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive"}
 WIDTH = 118
@@ -68,7 +69,8 @@ def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaul
             yield f"{indent}{name}:" if sets_something else f"{indent}# {name}:"
             yield from inner
         elif name in given or default is PydanticUndefined:
-            yield f"{indent}{name}: {given.get(name, REQUIRED.get(name, ''))}"
+            of_type = REQUIRED.get(f"{given.get('type')}.{name}")
+            yield f"{indent}{name}: {given.get(name) or of_type or REQUIRED.get(name, '')}"
             if is_secret(field.annotation):
                 yield f"{indent}# or {name}_file: a file that holds it, read again when it changes"
         elif default is None:

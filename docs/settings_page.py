@@ -139,6 +139,8 @@ def value_text(annotation: Any, metadata: Any = ()) -> str:
         return " or ".join(code(str(option)) for option in arguments)
     if origin is list:
         return f"list of {value_text(arguments[0])}"
+    if origin is dict:
+        return f"map of {value_text(arguments[0])} to {value_text(arguments[1])}"
     raise TypeError(f"no words for {annotation}")
 
 

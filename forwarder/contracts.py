@@ -49,6 +49,7 @@ from forwarder.fields import (
     TlsConfig,
 )
 from forwarder.page import CursorState, Origin, Page
+from forwarder.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -100,6 +101,7 @@ __all__ = [
     "Thing",
     "TlsConfig",
     "UnexpectedPayload",
+    "plain",
 ]
 
 # -------------------------------------------------------------------------------------------------------- source

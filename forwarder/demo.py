@@ -31,7 +31,8 @@ from forwarder.exit_codes import ExitCode
 from forwarder.simulator.config import RateLimits, SimulatorConfig, Switches
 from forwarder.simulator.faults import What
 from forwarder.simulator.http_types import Response
-from forwarder.simulator.receivers.bulk import BulkReceiver, Rule
+from forwarder.simulator.receivers.bulk import BulkReceiver
+from forwarder.simulator.receivers.rules import Rule
 from forwarder.simulator.simulator import Simulator
 
 HISTORY_EVENTS = 12_000

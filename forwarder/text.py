@@ -24,3 +24,9 @@ def visible(text: str, *, keep: str = "") -> str:
 def shorten(text: str, limit: int) -> str:
     """Return at most `limit` characters of `text`, and say how many are missing."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"
+
+
+def plain(text: str, limit: int) -> str:
+    """Return hostile text on one line, printable and at most `limit` characters long."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -34,9 +34,10 @@ from forwarder.contracts import (
     SinkConfig,
     SinkContext,
     TlsConfig,
+    plain,
 )
 from forwarder.http import HttpClient, Response, check_url
-from sinks.elasticsearch_answers import AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, plain, read, refusal
+from sinks.elasticsearch_answers import AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
 from sinks.elasticsearch_template import Flavour, compare, index_template, template_name
 
 _NDJSON = {"content-type": "application/x-ndjson"}

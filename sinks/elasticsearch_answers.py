@@ -20,6 +20,7 @@ from forwarder.contracts import (
     PayloadTooLarge,
     Rejection,
     Retryable,
+    plain,
 )
 from forwarder.http import Response
 from forwarder.retry import retry_after_seconds
@@ -221,9 +222,3 @@ def _words(error: _Error) -> str:
     if error.caused_by is not None and error.caused_by.reason:
         parts.append(error.caused_by.reason)
     return plain("; ".join(parts), 300)
-
-
-def plain(text: str, limit: int) -> str:
-    """Return hostile text on one line, printable and at most `limit` characters long."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

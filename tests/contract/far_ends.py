@@ -16,8 +16,9 @@ from typing import Any, ClassVar, Literal, Protocol
 from forwarder.registry import FORMATS, SINKS
 from forwarder.simulator.http_types import Response, Wire
 from forwarder.simulator.httpd import Server
-from forwarder.simulator.receivers.bulk import BulkReceiver, Rule
-from forwarder.simulator.receivers.bulk_templates import Refused
+from forwarder.simulator.receivers.bulk import BulkReceiver
+from forwarder.simulator.receivers.http_lines import HttpLinesReceiver
+from forwarder.simulator.receivers.rules import Refused, Rule
 from tests.far_end import whole_lines
 from tests.sinks_for_tests import context
 
@@ -160,6 +161,54 @@ class ElasticsearchEnd:
         self._receiver.rules.clear()
 
 
+class HttpEnd:
+    """A strict endpoint for lines of JSON. What it had taken when an answer got lost, it takes again."""
+
+    name: ClassVar[str] = "http"
+    can: ClassVar[frozenset[Ability]] = frozenset(
+        {"reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
+    )
+
+    def __init__(self, folder: Path) -> None:
+        self._secret = secret_file(folder, SECRET)
+        self._receiver = HttpLinesReceiver(require={"X-Api-Key": SECRET})
+
+    @property
+    def landed(self) -> Counter[str]:
+        return Counter(json.loads(line)["event"]["id"] for line in self._receiver.taken)
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        await serve_again(self._receiver.server, tls)
+
+    async def close(self) -> None:
+        await self._receiver.server.close()
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "url": self._receiver.url,
+            "headers": {"X-Api-Key": "{token}"},
+            "token_file": str(self._secret),
+            "http": HTTP_TIMES,
+        }
+
+    def rotate(self) -> None:
+        self._receiver.require = {"X-Api-Key": SECOND_SECRET}
+
+    def reject(self, ids: set[str]) -> None:
+        def refuse(_: str, body: bytes) -> Refused | None:
+            return Refused("bad_event", "will not do", 422) if json.loads(body)["event"]["id"] in ids else None
+
+        self._receiver.rules.append(Rule(times=None, item=refuse))
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        rule = HTTP_FAULTS[fault]
+        self._receiver.rules.append(Rule(times=times, answer=rule.answer, wire=rule.wire))
+
+    def calm(self) -> None:
+        self._receiver.rules.clear()
+
+
 class FileEnd:
     """A folder; the faults of a network do not reach it, and those of a disk have tests of their own."""
 
@@ -195,7 +244,7 @@ class FileEnd:
         return
 
 
-FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {"elasticsearch": ElasticsearchEnd, "file": FileEnd}
+FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {"elasticsearch": ElasticsearchEnd, "file": FileEnd, "http": HttpEnd}
 
 
 def able(*needed: Ability) -> list[str]:

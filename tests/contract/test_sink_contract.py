@@ -25,6 +25,7 @@ SECRET = "s3cr3t-made-up"
 _SINKS: dict[str, dict[str, Any]] = {
     "elasticsearch": {"url": "https://127.0.0.1:1", "api_key": SECRET},
     "file": {"path": "{folder}/out/events.ndjson"},
+    "http": {"url": "https://127.0.0.1:1/ingest", "token": SECRET},
     "late": {"lost": 0, "silent": 0, "mixed": True},
     "partial": {"raises": 0},
 }

@@ -20,7 +20,8 @@ import pytest
 
 from forwarder.simulator.config import SimulatorConfig, Switches
 from forwarder.simulator.http_types import Response, Wire
-from forwarder.simulator.receivers.bulk import BulkReceiver, Rule
+from forwarder.simulator.receivers.bulk import BulkReceiver
+from forwarder.simulator.receivers.rules import Rule
 from forwarder.simulator.simulator import Simulator
 from tests.engine import file_sink, source, truth
 from tests.far_end import digest, files_of, look_into, whole_lines

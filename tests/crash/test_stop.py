@@ -15,7 +15,8 @@ import yaml
 
 from forwarder.simulator.config import SimulatorConfig
 from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.receivers.bulk import BulkReceiver, Rule
+from forwarder.simulator.receivers.bulk import BulkReceiver
+from forwarder.simulator.receivers.rules import Rule
 from forwarder.simulator.simulator import Simulator
 from tests.engine import file_sink, lines_of, source, truth
 from tests.far_end import digest, look_into, whole_lines

@@ -19,8 +19,7 @@ from forwarder.contracts import (
 )
 from forwarder.formats.ecs import EcsFormat
 from forwarder.simulator.http_types import Response, Wire
-from forwarder.simulator.receivers.bulk import Rule
-from forwarder.simulator.receivers.bulk_templates import Refused
+from forwarder.simulator.receivers.rules import Refused, Rule
 from tests.elasticsearch_sinks import (
     SECRET,
     batch,

@@ -10,38 +10,20 @@ from __future__ import annotations
 
 import itertools
 import ssl as ssl_module
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import msgspec
 
-from forwarder.simulator.http_types import Request, Response, Wire
+from forwarder.simulator.http_types import Request, Response
 from forwarder.simulator.httpd import Server
 from forwarder.simulator.receivers.bulk_store import DataStream
-from forwarder.simulator.receivers.bulk_templates import Flavour, Refused, Templates, check_document
+from forwarder.simulator.receivers.bulk_templates import Flavour, Templates, check_document
 from forwarder.simulator.receivers.bulk_wire import CREATED, Target, answer_of, examine, take_apart
+from forwarder.simulator.receivers.rules import Refused, Rule, due
 
 _read_json = msgspec.json.Decoder().decode
-
-
-@dataclass(slots=True)
-class Rule:
-    """How bulk requests are treated while the rule lasts. The first rule that has something left is used.
-
-    Attributes:
-        times: For so many bulk requests; None for ever.
-        answer: Answers the whole request; nothing is stored.
-        item: Gets document id and document, and gives back a refusal, or None to store it.
-        wire: Misbehaves while it answers; what the request asked for is done nevertheless.
-        failure_store: Documents for which it is true go to the failure store: created, and lost to searches.
-    """
-
-    times: int | None = 1
-    answer: Response | None = None
-    item: Callable[[str, bytes], Refused | None] | None = None
-    wire: Wire | None = None
-    failure_store: Callable[[str, bytes], bool] | None = None
 
 
 class BulkReceiver:
@@ -196,7 +178,7 @@ class BulkReceiver:
 
     def _bulk(self, request: Request, stream: str | None) -> Response:
         self.bulk_requests += 1
-        rule = self._rule()
+        rule = due(self.rules)
         if rule.answer is not None:
             return rule.answer
         if request.headers.get("authorization", "") in self.forbidden:
@@ -216,17 +198,6 @@ class BulkReceiver:
         items = [self._store(action, target, document, rule) for action, target, document in take_apart(body, stream)]
         answer = answer_of(items, request.query.get("filter_path", [""])[0])
         return replace(answer, misbehave=rule.wire)
-
-    def _rule(self) -> Rule:
-        while self.rules:
-            rule = self.rules[0]
-            if rule.times is None:
-                return rule
-            if rule.times > 0:
-                rule.times -= 1
-                return rule
-            self.rules.pop(0)
-        return Rule()
 
     def _check_content_type(self, request: Request) -> None:
         if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":

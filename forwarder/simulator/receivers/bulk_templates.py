@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from forwarder.simulator.receivers.rules import Refused
+
 Flavour = Literal["elasticsearch", "opensearch"]
 
 _KEYS = {
@@ -38,16 +40,6 @@ _SIMPLE_TYPES = {
 }
 _OBJECT_TYPES: dict[Flavour, set[str]] = {"elasticsearch": {"flattened"}, "opensearch": {"flat_object"}}
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?)?)?", re.ASCII)
-
-
-class Refused(Exception):
-    """What a server would refuse, whole or one item; `type` and `reason` as it would say them."""
-
-    def __init__(self, type_: str, reason: str, status: int = 400) -> None:
-        super().__init__(reason)
-        self.type = type_
-        self.reason = reason
-        self.status = status
 
 
 class Templates:

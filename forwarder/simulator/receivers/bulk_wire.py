@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from forwarder.simulator.http_types import Response
-from forwarder.simulator.receivers.bulk_templates import Refused
+from forwarder.simulator.receivers.rules import Refused
 
 LONGEST_ID = 512
 """Bytes."""

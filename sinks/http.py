@@ -1,0 +1,280 @@
+"""Posts events to any URL that takes plain HTTP: lines of JSON (or of any one-line format), or one JSON array.
+
+Invariant: accepted means that the server answered 2xx to a request that held exactly these events, and not with a web
+page. A server that refuses a request for what is in it (`reject_on`) is asked again with halves, until the events it
+refuses stand alone; these become dead letters, and their neighbours arrive.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from forwarder.contracts import (
+    AuthFailed,
+    Batch,
+    ConfigError,
+    Delivery,
+    ErrorKind,
+    Finding,
+    ForwarderError,
+    Held,
+    HttpConfig,
+    PayloadTooLarge,
+    Record,
+    Rejection,
+    Retryable,
+    Secret,
+    SinkConfig,
+    SinkContext,
+    TlsConfig,
+    plain,
+)
+from forwarder.http import HttpClient, Response, check_url
+from forwarder.retry import retry_after_seconds
+
+_CONTENT_TYPES = {"ndjson": "application/x-ndjson", "array": "application/json"}
+_AUTH_FIX = "Check the credential of this sink; a secret from a file is read again by itself."
+_URL_FIX = "Check url and method: they must be those at which the server takes events."
+_TYPE_FIX = "Check body and content_type: the server does not take this kind of body."
+
+_HELD: dict[int, tuple[str, str]] = {
+    404: ("The server knows no such address.", _URL_FIX),
+    405: ("The server does not take events this way.", _URL_FIX),
+    406: ("The server does not take this kind of body.", _TYPE_FIX),
+    410: ("The address is gone.", _URL_FIX),
+    411: ("The server asks for a length, which was sent; something in between removes it.", _URL_FIX),
+    415: ("The server does not take this kind of body.", _TYPE_FIX),
+}
+"""Statuses that only a person can mend, with what they say; other 3xx and 4xx are held too, by their number."""
+
+_BUSY: dict[int, ErrorKind] = {408: "timeout", 425: "server_error", 429: "rate_limited"}
+
+
+# --------------------------------------------------------------------------------------------------------- settings
+
+
+def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise PydanticCustomError("header", "not the name of a header")
+        if name.lower() in {"content-type", "content-length", "content-encoding", "transfer-encoding", "host"}:
+            raise PydanticCustomError("header", "this header is set by the sink; see content_type and compress")
+        if not (value.isascii() and value.isprintable()):
+            raise PydanticCustomError("header", "the value of a header is printable ASCII")
+        if unknown := set(re.findall(r"\{(.*?)\}", value)) - {"token", "second_token"}:
+            raise PydanticCustomError(
+                "header", "unknown template {found}; known: token, second_token", {"found": min(unknown)}
+            )
+    return headers
+
+
+class HttpSinkConfig(SinkConfig):
+    """Settings of an `http` sink."""
+
+    type: Literal["http"] = "http"
+    """Which kind of sink this is."""
+    url: str
+    """Where events are taken, with path and query."""
+    method: Literal["POST", "PUT"] = "POST"
+    """How they are sent."""
+    body: Literal["ndjson", "array"] = "ndjson"
+    """One event a line, or one JSON array."""
+    content_type: str | None = None
+    """Content type; default: `application/x-ndjson` for lines and `application/json` for an array."""
+    headers: Annotated[dict[str, str], AfterValidator(_checked_headers)] = Field(default_factory=dict)
+    """More headers; `{token}` and `{second_token}` stand for these secrets: `X-Api-Key: "{token}"`."""
+    token: Secret | None = None
+    """Secret for the headers; when no header names it, it is sent as `Authorization: Bearer`."""
+    second_token: Secret | None = None
+    """Another secret for the headers, where a server wants two."""
+    username: str | None = None
+    """User name, together with `password`."""
+    password: Secret | None = None
+    """Password of `username`."""
+    reject_on: list[Annotated[int, Field(ge=400, le=499)]] = Field(default=[400, 422])
+    """Statuses that mean that an event is at fault; the request is halved until the event stands alone."""
+    compress: bool = True
+    """Send gzip."""
+    insecure: bool = False
+    """Allow `http://` to another machine than this one."""
+    tls: TlsConfig = TlsConfig()
+    """What to trust, and our client certificate."""
+    http: HttpConfig = HttpConfig()
+    """Time-outs and proxy."""
+
+    @model_validator(mode="after")
+    def _credentials_fit(self) -> HttpSinkConfig:
+        if (self.username is None) != (self.password is None):
+            raise PydanticCustomError("credential", "username and password go together; one of them is missing")
+        named = " ".join(self.headers.values())
+        for name in ("token", "second_token"):
+            if f"{{{name}}}" in named and getattr(self, name) is None:
+                raise PydanticCustomError("credential", "a header names {name}, which is not set", {"name": name})
+        if self.second_token is not None and "{second_token}" not in named:
+            raise PydanticCustomError("credential", "no header names second_token")
+        authorizes = {name.lower() for name in self.headers} & {"authorization"}
+        given = [self.password is not None, bool(authorizes), self.token is not None and "{token}" not in named]
+        if sum(given) > 1:
+            raise PydanticCustomError("credential", "more than one Authorization; keep one of password, token, headers")
+        return self
+
+
+# ------------------------------------------------------------------------------------------------------------- sink
+
+
+class HttpSink:
+    """One request per batch and slot, more only where a server refuses the content of one."""
+
+    Config: ClassVar[type[HttpSinkConfig]] = HttpSinkConfig
+    proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
+    default_format: ClassVar[str] = "ecs"
+
+    def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
+        if config.body == "array" and config.format not in {None, "ecs", "raw"}:
+            raise ConfigError(f"body: array needs events in JSON, and format {config.format} is none; use ecs or raw")
+        self._config = config
+        self._clock = context.clock
+        parts = urlsplit(config.url)
+        self._place = f"{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+        self._path = parts.path or "/"
+        base = check_url(f"{parts.scheme}://{parts.netloc}", insecure=config.insecure)
+        query = f"?{parts.query}" if parts.query else ""
+        self._at = self._path + query
+        self._clients = [
+            HttpClient(base_url=base, http=config.http, tls=config.tls, insecure=config.insecure)
+            for _ in range(context.slots + 1)
+        ]
+        self._type = config.content_type or _CONTENT_TYPES[config.body]
+
+    @property
+    def target(self) -> str:
+        """Host and path; the query may hold a key and is left out."""
+        return f"http:{self._place}{self._path}"
+
+    async def send(self, batch: Batch) -> Delivery:
+        """Post the events of the batch.
+
+        Raises:
+            Held: The server needs somebody's help.
+            AuthFailed: The credential is refused, or cannot be read.
+            PayloadTooLarge: The server refuses the size.
+            Retryable: The server is busy, or its answer does not say what became of the batch.
+        """
+        forged = Rejection("line_break", "the rendered event is empty or contains a line end")
+        rejected = {n: forged for n, record in enumerate(batch.records) if not record.body or b"\n" in record.body}
+        accepted: list[int] = []
+        stack = [[n for n in range(len(batch.records)) if n not in rejected]]
+        while stack and (positions := stack.pop()):
+            try:
+                refused = await self._post([batch.records[n] for n in positions], batch.slot)
+            except (Retryable, Held, PayloadTooLarge) as error:
+                if not accepted and not rejected:
+                    raise
+                return _partly(accepted, rejected, error)
+            if refused is None:
+                accepted += positions
+            elif len(positions) == 1:
+                rejected[positions[0]] = refused
+            else:
+                half = len(positions) // 2
+                stack += [positions[half:], positions[:half]]
+        if not rejected:
+            return Delivery.all_accepted(batch)
+        return Delivery(accepted=accepted, rejected=rejected)
+
+    async def probe(self) -> list[Finding]:
+        """Ask the server for its options: whether it can be reached, and whether it lets us in. Sends no event."""
+        try:
+            headers = self._headers()
+            response = await self._clients[-1].request("OPTIONS", self._at, headers=headers)
+        except Held as held:
+            return [Finding(self._place, ok=False, detail=held.reason, fix=held.fix)]
+        except Retryable as error:
+            fix = "See that the server runs and can be reached from here."
+            return [Finding(self._place, ok=False, detail=str(error), fix=fix)]
+        if response.status in {401, 403, 407}:
+            return [Finding(self._place, ok=False, detail=f"refuses the credential ({response.status})", fix=_AUTH_FIX)]
+        return [Finding(self._place, ok=True, detail=f"answers ({response.status}); the first event will tell more")]
+
+    async def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        for client in self._clients:
+            await client.close()
+
+    # -------------------------------------------------------------------------------------------------------- asking
+
+    async def _post(self, records: Sequence[Record], slot: int) -> Rejection | None:
+        """Send one request; return why its content was refused, or None when it was taken."""
+        bodies = [record.body for record in records]
+        content = b"[" + b",".join(bodies) + b"]" if self._config.body == "array" else b"\n".join(bodies) + b"\n"
+        response = await self._clients[slot].request(
+            self._config.method, self._at, headers=self._headers(), content=content, gzip=self._config.compress
+        )
+        if 200 <= response.status < 300 and not _is_page(response):
+            return None
+        if response.status in self._config.reject_on:
+            words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
+            return Rejection(f"http_{response.status}", words)
+        raise _refusal(response, self._clock.time())
+
+    def _headers(self) -> dict[str, str]:
+        """Return the headers with the secrets of now: a rotated file counts from the next request on."""
+        config = self._config
+        headers = {"content-type": self._type}
+        try:
+            values = {
+                f"{{{name}}}": secret.reveal()
+                for name, secret in (("token", config.token), ("second_token", config.second_token))
+                if secret is not None
+            }
+            if config.password is not None:
+                pair = f"{config.username}:{config.password.reveal()}".encode()
+                headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        except OSError as error:
+            reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
+            raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
+        except ValueError:
+            raise AuthFailed("The file of the credential is empty or no text.", fix=_AUTH_FIX) from None
+        used = False
+        for name, template in config.headers.items():
+            headers[name.lower()] = re.sub(r"\{\w+\}", lambda found: values[found[0]], template)
+            used = used or "{token}" in template
+        if config.token is not None and not used:
+            headers["authorization"] = f"Bearer {values['{token}']}"
+        return headers
+
+
+def _partly(accepted: list[int], rejected: dict[int, Rejection], error: ForwarderError) -> Delivery:
+    """Return what was decided before an error; the rest is sent again, and meets the error by itself if it stays."""
+    sent = isinstance(error, Retryable) and error.sent
+    after = error.retry_after if isinstance(error, Retryable) else None
+    return Delivery(accepted=accepted, rejected=rejected, doubtful=sent, retry_after=after, reason=str(error))
+
+
+def _refusal(response: Response, now: float) -> ForwarderError:
+    """Return what a status makes the lane do."""
+    status = response.status
+    if _is_page(response) and status < 300:
+        message = "the answer is a web page, as of a login or a proxy"
+        return Retryable(message, kind="login_page", sent=True)
+    if status == 413:
+        return PayloadTooLarge("the server refuses the size of the request")
+    if status in {401, 403, 407}:
+        return AuthFailed(f"The server refuses the credential ({status}).", fix=_AUTH_FIX)
+    if status in _BUSY or status >= 500:
+        kind = _BUSY.get(status, "server_error")
+        after = retry_after_seconds(response.headers, now)
+        return Retryable(f"the server answers {status}", kind=kind, retry_after=after, sent=status >= 500)
+    reason, fix = _HELD.get(status, (f"The server answers {status}.", _URL_FIX))
+    return Held(reason, fix=fix)
+
+
+def _is_page(response: Response) -> bool:
+    return "text/html" in response.headers.get("content-type", "").lower()
