@@ -26,6 +26,7 @@ REQUIRED = {
     "url": "https://es.example:9200",
     "path": "./out/events.ndjson",
     "http.url": "https://siem.example/ingest",
+    "address": "tls://siem.example:6514",
 }
 """Values for settings that have no default, of one type of component or of all; what is new must be added here."""
 

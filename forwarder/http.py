@@ -29,7 +29,7 @@ from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryab
 from forwarder.tls import build_ssl_context, explain, refused_our_certificate
 from forwarder.urls import check_proxy, check_url, proxy_of_environment
 
-__all__ = ["HttpClient", "Response", "build_ssl_context", "check_url"]
+__all__ = ["HttpClient", "Response", "build_ssl_context", "check_url", "explain"]
 
 _E = TypeVar("_E", bound=BaseException)
 

@@ -27,9 +27,9 @@ _CERTIFICATE_FIXES = {
 }
 # Fragments of OpenSSL's reasons, with what they mean here; the first that fits counts.
 _REASONS = (
-    ("WRONG_VERSION_NUMBER", "the other side does not speak TLS on this port; use http:// or another port"),
-    ("HTTP_REQUEST", "the other side does not speak TLS on this port; use http:// or another port"),
-    ("RECORD_LAYER_FAILURE", "the other side does not speak TLS on this port; use http:// or another port"),
+    ("WRONG_VERSION_NUMBER", "the other side does not speak TLS on this port; use another port, or no TLS"),
+    ("HTTP_REQUEST", "the other side does not speak TLS on this port; use another port, or no TLS"),
+    ("RECORD_LAYER_FAILURE", "the other side does not speak TLS on this port; use another port, or no TLS"),
     ("CERTIFICATE_REQUIRED", "the other side asks for a client certificate; set tls.cert_file and tls.key_file"),
     ("ALERT_UNKNOWN_CA", "the other side does not trust our client certificate; check tls.cert_file"),
     ("ALERT_BAD_CERTIFICATE", "the other side refuses our client certificate; check tls.cert_file"),

@@ -10,6 +10,7 @@ import json
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -19,6 +20,9 @@ from forwarder.simulator.httpd import Server
 from forwarder.simulator.receivers.bulk import BulkReceiver
 from forwarder.simulator.receivers.http_lines import HttpLinesReceiver
 from forwarder.simulator.receivers.rules import Refused, Rule
+from forwarder.simulator.receivers.syslog import Rule as SyslogRule
+from forwarder.simulator.receivers.syslog import SyslogReceiver
+from forwarder.simulator.receivers.syslog_wire import Message
 from tests.far_end import whole_lines
 from tests.sinks_for_tests import context
 
@@ -244,7 +248,93 @@ class FileEnd:
         return
 
 
-FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {"elasticsearch": ElasticsearchEnd, "file": FileEnd, "http": HttpEnd}
+class SyslogStreamEnd:
+    """A strict receiver of counted frames over TCP or TLS, which never says a word.
+
+    It cannot stall here: what a stalled receiver's system took and its program never read is lost without a sign, and
+    the sink does not promise otherwise (docs/syslog.md).
+    """
+
+    name: ClassVar[str] = "syslog"
+    can: ClassVar[frozenset[Ability]] = frozenset({"busy", "slow", "reset", "garbage", "restart", "tls", "late"})
+    faults: ClassVar[dict[Ability, SyslogRule]] = {
+        "busy": SyslogRule("close"),
+        "slow": SyslogRule("slow"),
+        "reset": SyslogRule("reset", after=3),
+        "garbage": SyslogRule("garbage", after=3),
+        "stall": SyslogRule("stall", after=3),
+    }
+    transport: ClassVar[Literal["tcp", "relp", "udp"]] = "tcp"
+
+    def __init__(self, folder: Path) -> None:
+        self._receiver = SyslogReceiver(self.transport, framing="octet-counting")
+
+    @property
+    def landed(self) -> Counter[str]:
+        assert self._receiver.violations == []
+        return Counter(json.loads(message.content)["event"]["id"] for message in self._receiver.messages)
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        self._receiver.ssl = tls
+        await self._receiver.start()
+
+    async def close(self) -> None:
+        await self._receiver.close()
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "type": "syslog",
+            "address": self._receiver.address,
+            "format": "ecs",
+            "framing": "octet-counting",
+            "resend": 0.3,
+            "silence_timeout": 1,
+        }
+
+    def rotate(self) -> None:
+        raise NotImplementedError
+
+    def reject(self, ids: set[str]) -> None:
+        raise NotImplementedError
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        if fault in self.faults:
+            self._receiver.rules.append(replace(self.faults[fault], times=times))
+
+    def calm(self) -> None:
+        self._receiver.rules.clear()
+
+
+class SyslogRelpEnd(SyslogStreamEnd):
+    """A strict receiver of RELP, which answers for every record."""
+
+    can: ClassVar[frozenset[Ability]] = frozenset(
+        {"reject", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
+    )
+    transport = "relp"
+
+    def reject(self, ids: set[str]) -> None:
+        def only(message: Message) -> bool:
+            return json.loads(message.content)["event"]["id"] in ids
+
+        self._receiver.rules.append(SyslogRule("refuse", times=None, only=only))
+
+
+class SyslogDatagramEnd(SyslogStreamEnd):
+    """A strict receiver of datagrams."""
+
+    can: ClassVar[frozenset[Ability]] = frozenset()
+    transport = "udp"
+
+
+FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {
+    "elasticsearch": ElasticsearchEnd,
+    "file": FileEnd,
+    "http": HttpEnd,
+    "syslog stream": SyslogStreamEnd,
+    "syslog relp": SyslogRelpEnd,
+    "syslog udp": SyslogDatagramEnd,
+}
 
 
 def able(*needed: Ability) -> list[str]:

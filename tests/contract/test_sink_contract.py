@@ -28,6 +28,7 @@ _SINKS: dict[str, dict[str, Any]] = {
     "http": {"url": "https://127.0.0.1:1/ingest", "token": SECRET},
     "late": {"lost": 0, "silent": 0, "mixed": True},
     "partial": {"raises": 0},
+    "syslog": {"address": "tls://127.0.0.1:1", "tls": {"key_password": SECRET}},
 }
 _SENDS_WITHOUT_FAR_END = ["file", "late", "partial"]
 
