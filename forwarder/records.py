@@ -129,7 +129,7 @@ class RecordMaker:
                 refused.append(_dead_letter(record, event))
                 continue
             record.event = event
-            if event.layer == "unknown":
+            if not event.category:
                 self._count_unknown(event.action)
             understood.append(record)
         return understood
@@ -143,7 +143,7 @@ class RecordMaker:
         for record, event in zip(records, events, strict=True):
             if not isinstance(event, UnexpectedPayload):
                 record.event = event
-                if event.layer == "unknown":
+                if not event.category:
                     self._count_unknown(event.action)
 
     def _count_unknown(self, action: str) -> None:

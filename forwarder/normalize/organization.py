@@ -14,7 +14,6 @@ import msgspec
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
 from forwarder.normalize.addresses import valid_ip, valid_mail
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
-from forwarder.normalize.catalogue.words import LONGEST_ACTION
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
 from forwarder.normalize.things import ABSENT, PartReader
 from forwarder.normalize.times import TimeReader, names_zone
@@ -94,12 +93,16 @@ class OrganizationNormalizer:
     """
 
     def __init__(self, catalogue: Catalogue | None = None) -> None:
-        self._catalogue = catalogue or load_catalogue()
-        self._meanings: dict[str, Meaning] = {}
+        self.use(catalogue or load_catalogue())
         self._decode = msgspec.json.Decoder(_Event).decode
         self._times = TimeReader()
         self._parts = PartReader()
         self._ips: set[str] = set()
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Take another catalogue from now on."""
+        self._catalogue = catalogue
+        self._meanings = catalogue.remembered  # the very same, so that what the catalogue forgets is forgotten here
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order."""
@@ -129,7 +132,9 @@ class OrganizationNormalizer:
         if told is None:
             raise Unreadable("the event has no attributes")
         action, when, origin = told.action or "", told.time or "", record.origin
-        meaning = self._meanings.get(action) or self._meet(action)
+        meaning = self._meanings.get(action) or self._catalogue.meaning(action)
+        if meaning.layer == "unknown" and decoded.message is not None and decoded.message.content:
+            meaning = self._by_message(meaning, decoded.message.content, told.actor)
         context, container = self._parts.read(told.context), self._parts.read(told.container)
         time_ms = self._times.read(when)
         odd = context.odd or container.odd
@@ -197,13 +202,10 @@ class OrganizationNormalizer:
             container.raw,
         )
 
-    def _meet(self, action: str) -> Meaning:
-        meaning = self._catalogue.meaning(action)
-        if len(action) <= LONGEST_ACTION:
-            if len(self._meanings) >= REMEMBERED:
-                self._meanings.clear()
-            self._meanings[action] = meaning
-        return meaning
+    def _by_message(self, meaning: Meaning, message: str, actor: _Actor | None) -> Meaning:
+        """Return what the message says of an action that nobody knows; it stays unknown when that is nothing."""
+        said = self._catalogue.meaning_of_message(message, actor.name if actor is not None else None)
+        return said if said.act is not None else meaning
 
     def _is_ip(self, text: str) -> bool:
         if not valid_ip(text):

@@ -1,58 +1,127 @@
-"""The catalogue: what every action means, in layers, and which layer said so.
+"""The catalogue: what every action means, in layers; every event says which of them decided.
 
-1. `attested.toml`: a record per publicly known id.
-2. (reserved) the organization's own list of actions, `organization`.
-3. `words.toml`: the words of the id.
-4. nothing: layer `unknown`, no category pretended.
+0. `local`: records in the user's own files.
+1. `attested`: `records/*.tsv`, one for every publicly known action, by id, or by the display name that the organization
+   gives an id.
+2. `organization`: the organization's own list of actions (id, display name, groups), read as English.
+3. `words`: the words of the id, then the verb that begins the message.
+4. `unknown`: no category is pretended.
 
-Actions are an open set that others fill, so answers are remembered in bounded memory.
+`words.toml` is the language, `grammar.py` reads it, `kinds.toml` says what an act done to a kind of thing is in ECS and
+OCSF. Actions are an open set that others fill, so answers are remembered in bounded memory.
 """
 
 from __future__ import annotations
 
 import tomllib
-from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from forwarder.normalize.catalogue.grammar import Grammar
+from forwarder.normalize.catalogue.kinds import Kinds
 from forwarder.normalize.catalogue.meaning import UNKNOWN, Layer, Meaning, Outcome
-from forwarder.normalize.catalogue.words import LONGEST_ACTION, WordRules
+from forwarder.normalize.catalogue.records import Records
+from forwarder.normalize.catalogue.words import LONGEST_ACTION, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["UNKNOWN", "Catalogue", "Layer", "Meaning", "Outcome", "WordRules", "load_catalogue"]
+__all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome", "load_catalogue"]
 
 REMEMBERED = 4096
+MESSAGE_WORDS = 6
+"""Words at the beginning of a message that are looked at; what follows is somebody's title or name."""
+
+
+class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An action as the organization itself lists it."""
+
+    id: str
+    name: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class Catalogue:
-    """Answers what an action means.
+    """Answers what an action means. Not for use by several threads at once.
 
     Args:
-        attested: Records by action id.
-        words: Rules for ids that have no record.
+        records: What is publicly known.
+        grammar: Reads ids and names.
+        local: The user's own records, by id.
+
+    Attributes:
+        remembered: Answers by action; emptied whenever the organization's list is read anew.
     """
 
-    def __init__(self, attested: Mapping[str, Meaning], words: WordRules) -> None:
-        self.attested = attested
-        self.words = words
-        self._remembered = lru_cache(maxsize=REMEMBERED)(self._look_up)
+    def __init__(self, records: Records, grammar: Grammar, local: Mapping[str, Meaning] | None = None) -> None:
+        self.records = records
+        self.grammar = grammar
+        self.local = dict(local or {})
+        self.remembered: dict[str, Meaning] = {}
+        self._listed: dict[str, ListedAction] = {}
+        self._messages: dict[tuple[str, ...], Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
         """Return the meaning of `action`; never fails, whatever the text."""
-        return self._remembered(action) if len(action) <= LONGEST_ACTION else UNKNOWN
+        found = self.remembered.get(action)
+        if found is not None:
+            return found
+        found = self._look_up(action)
+        if len(action) <= LONGEST_ACTION:
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            self.remembered[action] = found
+        return found
+
+    def learn(self, actions: Iterable[ListedAction]) -> None:
+        """Take in the organization's own list; what was learnt before of other ids stays."""
+        self._listed |= {action.id: action for action in actions}
+        self.remembered.clear()
+
+    def listed(self, action: str) -> ListedAction | None:
+        """Return an action as the organization lists it."""
+        return self._listed.get(action)
+
+    def meaning_of_message(self, message: str, actor: str | None = None) -> Meaning:
+        """Return what the verb says with which a message begins, or nothing.
+
+        Only the beginning counts, and only where it is not the name of whoever acted: the rest is in anybody's hand.
+        """
+        if actor and message.startswith(actor):
+            return UNKNOWN
+        words = tuple(message[:LONGEST_ACTION].split(None, MESSAGE_WORDS)[:MESSAGE_WORDS])
+        found = self._messages.get(words)
+        if found is None:
+            found = self.grammar.beginning(" ".join(words))
+            if len(self._messages) >= REMEMBERED:
+                self._messages.clear()
+            self._messages[words] = found
+        return found
 
     def _look_up(self, action: str) -> Meaning:
-        return self.attested.get(action) or self.words.meaning(action)
+        found = self.local.get(action) or self.records.by_id.get(action)
+        if found is not None:
+            return found
+        listed = self._listed.get(action)
+        name = listed.name if listed is not None and listed.name else None
+        if listed is not None and name is not None:
+            found = self.records.by_name.get(name.casefold())
+            if found is None:
+                found = self.grammar.meaning(name, " ".join(listed.groups), layer="organization", name=name)
+            if found.category:
+                return found
+        words = self.grammar.meaning(action, name=name)
+        return found if found is not None and found.layer != "unknown" and not words.category else words
 
 
-def _table(name: str) -> dict[str, Any]:
+def read_table(name: str) -> dict[str, Any]:
+    """Return a TOML file of the catalogue."""
     return tomllib.loads((files(__package__) / name).read_text(encoding="utf-8"))
 
 
-def load_catalogue() -> Catalogue:
+def load_catalogue(local: Mapping[str, Meaning] | None = None) -> Catalogue:
     """Read the catalogue that comes with the package."""
-    return Catalogue(msgspec.convert(_table("attested.toml"), dict[str, Meaning]), WordRules(_table("words.toml")))
+    kinds, vocabulary = Kinds(read_table("kinds.toml")), Vocabulary(read_table("words.toml"))
+    return Catalogue(Records(kinds, vocabulary), Grammar(vocabulary, kinds), local)

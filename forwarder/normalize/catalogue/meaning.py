@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Layer = Literal["attested", "organization", "words", "unknown"]
+Layer = Literal["local", "attested", "organization", "words", "unknown"]
 Outcome = Literal["success", "failure", "unknown"]
 
 
@@ -15,13 +15,16 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         name: Display name.
-        product: Whose act it is.
+        product: Whose act it is; `admin` is the organization's own administration.
         act: What is done: view, create, change, delete, login, grant ….
-        object: Kind of thing it is done to.
+        object: The thing it is done to: page, issue, permission ….
         category: ECS `event.category`.
         types: ECS `event.type`.
         outcome: `success` only where the action names a completed act, `failure` where it names a failed one.
-        severity: 0 (unknown) to 10.
+        severity: 0 (unknown) to 10; the severity of CEF as well.
+        reason: Why that severity.
+        ocsf_class: Class of OCSF 1.8.0, 0 where none is claimed.
+        ocsf_activity: Activity within the class; 99 is Other.
         target: What a context entry of type user is.
         layer: Which part of the catalogue decided.
     """
@@ -34,6 +37,9 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     types: tuple[str, ...] = ()
     outcome: Outcome = "unknown"
     severity: int = 0
+    reason: str | None = None
+    ocsf_class: int = 0
+    ocsf_activity: int = 0
     target: Literal["target", "impersonated"] = "target"
     layer: Layer = "attested"
 

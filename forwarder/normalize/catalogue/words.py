@@ -1,7 +1,7 @@
-"""Meaning from the words of an action id: one verb, one kind of object, and whether the act is complete.
+"""The vocabulary of action ids and display names, and texts as terms of it.
 
-The rules are data (`words.toml`). They would rather know nothing than be wrong: without a verb there is no meaning, and
-without a known object there is an act but no category.
+A term is one word of `words.toml`, or several that belong together (`api_token`); a word nobody knows is a term too, so
+that a reader sees that something is there that it does not understand.
 """
 
 from __future__ import annotations
@@ -11,107 +11,123 @@ from typing import Any
 
 import msgspec
 
-from forwarder.normalize.catalogue.meaning import UNKNOWN, Meaning, Outcome
-
 LONGEST_ACTION = 200
 """Longer ids are no ids, and splitting them would cost more than they can tell."""
 
+LONGEST_TERM = 4
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BREAK = re.compile(r"[^a-z0-9]+")
+_ASIDE = re.compile(r"\([^()]*\)")
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One act done to one kind of object."""
+class Term(msgspec.Struct, frozen=True):
+    """One word or several, and every part it can play.
 
-    category: tuple[str, ...]
-    types: tuple[str, ...]
-    severity: int
-    failed: int | None = None  # severity when it failed
-    act: str | None = None  # the better name of the act, for this kind of object
-    target: str = "target"
+    Attributes:
+        text: The word; several are joined by `_`.
+        thing: What it is the name of.
+        kind: The kind of that thing.
+        done: The act of which it is the past participle.
+        named: The act of which it is the base form or the noun.
+        marks: `failed`, `completed`, `open`, `cancelled`, `preposition`, `noise`, `attribute`, `container`.
+        product: The product it names.
+    """
+
+    text: str
+    thing: str | None = None
+    kind: str | None = None
+    done: str | None = None
+    named: str | None = None
+    marks: frozenset[str] = frozenset()
+    product: str | None = None
 
 
-class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rules as they stand in the file."""
+class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The vocabulary as it stands in the file."""
 
     failed: tuple[str, ...]
+    completed: tuple[str, ...]
     open: tuple[str, ...]
+    cancelled: tuple[str, ...]
+    prepositions: tuple[str, ...]
+    noise: tuple[str, ...]
+    attributes: tuple[str, ...]
+    containers: tuple[str, ...]
+    assignable: tuple[str, ...]
+    explicit: tuple[str, ...]
     products: dict[str, str]
     done: dict[str, tuple[str, ...]]
     named: dict[str, tuple[str, ...]]
-    objects: dict[str, tuple[str, ...]]
-    meaning: dict[str, dict[str, Line]]
+    things: dict[str, dict[str, tuple[str, ...]]]
 
 
-def split(action: str) -> list[str]:
-    """Return the words of an id in order, and every pair of neighbours joined by `_`, longest first at each place."""
-    words = [word for word in _BREAK.split(_HUMP.sub("_", action).lower()) if word]
-    terms: list[str] = []
-    for place, word in enumerate(words):
-        if place + 1 < len(words):
-            terms.append(f"{word}_{words[place + 1]}")
-        terms.append(word)
-    return terms
+class Vocabulary:
+    """Turns texts into terms.
 
+    Attributes:
+        assignable: Things that are given to a place rather than made in it.
+        explicit: Acts that mean something only for the kinds that say so.
+    """
 
-class WordRules:
-    """Applies the rules to ids."""
-
-    def __init__(self, rules: dict[str, Any]) -> None:
-        words = msgspec.convert(rules, Words)
-        self._failed = frozenset(words.failed)
-        self._open = frozenset(words.open)
-        self._products = words.products
+    def __init__(self, tables: dict[str, Any]) -> None:
+        words = msgspec.convert(tables, Tables)
+        self.assignable = frozenset(words.assignable)
+        self.explicit = frozenset(words.explicit)
+        marked = {
+            "failed": words.failed,
+            "completed": words.completed,
+            "open": words.open,
+            "cancelled": words.cancelled,
+            "preposition": words.prepositions,
+            "noise": words.noise,
+            "attribute": words.attributes,
+            "container": words.containers,
+        }
+        self._kinds = {thing: kind for kind, things in words.things.items() for thing in things}
+        self._things = {
+            term: thing for things in words.things.values() for thing, terms in things.items() for term in terms
+        }
         self._done = {term: act for act, terms in words.done.items() for term in terms}
         self._named = {term: act for act, terms in words.named.items() for term in terms}
-        self._objects = {kind: frozenset(terms) for kind, terms in words.objects.items()}
-        self._lines = words.meaning
+        self._products = words.products
+        self._marks: dict[str, frozenset[str]] = {}
+        for mark, terms in marked.items():
+            for term in terms:
+                self._marks[term] = self._marks.get(term, frozenset()) | {mark}
+        self._known = {*self._things, *self._done, *self._named, *self._products, *self._marks}
 
-    def meaning(self, action: str) -> Meaning:
-        """Return what the words of `action` say; layer `unknown` when they say nothing."""
-        if len(action) > LONGEST_ACTION:
-            return UNKNOWN
-        terms = split(action)
-        product = next((self._products[term] for term in terms if term in self._products), None)
-        act, complete = self._verb(terms)
-        if act is None:
-            return msgspec.structs.replace(UNKNOWN, product=product)
-        failed = not self._failed.isdisjoint(terms)
-        line, kind = self._line(terms, act)
-        outcome: Outcome = "unknown"
-        if failed:
-            outcome = "failure"
-        elif complete and self._open.isdisjoint(terms):
-            outcome = "success"
-        if line is None:
-            return Meaning(product=product, act=act, object=kind, outcome=outcome, layer="words")
-        return Meaning(
-            product=product,
-            act=line.act or act,
-            object=kind,
-            category=line.category,
-            types=line.types,
-            outcome=outcome,
-            severity=line.failed if failed and line.failed is not None else line.severity,
-            target="impersonated" if line.target == "impersonated" else "target",
-            layer="words",
+    def kind(self, thing: str) -> str | None:
+        """Return the kind of a thing, by its name."""
+        return self._kinds.get(thing)
+
+    def term(self, text: str) -> Term:
+        """Return a word with all its parts."""
+        thing = self._things.get(text)
+        return Term(
+            text,
+            thing,
+            self._kinds.get(thing) if thing else None,
+            self._done.get(text),
+            self._named.get(text),
+            self._marks.get(text, frozenset()),
+            self._products.get(text),
         )
 
-    def _verb(self, terms: list[str]) -> tuple[str | None, bool]:
-        for term in reversed(terms):  # an id that ends in its verb is the rule; `granted_x` is the exception
-            if term in self._done:
-                return self._done[term], True
-        for term in reversed(terms):
-            if term in self._named:
-                return self._named[term], False
-        return None, False
+    def thing(self, text: str) -> Term | None:
+        """Return the term for a thing, or None when there is none of that name."""
+        return self.term(text) if text in self._things else None
 
-    def _line(self, terms: list[str], act: str) -> tuple[Line | None, str | None]:
-        for kind, words in self._objects.items():
-            if words.isdisjoint(terms):
-                continue
-            lines = self._lines.get(kind, {})
-            line = lines.get(act) or lines.get("*")
-            if line is not None:
-                return line, kind
-        return None, None
+    def terms(self, text: str) -> list[Term]:
+        """Return the terms of a text in order, the longest that are known; what stands in brackets is left out."""
+        plain = _HUMP.sub("_", _ASIDE.sub(" ", text)).lower()
+        words = [word for word in _BREAK.split(plain) if word]
+        found: list[Term] = []
+        place = 0
+        while place < len(words):
+            for length in range(min(LONGEST_TERM, len(words) - place), 0, -1):
+                joined = "_".join(words[place : place + length])
+                if length == 1 or joined in self._known:
+                    found.append(self.term(joined))
+                    place += length
+                    break
+        return found

@@ -1,0 +1,120 @@
+"""The publicly known actions: `records/*.tsv`, one line an action, given its meaning by `kinds.toml`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from forwarder.normalize.catalogue.meaning import Meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forwarder.normalize.catalogue.kinds import Kinds, Person
+    from forwarder.normalize.catalogue.words import Vocabulary
+
+LISTS = ("organization", "jira", "confluence", "datacenter")
+"""The files, by whose audit log they list."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One line of a list."""
+
+    id: str
+    name: str
+    group: str
+    product: str
+    act: str
+    object: str
+    outcome: str
+    more: str
+    evidence: str
+
+
+def lines_of(name: str) -> Iterator[Listed]:
+    """Give the lines of a list in their order."""
+    text = (files(__package__) / "records" / f"{name}.tsv").read_text(encoding="utf-8")
+    for line in text.splitlines()[1:]:
+        yield Listed(*line.split("\t"))
+
+
+def meaning_of(line: Listed, kinds: Kinds, vocabulary: Vocabulary) -> Meaning:
+    """Return what a listed action means. Raises LookupError when `kinds.toml` has no line for it."""
+    more = dict(item.split("=", 1) for item in line.more.split("; ") if item)
+    found = kinds.line(vocabulary.kind(line.object), line.act)
+    if found is None:
+        msg = f"no meaning for {line.act} {line.object}"
+        raise LookupError(msg)
+    meaning = kinds.meaning(
+        found,
+        act=line.act,
+        thing=line.object,
+        outcome=cast("Any", line.outcome),
+        layer="attested",
+        person=cast("Person", more.get("subject", "")),
+        name=line.name or None,
+        product=line.product,
+    )
+    changed: dict[str, Any] = {}
+    if "ecs" in more:
+        category, _, types = more["ecs"].partition(":")
+        changed |= {"category": (category,), "types": tuple(types.split("+"))}
+    if "severity" in more:
+        changed |= {"severity": int(more["severity"]), "reason": more["why"]}
+    if "target" in more:
+        changed["target"] = more["target"]
+    return msgspec.structs.replace(meaning, **changed) if changed else meaning
+
+
+class Records:
+    """What is publicly known. A product's list is read when it is first asked for."""
+
+    def __init__(self, kinds: Kinds, vocabulary: Vocabulary) -> None:
+        self._kinds = kinds
+        self._vocabulary = vocabulary
+        self._products: dict[str, dict[tuple[str, str], Meaning]] = {}
+
+    @cached_property
+    def by_id(self) -> dict[str, Meaning]:
+        """Actions of the organization's audit log whose id is known."""
+        return {line.id: self._meaning(line) for line in lines_of("organization") if line.id}
+
+    @cached_property
+    def by_name(self) -> dict[str, Meaning]:
+        """Actions of the organization's audit log by display name, in small letters."""
+        return {line.name.casefold(): self._meaning(line) for line in lines_of("organization") if line.name}
+
+    def of_product(self, name: str, group: str, summary: str) -> Meaning | None:
+        """Return what a record of a product's own audit log means.
+
+        Args:
+            name: `jira`, `confluence` or `datacenter`.
+            group: The record's category.
+            summary: What it says happened, or its i18n key or event class.
+        """
+        if name not in self._products:
+            self._products[name] = self._index(name)
+        known = self._products[name]
+        key = summary.casefold()
+        return known.get((group.casefold(), key)) or known.get(("", key))
+
+    def _index(self, name: str) -> dict[tuple[str, str], Meaning]:
+        """Index a list by group and name; a name that means the same in every group needs no group."""
+        index: dict[tuple[str, str], Meaning] = {}
+        alone: dict[str, set[tuple[str | None, str | None]]] = {}
+        for line in lines_of(name):
+            meaning = self._meaning(line)
+            for key in filter(None, (line.name.casefold(), line.id.casefold())):
+                index.setdefault((line.group.casefold(), key), meaning)
+                index.setdefault(("", key), meaning)
+                alone.setdefault(key, set()).add((meaning.act, meaning.object))
+        for key, meanings in alone.items():
+            if len(meanings) > 1:
+                del index["", key]
+        return index
+
+    def _meaning(self, line: Listed) -> Meaning:
+        return meaning_of(line, self._kinds, self._vocabulary)

@@ -1,0 +1,107 @@
+"""The rules of language, measured: against every action that is known, and against many that nobody has listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from forwarder.normalize.catalogue import Meaning, load_catalogue
+from forwarder.normalize.catalogue.records import LISTS, lines_of, meaning_of
+
+CATALOGUE = load_catalogue()
+GRAMMAR = CATALOGUE.grammar
+
+
+class Label(NamedTuple):
+    """What a text means by the word of whoever labelled it; several answers may be right."""
+
+    text: str
+    act: set[str]
+    category: set[str]
+    types: set[str]
+    outcome: set[str]
+
+    def faults(self, found: Meaning) -> list[str]:
+        """Say what of a meaning is wrong; what it does not claim is not wrong."""
+        category = found.category[0] if found.category else ""
+        return [
+            f"{name} is {value}"
+            for name, value, right in (
+                ("act", found.act, self.act),
+                ("category", category, self.category),
+                ("types", "+".join(found.types), self.types),
+                ("outcome", found.outcome if found.outcome != "unknown" else "", self.outcome),
+            )
+            if value and value not in right
+        ]
+
+
+def labels(file: str) -> list[Label]:
+    lines = (Path(__file__).parent / file).read_text(encoding="utf-8").splitlines()
+    fields = [line.split("\t") for line in lines if not line.startswith("#")]
+    return [Label(text, *(set(part.split("|")) for part in parts)) for text, *parts in fields]
+
+
+def known_texts() -> list[tuple[str, str, str, Meaning]]:
+    """Every known action: its list, its name or else its id, its group, and what it means."""
+    return [
+        (
+            name,
+            line.name or line.id,
+            line.group,
+            meaning_of(line, CATALOGUE.records._kinds, CATALOGUE.records._vocabulary),
+        )
+        for name in LISTS
+        for line in lines_of(name)
+    ]
+
+
+def test_rules_find_what_is_known_without_looking_it_up(capsys):
+    """Take each record away: do the rules find it? They see texts only, so one is as good as away when all are."""
+    right, wrong, unknown = 0, [], []
+    for name, text, group, record in known_texts():
+        found = GRAMMAR.meaning(text, group)
+        said = (found.act, found.category, found.types)
+        if not found.category:
+            unknown.append(f"{name}: {text}")
+        elif said == (record.act, record.category, record.types) and found.outcome in {record.outcome, "unknown"}:
+            right += 1
+        else:
+            wrong.append(f"{name}: {text}: {said} {found.outcome}")
+    total = right + len(wrong) + len(unknown)
+    with capsys.disabled():
+        print(
+            f"\nrules against {total} known actions: {right} right ({right / total:.1%}), {len(wrong)} wrong, {len(unknown)} unknown"
+        )
+    assert right >= 0.9 * total, wrong
+    assert len(wrong) <= 0.01 * total, wrong
+
+
+@pytest.mark.parametrize("file", ["unseen.tsv", "held_out.tsv"])
+def test_rules_are_not_wrong_about_what_nobody_listed(file, capsys):
+    known = {action.casefold() for action in (*CATALOGUE.records.by_id, *CATALOGUE.records.by_name)}
+    listed = labels(file)
+    assert len(listed) >= 60
+    assert not [label.text for label in listed if label.text.casefold() in known]
+    wrong, silent = [], 0
+    for label in listed:
+        found = GRAMMAR.meaning(label.text)
+        if faults := label.faults(found):
+            wrong.append(f"{label.text}: {', '.join(faults)}")
+        silent += not found.category
+    with capsys.disabled():
+        print(f"\n{file}: {len(listed)} texts, {len(wrong)} wrong ({len(wrong) / len(listed):.1%}), {silent} unknown")
+    assert len(wrong) <= 0.02 * len(listed), wrong
+    assert silent <= 0.4 * len(listed)
+
+
+def test_a_wrong_answer_is_seen_as_one():
+    """The yardstick itself: a label refuses what it does not name."""
+    label = Label("x", {"view"}, {"web"}, {"access"}, {"success"})
+    assert label.faults(Meaning(act="view", category=("web",), types=("access",), outcome="success")) == []
+    assert label.faults(Meaning(act="delete", category=("file",), types=("deletion",), outcome="failure")) == [
+        "act is delete", "category is file", "types is deletion", "outcome is failure",
+    ]  # fmt: skip
+    assert label.faults(Meaning()) == []
