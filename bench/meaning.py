@@ -20,6 +20,7 @@ from forwarder.contracts import AuditEvent, Origin, Record
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
+from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.catalogue import load_catalogue
 from forwarder.normalize.organization import OrganizationNormalizer
@@ -88,7 +89,8 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         Record(number, origin, keys.key(ident).hex(), body, read_ms=1_769_853_700_000)
         for number, (ident, body) in enumerate(zip(ids, bodies, strict=True), 1)
     ]
-    normalizer, ecs, cef, raw = OrganizationNormalizer(), EcsFormat(), CefFormat(), RawFormat()
+    normalizer, ecs, raw = OrganizationNormalizer(), EcsFormat(), RawFormat()
+    cef, structured_data = CefFormat(), StructuredDataFormat()
     decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
     for record, meaning in zip(records, normalizer.normalize(records), strict=True):
         assert isinstance(meaning, AuditEvent)
@@ -100,6 +102,7 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         "decode + normalise, all met before": lambda: normalizer.normalize(records),
         "ecs": lambda: ecs.render(records),
         "cef": lambda: cef.render(records),
+        "rfc5424_sd": lambda: structured_data.render(records),
         "raw": lambda: raw.render(records),
         "keys": lambda: keys.keys(ids),
         "content digests": lambda: content_digests(bodies),

@@ -26,13 +26,13 @@ from forwarder.formats.cef_keys import (
     VENDOR,
 )
 from forwarder.formats.cef_text import carries, cleaned, escaped, header, plain
+from forwarder.formats.memory import remember
 from forwarder.formats.shortening import Need, Piece, shorten
+from forwarder.formats.texts import is_one_line_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REMEMBERED = 4096
-LONGEST_REMEMBERED = 512
 LONGEST_ID = 40
 LONGEST_ACT = 63
 SHORT_NAME = 32
@@ -122,6 +122,7 @@ class CefFormat:
         known, site, page, place = self._runs_of(event)
         parts, large = facts(event), json_facts(event)
         joined = f" {' '.join(parts[1::2])} "
+        json = "".join(large[1::2])
         if (
             len(joined) > SAFE_LENGTH
             or len(parts[1]) > LONGEST_ID
@@ -132,10 +133,12 @@ class CefFormat:
             or "  " in joined  # within a value, or around one
             or "=" in joined
             or not self._is_plain(joined)
-            or not all(map(_is_plain_json, large[1::2]))
+            or len(json) > LONGEST_JSON
+            or not is_one_line_json(json)
         ):
             return self._carefully(event)
-        large[1::2] = [text.replace("\\", "\\\\").replace("=", "\\=") for text in large[1::2]]
+        if "=" in json or "\\" in json:
+            large[1::2] = [escaped(text) for text in large[1::2]]
         marks = f"{_MARKS}{','.join(event.marks)}" if event.marks else ""
         start = f"{known.head}{event.time_ms}{known.run.text}"
         return "".join([start, *parts, site.text, page.text, place.text, marks, *large])
@@ -214,20 +217,15 @@ class CefFormat:
             _head(ident, header(name, SHORT_NAME)[0], event.severity),
             run._replace(cut=run.cut or cut),
         )
-        if max(len(event.action), len(known.head) + len(run.text)) <= LONGEST_REMEMBERED:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[event.action, event.product] = known
+        size = max(len(event.action), len(known.head) + len(run.text))
+        remember(self._known, (event.action, event.product), known, size)
         return known
 
     def _site(self, url: str) -> _Run:
         run = self._sites.get(url)
         if run is None:
             run = _run([BEFORE["dvchost"]], [_host(url)])
-            if len(url) <= LONGEST_REMEMBERED:
-                if len(self._sites) >= REMEMBERED:
-                    self._sites.clear()
-                self._sites[url] = run
+            remember(self._sites, url, run, len(url))
         return run
 
     def _place(self, event: AuditEvent) -> _Run:
@@ -235,10 +233,7 @@ class CefFormat:
         run = self._places.get(key)
         if run is None:
             run = _run(_PLACE, key)
-            if sum(len(name) for name in key if name) <= LONGEST_REMEMBERED:
-                if len(self._places) >= REMEMBERED:
-                    self._places.clear()
-                self._places[key] = run
+            remember(self._places, key, run, sum(len(name) for name in key if name))
         return run
 
 
@@ -259,12 +254,3 @@ def _host(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _is_plain_json(text: str) -> bool:
-    """Say whether JSON is short enough and surely holds no control character."""
-    if len(text) > LONGEST_JSON:
-        return False
-    if text.isascii():  # within texts of JSON they are escaped
-        return "\n" not in text and "\r" not in text and "\t" not in text and "\x7f" not in text
-    return text.isprintable()

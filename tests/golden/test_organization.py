@@ -9,11 +9,13 @@ from forwarder.contracts import Record, UnexpectedPayload
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
+from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import derived_key, document_id, event_key
 from forwarder.normalize.organization import OrganizationNormalizer
 from tests import events
 from tests.cef import strictly as cef_strictly
 from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
+from tests.structured_data import strictly as sd_strictly
 
 CASES = sorted(golden_bodies())
 
@@ -39,7 +41,7 @@ def record_of(body: bytes) -> Record:
     return events.record_of(body, document_id(key), marks)
 
 
-FILES = ("ecs.json", "cef.txt", "reason.txt")
+FILES = ("ecs.json", "cef.txt", "sd.txt", "reason.txt")
 
 
 def rendered(body: bytes) -> dict[str, str]:
@@ -49,14 +51,17 @@ def rendered(body: bytes) -> dict[str, str]:
     if isinstance(event, UnexpectedPayload):
         return {"reason.txt": event.reason + "\n"}
     record.event = event
-    [ecs], [cef] = EcsFormat().render([record]), CefFormat().render([record])
+    [ecs], [cef], [sd] = (made.render([record]) for made in (EcsFormat(), CefFormat(), StructuredDataFormat()))
     assert isinstance(ecs, bytes), ecs
     assert isinstance(cef, bytes), cef
+    assert isinstance(sd, bytes), sd
     header, extension = cef_strictly(cef)
-    shown = [cef.decode(), "", " | ".join(header.values()), *(f"{key} = {value!a}" for key, value in extension.items())]
+    read_cef = [" | ".join(header.values()), *(f"{key} = {value!a}" for key, value in extension.items())]
+    read_sd = [f"{name} = {value!a}" for name, value in sd_strictly(sd).items()]
     return {
         "ecs.json": json.dumps(strictly(ecs), indent=2, ensure_ascii=True) + "\n",
-        "cef.txt": "\n".join(shown) + "\n",
+        "cef.txt": "\n".join([cef.decode(), "", *read_cef, ""]),
+        "sd.txt": "\n".join([sd.decode(), "", *read_sd, ""]),
     }
 
 

@@ -1,0 +1,210 @@
+r"""Events as structured data of syslog (RFC 5424, section 6.3): one element, `[atlassian@32473 time="…" action="…" …]`.
+
+An absent fact is an absent parameter. In a value `"`, `\` and `]` are escaped (section 6.3.3); control characters and
+the line ends of Unicode become blanks, half of a surrogate pair U+FFFD. Nothing is cut unless a sink has no room.
+
+Most values need none of that: all of an event are joined and searched at once, and only a hit makes the format look at
+each of them (`_carefully`). What is the same from event to event is kept as it was written before: a `_Run`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import msgspec
+
+from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
+from forwarder.formats.memory import remember
+from forwarder.formats.shortening import Need, Piece, shorten
+from forwarder.formats.structured_data_facts import ACTOR_EMAIL, ACTOR_ID, ACTOR_NAME, facts, json_facts
+from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, START
+from forwarder.formats.texts import is_one_line_json, one_line, one_line_json
+from forwarder.normalize.times import TimeWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MARKS = BEFORE["marks"]
+_ACTION = [BEFORE[name] for name in (
+    "action", "outcome", "severity", "category", "type", "product", "act", "layer", "feed", "action_name",
+)]  # fmt: skip
+_PAGE = [BEFORE["organization"], BEFORE["read_at"]]
+_PLACE = [BEFORE["country"], BEFORE["region"], BEFORE["city"], BEFORE["geo"]]
+
+
+class _Run(NamedTuple):
+    """Names and values that were written before."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+
+
+class _Known(NamedTuple):
+    """What an action was when it was met last, and what it looks like."""
+
+    category: tuple[str, ...]
+    types: tuple[str, ...]
+    outcome: str
+    severity: int
+    feed: str
+    layer: str
+    act: str | None
+    action_name: str | None
+    run: _Run
+
+
+_NOTHING = _Run("", ())
+
+
+class StructuredDataFormat:
+    """Renders structured data. Not for use by several threads at once."""
+
+    needs_event: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self._write = TimeWriter().write
+        self._known: dict[tuple[str, str | None], _Known] = {}
+        self._places: dict[tuple[str | None, str | None, str | None, str | None], _Run] = {}
+        self._page: tuple[str, int | None, _Run] = ("", None, _NOTHING)  # a page has one organization and one moment
+
+    def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
+        """Return one element per record, in order."""
+        element = self._element
+        return [
+            element(record.event).encode()
+            if record.event is not None
+            else UnexpectedPayload("the event has no meaning")
+            for record in records
+        ]
+
+    def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
+        """Render at most `limit` bytes: the JSON of the API is cut first, then texts; then ids and times are left out.
+
+        Action, time, id and who acted always stay; a limit that cannot hold them is refused.
+        """
+        if record.event is None:
+            return UnexpectedPayload("the event has no meaning")
+        pieces = _with_one_actor(self._pieces(record.event, ",".join([*record.event.marks, "truncated"])))
+        params = shorten(pieces, limit - len(END), _escaped)
+        if params is None:
+            return UnexpectedPayload(
+                f"what must be said of this event takes more than {limit} bytes of structured data"
+            )
+        return f"{params}{END}".encode()
+
+    # ------------------------------------------------------------------------------------------------- of one event
+
+    def _element(self, event: AuditEvent) -> str:
+        """Return the element, put together from what needs no care; else with care."""
+        known, page, place = self._runs_of(event)
+        parts, large = facts(event, self._write), json_facts(event)
+        values = parts[1::2]
+        joined = "".join(values)
+        if "]" in joined or not self._is_plain(joined) or not all(values) or not is_one_line_json("".join(large[1::2])):
+            return self._carefully(event)
+        if large:
+            large[1::2] = [self._escaped_at_once(text) for text in large[1::2]]
+        marks = f"{_MARKS}{','.join(event.marks)}" if event.marks else ""
+        start = f"{START}{self._write(event.time_ms)}{known.run.text}"
+        return "".join([start, *parts, page.text, place.text, marks, *large, END])
+
+    def _escaped_at_once(self, text: str) -> str:
+        """Escape a text without control characters: JSON does it alike, but for brackets."""
+        return self._encode(text)[1:-1].decode().replace("]", "\\]")
+
+    def _is_plain(self, text: str) -> bool:
+        """Say whether a text surely holds no control character, no quote and no backslash."""
+        if text.isascii():  # the encoder makes all three longer, and tells so at a quarter of what any search costs
+            return len(self._encode(text)) == len(text) + 2 and "\x7f" not in text
+        return text.isprintable() and "\\" not in text and '"' not in text
+
+    def _carefully(self, event: AuditEvent) -> str:
+        pieces = self._pieces(event, ",".join(event.marks))
+        return "".join([*(before + _escaped(text) for before, text, _ in pieces), END])
+
+    def _pieces(self, event: AuditEvent, marks: str) -> list[Piece]:
+        """Return every name with its value, fit but for escaping, in the order of the element."""
+        known, page, place = self._runs_of(event)
+        parts, large = _cleaned(facts(event, self._write)), _cleaned(json_facts(event), json=True)
+        time = Piece(START, self._write(event.time_ms), Need.ESSENTIAL)
+        end = _cleaned([_MARKS, marks])
+        return [time, *known.run.pieces, *parts, *page.pieces, *place.pieces, *end, *large]
+
+    # ------------------------------------------------------------------------------------------- what is remembered
+
+    def _runs_of(self, event: AuditEvent) -> tuple[_Known, _Run, _Run]:
+        """Return what the action, the page and the place look like."""
+        known = self._known.get((event.action, event.product))
+        if (  # the catalogue gives the very same objects every time
+            known is None
+            or known.category is not event.category
+            or known.types is not event.types
+            or known.outcome is not event.outcome
+            or known.severity != event.severity
+            or known.layer is not event.layer
+            or known.act is not event.act
+            or known.action_name is not event.action_name
+            or known.feed != event.feed
+        ):
+            known = self._meet(event)
+        organization, read_ms, page = self._page
+        if organization != event.organization or read_ms != event.read_ms:
+            page = _run(_PAGE, [event.organization, self._write(event.read_ms)])
+            self._page = (event.organization, event.read_ms, page)
+        if event.country or event.region or event.city or event.geo:
+            return known, page, self._place(event)
+        return known, page, _NOTHING
+
+    def _meet(self, event: AuditEvent) -> _Known:
+        outcome = event.outcome if event.outcome != "unknown" else None
+        what = [event.action, outcome, str(event.severity), ",".join(event.category), ",".join(event.types)]
+        run = _run(_ACTION, [*what, event.product, event.act, event.layer, event.feed, event.action_name])
+        known = _Known(
+            event.category,
+            event.types,
+            event.outcome,
+            event.severity,
+            event.feed,
+            event.layer,
+            event.act,
+            event.action_name,
+            run,
+        )
+        remember(self._known, (event.action, event.product), known, max(len(event.action), len(run.text)))
+        return known
+
+    def _place(self, event: AuditEvent) -> _Run:
+        key = (event.country, event.region, event.city, event.geo)
+        run = self._places.get(key)
+        if run is None:
+            run = _run(_PLACE, key)
+            remember(self._places, key, run, sum(len(name) for name in key if name))
+        return run
+
+
+def _run(before: Sequence[str], values: Sequence[str | None]) -> _Run:
+    pieces = _cleaned([part for one, value in zip(before, values, strict=True) for part in (one, value or "")])
+    return _Run("".join([one + _escaped(text) for one, text, _ in pieces]), tuple(pieces))
+
+
+def _cleaned(parts: Sequence[str], *, json: bool = False) -> list[Piece]:
+    """Return names and values in turns as pieces, fit but for escaping; what is empty is left out."""
+    found = zip(parts[0::2], parts[1::2], strict=True)
+    plain = [(before, one_line_json(value) if json else one_line(value)) for before, value in found]
+    return [Piece(before, text, BY_BEFORE[before].need) for before, text in plain if text]
+
+
+def _with_one_actor(pieces: Sequence[Piece]) -> list[Piece]:
+    """Let the strongest of id, address and name stand for who acted; the others may be left out."""
+    there = {piece.before for piece in pieces}
+    if ACTOR_ID in there:
+        return [piece._replace(need=Need.TEXT) if piece.before == ACTOR_NAME else piece for piece in pieces]
+    if ACTOR_EMAIL in there:
+        needs = {ACTOR_EMAIL: Need.ACTOR, ACTOR_NAME: Need.TEXT}
+        return [piece._replace(need=needs.get(piece.before, piece.need)) for piece in pieces]
+    return list(pieces)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
