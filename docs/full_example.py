@@ -26,11 +26,13 @@ REQUIRED = {
     "url": "https://es.example:9200",
     "path": "./out/events.ndjson",
     "http.url": "https://siem.example/ingest",
+    "splunk_hec.url": "https://splunk.example:8088",
+    "token": "replace-me",
     "address": "tls://siem.example:6514",
 }
 """Values for settings that have no default, of one type of component or of all; what is new must be added here."""
 
-NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive"}
+NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}
 WIDTH = 118
 
 

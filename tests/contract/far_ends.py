@@ -6,6 +6,7 @@ have (a refusal for a file, say) is left out there, and nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections import Counter
@@ -18,6 +19,9 @@ from forwarder.registry import FORMATS, SINKS
 from forwarder.simulator.http_types import Response, Wire
 from forwarder.simulator.httpd import Server
 from forwarder.simulator.receivers.bulk import BulkReceiver
+from forwarder.simulator.receivers.hec import HecReceiver
+from forwarder.simulator.receivers.hec_rules import Rule as HecRule
+from forwarder.simulator.receivers.hec_rules import Token
 from forwarder.simulator.receivers.http_lines import HttpLinesReceiver
 from forwarder.simulator.receivers.rules import Refused, Rule
 from forwarder.simulator.receivers.syslog import Rule as SyslogRule
@@ -327,10 +331,81 @@ class SyslogDatagramEnd(SyslogStreamEnd):
     transport = "udp"
 
 
+class SplunkEnd:
+    """A strict event collector; `/event`, and what it answers is believed."""
+
+    name: ClassVar[str] = "splunk_hec"
+    can: ClassVar[frozenset[Ability]] = frozenset(
+        {"reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
+    )
+    acknowledge: ClassVar[bool] = False
+
+    def __init__(self, folder: Path) -> None:
+        self._secret = secret_file(folder, SECRET)
+        self._receiver = HecReceiver({SECRET: Token(acknowledge=self.acknowledge)})
+
+    @property
+    def landed(self) -> Counter[str]:
+        return Counter(json.loads(event.event)["id"] for event in self._receiver.events)
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        await serve_again(self._receiver.server, tls)
+
+    async def close(self) -> None:
+        await self._receiver.server.close()
+        for indexer in self._receiver.indexers:
+            indexer.restart()
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "type": "splunk_hec",
+            "url": self._receiver.url,
+            "token_file": str(self._secret),
+            "acknowledge": self.acknowledge,
+            "http": HTTP_TIMES,
+        }
+
+    def rotate(self) -> None:
+        self._receiver.tokens = {SECOND_SECRET: Token(acknowledge=self.acknowledge)}
+
+    def reject(self, ids: set[str]) -> None:
+        refuse = HecRule(times=None, item=lambda event: 6 if json.loads(event.event)["id"] in ids else None)
+        self._receiver.rules.append(refuse)
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        rule = HTTP_FAULTS[fault]
+        self._receiver.rules.append(HecRule(times=times, answer=rule.answer, wire=rule.wire))
+
+    def calm(self) -> None:
+        self._receiver.rules.clear()
+
+
+class AcknowledgingSplunkEnd(SplunkEnd):
+    """The same with indexer acknowledgement; what it takes in is indexed later, and lost with a restart before that."""
+
+    can: ClassVar[frozenset[Ability]] = SplunkEnd.can | {"late"}
+    acknowledge: ClassVar[bool] = True
+
+    def play(self, fault: Ability, times: int = 1) -> None:
+        if fault != "late":
+            super().play(fault, times)
+            return
+        (indexer,) = self._receiver.indexers
+        indexer.at_once = False
+
+        def index() -> None:
+            indexer.index_queued()
+            indexer.at_once = True
+
+        asyncio.get_running_loop().call_later(0.3 * times, index)
+
+
 FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {
     "elasticsearch": ElasticsearchEnd,
     "file": FileEnd,
     "http": HttpEnd,
+    "splunk_hec": SplunkEnd,
+    "splunk_hec acks": AcknowledgingSplunkEnd,
     "syslog stream": SyslogStreamEnd,
     "syslog relp": SyslogRelpEnd,
     "syslog udp": SyslogDatagramEnd,

@@ -26,6 +26,7 @@ _SINKS: dict[str, dict[str, Any]] = {
     "elasticsearch": {"url": "https://127.0.0.1:1", "api_key": SECRET},
     "file": {"path": "{folder}/out/events.ndjson"},
     "http": {"url": "https://127.0.0.1:1/ingest", "token": SECRET},
+    "splunk_hec": {"url": "https://127.0.0.1:1", "token": SECRET},
     "late": {"lost": 0, "silent": 0, "mixed": True},
     "partial": {"raises": 0},
     "syslog": {"address": "tls://127.0.0.1:1", "tls": {"key_password": SECRET}},
