@@ -1,22 +1,20 @@
 """`demo`: the main job on this machine, with the faults that matter, judged by the simulator's ledger.
 
-This process holds a simulated Atlassian and a strict Elasticsearch `_bulk` receiver; the daemon is a process of its
-own, so that it can be killed like one. Everything is on loopback and in a folder of its own. Nothing is claimed that
-the far ends do not show: the table at the end compares what existed with what the receiver and the file hold.
+This process holds a simulated Atlassian and strict receivers (`demo_places`); the daemon is a process of its own, so
+that it can be killed like one. Everything is on loopback and in a folder of its own. Nothing is claimed that
+the far ends do not show: the table at the end compares what existed with what the receivers and the file hold.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -26,13 +24,11 @@ import msgspec
 import yaml
 
 from forwarder.commands.terminal import console, say
-from forwarder.demo_table import judge, tell
+from forwarder.demo_places import Places
+from forwarder.demo_table import judge, places_rows, tell
 from forwarder.exit_codes import ExitCode
 from forwarder.simulator.config import RateLimits, SimulatorConfig, Switches
 from forwarder.simulator.faults import What
-from forwarder.simulator.http_types import Response
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.receivers.rules import Rule
 from forwarder.simulator.simulator import Simulator
 
 HISTORY_EVENTS = 12_000
@@ -58,7 +54,7 @@ class Demo:
                 switches=Switches(late_visible=2, late_visible_share=0.02, reissue=0.002),
             )
         )
-        self.receiver = BulkReceiver()
+        self.places = Places(folder)
         self.config = folder / "config.yaml"
         self._daemon: asyncio.subprocess.Process | None = None
         self._live: asyncio.Task[None] | None = None
@@ -66,7 +62,7 @@ class Demo:
 
     async def run(self, *, keep: bool) -> ExitCode:
         """Show it all; `keep` stays up at the end until Ctrl-C."""
-        async with self.simulator, self.receiver:
+        async with self.simulator, self.places:
             try:
                 return await self._show(keep=keep)
             finally:
@@ -77,7 +73,7 @@ class Demo:
     async def _show(self, *, keep: bool) -> ExitCode:
         self._write_config()
         say(f"A simulated Atlassian organization with {HISTORY_EVENTS} events of the last 7 days listens on")
-        say(f"  {self.simulator.base_url}, and a strict Elasticsearch _bulk receiver on {self.receiver.url}.")
+        say(f"  {self.simulator.base_url}; strict receivers play Elasticsearch, Splunk and a syslog SIEM.")
         say(f"The configuration, {self.config}:")
         say()
         for line in self.config.read_text().splitlines():
@@ -89,7 +85,8 @@ class Demo:
         await self._step("the API fails: 503, 429, HTML, cut and reset answers", self._fail_the_api)
         await self._step("the daemon is killed (kill -9) in the middle, and started again", self._kill_and_resume)
         await self._step(
-            "Elasticsearch is busy, then refuses the batch's size; the file does not notice", self._fail_elastic
+            "Elasticsearch is busy, Splunk restarts, the syslog connection breaks; the file does not notice",
+            self._fail_the_places,
         )
         await self._step("the API forgets our cursor: the tail goes on, a heal reads 24 hours again", self._lose_cursor)
         await self._step("the last events happen, and everything arrives", self._finish)
@@ -97,7 +94,7 @@ class Demo:
             await self._stay()
         await self._step("SIGTERM: the daemon drains and ends", self._stop)
         spool = self.folder / "state" / "spool.db"
-        rows = await judge(self.simulator.ledger, self._documents(), self._digests(), spool)
+        rows = await judge(self.simulator.ledger, self.places, spool)
         return tell(rows)
 
     # -------------------------------------------------------------------------------------------------------- the acts
@@ -136,12 +133,12 @@ class Demo:
         await self._until(lambda: self._delivered() > held + 500)
         return f"killed with {held} delivered, resumed; now {self._delivered()}"
 
-    async def _fail_elastic(self) -> str:
-        lines = len(self._lines())
-        self.receiver.rules += [Rule(3, answer=Response(429)), Rule(1, answer=Response(413)), Rule(1)]
+    async def _fail_the_places(self) -> str:
+        lines = len(self.places.lines())
+        await self.places.fail()
         self.simulator.add_events(800)
-        await self._until(lambda: self._is_over(self.receiver.rules) and len(self._lines()) >= lines + 800)
-        return "three times 429, once 413: the batch was sent again, then halved"
+        await self._until(lambda: self.places.have_failed() and len(self.places.lines()) >= lines + 800)
+        return "429 and 413, lost acknowledgements, a reset: what has no answer is sent again, and is on record first"
 
     async def _lose_cursor(self) -> str:
         self.simulator.faults.add("cursors_lost")
@@ -160,15 +157,18 @@ class Demo:
         except TimeoutError:
             missing = self._missing()
             say(f"    waited in vain; {len(missing)} events are not in the file: {' '.join(missing[:5])}")
-        return f"{len(self._digests())} events in the file, {len(self._documents())} in Elasticsearch"
+        return f"{len(self.places.in_file())} events in the file, {len(self.places.in_elastic())} in Elasticsearch"
 
     def _is_complete(self) -> bool:
         # Some are issued again or become visible late, so the truth itself still grows for a moment.
-        return not self._missing() and len(self._documents()) >= len(self._truth())
+        return not self._missing() and self.places.fewest() >= len(self._truth()) and self._is_in_all()
+
+    def _is_in_all(self) -> bool:
+        return not any(row.missing for row in places_rows(self.simulator.ledger, self.places))
 
     def _missing(self) -> list[str]:
         """Return the ids of events that the file does not hold in every content they had."""
-        held = set(self._digests())
+        held = set(self.places.in_file())
         versions = self.simulator.ledger.versions()
         return [ident for ident, found in versions.items() if any(version.digest not in held for version in found)]
 
@@ -211,10 +211,7 @@ class Demo:
                     "trailing_every": "5s",
                 }
             },
-            "sinks": {
-                "elastic": {"type": "elasticsearch", "url": self.receiver.url},
-                "archive": {"type": "file", "path": str(self.folder / "out" / "events.ndjson"), "format": "raw"},
-            },
+            "sinks": self.places.sinks(),
             "admin": {"listen": f"127.0.0.1:{self._admin}"},
         }
         self.config.write_text(yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110))
@@ -262,31 +259,14 @@ class Demo:
             self.simulator.add_events(LIVE_EVENTS)
             await asyncio.sleep(LIVE_EVERY)
 
-    @staticmethod
-    def _is_over(rules: list[Rule]) -> bool:
-        return not rules or rules[-1].times == 0
-
     def _has_fired(self, what: str, times: int) -> bool:
         return self.simulator.faults.fired(what) >= times
-
-    def _lines(self) -> list[bytes]:
-        path = self.folder / "out" / "events.ndjson"
-        return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-
-    def _digests(self) -> Counter[str]:
-        return Counter(hashlib.sha256(line).hexdigest() for line in self._lines())
 
     def _truth(self) -> set[str]:
         return {v.digest for versions in self.simulator.ledger.versions().values() for v in versions}
 
-    def _documents(self) -> Counter[str]:
-        return self.receiver.stream().ids()
-
-    def _ids(self) -> set[str]:
-        return self.simulator.ledger.existed()
-
     def _delivered(self) -> int:
-        return min(len(self._lines()), len(self.receiver.stream()))
+        return self.places.fewest()
 
     async def _until_healed(self) -> None:
         async def healed() -> bool:
