@@ -8,7 +8,11 @@ import msgspec
 
 
 class Actor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
-    """Who acted, or was acted on. Absent facts are None; nothing is guessed."""
+    """Who acted, or was acted on. Absent facts are None; nothing is guessed.
+
+    `kind`: `person`, `app`, `system` (a product by itself), `anonymous` (nobody was signed in) or `support` (that of
+    Atlassian).
+    """
 
     id: str | None = None
     name: str | None = None
@@ -48,7 +52,9 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     """The canonical event that every format renders. An absent fact is None or empty, never a guess.
 
     Times are epoch milliseconds. `context` and `container` are the untouched JSON of the API, validated as JSON.
-    `layer` says which part of the catalogue decided the meaning: attested, organization, words or unknown.
+    `act` and `object` say what was done to what kind of thing (`grant`, `permission`); `content` is that thing, `space`
+    the place it lies in (space, project, repository). `layer` says which part of the catalogue decided the meaning:
+    local, attested, organization, words or unknown. `ocsf_class` is 0 where no class of OCSF 1.8.0 is claimed.
     """
 
     document_id: str
@@ -67,6 +73,10 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     types: tuple[str, ...] = ()
     outcome: Literal["success", "failure", "unknown"] = "unknown"
     severity: int = 0
+    object: str | None = None
+    ocsf_class: int = 0
+    ocsf_activity: int = 0
+    organization_name: str | None = None
     actor: Actor | None = None
     on_behalf_of: Actor | None = None
     impersonated: Actor | None = None

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from forwarder.contracts import SetupStep
 
-VERSION = 1
+VERSION = 2
 """Goes up with every change of the template."""
 
 PRIORITY = 250
@@ -46,7 +46,15 @@ _KEYWORDS = (
     *("group.id", "group.name", "group.domain", "organization.id", "organization.name"),
     *("source.address", "source.geo.country_name", "source.geo.country_iso_code", "source.geo.region_name"),
     *("source.geo.city_name", "source.geo.name", "user_agent.name", "url.domain", "url.path"),
-    *("related.user", "related.hash", "observer.vendor", "observer.product", "observer.type", "observer.version"),
+    *(
+        "related.user",
+        "related.hosts",
+        "related.hash",
+        "observer.vendor",
+        "observer.product",
+        "observer.type",
+        "observer.version",
+    ),
     *(f"atlassian.audit.{name}" for name in ("feed", "layer", "product", "act", "action_name", "actor_kind")),
     *("atlassian.audit.revision", "atlassian.audit.marks", "atlassian.audit.changes.field"),
     *(f"atlassian.audit.authentication.{n}" for n in ("type", "token_id", "token_label", "session_id", "app_id")),

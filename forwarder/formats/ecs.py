@@ -18,7 +18,24 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import Actor, AuditEvent, Authentication, Change, Record, Thing, UnexpectedPayload
+from forwarder.contracts import Actor, AuditEvent, Record, UnexpectedPayload
+from forwarder.formats.ecs_document import (
+    Atlassian,
+    Audit,
+    Document,
+    Event,
+    EventWithoutAction,
+    Facts,
+    Geo,
+    Group,
+    Kind,
+    Related,
+    Source,
+    Url,
+    User,
+    UserAgent,
+    What,
+)
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
@@ -27,140 +44,11 @@ if TYPE_CHECKING:
 ECS_VERSION = "9.4.0"
 REMEMBERED = 4096
 LONGEST_REMEMBERED = 512
+NOWHERE: tuple[str, ...] = ()
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 _COORDINATES = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,12})?), ?(-?[0-9]{1,3}(?:\.[0-9]{1,12})?)", re.ASCII)
 _REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
-
-
-class _Group(msgspec.Struct, gc=False, omit_defaults=True):
-    id: str | None = None
-    name: str | None = None
-
-
-class _User(msgspec.Struct, gc=False, omit_defaults=True):
-    id: str | None = None
-    full_name: str | None = None
-    name: str | None = None
-    email: str | None = None
-    roles: tuple[str, ...] = ()
-    group: _Group | None = None
-    target: _User | None = None
-    effective: _User | None = None
-
-
-class _Kind(msgspec.Struct, gc=False):
-    """The beginning of `event`, the same for a whole feed."""
-
-    kind: str
-    module: str
-    dataset: str
-    provider: str
-
-
-class _What(msgspec.Struct, gc=False, omit_defaults=True):
-    """The middle of `event`, the same for every event of an action."""
-
-    action: str | None = None
-    category: tuple[str, ...] = ()
-    type: tuple[str, ...] = ()
-    outcome: str | None = None
-    severity: int = 0
-
-
-class _Event(msgspec.Struct, gc=False):
-    """All of `event`: `kind` is a run of `_Kind`, `action` one of `_What`."""
-
-    kind: msgspec.Raw
-    id: str
-    action: msgspec.Raw
-    created: msgspec.Raw
-
-
-class _EventWithoutAction(msgspec.Struct, gc=False, omit_defaults=True):
-    kind: msgspec.Raw
-    id: str
-    category: tuple[str, ...] = ()
-    type: tuple[str, ...] = ()
-    outcome: str | None = None
-    severity: int = 0
-    created: msgspec.Raw | None = None
-
-
-class _Geo(msgspec.Struct, gc=False, omit_defaults=True):
-    country_name: str | None = None
-    region_name: str | None = None
-    city_name: str | None = None
-    location: msgspec.Raw | None = None
-    name: str | None = None
-
-
-class _Source(msgspec.Struct, gc=False, omit_defaults=True):
-    ip: str | None = None
-    address: str | None = None
-    geo: msgspec.Raw | None = None
-
-
-class _Url(msgspec.Struct, gc=False, omit_defaults=True):
-    full: str
-    domain: str | None = None
-
-
-class _Related(msgspec.Struct, gc=False, omit_defaults=True):
-    user: tuple[str, ...] = ()
-    ip: tuple[str, ...] = ()
-
-
-class _UserAgent(msgspec.Struct, gc=False):
-    original: str
-
-
-class _Facts(msgspec.Struct, gc=False, omit_defaults=True):
-    """The beginning of `atlassian.audit`, the same for every event of an action."""
-
-    feed: str | None = None
-    layer: str | None = None
-    product: str | None = None
-    act: str | None = None
-    action_name: str | None = None
-
-
-class _Audit(msgspec.Struct, gc=False, omit_defaults=True):
-    """What ECS lacks: `feed` is a run of `_Facts`."""
-
-    feed: msgspec.Raw
-    actor_kind: str | None = None
-    processed_at: str | None = None
-    revision: str | None = None
-    marks: tuple[str, ...] = ()
-    authentication: Authentication | None = None
-    content: Thing | None = None
-    space: Thing | None = None
-    site: Thing | None = None
-    app: Thing | None = None
-    changes: tuple[Change, ...] = ()
-    context: msgspec.Raw | None = None
-    container: msgspec.Raw | None = None
-
-
-class _Atlassian(msgspec.Struct, gc=False):
-    audit: _Audit
-
-
-class _Document(msgspec.Struct, gc=False, omit_defaults=True):
-    timestamp: str | None = msgspec.field(name="@timestamp", default=None)
-    ecs: msgspec.Raw | None = None
-    event: _Event | _EventWithoutAction | None = None
-    message: str | None = None
-    organization: msgspec.Raw | None = None
-    user: _User | None = None
-    group: _Group | None = None
-    source: _Source | None = None
-    url: _Url | None = None
-    user_agent: _UserAgent | None = None
-    related: _Related | None = None
-    observer: msgspec.Raw | None = None
-    atlassian: _Atlassian | None = None
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +61,7 @@ class _Known(msgspec.Struct, frozen=True, gc=False):
     feed: str
     layer: str
     act: str | None
+    object: str | None
     action_name: str | None
     kind: msgspec.Raw
     what: msgspec.Raw
@@ -194,9 +83,9 @@ class EcsFormat:
         self._observer = msgspec.Raw(self._encode(observer))
         self._known: dict[tuple[str, str | None], _Known] = {}
         self._places: dict[tuple[str | None, str | None, str | None, str | None], msgspec.Raw] = {}
-        self._domains: dict[str, str | None] = {}
-        self._read = (0, self._moment(0))  # pages are read at one moment, and come from one organization
-        self._organization = ("", msgspec.Raw(b"{}"))
+        self._hosts: dict[str, tuple[str | None, tuple[str, ...]]] = {}
+        self._read = (0, self._moment(0))  # pages are read at one moment
+        self._organizations: dict[tuple[str, str | None], msgspec.Raw] = {}
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order, without a line end."""
@@ -218,15 +107,15 @@ class EcsFormat:
             bodies.append(body)
         return bodies
 
-    def _document(self, event: AuditEvent) -> _Document:
-        write, actor, ip, group, content = self._write, event.actor, event.ip, event.target_group, event.content
+    def _document(self, event: AuditEvent) -> Document:
+        write, actor, ip, group = self._write, event.actor, event.ip, event.target_group
+        content, site = event.content, event.site
         read_ms, created = self._read
         if event.read_ms != read_ms:
             self._read = (event.read_ms, created := self._moment(event.read_ms))
-        name, organization = self._organization
-        if event.organization != name:
-            organization = msgspec.Raw(self._encode({"id": event.organization}))
-            self._organization = (event.organization, organization)
+        organization = self._organizations.get((event.organization, event.organization_name))
+        if organization is None:
+            organization = self._meet_organization(event)
         known = self._known.get((event.action, event.product))
         if (  # the catalogue gives the very same objects every time
             known is None
@@ -236,35 +125,42 @@ class EcsFormat:
             or known.severity != event.severity
             or known.layer is not event.layer
             or known.act is not event.act
+            or known.object is not event.object
             or known.action_name is not event.action_name
             or known.feed != event.feed
         ):
             known = self._meet(event)
-        user: _User | None = None
+        user: User | None = None
         names: tuple[str, ...] = ()
         if event.target_user or event.on_behalf_of or event.impersonated or event.target_role:
             user, names = _user_with_others(event)
         elif actor is not None:
-            user, names = _User(actor.id, actor.name, actor.address, actor.address), _names_of(actor)
+            user, names = User(actor.id, actor.name, actor.address, actor.address), _names_of(actor)
         ident, geo = event.event_id or event.document_id, event.geo
+        url, hosts = None, NOWHERE
+        if content is not None and content.url is not None:
+            host, hosts = self._host(content.url)
+            url = Url(content.url, host)
+        elif site is not None and site.url is not None:
+            hosts = self._host(site.url)[1]
         place = self._place(event) if geo or event.country or event.region or event.city else None
-        return _Document(
+        return Document(
             write(event.time_ms),
             self._ecs,
-            _Event(known.kind, ident, known.what, created) if event.action else _without_action(known, ident, created),
+            Event(known.kind, ident, known.what, created) if event.action else _without_action(known, ident, created),
             event.message,
             organization if event.organization else None,
             user,
-            _Group(group.id, group.name) if group is not None else None,
-            _Source(ip, event.source_address, place)
+            Group(group.id, group.name) if group is not None else None,
+            Source(ip, event.source_address, place)
             if place is not None or ip is not None or event.source_address is not None
             else None,
-            self._url(content.url) if content is not None and content.url is not None else None,
-            _UserAgent(event.user_agent) if event.user_agent is not None else None,
-            _Related(names, (ip,) if ip is not None else ()) if names or ip is not None else None,
+            url,
+            UserAgent(event.user_agent) if event.user_agent is not None else None,
+            Related(names, (ip,) if ip is not None else (), hosts) if names or ip is not None or hosts else None,
             self._observer,
-            _Atlassian(
-                _Audit(
+            Atlassian(
+                Audit(
                     known.facts,
                     actor.kind if actor is not None else None,
                     write(event.processed_ms) if event.processed_ms is not None else None,
@@ -273,7 +169,7 @@ class EcsFormat:
                     event.authentication,
                     content,
                     event.space,
-                    event.site,
+                    site,
                     event.app,
                     event.changes,
                     event.context,
@@ -283,8 +179,9 @@ class EcsFormat:
         )
 
     def _meet(self, event: AuditEvent) -> _Known:
-        what = _What(event.action, event.category, event.types, event.outcome, event.severity)
-        facts = _Facts(event.feed, event.layer, event.product, event.act, event.action_name)
+        code = f"{event.object}.{event.act}" if event.object and event.act else None
+        what = What(event.action, code, event.category, event.types, event.outcome, event.severity)
+        facts = Facts(event.feed, event.layer, event.product, event.act, event.action_name)
         known = _Known(
             event.category,
             event.types,
@@ -293,8 +190,9 @@ class EcsFormat:
             event.feed,
             event.layer,
             event.act,
+            event.object,
             event.action_name,
-            self._run(_Kind("event", "atlassian", "atlassian.audit", event.feed)),
+            self._run(Kind("event", "atlassian", "atlassian.audit", event.feed)),
             self._run(what),
             self._run(facts),
         )
@@ -304,13 +202,22 @@ class EcsFormat:
             self._known[event.action, event.product] = known
         return known
 
+    def _meet_organization(self, event: AuditEvent) -> msgspec.Raw:
+        ident, name = event.organization, event.organization_name
+        organization = msgspec.Raw(self._encode({"id": ident, "name": name} if name else {"id": ident}))
+        if len(organization) <= LONGEST_REMEMBERED:
+            if len(self._organizations) >= REMEMBERED:
+                self._organizations.clear()
+            self._organizations[ident, name] = organization
+        return organization
+
     def _place(self, event: AuditEvent) -> msgspec.Raw:
         geo = event.geo
         key = (geo, event.country, event.region, event.city)
         place = self._places.get(key)
         if place is None:
             point = coordinates(geo) if geo else None
-            where = _Geo(event.country, event.region, event.city, point, geo if point is None else None)
+            where = Geo(event.country, event.region, event.city, point, geo if point is None else None)
             place = msgspec.Raw(self._encode(where))
             if len(place) <= LONGEST_REMEMBERED:
                 if len(self._places) >= REMEMBERED:
@@ -318,19 +225,21 @@ class EcsFormat:
                 self._places[key] = place
         return place
 
-    def _url(self, full: str) -> _Url:
-        end = full.find("/", len("https://"))
-        start = full if end < 0 else full[:end]
-        if start in self._domains:
-            return _Url(full, self._domains[start])
+    def _host(self, url: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the host of an address, and the same as a list."""
+        end = url.find("/", len("https://"))
+        start = url if end < 0 else url[:end]
+        if start in self._hosts:
+            return self._hosts[start]
         host = domain(start)
+        found = (host, (host,) if host is not None else NOWHERE)
         if len(start) <= LONGEST_REMEMBERED:
-            if len(self._domains) >= REMEMBERED:
-                self._domains.clear()
-            self._domains[start] = host
-        return _Url(full, host)
+            if len(self._hosts) >= REMEMBERED:
+                self._hosts.clear()
+            self._hosts[start] = found
+        return found
 
-    def _run(self, fields: _Kind | _What | _Facts) -> msgspec.Raw:
+    def _run(self, fields: Kind | What | Facts) -> msgspec.Raw:
         """Return the fields without the braces and the name of the first, which the encoder writes."""
         whole = self._encode(fields)
         return msgspec.Raw(whole[whole.index(b":") + 1 : -1])
@@ -339,8 +248,8 @@ class EcsFormat:
         return msgspec.Raw(self._encode(self._write(ms)))
 
 
-def _without_action(known: _Known, ident: str, created: msgspec.Raw) -> _EventWithoutAction:
-    return _EventWithoutAction(known.kind, ident, known.category, known.types, known.outcome, known.severity, created)
+def _without_action(known: _Known, ident: str, created: msgspec.Raw) -> EventWithoutAction:
+    return EventWithoutAction(known.kind, ident, known.category, known.types, known.outcome, known.severity, created)
 
 
 def coordinates(geo: str) -> msgspec.Raw | None:
@@ -362,8 +271,8 @@ def domain(start: str) -> str | None:
         return None
 
 
-def _person(actor: Actor) -> _User:
-    return _User(actor.id, actor.name, actor.address, actor.address)
+def _person(actor: Actor) -> User:
+    return User(actor.id, actor.name, actor.address, actor.address)
 
 
 def _names_of(actor: Actor) -> tuple[str, ...]:
@@ -379,15 +288,15 @@ def _names(*actors: Actor | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _user_with_others(event: AuditEvent) -> tuple[_User, tuple[str, ...]]:
+def _user_with_others(event: AuditEvent) -> tuple[User, tuple[str, ...]]:
     """Return `user.*` with whom it was done to, for or as, and everybody's identifiers."""
-    user = _person(event.actor) if event.actor is not None else _User()
+    user = _person(event.actor) if event.actor is not None else User()
     if event.target_user is not None or event.target_role is not None:
-        target = user.target = _person(event.target_user) if event.target_user is not None else _User()
+        target = user.target = _person(event.target_user) if event.target_user is not None else User()
         if event.target_role is not None:
             target.roles = (event.target_role,)
         if event.target_group is not None:
-            target.group = _Group(event.target_group.id, event.target_group.name)
+            target.group = Group(event.target_group.id, event.target_group.name)
     effective = event.impersonated or event.on_behalf_of
     if effective is not None:
         user.effective = _person(effective)

@@ -7,7 +7,7 @@ Empty text is an absent fact.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 REMEMBERED = 4096
 SYSTEM_ADDRESS = "Atlassian app"
 """What the API puts where a person's address would be when a product acts by itself."""
+
+_NOBODY: dict[str, Any] = {
+    "anonymous": "anonymous",
+    "unidentified": "anonymous",
+    "-2": "anonymous",
+    "system": "system",
+    "atlassian support": "support",
+}
+"""Kinds of actors that are no account, by their id, or by their name where they have no id: anybody with an account can
+call himself `System`."""
+
+_BY_TOKEN: dict[str | None, Any] = {"session": "person", "connect-token": "app", "auth-token-for-2LO": "app"}
+"""Kinds of actors by how they were authenticated, where that leaves no doubt: only people sign in, and Connect and
+two-legged OAuth know no user."""
 
 
 class _Auth(msgspec.Struct, gc=False):
@@ -153,9 +167,11 @@ class OrganizationNormalizer:
         actor = other = authentication = None
         who = told.actor
         if who is not None:
-            actor = _actor(who.id, who.name, who.email)
             if who.auth is not None or who.app is not None:
                 authentication = _authentication(who.auth, who.app)
+                actor = _actor(who.id, who.name, who.email, _BY_TOKEN.get(who.auth.authType) if who.auth else None)
+            else:
+                actor = _actor(who.id, who.name, who.email)
             if who.onBehalfOf is not None:
                 other = _actor(who.onBehalfOf.id, who.onBehalfOf.name, who.onBehalfOf.email)
         impersonates = meaning.target == "impersonated"
@@ -177,6 +193,10 @@ class OrganizationNormalizer:
             meaning.types,
             meaning.outcome,
             meaning.severity,
+            meaning.object,
+            meaning.ocsf_class,
+            meaning.ocsf_activity,
+            container.organization or context.organization,
             actor,
             other,
             context.user if impersonates else None,
@@ -196,7 +216,7 @@ class OrganizationNormalizer:
             where.city or None,
             None,  # the feed names no user agent
             (decoded.message.content or None) if decoded.message is not None else None,
-            (),
+            context.changes,
             marks,
             context.raw,
             container.raw,
@@ -226,15 +246,17 @@ def _authentication(auth: _Auth | None, app: _App | None) -> Authentication | No
     return Authentication(auth.authType or None, auth.tokenId or None, auth.tokenLabel or None, None, app_id)
 
 
-def _actor(ident: str | None, name: str | None, email: str | None) -> Actor | None:
+def _actor(ident: str | None, name: str | None, email: str | None, kind: Any = None) -> Actor | None:
     """Return who that is, or None when nothing is said. A system actor has words where an address would be."""
+    if email and valid_mail(email):
+        return Actor(ident or None, name or None, email, kind)
     if not (ident or name or email):
         return None
-    if not email:
-        return Actor(ident or None, name or None)
-    if valid_mail(email):
-        return Actor(ident or None, name or None, email)
-    return Actor(ident or None, name or None, None, "system" if email == SYSTEM_ADDRESS else None)
+    if email == SYSTEM_ADDRESS:
+        kind = "system"
+    elif (nobody := (ident or name or "").casefold()) in _NOBODY:
+        kind = _NOBODY[nobody]
+    return Actor(ident or None, name or None, None, kind)
 
 
 def _marks(

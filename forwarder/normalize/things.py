@@ -13,12 +13,15 @@ from typing import Any
 
 import msgspec
 
-from forwarder.contracts import Actor, Thing
+from forwarder.contracts import Actor, Change, Thing
 from forwarder.normalize.addresses import valid_mail
 
-_ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "app": "app"}
+_ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
 _PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
 _IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": "category"}
+
+_PLACES = {"project", "repository", "workspace", "board", "database", "folder"}
+"""Kinds that are content by themselves, and a place where something lies in them."""
 
 Told = dict[str, str | None]
 """Attributes or links of an entry; only texts."""
@@ -27,13 +30,16 @@ Told = dict[str, str | None]
 class Part(msgspec.Struct, gc=False):
     """What one of the two parts says; `raw` is None when it says nothing at all. Not changed once it is returned.
 
-    Of each kind the first entry counts; the rest stays in the raw part.
+    Of each kind the first entry counts; the rest stays in the raw part. Of a place and something in it, the latter is
+    the content.
 
     Attributes:
         raw: The bytes of the API; wrapped as `{"value": …}` when they are neither an object nor an array of objects,
             because no store indexes those as a field.
         product: The product a site entry names, when it is one of the API's own.
         odd: The part had a shape that the documentation does not give.
+        organization: Name of the organization.
+        changes: Settings with what they are now; the feed does not say what they were.
     """
 
     raw: msgspec.Raw | None = None
@@ -46,6 +52,8 @@ class Part(msgspec.Struct, gc=False):
     app: Thing | None = None
     product: str | None = None
     odd: bool = False
+    organization: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 class Attributes(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -66,6 +74,9 @@ class Attributes(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     pageId: str | None = None  # noqa: N815
     siteHostName: str | None = None  # noqa: N815
     cloudUrl: str | None = None  # noqa: N815
+    permissionName: str | None = None  # noqa: N815
+    settingName: str | None = None  # noqa: N815
+    settingValues: str | None = None  # noqa: N815
 
 
 class Links(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -106,6 +117,8 @@ _EMPTY = {b"[]", b"{}", b"null", b'""'}
 def _kind(name: str) -> str:
     if name in _IRREGULAR:
         return _IRREGULAR[name]
+    if name.endswith(("ches", "shes", "xes")):
+        return name[:-2]
     return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
 
 
@@ -129,11 +142,12 @@ def _user(found: Part, entry: Entry, told: Attributes) -> None:
     if ident is not None and "@" in ident and valid_mail(ident):  # an invited person has no account yet
         ident, address = None, address or ident
     mail = address if address and valid_mail(address) else None
-    found.user = Actor(ident, told.name or None, mail, _ACCOUNT_KINDS.get(told.accountType))
+    if ident or mail or told.name:
+        found.user = Actor(ident, told.name or None, mail, _ACCOUNT_KINDS.get(told.accountType))
 
 
 def _group(found: Part, entry: Entry, told: Attributes) -> None:
-    if found.group is None:
+    if found.group is None and (entry.id or told.groupName or told.name):
         found.group = _thing("group", entry, told, told.groupName)
 
 
@@ -179,10 +193,27 @@ def _site(found: Part, entry: Entry, told: Attributes) -> None:
         found.site = Thing("site", entry.id or None, None, name or None, home or (None if inner else link))
 
 
-def _nothing(found: Part, entry: Entry, told: Attributes) -> None:
-    """Leave out what is neither content nor a place of its own: the organization and its settings."""
+def _organization(found: Part, entry: Entry, told: Attributes) -> None:
+    """Read the organization, which is no content, and its settings."""
+    if told.settingName:
+        found.changes = (*found.changes, Change(told.settingName, None, told.settingValues or None))
+    elif entry.type not in _SETTINGS:
+        found.organization = found.organization or told.name or None
 
 
+def _content(found: Part, kind: str, entry: Entry, told: Attributes) -> None:
+    thing = _thing(_kind(kind), entry, told)
+    before = found.content
+    if before is None:
+        found.content = thing
+    elif before.kind in _PLACES and thing.kind not in _PLACES:
+        found.content = thing
+        found.space = found.space or before
+    elif thing.kind in _PLACES and found.space is None:
+        found.space = thing
+
+
+_SETTINGS = ("settings", "setting")
 _READERS = {
     **dict.fromkeys(("users", "user", "invited-user", "invited-users", "account", "accounts"), _user),
     **dict.fromkeys(("groups", "group"), _group),
@@ -190,7 +221,7 @@ _READERS = {
     **dict.fromkeys(("space", "spaces"), _space),
     **dict.fromkeys(("apps", "app"), _app),
     **dict.fromkeys(("sites", "site"), _site),
-    **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units", "settings", "setting"), _nothing),
+    **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units", *_SETTINGS), _organization),
 }
 
 
@@ -199,10 +230,13 @@ def _fill(found: Part, entries: list[Entry]) -> Part:
         kind = entry.type
         if not kind:
             continue
+        told = entry.attributes or _NO_ATTRIBUTES
         if kind in _READERS:
-            _READERS[kind](found, entry, entry.attributes or _NO_ATTRIBUTES)
-        elif found.content is None:
-            found.content = _thing(_kind(kind), entry, entry.attributes or _NO_ATTRIBUTES)
+            _READERS[kind](found, entry, told)
+        else:
+            _content(found, kind, entry, told)
+        if told.permissionName is not None and found.role is None:
+            found.role = told.permissionName or None
     return found
 
 
@@ -214,7 +248,12 @@ def _text(value: Any) -> str | None:
 
 
 def _attributes(told: Any) -> Attributes | None:
-    return Attributes(*[_text(told.get(name)) for name in _KNOWN]) if type(told) is dict else None
+    if type(told) is not dict:
+        return None
+    found = Attributes(*[_text(told.get(name)) for name in _KNOWN])
+    if type(values := told.get("settingValues")) is list:  # one value is a text, several are a list
+        found.settingValues = ", ".join(filter(None, map(_text, values)))
+    return found
 
 
 def _links(told: Any) -> Links | None:

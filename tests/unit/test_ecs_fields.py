@@ -104,7 +104,7 @@ def documents():
         event = meaning_of(body)
         if not isinstance(event, UnexpectedPayload):
             found[name] = strictly(ecs_of(event))
-    assert len(found) > 50
+    assert len(found) >= 150
     return found
 
 

@@ -16,6 +16,8 @@ FLAVOURS: list[Flavour] = ["elasticsearch", "opensearch"]
 
 # A digest that is no longer right means that the template has changed: raise VERSION, then write the new ones here.
 DIGESTS = {
+    (2, "elasticsearch"): "db94c966275bf6ba2e8e83b24575fc02",
+    (2, "opensearch"): "ba8e03cb770f57a1a19afe012fc9b6b5",
     (1, "elasticsearch"): "98c4becef2ec89639a61f9398262765c",
     (1, "opensearch"): "ac7e7eea6776fac6b89588ee11385bd2",
 }

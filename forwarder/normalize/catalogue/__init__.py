@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,7 +62,7 @@ class Catalogue:
         self.local = dict(local or {})
         self.remembered: dict[str, Meaning] = {}
         self._listed: dict[str, ListedAction] = {}
-        self._messages: dict[tuple[str, ...], Meaning] = {}
+        self._messages: dict[str, Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
         """Return the meaning of `action`; never fails, whatever the text."""
@@ -91,13 +92,16 @@ class Catalogue:
         """
         if actor and message.startswith(actor):
             return UNKNOWN
-        words = tuple(message[:LONGEST_ACTION].split(None, MESSAGE_WORDS)[:MESSAGE_WORDS])
-        found = self._messages.get(words)
+        words = message[:LONGEST_ACTION].split(None, MESSAGE_WORDS)[:MESSAGE_WORDS]
+        if not words or not self.grammar.may_begin(words[0]):
+            return UNKNOWN
+        beginning = " ".join(takewhile(str.isalpha, words))
+        found = self._messages.get(beginning)
         if found is None:
-            found = self.grammar.beginning(" ".join(words))
+            found = self.grammar.beginning(beginning)
             if len(self._messages) >= REMEMBERED:
                 self._messages.clear()
-            self._messages[words] = found
+            self._messages[beginning] = found
         return found
 
     def _look_up(self, action: str) -> Meaning:

@@ -99,6 +99,10 @@ class Grammar:
             product=reading.product,
         )  # fmt: skip
 
+    def may_begin(self, word: str) -> bool:
+        """Say whether a verb begins with this word; a quick look before the real one."""
+        return word.lower() in self._words.beginnings
+
     def beginning(self, text: str) -> Meaning:
         """Return what a text says that begins with a verb, read as far as its words are known; else `UNKNOWN`."""
         terms = self._words.terms(text)
@@ -120,6 +124,8 @@ class Grammar:
         self._outcome(terms, reading)
         after, rest = _until_preposition(terms[place + 1 :])
         before, _ = _until_preposition(terms[:place])
+        if reading.complete and before and before[-1].named == reading.act and not before[-1].thing:
+            before = before[:-1]  # `page export downloaded`: the act said twice
         if not reading.complete and after and after[0].marks & _STATUS:  # `permission remove request`
             after = ()
         phrase = _phrase(after)

@@ -20,6 +20,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     failed: int | None = None
     act: str | None = None
+    thing: str | None = None
     people: bool = False
     target: Literal["target", "impersonated"] = "target"
 
@@ -59,7 +60,7 @@ class Kinds:
             name=name,
             product=product,
             act=line.act or act,
-            object=thing,
+            object=line.thing or thing,
             category=line.category,
             types=line.types(person),
             outcome=outcome,

@@ -67,6 +67,7 @@ class Vocabulary:
     Attributes:
         assignable: Things that are given to a place rather than made in it.
         explicit: Acts that mean something only for the kinds that say so.
+        beginnings: First words of past participles.
     """
 
     def __init__(self, tables: dict[str, Any]) -> None:
@@ -88,6 +89,7 @@ class Vocabulary:
             term: thing for things in words.things.values() for thing, terms in things.items() for term in terms
         }
         self._done = {term: act for act, terms in words.done.items() for term in terms}
+        self.beginnings = frozenset(term.partition("_")[0] for term in self._done)
         self._named = {term: act for act, terms in words.named.items() for term in terms}
         self._products = words.products
         self._marks: dict[str, frozenset[str]] = {}
