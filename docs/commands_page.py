@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -19,7 +20,15 @@ to standard error. Shell completion: `audit-forwarder --install-completion`. All
 def commands() -> str:
     """Return one section per command: what it does, its options, examples, its exit codes."""
     group: Any = typer.main.get_command(app)
-    return "\n".join([INTRO, *(_section(name, command) for name, command in group.commands.items())])
+    return "\n".join([INTRO, *(_section(name, command) for name, command in named(group))])
+
+
+def named(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command with its full name, those of a group after the group itself."""
+    for name, command in group.commands.items():
+        yield f"{before}{name}", command
+        if hasattr(command, "commands"):
+            yield from named(command, f"{before}{name} ")
 
 
 def _section(name: str, command: Any) -> str:

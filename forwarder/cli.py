@@ -11,19 +11,16 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from forwarder import __version__
-from forwarder.commands.invocation import Invocation
+from forwarder import __version__, cli_dead_letters
+from forwarder.cli_options import ON_TERMINAL, Config, Json, OnlySink, Overrides, SecretsDir, call, teach
 from forwarder.commands.terminal import complain, say
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode, code_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class _Commands(TyperGroup):
@@ -52,22 +49,6 @@ def _show_fault(error: Exception) -> None:
     complain(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
 
 
-ON_TERMINAL = sys.stdout.isatty()
-
-
-def _teach(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> str:
-    """Return an epilog of examples and exit codes, one a line in either form of help."""
-    shown = sorted({ExitCode.OK, *codes, ExitCode.CONFIGURATION})
-    blocks = [
-        ["Examples:", *(f"  {command}   # {why}" for command, why in examples)],
-        ["Exit codes:", *(f"  {int(code)}  {code.meaning}" for code in shown)],
-    ]
-    texts = ["\n".join(block) for block in blocks]
-    if ON_TERMINAL:
-        return "\n\n".join(text.replace("[", r"\[") for text in texts)
-    return "\n\n".join(f"\b\n{text}" for text in texts)  # \b: typer's plain help folds no lines after it
-
-
 app = typer.Typer(
     name="audit-forwarder",
     cls=_Commands,
@@ -76,7 +57,7 @@ app = typer.Typer(
     rich_markup_mode="rich" if ON_TERMINAL else None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Carries Atlassian audit logs into a SIEM, completely and checkably.",
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder demo", "see it work, with faults, on this machine"),
             ("audit-forwarder check -c config.yaml", "would this configuration work?"),
@@ -85,35 +66,6 @@ app = typer.Typer(
         *ExitCode,
     ),
 )
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "-c",
-        "--config",
-        envvar="FORWARDER_CONFIG",
-        metavar="FILE",
-        help="YAML file; default: ./config.yaml, then /etc/audit-forwarder/config.yaml.",
-    ),
-]
-SecretsDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--secrets-dir",
-        envvar="FORWARDER_SECRETS_DIR",
-        metavar="DIR",
-        help="Directory with one setting per file, named such as sinks__elastic__api_key.",
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-s",
-        "--set",
-        metavar="PATH=VALUE",
-        help="Set one setting, stronger than all else: log.level=debug. Other users may see it: no secrets here.",
-    ),
-]
 
 
 def _version(wanted: bool) -> None:
@@ -131,12 +83,8 @@ def _audit_forwarder(
     del version
 
 
-def _call(config: Path | None, secrets_dir: Path | None, overrides: list[str] | None) -> Invocation:
-    return Invocation(config, secrets_dir, tuple(overrides or ()))
-
-
 @app.command(
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder run", "with ./config.yaml"),
             ("audit-forwarder run -c /etc/siem.yaml -s log.level=warning", "another file, less to read"),
@@ -154,11 +102,11 @@ def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overri
     """
     from forwarder.commands import run as command
 
-    raise typer.Exit(command.run(_call(config, secrets_dir, overrides)))
+    raise typer.Exit(command.run(call(config, secrets_dir, overrides)))
 
 
 @app.command(
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder check", "everything that is wrong, at once"),
             ("audit-forwarder check -c new.yaml && systemctl restart audit-forwarder", "before a restart"),
@@ -169,11 +117,11 @@ def check(config: Config = None, secrets_dir: SecretsDir = None, overrides: Over
     """Say whether the configuration would work, and what it would do. Connects to nothing and writes nothing."""
     from forwarder.commands import check as command
 
-    raise typer.Exit(command.check(_call(config, secrets_dir, overrides)))
+    raise typer.Exit(command.check(call(config, secrets_dir, overrides)))
 
 
 @app.command(
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder status", "a table"),
             ("audit-forwarder status --json | jq .degraded", "for scripts"),
@@ -186,16 +134,16 @@ def status(
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show how the daemon is doing; when it does not run, what its spool holds."""
     from forwarder.commands import status as command
 
-    raise typer.Exit(command.status(_call(config, secrets_dir, overrides), as_json=as_json))
+    raise typer.Exit(command.status(call(config, secrets_dir, overrides), as_json=as_json))
 
 
 @app.command(
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder setup", "show the difference, then ask"),
             ("audit-forwarder setup --sink elastic --yes", "one sink, without asking"),
@@ -207,7 +155,7 @@ def setup(
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
-    sink: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this sink; may be repeated.")] = None,
+    sink: OnlySink = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", "--apply", help="Write without asking.")] = False,
 ) -> None:
     """Put in place what a destination needs first, such as an index template.
@@ -216,11 +164,14 @@ def setup(
     """
     from forwarder.commands import setup as command
 
-    raise typer.Exit(command.setup(_call(config, secrets_dir, overrides), sink or (), yes=yes))
+    raise typer.Exit(command.setup(call(config, secrets_dir, overrides), sink or (), yes=yes))
+
+
+app.add_typer(cli_dead_letters.app, name="dead-letters")
 
 
 @app.command(
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder demo", "under a minute, then a table of what arrived"),
             ("audit-forwarder demo --keep", "stay up afterwards, to look around"),
@@ -239,7 +190,7 @@ def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end u
 
 
 @app.command(
-    epilog=_teach(
+    epilog=teach(
         [
             ("audit-forwarder simulate", "prints the `sources:` to put into a configuration"),
             ("audit-forwarder simulate --port 8080 --faults examples/faults.yaml", "an API that fails by a script"),
@@ -285,7 +236,7 @@ def simulate(
 
 
 @app.command(
-    epilog=_teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
+    epilog=teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
 )
 def schema() -> None:
     """Print the JSON schema of the configuration, with every component that is installed."""
@@ -294,7 +245,7 @@ def schema() -> None:
     raise typer.Exit(command.schema())
 
 
-@app.command(epilog=_teach([("audit-forwarder version", "one line")]))
+@app.command(epilog=teach([("audit-forwarder version", "one line")]))
 def version() -> None:
     """Print the version."""
     say(f"audit-forwarder {__version__}")

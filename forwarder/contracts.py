@@ -290,6 +290,7 @@ class Sink(Protocol):
     Optional attributes:
         wants_event (bool): Records carry their meaning, where they have one, although the format needs none.
         max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
+        advice (Mapping[str, str]): What to change, by the reason of a rejection; people see it beside the dead letter.
     """
 
     Config: ClassVar[type[SinkConfig]]

@@ -18,32 +18,34 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from forwarder import __version__
+from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.server import AdminServer
+from forwarder.clean_up import CleanUp
 from forwarder.contracts import (
     Clock,
     ConfigError,
     ForwarderError,
     Held,
-    Normalizer,
     Sink,
     SinkContext,
     Source,
     SourceContext,
     SystemClock,
 )
+from forwarder.dead_letters import Change, Letters
 from forwarder.delivery import Lane
 from forwarder.filters import Filter
 from forwarder.poller import Poller
 from forwarder.records import RecordMaker
 from forwarder.redaction import Redactor
-from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.registry import FORMATS, SINKS, SOURCES, normalizer_of
 from forwarder.retry import RequestBudget
 from forwarder.settings import Settings
 from forwarder.spool.contract import Spool, SpoolError
@@ -108,14 +110,17 @@ class Daemon:
             clock=self._clock,
         )
         spool = SqliteSpool(self._settings.spool, self._clock)
+        letters = Letters(spool, self._settings.sinks, self._letters_changed)
+        control = ControlSocket(socket_path(self._settings.spool.path), letters.verbs())
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
             if await self._open(spool):
+                await control.start()
                 async with self._bells():
                     await self._work(spool)
         finally:
-            await close_all([admin, *self._sources.values(), *self._sinks.values(), spool])
+            await close_all([control, admin, *self._sources.values(), *self._sinks.values(), spool])
             self._log.info("stopped")
         if self._fatal is not None:
             raise self._fatal
@@ -157,7 +162,7 @@ class Daemon:
     async def _work(self, spool: Spool) -> None:
         pollers = [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
         lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
-        clean_up = self._start("clean-up", lambda: _CleanUp(spool, self._stopping))
+        clean_up = self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))
         self._log.info(
             "started",
             version=__version__,
@@ -247,7 +252,7 @@ class Daemon:
         maker = RecordMaker(
             FORMATS.load(report.format)(),
             Filter(config.include, config.exclude),
-            _normalizer,
+            normalizer_of,
             report.unknown_actions,
             wants_event=getattr(sink, "wants_event", False),
             max_body=getattr(sink, "max_body", None),
@@ -269,6 +274,16 @@ class Daemon:
 
     def _ring_lanes(self) -> None:
         for lane in self._lanes.values():
+            lane.ring()
+
+    def _letters_changed(self, change: Change) -> None:
+        """Tell the log and the lane that somebody retried or discarded dead letters."""
+        self._log.warning(f"dead_letters_{change.what}", **change.fields())
+        name, letters = change.act.lane, len(change.act.numbers)
+        if (report := self._lane_reports.get(name)) is not None:
+            report.dead_letters -= letters
+            report.retried += letters if change.what == "retried" else 0
+        if (lane := self._lanes.get(name)) is not None:
             lane.ring()
 
     # ---------------------------------------------------------------------------------------------------------- bells
@@ -344,47 +359,6 @@ class Daemon:
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,
         )
-
-
-class _CleanUp:
-    """Removes what every lane settled, a chunk at a time, whenever its bell's time has come."""
-
-    def __init__(self, spool: Spool, stopping: asyncio.Event) -> None:
-        self._spool = spool
-        self._stopping = stopping
-        self._log = structlog.get_logger()
-
-    async def run(self) -> None:
-        """Clean up until the end."""
-        while not self._stopping.is_set():
-            try:
-                removed = await self._spool.clean_up()
-            except Held as error:
-                self._log.warning("clean_up_held", reason=error.reason, fix=error.fix)
-                removed = 0
-            try:
-                async with asyncio.timeout(0 if removed else CLEAN_UP):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
-
-
-@cache
-def _normalizer(feed: str) -> Normalizer:
-    """Return the normaliser of a feed, configured now or not: the spool may hold events of a source that is gone."""
-    for name in SOURCES.names():
-        try:
-            source = SOURCES.load(name)
-        except ConfigError:
-            continue  # `check` and the start tell of a broken package; this search is for a whole one
-        if source.feed == feed:
-            normalizer: Normalizer = source.normalizer()
-            return normalizer
-    raise Held(
-        f"the spool holds events of the feed {feed!r}, and no installed source knows what they mean.",
-        fix="Install the package of that source again, or give this sink the format raw and no filter on meaning.",
-        kind="setup_missing",
-    )
 
 
 async def run_daemon(

@@ -48,7 +48,7 @@ _MEANINGS = {
         "Read what the output says of the part; events are kept meanwhile.",
     ),
     ExitCode.UNREACHABLE: (
-        "The daemon does not answer; `status` shows the spool instead when it can.",
+        "The daemon does not answer, or broke off; `status` shows the spool instead when it can.",
         "Start it with `run`, or compare `admin.listen` on both sides.",
     ),
     ExitCode.INTERRUPTED: ("Ended by Ctrl-C.", "Nothing; a daemon ends with 0 on SIGTERM and on Ctrl-C."),
@@ -57,6 +57,8 @@ _MEANINGS = {
 
 def code_for(error: ForwarderError) -> ExitCode:
     """Return the exit code of an error that a command did not handle itself."""
+    if isinstance(code := getattr(error, "code", None), ExitCode):  # the daemon said it
+        return code
     if isinstance(error, ConfigError):
         return ExitCode.CONFIGURATION
     if any(kind.__name__ == "SpoolError" for kind in type(error).__mro__):  # by name: the spool is slow to import

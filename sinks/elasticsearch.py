@@ -37,7 +37,7 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.http import HttpClient, Response, check_url
-from sinks.elasticsearch_answers import AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
+from sinks.elasticsearch_answers import ADVICE, AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
 from sinks.elasticsearch_template import Flavour, compare, index_template, template_name
 
 _NDJSON = {"content-type": "application/x-ndjson"}
@@ -105,6 +105,7 @@ class ElasticsearchSink:
     Config: ClassVar[type[ElasticsearchConfig]] = ElasticsearchConfig
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
     default_format: ClassVar[str] = "ecs"
+    advice: ClassVar[Mapping[str, str]] = ADVICE
 
     def __init__(self, config: ElasticsearchConfig, context: SinkContext) -> None:
         self._config = config

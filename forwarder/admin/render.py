@@ -53,7 +53,7 @@ def render_status(report: Mapping[str, Any]) -> RenderableType:
             table.add_row(*(Text(cell, style=_style(column, cell)) for column, cell in zip(columns, row, strict=True)))
         parts.append(table)
     parts += [Text(line) for line in _spool_lines(report)]
-    parts += [Text(line, style="yellow") for line in _complaints(report)]
+    parts += [Text(line, style="yellow") for line in (*_complaints(report), *_letters(report))]
     parts.append(Text(_books_line(report), style="green" if report.get("balanced", True) else "bold red"))
     return Group(*parts)
 
@@ -63,7 +63,7 @@ def plain_status(report: Mapping[str, Any]) -> str:
     lines = [_headline(report)]
     for title, columns, rows in _tables(report):
         lines += ["", f"{title}:", *_aligned(columns, rows)]
-    lines += ["", *_spool_lines(report), *_complaints(report), _books_line(report)]
+    lines += ["", *_spool_lines(report), *_complaints(report), *_letters(report), _books_line(report)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -157,6 +157,19 @@ def _complaints(report: Mapping[str, Any]) -> list[str]:
             line += _sentence(component.get("reason")) or "no reason given."
             fix = _sentence(component.get("fix"))
             lines.append(f"{line} To do: {fix}" if fix else line)
+    return lines
+
+
+def _letters(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for every sink that has dead letters."""
+    lines = []
+    for sink in _list(report, "sinks"):
+        if _number(count := sink.get("dead_letters")) and count:
+            most, name = sink.get("dead_letters_max"), _cell(sink.get("name"))
+            limit = f" of at most {most}" if _number(most) and most else ""
+            lines.append(
+                f"sink {name}: {count} dead letters{limit}; see audit-forwarder dead-letters list --sink {name}"
+            )
     return lines
 
 

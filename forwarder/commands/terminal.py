@@ -5,15 +5,19 @@ Texts from outside (paths, names, what a server said) are never read as markup.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 from forwarder.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
+
+WIDEST = 32
+"""Columns of a terminal for a cell, but for the last one of a row."""
 
 WIDE = 10_000
 """Columns of a pipe: nothing is folded, so that grep finds what it looks for."""
@@ -63,3 +67,58 @@ def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = ()) -> Non
     widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
     for row in everything:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def page_rows(
+    rows: Sequence[Sequence[str]], *, head: Sequence[str], intro: Iterable[str] = (), usual: Mapping[str, str] = {}
+) -> None:
+    """Print an introduction and a table; on a terminal one line a row, and through a pager when it is long.
+
+    Args:
+        rows: Cells; the last of a row may be long.
+        head: Titles.
+        intro: Lines before the table.
+        usual: By title, what says nothing: a terminal shows no column that holds only that.
+    """
+    lines = [visible(line) for line in intro]
+    if not sys.stdout.isatty():
+        for line in lines:
+            say(line)
+        if rows:
+            say()
+            show_rows(rows, head=head)
+        return
+    from rich.text import Text  # noqa: PLC0415
+
+    screen = console()
+    columns = [[title, *column] for title, *column in zip(head, *rows, strict=True)]
+    columns = [column for column in columns if any(cell != usual.get(column[0]) for cell in column[1:])]
+    shown = [_column(column, last=column is columns[-1]) for column in columns if len(column) > 1]
+    table = [Text("  ".join(cells)) for cells in zip(*shown, strict=True)]
+    for number, row in enumerate(table):
+        row.truncate(screen.width, overflow="ellipsis")
+        row.stylize("" if number else "bold")
+
+    def show() -> None:
+        for line in lines:
+            screen.print(Text(line), soft_wrap=False)
+        if table:
+            screen.print()
+        for text in table:
+            screen.print(text, no_wrap=True)
+
+    if len(lines) + len(table) + 2 <= screen.height:
+        show()
+        return
+    os.environ.setdefault("LESS", "FRX")
+    with screen.pager(styles=True):
+        show()
+
+
+def _column(cells: Sequence[str], *, last: bool) -> list[str]:
+    """Return the cells of a column, all but the last one of a table equally wide."""
+    shown = [visible(cell) for cell in cells]
+    if last:
+        return shown
+    width = min(WIDEST, max(map(len, shown)))
+    return [(cell if len(cell) <= width else cell[: width - 1] + "…").ljust(width) for cell in shown]

@@ -12,6 +12,7 @@ import typer
 import yaml
 from jsonschema import Draft202012Validator
 
+from docs.commands_page import named
 from docs.generate import ROOT, outputs
 from forwarder.cli import app
 from forwarder.config.json_schema import json_schema
@@ -89,7 +90,7 @@ def test_every_setting_has_a_description():
 
 def test_every_command_and_option_is_documented():
     page = read("commands.md")
-    for name, command in typer.main.get_command(app).commands.items():
+    for name, command in named(typer.main.get_command(app)):
         assert f"\n## {name}\n" in page
         section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
         for option in command.params:

@@ -247,6 +247,24 @@ class SpoolMachine(RuleBasedStateMachine):
         self.lost[name] -= chosen
         self.is_longest_prefix(name, done.position)
 
+    @precondition(lambda self: any(self.retaken[name] for name in LANES))
+    @rule(choice=st.data(), way=settled_ways)
+    def settle_again(self, choice, way: str) -> None:
+        """Settle retried letters alone."""
+        name = choice.draw(st.sampled_from([name for name in sorted(LANES) if self.retaken[name]]))
+        again = choice.draw(st.sets(st.sampled_from(sorted(self.retaken[name])), min_size=1))
+        settlement = Settlement(ranges=[(seq, seq) for seq in again])
+        for seq in again:
+            tally = settlement.tallies.setdefault(self.sources[self.source_of[seq]][0], Tally())
+            setattr(tally, way, getattr(tally, way) + 1)
+            tries = 1 + self.retried[name].pop(seq)
+            if way == "rejected":
+                settlement.dead_letters.append(self.letter(seq))
+                self.letters[name][seq] = tries
+        for _ in range(2):
+            self.run(self.spool.exchange(self.lanes[name], settlement, after=0, events=0))
+        self.retaken[name] -= again
+
     def letter(self, seq: int) -> DeadLetter:
         source = self.sources[self.source_of[seq]][0]
         return DeadLetter(seq, source, "ab" * 16, "odd" if seq % 2 else "even", "", self.bodies[seq])

@@ -24,7 +24,8 @@ from forwarder.spool.contract import Fenced, SpoolError
 from forwarder.spool.sqlite import SqliteSpool
 from tests.packages import SINK, install
 
-COMMANDS = ["run", "check", "status", "setup", "demo", "simulate", "schema", "version"]
+COMMANDS = ["run", "check", "status", "setup", "dead-letters", "demo", "simulate", "schema", "version"]
+LETTERS = ["list", "show", "export", "retry", "discard"]
 
 CONFIG = """
 spool:   {path: ./state/spool.db}
@@ -112,22 +113,23 @@ def test_help_lists_every_command_and_exit_code(shell):
     assert "─" not in done.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"dead-letters {command}" for command in LETTERS)])
 def test_each_command_teaches(command):
     from typer.testing import CliRunner
 
     from forwarder.cli import app
 
-    done = CliRunner().invoke(app, [command, "--help"])
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0
     assert "Examples:" in done.stdout
     assert f"audit-forwarder {command}" in done.stdout
     assert "Exit codes:" in done.stdout
 
 
-def test_help_imports_nothing_of_the_engine(tmp_path):
+@pytest.mark.parametrize("words", [["run"], ["dead-letters", "retry"]])
+def test_help_imports_nothing_of_the_engine(tmp_path, words):
     code = (
-        "import sys; sys.argv = ['audit-forwarder', 'run', '--help']\n"
+        f"import sys; sys.argv = ['audit-forwarder', *{words!r}, '--help']\n"
         "from forwarder.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"

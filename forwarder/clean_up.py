@@ -1,0 +1,34 @@
+"""The task that gives back room in the spool."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from forwarder.contracts import Held
+from forwarder.spool.contract import Spool
+
+
+class CleanUp:
+    """Removes what every lane settled, a chunk at a time, whenever its bell's time has come."""
+
+    def __init__(self, spool: Spool, stopping: asyncio.Event, *, every: float) -> None:
+        self._spool = spool
+        self._stopping = stopping
+        self._every = every
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Clean up until the end."""
+        while not self._stopping.is_set():
+            try:
+                removed = await self._spool.clean_up()
+            except Held as error:
+                self._log.warning("clean_up_held", reason=error.reason, fix=error.fix)
+                removed = 0
+            try:
+                async with asyncio.timeout(0 if removed else self._every):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
