@@ -96,7 +96,7 @@ class ControlSocket:
         self._path = path
         self._verbs = verbs
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._served: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._log = structlog.get_logger()
 
     async def start(self) -> None:
@@ -110,7 +110,7 @@ class ControlSocket:
                 fix="Commands that act need the daemon stopped, or its state folder writable at its next start.",
             )
             return
-        self._server = await asyncio.start_unix_server(self._serve, sock=found, limit=LONGEST_REQUEST)
+        self._server = await asyncio.start_unix_server(self._accept, sock=found, limit=LONGEST_REQUEST)
 
     def _listen(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
@@ -134,30 +134,35 @@ class ControlSocket:
         if server is None:
             return
         server.close()
-        for task in list(self._tasks):
+        served = dict(self._served)
+        for task, writer in served.items():
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            writer.transport.abort()
+        if served:
+            await asyncio.wait(served)
         self._path.unlink(missing_ok=True)
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # it was in the queue when we closed
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve(reader, writer), name="control request")
+        self._served[task] = writer
+        task.add_done_callback(self._served.pop)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         try:
             async with asyncio.timeout(PATIENCE):
                 line = await reader.readuntil(b"\n")
             answer = await self._answer(line, writer.get_extra_info("socket"))
             writer.write(msgspec.json.encode(answer) + b"\n")
+            writer.close()
             async with asyncio.timeout(PATIENCE):
-                await writer.drain()
+                await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # it went away, or never said anything that we could answer
-        except asyncio.CancelledError:
-            pass  # by `close` only; the callback of asyncio's streams would call it a failure
         finally:
-            writer.close()
+            writer.transport.abort()  # nothing to do when it is closed
 
     async def _answer(self, line: bytes, peer: socket.socket) -> Answer:
         try:

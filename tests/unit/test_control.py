@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -62,6 +63,8 @@ async def raw(path: Path, sent: bytes) -> bytes:
         return await reader.read()
     finally:
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_a_question_is_answered_with_who_asked(tmp_path):
@@ -140,6 +143,8 @@ async def test_the_end_does_not_wait_for_a_client(tmp_path):
         await server.close()
         assert await reader.read() == b""
     writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def test_what_was_left_over_is_replaced_but_nothing_else(tmp_path):
