@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format servers test-servers image crash bench docs lock clean
+.PHONY: help demo test test-all lint format servers test-servers chart image crash bench docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ servers: $(VENV)/.dev ## install and start a real Elasticsearch and OpenSearch o
 test-servers: $(VENV)/.dev ## the tests on real servers (installs and starts them)
 	@$(BIN)/python -m pytest -m servers tests $(ARGS)
 
+chart: $(VENV)/.dev ## the helm chart: linted, rendered, held against the schemas of Kubernetes
+	@$(BIN)/python -m pytest -m packaging tests/helm $(ARGS)
+
 image: $(VENV)/.dev ## build the container image without an engine and try it (root, on Debian)
 	@$(BIN)/python -m pytest -m packaging tests/image $(ARGS)
 
@@ -64,6 +67,7 @@ docs: $(VENV)/.dev ## write docs/reference again from the code
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/build.in -o requirements/build.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-deps requirements/packaging.in -o requirements/packaging.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
 
 clean: ## remove what make made

@@ -1,4 +1,4 @@
-"""Writes docs/reference, examples/full.yaml and the JSON schema from the code.
+"""Writes docs/reference, examples/full.yaml, the JSON schema and that of the chart from the code.
 
 With `--check` it says what is out of date and writes nothing.
 
@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from docs.chart_schema import values_page, values_schema
 from docs.commands_page import commands
 from docs.full_example import full_example
 from docs.markdown import table
@@ -30,8 +31,10 @@ def outputs() -> dict[str, str]:
         "docs/reference/commands.md": page("Commands", commands()),
         "docs/reference/metrics.md": page("Metrics", metrics()),
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
+        "docs/reference/chart-values.md": page("Values of the chart", values_page()),
         "examples/full.yaml": full_example(),
         "schema/audit-forwarder.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+        "helm/audit-forwarder/values.schema.json": json.dumps(values_schema(), indent=2) + "\n",
     }
 
 

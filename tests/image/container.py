@@ -6,13 +6,14 @@ It shares the network of the machine, so that what listens on loopback can be re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from typing import Any, Self
 from tests.servers.cache import Cache, Unavailable, run
 
 PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0
+"""Seconds to wait for any one thing."""
 SHELLS = ("usr/bin/dash", "usr/bin/bash")
 """Where the base has shells; an empty file is mounted over each, for nothing in the image may need one."""
 
@@ -142,6 +145,24 @@ class Container:
         status = Path(f"/proc/{json.loads(output)['pid']}/status").read_text()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in status.splitlines())}
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds():
+                    assert self.alive, f"it ended by itself: {self.text[-4000:]}"
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain: {self.text[-4000:]}") from None
+
+    async def until_answers(self, port: int, path: str, host: str) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(OSError):
+                    if await get(port, path, host) == 200:
+                        return
+                assert self.alive, f"it ended by itself: {self.text[-4000:]}"
+                await asyncio.sleep(0.05)
+
     async def wait(self) -> int:
         assert self._process is not None
         return await self._process.wait()
@@ -168,6 +189,16 @@ class Container:
                 assert self._process is not None
                 self._process.kill()
                 await self._process.wait()
+
+
+async def get(port: int, path: str, host: str) -> int:
+    """Ask for a path as somebody who knows the machine by this name; return the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        return int((await reader.read() or b"- 0 ").split(b" ", 2)[1])
+    finally:
+        writer.close()
 
 
 def confined(

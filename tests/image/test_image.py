@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import stat
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import yaml
 
 from forwarder import __version__
@@ -19,11 +15,10 @@ from forwarder.simulator.config import RateLimits, SimulatorConfig
 from forwarder.simulator.receivers.bulk import BulkReceiver
 from forwarder.simulator.simulator import Simulator
 from tests.engine import digests_of, source, truth
-from tests.image.container import Container, Image, Mount, writable_folder
+from tests.image.container import Container, Image, Mount, get, writable_folder
 from tests.process import free_port
 from tests.servers.cache import Cache
 
-PATIENCE = 120.0
 UNCHECKED_HASH = 0b01
 """Flags of a compiled file, PEP 552."""
 USER = 65532
@@ -70,36 +65,6 @@ class Deployed:
         self.env = {"FORWARDER_SECRETS_DIR": SECRETS}
 
 
-async def get(port: int, path: str) -> int:
-    """Ask as somebody would who found the service by its name; return the status."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {SERVICE}:{port}\r\nConnection: close\r\n\r\n".encode())
-        return int((await reader.read()).split(b" ", 2)[1])
-    finally:
-        writer.close()
-
-
-async def until(container: Container, holds: Callable[[], bool]) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not holds():
-                assert container.alive, f"it ended by itself: {container.text[-4000:]}"
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        pytest.fail(f"waited in vain: {container.text[-4000:]}")
-
-
-async def until_ready(container: Container, port: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with contextlib.suppress(OSError):
-                if await get(port, "/readyz") == 200:
-                    return
-            assert container.alive, f"it ended by itself: {container.text[-4000:]}"
-            await asyncio.sleep(0.05)
-
-
 async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path):
     async with Simulator(few()) as sim, BulkReceiver() as receiver:
         deployed = Deployed(tmp_path, sim, receiver)
@@ -108,10 +73,14 @@ async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path):
         ) as once:
             assert await once.wait() == ExitCode.OK, once.text
         async with Container(image, tmp_path / "run", deployed.mounts, env=deployed.env) as container:
-            await until_ready(container, deployed.port)
-            await until(container, lambda: set(digests_of(deployed.archive)) == truth(sim))
-            await until(container, lambda: len(receiver.stream()) == len(truth(sim)))
-            assert [await get(deployed.port, path) for path in ("/livez", "/metrics", "/status")] == [200, 200, 401]
+            await container.until_answers(deployed.port, "/readyz", SERVICE)
+            await container.until(lambda: set(digests_of(deployed.archive)) == truth(sim))
+            await container.until(lambda: len(receiver.stream()) == len(truth(sim)))
+            assert [await get(deployed.port, path, SERVICE) for path in ("/livez", "/metrics", "/status")] == [
+                200,
+                200,
+                401,
+            ]
 
             inside = await container.state_of_init()
             assert set(inside["Uid"].split()) | set(inside["Gid"].split()) == {str(USER)}
@@ -127,7 +96,7 @@ async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path):
 
         sim.add_events(50)
         async with Container(image, tmp_path / "run", deployed.mounts, env=deployed.env) as again:
-            await until(again, lambda: set(digests_of(deployed.archive)) == truth(sim))
+            await again.until(lambda: set(digests_of(deployed.archive)) == truth(sim))
             assert await again.stop() == ExitCode.OK, again.text[-4000:]
         assert set(digests_of(deployed.archive).values()) == {1}, "the volume was not continued from"
 

@@ -1,0 +1,215 @@
+"""What the chart makes is what Kubernetes takes, what a security reviewer wants, and what the forwarder understands."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forwarder.fields import parse_duration
+from forwarder.settings import Settings, load
+from tests.helm.chart import CI_VALUES, MINIMAL, NAMESPACE, Helm, RefusedError, Rendered
+from tests.helm.tools import Tools
+
+GOLDEN = Path(__file__).with_name("golden")
+VERSIONS = ("1.27", "1.37")
+"""The oldest Kubernetes that Chart.yaml allows, and the newest that the schemas know."""
+
+EACH = pytest.mark.parametrize("values", CI_VALUES, ids=lambda path: path.stem.removesuffix("-values"))
+
+
+def understood(rendered: Rendered, folder: Path) -> Settings:
+    """Return what the forwarder makes of the rendered configuration and of a Secret."""
+    file = folder / "config.yaml"
+    file.write_text(rendered.config)
+    secrets = folder / "secrets"
+    secrets.mkdir(exist_ok=True)
+    names = ["admin__token", *(f"sources__{name}__api_key" for name in yaml.safe_load(rendered.config)["sources"])]
+    for name in names if "/run/secrets/audit-forwarder" in rendered.text else []:
+        (secrets / name).write_text("x")
+    return load(file, {}, secrets)
+
+
+@EACH
+def test_it_is_linted_and_renders_as_before(values: Path, helm: Helm, request: pytest.FixtureRequest, capsys):
+    assert "0 chart(s) failed" in helm.lint(values)
+    golden = GOLDEN / f"{values.stem.removesuffix('-values')}.yaml"
+    before = golden.read_text() if golden.exists() else ""
+    now = helm.render(values).text
+    if before == now:
+        return
+    diff = "".join(difflib.unified_diff(before.splitlines(True), now.splitlines(True), golden.name, "now"))
+    if not request.config.getoption("--update-golden"):
+        pytest.fail(f"the manifests of {values.name} changed; make chart ARGS=--update-golden\n{diff}", pytrace=False)
+    with capsys.disabled():
+        print(f"\n{diff}")
+    golden.write_text(now)
+
+
+def test_every_golden_file_has_its_values():
+    assert {path.stem for path in GOLDEN.iterdir()} == {path.stem.removesuffix("-values") for path in CI_VALUES}
+
+
+@EACH
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_knows_every_field(values: Path, version: str, helm: Helm, tools: Tools):
+    for manifest in helm.render(values).manifests.values():
+        assert list(tools.complaints(manifest, version)) == []
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found(helm: Helm, tools: Tools):
+    manifests = helm.render().manifests
+    spec = manifests["StatefulSet"]["spec"]
+    spec["template"]["spec"]["containers"][0]["securityContext"]["readOnlyRootFileSystem"] = True
+    spec["volumeClaimTemplates"][0]["spec"]["storageClass"] = "fast"
+    found = " ".join(tools.complaints(manifests["StatefulSet"], VERSIONS[-1]))
+    assert "readOnlyRootFileSystem" in found
+    assert "storageClass" in found
+
+
+ALLOWED_VOLUMES = {
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+}  # fmt: skip
+
+
+@EACH
+def test_the_pod_keeps_the_level_restricted(values: Path, helm: Helm):
+    """Pod Security Standards, `restricted` and what it includes of `baseline`."""
+    rendered = helm.render(values)
+    pod, container = rendered.pod, rendered.container
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & set(pod)
+    assert all(len(volume) == 2 and set(volume) & ALLOWED_VOLUMES for volume in pod["volumes"])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"].get("runAsUser") != 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"sysctls", "windowsOptions"} & set(pod["securityContext"])
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+    }
+    assert not any("hostPort" in port for port in container["ports"])
+
+
+@EACH
+def test_the_pod_has_no_right_in_the_cluster_and_one_writable_place(values: Path, helm: Helm):
+    rendered = helm.render(values)
+    assert set(rendered.manifests) <= {"ConfigMap", "Service", "ServiceAccount", "StatefulSet"}
+    assert rendered.pod["automountServiceAccountToken"] is False
+    assert rendered.manifests.get("ServiceAccount", {"automountServiceAccountToken": False})[
+        "automountServiceAccountToken"
+    ] is False  # fmt: skip
+    assert rendered.pod["enableServiceLinks"] is False
+    writable = [mount["mountPath"] for mount in rendered.container["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == ["/var/lib/audit-forwarder"]
+    assert rendered.manifests["StatefulSet"]["spec"]["replicas"] == 1
+
+
+@EACH
+def test_the_forwarder_understands_the_configuration(values: Path, helm: Helm, tmp_path: Path):
+    rendered = helm.render(values)
+    settings = understood(rendered, tmp_path)
+    given = yaml.safe_load(values.read_text())["config"]
+    assert set(settings.sources) == set(given["sources"])
+    assert set(settings.sinks) == set(given["sinks"])
+    assert settings.spool.path.is_relative_to("/var/lib/audit-forwarder")
+    grace = rendered.pod["terminationGracePeriodSeconds"]
+    assert grace >= settings.shutdown.grace + 10
+    host, port = settings.admin.address
+    assert host in {"0.0.0.0", "::"}
+    assert [found["containerPort"] for found in rendered.container["ports"]] == [port]
+    assert [found["port"] for found in rendered.manifests["Service"]["spec"]["ports"]] == [port]
+    name = rendered.manifests["Service"]["metadata"]["name"]
+    assert {f"{name}.{NAMESPACE}", f"{name}.{NAMESPACE}.svc"} <= set(settings.admin.allowed_hosts or ())
+
+
+def test_numbers_texts_and_braces_come_through_as_they_were_written(helm: Helm, tmp_path: Path):
+    full = next(path for path in CI_VALUES if path.name == "full-values.yaml")
+    settings = understood(helm.render(full), tmp_path)
+    assert settings.spool.max_bytes == 20 * 2**30
+    assert settings.spool.retain == 0
+    assert settings.sources["acme"].every == 15
+    assert settings.budgets["shared"].requests_per_minute == 9.5
+    archive = settings.sinks["archive"].model_dump()
+    assert (archive["mode"], str(archive["path"])) == ("0640", "out/{{ .Release.Name }}.ndjson")
+    assert settings.sinks["elastic"].batch.bytes == 5_000_000
+
+
+@pytest.mark.parametrize("grace", [25, 0, 0.5, "25s", "90", "1m30s", "1M 30S", "1500ms", "0.5h", "1h0m1s", "1.25m"])
+def test_the_cluster_waits_longer_than_the_daemon(grace, helm: Helm):
+    rendered = helm.render(MINIMAL, config={"shutdown": {"grace": grace}})
+    assert rendered.pod["terminationGracePeriodSeconds"] == math.ceil(parse_duration(grace)) + 10
+
+
+def test_a_changed_configuration_is_a_new_pod_and_nothing_else_is(helm: Helm):
+    def template(**more) -> dict:
+        return helm.render(MINIMAL, **more).manifests["StatefulSet"]["spec"]["template"]
+
+    before = template()
+    changed = template(config={"log": {"level": "debug"}})
+    assert before["metadata"].pop("annotations") != changed["metadata"].pop("annotations")
+    assert before == changed
+    assert template(service={"annotations": {"a": "b"}}) == template()
+
+
+def test_labels_and_annotations_of_ones_own_replace_none_of_ours(helm: Helm):
+    mine = {"app.kubernetes.io/name": "other", "team": "siem"}
+    rendered = helm.render(MINIMAL, podLabels=mine, podAnnotations={"checksum/config": "mine", "team": "siem"})
+    spec = rendered.manifests["StatefulSet"]["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert labels["team"] == "siem"
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    assert rendered.manifests["Service"]["spec"]["selector"] == spec["selector"]["matchLabels"]
+    assert len(spec["template"]["metadata"]["annotations"]["checksum/config"]) == 64
+
+
+def test_names_are_short_enough_for_the_labels_a_cluster_adds(helm: Helm):
+    rendered = helm.render(MINIMAL, release="r" * 53)
+    assert len(rendered.manifests["StatefulSet"]["metadata"]["name"]) <= 52
+
+
+REFUSED = {
+    "a misspelt setting": ({"config": {"sinks": {"elastic": {"ulr": "x"}}}}, "'ulr' not allowed"),
+    "an unknown type": ({"config": {"sinks": {"elastic": {"type": "elasitc"}}}}, "must be one of 'elasticsearch'"),
+    "a wrong value": ({"config": {"log": {"level": "loud"}}}, "/config/log/level"),
+    "a wrong name": ({"config": {"sources": {"a__b": {"type": "organization", "org_id": "x"}}}}, "'a__b' not allowed"),
+    "a missing setting": ({"config": {"sources": {"acme": {"org_id": None}}}}, "org_id"),
+    "a key in clear text": ({"config": {"sources": {"acme": {"api_key": "s3cret"}}}}, "'api_key' not allowed"),
+    "a sink's key in clear text": (
+        {"config": {"sinks": {"elastic": {"password": "s3cret"}}}},
+        "'password' not allowed",
+    ),
+    "a token in clear text": ({"config": {"admin": {"token": "s3cret"}}}, "'token' not allowed"),
+    "a nested password": ({"config": {"sinks": {"elastic": {"tls": {"key_password": "x"}}}}}, "'key_password' not"),
+    "a secret in the environment": ({"env": {"FORWARDER__ADMIN__TOKEN": "x"}}, "FORWARDER__ADMIN__TOKEN"),
+    "the same in small letters": ({"env": {"forwarder__admin__token": "x"}}, "forwarder__admin__token"),
+    "a second replica": ({"replicas": 2}, "'replicas' not allowed"),
+    "root": ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
+    "leave to be root": ({"podSecurityContext": {"runAsNonRoot": False}}, "'runAsNonRoot' not allowed"),
+    "a privilege": ({"securityContext": {"privileged": True}}, "'securityContext' not allowed"),
+    "a folder of the node": ({"extraVolumes": [{"name": "n", "hostPath": {"path": "/"}}]}, "'hostPath' not allowed"),
+    "no image": ({"image": {"repository": None}}, "repository"),
+    "an injected line": ({"existingSecret": "x\n  y: z"}, "/existingSecret"),
+    "a port that only the pod reaches": ({"config": {"admin": {"listen": "127.0.0.1:9464"}}}, "write 0.0.0.0:9464"),
+    "any free port": ({"config": {"admin": {"listen": "0.0.0.0:0"}}}, "needs a fixed port"),
+    "a spool beside the volume": ({"config": {"spool": {"path": "/tmp/spool.db"}}}, "the spool must lie in it"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_anything_is_rendered(case: str, helm: Helm):
+    more, reason = REFUSED[case]
+    with pytest.raises(RefusedError) as refusal:
+        helm.render(MINIMAL, **more)
+    assert reason in str(refusal.value)
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_the_notes_say_what_to_type(helm: Helm):
+    said = helm.notes()
+    assert f"kubectl --namespace {NAMESPACE} exec audit-forwarder-0 -- audit-forwarder status" in said
+    assert f"http://audit-forwarder.{NAMESPACE}.svc:9464/metrics" in said
