@@ -56,6 +56,8 @@ async def test_the_pod_of_the_chart_works_in_the_image(image: Image, tmp_path: P
 
             code, said = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "status", "--json")
             assert (code, json.loads(said)["degraded"]) == (ExitCode.OK, [])
+            code, said = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "dead-letters", "list")
+            assert code == ExitCode.OK, said
             async with asyncio.timeout(pod.grace):
                 assert await container.stop() == ExitCode.OK, container.text[-4000:]
         spool = tmp_path / "state" / "state"
