@@ -60,9 +60,15 @@ class Relp:
     async def open(self) -> None:
         """Agree with the server. Raises Retryable, or Held when it does not take syslog."""
         number = self._next()
-        await self._pipe.write(_frame(number, b"open", _OFFERS))
-        while not (frames := self._frames(await self._pipe.read())):
-            pass
+        try:
+            await self._pipe.write(_frame(number, b"open", _OFFERS))
+            while not (frames := self._frames(await self._pipe.read())):
+                pass
+        except Retryable as error:
+            if error.kind != "reset":
+                raise
+            fix = "it may refuse our certificate (tls.cert_file), or speak no RELP on this port"
+            raise Retryable(f"{error} instead of opening RELP; {fix}", kind="reset") from None
         if len(frames) != 1:
             raise _broken("it answers `open` more than once")
         answer = _answer(frames[0], number)

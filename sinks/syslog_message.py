@@ -113,8 +113,8 @@ class Composer:
         fixed = sum(
             field.limit if len(parts) > 1 else len(clean_field(parts[0], field)) for field, parts in self._fields
         )
-        signs = len("<191>") + (len("Jan 31 10:00:00 ") if self._old else len("1 2026-01-31T10:00:00.000Z "))
-        return signs + fixed + 4 + len(self._before_body)
+        signs = "<191>Jan 31 10:00:00  []: " if self._old else "<191>1 2026-01-31T10:00:00.000Z     "
+        return len(signs) + fixed + len(self._before_body)
 
     def compose(self, record: Record) -> bytes:
         """Return the whole message of a record, unframed."""

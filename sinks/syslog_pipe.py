@@ -194,7 +194,7 @@ class Pipe:
             except OSError as error:
                 raise self._failure(error) from None
             if not arrived:
-                fix = "check the port, the scheme and tls.min_version"
+                fix = "check the port and tls.min_version, or it wants a client certificate (tls.cert_file)"
                 raise Retryable(f"{self._place} ended the connection during the TLS handshake; {fix}", kind="tls")
             self._incoming.write(arrived)
         await self._push(self._outgoing.read())

@@ -43,6 +43,7 @@ What = Literal[
     "serverclose",
 ]
 
+_ANSWERS = {"refuse", "silence", "wrong_number", "twice", "serverclose"}
 _ABORTING = struct.pack("ii", 1, 0)
 _GARBAGE = b"\x16\x03\x01 this is no answer\r\n\r\n"
 
@@ -74,7 +75,7 @@ class Rule:
 
     def fits(self, taken: int, message: Message | None) -> bool:
         """Say whether it is its turn: `message` is None before the first of a connection."""
-        if self.times == 0 or taken < self.after:
+        if self.times == 0 or taken < self.after or (message is None and self.what in _ANSWERS):
             return False
         return self.only is None or (message is not None and self.only(message))
 
@@ -108,6 +109,8 @@ class SyslogReceiver:
         self.rules: list[Rule] = []
         self.connections = 0
         self.goodbyes = 0  # connections that the other side ended in order, with close_notify where there is TLS
+        self.leaves = 0  # RELP sessions that the other side closed in order
+        self.talks: set[_Talk] = set()
         self.clients: list[dict[str, object] | None] = []  # certificates of the other sides
         self.ssl = ssl
         self.most = most
@@ -145,6 +148,7 @@ class SyslogReceiver:
         if self._udp is not None:
             self._udp.close()
             self._udp = None
+            await asyncio.sleep(0)  # only then is the socket closed
         if self._server is not None:
             self._server.close()
             for task in list(self._tasks):
@@ -193,6 +197,7 @@ class SyslogReceiver:
         make = _RelpTalk if self._transport == "relp" else _Talk
         frames = Counted(self.most) if self._framing == "octet-counting" else Lines(self.most)
         talk = make(self, reader, writer, RelpFrames(self.most) if self._transport == "relp" else frames)
+        self.talks.add(talk)
         try:
             await talk.run()
         except Malformed as broken:
@@ -208,6 +213,7 @@ class SyslogReceiver:
             with suppress(OSError, ssl_module.SSLError, asyncio.CancelledError):
                 async with asyncio.timeout(1):
                     await writer.wait_closed()
+            self.talks.discard(talk)
             self._tasks.discard(task)
 
 
@@ -236,6 +242,7 @@ class _Talk:
     ) -> None:
         self.owner, self.reader, self.writer, self.frames = owner, reader, writer, frames
         self.taken = 0
+        self.last = 0  # number of the last transaction, over RELP
 
     async def run(self) -> None:
         """Read until the end."""
@@ -283,7 +290,6 @@ class _Talk:
 class _RelpTalk(_Talk):
     """One RELP session."""
 
-    last = 0
     opened = False
 
     async def receive(self, frame: bytes | RelpFrame) -> None:
@@ -295,6 +301,7 @@ class _RelpTalk(_Talk):
         if not self.opened:
             self._open(frame)
         elif frame.command == "close":
+            self.owner.leaves += 1
             self.answer(frame.number, 200, "OK")
             self.writer.write(b"0 serverclose 0\n")
             self.writer.close()
