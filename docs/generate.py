@@ -13,6 +13,7 @@ from pathlib import Path
 
 from docs.chart_schema import values_page, values_schema
 from docs.commands_page import commands
+from docs.formats_page import formats
 from docs.full_example import full_example
 from docs.markdown import table
 from docs.settings_page import configuration
@@ -29,6 +30,7 @@ def outputs() -> dict[str, str]:
     return {
         "docs/reference/configuration.md": page("Configuration", configuration()),
         "docs/reference/commands.md": page("Commands", commands()),
+        "docs/reference/formats.md": page("Formats", formats()),
         "docs/reference/metrics.md": page("Metrics", metrics()),
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
         "docs/reference/chart-values.md": page("Values of the chart", values_page()),

@@ -70,7 +70,7 @@ def configuration() -> str:
         else:
             parts += _components("sinks", SinkConfig, SINKS)
     formats = ", ".join(code(name) for name in FORMATS.names(distribution=OWN_DISTRIBUTION))
-    return "\n".join(parts) + f"\n## Formats\n\n{formats}\n"
+    return "\n".join(parts) + f"\n## Formats\n\n{formats}: see [Formats](formats.md).\n"
 
 
 def _components(section: str, common: type[BaseModel], registry: Registry) -> Iterator[str]:

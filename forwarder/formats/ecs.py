@@ -36,6 +36,7 @@ from forwarder.formats.ecs_document import (
     UserAgent,
     What,
 )
+from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
@@ -49,6 +50,16 @@ NOWHERE: tuple[str, ...] = ()
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 _COORDINATES = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,12})?), ?(-?[0-9]{1,3}(?:\.[0-9]{1,12})?)", re.ASCII)
 _REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
+
+
+_PLAN = Plan(
+    essential=(
+        *(("@timestamp",), ("ecs",), ("event", "kind"), ("event", "dataset"), ("event", "id"), ("event", "action")),
+        *(("user", "id"), ("atlassian", "audit", "revision"), ("atlassian", "audit", "marks")),
+    ),
+    actor=(("user", "id"), ("user", "email"), ("user", "full_name")),
+    least=tuple(("atlassian", "audit", name) for name in ("container", "context", "changes")),
+)
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
@@ -106,6 +117,24 @@ class EcsFormat:
                 body = body.translate(_ONE_LINE)
             bodies.append(body)
         return bodies
+
+    def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
+        """Return the document in at most `limit` bytes: the JSON of the API is cut first, then other texts.
+
+        Id, time, action and who acted stay as they are; a limit that cannot hold them is refused. The document is
+        marked `truncated` in `atlassian.audit.marks`.
+        """
+        [body] = self.render([record])
+        if isinstance(body, UnexpectedPayload):
+            return body
+        tree = decode(body)
+        audit = tree["atlassian"]["audit"]
+        audit["marks"] = [*audit.get("marks", ()), "truncated"]
+        try:
+            short = shorten(tree, limit, _PLAN)
+        except RecursionError:
+            return UnexpectedPayload("the event is nested too deeply to be shortened")
+        return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
 
     def _document(self, event: AuditEvent) -> Document:
         write, actor, ip, group = self._write, event.actor, event.ip, event.target_group

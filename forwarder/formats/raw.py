@@ -3,7 +3,8 @@
 A body is read once as a whole before it is passed on, so that no line of the output can stop a reader: it must be one
 JSON object, UTF-8, with numbers that a double holds. That is the whole cost of this format. Cheaper looks (a grammar
 scan with a search for non-ASCII and long exponents) were measured at two thirds of it and are not worth their code.
-The only change ever made is to blank out line ends between tokens, where JSON allows any white space.
+The only change ever made is to blank out line ends between tokens, where JSON allows any white space; but for an event
+that is too long for its sink, which is cut, and says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import msgspec
 
 from forwarder.contracts import UnexpectedPayload
+from forwarder.formats.json_shortening import Plan, decode, shorten
+from forwarder.normalize.lenient import read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +25,27 @@ if TYPE_CHECKING:
     from forwarder.contracts import Record
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
+
+
+MARK = "audit_forwarder"
+"""Member that a shortened event has besides its own: `{"truncated": true, "bytes": 12345}`, the length it had."""
+
+_PLAN = Plan(
+    essential=((MARK,), ("id",), ("attributes", "time"), ("attributes", "action"), ("attributes", "actor", "id")),
+    actor=(
+        ("attributes", "actor", "id"),
+        ("attributes", "actor", "email"),
+        ("attributes", "actor", "name"),
+        ("attributes", "actor"),
+    ),
+    least=(
+        ("attributes", "context"),
+        ("attributes", "container"),
+        ("attributes", "actor", "links"),
+        ("relations",),
+        ("links",),
+    ),
+)
 
 
 class RawFormat:
@@ -35,6 +59,25 @@ class RawFormat:
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return the body of each record, in order; what is no JSON object is refused."""
         return [self._one(record.raw) for record in records]
+
+    def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
+        """Return the event in at most `limit` bytes: `context`, `container` and links are cut first, then other texts.
+
+        Id, time, action and who acted stay as they are; a limit that cannot hold them is refused.
+        """
+        body = self._one(record.raw)
+        if isinstance(body, UnexpectedPayload):
+            return body
+        try:
+            tree = decode(body)
+        except msgspec.DecodeError:  # an escaped half surrogate, which only the slow reader takes, and mends
+            tree, _ = read_tree(body)
+        tree[MARK] = {"truncated": True, "bytes": len(record.raw)}
+        try:
+            short = shorten(tree, limit, _PLAN)
+        except RecursionError:
+            return UnexpectedPayload("the event is nested too deeply to be shortened")
+        return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of JSON")
 
     def _one(self, raw: bytes) -> bytes | UnexpectedPayload:
         try:

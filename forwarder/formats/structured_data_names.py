@@ -11,7 +11,7 @@ from typing import NamedTuple
 from forwarder.formats.shortening import Need
 
 SD_ID = "atlassian@32473"
-"""Name of the element. Private names end in an enterprise number; 32473 is the one anybody may use (RFC 5612)."""
+"""Name of the element. Private names end in an enterprise number; 32473 is the one for examples (RFC 5612)."""
 
 
 class Name(NamedTuple):

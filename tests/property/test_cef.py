@@ -112,7 +112,7 @@ def test_a_shortened_record_is_sound_at_every_limit(event, limit):
             assert extension[name].startswith(value), name
 
 
-@many
+@settings(many, max_examples=40)
 @given(st.lists(audit_events, min_size=2, max_size=4))
 def test_neighbours_do_not_matter(events):
     together = CefFormat().render([record_of(event) for event in events])

@@ -1,0 +1,74 @@
+"""The page of the formats: what each is, the keys of CEF and the names of structured data, from their own tables."""
+
+from __future__ import annotations
+
+from docs.markdown import code, table
+from forwarder.formats.cef_keys import KEYS, LONGEST_CLASS, LONGEST_NAME, MAPPING_VERSION, PRODUCT, VENDOR
+from forwarder.formats.ecs import ECS_VERSION
+from forwarder.formats.structured_data_names import NAMES, SD_ID
+from forwarder.registry import FORMATS, OWN_DISTRIBUTION
+
+INTRO = """What a sink's `format` may be. An absent fact is an absent field, in every format; nothing is filled in."""
+
+MEANING = {
+    "cef": f"`CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…`, one line: ArcSight and whoever reads it, such as Sentinel",
+    "ecs": f"one line of JSON by the Elastic Common Schema {ECS_VERSION}, and `atlassian.audit.*` for what that lacks",
+    "raw": "the JSON of the API, byte for byte but for line ends between tokens; needs no meaning, so it passes what "
+    "nobody understands",
+    "rfc5424_sd": f"one element of syslog's structured data, `[{SD_ID} …]`, without a message",
+}
+
+SHORTER = """## A record that is too long for its sink
+
+A sink that carries so many bytes only (syslog) has longer records written again. In this order, until it fits:
+
+1. long texts are cut in the JSON of the API (`context`, `container`, changes); in ECS and raw these go when that is
+   not enough, the biggest first;
+2. long texts elsewhere are cut: messages, names, user agents;
+3. all but the essentials goes: in ECS and raw the biggest first, in CEF and structured data what is needed least. There
+   an id, an address or a time is never cut: half an id would be a wrong one.
+
+Id, time, action and who acted stay as they are; only the name of an actor without an id may be cut, to no fewer than 16
+characters. Cuts are between characters, never within an escape. The record says that it was cut: `flexString2` (CEF),
+`marks` (structured data) and `atlassian.audit.marks` (ECS) hold `truncated`, raw JSON has the member `audit_forwarder`
+with the length it had. A record whose essentials do not fit becomes a dead letter `too_large`."""
+
+CEF = f"""## CEF
+
+`CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|event class id|name|severity|extension`
+
+- The **event class id** is the action (at most {LONGEST_CLASS} characters), `unknown` for an event without
+  one. Rules match it.
+- The **name** is that of the action (at most {LONGEST_NAME}); nothing of the single event is in it.
+- The **severity** is 0 (unknown) to 10. The device version is the version of this mapping.
+- In the header `|` and `\\` are escaped, in a value `=`, `\\` and line ends (`\\n`, `\\r`). Every other control
+  character is a blank, and no value begins or ends with one. A value longer than its key allows is cut between
+  characters and the record marked `truncated`.
+- Times are epoch milliseconds. Keys of our own begin with `AtlassianAudit`."""
+
+SD = f"""## Structured data
+
+One element `{SD_ID}`; 32473 is the enterprise number for examples (RFC 5612), since we have none of our own. In a value
+`"`, `\\` and `]` are escaped with `\\` (RFC 5424, 6.3.3); control characters and line ends are blanks. Times are RFC
+3339 in UTC, with milliseconds."""
+
+
+def formats() -> str:
+    """Return the page's body."""
+    names = FORMATS.names(distribution=OWN_DISTRIBUTION)
+    about = [[code(name), MEANING[name]] for name in names]
+    keys = [
+        [code(key.name), str(key.longest or "-"), key.meaning, code(key.label) if key.label else "-"] for key in KEYS
+    ]
+    parameters = [[code(name.name), name.meaning] for name in NAMES]
+    return "\n\n".join(
+        [
+            INTRO,
+            table(["Format", "What it is"], about),
+            SHORTER,
+            CEF,
+            table(["Key", "Characters", "Meaning", "Its `…Label`"], keys),
+            SD,
+            table(["Name", "Meaning"], parameters),
+        ]
+    )
