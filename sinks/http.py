@@ -54,6 +54,9 @@ _HELD: dict[int, tuple[str, str]] = {
 }
 """Statuses that only a person can mend, with what they say; other 3xx and 4xx are held too, by their number."""
 
+_PARTS = {206, 207}
+"""Successes that do not speak for every event."""
+
 _BUSY: dict[int, ErrorKind] = {408: "timeout", 425: "server_error", 429: "rate_limited"}
 
 
@@ -217,7 +220,7 @@ class HttpSink:
         response = await self._clients[slot].request(
             self._config.method, self._at, headers=self._headers(), content=content, gzip=self._config.compress
         )
-        if 200 <= response.status < 300 and not _is_page(response):
+        if 200 <= response.status < 300 and response.status not in _PARTS and not _is_page(response):
             return None
         if response.status in self._config.reject_on:
             words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
@@ -264,6 +267,8 @@ def _refusal(response: Response, now: float) -> ForwarderError:
     if _is_page(response) and status < 300:
         message = "the answer is a web page, as of a login or a proxy"
         return Retryable(message, kind="login_page", sent=True)
+    if status in _PARTS:
+        return Retryable(f"the server took a part, or says so ({status})", kind="partial", sent=True)
     if status == 413:
         return PayloadTooLarge("the server refuses the size of the request")
     if status in {401, 403, 407}:
@@ -277,4 +282,6 @@ def _refusal(response: Response, now: float) -> ForwarderError:
 
 
 def _is_page(response: Response) -> bool:
-    return "text/html" in response.headers.get("content-type", "").lower()
+    """Tell a web page by its type or, since proxies and logins give any or none, by how it begins."""
+    kind = response.headers.get("content-type", "").lower()
+    return "html" in kind or response.body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))

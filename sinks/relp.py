@@ -62,8 +62,7 @@ class Relp:
         number = self._next()
         try:
             await self._pipe.write(_frame(number, b"open", _OFFERS))
-            while not (frames := self._frames(await self._pipe.read())):
-                pass
+            frames = await self._arrive()
         except Retryable as error:
             if error.kind != "reset":
                 raise
@@ -93,7 +92,7 @@ class Relp:
                 position += 1
             if frames:
                 await self._pipe.write(b"".join(frames))
-            for frame in self._frames(await self._pipe.read()):
+            for frame in await self._arrive():
                 where = waiting.pop(frame.number, None)
                 if where is None:
                     raise self._ended() if frame.command == b"serverclose" else _broken("it answers what was not asked")
@@ -109,7 +108,7 @@ class Relp:
         if self.closed:
             return
         self.closed = True
-        with suppress(Retryable):
+        with suppress(Retryable, TimeoutError):
             async with asyncio.timeout(_GOODBYE):
                 await self._pipe.write(_frame(self._next(), b"close", b""))
                 await self._pipe.read()
@@ -125,6 +124,14 @@ class Relp:
     def _next(self) -> int:
         self._number = self._number + 1 if self._number < _HIGHEST else 1
         return self._number
+
+    async def _arrive(self) -> list[_Frame]:
+        """Wait for whole frames and return all there are. Raises Retryable; a frame that trickles in is silence."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._pipe.silence
+        while not (frames := self._frames(await self._pipe.read(end - loop.time()))):
+            pass
+        return frames
 
     def _frames(self, arrived: bytes) -> list[_Frame]:
         """Return the frames that are whole now. Raises Retryable for what is none."""

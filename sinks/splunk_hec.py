@@ -204,7 +204,8 @@ class SplunkHecSink:
             if channel is not None and getattr(error, "sent", True):
                 slot.channels.cut(channel)
             raise
-        if channel is not None and (response.status == 200 or response.status >= 500) and said(response) is None:
+        foreign = said(response) is None and (response.status == 200 or response.status >= 500)
+        if channel is not None and (foreign or 200 < response.status < 300):
             slot.channels.cut(channel)  # something before Splunk answered, and nobody knows what Splunk did
         return judge(response, self._clock.time()), channel
 

@@ -125,7 +125,7 @@ def said(response: Response) -> _Said | None:
     """Return the reply of an answer, or None when the collector itself did not write it."""
     try:
         return _read_said(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -154,7 +154,7 @@ def told(response: Response, now: float) -> Mapping[str, bool]:
     if response.status == 200:
         try:
             return _read_told(response.body).acks
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _not_ours(response) from None
     reply = said(response)
     fate = _fate(response, reply)
@@ -172,7 +172,7 @@ def _error(response: Response, fate: Fate | None, words: str, wait: float | None
     status = response.status
     if status == 413:
         return PayloadTooLarge("the server refuses the size of the request")
-    if status == 200:
+    if 200 <= status < 300:
         return _not_ours(response)
     fate = fate or _fate_of_unknown(status, words)
     if fate.verdict in {"busy", "unsure"}:
@@ -192,7 +192,7 @@ def _fate_of_unknown(status: int, words: str) -> Fate:
 
 
 def _not_ours(response: Response) -> Retryable:
-    """Return the error for a 200 that the collector did not write: it says nothing about the events."""
+    """Return the error for a success that the collector did not write: it says nothing about the events."""
     page = "html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
     kind: ErrorKind = "login_page" if page else "not_json"
     message = "a web page, as of a login or a proxy" if page else "not that of the collector"

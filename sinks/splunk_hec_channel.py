@@ -18,6 +18,8 @@ IDLE = 60.0
 
 _COOKIE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200})=([!#-+\--:<-\[\]-~]{0,4000})", re.ASCII)
 _MOST_COOKIES = 20
+_HIGHEST = 2**63 - 1
+"""Highest number that a question can name."""
 
 
 class Channel:
@@ -56,7 +58,7 @@ class Channel:
 
     def counts(self, number: int) -> bool:
         """Note a number that was given; False when it does not follow the last one, and nothing can be believed."""
-        if number < 0 or (self._last is not None and number <= self._last):
+        if not 0 <= number <= _HIGHEST or (self._last is not None and number <= self._last):
             return False
         if self._first is None:
             self._first = number

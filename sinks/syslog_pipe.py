@@ -22,6 +22,9 @@ from forwarder.http import build_ssl_context, explain
 from sinks.syslog_place import Place, Times, connect, reason_of
 
 _CHUNK = 64 * 1024
+_MOST_CHUNKS = 16
+"""Most that is read at once, in chunks: nothing that speaks a protocol of ours says more, and one that floods us would
+never let go otherwise."""
 _GOODBYE = 2.0
 """Longest time to wait for the other side when a good connection is closed, seconds."""
 
@@ -42,7 +45,7 @@ class Pipe:
     def __init__(self, place: Place, sock: socket.socket, silence: float) -> None:
         self._place = place
         self._sock = sock
-        self._silence = silence
+        self.silence = silence
         self._tls: ssl.SSLObject | None = None
         self._end: Retryable | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -103,7 +106,7 @@ class Pipe:
                 rest = rest[self._sock.send(rest[:_CHUNK]) :]
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
-                await self._wait(loop.add_writer, loop.remove_writer, self._silence)
+                await self._wait(loop.add_writer, loop.remove_writer, self.silence)
             except OSError as error:
                 raise self._failure(error) from None
 
@@ -121,9 +124,11 @@ class Pipe:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def look(self) -> bytes:
-        """Return what has arrived, without waiting. Raises Retryable when the other side has ended."""
+        """Return what has arrived, at most 1 MiB, without waiting. Raises Retryable when the other side has ended."""
         found = b""
-        while self._end is None:
+        for _ in range(_MOST_CHUNKS):
+            if self._end is not None:
+                break
             try:
                 arrived = self._sock.recv(_CHUNK)
             except BlockingIOError:
@@ -134,15 +139,20 @@ class Pipe:
             found += self._decrypt(arrived) if self._tls is not None else arrived
             if not arrived:
                 self._end = self._end or self._over()
-        if found:  # what was said before the end counts; the end is told next time
+        if found or self._end is None:  # what was said before the end counts; the end is told next time
             return found
         raise self._end
 
-    async def read(self) -> bytes:
-        """Wait for something to arrive and return it. Raises Retryable at the end, and after a long silence."""
+    async def read(self, within: float | None = None) -> bytes:
+        """Wait for something to arrive and return it. Raises Retryable at the end, and after a long silence.
+
+        Args:
+            within: Seconds to wait; default: `silence`.
+        """
         loop = asyncio.get_running_loop()
+        end = loop.time() + (self.silence if within is None else within)
         while not (found := self.look()):
-            await self._wait(loop.add_reader, loop.remove_reader, self._silence)
+            await self._wait(loop.add_reader, loop.remove_reader, end - loop.time())
         return found
 
     def _decrypt(self, arrived: bytes) -> bytes:
@@ -174,7 +184,7 @@ class Pipe:
             (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
             (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
             (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-            (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", max(1000, int(self._silence * 1000))),
+            (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", max(1000, int(self.silence * 1000))),
         ]
         for level, name, value in options:
             with suppress(OSError, AttributeError):  # what a system does not have is not worth a refusal
@@ -239,7 +249,7 @@ class Pipe:
             self._sock.shutdown(socket.SHUT_WR)
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(_GOODBYE):
-                while True:
+                for _ in range(_MOST_CHUNKS):
                     await self._wait(loop.add_reader, loop.remove_reader, _GOODBYE)
                     if not self._sock.recv(_CHUNK):
                         break
@@ -252,8 +262,9 @@ class Pipe:
         read yet.
         """
         with suppress(OSError):
-            while self._sock.recv(_CHUNK):
-                pass
+            for _ in range(_MOST_CHUNKS):
+                if not self._sock.recv(_CHUNK):
+                    break
         self._sock.close()
 
     # --------------------------------------------------------------------------------------------------- small things

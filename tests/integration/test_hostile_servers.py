@@ -1,0 +1,271 @@
+"""Sinks in front of servers that lie, drown them or fall silent: nothing is believed, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from forwarder.contracts import Delivery, Retryable
+from sinks.http import HttpSink
+from sinks.splunk_hec import SplunkHecSink
+from sinks.syslog import SyslogSink
+from tests.sinks_for_tests import batch_of, context
+
+EVENT = b'{"n":1}'
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[int]:
+    """Serve connections one after the other or at once; yield the port."""
+    served: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await handler(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(serve(reader, writer))
+        served.add(task)
+        task.add_done_callback(served.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in served:
+            task.cancel()
+        await asyncio.gather(*served, return_exceptions=True)
+
+
+def http_answers(*answers: bytes) -> Handler:
+    """Answer the requests of a connection in turn; the last answer is given to all that follow."""
+    left = list(answers)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            await reader.readexactly(int(length[1]) if length else 0)
+            writer.write(left.pop(0) if len(left) > 1 else left[0])
+
+    return handler
+
+
+def http_answer(status: int, body: bytes, kind: str = "application/json") -> bytes:
+    kind = f"content-type: {kind}\r\n" if kind else ""
+    return f"HTTP/1.1 {status} X\r\n{kind}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+# ------------------------------------------------------------------------------------------------------------ splunk
+
+
+def hec(port: int, **more: Any) -> SplunkHecSink:
+    settings = {"url": f"http://127.0.0.1:{port}", "token": "made-up-t0ken", "compress": False, **more}
+    return SplunkHecSink(SplunkHecSink.Config(**settings), context("splunk"))
+
+
+@pytest.mark.parametrize("number", ["-1", "9" * 30, "1e30", '"0"', "true"])
+async def test_an_impossible_acknowledgement_number_is_no_promise(number: str) -> None:
+    looked, good = http_answer(200, b'{"acks":{"0":false}}'), http_answer(200, b'{"text":"Success","code":0,"ackId":7}')
+    odd = http_answer(200, b'{"text":"Success","code":0,"ackId":%b}' % number.encode())
+    async with serving(http_answers(looked, good, odd, http_answer(200, b'{"acks":{"7":true}}'))) as port:
+        sink = hec(port, acknowledge=True)
+        try:
+            promised = await sink.send(batch_of(EVENT))
+            receipt = promised.pending[0]
+            with pytest.raises(Retryable) as caught:
+                await sink.send(batch_of(EVENT))
+            assert caught.value.sent
+            assert await sink.confirm([receipt]) in ({receipt: True}, {receipt: False})
+        finally:
+            await sink.close()
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 206])
+async def test_a_success_that_is_not_splunks_may_have_taken_the_events(status: int) -> None:
+    body = b"" if status == 204 else b'{"text":"Success","code":0}'
+    async with serving(http_answers(http_answer(status, body))) as port:
+        sink = hec(port)
+        try:
+            with pytest.raises(Retryable) as caught:
+                await sink.send(batch_of(EVENT))
+            assert caught.value.sent
+        finally:
+            await sink.close()
+
+
+async def test_an_answer_nested_without_end_is_none_of_splunks() -> None:
+    deep = b'{"code":0,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    async with serving(http_answers(http_answer(200, deep))) as port:
+        sink = hec(port)
+        try:
+            with pytest.raises(Retryable) as caught:
+                await sink.send(batch_of(EVENT))
+            assert caught.value.sent
+        finally:
+            await sink.close()
+
+
+# -------------------------------------------------------------------------------------------------------------- http
+
+
+def http(port: int, **more: Any) -> HttpSink:
+    return HttpSink(
+        HttpSink.Config(**{"url": f"http://127.0.0.1:{port}/in", "compress": False, **more}), context("any")
+    )
+
+
+@pytest.mark.parametrize("kind", ["text/html", "", "application/xhtml+xml", "text/plain"])
+async def test_a_page_is_not_taken_for_an_acceptance_whatever_it_says_it_is(kind: str) -> None:
+    page = b"\n<!DOCTYPE html><html><body>Sign in</body></html>"
+    async with serving(http_answers(http_answer(200, page, kind))) as port:
+        sink = http(port)
+        try:
+            with pytest.raises(Retryable) as caught:
+                await sink.send(batch_of(EVENT))
+            assert caught.value.kind == "login_page"
+        finally:
+            await sink.close()
+
+
+async def test_a_status_for_a_part_accepts_nothing() -> None:
+    async with serving(http_answers(http_answer(207, b'{"items":[{"status":201},{"status":500}]}'))) as port:
+        sink = http(port)
+        try:
+            with pytest.raises(Retryable) as caught:
+                await sink.send(batch_of(EVENT, EVENT))
+            assert caught.value.sent
+        finally:
+            await sink.close()
+
+
+# ------------------------------------------------------------------------------------------------------------ syslog
+
+
+def syslog(scheme: str, port: int, **more: Any) -> SyslogSink:
+    settings = {"address": f"{scheme}://127.0.0.1:{port}", "hostname": "h", **more}
+    return SyslogSink(SyslogSink.Config(**settings), context("syslog"))
+
+
+def relp_frame(number: int, content: bytes) -> bytes:
+    return b"%d rsp %d %b\n" % (number, len(content), content)
+
+
+OFFER = b"200 OK\nrelp_version=0\nrelp_software=any\ncommands=syslog"
+
+
+async def read_relp(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = (await reader.readuntil(b" ")) + (await reader.readuntil(b" "))
+    length = b""
+    while (char := await reader.readexactly(1)).isdigit():
+        length += char
+    if char == b" ":
+        await reader.readexactly(int(length) + 1)
+    number, command = head.split()
+    return int(number), command
+
+
+async def test_a_relp_server_that_never_answers_the_goodbye_costs_no_more_than_a_moment() -> None:
+    ended = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            number, command = await read_relp(reader)
+            if command == b"close":
+                await reader.read()
+                ended.set()
+                return
+            writer.write(relp_frame(number, OFFER if command == b"open" else b"200 OK"))
+
+    async with serving(handler) as port:
+        sink = syslog("relp", port, format="raw")
+        sent = batch_of(EVENT)
+        assert await sink.send(sent) == Delivery.all_accepted(sent)
+        await sink.close()
+        await sink.close()
+        async with asyncio.timeout(10):
+            await ended.wait()
+
+
+async def test_a_relp_answer_that_trickles_is_given_up_like_silence() -> None:
+    trickled = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal trickled
+        while True:
+            number, command = await read_relp(reader)
+            if command == b"open":
+                writer.write(relp_frame(number, OFFER))
+                continue
+            writer.write(b"%d rsp 60000 200 " % number)
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                trickled += 1
+                await asyncio.sleep(0.02)
+
+    async with serving(handler) as port:
+        sink = syslog("relp", port, format="raw", silence_timeout=0.5)
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(Retryable) as caught:
+                    await sink.send(batch_of(EVENT))
+            assert caught.value.sent
+            assert caught.value.kind == "timeout"
+        finally:
+            await sink.close()
+
+
+FLOOD = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+peer, _ = server.accept()
+chunk = b"0" * 2**20
+sent = 0
+try:
+    while sent < 2**28:
+        sent += peer.send(chunk)
+except OSError:
+    pass
+print(sent, flush=True)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "relp"])
+async def test_a_server_that_floods_us_fills_no_memory(scheme: str) -> None:
+    flood = await asyncio.create_subprocess_exec(sys.executable, "-c", FLOOD, stdout=asyncio.subprocess.PIPE)
+    assert flood.stdout is not None
+    sink = syslog(scheme, int(await flood.stdout.readline()), format="raw")
+    with suppress(Retryable):
+        await sink.send(batch_of(EVENT))
+    await sink.close()
+    assert int(await flood.stdout.readline()) < 2**26
+    await flood.wait()
+
+
+@pytest.mark.parametrize("more", [{}, {"protocol": "rfc3164"}, {"protocol": "rfc3164", "procid": "123"}, {"bom": True}])
+async def test_the_longest_body_fits_the_longest_message(more: dict[str, Any]) -> None:
+    got = bytearray()
+
+    async def handler(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(65536):
+            got.extend(piece)
+
+    async with serving(handler) as port:
+        sink = syslog("tcp", port, format="raw", resend=0, max_message_bytes=1024, **more)
+        sent = batch_of(b"x" * (sink.max_body or 0))
+        assert await sink.send(sent) == Delivery.all_accepted(sent)
+        await sink.close()
+    assert len(got) <= 1025
