@@ -167,6 +167,38 @@ def setup(
     raise typer.Exit(command.setup(call(config, secrets_dir, overrides), sink or (), yes=yes))
 
 
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder doctor", "everything, side by side"),
+            ("audit-forwarder doctor elastic", "one source or sink; also: spool, configuration"),
+            ("audit-forwarder doctor --json | jq '.findings[] | select(.ok | not)'", "what is wrong, for scripts"),
+        ],
+        ExitCode.DEGRADED,
+    )
+)
+def doctor(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PART", help="Only these: names of sources and sinks, spool, configuration."),
+    ] = None,
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for each part.")] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Find out whether everything would work from here, and say how to mend what would not.
+
+    Tries every API (key, scope, plan, clock, budget), every sink (name, TCP, TLS, credential, right to write, template)
+    and the spool (disk, fsync, room). It sends no event and writes nothing at a destination; the daemon may run.
+    """
+    from forwarder.commands import doctor as command
+
+    invocation = call(config, secrets_dir, overrides)
+    raise typer.Exit(command.doctor(invocation, parts or (), within=timeout, as_json=as_json))
+
+
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 
 

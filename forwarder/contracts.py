@@ -20,6 +20,7 @@ Plain data and protocols only. Errors live in `errors`, the canonical event in `
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -72,6 +73,7 @@ __all__ = [
     "CursorState",
     "Delivery",
     "Duration",
+    "Endpoint",
     "ErrorKind",
     "Finding",
     "Format",
@@ -116,7 +118,11 @@ class SourceContext(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """One audit log that can be followed. Built as `Type(config, context)`; asks one request at a time."""
+    """One audit log that can be followed. Built as `Type(config, context)`; asks one request at a time.
+
+    Optional attributes:
+        endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
+    """
 
     Config: ClassVar[type[SourceConfig]]
     feed: ClassVar[str]
@@ -131,7 +137,7 @@ class Source(Protocol):
         ...
 
     async def probe(self) -> list[Finding]:
-        """Ask the API with the smallest request and say what works."""
+        """Ask the API with the smallest request and say what works: key, scope, plan, clock, budget."""
         ...
 
     async def close(self) -> None:
@@ -263,12 +269,36 @@ class Delivery(msgspec.Struct):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One result of a probe, for `doctor` and for people."""
+    """One result of a probe, for `doctor` and for people; one that is `ok` and has a fix is a warning."""
 
     subject: str
     ok: bool
     detail: str
     fix: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a component connects to, so that `doctor` can try the way there before it asks the component.
+
+    Attributes:
+        tls: Its settings, when TLS begins with the connection.
+        http: Its settings, when it is asked by HTTP: there may be a proxy.
+        within: Seconds for each step.
+    """
+
+    host: str
+    port: int
+    tls: TlsConfig | None = None
+    http: HttpConfig | None = None
+    within: float = 5.0
+
+    @classmethod
+    def of_url(cls, url: str, tls: TlsConfig, http: HttpConfig) -> Endpoint:
+        """Return the endpoint of an http(s) URL that was checked before."""
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        return cls(parts.hostname or "", port, tls if secure else None, http, http.connect_timeout)
 
 
 class SinkContext(msgspec.Struct, frozen=True):
@@ -290,6 +320,7 @@ class Sink(Protocol):
     Optional attributes:
         wants_event (bool): Records carry their meaning, where they have one, although the format needs none.
         max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
+        endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
         advice (Mapping[str, str]): What to change, by the reason of a rejection; people see it beside the dead letter.
     """
 

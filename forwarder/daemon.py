@@ -27,6 +27,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.server import AdminServer
+from forwarder.admin.verbs import verbs_of
 from forwarder.clean_up import CleanUp
 from forwarder.contracts import (
     Clock,
@@ -39,7 +40,7 @@ from forwarder.contracts import (
     SourceContext,
     SystemClock,
 )
-from forwarder.dead_letters import Change, Letters
+from forwarder.dead_letters import Change
 from forwarder.delivery import Lane
 from forwarder.filters import Filter
 from forwarder.poller import Poller
@@ -110,8 +111,8 @@ class Daemon:
             clock=self._clock,
         )
         spool = SqliteSpool(self._settings.spool, self._clock)
-        letters = Letters(spool, self._settings.sinks, self._letters_changed)
-        control = ControlSocket(socket_path(self._settings.spool.path), letters.verbs())
+        verbs = verbs_of(spool, self._settings.sinks, self._letters_changed)
+        control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port

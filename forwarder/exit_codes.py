@@ -44,7 +44,7 @@ _MEANINGS = {
         "Do what the message says; nothing was overwritten.",
     ),
     ExitCode.DEGRADED: (
-        "Something does not work or is not finished: `status` found a part degraded, `setup` left something to do.",
+        "Something does not work or is not finished: `status` or `doctor` found a fault, `setup` left something to do.",
         "Read what the output says of the part; events are kept meanwhile.",
     ),
     ExitCode.UNREACHABLE: (

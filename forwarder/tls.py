@@ -34,7 +34,10 @@ _REASONS = (
     ("ALERT_UNKNOWN_CA", "the other side does not trust our client certificate; check tls.cert_file"),
     ("ALERT_BAD_CERTIFICATE", "the other side refuses our client certificate; check tls.cert_file"),
     ("ALERT_CERTIFICATE", "the other side refuses our client certificate; check tls.cert_file"),
-    ("HANDSHAKE_FAILURE", "nothing in common with the other side; a client certificate (tls.cert_file) may be missing"),
+    (
+        "HANDSHAKE_FAILURE",
+        "nothing in common with the other side; set tls.cert_file if it asks for a client certificate",
+    ),
     ("PROTOCOL_VERSION", "no TLS version in common; see tls.min_version"),
     ("UNSUPPORTED_PROTOCOL", "no TLS version in common; see tls.min_version"),
 )
@@ -84,12 +87,24 @@ def _build(
 
 def explain(error: ssl.SSLError) -> str:
     """Say in plain words what went wrong and the likely fix, without anything the other side may choose."""
+    what, fix, reason = _parts(error)
+    return "; ".join(filter(None, (what, fix))) + reason
+
+
+def diagnose(error: ssl.SSLError) -> tuple[str, str]:
+    """Return the same as what went wrong, and the fix as a sentence; that is empty when there is none."""
+    what, fix, reason = _parts(error)
+    return what + reason, f"{fix[:1].upper()}{fix[1:]}." if fix else ""
+
+
+def _parts(error: ssl.SSLError) -> tuple[str, str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
-        fix = _CERTIFICATE_FIXES.get(error.verify_code, "see the tls settings")
-        return f"the server's certificate is refused ({error.verify_message.rstrip('.')}); {fix}"
+        what = f"the server's certificate is refused ({error.verify_message.rstrip('.')})"
+        return what, _CERTIFICATE_FIXES.get(error.verify_code, "see the tls settings"), ""
     reason = (error.reason or "").upper()
     meaning = next((text for fragment, text in _REASONS if fragment in reason), "TLS failed")
-    return f"{meaning} ({reason or type(error).__name__})"
+    what, _, fix = meaning.partition("; ")
+    return what, fix, f" ({reason or type(error).__name__})"
 
 
 def refused_our_certificate(error: ssl.SSLError) -> bool:

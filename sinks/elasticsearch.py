@@ -22,6 +22,7 @@ from forwarder.contracts import (
     AuthFailed,
     Batch,
     Delivery,
+    Endpoint,
     Finding,
     ForwarderError,
     Held,
@@ -127,6 +128,11 @@ class ElasticsearchSink:
     def target(self) -> str:
         """Host, path prefix and data stream."""
         return f"elasticsearch:{self._place}/{self._config.data_stream}"
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it connects to."""
+        return [Endpoint.of_url(self._config.url, self._config.tls, self._config.http)]
 
     async def send(self, batch: Batch) -> Delivery:
         """Create the events of the batch.

@@ -33,6 +33,7 @@ from forwarder.contracts import (
 from sinks.linefile import Durability, LineFile, Rotation, refuse_odd
 
 _STANDARD_OUTPUT = 1
+_LEAST_FREE = 16  # MiB
 _LOOK_UP = 0.2  # seconds after which a write that waits for the reader looks whether the sink is closing
 
 
@@ -178,4 +179,8 @@ def _examine(path: Path) -> Finding:
     if not os.access(there, os.W_OK) or (there != path and not there.is_dir()):
         fix = "Let the forwarder's user write there, or name another file."
         return Finding(subject, ok=False, detail=f"{there} cannot be written.", fix=fix)
-    return Finding(subject, ok=True, detail=f"{room.f_bavail * room.f_frsize // 2**20} MiB free")
+    free = room.f_bavail * room.f_frsize // 2**20
+    if free < _LEAST_FREE:
+        fix = "Make room on its disk, or name a file on another one."
+        return Finding(subject, ok=False, detail=f"the disk is full: {free} MiB free", fix=fix)
+    return Finding(subject, ok=True, detail=f"can be written; {free} MiB free")

@@ -21,6 +21,7 @@ from forwarder.contracts import (
     Batch,
     ConfigError,
     Delivery,
+    Endpoint,
     ErrorKind,
     Finding,
     ForwarderError,
@@ -160,6 +161,11 @@ class HttpSink:
     def target(self) -> str:
         """Host and path; the query may hold a key and is left out."""
         return f"http:{self._place}{self._path}"
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it connects to."""
+        return [Endpoint.of_url(self._config.url, self._config.tls, self._config.http)]
 
     async def send(self, batch: Batch) -> Delivery:
         """Post the events of the batch.

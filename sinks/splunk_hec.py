@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from forwarder.contracts import (
     Batch,
     Delivery,
+    Endpoint,
     Finding,
     Held,
     PayloadTooLarge,
@@ -89,6 +90,11 @@ class SplunkHecSink:
     def target(self) -> str:
         """Host, path prefix and index."""
         return f"splunk_hec:{self._place}/{written(self._config.index)}"
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it connects to."""
+        return [Endpoint.of_url(self._config.url, self._config.tls, self._config.http)]
 
     async def send(self, batch: Batch) -> Delivery:
         """Send the batch, in parts where it has to be.

@@ -9,6 +9,7 @@ from sinks.splunk_hec_client import Slot
 from sinks.splunk_hec_settings import SplunkHecConfig, written
 
 _NO_DATA = 5
+_STEPS = ("token", "indexer acknowledgement")
 _REACH_FIX = "See that Splunk's collector runs and can be reached from here."
 _HEALTH_FIX = "Look into the queues of Splunk's indexers; events wait here until they are taken."
 
@@ -23,9 +24,11 @@ async def probe(slot: Slot, config: SplunkHecConfig, place: str, now: float) -> 
         if channel is not None:
             findings.append(await _acks(slot, channel, now))
     except (Held, PayloadTooLarge) as error:
-        findings.append(Finding(place, ok=False, detail=_reason(error), fix=getattr(error, "fix", _REACH_FIX)))
+        subject = (place, *_STEPS)[len(findings)]
+        findings.append(Finding(subject, ok=False, detail=_reason(error), fix=getattr(error, "fix", _REACH_FIX)))
     except Retryable as error:
-        findings.append(Finding(place, ok=False, detail=str(error), fix=_REACH_FIX))
+        subject = (place, *_STEPS)[len(findings)]
+        findings.append(Finding(subject, ok=False, detail=str(error), fix=_REACH_FIX))
     return findings
 
 
@@ -49,14 +52,14 @@ async def _token(slot: Slot, config: SplunkHecConfig, channel: Channel | None, n
         judge(response, now)
     index = written(config.index)
     return Finding(
-        "token", ok=True, detail=f"accepted; whether it may write to index {index}, the first event will tell"
+        _STEPS[0], ok=True, detail=f"accepted; whether it may write to index {index}, the first event will tell"
     )
 
 
 async def _acks(slot: Slot, channel: Channel, now: float) -> Finding:
     response = await slot.ask("POST", "ack", channel=channel, params={"channel": channel.name}, content=b'{"acks":[0]}')
     told(response, now)
-    return Finding("indexer acknowledgement", ok=True, detail="on; an event counts as delivered when it is indexed")
+    return Finding(_STEPS[1], ok=True, detail="on; an event counts as delivered when it is indexed")
 
 
 def _reason(error: Held | PayloadTooLarge) -> str:

@@ -24,6 +24,7 @@ from forwarder.contracts import (
     ConfigError,
     Delivery,
     Duration,
+    Endpoint,
     Finding,
     Receipt,
     Record,
@@ -194,6 +195,13 @@ class SyslogSink:
         """Host and port; another transport to the same place goes on where the first one stood."""
         return f"syslog:{self._place}"
 
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it connects to; with UDP nothing does."""
+        if self._scheme == "udp":
+            return []
+        return [Endpoint(*self._place, tls=self._tls, within=self._times.connect)]
+
     async def send(self, batch: Batch) -> Delivery:
         """Send every event as one message.
 
@@ -225,7 +233,7 @@ class SyslogSink:
         return {receipt: answer for receipt, answer in answers.items() if answer is not None}
 
     async def probe(self) -> list[Finding]:
-        """Look up, connect, shake hands, and over RELP agree on syslog; no event is written."""
+        """Connect and see whether the receiver keeps the connection, and over RELP takes syslog; sends no event."""
         return await probe(self._scheme, self._place, self._tls, self._times)
 
     async def close(self) -> None:

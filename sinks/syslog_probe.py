@@ -1,4 +1,4 @@
-"""Says how far the way to a syslog receiver is open: name, TCP, TLS, and over RELP whether it takes syslog."""
+"""Says whether a syslog receiver keeps our connection, and over RELP whether it takes syslog."""
 
 from __future__ import annotations
 
@@ -18,38 +18,36 @@ _NAME = "Check the host in address, and the name servers of this machine."
 
 
 async def probe(scheme: str, place: Place, tls: TlsConfig | None, times: Times) -> list[Finding]:
-    """Try each step in turn and stop at the first that fails."""
-    name = f"name {place.host}"
-    try:
-        async with asyncio.timeout(times.connect):
-            found = await look_up(place, socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM)
-    except TimeoutError:
-        return [Finding(name, ok=False, detail="not looked up within connect_timeout", fix=_NAME)]
-    except Retryable as error:
-        return [Finding(name, ok=False, detail=str(error), fix=_NAME)]
-    findings = [Finding(name, ok=True, detail=", ".join(sorted({str(each[4][0]) for each in found})))]
+    """Connect as a send would, and see whether the receiver keeps the connection; look up a name for UDP."""
     if scheme == "udp":
-        return [
-            *findings,
-            Finding(f"udp {place}", ok=True, detail="nothing answers there, so nothing more can be said"),
-        ]
+        return [await _probe_name(place, times)]
     try:
         pipe = await Pipe.open(place, tls, times, settle=_SETTLE)
     except Held as held:
-        return [*findings, Finding("tls files", ok=False, detail=held.reason, fix=held.fix)]
+        return [Finding("tls files", ok=False, detail=held.reason, fix=held.fix)]
     except Retryable as error:
         failed = "tls" if error.kind == "tls" else "tcp"
-        return [
-            *findings,
-            Finding(f"{failed} {place}", ok=False, detail=str(error), fix=_TLS if failed == "tls" else _REACH),
-        ]
-    findings.append(Finding(f"tcp {place}", ok=True, detail="connected"))
-    if tls is not None:
-        findings.append(Finding(f"tls {place}", ok=True, detail=pipe.version))
+        return [Finding(f"{failed} {place}", ok=False, detail=str(error), fix=_TLS if failed == "tls" else _REACH)]
     if scheme in {"relp", "relps"}:
-        findings.append(await _probe_relp(pipe, place))
+        findings = [await _probe_relp(pipe, place)]
+    else:
+        detail = "the receiver keeps the connection; whether it takes syslog, nothing will tell"
+        findings = [Finding("session", ok=True, detail=detail)]
     await pipe.close()
     return findings
+
+
+async def _probe_name(place: Place, times: Times) -> Finding:
+    name = f"name {place.host}"
+    try:
+        async with asyncio.timeout(times.connect):
+            found = await look_up(place, socket.SOCK_DGRAM)
+    except TimeoutError:
+        return Finding(name, ok=False, detail="not looked up within connect_timeout", fix=_NAME)
+    except Retryable as error:
+        return Finding(name, ok=False, detail=str(error), fix=_NAME)
+    addresses = ", ".join(sorted({str(each[4][0]) for each in found}))
+    return Finding(name, ok=True, detail=f"{addresses}; over UDP nothing answers, so nothing more can be said")
 
 
 async def _probe_relp(pipe: Pipe, place: Place) -> Finding:

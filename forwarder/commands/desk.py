@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from forwarder.admin.control import Answer, Request, short_name, socket_path, who
+from forwarder.admin.control import Answer, Request, Verb, short_name, socket_path, who
+from forwarder.admin.verbs import verbs_of
 from forwarder.contracts import SystemClock
-from forwarder.dead_letters import Letters
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode
 from forwarder.spool.contract import SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from forwarder.settings import Settings
@@ -70,7 +70,7 @@ async def desk(settings: Settings) -> AsyncIterator[Desk]:
             f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
         ) from error
     try:
-        yield _Local(Letters(spool, settings.sinks))
+        yield _Local(verbs_of(spool, settings.sinks))
     finally:
         await spool.close()
 
@@ -111,8 +111,8 @@ class _Local:
 
     running = False
 
-    def __init__(self, letters: Letters) -> None:
-        self._verbs = letters.verbs()
+    def __init__(self, verbs: Mapping[str, Verb]) -> None:
+        self._verbs = verbs
 
     async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
         """Do it."""

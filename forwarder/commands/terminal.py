@@ -51,8 +51,8 @@ def say(line: str = "") -> None:
     print(line)  # noqa: T201 -- the command line's own voice
 
 
-def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = ()) -> None:
-    """Print columns, aligned; with a head line when there is one."""
+def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), styles: Mapping[str, str] = {}) -> None:
+    """Print columns, aligned; with a head line when there is one. On a terminal cells have the style of their text."""
     cells = [[visible(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich.table import Table  # noqa: PLC0415
@@ -60,7 +60,7 @@ def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = ()) -> Non
 
         table = Table(*head, box=None, show_header=bool(head), header_style="bold", pad_edge=False)
         for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
         console().print(table)
         return
     everything = [list(head), *cells] if head else cells

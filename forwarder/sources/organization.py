@@ -22,6 +22,7 @@ from forwarder.contracts import (
     AuthFailed,
     CursorLost,
     CursorState,
+    Endpoint,
     Finding,
     ForwarderError,
     Held,
@@ -34,16 +35,21 @@ from forwarder.contracts import (
     SourceConfig,
     SourceContext,
     TlsConfig,
+    plain,
 )
 from forwarder.http import HttpClient, Response, check_url
 from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.normalize.times import TimeReader
 from forwarder.retry import RequestBudget, retry_after_seconds
+from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.pages import heads_of, open_page
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 """Seen to be accepted in public code; documented default."""
+
+RETENTION_MS = 180 * 86_400_000
+"""How long Atlassian keeps events."""
 
 EMPTY_PAGES_TO_TIP = 3
 """So many empty pages in a row, each with a new cursor, are taken for the tip; the cursor is followed all the same."""
@@ -113,21 +119,50 @@ class OrganizationSource:
         self._budget.observe(response.headers)
         return self._page(state, bodies, _cursor_of(following) or _cursor_in(link))
 
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where the API is."""
+        return [Endpoint.of_url(self._config.base_url, self._config.tls, self._config.http)]
+
     async def probe(self) -> list[Finding]:
-        """Ask for one event of the last minute."""
-        subject = f"source {self.origin.source}"
+        """Ask for the oldest event: that tells of the key and the plan, and its headers of the clock and the budget."""
+        response: Response | None = None
+        findings: list[Finding] = []
         try:
-            since = int(self._clock.time() * 1000) - 60_000
+            since = int(self._clock.time() * 1000) - RETENTION_MS
             response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
             self._raise_for(response, None)
-            open_page(response.body)
+            findings.append(Finding("key", ok=True, detail="it may read the organization's events"))
+            findings.append(await self._probe_log(response))
         except Held as error:
-            return [Finding(subject, ok=False, detail=error.reason, fix=error.fix)]
+            findings.append(Finding("key" if not findings else "log", ok=False, detail=error.reason, fix=error.fix))
         except ForwarderError as error:
-            return [
-                Finding(subject, ok=False, detail=str(error), fix="Try again; see the network and the status page.")
-            ]
-        return [Finding(subject, ok=True, detail="the key reads the organization's events")]
+            fix = "Try again in some minutes; look at Atlassian's status page, and for a proxy in between."
+            findings.append(Finding("answer", ok=False, detail=str(error), fix=fix))
+        if response is not None:
+            findings.append(clock_finding(response.headers, self._clock.time()))
+            findings.append(budget_finding(response))
+        return findings
+
+    async def _probe_log(self, response: Response) -> Finding:
+        """Say whether there is any event; a page may be empty and have a next one."""
+        for _ in range(EMPTY_PAGES_TO_TIP):
+            bodies, following, link = open_page(response.body)
+            if bodies:
+                seen = heads_of(bodies)[0].attributes
+                moment = plain((seen.processedAt or seen.time or "") if seen else "", 40)
+                return Finding("log", ok=True, detail=f"the oldest event is of {moment or 'an unknown time'}")
+            cursor = _cursor_of(following) or _cursor_in(link)
+            if cursor is None:
+                break
+            response = await self._request({"cursor": cursor, "limit": "1"})
+            self._raise_for(response, cursor)
+        return Finding(
+            "log",
+            ok=False,
+            detail="it holds no event of the last 180 days",
+            fix="Check that the organization has Atlassian Guard or an Enterprise plan; else nothing is recorded.",
+        )
 
     async def close(self) -> None:
         """Release the connection."""

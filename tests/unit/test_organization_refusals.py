@@ -128,19 +128,23 @@ async def test_a_key_file_that_cannot_be_read_holds_and_is_read_again(tmp_path) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "ok", "words", "fix"),
+    ("answer", "subject", "ok", "words", "fix"),
     [
-        (lambda: onward(cursor=None), True, "reads", ""),
-        (lambda: refusal(401), False, "expired", "API keys"),
-        (lambda: Response(503), False, "503", "status page"),
-        (lambda: Response(200, HTML, b"<html>"), False, "login", "status page"),
+        (lambda: onward("1", cursor=None), "key", True, "may read", ""),
+        (lambda: onward(cursor=None), "log", False, "no event", "Enterprise plan"),
+        (lambda: refusal(401), "key", False, "expired", "API keys"),
+        (lambda: Response(503), "answer", False, "503", "status page"),
+        (lambda: Response(200, HTML, b"<html>"), "answer", False, "login", "status page"),
     ],
 )
-async def test_a_probe_asks_for_one_event_and_says_what_works(answer: Any, ok: bool, words: str, fix: str) -> None:
+async def test_a_probe_asks_for_one_event_and_says_what_works(
+    answer: Any, subject: str, ok: bool, words: str, fix: str
+) -> None:
     async with desk() as d:
         d.answers.append(answer())
-        [finding] = await d.source.probe()
-        assert (finding.subject, finding.ok) == ("source acme", ok)
+        findings = {finding.subject: finding for finding in await d.source.probe()}
+        finding = findings[subject]
+        assert finding.ok is ok
         assert words in finding.detail
         assert fix in finding.fix
         assert d.query["limit"] == "1"

@@ -1,0 +1,32 @@
+"""Everything that can be asked of a daemon over its control socket, or of a spool while none runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.admin.control import Verb
+from forwarder.dead_letters import Letters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from forwarder.contracts import SinkConfig
+    from forwarder.dead_letters import Change
+    from forwarder.spool.contract import Spool, SpoolStatus
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The argument of a verb that takes none."""
+
+
+def verbs_of(
+    spool: Spool, sinks: Mapping[str, SinkConfig], changed: Callable[[Change], None] | None = None
+) -> dict[str, Verb]:
+    """Return the verbs over an open spool; `changed` is told what was done to dead letters."""
+
+    async def status(_: Nothing, __: str) -> SpoolStatus:
+        return await spool.status()
+
+    return {**Letters(spool, sinks, changed).verbs(), "spool.status": Verb(Nothing, status)}

@@ -1,0 +1,155 @@
+"""`doctor`: looks at every part side by side, each within its time, and says what is wrong and how to mend it.
+
+::
+
+    configuration files · spool (place, room, fsync)
+    source, sink:  the way there (network) ─ open? ─► the component's own probe
+
+Nothing is written at a destination, and nothing of the spool is changed. A part that fails, hangs or raises is its own
+finding; the others never notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder import network
+from forwarder.config.references import unreadable_files
+from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
+from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.retry import RequestBudget
+from forwarder.spool import probe as spool_place
+
+if TYPE_CHECKING:
+    from forwarder.settings import Settings
+    from forwarder.spool.contract import SpoolStatus
+
+_SLOW_FIX = "See that it is up and answers; give it more time with --timeout when it is only slow."
+_FAULT_FIX = "Report this to who wrote it; nothing else is known."
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Something that is looked at by itself: its name, and how."""
+
+    name: str
+    look: Callable[[], Awaitable[list[Finding]]]
+
+
+class Doctor:
+    """Looks at everything a configuration names.
+
+    Args:
+        settings: What is configured.
+        clock: Time.
+        spool_status: Asks the spool, or its daemon, how it is; None when there is no spool yet.
+        within: Seconds for each part.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        spool_status: Callable[[], Awaitable[SpoolStatus | None]],
+        *,
+        within: float = 30.0,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._spool_status = spool_status
+        self._within = within
+
+    def parts(self) -> list[Part]:
+        """Return what there is to look at, in the order of the configuration."""
+        found = [Part("configuration", self._configuration), Part("spool", self._spool)]
+        found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.sources]
+        return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
+
+    async def look(
+        self, parts: Iterable[Part], done: Callable[[Part], None] = lambda _: None
+    ) -> list[tuple[Part, list[Finding]]]:
+        """Look at parts side by side; `done` is told of each that is finished. Results come in the order of `parts`."""
+
+        async def one(part: Part) -> tuple[Part, list[Finding]]:
+            findings = await self._within_time(part)
+            done(part)
+            return part, findings
+
+        return await asyncio.gather(*(one(part) for part in parts))
+
+    async def _within_time(self, part: Part) -> list[Finding]:
+        try:
+            async with asyncio.timeout(self._within):
+                return await part.look()
+        except TimeoutError:
+            return [Finding("answer", ok=False, detail=f"not finished within {self._within:g} s", fix=_SLOW_FIX)]
+        except Held as error:
+            return [Finding("state", ok=False, detail=error.reason, fix=error.fix)]
+        except ForwarderError as error:
+            what, _, fix = str(error).partition(". ")
+            return [Finding("settings", ok=False, detail=what, fix=fix or "Correct the setting that this names.")]
+        except Exception as error:  # noqa: BLE001 -- a stranger's component may raise anything; its words may hold a secret
+            return [Finding("probe", ok=False, detail=f"it failed: {type(error).__name__}", fix=_FAULT_FIX)]
+
+    # ---------------------------------------------------------------------------------------------------- each part
+
+    async def _configuration(self) -> list[Finding]:
+        problems = await asyncio.to_thread(unreadable_files, self._settings)
+        if not problems:
+            return [
+                Finding("files", ok=True, detail=f"secrets and TLS files can be read; digest {self._settings.digest()}")
+            ]
+        return [
+            Finding(problem.path, ok=False, detail=problem.what, fix=f"{problem.fix[:1].upper()}{problem.fix[1:]}.")
+            for problem in problems
+        ]
+
+    async def _spool(self) -> list[Finding]:
+        state: list[Finding] = []
+        status = None
+        try:
+            status = await self._spool_status()
+            if status is not None:
+                state = [
+                    Finding("state", ok=True, detail=f"{status.last_seq} events so far, {len(status.lanes)} lanes")
+                ]
+        except Held as error:
+            state = [Finding("state", ok=False, detail=error.reason, fix=error.fix)]
+        except ForwarderError as error:
+            what, _, fix = str(error).partition(". ")
+            state = [Finding("state", ok=False, detail=what, fix=fix or "Do what the message says.")]
+        return [*await asyncio.to_thread(spool_place.examine, self._settings.spool, status), *state]
+
+    async def _source(self, name: str) -> list[Finding]:
+        config = self._settings.sources[name]
+        context = SourceContext(name, self._clock, RequestBudget(self._clock))
+        return await _looked_at(SOURCES.load(config.type)(config, context))
+
+    async def _sink(self, name: str) -> list[Finding]:
+        config = self._settings.sinks[name]
+        kind = SINKS.load(config.type)
+        FORMATS.load(config.format or kind.default_format)
+        return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)))
+
+    def _looks_at(
+        self, look: Callable[[str], Awaitable[list[Finding]]], name: str
+    ) -> Callable[[], Awaitable[list[Finding]]]:
+        return lambda: look(name)
+
+
+async def _looked_at(component: Any) -> list[Finding]:
+    """Try the way to every endpoint; ask the component itself when all are open."""
+    try:
+        endpoints: Iterable[Endpoint] = getattr(component, "endpoints", ())
+        ways = await asyncio.gather(*(network.examine(endpoint) for endpoint in endpoints))
+        findings = [finding for way in ways for finding in way]
+        if all(finding.ok for finding in findings):
+            findings += await component.probe()
+        return findings
+    finally:
+        with suppress(ForwarderError):  # it is not needed any more
+            await component.close()
