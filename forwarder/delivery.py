@@ -18,6 +18,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -46,6 +47,9 @@ from forwarder.trouble import Trouble
 
 LOOK_EVERY = 60.0
 """A lane looks into the spool at least this often, seconds, whether or not anybody rings."""
+
+LAST_QUESTION = 2.0
+"""Seconds for a lane that stops to ask for confirmations once more: what is confirmed now is not sent again later."""
 
 
 class Lane:
@@ -79,11 +83,9 @@ class Lane:
             name, config, spool=spool, clock=clock, report=report, nap=self._nap, hold=self._hold, redact=redact
         )
         self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
-        self._head = 0
-        self._more = True
+        self._head, self._more = 0, True
         self._ready: deque[Record] = deque()
-        self._ready_bytes = 0
-        self._ready_since = 0.0
+        self._ready_bytes, self._ready_since = 0, 0.0
         self._sends: dict[int, asyncio.Task[None]] = {}
         self._troubled: set[int] = set()
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
@@ -98,12 +100,12 @@ class Lane:
         self._settler.lane, self._head = state.number, state.position
         self.report.position, self.report.dead_letters = state.position, state.dead_letters
         self.report.doubtful += sum(last - first + 1 for first, last in state.doubtful)
-        confirming = asyncio.create_task(self._confirm_often(self._promises)) if self._promises is not None else None
+        confirming = asyncio.create_task(self._confirm_often())
         try:
             await self._turn_over()
+            await asyncio.wait({confirming}, timeout=LAST_QUESTION)
         finally:
-            if confirming:
-                confirming.cancel()
+            confirming.cancel()
             await self._come_home()
         if self._failure is not None:
             raise self._failure
@@ -329,12 +331,12 @@ class Lane:
         decided = {*delivery.accepted, *delivery.rejected, *delivery.pending}
         return [record for position, record in enumerate(todo) if position not in decided]
 
-    async def _confirm_often(self, promises: Promises) -> None:
-        """Ask the sink what became of its promises."""
-        while True:
-            await asyncio.sleep(self._config.confirm_every)
+    async def _confirm_often(self) -> None:
+        """Ask the sink what became of its promises, and once more at the end."""
+        while self._promises is not None and not self._stopped.is_set():
+            await self._nap(self._config.confirm_every)
             try:
-                confirmed, lost = await promises.ask()
+                confirmed, lost = await self._promises.ask()
             except (Retryable, Held) as error:
                 self._turn("retrying", f"confirmations cannot be asked for: {error}")
                 self.report.errors[error.kind] += 1
@@ -371,12 +373,10 @@ class Lane:
 
     async def _nap(self, seconds: float) -> bool:
         """Sleep out a wait; `stop` ends it early, and then the answer is True."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
-        except TimeoutError:
-            return False
-        return True
+        return self._stopped.is_set()
 
     def _measure(self, position: int, last_seq: int) -> None:
         while self._taken and self._taken[0][0] <= position:

@@ -132,7 +132,14 @@ class Secret:
 class ComponentConfig(BaseModel):
     """Base of every settings model: unknown keys are errors, and each secret may be named as `<field>_file`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    # The text of an error would repeat what was given, and with it a secret; `errors()` still has it.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
 
     @classmethod
     def secret_fields(cls) -> list[str]:

@@ -14,7 +14,7 @@ import structlog
 
 from forwarder.contracts import Clock, Held, Receipt, Retryable
 from sinks.splunk_hec_answers import Answer, told
-from sinks.splunk_hec_channel import Channel, read_receipt, receipt
+from sinks.splunk_hec_channel import STEADY, Channel, read_receipt, receipt
 from sinks.splunk_hec_client import Slot
 
 PATIENCE = 5.0
@@ -44,7 +44,7 @@ class Acknowledgements:
         """Return the channel to send in. Raises what `send` raises when acknowledgements cannot work."""
         async with self._looking:
             if not self._seen:
-                await self.ask(slot, Channel({}, 0.0), [0])  # in a channel of its own, where nothing can be lost
+                await self.ask(slot, slot.channels.aside(), [0])  # where no answer to an open question can get lost
                 self._seen = True
         if slot.channels.broken_in_a_row >= MOST_BREAKS:
             slot.channels.broken_in_a_row -= 1  # the next one tries
@@ -66,6 +66,8 @@ class Acknowledgements:
             slot.channels.give_up(channel)
             message = "the acknowledgements began to count anew, as after a restart"
             raise Retryable(message, kind="unconfirmed", sent=True)
+        if channel.given >= STEADY:
+            slot.channels.broken_in_a_row = 0
         return receipt(slot.number, channel, answer.ack)
 
     async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
@@ -107,8 +109,6 @@ class Acknowledgements:
         except (Retryable, Held) as error:
             return error
         channel.confirmed |= true
-        if true:
-            slot.channels.broken_in_a_row = 0
         return None
 
     async def ask(self, slot: Slot, channel: Channel, numbers: Sequence[int]) -> set[int]:

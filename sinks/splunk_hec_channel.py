@@ -16,6 +16,9 @@ from forwarder.contracts import Clock, Receipt
 IDLE = 60.0
 """Seconds after which a channel is not used again: Splunk forgets an idle one after `maxIdleTime`, 600 by default."""
 
+STEADY = 5
+"""Numbers a channel has to count for its slot to be trusted again after breaks."""
+
 _COOKIE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200})=([!#-+\--:<-\[\]-~]{0,4000})", re.ASCII)
 _MOST_COOKIES = 20
 _HIGHEST = 2**63 - 1
@@ -31,6 +34,7 @@ class Channel:
         self.confirmed: set[int] = set()  # told as true, and not yet told on
         self.void: set[int] = set()  # numbers that may have been given twice
         self.cookies = dict(cookies)
+        self.given = 0
         self._first: int | None = None
         self._last: int | None = None
 
@@ -63,6 +67,7 @@ class Channel:
         if self._first is None:
             self._first = number
         self._last = number
+        self.given += 1
         return True
 
     def doubt_first(self) -> None:
@@ -88,6 +93,13 @@ class Channels:
             self._known[channel.name] = self._current = channel
         channel.used = now
         return channel
+
+    def aside(self) -> Channel:
+        """Return a channel for a question that concerns no events; it shares the cookies of the current one."""
+        current = self.current()
+        made = Channel({}, current.used)
+        made.cookies = current.cookies
+        return made
 
     def cut(self, channel: Channel) -> None:
         """Send no more in a channel in which a request stayed without an answer."""

@@ -83,7 +83,7 @@ class Wrapper:
         self._is_json = format in _JSON_FORMATS
         self._sourcetype = "atlassian:audit" if format == "raw" else f"atlassian:audit:{format}"
         self._getters = [(name, _FIELDS[name]) for name in config.fields]
-        self._unread = {"event_id", "document_id"} & set(config.fields)
+        self._unread = [name for name in config.fields if name in {"event_id", "document_id"}]
         self._labels = _encode(config.labels)[1:-1]
         self._metadata: dict[tuple[Any, ...], Metadata] = {}
 
@@ -92,7 +92,7 @@ class Wrapper:
         event = record.event
         time_ms = record.read_ms if event is None else event.time_ms
         if time_ms < 0:  # before 1970, when nobody recorded anything: Splunk takes no such time, the event tells it
-            time_ms = record.read_ms
+            time_ms = max(record.read_ms, 0)
         body = record.body if self._is_json else _as_json(record.body)
         return b'{"time":%d.%03d,%b"event":%b,"fields":{%b}}' % (
             time_ms // 1000,

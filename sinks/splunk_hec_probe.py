@@ -19,7 +19,7 @@ async def probe(slot: Slot, config: SplunkHecConfig, place: str, now: float) -> 
     findings: list[Finding] = []
     channel = Channel({}, now) if config.acknowledge else None
     try:
-        findings.append(await _health(slot, config, place))
+        findings.append(await _health(slot, config, channel, place))
         findings.append(await _token(slot, config, channel, now))
         if channel is not None:
             findings.append(await _acks(slot, channel, now))
@@ -32,9 +32,9 @@ async def probe(slot: Slot, config: SplunkHecConfig, place: str, now: float) -> 
     return findings
 
 
-async def _health(slot: Slot, config: SplunkHecConfig, place: str) -> Finding:
+async def _health(slot: Slot, config: SplunkHecConfig, channel: Channel | None, place: str) -> Finding:
     params = {"ack": "true"} if config.acknowledge else None
-    response = await slot.ask("GET", "health", params=params, token=False)
+    response = await slot.ask("GET", "health", channel=channel, params=params, token=False)
     reply = said(response)
     fate = ANSWERS.get(reply.code) if reply is not None else None
     if response.status == 200:

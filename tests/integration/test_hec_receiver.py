@@ -413,6 +413,14 @@ async def test_acks_belong_to_one_indexer_and_a_cookie_leads_to_it() -> None:
         assert kept.cookies[0].split(";")[0] != cookie, "another value every time"
 
 
+async def test_without_stickiness_requests_go_anywhere() -> None:
+    async with calling(indexers=2, sticky=False) as call:
+        first = await call("", token=ACKING, x_splunk_request_channel=GUID)
+        assert first.cookies == ()
+        given = [said(first)["ackId"], *[(await call.acking())["ackId"] for _ in range(20)]]
+        assert given != sorted(set(given))
+
+
 async def test_a_missing_cookie_may_be_refused() -> None:
     async with calling(indexers=2) as call:
         call.receiver.state.cookie_enforced = True

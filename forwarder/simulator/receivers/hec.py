@@ -8,6 +8,7 @@ refuse or break, for tests and demos. Not here, because no test could tell right
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import ssl as ssl_module
 import time
@@ -50,7 +51,8 @@ class HecReceiver:
     Args:
         tokens: By their secret.
         indexers: How many there are behind one address.
-        sticky: Keep a client at one indexer by a cookie; else requests go around.
+        sticky: Keep a client at one indexer by a cookie; else each request goes to any.
+        seed: For which one.
         at_once: Index while the request is answered; else `index_queued` must be called.
         keep: Keep events; without, only their `event_id` is counted.
         max_content, max_event: Longest request and event in bytes.
@@ -67,6 +69,7 @@ class HecReceiver:
         *,
         indexers: int = 1,
         sticky: bool = True,
+        seed: int = 0,
         at_once: bool = True,
         keep: bool = True,
         max_content: int = 838_860_800,
@@ -96,6 +99,7 @@ class HecReceiver:
         self._acks_per_channel = acks_per_channel
         self._sticky = sticky
         self._turns = itertools.count()
+        self._random = random.Random(seed)
         self.indexers = [Indexer(self._index, at_once=at_once, max_idle=max_idle, now=now) for _ in range(indexers)]
         self.server = Server(self._handle, host=host, port=port, ssl=ssl, max_body=2**30)
 
@@ -306,8 +310,10 @@ class HecReceiver:
         return 0
 
     def _place(self, request: Request) -> int:
-        """Choose an indexer: by the cookie, else the next in turn."""
-        found = re.search(rf"{_COOKIE}=[0-9a-f]+\.(\d+)", request.headers.get("cookie", "")) if self._sticky else None
+        """Choose an indexer: by the cookie, else the next in turn; without stickiness any."""
+        if not self._sticky:
+            return self._random.randrange(len(self.indexers))
+        found = re.search(rf"{_COOKIE}=[0-9a-f]+\.(\d+)", request.headers.get("cookie", ""))
         place = int(found[1]) if found else next(self._turns)
         return place % len(self.indexers)
 
