@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from forwarder import walks
 from forwarder.contracts import Origin, Page, SystemClock
 from forwarder.identity import EventKeys, content_digests
 from forwarder.simulator.config import SimulatorConfig
@@ -30,6 +31,8 @@ async def main(path: Path, events: int, org: str) -> None:
     state = await spool.open_source(Origin("bench", "organization", org))
     version = state.cursors["tail"].version if "tail" in state.cursors else None
     await spool.open_lane("elastic", "bench", start=None, on_full="pause")
+    since = int(clock.time() * 1000)
+    tail = walks.begin({"cursor": None, "from": since}, since)  # else the poller of a run over this spool falls over
     for first in range(0, events, PAGE):
         # Every event is distinct: its id stands in its body.
         page = [
@@ -41,7 +44,7 @@ async def main(path: Path, events: int, org: str) -> None:
             PageCommit(
                 state.number,
                 state.epoch,
-                [CursorMove("tail", version, {})],
+                [CursorMove("tail", version, tail)],
                 Page(bodies=page, keys=keys.keys(ids), digests=content_digests(page), minutes=[minute] * PAGE, next={}),
             )
         )

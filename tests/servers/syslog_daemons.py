@@ -14,6 +14,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +74,7 @@ class Daemon:
     certificates: Certificates
     ports: dict[str, int] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
+    _configuration: str = ""
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record the daemon has written, in order."""
@@ -84,10 +87,29 @@ class Daemon:
         (self.folder / "out.jsonl").unlink(missing_ok=True)
         self.restart()
 
+    @contextmanager
+    def instead(self, configuration: str, port: int) -> Iterator[Callable[[], None]]:
+        """Run with this configuration, listening on one TCP port, in place of our own; give what crashes and restarts it."""
+        ports, self.ports = self.ports, {"other": port}
+        self._configuration = configuration
+
+        def again() -> None:
+            self.kill()
+            self.start()
+
+        self.restart()
+        try:
+            yield again
+        finally:
+            self.ports, self._configuration = ports, ""
+            self.restart()
+
     def start(self) -> None:
         """Start, and wait until every port answers. Raises Unavailable with the end of its log."""
         log = self.folder / "log"
         command = _rsyslog(self) if self.product == "rsyslog" else _syslog_ng(self)
+        if self._configuration:
+            (self.folder / f"{self.product}.conf").write_text(self._configuration)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -258,6 +280,7 @@ def _syslog_ng(daemon: Daemon) -> list[str]:
         f"source s_{name} {{ {drivers[name].format(port)}; }};\n"
         f'log {{ source(s_{name}); rewrite {{ set("{name}" value("S_IN")); }}; destination(d_json); }};'
         for name, port in daemon.ports.items()
+        if name in drivers
     )
     pairs = " ".join(f"{name}='{value}'" for name, value in _VALUES.items())
     (folder / "syslog-ng.conf").write_text(f"""@version: 3.38
