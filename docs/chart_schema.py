@@ -22,6 +22,9 @@ _VOLUMES = (
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 )  # fmt: skip
 """What the Pod Security level `restricted` allows."""
+_NO_PASSWORD = {"not": {"type": "string", "pattern": "@"}}
+"""For the URL of a proxy, the one setting that may hold a password without being a secret. A `pattern` alone would say
+the same, but helm then shows the value."""
 _NOT_OURS = "^[Ff][Oo][Rr][Ww][Aa][Rr][Dd][Ee][Rr]_"
 
 
@@ -109,6 +112,7 @@ _VALUES: dict[str, dict[str, Any]] = {
     "service": _object("The headless Service of the metrics.", annotations=_texts("Annotations.")),
     "env": {
         **_texts("Environment, such as `HTTPS_PROXY`. Settings of ours belong into `config`, secrets into the Secret."),
+        "patternProperties": {"[Pp][Rr][Oo][Xx][Yy]$": {"type": "string", **_NO_PASSWORD}},
         "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"pattern": _NOT_OURS}},
     },
     "podAnnotations": _texts("Annotations of the pod."),
@@ -157,7 +161,11 @@ def _without_secrets(node: Any) -> Any:
     kept = {key: value for key, value in node.items() if key != "default"}
     if isinstance(kept.get("properties"), dict):
         secrets = {name for name, setting in kept["properties"].items() if _is_secret(setting)}
-        kept["properties"] = {name: value for name, value in kept["properties"].items() if name not in secrets}
+        kept["properties"] = {
+            name: {**value, **_NO_PASSWORD} if name == "proxy" else value
+            for name, value in kept["properties"].items()
+            if name not in secrets
+        }
         either = [{"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets]
         rest = [clause for clause in kept.pop("allOf", []) if clause not in either]
         kept |= {"allOf": rest} if rest else {}

@@ -187,6 +187,11 @@ REFUSED = {
     "a nested password": ({"config": {"sinks": {"elastic": {"tls": {"key_password": "x"}}}}}, "'key_password' not"),
     "a secret in the environment": ({"env": {"FORWARDER__ADMIN__TOKEN": "x"}}, "FORWARDER__ADMIN__TOKEN"),
     "the same in small letters": ({"env": {"forwarder__admin__token": "x"}}, "forwarder__admin__token"),
+    "a proxy's password": (
+        {"config": {"sources": {"acme": {"http": {"proxy": "http://u:s3cret@proxy.example"}}}}},
+        "/http/proxy",
+    ),
+    "the same in the environment": ({"env": {"https_proxy": "http://u:s3cret@proxy.example"}}, "/env/https_proxy"),
     "a second replica": ({"replicas": 2}, "'replicas' not allowed"),
     "root": ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
     "leave to be root": ({"podSecurityContext": {"runAsNonRoot": False}}, "'runAsNonRoot' not allowed"),

@@ -147,6 +147,12 @@ def test_it_is_the_base_and_two_folders(image: Image):
     assert changed == []
 
 
+def test_a_new_volume_belongs_to_the_user(image: Image):
+    """An engine gives a new, empty volume the owner that its place has in the image."""
+    assert (image.files["var/lib"].st_uid, image.files["var/lib/audit-forwarder"].st_uid) == (0, USER)
+    assert image.files["var/lib/audit-forwarder"].st_gid == USER
+
+
 def test_nobody_there_can_change_what_runs(image: Image):
     ours = {name: found for name, found in image.files.items() if name.startswith("opt/")}
     assert len(ours) > 1000
