@@ -17,8 +17,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.timeout(600))  # the first one makes the base and builds
 
 
+@pytest.fixture(scope="session", autouse=True)
+def open_umask() -> Iterator[None]:
+    """What is unpacked and mounted is read by the user inside, whoever runs the tests."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
-def image() -> Iterator[Image]:
+def image(open_umask: None) -> Iterator[Image]:
     """The image of this work tree."""
     try:
         with built_image() as made:
