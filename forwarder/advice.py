@@ -28,6 +28,7 @@ ADVICE: dict[str, str] = {
     "line_break": (
         "The rendered event held a line end, which would forge a second event. Report it: that is a fault of ours."
     ),
+    "blank": "The rendered event is empty. Report it: that is a fault of ours; the event itself is kept here.",
 }
 """By reason, for every sink."""
 

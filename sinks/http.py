@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -54,6 +54,11 @@ _HELD: dict[int, tuple[str, str]] = {
     415: ("The server does not take this kind of body.", _TYPE_FIX),
 }
 """Statuses that only a person can mend, with what they say; other 3xx and 4xx are held too, by their number."""
+
+_REFUSED = (
+    "The server refuses the event for what is in it: mend there what its answer names, or choose another format, then "
+    "retry. When it means the request and not the event, take the status out of reject_on: the sink then waits instead."
+)
 
 _PARTS = {206, 207}
 """Successes that do not speak for every event."""
@@ -139,6 +144,7 @@ class HttpSink:
     Config: ClassVar[type[HttpSinkConfig]] = HttpSinkConfig
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
     default_format: ClassVar[str] = "ecs"
+    advice: ClassVar[Mapping[str, str]] = {f"http_{status}": _REFUSED for status in range(400, 500)}
 
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
         if config.body == "array" and config.format not in {None, "ecs", "raw"}:

@@ -28,7 +28,7 @@ from forwarder.contracts import (
     SinkContext,
 )
 from sinks.splunk_hec_acks import Acknowledgements
-from sinks.splunk_hec_answers import INDEX_FIX, Answer, judge, said
+from sinks.splunk_hec_answers import ADVICE, INDEX_FIX, Answer, judge, said
 from sinks.splunk_hec_channel import Channel
 from sinks.splunk_hec_client import Slot
 from sinks.splunk_hec_envelope import Wrapper, refused
@@ -70,6 +70,7 @@ class SplunkHecSink:
     Config: ClassVar[type[SplunkHecConfig]] = SplunkHecConfig
     default_format: ClassVar[str] = "raw"
     wants_event: ClassVar[bool] = True
+    advice: ClassVar[Mapping[str, str]] = ADVICE
     proof: Literal["delivered", "received", "none"] = "received"
 
     def __init__(self, config: SplunkHecConfig, context: SinkContext) -> None:

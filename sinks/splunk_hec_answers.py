@@ -74,6 +74,16 @@ ANSWERS: dict[int, Fate] = {
 }
 """By reply code. For `isolate`, the meaning is the reason of the dead letter; for `hold` and `auth`, a sentence."""
 
+_OURS = "Splunk does not take the event in the form in which we send it. Set endpoint: raw, and report it; then retry."
+ADVICE = {
+    "invalid_format": _OURS,
+    "no_event": _OURS,
+    "invalid_fields": (
+        "Splunk refuses the indexed fields of the event. Leave out of `fields` what the answer names, then retry."
+    ),
+}
+"""What to change, by the reason of a rejection."""
+
 INDEX_FIX = "Create the index in Splunk and allow the token to write to it, or change index."
 
 _BY_STATUS: dict[int, Fate] = {

@@ -157,6 +157,12 @@ class SyslogSink:
     Config: ClassVar[type[SyslogConfig]] = SyslogConfig
     default_format: ClassVar[str] = "cef"
     wants_event: ClassVar[bool] = True
+    advice: ClassVar[Mapping[str, str]] = {
+        "refused": (
+            "The receiver answered over RELP that it does not take the message. Mend what its answer and its own log "
+            "name, such as a stopped queue, then retry."
+        )
+    }
     proof: Literal["delivered", "received", "none"] = "none"
 
     def __init__(self, config: SyslogConfig, context: SinkContext) -> None:

@@ -150,6 +150,27 @@ def test_wrong_usage_exits_2(shell, arguments):
     assert_no_traceback(done)
 
 
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [("setup --sink ", ["archive"]), ("dead-letters list --sink ar", ["archive"]), ("dead-letters list --sink x", [])],
+)
+def test_the_shell_completes_names_of_sinks(shell, words, names):
+    words = f"audit-forwarder {words}"
+    asked = {"_AUDIT_FORWARDER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+
+    def complete() -> tuple[list[str], str]:
+        command = str(Path(sys.executable).with_name("audit-forwarder"))
+        done = subprocess.run(
+            [command], cwd=shell.folder, env=shell.env | asked, capture_output=True, text=True, check=False
+        )
+        return done.stdout.split(), done.stderr
+
+    shell.config()
+    assert complete() == (names, "")
+    (shell.folder / "config.yaml").write_text("sinks: [")
+    assert complete() == ([], "")
+
+
 def test_version(shell):
     assert shell("version").stdout == shell("--version").stdout
     assert shell("version").stdout.startswith("audit-forwarder ")

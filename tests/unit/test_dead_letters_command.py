@@ -332,6 +332,19 @@ def test_every_reason_that_our_code_gives_has_advice():
     assert advice_for("mapping_conflict", None) == UNKNOWN
 
 
+def test_every_sink_explains_the_reasons_of_its_own():
+    from sinks.http import HttpSink, HttpSinkConfig
+    from sinks.splunk_hec import SplunkHecSink
+    from sinks.splunk_hec_answers import ANSWERS
+    from sinks.syslog import SyslogSink
+
+    isolated = {fate.meaning for fate in ANSWERS.values() if fate.verdict == "isolate"}
+    assert isolated <= SplunkHecSink.advice.keys() | ADVICE.keys()
+    statuses = HttpSinkConfig(type="http", url="http://127.0.0.1:9").reject_on
+    assert {f"http_{status}" for status in statuses} <= HttpSink.advice.keys()
+    assert "refused" in SyslogSink.advice
+
+
 def load_sinks():
     from sinks.elasticsearch import ElasticsearchConfig
 

@@ -248,6 +248,21 @@ async def test_a_file_of_version_1_is_opened_for_ever(tmp_path):
         assert (line.spooled, line.rejected, line.waiting, line.balance) == (5, 1, 4, 0)
 
 
+async def test_a_file_of_version_2_is_opened_for_ever(tmp_path):
+    """Letter 1 was discarded, 2 is retried and in flight, 3 is dead."""
+    build(tmp_path / "spool.db", FROZEN.with_name("spool_version_2.sql").read_text())
+    async with opened(tmp_path) as desk:
+        state = await desk.spool.open_lane("elastic", "t", start=None, on_full="pause")
+        assert (state.position, state.doubtful, state.dead_letters) == (4, ((2, 2),), 1)
+        first, second = await desk.spool.dead_letters()
+        assert (first.number, first.seq, first.retried, first.raw) == (2, 2, True, body_of("a1"))
+        assert (second.number, second.reason, second.read_ms, second.tries) == (3, "too_large", 77, 1)
+        (record,) = await desk.spool.discards()
+        assert (record.who, record.chosen, record.letters[0][:2]) == ("root (uid 0)", "numbers 1", (1, 1))
+        line = await desk.line()
+        assert (line.accepted, line.rejected, line.discarded, line.waiting, line.balance) == (1, 2, 1, 1, 0)
+
+
 async def test_a_migration_runs_once_and_whole(tmp_path):
     async with opened(tmp_path) as desk:
         await desk.put("a")
