@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from docs.actions_page import actions
 from docs.chart_schema import values_page, values_schema
 from docs.commands_page import commands
 from docs.formats_page import formats
@@ -29,6 +30,7 @@ def outputs() -> dict[str, str]:
     """Return every generated file, by its path below the project's root."""
     return {
         "docs/reference/configuration.md": page("Configuration", configuration()),
+        "docs/reference/actions.md": page("Actions", actions()),
         "docs/reference/commands.md": page("Commands", commands()),
         "docs/reference/formats.md": page("Formats", formats()),
         "docs/reference/metrics.md": page("Metrics", metrics()),

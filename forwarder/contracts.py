@@ -36,7 +36,7 @@ from forwarder.errors import (
     Retryable,
     UnexpectedPayload,
 )
-from forwarder.event import Actor, AuditEvent, Authentication, Change, Thing
+from forwarder.event import Actor, AuditEvent, Authentication, Change, ListedAction, Thing
 from forwarder.fields import (
     BatchConfig,
     ByteSize,
@@ -80,6 +80,8 @@ __all__ = [
     "ForwarderError",
     "Held",
     "HttpConfig",
+    "ListedAction",
+    "ListsActions",
     "Normalizer",
     "Origin",
     "Page",
@@ -147,6 +149,15 @@ class Source(Protocol):
     @classmethod
     def normalizer(cls) -> Normalizer:
         """Return what gives this feed's events their meaning."""
+        ...
+
+
+@runtime_checkable
+class ListsActions(Protocol):
+    """A source whose API lists the actions there are; asked at the start and once a day."""
+
+    async def actions(self) -> list[ListedAction]:
+        """Ask for the list, by a client of its own and outside the request budget. Raises ForwarderError."""
         ...
 
 

@@ -43,10 +43,11 @@ from forwarder.contracts import (
 from forwarder.dead_letters import Change
 from forwarder.delivery import Lane
 from forwarder.filters import Filter
+from forwarder.learning import Learning
 from forwarder.poller import Poller
 from forwarder.records import RecordMaker
 from forwarder.redaction import Redactor
-from forwarder.registry import FORMATS, SINKS, SOURCES, normalizer_of
+from forwarder.registry import FORMATS, SINKS, SOURCES
 from forwarder.retry import RequestBudget
 from forwarder.settings import Settings
 from forwarder.spool.contract import Spool, SpoolError
@@ -94,6 +95,7 @@ class Daemon:
         self._lanes: dict[str, Lane] = {}
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
+        self._learning = Learning(settings, self._clock, self._stopping)
         self._fatal: ConfigError | None = None
         self.admin_port = 0
 
@@ -163,7 +165,9 @@ class Daemon:
     async def _work(self, spool: Spool) -> None:
         pollers = [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
         lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
-        clean_up = self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))
+        others = [self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))]
+        learners = self._learning.runners(self._sources, self._source_reports)
+        others += [self._start(name, make) for name, make in learners]
         self._log.info(
             "started",
             version=__version__,
@@ -180,7 +184,8 @@ class Daemon:
         await within(pollers, deadline - self._settings.shutdown.grace / 2)
         for lane in self._lanes.values():
             lane.stop()
-        late = await within([*lanes, clean_up], deadline)
+        late = await within([*lanes, *others], deadline)
+        await self._learning.keep(self._lane_reports.values())
         if late:
             self._log.warning("grace_time_is_over", still_running=late)
 
@@ -253,7 +258,7 @@ class Daemon:
         maker = RecordMaker(
             FORMATS.load(report.format)(),
             Filter(config.include, config.exclude),
-            normalizer_of,
+            self._learning.normalizers,
             report.unknown_actions,
             wants_event=getattr(sink, "wants_event", False),
             max_body=getattr(sink, "max_body", None),
@@ -304,6 +309,7 @@ class Daemon:
 
         for name, config in self._settings.sources.items():
             bell(partial(self._ring_poller, name), config.every, config.every / 10)
+        scheduler.add_job(self._learning.keep, "interval", [self._lane_reports.values()], seconds=SUMMARY)
         bell(self._heartbeat, HEARTBEAT)
         bell(self._ring_lanes, LOOK)
         bell(self._summarise, SUMMARY)

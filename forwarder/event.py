@@ -101,3 +101,11 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
     attributes: msgspec.Raw | None = None
+
+
+class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An action as an organization itself lists it."""
+
+    id: str
+    name: str = ""
+    groups: tuple[str, ...] = ()

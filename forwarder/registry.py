@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from difflib import get_close_matches
-from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING, Any
 
-from forwarder.errors import ConfigError, Held
+from forwarder.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from forwarder.contracts import Normalizer
 
 OWN_DISTRIBUTION = "atlassian-audit-forwarder"
 
@@ -124,21 +122,3 @@ def _label(point: EntryPoint) -> str:
 SOURCES = Registry("source")
 SINKS = Registry("sink")
 FORMATS = Registry("format")
-
-
-@cache
-def normalizer_of(feed: str) -> Normalizer:
-    """Return the normaliser of a feed, configured now or not: the spool may hold events of a source that is gone."""
-    for name in SOURCES.names():
-        try:
-            source = SOURCES.load(name)
-        except ConfigError:
-            continue  # `check` and the start tell of a broken package; this search is for a whole one
-        if source.feed == feed:
-            normalizer: Normalizer = source.normalizer()
-            return normalizer
-    raise Held(
-        f"the spool holds events of the feed {feed!r}, and no installed source knows what they mean.",
-        fix="Install the package of that source again, or give this sink the format raw and no filter on meaning.",
-        kind="setup_missing",
-    )

@@ -48,6 +48,13 @@ class BudgetConfig(ComponentConfig):
     """A fixed pace; default: follow what the API says, and feel the way up where it says nothing."""
 
 
+class CatalogueConfig(ComponentConfig):
+    """What actions mean, where you know better than the catalogue that comes with the program."""
+
+    files: list[Path] = Field(default_factory=list)
+    """YAML files with records of your own, the first that names an action counts; see docs/catalogue.md."""
+
+
 class AdminConfig(ComponentConfig):
     """The port for metrics, probes and status."""
 
@@ -107,6 +114,8 @@ class Settings(BaseSettings):
     """Destinations, by a name of your choice."""
     budgets: dict[Name, BudgetConfig] = {}
     """Request budgets to share between sources of one key owner; a source names one as `budget`."""
+    catalogue: CatalogueConfig = CatalogueConfig()
+    """What actions mean."""
     admin: AdminConfig = AdminConfig()
     """The port for metrics, probes and status."""
     log: LogConfig = LogConfig()

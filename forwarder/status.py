@@ -67,6 +67,9 @@ class SourceReport(Report):
     requests_per_minute: float = 0.0  # the budget now
     budget_remaining: float = -1.0  # what the API said last; -1 when it says nothing
     cursors: tuple[str, ...] = ()
+    actions: int = 0  # in the list that the API gives of its own actions
+    actions_read: float = 0.0  # epoch seconds
+    actions_problem: str = ""  # why the list is not fresh; harmless
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from forwarder.config.units import duration_text, size_text
 from forwarder.contracts import SinkContext, SourceContext, SystemClock
 from forwarder.errors import ConfigError, ForwarderError
 from forwarder.exit_codes import ExitCode
+from forwarder.normalize.catalogue.local import check_files
 from forwarder.registry import FORMATS, SINKS, SOURCES
 from forwarder.retry import RequestBudget
 
@@ -34,7 +35,7 @@ PROOF = {
 def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
-    problems = unreadable_files(settings)
+    problems = [*unreadable_files(settings), *check_files(settings.catalogue.files)]
     if problems:
         raise SettingsError(problems)
     sources: dict[str, Source] = {}

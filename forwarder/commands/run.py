@@ -10,6 +10,7 @@ from forwarder.config.references import secrets_of, unreadable_files
 from forwarder.daemon import run_daemon
 from forwarder.exit_codes import ExitCode
 from forwarder.logs import LogLevel, LogSetup
+from forwarder.normalize.catalogue.local import check_files
 from forwarder.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> ExitCode:
     """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, and nothing later."""
     settings = invocation.settings()
-    problems = unreadable_files(settings)
+    problems = [*unreadable_files(settings), *check_files(settings.catalogue.files)]
     if problems:
         raise SettingsError(problems)
     secrets = secrets_of(settings)

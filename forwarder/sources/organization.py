@@ -27,6 +27,7 @@ from forwarder.contracts import (
     ForwarderError,
     Held,
     HttpConfig,
+    ListedAction,
     Normalizer,
     Origin,
     Page,
@@ -43,6 +44,7 @@ from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.normalize.times import TimeReader
 from forwarder.retry import RequestBudget, retry_after_seconds
 from forwarder.sources.headers import budget_finding, clock_finding
+from forwarder.sources.organization_actions import MOST_PAGES, actions_of
 from forwarder.sources.pages import heads_of, open_page
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
@@ -95,7 +97,7 @@ class OrganizationSource:
         self._config = config
         self._clock = context.clock
         self._budget: RequestBudget = context.budget
-        self._client = HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
+        self._client = self._new_client()
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limit = config.limit
         self._key = ""  # as it was sent last
@@ -164,6 +166,24 @@ class OrganizationSource:
             fix="Check that the organization has Atlassian Guard or an Enterprise plan; else nothing is recorded.",
         )
 
+    async def actions(self) -> list[ListedAction]:
+        """Ask for every action the organization knows. What goes wrong here is no objection to the stream's pace."""
+        client, path, cursor = self._new_client(), f"/admin/v1/orgs/{self._config.org_id}/event-actions", None
+        found: list[ListedAction] = []
+        try:
+            for _ in range(MOST_PAGES):
+                response = await self._request({"cursor": cursor} if cursor else {}, path=path, client=client)
+                if response.status != 200:
+                    code, title = _error_of(response, hide=(self._key,))
+                    raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
+                page, cursor = actions_of(response.body)
+                found += page
+                if not cursor:
+                    break
+        finally:
+            await client.close()
+        return found
+
     async def close(self) -> None:
         """Release the connection."""
         await self._client.close()
@@ -182,7 +202,13 @@ class OrganizationSource:
         self._raise_for(response, cursor)
         return response
 
-    async def _request(self, params: dict[str, str]) -> Response:
+    def _new_client(self) -> HttpClient:
+        config = self._config
+        return HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
+
+    async def _request(
+        self, params: dict[str, str], *, path: str | None = None, client: HttpClient | None = None
+    ) -> Response:
         try:
             key = self._config.api_key.reveal()
         except (OSError, ValueError) as error:
@@ -191,7 +217,7 @@ class OrganizationSource:
             ) from error
         self._key = key
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
-        return await self._client.request("GET", self._path, params=params, headers=headers)
+        return await (client or self._client).request("GET", path or self._path, params=params, headers=headers)
 
     def _raise_for(self, response: Response, cursor: str | None) -> None:
         """Turn everything but a JSON page into the error that says what to do."""

@@ -24,7 +24,19 @@ from forwarder.spool.contract import Fenced, SpoolError
 from forwarder.spool.sqlite import SqliteSpool
 from tests.packages import SINK, install
 
-COMMANDS = ["run", "check", "doctor", "status", "setup", "dead-letters", "demo", "simulate", "schema", "version"]
+COMMANDS = [
+    "run",
+    "check",
+    "doctor",
+    "status",
+    "setup",
+    "dead-letters",
+    "catalogue",
+    "demo",
+    "simulate",
+    "schema",
+    "version",
+]
 LETTERS = ["list", "show", "export", "retry", "discard"]
 
 CONFIG = """

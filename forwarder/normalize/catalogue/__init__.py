@@ -16,10 +16,9 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import msgspec
-
+from forwarder.contracts import ListedAction
 from forwarder.normalize.catalogue.grammar import Grammar
 from forwarder.normalize.catalogue.kinds import Kinds
 from forwarder.normalize.catalogue.meaning import UNKNOWN, Layer, Meaning, Outcome
@@ -29,19 +28,11 @@ from forwarder.normalize.catalogue.words import LONGEST_ACTION, Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome", "load_catalogue"]
+__all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome", "UsesCatalogue", "load_catalogue"]
 
 REMEMBERED = 4096
 MESSAGE_WORDS = 6
 """Words at the beginning of a message that are looked at; what follows is somebody's title or name."""
-
-
-class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An action as the organization itself lists it."""
-
-    id: str
-    name: str = ""
-    groups: tuple[str, ...] = ()
 
 
 class Catalogue:
@@ -81,6 +72,11 @@ class Catalogue:
         self._listed |= {action.id: action for action in actions}
         self.remembered.clear()
 
+    @property
+    def learnt(self) -> frozenset[str]:
+        """The ids of every action that an organization listed."""
+        return frozenset(self._listed)
+
     def listed(self, action: str) -> ListedAction | None:
         """Return an action as the organization lists it."""
         return self._listed.get(action)
@@ -118,6 +114,15 @@ class Catalogue:
                 return found
         words = self.grammar.meaning(action, name=name)
         return found if found is not None and found.layer != "unknown" and not words.category else words
+
+
+@runtime_checkable
+class UsesCatalogue(Protocol):
+    """A normaliser that asks a catalogue, and takes another one for it."""
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Take another catalogue from now on."""
+        ...
 
 
 def read_table(name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from forwarder.normalize.catalogue.words import LONGEST_ACTION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forwarder.normalize.catalogue.kinds import Kinds, Person
+    from forwarder.normalize.catalogue.kinds import Kinds, Line, Person
     from forwarder.normalize.catalogue.words import Term, Vocabulary
 
 _STATUS = frozenset({"failed", "completed", "open", "cancelled"})
@@ -98,6 +98,16 @@ class Grammar:
             line, act=act, thing=reading.thing, outcome=reading.outcome, layer=layer, person=reading.person, name=name,
             product=reading.product,
         )  # fmt: skip
+
+    def line(self, thing: str | None, act: str) -> Line | None:
+        """Return what an act means for a thing of this name."""
+        return self._kinds.line(self._words.kind(thing or ""), act, exact=act in self._words.explicit)
+
+    def meaning_of_line(self, line: Line, act: str, thing: str | None, outcome: Outcome, before: Meaning) -> Meaning:
+        """Return the meaning that a line gives, with the names that are known already."""
+        return self._kinds.meaning(
+            line, act=act, thing=thing, outcome=outcome, layer=before.layer, name=before.name, product=before.product
+        )
 
     def may_begin(self, word: str) -> bool:
         """Say whether a verb begins with this word; a quick look before the real one."""

@@ -87,6 +87,10 @@ class Records:
         """Actions of the organization's audit log by display name, in small letters."""
         return {line.name.casefold(): self._meaning(line) for line in lines_of("organization") if line.name}
 
+    def lines(self, name: str) -> Iterator[tuple[Listed, Meaning]]:
+        """Give the lines of a list with their meaning."""
+        return ((line, self._meaning(line)) for line in lines_of(name))
+
     def of_product(self, name: str, group: str, summary: str) -> Meaning | None:
         """Return what a record of a product's own audit log means.
 

@@ -1,0 +1,45 @@
+"""Small files in the state folder, beside the spool: whole or absent, for our eyes only, and never worth a failure."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
+
+LARGEST = 16 * 2**20
+"""Bytes that are read of a state file; ours are far smaller."""
+
+_PLAIN = re.compile(r"[^A-Za-z0-9-]+")
+
+
+def state_file(folder: Path, kind: str, owner: str = "") -> Path:
+    """Return the path of a state file; `owner` tells those of one kind apart."""
+    name = f"{kind}-{_PLAIN.sub('_', owner)}" if owner else kind
+    return folder / f"{name}.json"
+
+
+def write_state(path: Path, value: object) -> None:
+    """Replace a file as a whole, or leave the old one. Raises OSError."""
+    aside = path.with_suffix(".tmp")
+    body = msgspec.json.encode(value)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def read_state(path: Path, kind: type[T]) -> T | None:
+    """Return what a file holds; None when it is absent, damaged or not for us to read: it will be written again."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(LARGEST), type=kind)
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
+        return None
