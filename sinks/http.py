@@ -2,7 +2,8 @@
 
 Invariant: accepted means that the server answered 2xx to a request that held exactly these events, and not with a web
 page. A server that refuses a request for what is in it (`reject_on`) is asked again with halves, until the events it
-refuses stand alone; these become dead letters, and their neighbours arrive.
+refuses stand alone; these become dead letters, and their neighbours arrive. Nobody knows whether such a server took
+what stood before the event at fault, so the batch is given back as doubtful first, and halved when it comes again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -63,6 +64,9 @@ _REFUSED = (
 _PARTS = {206, 207}
 """Successes that do not speak for every event."""
 
+_NO_FAULT = {401, 407, 408, 425, 429}
+"""Statuses of a credential or a pause: taken for a refusal of events, they would empty the log into dead letters."""
+
 _BUSY: dict[int, ErrorKind] = {408: "timeout", 425: "server_error", 429: "rate_limited"}
 
 
@@ -77,11 +81,21 @@ def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
             raise PydanticCustomError("header", "this header is set by the sink; see content_type and compress")
         if not (value.isascii() and value.isprintable()):
             raise PydanticCustomError("header", "the value of a header is printable ASCII")
-        if unknown := set(re.findall(r"\{(.*?)\}", value)) - {"token", "second_token"}:
-            raise PydanticCustomError(
-                "header", "unknown template {found}; known: token, second_token", {"found": min(unknown)}
-            )
+        _check_templates(value)
     return headers
+
+
+def _check_templates(text: str) -> str:
+    if set(re.findall(r"\{(.*?)\}", text)) - {"token", "second_token"}:
+        raise PydanticCustomError("template", "unknown template; known: {token}, {second_token}")
+    return text
+
+
+def _checked_statuses(statuses: list[int]) -> list[int]:
+    if _NO_FAULT & set(statuses):
+        shown = ", ".join(map(str, sorted(_NO_FAULT)))
+        raise PydanticCustomError("statuses", "{shown} never mean that an event is at fault", {"shown": shown})
+    return statuses
 
 
 class HttpSinkConfig(SinkConfig):
@@ -89,8 +103,9 @@ class HttpSinkConfig(SinkConfig):
 
     type: Literal["http"] = "http"
     """Which kind of sink this is."""
-    url: str
-    """Where events are taken, with path and query."""
+    url: Annotated[str, AfterValidator(_check_templates)]
+    """Where events are taken, with path and query. A path or query that is itself the key is written with `{token}` or
+    `{second_token}`, as in headers; the path is shown in the status, the query and the secrets are not."""
     method: Literal["POST", "PUT"] = "POST"
     """How they are sent."""
     body: Literal["ndjson", "array"] = "ndjson"
@@ -100,14 +115,16 @@ class HttpSinkConfig(SinkConfig):
     headers: Annotated[dict[str, str], AfterValidator(_checked_headers)] = Field(default_factory=dict)
     """More headers; `{token}` and `{second_token}` stand for these secrets: `X-Api-Key: "{token}"`."""
     token: Secret | None = None
-    """Secret for the headers; when no header names it, it is sent as `Authorization: Bearer`."""
+    """Secret for the headers; when neither they nor `url` name it, it is sent as `Authorization: Bearer`."""
     second_token: Secret | None = None
     """Another secret for the headers, where a server wants two."""
     username: str | None = None
     """User name, together with `password`."""
     password: Secret | None = None
     """Password of `username`."""
-    reject_on: list[Annotated[int, Field(ge=400, le=499)]] = Field(default=[400, 422])
+    reject_on: Annotated[list[Annotated[int, Field(ge=400, le=499)]], AfterValidator(_checked_statuses)] = Field(
+        default=[400, 422]
+    )
     """Statuses that mean that an event is at fault; the request is halved until the event stands alone."""
     compress: bool = True
     """Send gzip."""
@@ -122,12 +139,14 @@ class HttpSinkConfig(SinkConfig):
     def _credentials_fit(self) -> HttpSinkConfig:
         if (self.username is None) != (self.password is None):
             raise PydanticCustomError("credential", "username and password go together; one of them is missing")
-        named = " ".join(self.headers.values())
+        named = " ".join([*self.headers.values(), self.url])
         for name in ("token", "second_token"):
             if f"{{{name}}}" in named and getattr(self, name) is None:
-                raise PydanticCustomError("credential", "a header names {name}, which is not set", {"name": name})
+                raise PydanticCustomError(
+                    "credential", "{name} is named in headers or url, and is not set", {"name": name}
+                )
         if self.second_token is not None and "{second_token}" not in named:
-            raise PydanticCustomError("credential", "no header names second_token")
+            raise PydanticCustomError("credential", "neither a header nor url names second_token")
         authorizes = {name.lower() for name in self.headers} & {"authorization"}
         given = [self.password is not None, bool(authorizes), self.token is not None and "{token}" not in named]
         if sum(given) > 1:
@@ -151,21 +170,25 @@ class HttpSink:
             raise ConfigError(f"body: array needs events in JSON, and format {config.format} is none; use ecs or raw")
         self._config = config
         self._clock = context.clock
-        parts = urlsplit(config.url)
+        where, mark, query = config.url.partition("#")[0].partition("?")
+        check_url(where, insecure=config.insecure)  # before anything is read out of it: it may be no URL at all
+        if not (query.isascii() and query.isprintable() and " " not in query):
+            raise ConfigError("The query of the URL holds characters that a URL cannot hold. Percent-encode them.")
+        parts = urlsplit(where)
+        base = f"{parts.scheme}://{parts.netloc}"
         self._place = f"{parts.hostname}{f':{parts.port}' if parts.port else ''}"
         self._path = parts.path or "/"
-        base = check_url(f"{parts.scheme}://{parts.netloc}", insecure=config.insecure)
-        query = f"?{parts.query}" if parts.query else ""
-        self._at = self._path + query
+        self._at = self._path + mark + query
         self._clients = [
             HttpClient(base_url=base, http=config.http, tls=config.tls, insecure=config.insecure)
             for _ in range(context.slots + 1)
         ]
         self._type = config.content_type or _CONTENT_TYPES[config.body]
+        self._doubtful: dict[int, frozenset[int]] = {}  # by slot: numbers of a refused batch, on record by now
 
     @property
     def target(self) -> str:
-        """Host and path; the query may hold a key and is left out."""
+        """Host and path, before secrets are put in; the query may hold a key and is left out."""
         return f"http:{self._place}{self._path}"
 
     @property
@@ -185,10 +208,16 @@ class HttpSink:
         forged = Rejection("line_break", "the rendered event is empty or contains a line end")
         rejected = {n: forged for n, record in enumerate(batch.records) if not record.body or b"\n" in record.body}
         accepted: list[int] = []
+        doubtful = self._doubtful.get(batch.slot, frozenset())
+        known = doubtful.issuperset(record.seq for record in batch.records)
         stack = [[n for n in range(len(batch.records)) if n not in rejected]]
+        if known:
+            stack = _halves(stack[0])
         while stack and (positions := stack.pop()):
             try:
                 refused = await self._post([batch.records[n] for n in positions], batch.slot)
+                if refused is not None and len(positions) > 1 and not known:
+                    raise self._doubt(batch, refused)
             except (Retryable, Held, PayloadTooLarge) as error:
                 if not accepted and not rejected:
                     raise
@@ -198,8 +227,8 @@ class HttpSink:
             elif len(positions) == 1:
                 rejected[positions[0]] = refused
             else:
-                half = len(positions) // 2
-                stack += [positions[half:], positions[:half]]
+                stack += _halves(positions)
+        self._doubtful.pop(batch.slot, None)
         if not rejected:
             return Delivery.all_accepted(batch)
         return Delivery(accepted=accepted, rejected=rejected)
@@ -208,7 +237,7 @@ class HttpSink:
         """Ask the server for its options: whether it can be reached, and whether it lets us in. Sends no event."""
         try:
             headers = self._headers()
-            response = await self._clients[-1].request("OPTIONS", self._at, headers=headers)
+            response = await self._clients[-1].request("OPTIONS", self._address(), headers=headers)
         except Held as held:
             return [Finding(self._place, ok=False, detail=held.reason, fix=held.fix)]
         except Retryable as error:
@@ -225,12 +254,19 @@ class HttpSink:
 
     # -------------------------------------------------------------------------------------------------------- asking
 
+    def _doubt(self, batch: Batch, refused: Rejection) -> Retryable:
+        """Remember a refused batch and return the error that puts it on record."""
+        self._doubtful[batch.slot] = frozenset(record.seq for record in batch.records)
+        message = f"the server refuses an event of the batch: {refused.reason}"
+        return Retryable(message, kind="partial", sent=True)
+
     async def _post(self, records: Sequence[Record], slot: int) -> Rejection | None:
         """Send one request; return why its content was refused, or None when it was taken."""
         bodies = [record.body for record in records]
         content = b"[" + b",".join(bodies) + b"]" if self._config.body == "array" else b"\n".join(bodies) + b"\n"
+        headers = self._headers()
         response = await self._clients[slot].request(
-            self._config.method, self._at, headers=self._headers(), content=content, gzip=self._config.compress
+            self._config.method, self._address(), headers=headers, content=content, gzip=self._config.compress
         )
         if 200 <= response.status < 300 and response.status not in _PARTS and not _is_page(response):
             return None
@@ -241,29 +277,46 @@ class HttpSink:
 
     def _headers(self) -> dict[str, str]:
         """Return the headers with the secrets of now: a rotated file counts from the next request on."""
-        config = self._config
+        config, values = self._config, self._secrets()
         headers = {"content-type": self._type}
+        used = "{token}" in self._at
+        for name, template in config.headers.items():
+            headers[name.lower()] = _filled(template, values)
+            used = used or "{token}" in template
+        if config.password is not None:
+            pair = f"{config.username}:{values['{password}']}".encode()
+            headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        if config.token is not None and not used:
+            headers["authorization"] = f"Bearer {values['{token}']}"
+        return headers
+
+    def _address(self) -> str:
+        """Return path and query with the secrets of now."""
+        if "{" not in self._at:
+            return self._at
+        return _filled(self._at, {name: quote(value, safe="") for name, value in self._secrets().items()})
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the secrets by what stands for them in a template. Raises AuthFailed."""
+        config = self._config
+        given = {"token": config.token, "second_token": config.second_token, "password": config.password}
         try:
-            values = {
-                f"{{{name}}}": secret.reveal()
-                for name, secret in (("token", config.token), ("second_token", config.second_token))
-                if secret is not None
-            }
-            if config.password is not None:
-                pair = f"{config.username}:{config.password.reveal()}".encode()
-                headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            return {f"{{{name}}}": secret.reveal() for name, secret in given.items() if secret is not None}
         except OSError as error:
             reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
             raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
         except ValueError:
             raise AuthFailed("The file of the credential is empty or no text.", fix=_AUTH_FIX) from None
-        used = False
-        for name, template in config.headers.items():
-            headers[name.lower()] = re.sub(r"\{\w+\}", lambda found: values[found[0]], template)
-            used = used or "{token}" in template
-        if config.token is not None and not used:
-            headers["authorization"] = f"Bearer {values['{token}']}"
-        return headers
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    return re.sub(r"\{\w+\}", lambda found: values[found[0]], template)
+
+
+def _halves(positions: list[int]) -> list[list[int]]:
+    """Return two halves, the first one last, as a stack has it; a single one stays whole."""
+    half = len(positions) // 2
+    return [part for part in (positions[half:], positions[:half]) if part]
 
 
 def _partly(accepted: list[int], rejected: dict[int, Rejection], error: ForwarderError) -> Delivery:

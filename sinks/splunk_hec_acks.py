@@ -44,7 +44,8 @@ class Acknowledgements:
         """Return the channel to send in. Raises what `send` raises when acknowledgements cannot work."""
         async with self._looking:
             if not self._seen:
-                await self.ask(slot, slot.channels.aside(), [0])  # where no answer to an open question can get lost
+                # where no answer to an open question can get lost; a question that is under way is waited for
+                await self.ask(slot, slot.channels.aside(), [0], patience=None)
                 self._seen = True
         if slot.channels.broken_in_a_row >= MOST_BREAKS:
             slot.channels.broken_in_a_row -= 1  # the next one tries
@@ -103,7 +104,7 @@ class Acknowledgements:
             return None
         numbers = [number for number in numbers if number not in channel.confirmed and number not in channel.void]
         try:
-            true = await self.ask(slot, channel, numbers)
+            true = await self.ask(slot, channel, numbers, patience=PATIENCE)
         except TimeoutError:  # the slot is busy with a send: next time
             return None
         except (Retryable, Held) as error:
@@ -111,13 +112,20 @@ class Acknowledgements:
         channel.confirmed |= true
         return None
 
-    async def ask(self, slot: Slot, channel: Channel, numbers: Sequence[int]) -> set[int]:
-        """Return those of `numbers` that are told as true. Raises when nothing is told."""
+    async def ask(self, slot: Slot, channel: Channel, numbers: Sequence[int], *, patience: float | None) -> set[int]:
+        """Return those of `numbers` that are told as true. Raises when nothing is told.
+
+        Args:
+            slot: Where to ask.
+            channel: In which the numbers were given.
+            numbers: To ask for.
+            patience: Seconds to wait for the slot to be free; then a TimeoutError is raised.
+        """
         if not numbers:
             return set()
         content = msgspec.json.encode({"acks": numbers})
         response = await slot.ask(
-            "POST", "ack", channel=channel, params={"channel": channel.name}, content=content, patience=PATIENCE
+            "POST", "ack", channel=channel, params={"channel": channel.name}, content=content, patience=patience
         )
         answers = told(response, self._clock.time())
         return {number for number in numbers if answers.get(str(number)) is True}

@@ -48,15 +48,19 @@ async def serving(handler: Handler) -> AsyncIterator[int]:
         await asyncio.gather(*served, return_exceptions=True)
 
 
+async def read_http(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    await reader.readexactly(int(length[1]) if length else 0)
+
+
 def http_answers(*answers: bytes) -> Handler:
     """Answer the requests of a connection in turn; the last answer is given to all that follow."""
     left = list(answers)
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head.lower())
-            await reader.readexactly(int(length[1]) if length else 0)
+            await read_http(reader)
             writer.write(left.pop(0) if len(left) > 1 else left[0])
 
     return handler
@@ -113,6 +117,35 @@ async def test_an_answer_nested_without_end_is_none_of_splunks() -> None:
             with pytest.raises(Retryable) as caught:
                 await sink.send(batch_of(EVENT))
             assert caught.value.sent
+        finally:
+            await sink.close()
+
+
+async def test_a_question_under_way_is_waited_for_before_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.splunk_hec_acks.PATIENCE", 0.05)
+    unknown, unpromised = http_answer(200, b'{"acks":{}}'), http_answer(200, b'{"text":"Success","code":0}')
+    taken = [http_answer(200, b'{"text":"Success","code":0,"ackId":%d}' % number) for number in (0, 1)]
+    answers = [unknown, *taken, unpromised, unknown, unknown, taken[0]]
+    asked = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number, answer in enumerate(answers):
+            await read_http(reader)
+            if number == 4:  # the question; whoever sends meanwhile has to look first, because of the answer before
+                asked.set()
+                await asyncio.sleep(0.3)
+            writer.write(answer)
+
+    async with serving(handler) as port:
+        sink = hec(port, acknowledge=True)
+        try:
+            promised = [(await sink.send(batch_of(EVENT))).pending[0] for _ in range(2)]
+            with pytest.raises(Retryable):
+                await sink.send(batch_of(EVENT))
+            question = asyncio.create_task(sink.confirm(promised))
+            await asked.wait()
+            assert (await sink.send(batch_of(EVENT))).pending
+            await question
         finally:
             await sink.close()
 

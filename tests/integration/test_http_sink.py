@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from forwarder.contracts import AuthFailed, ConfigError, Delivery, Held, PayloadTooLarge, Rejection, Retryable
+from forwarder.contracts import AuthFailed, Batch, ConfigError, Delivery, Held, PayloadTooLarge, Rejection, Retryable
 from forwarder.formats.raw import RawFormat
 from forwarder.simulator.http_types import Response, Wire
 from forwarder.simulator.receivers.http_lines import HttpLinesReceiver
@@ -91,6 +91,8 @@ async def test_a_secret_stands_in_the_header_that_names_it(more: dict[str, Any],
         {"username": "u"},
         {"second_token": "a"},
         {"reject_on": [500]},
+        {"reject_on": [429]},
+        {"reject_on": [400, 401]},
     ],
 )
 def test_what_cannot_be_meant_is_refused(more: dict[str, Any]) -> None:
@@ -107,6 +109,27 @@ def test_an_array_of_what_is_no_json_is_refused() -> None:
 def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         HttpSink(HttpSink.Config(url=url), context("any"))
+
+
+@pytest.mark.parametrize(("template", "path"), [("/v1/{token}", "/v1/a/b?c=d"), ("/v1?key={token}", "/v1")])
+async def test_a_key_that_is_part_of_the_address_is_seen_by_the_server_alone(template: str, path: str) -> None:
+    async with HttpLinesReceiver(path=path) as end:
+        url = end.url.removesuffix(path) + template
+        sink = HttpSink(HttpSink.Config(url=url, token="a/b?c=d"), context("any"))
+        await sink.send(batch_of(b"{}"))
+        await sink.close()
+        assert end.taken == [b"{}"]
+        assert "a/b" not in sink.target
+        assert "a%2Fb" not in sink.target
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:hunter2/in", "https://[::1/in", "https://h:99999/in", "https://h/?a=\x01"]
+)
+def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        HttpSink(HttpSink.Config(url=url), context("any"))
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_key_in_the_query_is_not_in_the_target() -> None:
@@ -165,10 +188,30 @@ def _refusing(*numbers: int) -> Rule:
     return Rule(times=None, item=lambda _, body: Refused("bad", "not \x1b[31mthis\n", 422) if body in bad else None)
 
 
+async def put_on_record(sink: HttpSink, sent: Batch) -> None:
+    """Send what is refused for the first time: a part may have been taken, and the lane records that before it goes on."""
+    with pytest.raises(Retryable) as caught:
+        await sink.send(sent)
+    assert caught.value.sent
+
+
+async def test_a_batch_that_is_refused_is_on_record_before_any_of_it_is_sent_again() -> None:
+    async with delivering() as (sink, end):
+        end.rules.append(_refusing(1))
+        first, second = batch_of(*bodies(2)), batch_of(*bodies(2), first=11)
+        await put_on_record(sink, first)
+        assert end.server.requests == 1
+        await put_on_record(sink, second)  # the first one being on record says nothing of this one
+        assert dict((await sink.send(second)).rejected).keys() == {1}
+        await put_on_record(sink, first)
+
+
 async def test_only_what_is_at_fault_is_refused() -> None:
     async with delivering() as (sink, end):
         end.rules.append(_refusing(0, 13, 49))
-        delivery = await sink.send(batch_of(*bodies(50)))
+        sent = batch_of(*bodies(50))
+        await put_on_record(sink, sent)
+        delivery = await sink.send(sent)
         assert {n: r.reason for n, r in delivery.rejected.items()} == dict.fromkeys((0, 13, 49), "http_422")
         assert all(r.detail.isprintable() and "this" in r.detail for r in delivery.rejected.values())
         assert sorted(delivery.accepted) == [n for n in range(50) if n not in delivery.rejected]
@@ -183,7 +226,9 @@ async def test_what_was_decided_before_a_fault_stays_decided(answer: Response, d
         once = _refusing(0)
         once.times = 4  # 8 in all, then 4, 2 and 1: the first is refused alone
         end.rules += [once, Rule(answer=answer, times=None)]
-        delivery = await sink.send(batch_of(*bodies(8)))
+        sent = batch_of(*bodies(8))
+        await put_on_record(sink, sent)
+        delivery = await sink.send(sent)
         assert delivery == Delivery(
             accepted=[], rejected={0: delivery.rejected[0]}, doubtful=doubtful, reason=delivery.reason
         )
