@@ -1,4 +1,4 @@
-"""The far end of a bench: counts the documents of bulk requests and says that all were created.
+"""The far end of a bench: counts the events of bulk requests and of Splunk's collector, and says that all were taken.
 
 Run: `python -m bench.drain`. `GET /count` tells; `GET /reset` begins again at zero.
 """
@@ -15,6 +15,7 @@ ITEM = b'{"create":{"status":201}}'
 
 
 async def main() -> None:
+    given: dict[str | None, int] = {}
     seen = {"documents": 0, "requests": 0, "bytes": 0, "wire": 0}
 
     async def handle(request: Request) -> Response:
@@ -24,12 +25,20 @@ async def main() -> None:
             for name in seen:
                 seen[name] = 0
             return Response.json(seen)
+        if request.path == "/services/collector/ack":
+            numbers = json.loads(request.body)["acks"]
+            return Response.json({"acks": {str(number): True for number in numbers}})
         body = request.decoded_body()
-        count = body.count(b"\n") // 2
+        splunk = request.path.startswith("/services/collector/")
+        count = body.count(b"\n") + 1 if splunk else body.count(b"\n") // 2
         seen["documents"] += count
         seen["requests"] += 1
         seen["bytes"] += len(body)
         seen["wire"] += len(request.body)
+        if splunk:
+            channel = request.headers.get("x-splunk-request-channel")
+            given[channel] = given.get(channel, -1) + 1
+            return Response.json({"text": "Success", "code": 0} | ({"ackId": given[channel]} if channel else {}))
         answer = b'{"errors":false,"items":[' + b",".join([ITEM] * count) + b"]}"
         return Response(200, {"content-type": "application/json"}, answer)
 

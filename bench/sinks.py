@@ -25,6 +25,10 @@ from bench.harness import ROOT, Cost, ask, forwarder, helper, measure, write_con
 def rows(bulk: dict, syslog: dict) -> dict[str, tuple[dict, str]]:
     """Return the settings of each sink, and where its far end is asked for its count."""
     found = {"elasticsearch ecs": ({"type": "elasticsearch", "url": bulk["url"], "unmanaged": True}, bulk["url"])}
+    splunk = {"type": "splunk_hec", "url": bulk["url"], "token": "none"}
+    acks = {"acknowledge": True, "confirm_every": "1s"}
+    for title, more in (("event", {}), ("event acks", acks), ("raw", {"endpoint": "raw"})):
+        found[f"splunk {title} raw"] = ({**splunk, **more}, bulk["url"])
     for scheme, format_ in itertools.product(("tcp", "relp"), ("raw", "cef")):
         settings = {"type": "syslog", "address": syslog[scheme], "format": format_}
         found[f"syslog {scheme} {format_}"] = (settings, syslog["url"])

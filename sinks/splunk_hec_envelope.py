@@ -32,13 +32,19 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Where a record goes; `head` is the same as members of a JSON object, with a comma at the end of each."""
+    """Where a record goes.
+
+    Attributes:
+        head: All of it as members of a JSON object, with a comma at the end of each.
+        fields: The indexed fields that follow from it, and the labels, as members of a JSON object.
+    """
 
     host: str | None
     source: str | None
     sourcetype: str | None
     index: str | None
     head: bytes
+    fields: bytes
 
     def query(self) -> dict[str, str]:
         """Return it as the parameters of `/raw`."""
@@ -46,28 +52,47 @@ class Metadata:
         return {name: value for name, value in given.items() if value is not None}
 
 
+def _site_of(event: AuditEvent) -> str | None:
+    """Return the host of an event's site, or what else names it."""
+    site = event.site
+    if site is None:
+        return None
+    if site.url is not None:
+        try:
+            host = urlsplit(site.url).hostname
+        except ValueError:
+            host = None
+        if host:
+            return host
+    return site.name or site.id
+
+
 def _object(event: AuditEvent) -> Any:
     return event.content or event.target_group or event.space or event.app
 
 
-_FIELDS: dict[str, Callable[[Record, AuditEvent], Any]] = {
+_CONSTANT: dict[str, Callable[[AuditEvent], str | None]] = {
+    "organization": lambda event: event.organization,
+    "site": _site_of,
+    "product": lambda event: event.product,
+}
+"""Indexed fields that follow from where a record goes, so that they are kept ready with its metadata."""
+
+_FIELDS: dict[str, Callable[[Record, AuditEvent], str | int | None]] = {
     "event_id": lambda record, event: event.event_id or record.id,
     "document_id": lambda record, _: record.id,
-    "organization": lambda _, event: event.organization,
-    "site": lambda _, event: _site_of(event),
-    "product": lambda _, event: event.product,
-    "action": lambda _, event: event.action,
+    "action": lambda _, event: event.action or None,
     "outcome": lambda _, event: event.outcome,
     "severity": lambda _, event: event.severity,
-    "actor": lambda _, event: event.actor and event.actor.id,
-    "actor_name": lambda _, event: event.actor and event.actor.name,
-    "actor_email": lambda _, event: event.actor and event.actor.address,
-    "src_ip": lambda _, event: event.ip,
-    "target_user": lambda _, event: event.target_user and (event.target_user.id or event.target_user.name),
-    "object_type": lambda _, event: (thing := _object(event)) and thing.kind,
-    "object_id": lambda _, event: (thing := _object(event)) and (thing.id or thing.key),
+    "actor": lambda _, event: (event.actor and event.actor.id) or None,
+    "actor_name": lambda _, event: (event.actor and event.actor.name) or None,
+    "actor_email": lambda _, event: (event.actor and event.actor.address) or None,
+    "src_ip": lambda _, event: event.ip or None,
+    "target_user": lambda _, event: (event.target_user and (event.target_user.id or event.target_user.name)) or None,
+    "object_type": lambda _, event: ((thing := _object(event)) and thing.kind) or None,
+    "object_id": lambda _, event: ((thing := _object(event)) and (thing.id or thing.key)) or None,
 }
-"""What each indexed field holds: a text or a number; what is None or empty is left out."""
+"""What each other indexed field holds; what is None is left out."""
 
 
 class Wrapper:
@@ -82,9 +107,11 @@ class Wrapper:
         self._config = config
         self._is_json = format in _JSON_FORMATS
         self._sourcetype = "atlassian:audit" if format == "raw" else f"atlassian:audit:{format}"
-        self._getters = [(name, _FIELDS[name]) for name in config.fields]
-        self._unread = [name for name in config.fields if name in {"event_id", "document_id"}]
-        self._labels = _encode(config.labels)[1:-1]
+        self._constant = {name: _CONSTANT[name] for name in config.fields if name in _CONSTANT}
+        names = [name for name in config.fields if name in _FIELDS]
+        self._getters = [_FIELDS[name] for name in names]
+        self._fields_type = msgspec.defstruct("Fields", [(name, Any, None) for name in names], omit_defaults=True)
+        self._ids = [name for name in names if name in {"event_id", "document_id"}]
         self._metadata: dict[tuple[Any, ...], Metadata] = {}
 
     def wrap(self, record: Record) -> bytes:
@@ -93,20 +120,26 @@ class Wrapper:
         time_ms = record.read_ms if event is None else event.time_ms
         if time_ms < 0:  # before 1970, when nobody recorded anything: Splunk takes no such time, the event tells it
             time_ms = max(record.read_ms, 0)
-        body = record.body if self._is_json else _as_json(record.body)
-        return b'{"time":%d.%03d,%b"event":%b,"fields":{%b}}' % (
+        metadata = self.metadata(record)
+        own, common = self._fields(record, event), metadata.fields
+        return b'{"time":%d.%03d,%b"event":%b%b%b%b%b%b}' % (
             time_ms // 1000,
             time_ms % 1000,
-            self.metadata(record).head,
-            body,
-            self._fields(record, event),
+            metadata.head,
+            record.body if self._is_json else _as_json(record.body),
+            b',"fields":{' if own or common else b"",
+            own,
+            b"," if own and common else b"",
+            common,
+            b"}" if own or common else b"",
         )
 
     def metadata(self, record: Record) -> Metadata:
         """Return where a record goes."""
         event, origin = record.event, record.origin
         product, site = (event.product, event.site) if event is not None else (None, None)
-        key = (product, site, origin.source, origin.feed, origin.organization, origin.site)
+        organization = event.organization if event is not None else None
+        key = (product, site, organization, origin.source, origin.feed, origin.organization, origin.site)
         found = self._metadata.get(key)
         if found is None:
             if len(self._metadata) >= _REMEMBERED:
@@ -115,16 +148,14 @@ class Wrapper:
         return found
 
     def _fields(self, record: Record, event: AuditEvent | None) -> bytes:
-        """Return the indexed fields as members of a JSON object."""
+        """Return the fields that differ from record to record, as members of a JSON object."""
         if event is None:
-            members = _encode(dict.fromkeys(self._unread, record.id))[1:-1]
-        else:
-            found = {name: value for name, get in self._getters if (value := get(record, event)) not in {None, ""}}
-            try:
-                members = _encode(found)[1:-1]
-            except UnicodeEncodeError:  # half a surrogate has no place in UTF-8
-                members = _encode({name: _whole(value) for name, value in found.items()})[1:-1]
-        return b"%b,%b" % (members, self._labels) if members and self._labels else members or self._labels
+            return _encode(dict.fromkeys(self._ids, record.id))[1:-1]
+        values = [get(record, event) for get in self._getters]
+        try:
+            return _encode(self._fields_type(*values))[1:-1]
+        except UnicodeEncodeError:
+            return _encode(self._fields_type(*map(_whole, values)))[1:-1]
 
     def _choose(self, record: Record) -> Metadata:
         config, event, origin = self._config, record.event, record.origin
@@ -150,7 +181,12 @@ class Wrapper:
             "index": index and _index_name(index),
         }
         given = {name: value for name, value in values.items() if value is not None}
-        return Metadata(**values, head=_encode(given)[1:-1] + b"," if given else b"")
+        fields = {name: value for name, get in self._constant.items() if event is not None and (value := get(event))}
+        return Metadata(
+            **values,
+            head=_encode(given)[1:-1] + b"," if given else b"",
+            fields=_encode({name: _whole(value) for name, value in (fields | config.labels).items()})[1:-1],
+        )
 
 
 def refused(records: Sequence[Record], *, as_lines: bool) -> dict[int, Rejection]:
@@ -176,21 +212,6 @@ def _as_json(body: bytes) -> bytes:
     return _encode(body.decode("utf-8", "replace"))
 
 
-def _site_of(event: AuditEvent) -> str | None:
-    """Return the host of an event's site, or what else names it."""
-    site = event.site
-    if site is None:
-        return None
-    if site.url is not None:
-        try:
-            host = urlsplit(site.url).hostname
-        except ValueError:
-            host = None
-        if host:
-            return host
-    return site.name or site.id
-
-
 def _index_name(text: str) -> str:
     """Return a name that an index may have: a product of tomorrow may be called anything."""
     return re.sub(r"[^a-z0-9_-]", "_", text.lower()).lstrip("_-") or "unknown"
@@ -202,4 +223,5 @@ def _plain(text: str) -> str:
 
 
 def _whole(value: Any) -> Any:
+    """Return a text without halves of surrogates: they have no place in UTF-8."""
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value

@@ -128,6 +128,22 @@ def test_a_body_of_an_unknown_format_forges_nothing(body: bytes) -> None:
     assert len(events) == (bad is None)
 
 
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        ({"fields": []}, None),
+        ({"fields": [], "labels": {"a": "b"}}, {"a": "b"}),
+        ({"fields": ["product"]}, {"product": "jira"}),
+        ({"fields": ["action"]}, {"action": "did"}),
+        ({"fields": ["target_user", "object_id"]}, None),
+    ],
+)
+def test_fields_are_left_out_where_there_are_none(settings: dict[str, Any], fields: dict[str, str] | None) -> None:
+    event = AuditEvent("d", "organization", "o", "did", 1000, 0, product="jira")
+    read = strictly(Wrapper(config(**settings), "raw").wrap(record_of(event)))
+    assert read.get("fields") == fields
+
+
 @given(st.integers(-(10**15), 10**15), st.integers(-5, 10**15))
 def test_time_is_written_with_a_point_that_stays(time_ms: int, read_ms: int) -> None:
     event = AuditEvent("d", "organization", "o", "a", time_ms, 0)
