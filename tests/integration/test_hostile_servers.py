@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from forwarder.contracts import Delivery, Retryable
 from sinks.http import HttpSink
 from sinks.splunk_hec import SplunkHecSink
 from sinks.syslog import SyslogSink
+from tests.lanes import bench, event
 from tests.sinks_for_tests import batch_of, context
 
 EVENT = b'{"n":1}'
@@ -48,10 +51,11 @@ async def serving(handler: Handler) -> AsyncIterator[int]:
         await asyncio.gather(*served, return_exceptions=True)
 
 
-async def read_http(reader: asyncio.StreamReader) -> None:
+async def read_http(reader: asyncio.StreamReader) -> bytes:
+    """Return the body of the next request."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = re.search(rb"content-length: (\d+)", head.lower())
-    await reader.readexactly(int(length[1]) if length else 0)
+    return await reader.readexactly(int(length[1]) if length else 0)
 
 
 def http_answers(*answers: bytes) -> Handler:
@@ -181,6 +185,34 @@ async def test_a_status_for_a_part_accepts_nothing() -> None:
             assert caught.value.sent
         finally:
             await sink.close()
+
+
+async def test_what_a_server_took_before_it_stumbled_is_doubled_only_on_record(tmp_path: Path) -> None:
+    taken: Counter[bytes] = Counter()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            lines = (await read_http(reader)).splitlines()
+            bad = next((number for number, line in enumerate(lines) if b'"bad' in line), None)
+            taken.update(lines[:bad])
+            writer.write(http_answer(200 if bad is None else 400, b"{}"))
+
+    events = [event(f"{'bad' if number in {3, 17} else 'good'}-{number}") for number in range(30)]
+    async with serving(handler) as port, bench(tmp_path) as spool:
+        await spool.fill(*events)
+        sink = http(port)
+        spool.start("siem", sink)
+        await spool.drained("siem")
+        await spool.stop("siem")
+        await sink.close()
+        await spool.balanced()
+        numbers = {body: number for number, body in enumerate(events, 1)}
+        assert set(taken) == {body for body in events if b'"bad' not in body}
+        doubled = {numbers[body] for body, times in taken.items() if times > 1}
+        assert doubled
+        doubts = await spool.doubts("siem")
+        assert all(any(first <= number <= last for first, last in doubts) for number in doubled)
+        assert [letter.seq for letter in await spool.spool.dead_letters("siem")] == [4, 18]
 
 
 # ------------------------------------------------------------------------------------------------------------ syslog
