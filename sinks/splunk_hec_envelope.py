@@ -23,6 +23,9 @@ _JSON_FORMATS = {"raw", "ecs"}
 _REMEMBERED = 1000
 """Most combinations of product, site and origin whose metadata is kept ready."""
 
+_LONGEST_KEY = 1000
+"""Characters of product and site of such a combination; what is longer comes from nobody's good will."""
+
 _LONGEST = 200
 """Characters of a metadata value."""
 
@@ -142,9 +145,12 @@ class Wrapper:
         key = (product, site, organization, origin.source, origin.feed, origin.organization, origin.site)
         found = self._metadata.get(key)
         if found is None:
-            if len(self._metadata) >= _REMEMBERED:
-                self._metadata.clear()
-            found = self._metadata[key] = self._choose(record)
+            found = self._choose(record)
+            texts = (product, site.id, site.key, site.name, site.url) if site is not None else (product,)
+            if sum(len(text) for text in texts if text) <= _LONGEST_KEY:
+                if len(self._metadata) >= _REMEMBERED:
+                    self._metadata.clear()
+                self._metadata[key] = found
         return found
 
     def _fields(self, record: Record, event: AuditEvent | None) -> bytes:

@@ -30,6 +30,8 @@ WORDS: dict[str, Callable[[Record], str]] = {
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _MOST_HEADERS = 4096
 """Rendered headers that are remembered; actions come from outside, so there must be an end."""
+_LONGEST_KEY = 512
+"""Characters of what such a header is made of; a longer one is rendered each time."""
 
 # C0 and DEL become spaces: in JSON they can only stand between tokens, where a space means the same. The C1 block is
 # two bytes in UTF-8, and terminals obey it as they obey ESC.
@@ -134,8 +136,6 @@ class Composer:
         ))  # fmt: skip
 
     def _remember(self, key: tuple[int | str, ...]) -> tuple[bytes, bytes]:
-        if len(self._headers) >= _MOST_HEADERS:
-            self._headers.clear()
         known = dict(zip(self._words, map(str, key[1:]), strict=True))
         texts = [
             clean_field("".join(known[part] if n % 2 else part for n, part in enumerate(parts)), field)
@@ -147,7 +147,11 @@ class Composer:
             first, rest = pri, f" {host} {tag}{'' if number == '-' else f'[{number}]'}: "
         else:
             first, rest = f"{pri}1 ", f" {' '.join(texts)} "
-        self._headers[key] = found = first.encode("ascii"), rest.encode("ascii") + self._before_body
+        found = first.encode("ascii"), rest.encode("ascii") + self._before_body
+        if sum(map(len, known.values())) <= _LONGEST_KEY:
+            if len(self._headers) >= _MOST_HEADERS:
+                self._headers.clear()
+            self._headers[key] = found
         return found
 
 

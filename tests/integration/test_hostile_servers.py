@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from forwarder.contracts import Delivery, Retryable
+from forwarder.contracts import Delivery, Retryable, Thing
 from sinks.http import HttpSink
 from sinks.splunk_hec import SplunkHecSink
+from sinks.splunk_hec_envelope import Wrapper
 from sinks.syslog import SyslogSink
+from tests.hostile import full_event
 from tests.lanes import bench, event
 from tests.sinks_for_tests import batch_of, context
 
@@ -152,6 +155,19 @@ async def test_a_question_under_way_is_waited_for_before_a_look(monkeypatch: pyt
             await question
         finally:
             await sink.close()
+
+
+def test_long_names_of_sites_are_not_remembered() -> None:
+    wrapper = Wrapper(SplunkHecSink.Config(url="https://splunk.example:8088", token="t"), "raw")
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            record = batch_of(EVENT).records[0]
+            record.event = full_event(site=Thing("site", name=f"{number}{'x' * 100_000}"))
+            wrapper.wrap(record)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # -------------------------------------------------------------------------------------------------------------- http

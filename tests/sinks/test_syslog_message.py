@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,17 @@ def test_the_severity_of_the_event_decides(severity: int, syslog: int) -> None:
 @pytest.mark.parametrize("facility", [0, 10, 23])
 def test_the_facility_is_chosen(facility: int) -> None:
     assert composed(facility=facility).facility == facility
+
+
+def test_long_names_from_outside_are_not_remembered() -> None:
+    composer = Composer("rfc5424", 13, NAMES)
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            composer.compose(record(action=f"{number}{'x' * 100_000}"))
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_event_without_meaning_is_sent_with_the_time_of_reading() -> None:
