@@ -228,7 +228,7 @@ async def test_what_a_server_took_before_it_stumbled_is_doubled_only_on_record(t
         assert doubled
         doubts = await spool.doubts("siem")
         assert all(any(first <= number <= last for first, last in doubts) for number in doubled)
-        assert [letter.seq for letter in await spool.spool.dead_letters("siem")] == [4, 18]
+        assert {letter.seq for letter in await spool.spool.dead_letters("siem")} == {4, 18}
 
 
 # ------------------------------------------------------------------------------------------------------------ syslog
