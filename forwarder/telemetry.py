@@ -12,15 +12,13 @@ configuration or from closed sets, never from events. Every application object h
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from forwarder.errors import ErrorKind
 from forwarder.metric_rows import (
-    GAP_CAUSES,
     Distribution,
     Labels,
     Metric,
@@ -37,10 +35,10 @@ from forwarder.metric_rows import (
     open_gaps,
     states,
 )
-from forwarder.status import SEND_BUCKETS, ComponentState
+from forwarder.status import SEND_BUCKETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client.metrics_core import Metric as Family
 
@@ -392,28 +390,3 @@ class Exposition:
         """Return the page and its content type: OpenMetrics when `accept` asks for it, else the Prometheus text."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
-
-
-def metrics_reference() -> str:
-    """Return the reference of all metrics as Markdown."""
-    lines = [
-        "| Metric | Type | Labels | Meaning | Comes from |",
-        "|---|---|---|---|---|",
-    ]
-    for metric in METRICS:
-        labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
-        lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} | `{metric.origin}` |")
-    lines += [
-        "",
-        "Labels: `source` and `sink` are names from the configuration; `task` is the name of a task made from them.",
-        f"`state` is one of {_listed(get_args(ComponentState))}.",
-        f"`kind` is one of {_listed(get_args(ErrorKind))}.",
-        f"`reason` is one of {_listed(GAP_CAUSES)}.",
-        "",
-        "Besides: `process_*`, `python_info` and `python_gc_*` of the Prometheus client. `_created` series are off.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(f"`{value}`" for value in values)

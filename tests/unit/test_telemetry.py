@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from forwarder.errors import ErrorKind
 from forwarder.status import SEND_BUCKETS, ComponentState
-from forwarder.telemetry import METRICS, Exposition, metrics_reference
+from forwarder.telemetry import METRICS, Exposition
 from tests.reports import NOW, books, full_report, lane_report, source_report, spool_status
 
 
@@ -252,17 +252,6 @@ def test_openmetrics_by_accept():
 def test_a_hostile_label_value_cannot_forge_a_series():
     name = 'a"} 1\nforwarder_forged_total 1\n\\'
     assert samples(full_report(sources=[source_report(name=name)]), "forwarder_source_pages_total") == {(name,): 102}
-
-
-def test_reference_names_every_metric_label_and_closed_set():
-    text = metrics_reference()
-    for metric in METRICS:
-        row = next(line for line in text.splitlines() if f"`{metric.name}`" in line)
-        assert metric.help in row
-        assert row.count("|") == 6
-        assert all(f"`{label}`" in row for label in metric.labels)
-    for word in (*get_args(ErrorKind), *get_args(ComponentState), "cursor_lost"):
-        assert f"`{word}`" in text
 
 
 def test_promtool_or_the_parser_agrees():
