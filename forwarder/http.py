@@ -149,9 +149,8 @@ class HttpClient:
     # ---------------------------------------------------------------------------------------------------- exchange
 
     async def _exchange(self, request: httpx.Request) -> Response:
-        if self._transport is None:
-            self._transport = self._open()
-        response = await self._transport.handle_async_request(request)
+        transport = self._transport = self._transport or self._open()
+        response = await transport.handle_async_request(request)
         limit = self._http.max_response
         pieces: list[bytes] = []
         size = 0
@@ -165,6 +164,8 @@ class HttpClient:
                 pieces.append(piece)
         finally:
             await response.aclose()
+        if _says_more(transport):
+            await self._drop(None)
         headers = dict(response.headers)
         body = b"".join(pieces)
         encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -246,6 +247,21 @@ class _Course:
         elif step.endswith(".send_request_headers.started"):
             self.sent = self.sent or facts["request"].method != b"CONNECT"
             self.unfinished = None
+
+
+def _says_more(transport: httpx.AsyncHTTPTransport) -> bool:
+    """Tell whether the server said more than its answer: the next request would take that for its own answer.
+
+    httpcore itself notices what arrives later, but not what it has read already.
+    """
+    for connection in transport._pool.connections:  # noqa: SLF001 -- no public way; a test tells when it is gone
+        inner: Any = connection
+        while (below := getattr(inner, "_connection", None)) is not None:
+            inner = below
+        state = getattr(inner, "_h11_state", None)
+        if state is not None and state.trailing_data[0]:
+            return True
+    return False
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -203,6 +203,36 @@ async def test_a_status_for_a_part_accepts_nothing() -> None:
             await sink.close()
 
 
+@pytest.mark.parametrize("later", [False, True])
+async def test_an_answer_that_comes_before_its_question_is_no_answer(later: bool) -> None:
+    good = http_answer(200, b"{}")
+    asked = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await read_http(reader)
+        asked += 1
+        if asked > 1:  # another connection
+            return
+        writer.write(good if later else good + good)
+        if later:
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            writer.write(good)
+        await read_http(reader)
+        asked += 1
+
+    async with serving(handler) as port:
+        sink = http(port)
+        try:
+            await sink.send(batch_of(EVENT))
+            await asyncio.sleep(0.3 if later else 0)
+            with pytest.raises(Retryable):
+                await sink.send(batch_of(EVENT))
+        finally:
+            await sink.close()
+
+
 async def test_what_a_server_took_before_it_stumbled_is_doubled_only_on_record(tmp_path: Path) -> None:
     taken: Counter[bytes] = Counter()
 
