@@ -32,6 +32,9 @@ def rows(bulk: dict, syslog: dict) -> dict[str, tuple[dict, str]]:
     for scheme, format_ in itertools.product(("tcp", "relp"), ("raw", "cef")):
         settings = {"type": "syslog", "address": syslog[scheme], "format": format_}
         found[f"syslog {scheme} {format_}"] = (settings, syslog["url"])
+    for format_ in ("raw", "ecs", "cef", "rfc5424_sd"):
+        settings = {"type": "http", "url": f"{bulk['url']}/lines", "token": "bench", "format": format_}
+        found[f"http {format_}"] = (settings, bulk["url"])
     return found
 
 
@@ -69,7 +72,7 @@ def main() -> None:
         idle = run({**quiet, "start": "now"}, lambda: time.monotonic() > begun + 4)
         best: dict[str, Cost] = {}
         for _ in range(asked.rounds):
-            for format_ in ("raw", "cef"):
+            for format_ in sorted({str(row.get("format", "ecs")) for row, _ in chosen.values()}):
                 written.unlink(missing_ok=True)
                 least = {**quiet, "format": format_, "start": "oldest"}
                 _keep(best, f"file {format_}", run(least, lambda: _lines(written) >= asked.events))
