@@ -44,6 +44,8 @@ audit_events = st.builds(
     document_id=st.sampled_from(["0123456789abcdef" * 2, "0123456789abcdef" * 2 + "-0123456789abcdef"]),
     feed=st.sampled_from(["organization", "jira"]),
     organization=text,
+    organization_name=maybe,
+    object=st.sampled_from([None, "page"]),
     action=text,
     time_ms=moments,
     read_ms=moments,
@@ -93,7 +95,7 @@ def full_event(**changes) -> AuditEvent:
     event = AuditEvent(
         document_id="0123456789abcdef" * 2, feed="organization", organization="a1b2c3d4", action="page_viewed",
         time_ms=1_727_952_266_457, read_ms=1_727_952_300_000, event_id="606a97f7", processed_ms=1_727_952_267_001,
-        product="confluence", action_name="Viewed page", act="view", layer="attested", category=("web",), types=("access",),
+        product="confluence", action_name="Viewed page", act="view", object="page", organization_name="Example", layer="attested", category=("web",), types=("access",),
         outcome="success", severity=1, actor=person, on_behalf_of=other, target_user=other, target_role="admin",
         authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1"), target_group=Thing("group", "g-1", None, "ops"),
         content=Thing("page", "98311", "K", "Runbook", "https://example.net/wiki/98311"),

@@ -45,7 +45,8 @@ NO_ACTION = "unknown"
 
 _MARKS = BEFORE["flexString2"]
 _ACTION = [BEFORE[name] for name in (
-    "act", "outcome", "cat", "destinationServiceName", "deviceFacility", "AtlassianAuditAct", "AtlassianAuditLayer",
+    "act", "outcome", "cat", "destinationServiceName", "deviceFacility", "AtlassianAuditAct", "AtlassianAuditObject",
+    "AtlassianAuditLayer",
 )]  # fmt: skip
 _PAGE = [BEFORE["deviceExternalId"], BEFORE["deviceCustomDate2"]]
 _PLACE = [
@@ -73,6 +74,7 @@ class _Known(NamedTuple):
     feed: str
     layer: str
     act: str | None
+    object: str | None
     action_name: str | None
     head: str
     short_head: str
@@ -185,6 +187,7 @@ class CefFormat:
             or known.severity != event.severity
             or known.layer is not event.layer
             or known.act is not event.act
+            or known.object is not event.object
             or known.action_name is not event.action_name
             or known.feed != event.feed
         ):
@@ -204,7 +207,7 @@ class CefFormat:
         name = event.action_name or event.action.replace("_", " ")
         outcome = event.outcome if event.outcome != "unknown" else ""
         said = [plain(event.action)[:LONGEST_ACT], outcome, ",".join(event.category), event.product, event.feed]
-        run = _run(_ACTION, [*said, event.act, event.layer])
+        run = _run(_ACTION, [*said, event.act, event.object, event.layer])
         known = _Known(
             event.category,
             event.outcome,
@@ -212,6 +215,7 @@ class CefFormat:
             event.feed,
             event.layer,
             event.act,
+            event.object,
             event.action_name,
             _head(ident, header(name, LONGEST_NAME)[0], event.severity),
             _head(ident, header(name, SHORT_NAME)[0], event.severity),

@@ -35,7 +35,7 @@ _DUID, _DUSER, _TARGET_NAME, _ROLE = (
 )
 _KIND, _OBJECT, _KEY, _NAME = BEFORE["fileType"], BEFORE["fileId"], BEFORE["filePath"], BEFORE["fname"]
 _URL, _GROUP, _SPACE, _MESSAGE = BEFORE["request"], BEFORE["cs1"], BEFORE["cs2"], BEFORE["msg"]
-_PROCESSED = BEFORE["deviceCustomDate1"]
+_PROCESSED, _ORGANIZATION_NAME = BEFORE["deviceCustomDate1"], BEFORE["AtlassianAuditOrganization"]
 _CHANGES, _CONTEXT, _CONTAINER = BEFORE["cs5"], BEFORE["cs6"], BEFORE["AtlassianAuditContainer"]
 
 
@@ -100,6 +100,8 @@ def _add_targets(parts: list[str], event: AuditEvent) -> None:
     thing = event.content or event.app
     if thing is not None:
         _add_thing(parts, thing)
+    if event.organization_name is not None:
+        parts += _ORGANIZATION_NAME, event.organization_name
 
 
 def _add_thing(parts: list[str], thing: Thing) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.formats.cef_keys import BY_BEFORE
 from forwarder.formats.shortening import Piece
-from forwarder.formats.texts import CONTROL_BUT_LINE_ENDS, one_line, one_line_json
+from forwarder.formats.texts import CONTROL_BUT_LINE_ENDS, one_line, without_line_ends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +45,13 @@ def cleaned(parts: Sequence[str], *, json: bool = False) -> tuple[list[Piece], b
     cut = False
     for before, value in zip(parts[0::2], parts[1::2], strict=True):
         key = BY_BEFORE[before]
-        whole = one_line_json(value).strip() if json else plain(value)
         longest = key.longest or LONGEST_PLAIN
-        cut = cut or len(whole) > longest
+        if json:  # ends with a bracket, so that its length tells; most of a huge one need not be looked at
+            compact = without_line_ends(value)
+            cut, whole = cut or len(compact) > longest, one_line(compact[:longest])
+        else:
+            whole = plain(value)
+            cut = cut or len(whole) > longest
         if short := whole[:longest].rstrip():
             pieces.append(Piece(before, short, key.need))
     return pieces, cut

@@ -18,7 +18,7 @@ from forwarder.formats.memory import remember
 from forwarder.formats.shortening import Need, Piece, shorten
 from forwarder.formats.structured_data_facts import ACTOR_EMAIL, ACTOR_ID, ACTOR_NAME, facts, json_facts
 from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, START
-from forwarder.formats.texts import is_one_line_json, one_line, one_line_json
+from forwarder.formats.texts import is_one_line_json, one_line, without_line_ends
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MARKS = BEFORE["marks"]
 _ACTION = [BEFORE[name] for name in (
-    "action", "outcome", "severity", "category", "type", "product", "act", "layer", "feed", "action_name",
+    "action", "outcome", "severity", "category", "type", "product", "act", "object", "layer", "feed", "action_name",
 )]  # fmt: skip
 _PAGE = [BEFORE["organization"], BEFORE["read_at"]]
 _PLACE = [BEFORE["country"], BEFORE["region"], BEFORE["city"], BEFORE["geo"]]
@@ -49,6 +49,7 @@ class _Known(NamedTuple):
     feed: str
     layer: str
     act: str | None
+    object: str | None
     action_name: str | None
     run: _Run
 
@@ -144,6 +145,7 @@ class StructuredDataFormat:
             or known.severity != event.severity
             or known.layer is not event.layer
             or known.act is not event.act
+            or known.object is not event.object
             or known.action_name is not event.action_name
             or known.feed != event.feed
         ):
@@ -159,7 +161,7 @@ class StructuredDataFormat:
     def _meet(self, event: AuditEvent) -> _Known:
         outcome = event.outcome if event.outcome != "unknown" else None
         what = [event.action, outcome, str(event.severity), ",".join(event.category), ",".join(event.types)]
-        run = _run(_ACTION, [*what, event.product, event.act, event.layer, event.feed, event.action_name])
+        run = _run(_ACTION, [*what, event.product, event.act, event.object, event.layer, event.feed, event.action_name])
         known = _Known(
             event.category,
             event.types,
@@ -168,6 +170,7 @@ class StructuredDataFormat:
             event.feed,
             event.layer,
             event.act,
+            event.object,
             event.action_name,
             run,
         )
@@ -191,7 +194,7 @@ def _run(before: Sequence[str], values: Sequence[str | None]) -> _Run:
 def _cleaned(parts: Sequence[str], *, json: bool = False) -> list[Piece]:
     """Return names and values in turns as pieces, fit but for escaping; what is empty is left out."""
     found = zip(parts[0::2], parts[1::2], strict=True)
-    plain = [(before, one_line_json(value) if json else one_line(value)) for before, value in found]
+    plain = [(before, one_line(without_line_ends(value) if json else value)) for before, value in found]
     return [Piece(before, text, BY_BEFORE[before].need) for before, text in plain if text]
 
 

@@ -26,6 +26,7 @@ _TARGET = (BEFORE["target_id"], BEFORE["target_name"], BEFORE["target_email"])
 _ACTOR_KIND, _IP, _ADDRESS = BEFORE["actor_kind"], BEFORE["source_ip"], BEFORE["source_address"]
 _AGENT, _ROLE, _MESSAGE = BEFORE["user_agent"], BEFORE["target_role"], BEFORE["message"]
 _KIND, _PROCESSED = BEFORE["object_kind"], BEFORE["processed_at"]
+_ORGANIZATION_NAME = BEFORE["organization_name"]
 _AUTH, _TOKEN, _TOKEN_LABEL = BEFORE["auth_type"], BEFORE["token_id"], BEFORE["token_label"]
 _SESSION, _AUTH_APP = BEFORE["session_id"], BEFORE["auth_app_id"]
 _OBJECT = (BEFORE["object_id"], BEFORE["object_key"], BEFORE["object_name"], BEFORE["object_url"])
@@ -100,6 +101,8 @@ def _add_things(parts: list[str], event: AuditEvent) -> None:
         _add_thing(parts, event.site, _SITE)
     if event.app is not None:
         _add_thing(parts, event.app, _APP)
+    if event.organization_name is not None:
+        parts += _ORGANIZATION_NAME, event.organization_name
 
 
 def _add_thing(parts: list[str], thing: Thing, before: tuple[str, str | None, str, str | None]) -> None:

@@ -20,11 +20,9 @@ def one_line(text: str, control: re.Pattern[str] = CONTROL) -> str:
     return _SURROGATE.sub("\ufffd", control.sub(" ", text))
 
 
-def one_line_json(text: str) -> str:
-    """Return JSON on one line; white space between its tokens says nothing and goes where it breaks lines."""
-    if "\n" in text or "\r" in text:
-        text = msgspec.json.format(text, indent=-1)
-    return one_line(text)
+def without_line_ends(text: str) -> str:
+    """Return JSON without the white space between its tokens, which says nothing, if any of it breaks lines."""
+    return msgspec.json.format(text, indent=-1) if "\n" in text or "\r" in text else text
 
 
 def is_one_line_json(text: str) -> bool:

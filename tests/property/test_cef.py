@@ -41,6 +41,7 @@ def said(event: AuditEvent) -> dict[str, str | None]:
         "duser": target.address if target.address is not None else target.name, "AtlassianAuditTargetName": target.name,
         "msg": event.message, "requestClientApplication": event.user_agent, "shost": event.source_address,
         "AtlassianAuditCountry": event.country, "AtlassianAuditRegion": event.region, "AtlassianAuditCity": event.city,
+        "AtlassianAuditOrganization": event.organization_name, "AtlassianAuditObject": event.object,
         "AtlassianAuditGeo": event.geo, "dpriv": event.target_role, "deviceExternalId": event.organization,
         "fileType": thing.kind if thing else None, "fname": thing.name if thing else None,
         "fileId": thing.id if thing else None, "filePath": thing.key if thing else None,

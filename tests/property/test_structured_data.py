@@ -45,6 +45,7 @@ def said(event: AuditEvent) -> dict[str, str | None]:
         "severity": str(event.severity), "outcome": None if event.outcome == "unknown" else event.outcome,
         "category": ",".join(event.category), "type": ",".join(event.types), "product": event.product,
         "marks": ",".join(event.marks), "layer": event.layer, "act": event.act,
+        "object": event.object, "organization_name": event.organization_name,
     }  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_absent_facts_are_absent():
     event = full_event()
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
-                 "container", "product", "act", "processed_ms"):  # fmt: skip
+                 "container", "product", "act", "object", "organization_name", "processed_ms"):  # fmt: skip
         setattr(event, name, None)
     event.action, event.outcome, event.category = "", "unknown", ()
     assert list(extension_of(event)) == [
@@ -156,7 +156,7 @@ def test_a_limit_below_the_essentials_is_refused_with_a_reason():
     [
         ({"category": ("iam",)}, "cat"), ({"outcome": "failure"}, "outcome"), ({"feed": "jira"}, "deviceFacility"),
         ({"layer": "words"}, "AtlassianAuditLayer"), ({"product": "jira"}, "destinationServiceName"),
-        ({"act": "grant"}, "AtlassianAuditAct"), ({"organization": "other"}, "deviceExternalId"),
+        ({"act": "grant"}, "AtlassianAuditAct"), ({"object": "role"}, "AtlassianAuditObject"), ({"organization": "other"}, "deviceExternalId"),
         ({"read_ms": 61_000}, "deviceCustomDate2"), ({"action": ""}, "act"), ({"country": "Norway"}, "AtlassianAuditCountry"),
         ({"geo": "1.5,2"}, "AtlassianAuditGeo"), ({"site": Thing("site", url="https://x.example")}, "dvchost"),
         ({"severity": 7}, None), ({"action_name": "Seen"}, None),

@@ -55,7 +55,7 @@ def test_absent_facts_are_absent():
     event = full_event(action="", outcome="unknown", category=(), types=())
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
-                 "container", "product", "act", "action_name", "event_id", "processed_ms"):  # fmt: skip
+                 "container", "product", "act", "object", "organization_name", "action_name", "event_id", "processed_ms"):  # fmt: skip
         setattr(event, name, None)
     assert strictly(element_of(event)) == {
         "time": "2024-10-03T10:44:26.457Z", "severity": "1", "layer": "attested", "feed": "organization",
@@ -113,7 +113,7 @@ def test_a_megabyte_is_shortened_in_one_go():
     "changed",
     [
         {"category": ("iam",)}, {"types": ("info",)}, {"outcome": "failure"}, {"feed": "jira"}, {"layer": "words"},
-        {"product": "jira"}, {"act": "grant"}, {"organization": "other"}, {"read_ms": 61_000}, {"action": ""},
+        {"product": "jira"}, {"act": "grant"}, {"object": "role"}, {"organization": "other"}, {"read_ms": 61_000}, {"action": ""},
         {"country": "Norway"}, {"geo": "1.5,2"}, {"severity": 7}, {"action_name": "Seen"}, {"time_ms": 1},
     ],
     ids=str,
