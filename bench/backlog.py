@@ -20,6 +20,13 @@ from forwarder.spool.sqlite import SqliteSpool
 PAGE = 500
 
 
+def _numbered(body: bytes, number: int) -> bytes:
+    """Put a number into the id where it is a UUID; it stays as long as it was."""
+    start = len(b'{"id":"')
+    is_uuid = body.startswith(b'{"id":"') and body[start + 8 : start + 9] == b"-"
+    return body[:start] + b"%08d" % number + body[start + 8 :] if is_uuid else body
+
+
 async def main(path: Path, events: int, org: str) -> None:
     clock = SystemClock()
     sim = Simulator(SimulatorConfig(events=20_000, history="6d", oddities=0.2))
@@ -35,9 +42,7 @@ async def main(path: Path, events: int, org: str) -> None:
     tail = walks.begin({"cursor": None, "from": since}, since)  # else the poller of a run over this spool falls over
     for first in range(0, events, PAGE):
         # Every event is distinct: its id stands in its body.
-        page = [
-            bodies[(first + i) % len(bodies)].replace(b'"id":"', b'"id":"%08d' % (first + i), 1) for i in range(PAGE)
-        ]
+        page = [_numbered(bodies[(first + i) % len(bodies)], first + i) for i in range(PAGE)]
         ids = [f"n{first + i}" for i in range(PAGE)]
         minute = f"2026-01-01T{first // 60_000 % 24:02}:{first // 1000 % 60:02}"
         done = await spool.commit(

@@ -123,11 +123,12 @@ class CefFormat:
         """Return the record, put together from what needs no care; else with care."""
         known, site, page, place = self._runs_of(event)
         parts, large = facts(event), json_facts(event)
+        if len(parts[1]) > LONGEST_ID:
+            parts[1] = event.document_id[:HASH]
         joined = f" {' '.join(parts[1::2])} "
         json = "".join(large[1::2])
         if (
             len(joined) > SAFE_LENGTH
-            or len(parts[1]) > LONGEST_ID
             or known.run.cut
             or site.cut
             or page.cut
