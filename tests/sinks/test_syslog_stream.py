@@ -364,16 +364,13 @@ async def test_a_probe_tells_how_far_it_came(authority: Authority) -> None:
     tls = {"ca_file": str(authority.ca_file)}
     async with receiving(framing="octet-counting", ssl=authority.server()) as receiver, receiving() as plain:
         place = f"127.0.0.1:{receiver.port}"
-        assert await findings(sink_for(receiver, tls=tls)) == {"name": True, "tcp": True, "tls": True}
-        assert await findings(sink_for(receiver)) == {"name": True, "tls": False}
-        assert await findings(sink_for(receiver, address=f"tls://127.0.0.1:{plain.port}", silence_timeout=1)) == {
-            "name": True,
-            "tls": False,
-        }
-        assert await findings(sink_for(receiver, tls={"ca_file": "/nowhere"})) == {"name": True, "tls": False}
-        far = {"address": "tls://no-such-host.invalid:6514"}
-        assert await findings(sink_for(receiver, **far)) == {"name": False}
+        assert await findings(sink_for(receiver, tls=tls)) == {"session": True}
+        assert await findings(sink_for(receiver)) == {"tls": False}
+        silent = sink_for(receiver, address=f"tls://127.0.0.1:{plain.port}", silence_timeout=1)
+        assert await findings(silent) == {"tls": False}
+        assert await findings(sink_for(receiver, tls={"ca_file": "/nowhere"})) == {"tls": False}
+        assert await findings(sink_for(receiver, address="tls://no-such-host.invalid:6514")) == {"tcp": False}
         await receiver.close()
-        assert await findings(sink_for(receiver, address=f"tls://{place}")) == {"name": True, "tcp": False}
+        assert await findings(sink_for(receiver, address=f"tls://{place}")) == {"tcp": False}
         assert receiver.messages == plain.messages == []
         plain.violations.clear()  # a TLS greeting is no message
