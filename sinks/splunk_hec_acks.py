@@ -44,8 +44,7 @@ class Acknowledgements:
         """Return the channel to send in. Raises what `send` raises when acknowledgements cannot work."""
         async with self._looking:
             if not self._seen:
-                # where no answer to an open question can get lost; a question that is under way is waited for
-                await self.ask(slot, slot.channels.aside(), [0], patience=None)
+                await self._look(slot)
                 self._seen = True
         if slot.channels.broken_in_a_row >= MOST_BREAKS:
             slot.channels.broken_in_a_row -= 1  # the next one tries
@@ -55,6 +54,14 @@ class Acknowledgements:
                 kind="setup_missing",
             )
         return slot.channels.current()
+
+    async def _look(self, slot: Slot) -> None:
+        """Ask about an acknowledgement that was never given: only whether there are any matters."""
+        try:
+            # where no answer to an open question can get lost; a question that is under way is waited for
+            await self.ask(slot, slot.channels.aside(), [0], patience=None)
+        except Retryable as error:  # it was no event that was sent, so none is in doubt
+            raise Retryable(str(error), kind=error.kind, retry_after=error.retry_after) from error
 
     def promise(self, slot: Slot, channel: Channel, answer: Answer) -> Receipt:
         """Return the receipt for events that were taken. Raises Retryable when none could be believed."""
