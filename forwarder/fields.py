@@ -283,7 +283,7 @@ class SinkConfig(ComponentConfig):
     start: str | None = None
     """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
     `continue` to take over the position of the same name after its target changed."""
-    include: list[FilterRule] | None = None
+    include: Annotated[list[FilterRule], Field(min_length=1)] | None = None
     """Send only events that match one of these rules."""
     exclude: list[FilterRule] | None = None
     """Never send events that match one of these rules."""

@@ -270,7 +270,9 @@ class HttpSink:
         )
         if 200 <= response.status < 300 and response.status not in _PARTS and not _is_page(response):
             return None
-        if response.status in self._config.reject_on:
+        if response.status in self._config.reject_on and not _is_page(
+            response
+        ):  # a page is a proxy's, or a wrong port's
             words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
             return Rejection(f"http_{response.status}", words)
         raise _refusal(response, self._clock.time())

@@ -291,3 +291,11 @@ async def test_whatever_is_in_the_events_they_arrive_one_by_one(
         await sink.send(batch_of(*(line for _, line in sound)))
         assert [json.loads(line) for line in end.taken] == [json.loads(line) for _, line in sound]
         assert len(end.taken) == len(sound)
+
+
+async def test_a_refusal_that_is_a_web_page_buries_no_event() -> None:
+    async with delivering() as (sink, end):
+        page = b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
+        end.rules.append(Rule(times=None, answer=Response(400, {"content-type": "text/html"}, page)))
+        with pytest.raises(Held, match="400"):
+            await sink.send(batch_of(b"{}"))
