@@ -88,7 +88,7 @@ async def test_what_the_queue_of_the_page_has_answered_outlives_a_crash_of_rsysl
     rsyslog: Daemon, tmp_path: Path
 ) -> None:
     out, port = tmp_path / "out.log", rsyslog.ports["relps"]
-    with rsyslog.instead(snippet("rsyslog", "imrelp", rsyslog, port, out), port) as again:
+    with rsyslog.instead(snippet("rsyslog", "imrelp", rsyslog, port, out), port):
         sink = SyslogSink(settings("relps", rsyslog, port), context("siem", slots=2))
         async with bench(tmp_path) as b:
             lane = b.start("siem", sink)
@@ -96,7 +96,10 @@ async def test_what_the_queue_of_the_page_has_answered_outlives_a_crash_of_rsysl
                 await b.fill(*(event(f"e{page * 100 + n}") for n in range(100)))
                 if page in {5, 12}:
                     await b.until(lambda page=page: lane.report.accepted > page * 50)
-                    await asyncio.to_thread(again)
+                    rsyslog.kill()
+                if page in {7, 14}:
+                    await b.until(lambda: lane.report.state == "retrying")
+                    rsyslog.start()
             await b.drained("siem")
             await b.balanced()
             doubtful = {b.names[seq - 1] for first, last in await b.doubts("siem") for seq in range(first, last + 1)}

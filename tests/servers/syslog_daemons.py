@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,24 +88,22 @@ class Daemon:
         self.restart()
 
     @contextmanager
-    def instead(self, configuration: str, port: int) -> Iterator[Callable[[], None]]:
-        """Run with this configuration, listening on one TCP port, in place of our own; give what crashes and restarts it."""
+    def instead(self, configuration: str, port: int) -> Iterator[None]:
+        """Run with this configuration, listening on one TCP port, in place of our own."""
         ports, self.ports = self.ports, {"other": port}
         self._configuration = configuration
-
-        def again() -> None:
-            self.kill()
-            self.start()
-
         self.restart()
         try:
-            yield again
+            yield
         finally:
             self.ports, self._configuration = ports, ""
             self.restart()
 
     def start(self) -> None:
-        """Start, and wait until every port answers. Raises Unavailable with the end of its log."""
+        """Start, and wait until every port answers. Raises Unavailable with the end of its log.
+
+        It ends with the *thread* that called this (PR_SET_PDEATHSIG): call it from no thread that ends before the tests.
+        """
         log = self.folder / "log"
         command = _rsyslog(self) if self.product == "rsyslog" else _syslog_ng(self)
         if self._configuration:
