@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format servers test-servers chart image crash bench docs lock clean
+.PHONY: help demo test test-all lint format servers test-servers chart image crash bench backlog torture docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,14 @@ image: $(VENV)/.dev ## build the container image without an engine and try it (r
 crash: $(VENV)/.dev ## the long crash test: 200 kill -9
 	@$(BIN)/python -m pytest -m long tests/crash $(ARGS)
 
+torture: $(VENV)/.dev ## rounds of faults everywhere, all sinks at once; ARGS="--rounds 500 --seed 1"
+	@$(BIN)/python -m tests.torture $(ARGS)
+
 bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor
 	@$(BIN)/python -m bench $(ARGS)
+
+backlog: $(VENV)/.dev ## a sink dead for a day beside one that is well, then drained; ARGS="--events 36000000"
+	@$(BIN)/python -m bench.outage $(ARGS)
 
 docs: $(VENV)/.dev ## write docs/reference again from the code
 	@$(BIN)/python -m docs.generate

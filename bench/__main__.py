@@ -11,20 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench.harness import ROOT, Cost, ask, forwarder, helper, measure, write_config
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from bench.harness import ROOT, Cost, ask, forwarder, free_port, helper, measure, write_config
 
 
 class Bench:

@@ -1,22 +1,33 @@
 """The far end of a bench: counts the events of bulk requests and of Splunk's collector, and says that all were taken.
 
-Run: `python -m bench.drain`. `GET /count` tells; `GET /reset` begins again at zero. At `/lines` it counts lines instead.
+Run: `python -m bench.drain [PORT [EVENTS]]`. `GET /count` tells; `GET /reset` begins again at zero. At `/lines` it counts
+lines instead. With EVENTS it also counts how many different ones of `bench.stream` came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sys
 
 from forwarder.simulator.http_types import Request, Response
 from forwarder.simulator.httpd import Server
 
 ITEM = b'{"create":{"status":201}}'
+ID = re.compile(rb'"id":"00000000-0000-4000-8000-(\d{12})"')
 
 
-async def main() -> None:
+async def main(port: int, events: int) -> None:
     given: dict[str | None, int] = {}
-    seen = {"documents": 0, "requests": 0, "bytes": 0, "wire": 0}
+    seen = {"documents": 0, "requests": 0, "bytes": 0, "wire": 0, "different": 0}
+    known = bytearray(events)
+
+    def look(body: bytes) -> None:
+        fresh = {number for found in ID.findall(body) if not known[number := int(found)]}
+        for number in fresh:
+            known[number] = 1
+        seen["different"] += len(fresh)
 
     async def handle(request: Request) -> Response:
         if request.path == "/count":
@@ -37,6 +48,8 @@ async def main() -> None:
         seen["requests"] += 1
         seen["bytes"] += len(body)
         seen["wire"] += len(request.body)
+        if events:
+            look(body)
         if splunk:
             channel = request.headers.get("x-splunk-request-channel")
             given[channel] = given.get(channel, -1) + 1
@@ -46,10 +59,10 @@ async def main() -> None:
         answer = b'{"errors":false,"items":[' + b",".join([ITEM] * count) + b"]}"
         return Response(200, {"content-type": "application/json"}, answer)
 
-    server = Server(handle, max_body=1 << 30)
+    server = Server(handle, port=port, max_body=1 << 30)
     await server.start()
     print(json.dumps({"url": server.url}), flush=True)
     await asyncio.Event().wait()
 
 
-asyncio.run(main())
+asyncio.run(main(*(int(word) for word in (*sys.argv[1:], "0", "0")[:2])))

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,12 @@ LONGEST = 300.0
 """Seconds a run may take; a bench that hangs measures nothing."""
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass

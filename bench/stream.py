@@ -1,0 +1,90 @@
+"""An endless organization, served fast: pages of 500 ready-made events whose ids and times are filled in.
+
+Run: `python -m bench.stream EVENTS PER_SECOND`. Event n was processed PER_SECOND a second after event 0, and the last of
+EVENTS two hours ago, so that a poller's history ends where they do. Ids count, so a far end can tell which it has.
+`GET /grow?by=N` lets N more happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from datetime import UTC, datetime
+
+from forwarder.simulator.config import SimulatorConfig
+from forwarder.simulator.http_types import Request, Response
+from forwarder.simulator.httpd import Server
+from forwarder.simulator.simulator import Simulator
+
+PAGE = 500
+KINDS = 20_000
+"""Different bodies; they come again and again under new ids."""
+
+ID = b"00000000-0000-4000-8000-%012d"
+
+
+_USUAL = re.compile(
+    rb'\{"id":"[^"]{36}","type":"events","attributes":\{"time":"[^"]{23}Z(","processedAt":")[^"]{23}Z(".*)', re.DOTALL
+)
+
+
+def cut(body: bytes) -> tuple[bytes, bytes] | None:
+    """Return what stands between the two times and what follows them; None for one of an unusual shape."""
+    found = _USUAL.fullmatch(body)
+    return (found[1], found[2]) if found else None
+
+
+class Stream:
+    """The log: what happens is decided by the number of an event alone."""
+
+    def __init__(self, events: int, per_second: float) -> None:
+        self.events, self.per_second = events, per_second
+        self.began = time.time() - 7200 - events / per_second
+        sim = Simulator(SimulatorConfig(events=KINDS, history="6d", oddities=0.2))
+        pieces = [piece for found in sim.ledger.bodies().values() if (piece := cut(found[0])) is not None]
+        self._pieces = pieces[: len(pieces) // PAGE * PAGE]
+        self.org, self.key = sim.org_id, sim.api_key
+
+    def page(self, first: int, most: int) -> bytes:
+        """Render the page that begins with event `first`."""
+        count = max(0, min(most, self.events - first))
+        moment = datetime.fromtimestamp(self.began + first / self.per_second, UTC)
+        when = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23].encode() + b"Z"
+        at = first % len(self._pieces)
+        pieces = (self._pieces + self._pieces[:PAGE])[at : at + count] if at + count > len(self._pieces) else None
+        pieces = pieces or self._pieces[at : at + count]
+        bodies = b",".join(
+            b'{"id":"' + ID % number + b'","type":"events","attributes":{"time":"' + when + between
+            + when + rest
+            for number, (between, rest) in enumerate(pieces, first)
+        )  # fmt: skip
+        return b'{"data":[' + bodies + b'],"meta":{"next":"at-%d"},"links":{}}' % (first + count)
+
+    def first_since(self, since: float) -> int:
+        """Return the number of the first event processed at or after a moment."""
+        return max(0, min(self.events, int((since - self.began) * self.per_second)))
+
+    async def answer(self, request: Request) -> Response:
+        query = request.query
+        if request.path == "/grow":
+            self.events += int(query["by"][0])
+            return Response.json({"events": self.events})
+        if "cursor" in query:
+            first = int(query["cursor"][0].removeprefix("at-"))
+        else:
+            first = self.first_since(int(query["from"][0]) / 1000)
+        return Response(200, {"content-type": "application/json"}, self.page(first, int(query["limit"][0])))
+
+
+async def main(events: int, per_second: float) -> None:
+    stream = Stream(events, per_second)
+    async with Server(stream.answer) as server:
+        print(json.dumps({"url": server.url, "org": stream.org, "key": stream.key}), flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
