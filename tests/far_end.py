@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forwarder.contracts import SystemClock
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import Books, Settlement
+from forwarder.spool.contract import Books, DeadLetter, Settlement
 from forwarder.spool.sqlite import Doubt, SqliteSpool
 
 
@@ -41,6 +41,10 @@ class Kept:
     doubts: dict[str, list[Doubt]]
     books: list[Books]
     bodies: dict[int, bytes]
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    def doubted(self, sink: str, seq: int) -> bool:
+        return any(doubt.first <= seq <= doubt.last for doubt in self.doubts[sink])
 
     def in_doubt(self, sink: str) -> set[int]:
         return {seq for doubt in self.doubts[sink] for seq in range(doubt.first, doubt.last + 1)}
@@ -51,13 +55,13 @@ class Kept:
         return [found for found, times in counts.items() if times > 1 and self.numbers[found] not in doubtful]
 
 
-async def look_into(path: Path) -> Kept:
-    """Read a copy of a spool whose process has ended, as a new lane would."""
+async def look_into(path: Path, *, after: int = 0, letters_after: int = 0) -> Kept:
+    """Read a copy of a spool whose process has ended, as a new lane would; events and dead letters above a number."""
     copy = path.parent / "looked-into" / path.name
     shutil.rmtree(copy.parent, ignore_errors=True)
     copy.parent.mkdir()
     for file in path.parent.glob(f"{path.name}*"):
-        if not file.name.endswith((".reserve", ".lock")):
+        if file.is_file() and not file.name.endswith((".reserve", ".lock")):
             shutil.copy(file, copy.parent / file.name)
     spool = SqliteSpool(SpoolConfig(path=copy), SystemClock())
     await spool.open(create=False)
@@ -67,11 +71,14 @@ async def look_into(path: Path) -> Kept:
         doubts = {lane.name: await spool.doubts(lane.number) for lane in lanes}
         number = (await spool.open_lane("auditor", "test", start="oldest", on_full="pause")).number
         bodies: dict[int, bytes] = {}
-        after = 0
+        letters: list[DeadLetter] = []
+        while found := await spool.dead_letters(after=letters_after):
+            letters += found
+            letters_after = found[-1].number
         while chunks := (await spool.exchange(number, Settlement(), after=after, events=5000)).chunks:
             for chunk in chunks:
                 bodies |= dict(enumerate(chunk.bodies, chunk.first))
             after = chunks[-1].last
     finally:
         await spool.close()
-    return Kept({digest(body): seq for seq, body in bodies.items()}, doubts, books, bodies)
+    return Kept({digest(body): seq for seq, body in bodies.items()}, doubts, books, bodies, letters)

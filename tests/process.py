@@ -43,8 +43,9 @@ def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], *
 class Process:
     """One configuration; lives follow each other. `log` is that of the present life."""
 
-    def __init__(self, config: Path, *, prefix: Sequence[str] = ()) -> None:
+    def __init__(self, config: Path, *, prefix: Sequence[str] = (), token: str = "") -> None:
         self.config = config
+        self._asking = f"Authorization: Bearer {token}\r\n" if token else ""
         self.port = int(yaml.safe_load(config.read_text())["admin"]["listen"].rpartition(":")[2])
         self._prefix = prefix
         self._process: asyncio.subprocess.Process | None = None
@@ -81,6 +82,10 @@ class Process:
     def text(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    @property
+    def log(self) -> Path:
+        return self._log
+
     def said(self, message: str) -> list[dict[str, Any]]:
         """Return the lines of the log with this message."""
         found = []
@@ -114,7 +119,7 @@ class Process:
         """Ask the admin port. Raises OSError when nobody listens."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{self._asking}Connection: close\r\n\r\n".encode())
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         finally:
             writer.close()
