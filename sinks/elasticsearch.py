@@ -43,6 +43,7 @@ from sinks.elasticsearch_template import Flavour, compare, index_template, templ
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
+_NO_JSON = {"cef", "rfc5424_sd"}
 
 
 # --------------------------------------------------------------------------------------------------------- settings
@@ -85,6 +86,12 @@ class ElasticsearchConfig(SinkConfig):
     """What to trust, and our client certificate."""
     http: HttpConfig = HttpConfig()
     """Time-outs and proxy."""
+
+    @model_validator(mode="after")
+    def _takes_json(self) -> ElasticsearchConfig:
+        if self.format in _NO_JSON:
+            raise PydanticCustomError("format", "{format} is no JSON; use ecs or raw", {"format": self.format})
+        return self
 
     @model_validator(mode="after")
     def _one_credential(self) -> ElasticsearchConfig:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from forwarder.contracts import (
     AuthFailed,
@@ -20,6 +21,7 @@ from forwarder.contracts import (
 from forwarder.formats.ecs import EcsFormat
 from forwarder.simulator.http_types import Response, Wire
 from forwarder.simulator.receivers.rules import Refused, Rule
+from sinks.elasticsearch import ElasticsearchConfig
 from tests.elasticsearch_sinks import (
     SECRET,
     batch,
@@ -308,3 +310,9 @@ async def test_a_body_the_server_finds_too_large() -> None:
             await sink.send(batch(1000))
         assert decided(await sink.send(batch(50)))[0] == list(range(50))
         assert len(receiver.stream()) == 50
+
+
+@pytest.mark.parametrize("name", ["cef", "rfc5424_sd"])
+def test_a_format_that_is_no_json_is_refused_before_anything_runs(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"{name} is no JSON; use ecs or raw"):
+        ElasticsearchConfig(url="https://es.example", format=name)

@@ -8,13 +8,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import AuditEvent, UnexpectedPayload
+from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
+from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.normalize.catalogue import load_catalogue
 from forwarder.normalize.organization import OrganizationNormalizer
+from tests.cef import strictly as cef_strictly
 from tests.events import golden_bodies, record_of, strictly
+from tests.structured_data import strictly as sd_strictly
 
 NORMALIZER, ECS, RAW = OrganizationNormalizer(), EcsFormat(), RawFormat()  # shared: memories must not bend results
+CEF, SD = CefFormat(), StructuredDataFormat()
 
 HOSTILE = [
     '\n{"create":{}}',
@@ -100,6 +105,13 @@ def outcome(body: bytes):
     record.event = event
     [line] = ECS.render([record])
     assert isinstance(line, bytes), line
+    for render, reads in ((CEF, cef_strictly), (SD, sd_strictly)):
+        [other], short = render.render([record]), render.shrink(record, 600)
+        assert isinstance(other, bytes), other
+        reads(other)
+        if isinstance(short, bytes):
+            assert len(short) <= 600
+            reads(short)
     return event, strictly(line), raw
 
 
