@@ -186,13 +186,24 @@ class Poller:
         begun = row.state["begun"] if row else None
         if begun is not None and 0 <= now - begun < self._config.trailing_every * 1000:
             return
-        # A clock that was ahead for a while must neither put this off nor leave a stretch out.
-        since = min(now if begun is None else begun, now, tail["high"]) - self._trailing_ms
+        since = min(min(now, tail["high"]) - self._trailing_ms, self._reread_from())
         high, walk = walks.mark_before(tail, since)
         state = {**walks.begin(walk, high), "begun": now, "until": tail["high"]}
         # Durable with its first page; before that a restart simply lays it again.
         self._rows[TRAIL] = CursorRow(TRAIL, state, row.version if row else 0)
         self._due.pop(TRAIL, None)
+
+    def _reread_from(self) -> int:
+        """Return where the next trail begins at the latest, epoch milliseconds: a stretch before the last one began.
+
+        By what was read as by the clock: one that was ahead for a while must not leave a stretch out.
+        """
+        row = self._rows.get(TRAIL)
+        begun = row.state["begun"] if row is not None else None
+        if row is None or begun is None:
+            return self._now_ms() - self._trailing_ms
+        floor: int = min(begun, row.state.get("floor", begun), row.state.get("until", begun))
+        return floor - self._trailing_ms
 
     # -------------------------------------------------------------------------------------------------- one request
 
@@ -235,7 +246,12 @@ class Poller:
     async def _hand_over(self, name: str, row: CursorRow, page: Page) -> None:
         """Commit the page with the cursor that follows it; walk's ends and promotions in the same transaction."""
         after = walks.advance(
-            row.state, page, self._now_ms(), self._trailing_ms, int(self._config.trailing_every * 1000)
+            row.state,
+            page,
+            self._now_ms(),
+            self._trailing_ms,
+            int(self._config.trailing_every * 1000),
+            self._reread_from() if name == TAIL else None,
         )
         high = after["high"]
         ended = page.done or (name == TRAIL and high > row.state["until"])
@@ -252,7 +268,8 @@ class Poller:
             ]
             closing = self._gaps if name == HEAL or not self._open_walk(HEAL) else []
         elif name == TRAIL and ended:
-            moves = [CursorMove(TRAIL, version, {"begun": row.state["begun"]})]
+            floor = min(row.state["begun"], row.state["until"])
+            moves = [CursorMove(TRAIL, version, {"begun": row.state["begun"], "floor": floor})]
         elif page.bodies or page.next != row.state["walk"]:
             moves = [CursorMove(name, version, after)]
         if not moves:

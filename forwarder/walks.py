@@ -25,7 +25,7 @@ def begin(walk: CursorState, since_ms: int) -> Row:
     return {"walk": walk, "from": since_ms, "high": since_ms, "marks": [[since_ms, walk]]}
 
 
-def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int) -> Row:
+def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int, keep_ms: int | None = None) -> Row:
     """Return the row after a page.
 
     Args:
@@ -34,6 +34,8 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int)
         now_ms: The present.
         trailing_ms: Length of the stretch that is read again.
         reread_ms: Time between two such reads.
+        keep_ms: Where the next such read must begin at the latest, if it is known: after a long silence that lies far
+            behind what is read now, and what became visible there meanwhile is found by that read only.
     """
     newest = page.newest or 0
     high = max(row["high"], newest) if newest <= now_ms + MOST_SKEW_MS else row["high"]
@@ -42,7 +44,9 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int)
         # Of the old ones only the newest is ever needed. By what was read, too: the clock may be ahead.
         old = min(now_ms, high) - 2 * (trailing_ms + reread_ms)
         first = max((at for at, mark in enumerate(marks) if mark[0] <= old), default=0)
-        marks = [*marks[first:], [row["high"], row["walk"]]]
+        needed = max((at for at, mark in enumerate(marks) if keep_ms is not None and mark[0] <= keep_ms), default=0)
+        spared = marks[needed:first][:1] if keep_ms is not None else []
+        marks = [*spared, *marks[first:], [row["high"], row["walk"]]]
     after = {**row, "walk": page.next, "high": high, "marks": marks}
     if "near" not in row and (page.done or high >= now_ms - trailing_ms):
         after["near"] = now_ms

@@ -204,7 +204,7 @@ async def test_b11_a_destination_that_was_away_is_found_again(name: str, tmp_pat
     async with delivering(name, tmp_path) as d:
         d.start()
         await d.fill(5, "before")
-        await d.until(lambda: d.lane.report.accepted + d.lane.report.pending > 0)
+        await d.until(lambda: len(d.end.landed) == 5)  # so the far end knows of the connection that it is to cut
         await d.end.close()
         await d.fill()
         await d.until(lambda: d.lane.report.state in {"retrying", "held"})

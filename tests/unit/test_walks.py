@@ -95,3 +95,16 @@ def test_the_newest_mark_at_or_before_the_moment_is_taken() -> None:
         assert walks.mark_before(row, later - 1)[0] == earlier
         assert walks.mark_before(row, later)[0] == later
     assert walks.mark_before(row, NOW - 10**9)[0] == highs[0]
+
+
+def test_after_a_long_silence_the_place_where_the_next_reread_begins_is_still_known() -> None:
+    """What became visible behind the walk just before the silence is found by that read, and by nothing else."""
+    rows = {keep: walks.begin({"at": 0}, NOW) for keep in (None, NOW + SPACING)}
+    silence = 24 * 3600 * 1000
+    highs = [NOW + n * SPACING for n in range(4)] + [NOW + silence + n * SPACING for n in range(400)]
+    for at, high in enumerate(highs):
+        for keep, row in rows.items():
+            rows[keep] = walks.advance(row, page(high, at), NOW + 2 * silence, TRAILING, REREAD, keep)
+    assert walks.mark_before(rows[NOW + SPACING], NOW + SPACING)[0] <= NOW + SPACING
+    assert walks.mark_before(rows[None], NOW + SPACING)[0] > NOW + SPACING
+    assert len(rows[NOW + SPACING]["marks"]) <= len(rows[None]["marks"]) + 1
