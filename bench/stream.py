@@ -72,6 +72,8 @@ class Stream:
         if request.path == "/grow":
             self.events += int(query["by"][0])
             return Response.json({"events": self.events})
+        if not request.path.endswith("/events-stream"):
+            return Response(404)
         if "cursor" in query:
             first = int(query["cursor"][0].removeprefix("at-"))
         else:
