@@ -171,6 +171,7 @@ async def test_a_stop_on_a_full_disk_ends_with_0(small_disk: Path, tmp_path: Pat
         assert await process.stop() == 0
         ballast.unlink()
         await process.start()
+        await process.until_said("started")  # before that, nobody listens to a signal
         await until_it_has(process, sim, out)
         await assert_whole(sim, process, out, spool)
 
