@@ -26,7 +26,7 @@ from forwarder.formats.cef_keys import (
     VENDOR,
 )
 from forwarder.formats.cef_text import carries, cleaned, escaped, header, plain
-from forwarder.formats.memory import remember
+from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.shortening import Need, Piece, shorten
 from forwarder.formats.texts import is_one_line_json
 
@@ -66,16 +66,8 @@ class _Run(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What an action was when it was met last, and what it looks like; a head ends where the time begins."""
+    """What an action looks like; a head ends where the time begins."""
 
-    category: tuple[str, ...]
-    outcome: str
-    severity: int
-    feed: str
-    layer: str
-    act: str | None
-    object: str | None
-    action_name: str | None
     head: str
     short_head: str
     run: _Run
@@ -87,11 +79,11 @@ class CefFormat:
     needs_event: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str | None], _Known] = {}
-        self._places: dict[tuple[str | None, str | None, str | None, str | None], _Run] = {}
-        self._sites: dict[str, _Run] = {}
         self._encode = msgspec.json.Encoder().encode
-        self._page: tuple[str, int | None, _Run] = ("", None, _NOTHING)  # a page has one organization and one moment
+        self._actions = Actions(_known)
+        self._places = Memory(_place)
+        self._sites = Memory(_site)
+        self._pages = Memory(_page, most=FEW)
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one line per record, in order, without a line end."""
@@ -176,73 +168,45 @@ class CefFormat:
         start = Piece(known.head, str(event.time_ms), Need.ESSENTIAL)
         return [start, *known.run.pieces, *parts, *runs, *marks, *large]
 
-    # ------------------------------------------------------------------------------------------- what is remembered
-
     def _runs_of(self, event: AuditEvent) -> tuple[_Known, _Run, _Run, _Run]:
         """Return what the action, the site, the page and the place look like."""
-        known = self._known.get((event.action, event.product))
-        if (  # the catalogue gives the very same objects every time
-            known is None
-            or known.category is not event.category
-            or known.outcome is not event.outcome
-            or known.severity != event.severity
-            or known.layer is not event.layer
-            or known.act is not event.act
-            or known.object is not event.object
-            or known.action_name is not event.action_name
-            or known.feed != event.feed
-        ):
-            known = self._meet(event)
-        organization, read_ms, page = self._page
-        if organization != event.organization or read_ms != event.read_ms:
-            page = _run(_PAGE, [event.organization, str(event.read_ms)])
-            self._page = (event.organization, event.read_ms, page)
         url = event.site.url if event.site is not None else None
-        site = self._site(url) if url is not None else _NOTHING
-        if event.country or event.region or event.city or event.geo:
-            return known, site, page, self._place(event)
-        return known, site, page, _NOTHING
-
-    def _meet(self, event: AuditEvent) -> _Known:
-        ident, cut = header(event.action, LONGEST_CLASS)
-        name = event.action_name or event.action.replace("_", " ")
-        outcome = event.outcome if event.outcome != "unknown" else ""
-        said = [plain(event.action)[:LONGEST_ACT], outcome, ",".join(event.category), event.product, event.feed]
-        run = _run(_ACTION, [*said, event.act, event.object, event.layer])
-        known = _Known(
-            event.category,
-            event.outcome,
-            event.severity,
-            event.feed,
-            event.layer,
-            event.act,
-            event.object,
-            event.action_name,
-            _head(ident, header(name, LONGEST_NAME)[0], event.severity),
-            _head(ident, header(name, SHORT_NAME)[0], event.severity),
-            run._replace(cut=run.cut or cut),
+        return (
+            self._actions.of(event),
+            self._sites[url] if url is not None else _NOTHING,
+            self._pages[event.organization, event.read_ms],
+            self._places[event.country, event.region, event.city, event.geo]
+            if event.country or event.region or event.city or event.geo
+            else _NOTHING,
         )
-        size = max(len(event.action), len(known.head) + len(run.text))
-        remember(self._known, (event.action, event.product), known, size)
-        return known
-
-    def _site(self, url: str) -> _Run:
-        run = self._sites.get(url)
-        if run is None:
-            run = _run([BEFORE["dvchost"]], [_host(url)])
-            remember(self._sites, url, run, len(url))
-        return run
-
-    def _place(self, event: AuditEvent) -> _Run:
-        key = (event.country, event.region, event.city, event.geo)
-        run = self._places.get(key)
-        if run is None:
-            run = _run(_PLACE, key)
-            remember(self._places, key, run, sum(len(name) for name in key if name))
-        return run
 
 
 _NOTHING = _Run("", (), cut=False)
+
+
+def _known(said: Said) -> _Known:
+    ident, cut = header(said.action, LONGEST_CLASS)
+    name = said.action_name or said.action.replace("_", " ")
+    outcome = said.outcome if said.outcome != "unknown" else ""
+    told = [plain(said.action)[:LONGEST_ACT], outcome, ",".join(said.category), said.product, said.feed]
+    run = _run(_ACTION, [*told, said.act, said.object, said.layer])
+    return _Known(
+        _head(ident, header(name, LONGEST_NAME)[0], said.severity),
+        _head(ident, header(name, SHORT_NAME)[0], said.severity),
+        run._replace(cut=run.cut or cut),
+    )
+
+
+def _page(key: tuple[str, int]) -> _Run:
+    return _run(_PAGE, [key[0], str(key[1])])
+
+
+def _site(url: str) -> _Run:
+    return _run([BEFORE["dvchost"]], [_host(url)])
+
+
+def _place(key: tuple[str | None, str | None, str | None, str | None]) -> _Run:
+    return _run(_PLACE, key)
 
 
 def _head(ident: str, name: str, severity: int) -> str:

@@ -37,14 +37,13 @@ from forwarder.formats.ecs_document import (
     What,
 )
 from forwarder.formats.json_shortening import Plan, decode, shorten
+from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ECS_VERSION = "9.4.0"
-REMEMBERED = 4096
-LONGEST_REMEMBERED = 512
 NOWHERE: tuple[str, ...] = ()
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
@@ -62,23 +61,6 @@ _PLAN = Plan(
 )
 
 
-class _Known(msgspec.Struct, frozen=True, gc=False):
-    """What an action was when it was met last, and the runs that say so."""
-
-    category: tuple[str, ...]
-    types: tuple[str, ...]
-    outcome: str
-    severity: int
-    feed: str
-    layer: str
-    act: str | None
-    object: str | None
-    action_name: str | None
-    kind: msgspec.Raw
-    what: msgspec.Raw
-    facts: msgspec.Raw
-
-
 class EcsFormat:
     """Renders ECS. Not for use by several threads at once."""
 
@@ -92,11 +74,11 @@ class EcsFormat:
         self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
         observer = {"product": "audit-forwarder", "type": "forwarder", "version": __version__}
         self._observer = msgspec.Raw(self._encode(observer))
-        self._known: dict[tuple[str, str | None], _Known] = {}
-        self._places: dict[tuple[str | None, str | None, str | None, str | None], msgspec.Raw] = {}
-        self._hosts: dict[str, tuple[str | None, tuple[str, ...]]] = {}
-        self._read = (0, self._moment(0))  # pages are read at one moment
-        self._organizations: dict[tuple[str, str | None], msgspec.Raw] = {}
+        self._actions = Actions(self._runs_of)
+        self._places = Memory(self._place)
+        self._hosts = Memory(_host)
+        self._moments = Memory(self._moment, most=FEW)  # pages are read at one moment
+        self._organizations = Memory(self._organization)
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order, without a line end."""
@@ -139,26 +121,8 @@ class EcsFormat:
     def _document(self, event: AuditEvent) -> Document:
         write, actor, ip, group = self._write, event.actor, event.ip, event.target_group
         content, site = event.content, event.site
-        read_ms, created = self._read
-        if event.read_ms != read_ms:
-            self._read = (event.read_ms, created := self._moment(event.read_ms))
-        organization = self._organizations.get((event.organization, event.organization_name))
-        if organization is None:
-            organization = self._meet_organization(event)
-        known = self._known.get((event.action, event.product))
-        if (  # the catalogue gives the very same objects every time
-            known is None
-            or known.category is not event.category
-            or known.types is not event.types
-            or known.outcome is not event.outcome
-            or known.severity != event.severity
-            or known.layer is not event.layer
-            or known.act is not event.act
-            or known.object is not event.object
-            or known.action_name is not event.action_name
-            or known.feed != event.feed
-        ):
-            known = self._meet(event)
+        kind, what, facts = self._actions.of(event)
+        created = self._moments[event.read_ms]
         user: User | None = None
         names: tuple[str, ...] = ()
         if event.target_user or event.on_behalf_of or event.impersonated or event.target_role:
@@ -168,17 +132,21 @@ class EcsFormat:
         ident, geo = event.event_id or event.document_id, event.geo
         url, hosts = None, NOWHERE
         if content is not None and content.url is not None:
-            host, hosts = self._host(content.url)
+            host, hosts = self._hosts[_start(content.url)]
             url = Url(content.url, host)
         elif site is not None and site.url is not None:
-            hosts = self._host(site.url)[1]
-        place = self._place(event) if geo or event.country or event.region or event.city else None
+            hosts = self._hosts[_start(site.url)][1]
+        place = (
+            self._places[geo, event.country, event.region, event.city]
+            if geo or event.country or event.region or event.city
+            else None
+        )
         return Document(
             write(event.time_ms),
             self._ecs,
-            Event(known.kind, ident, known.what, created) if event.action else _without_action(known, ident, created),
+            Event(kind, ident, what, created) if event.action else _without_action(kind, event, ident, created),
             event.message,
-            organization if event.organization else None,
+            self._organizations[event.organization, event.organization_name] if event.organization else None,
             user,
             Group(group.id, group.name) if group is not None else None,
             Source(ip, event.source_address, place)
@@ -190,7 +158,7 @@ class EcsFormat:
             self._observer,
             Atlassian(
                 Audit(
-                    known.facts,
+                    facts,
                     actor.kind if actor is not None else None,
                     write(event.processed_ms) if event.processed_ms is not None else None,
                     event.document_id[_REVISION_AT:] or None,
@@ -207,66 +175,22 @@ class EcsFormat:
             ),
         )
 
-    def _meet(self, event: AuditEvent) -> _Known:
-        code = f"{event.object}.{event.act}" if event.object and event.act else None
-        what = What(event.action, code, event.category, event.types, event.outcome, event.severity)
-        facts = Facts(event.feed, event.layer, event.product, event.act, event.action_name)
-        known = _Known(
-            event.category,
-            event.types,
-            event.outcome,
-            event.severity,
-            event.feed,
-            event.layer,
-            event.act,
-            event.object,
-            event.action_name,
-            self._run(Kind("event", "atlassian", "atlassian.audit", event.feed)),
-            self._run(what),
-            self._run(facts),
-        )
-        if len(known.what) + len(known.facts) <= LONGEST_REMEMBERED:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[event.action, event.product] = known
-        return known
+    def _runs_of(self, said: Said) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
+        """Return what an action is, as runs of `Kind`, `What` and `Facts`."""
+        code = f"{said.object}.{said.act}" if said.object and said.act else None
+        what = What(said.action, code, said.category, said.types, said.outcome, said.severity)
+        facts = Facts(said.feed, said.layer, said.product, said.act, said.action_name)
+        kind = Kind("event", "atlassian", "atlassian.audit", said.feed)
+        return self._run(kind), self._run(what), self._run(facts)
 
-    def _meet_organization(self, event: AuditEvent) -> msgspec.Raw:
-        ident, name = event.organization, event.organization_name
-        organization = msgspec.Raw(self._encode({"id": ident, "name": name} if name else {"id": ident}))
-        if len(organization) <= LONGEST_REMEMBERED:
-            if len(self._organizations) >= REMEMBERED:
-                self._organizations.clear()
-            self._organizations[ident, name] = organization
-        return organization
+    def _organization(self, key: tuple[str, str | None]) -> msgspec.Raw:
+        ident, name = key
+        return msgspec.Raw(self._encode({"id": ident, "name": name} if name else {"id": ident}))
 
-    def _place(self, event: AuditEvent) -> msgspec.Raw:
-        geo = event.geo
-        key = (geo, event.country, event.region, event.city)
-        place = self._places.get(key)
-        if place is None:
-            point = coordinates(geo) if geo else None
-            where = Geo(event.country, event.region, event.city, point, geo if point is None else None)
-            place = msgspec.Raw(self._encode(where))
-            if len(place) <= LONGEST_REMEMBERED:
-                if len(self._places) >= REMEMBERED:
-                    self._places.clear()
-                self._places[key] = place
-        return place
-
-    def _host(self, url: str) -> tuple[str | None, tuple[str, ...]]:
-        """Return the host of an address, and the same as a list."""
-        end = url.find("/", len("https://"))
-        start = url if end < 0 else url[:end]
-        if start in self._hosts:
-            return self._hosts[start]
-        host = domain(start)
-        found = (host, (host,) if host is not None else NOWHERE)
-        if len(start) <= LONGEST_REMEMBERED:
-            if len(self._hosts) >= REMEMBERED:
-                self._hosts.clear()
-            self._hosts[start] = found
-        return found
+    def _place(self, key: tuple[str | None, str | None, str | None, str | None]) -> msgspec.Raw:
+        geo, country, region, city = key
+        point = coordinates(geo) if geo else None
+        return msgspec.Raw(self._encode(Geo(country, region, city, point, geo if point is None else None)))
 
     def _run(self, fields: Kind | What | Facts) -> msgspec.Raw:
         """Return the fields without the braces and the name of the first, which the encoder writes."""
@@ -277,8 +201,8 @@ class EcsFormat:
         return msgspec.Raw(self._encode(self._write(ms)))
 
 
-def _without_action(known: _Known, ident: str, created: msgspec.Raw) -> EventWithoutAction:
-    return EventWithoutAction(known.kind, ident, known.category, known.types, known.outcome, known.severity, created)
+def _without_action(kind: msgspec.Raw, event: AuditEvent, ident: str, created: msgspec.Raw) -> EventWithoutAction:
+    return EventWithoutAction(kind, ident, event.category, event.types, event.outcome, event.severity, created)
 
 
 def coordinates(geo: str) -> msgspec.Raw | None:
@@ -290,6 +214,18 @@ def coordinates(geo: str) -> msgspec.Raw | None:
     if abs(latitude) > 90 or abs(longitude) > 180:
         return None
     return msgspec.Raw(msgspec.json.encode({"lat": latitude, "lon": longitude}))
+
+
+def _start(url: str) -> str:
+    """Return scheme and authority of an address of the web."""
+    end = url.find("/", len("https://"))
+    return url if end < 0 else url[:end]
+
+
+def _host(start: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the host of an address, and the same as a list."""
+    host = domain(start)
+    return host, ((host,) if host is not None else NOWHERE)
 
 
 def domain(start: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import msgspec
 
 from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
-from forwarder.formats.memory import remember
+from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.shortening import Need, Piece, shorten
 from forwarder.formats.structured_data_facts import ACTOR_EMAIL, ACTOR_ID, ACTOR_NAME, facts, json_facts
 from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, START
@@ -39,21 +39,6 @@ class _Run(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
-class _Known(NamedTuple):
-    """What an action was when it was met last, and what it looks like."""
-
-    category: tuple[str, ...]
-    types: tuple[str, ...]
-    outcome: str
-    severity: int
-    feed: str
-    layer: str
-    act: str | None
-    object: str | None
-    action_name: str | None
-    run: _Run
-
-
 _NOTHING = _Run("", ())
 
 
@@ -65,9 +50,9 @@ class StructuredDataFormat:
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder().encode
         self._write = TimeWriter().write
-        self._known: dict[tuple[str, str | None], _Known] = {}
-        self._places: dict[tuple[str | None, str | None, str | None, str | None], _Run] = {}
-        self._page: tuple[str, int | None, _Run] = ("", None, _NOTHING)  # a page has one organization and one moment
+        self._actions = Actions(_known)
+        self._places = Memory(_place)
+        self._pages = Memory(self._page, most=FEW)
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one element per record, in order."""
@@ -107,7 +92,7 @@ class StructuredDataFormat:
         if large:
             large[1::2] = [self._escaped_at_once(text) for text in large[1::2]]
         marks = f"{_MARKS}{','.join(event.marks)}" if event.marks else ""
-        start = f"{START}{self._write(event.time_ms)}{known.run.text}"
+        start = f"{START}{self._write(event.time_ms)}{known.text}"
         return "".join([start, *parts, page.text, place.text, marks, *large, END])
 
     def _escaped_at_once(self, text: str) -> str:
@@ -130,60 +115,30 @@ class StructuredDataFormat:
         parts, large = _cleaned(facts(event, self._write)), _cleaned(json_facts(event), json=True)
         time = Piece(START, self._write(event.time_ms), Need.ESSENTIAL)
         end = _cleaned([_MARKS, marks])
-        return [time, *known.run.pieces, *parts, *page.pieces, *place.pieces, *end, *large]
+        return [time, *known.pieces, *parts, *page.pieces, *place.pieces, *end, *large]
 
-    # ------------------------------------------------------------------------------------------- what is remembered
-
-    def _runs_of(self, event: AuditEvent) -> tuple[_Known, _Run, _Run]:
+    def _runs_of(self, event: AuditEvent) -> tuple[_Run, _Run, _Run]:
         """Return what the action, the page and the place look like."""
-        known = self._known.get((event.action, event.product))
-        if (  # the catalogue gives the very same objects every time
-            known is None
-            or known.category is not event.category
-            or known.types is not event.types
-            or known.outcome is not event.outcome
-            or known.severity != event.severity
-            or known.layer is not event.layer
-            or known.act is not event.act
-            or known.object is not event.object
-            or known.action_name is not event.action_name
-            or known.feed != event.feed
-        ):
-            known = self._meet(event)
-        organization, read_ms, page = self._page
-        if organization != event.organization or read_ms != event.read_ms:
-            page = _run(_PAGE, [event.organization, self._write(event.read_ms)])
-            self._page = (event.organization, event.read_ms, page)
-        if event.country or event.region or event.city or event.geo:
-            return known, page, self._place(event)
-        return known, page, _NOTHING
-
-    def _meet(self, event: AuditEvent) -> _Known:
-        outcome = event.outcome if event.outcome != "unknown" else None
-        what = [event.action, outcome, str(event.severity), ",".join(event.category), ",".join(event.types)]
-        run = _run(_ACTION, [*what, event.product, event.act, event.object, event.layer, event.feed, event.action_name])
-        known = _Known(
-            event.category,
-            event.types,
-            event.outcome,
-            event.severity,
-            event.feed,
-            event.layer,
-            event.act,
-            event.object,
-            event.action_name,
-            run,
+        return (
+            self._actions.of(event),
+            self._pages[event.organization, event.read_ms],
+            self._places[event.country, event.region, event.city, event.geo]
+            if event.country or event.region or event.city or event.geo
+            else _NOTHING,
         )
-        remember(self._known, (event.action, event.product), known, max(len(event.action), len(run.text)))
-        return known
 
-    def _place(self, event: AuditEvent) -> _Run:
-        key = (event.country, event.region, event.city, event.geo)
-        run = self._places.get(key)
-        if run is None:
-            run = _run(_PLACE, key)
-            remember(self._places, key, run, sum(len(name) for name in key if name))
-        return run
+    def _page(self, key: tuple[str, int]) -> _Run:
+        return _run(_PAGE, [key[0], self._write(key[1])])
+
+
+def _known(said: Said) -> _Run:
+    outcome = said.outcome if said.outcome != "unknown" else None
+    what = [said.action, outcome, str(said.severity), ",".join(said.category), ",".join(said.types)]
+    return _run(_ACTION, [*what, said.product, said.act, said.object, said.layer, said.feed, said.action_name])
+
+
+def _place(key: tuple[str | None, str | None, str | None, str | None]) -> _Run:
+    return _run(_PLACE, key)
 
 
 def _run(before: Sequence[str], values: Sequence[str | None]) -> _Run:

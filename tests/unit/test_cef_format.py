@@ -177,5 +177,5 @@ def test_memories_are_bounded():
         event = full_event(action=f"a{number}", city=f"c{number}", site=Thing("site", url=f"https://s{number}.example"))
         cef.render([record_of(event)])
     cef.render([record_of(full_event(action=" " * 10**6, city=" " * 10**6))])
-    assert all(0 < len(memory) <= 4096 for memory in (cef._known, cef._places, cef._sites))
-    assert not any(len(str(key)) > 2000 for memory in (cef._known, cef._places, cef._sites) for key in memory)
+    assert all(0 < len(memory) <= 4096 for memory in (cef._actions.known, cef._places, cef._sites))
+    assert not any(len(str(key)) > 2000 for memory in (cef._actions.known, cef._places, cef._sites) for key in memory)

@@ -130,5 +130,5 @@ def test_memories_are_bounded():
     for number in range(5000):
         sd.render([record_of(full_event(action=f"a{number}", city=f"c{number}"))])
     sd.render([record_of(full_event(action=" " * 10**6, city=" " * 10**6))])
-    assert all(0 < len(memory) <= 4096 for memory in (sd._known, sd._places))
-    assert not any(len(str(key)) > 2000 for memory in (sd._known, sd._places) for key in memory)
+    assert all(0 < len(memory) <= 4096 for memory in (sd._actions.known, sd._places))
+    assert not any(len(str(key)) > 2000 for memory in (sd._actions.known, sd._places) for key in memory)
