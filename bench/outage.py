@@ -285,6 +285,9 @@ def full_spool(folder: Path, events: int, on_full: str, promises: Promises) -> N
             promises.hold(
                 f"{on_full}: what the dead sink lacks is what was detached", missing == detached, f"{missing:,} missing"
             )
+            gaps = [gap for gap in daemon.status()["spool"]["gaps"] if gap["cause"] == "detached"]
+            said = sum(gap["events"] for gap in gaps)
+            promises.hold(f"{on_full}: the gaps say what was detached", said == detached, f"{said:,} events")
             even = is_even(line, waiting=0) and (on_full == "detach") == (detached > 0)
             promises.hold(f"{on_full}: the books balance", even, line)
             promises.hold(

@@ -26,7 +26,10 @@ _SELECT = "SELECT number, name, target, position, head, on_full, seen_ms FROM la
 
 
 class Lane(msgspec.Struct):
-    """A row of `lanes` with its settled ranges above the position."""
+    """A row of `lanes` with its settled ranges above the position.
+
+    `recovered` are ranges with their source that were taken away and came home after all; their gap must hear of it.
+    """
 
     number: int
     name: str
@@ -38,6 +41,7 @@ class Lane(msgspec.Struct):
     settled: list[Range] = []
     stored: frozenset[Range] = frozenset()
     written: tuple[object, ...] = ()
+    recovered: list[tuple[int, int, int]] = []
 
     @property
     def columns(self) -> tuple[object, ...]:
@@ -205,8 +209,9 @@ class Lanes:
     def _put_right(self, lane: Lane, overtaken: list[tuple[int, int, int]], new: list[Range]) -> None:
         self.forget_overtaken(lane)
         for first, last, source in overtaken:
-            back = ranges.count(ranges.inside(first, last, new))
-            self.count(lane.number, source, detached=-back)
+            back = ranges.inside(first, last, new)
+            self.count(lane.number, source, detached=-ranges.count(back))
+            lane.recovered += [(start, end, source) for start, end in back]
             self.overtake(lane, ranges.outside(first, last, new), source)
 
     # ------------------------------------------------------------------------------------------ books, doubts

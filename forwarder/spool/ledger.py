@@ -158,6 +158,7 @@ class Ledger:
         new, again = self._apart(lane, settlement.ranges)
         if not self._lanes.settle(lane, new):
             return
+        self._losses.recovered(lane, now_ms)
         tries = self._letters.decided(lane.number, again)
         for source, tally in settlement.tallies.items():
             self._lanes.count(

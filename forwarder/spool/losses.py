@@ -102,6 +102,17 @@ class Losses:
         self._lanes.advance(lane)
         self._lanes.save(lane)
 
+    def recovered(self, lane: Lane, now_ms: int) -> None:
+        """Take out of the gaps of a lane what it settled after all; a gap that lacks nothing any more is closed."""
+        for first, last, source in lane.recovered:
+            self._con.execute(
+                "UPDATE gaps SET events = max(events - ?1, 0), "
+                "closed_ms = CASE WHEN closed_ms IS NULL AND events <= ?1 THEN ?2 ELSE closed_ms END "
+                "WHERE cause = 'detached' AND lane = ?3 AND source = ?4 AND first_seq <= ?5 AND last_seq >= ?6",
+                (last - first + 1, now_ms, lane.name, source, first, last),
+            )
+        lane.recovered = []
+
     def set_aside(self, damage: DamagedPage, now_ms: int) -> None:
         """Take a damaged page out of the way of every lane, and forget its ids so that they can be read again.
 

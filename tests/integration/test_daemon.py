@@ -211,6 +211,10 @@ async def test_a_full_spool_detaches_who_asked_for_it(tmp_path: Path) -> None:
             (line,) = [line for line in await books(e) if line.sink == "elastic"]
             # what was in flight when it was detached may have arrived after all; then it is not detached any more
             assert line.detached <= missed
+            after = await e.daemon.report()
+            assert after.spool is not None
+            gaps = [gap for gap in after.spool.gaps if gap.cause == "detached"]
+            assert sum(gap.events or 0 for gap in gaps) == line.detached
             assert len(receiver.stream()) == line.accepted == TOO_MANY - line.detached
             await assert_balanced(e)
             await e.stop()

@@ -121,9 +121,32 @@ async def test_what_was_detached_in_flight_and_arrives_after_all_is_accepted(des
     assert await desk.settle(lane, (1, 20), (61, 75)) == position
     line = await desk.line()
     assert (line.accepted, line.detached, line.balance) == (35, detached - 35, 0)
+    (gap,) = (await desk.spool.status()).gaps
+    assert (gap.events, gap.closed_ms) == (line.detached, None)
     await desk.settle(lane, (1, 20))  # the same once more
     assert await desk.line() == line
+    assert (await desk.spool.status()).gaps == [gap]
     assert await desk.spool.take_again(lane, [(21, 30)]) == []
+
+
+async def test_a_gap_that_lacks_nothing_any_more_is_closed_and_a_later_one_is_another(desk: Desk):
+    lane = await desk.lane(on_full="detach")
+    await desk.put(page=bulky("first"))
+    await desk.take(lane)
+    for number in range(40):
+        await desk.put(page=bulky(f"more{number}"))
+        if gaps := (await desk.spool.status()).gaps:
+            break
+    assert [gap.events for gap in gaps] == [50]
+    await desk.settle(lane, (1, 30))
+    await desk.settle(lane, (31, 50))
+    (gap,) = (await desk.spool.status()).gaps
+    assert (gap.events, gap.closed_ms) == (0, int(desk.clock.time() * 1000))
+    assert (await desk.line()).detached == 0
+    for number in range(40):
+        await desk.put(page=bulky(f"later{number}"))
+    first, second = (await desk.spool.status()).gaps
+    assert (first, second.closed_ms, second.events) == (gap, None, (await desk.line()).detached)
 
 
 async def test_gaps_of_one_outage_are_one_and_of_two_are_two(desk: Desk):
