@@ -92,7 +92,8 @@ CREATE TABLE dead_letters (
 ) STRICT;
 INSERT INTO dead_letters (number, lane, seq, source, document_id, reason, detail, at_ms, raw, read_ms, former)
   SELECT d.number, d.lane, d.seq, d.source, d.document_id, d.reason, d.detail, d.at_ms, d.raw,
-    coalesce((SELECT committed_ms FROM pages WHERE last_seq >= d.seq AND first_seq <= d.seq LIMIT 1), 0),
+    coalesce((SELECT CASE WHEN first_seq <= d.seq THEN committed_ms END FROM pages WHERE last_seq >= d.seq
+      ORDER BY last_seq LIMIT 1), 0),
     row_number() OVER (PARTITION BY d.lane, d.source ORDER BY d.number DESC) > coalesce(b.rejected, 0)
   FROM dead_letters_1 d LEFT JOIN lane_books b ON b.lane = d.lane AND b.source = d.source ORDER BY d.number;
 DELETE FROM sqlite_sequence WHERE name = 'dead_letters';

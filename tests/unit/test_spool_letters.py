@@ -14,7 +14,7 @@ from forwarder.spool.contract import Settlement, SpoolError, Tally
 from forwarder.spool.ledger import READ_BYTES
 from forwarder.spool.letter import LONGEST_DETAIL, DeadLetter, Selection
 from forwarder.spool.letters import DISCARDS_KEPT_MS
-from forwarder.spool.schema import VERSION_1
+from forwarder.spool.schema import VERSION_1, migrate
 from tests.spools import ACME, OTHER, Desk, body_of, key_of, names, opened, page_of
 
 
@@ -448,3 +448,29 @@ async def test_two_sources_are_counted_each_in_its_books(desk: Desk):
     theirs = await desk.line(source="other")
     assert (theirs.rejected, theirs.waiting, theirs.balance) == (0, 2, 0)
     assert await state(desk) == (9, 0, 0, 1, 0)
+
+
+def test_letters_of_version_1_whose_pages_are_gone_cost_one_look_each(tmp_path):
+    con = sqlite3.connect(":memory:", isolation_level=None)
+    con.executescript(VERSION_1 + "PRAGMA user_version = 1;")
+    pages = [(10_010 + 10 * n, 10_001 + 10 * n, 1, "", 9, 77, "", None, 0) for n in range(3000)]
+    con.executemany("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", pages)
+    letters = [(1, seq, 1, "ab", "x", "no", 5, b"") for seq in range(9_001, 10_002)]
+    con.executemany(
+        "INSERT INTO dead_letters (lane, seq, source, document_id, reason, detail, at_ms, raw) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        letters,
+    )
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1000
+
+    con.set_progress_handler(count, 1000)
+    migrate(con, tmp_path)
+    con.set_progress_handler(None, 0)
+    assert 0 < steps < 500_000, "a scan of all pages for each letter takes millions"
+    found = con.execute("SELECT read_ms, count(*) FROM dead_letters GROUP BY read_ms").fetchall()
+    assert found == [(0, 1000), (77, 1)]
+    con.close()
