@@ -14,7 +14,8 @@ import pytest
 from forwarder.contracts import Delivery, Receipt, Retryable
 from forwarder.simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.syslog import SyslogSink
-from sinks.syslog_pipe import Taken
+from sinks.syslog_pipe import Pipe, Taken
+from sinks.syslog_place import Place, Times
 from sinks.syslog_stream import Trust
 from tests.sinks.syslog import Authority, receiving, sink_for, until
 from tests.sinks_for_tests import batch_of
@@ -82,6 +83,25 @@ def test_a_system_that_does_not_tell_is_believed_by_time_alone() -> None:
     trust.seen_well(None, 0.0)
     trust.seen_well(None, 5.0)
     assert trust.good == 1
+
+
+async def test_what_is_acknowledged_and_what_waits_add_up_to_what_was_written_at_every_look() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pipe = await Pipe.open(Place(*server.getsockname()), None, Times(5, 5))
+        receiver, _ = server.accept()
+        with receiver:
+            reading = threading.Thread(target=lambda: all(iter(lambda: receiver.recv(1 << 16), b"")))
+            reading.start()
+            assert pipe.taken() == Taken(0, 0)
+            for number in range(1, 500):
+                await pipe.write(b"x" * 5000)
+                taken = pipe.taken()
+                assert taken is not None
+                assert sum(taken) == number * 5000
+                assert taken.waiting >= 0
+            await until(lambda: pipe.taken() == Taken(499 * 5000, 0))
+            pipe.abort()
+            reading.join()
 
 
 # -------------------------------------------------------------------------------------------------------------- believing
