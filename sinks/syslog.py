@@ -103,6 +103,9 @@ class SyslogConfig(SinkConfig):
     after a break what is younger is sent again. 0 believes every write."""
     relp_window: Annotated[int, Field(ge=1, le=10_000)] = 128
     """For `relp` and `relps`: most messages without an answer."""
+    relp_patience: Duration = 300.0
+    """For `relp` and `relps`: how long a record must have been refused, again and again, before it becomes a dead
+    letter; and only where the receiver takes others. While it takes nothing at all, everything waits."""
     udp_rate: Annotated[int, Field(ge=1)] = 2000
     """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and nobody is
     told; Atlassian's own log grows by at most some 400 events a second."""
@@ -159,8 +162,8 @@ class SyslogSink:
     wants_event: ClassVar[bool] = True
     advice: ClassVar[Mapping[str, str]] = {
         "refused": (
-            "The receiver answered over RELP that it does not take the message. Mend what its answer and its own log "
-            "name, such as a stopped queue, then retry."
+            "The receiver took others and refused this one over RELP for longer than relp_patience. Mend what its "
+            "answer and its own log name, then retry."
         )
     }
     proof: Literal["delivered", "received", "none"] = "none"
@@ -190,7 +193,8 @@ class SyslogSink:
         if self._scheme == "udp":
             return DatagramSlot(self._place, self._times, config.udp_rate)
         if self._scheme in {"relp", "relps"}:
-            return RelpSlot(partial(Pipe.open, self._place, self._tls, self._times), config.relp_window)
+            dial = partial(Pipe.open, self._place, self._tls, self._times)
+            return RelpSlot(dial, config.relp_window, config.relp_patience, context.clock)
         dial = partial(Pipe.open, self._place, self._tls, self._times, settle=_SETTLE)
         framing = config.framing or ("octet-counting" if self._tls else "newline")
         self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], config.resend, context.clock))

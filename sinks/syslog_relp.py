@@ -1,19 +1,27 @@
 """Syslog over RELP: the session of one slot, and what the answers mean for the records.
 
-Invariant: a record is accepted by its own 200 only. Without an answer it is kept, and on record as possibly there.
+Invariants: a record is accepted by its own 200 only; without an answer it is kept, and on record as possibly there. A
+refusal buries nobody by itself: RELP has no word for *never*, and librelp one code, 500, for every trouble of its own.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
-from forwarder.contracts import Delivery, Record, Rejection, Retryable
+from forwarder.contracts import Clock, Delivery, Record, Rejection, Retryable
 from sinks.relp import Answer, Relp
 from sinks.syslog_pipe import Pipe
 
 _TRIES = 3
-"""A record refused so often becomes a dead letter. Not at once: librelp has one code, 500, for every trouble."""
+"""A record must have been refused so often before it becomes a dead letter."""
+
+
+class _Suspect(NamedTuple):
+    """A record that may be at fault itself: how often it was refused as such, and since when (monotonic seconds)."""
+
+    times: int
+    since: float
 
 
 class RelpSlot:
@@ -22,13 +30,17 @@ class RelpSlot:
     Args:
         dial: Opens a connection.
         window: Most messages without an answer.
+        patience: Seconds for which a record must have been refused before it becomes a dead letter.
+        clock: Monotonic time.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[Pipe]], window: int) -> None:
+    def __init__(self, dial: Callable[[], Awaitable[Pipe]], window: int, patience: float, clock: Clock) -> None:
         self._dial = dial
         self._window = window
+        self._patience = patience
+        self._clock = clock
         self._relp: Relp | None = None
-        self._refusals: Counter[int] = Counter()  # by number in the spool; only of the batch at hand
+        self._suspects: dict[int, _Suspect] = {}  # by number in the spool; only of the batch at hand
 
     async def send(self, messages: Sequence[bytes], records: Sequence[Record]) -> Delivery:
         """Send all messages and wait for their answers.
@@ -85,23 +97,41 @@ class RelpSlot:
     ) -> Delivery:
         accepted = [n for n, answer in answers.items() if answer.good]
         if len(accepted) == len(records):
-            self._refusals.clear()
+            self._suspects.clear()
             return Delivery(accepted=range(len(records)))
-        counts: Counter[int] = Counter()
+        self._suspects = self._suspected(records, answers, len(accepted))
         rejected: dict[int, Rejection] = {}
         reason = str(broken) if broken else ""
+        long_ago = self._clock.monotonic() - self._patience
         for n, answer in answers.items():
             if answer.good:
                 continue
             words = f"{answer.code} {answer.words.decode('ascii', 'replace')}"[:200]
             words = "".join(char if char.isprintable() else " " for char in words)
-            times = self._refusals[records[n].seq] + 1
-            if times >= _TRIES:
+            suspect = self._suspects.get(records[n].seq)
+            if suspect is not None and suspect.times >= _TRIES and suspect.since <= long_ago:
                 rejected[n] = Rejection("refused", words)
             else:
-                counts[records[n].seq] = times
-                reason = reason or f"the RELP server answers {words}"
-        self._refusals = counts
+                reason = reason or f"the RELP server does not take {_many(answers, records)}, and answers {words}"
         decided = {*accepted, *rejected}
         kept = [n for n in range(len(records)) if n not in decided]
         return Delivery(accepted=accepted, rejected=rejected, kept=kept, doubtful=broken is not None, reason=reason)
+
+    def _suspected(self, records: Sequence[Record], answers: dict[int, Answer], taken: int) -> dict[int, _Suspect]:
+        """Return the refused records that may be at fault themselves: others of their batch were taken, or it is alone.
+
+        Of a batch of which nothing was ever taken nothing is: there it is the server that is in trouble, however long.
+        """
+        now, known = self._clock.monotonic(), self._suspects
+        if not (taken or len(records) == 1 or all(record.seq in known for record in records)):
+            return {}
+        found = {}
+        for seq in (records[n].seq for n, answer in answers.items() if not answer.good):
+            before = known.get(seq)
+            found[seq] = _Suspect(before.times + 1, before.since) if before else _Suspect(1, now)
+        return found
+
+
+def _many(answers: dict[int, Answer], records: Sequence[Record]) -> str:
+    refused = sum(not answer.good for answer in answers.values())
+    return "anything" if refused == len(records) > 1 else f"{refused} of {len(records)} records"

@@ -35,7 +35,19 @@ SECOND_SECRET = "second-s3cr3t-made-up"
 """The sink's credential before and after it is rotated; neither may be seen anywhere."""
 
 Ability = Literal[
-    "reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls", "late", "idempotent"
+    "reject",
+    "reject_all",
+    "auth",
+    "too_large",
+    "busy",
+    "slow",
+    "stall",
+    "reset",
+    "garbage",
+    "restart",
+    "tls",
+    "late",
+    "idempotent",
 ]
 
 
@@ -109,6 +121,8 @@ HTTP_FAULTS: dict[Ability, Rule] = {
 }
 """How any receiver that speaks HTTP plays a fault."""
 
+HTTP_CAN: frozenset[Ability] = frozenset({*HTTP_FAULTS, "reject", "reject_all", "auth", "restart", "tls"})
+
 HTTP_TIMES = {"connect_timeout": 5, "read_timeout": 1, "total_timeout": 5}
 """Times short enough that a stall ends soon, and long enough for a busy machine."""
 
@@ -123,9 +137,7 @@ class ElasticsearchEnd:
     """A strict bulk receiver."""
 
     name: ClassVar[str] = "elasticsearch"
-    can: ClassVar[frozenset[Ability]] = frozenset(
-        {"reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls", "idempotent"}
-    )
+    can: ClassVar[frozenset[Ability]] = HTTP_CAN | {"idempotent"}
 
     def __init__(self, folder: Path) -> None:
         self._secret = secret_file(folder, SECRET)
@@ -173,9 +185,7 @@ class HttpEnd:
     """A strict endpoint for lines of JSON. What it had taken when an answer got lost, it takes again."""
 
     name: ClassVar[str] = "http"
-    can: ClassVar[frozenset[Ability]] = frozenset(
-        {"reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
-    )
+    can: ClassVar[frozenset[Ability]] = HTTP_CAN
 
     def __init__(self, folder: Path) -> None:
         self._secret = secret_file(folder, SECRET)
@@ -310,12 +320,15 @@ class SyslogStreamEnd:
 
 
 class SyslogRelpEnd(SyslogStreamEnd):
-    """A strict receiver of RELP, which answers for every record."""
+    """A strict receiver of RELP, which answers for every record, and has no word for *never*."""
 
     can: ClassVar[frozenset[Ability]] = frozenset(
         {"reject", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
     )
     transport = "relp"
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "relp_patience": 0.1}
 
     def reject(self, ids: set[str]) -> None:
         def only(message: Message) -> bool:
@@ -335,9 +348,7 @@ class SplunkEnd:
     """A strict event collector; `/event`, and what it answers is believed."""
 
     name: ClassVar[str] = "splunk_hec"
-    can: ClassVar[frozenset[Ability]] = frozenset(
-        {"reject", "auth", "too_large", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
-    )
+    can: ClassVar[frozenset[Ability]] = HTTP_CAN
     acknowledge: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:

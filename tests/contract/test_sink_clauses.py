@@ -129,7 +129,7 @@ async def test_b3_what_is_refused_is_refused_alone(name: str, tmp_path: Path) ->
         assert all(letter.reason and " " not in letter.reason for letter in letters)
 
 
-@each("reject")
+@each("reject_all")
 async def test_b4_when_all_is_refused_all_are_dead_letters_and_the_lane_goes_on(name: str, tmp_path: Path) -> None:
     async with delivering(name, tmp_path) as d:
         d.end.reject(everything())

@@ -13,6 +13,7 @@ from forwarder.contracts import Delivery, Held, Retryable
 from forwarder.simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.relp import Relp
 from sinks.syslog import SyslogSink
+from tests.clocks import FakeClock
 from tests.sinks.syslog import Authority, receiving, sink_for, until
 from tests.sinks_for_tests import batch_of
 
@@ -96,29 +97,50 @@ async def test_a_session_that_ends_before_any_answer_is_tried_again() -> None:
 
 
 async def test_a_record_that_is_refused_again_and_again_becomes_a_dead_letter_alone() -> None:
+    clock = FakeClock()
     async with receiving("relp") as receiver:
         receiver.rules = [Rule("refuse", times=None, only=lambda message: message.content == b"7", words="no\x1b[31m")]
-        sink = sink_for(receiver)
+        sink = sink_for(receiver, clock=clock, relp_patience=300)
         first = await sent(sink, *BODIES)
         assert (list(first.kept), first.rejected, first.doubtful) == ([7], {}, False)
+        assert "1 of 50 records" in first.reason
         assert "500 no [31m" in first.reason
         alone = batch_of(b"7", first=8)
-        second, third = await sink.send(alone), await sink.send(alone)
-        assert list(second.kept) == [0]
-        assert {n: (one.reason, one.detail) for n, one in third.rejected.items()} == {0: ("refused", "500 no [31m")}
+        for _ in range(5):
+            assert list((await sink.send(alone)).kept) == [0], "often is not long"
+        clock.advance(301)
+        last = await sink.send(alone)
+        assert {n: (one.reason, one.detail) for n, one in last.rejected.items()} == {0: ("refused", "500 no [31m")}
         assert sorted(contents(receiver)) == sorted(body for body in BODIES if body != b"7")
         await sink.close()
 
 
-async def test_a_refusal_that_passes_costs_nothing() -> None:
+async def test_long_is_not_often_and_a_refusal_that_passes_costs_nothing() -> None:
+    clock = FakeClock()
     async with receiving("relp") as receiver:
         receiver.rules = [Rule("refuse", times=2)]
-        sink = sink_for(receiver)
+        sink = sink_for(receiver, clock=clock, relp_patience=300)
         assert list((await sent(sink, b"a")).kept) == [0]
+        clock.advance(301)
         assert list((await sent(sink, b"a")).kept) == [0]
         assert await sent(sink, b"a") == Delivery(accepted=range(1))
-        receiver.rules = [Rule("refuse", times=2)]
+        receiver.rules = [Rule("refuse", times=1)]
         assert list((await sent(sink, b"a")).kept) == [0], "an old refusal is forgotten"
+        await sink.close()
+
+
+async def test_a_server_that_takes_nothing_buries_nothing_however_long() -> None:
+    clock = FakeClock()
+    async with receiving("relp") as receiver:
+        receiver.rules = [Rule("refuse", times=None)]
+        sink = sink_for(receiver, clock=clock, relp_patience=300)
+        for _ in range(10):
+            delivery = await sent(sink, *BODIES)
+            assert (list(delivery.accepted), list(delivery.kept), delivery.rejected) == ([], list(range(50)), {})
+            assert "does not take anything" in delivery.reason
+            clock.advance(3600)
+        receiver.rules.clear()
+        assert await sent(sink, *BODIES) == Delivery(accepted=range(50))
         await sink.close()
 
 
