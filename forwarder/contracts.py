@@ -199,7 +199,11 @@ class Normalizer(Protocol):
 
 
 class Format(Protocol):
-    """Renders records. Pure and fast: no I/O, no clock."""
+    """Renders records. Pure and fast: no I/O, no clock.
+
+    Optional attribute:
+        keeps_original (bool): It can also hold the event as the API sent it; it is then built as `Type(original=True)`.
+    """
 
     needs_event: ClassVar[bool]
 

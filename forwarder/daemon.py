@@ -47,7 +47,7 @@ from forwarder.learning import Learning
 from forwarder.poller import Poller
 from forwarder.records import RecordMaker
 from forwarder.redaction import Redactor
-from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
 from forwarder.settings import Settings
 from forwarder.spool.contract import Spool, SpoolError
@@ -256,7 +256,7 @@ class Daemon:
     def _lane(self, name: str, spool: Spool) -> Lane:
         config, report, sink = self._settings.sinks[name], self._lane_reports[name], self._sinks[name]
         maker = RecordMaker(
-            FORMATS.load(report.format)(),
+            build_format(report.format, original=config.original),
             Filter(config.include, config.exclude),
             self._learning.normalizers,
             report.unknown_actions,

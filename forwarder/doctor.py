@@ -21,7 +21,7 @@ import msgspec
 from forwarder import network
 from forwarder.config.references import unreadable_files
 from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
-from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
 from forwarder.spool import probe as spool_place
 
@@ -132,7 +132,7 @@ class Doctor:
     async def _sink(self, name: str) -> list[Finding]:
         config = self._settings.sinks[name]
         kind = SINKS.load(config.type)
-        FORMATS.load(config.format or kind.default_format)
+        build_format(config.format or kind.default_format, original=config.original)
         return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)))
 
     def _looks_at(

@@ -72,6 +72,7 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     category: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     outcome: Literal["success", "failure", "unknown"] = "unknown"
+    reason: str | None = None  # why it came out so, in the words of the source
     severity: int = 0
     object: str | None = None
     ocsf_class: int = 0

@@ -280,6 +280,8 @@ class SinkConfig(ComponentConfig):
     """Which kind of sink this is."""
     format: str | None = None
     """How events are written: `ecs`, `cef`, `rfc5424_sd` or `raw`; default: what suits the sink."""
+    original: bool = False
+    """Let every record also hold the event as the API sent it, as one text: `event.original` in `ecs`."""
     start: str | None = None
     """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
     `continue` to take over the position of the same name after its target changed."""

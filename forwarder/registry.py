@@ -16,6 +16,8 @@ from forwarder.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from forwarder.contracts import Format
+
 
 OWN_DISTRIBUTION = "atlassian-audit-forwarder"
 
@@ -122,3 +124,12 @@ def _label(point: EntryPoint) -> str:
 SOURCES = Registry("source")
 SINKS = Registry("sink")
 FORMATS = Registry("format")
+
+
+def build_format(name: str, *, original: bool = False) -> Format:
+    """Build a format. Raises ConfigError when it cannot be loaded, or cannot hold the original that is asked for."""
+    kind = FORMATS.load(name)
+    if original and not getattr(kind, "keeps_original", False):
+        raise ConfigError(f"the format {name} has no place for the original event; leave out original, or use ecs")
+    built: Format = kind(original=True) if original else kind()
+    return built

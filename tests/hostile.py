@@ -96,7 +96,7 @@ def full_event(**changes) -> AuditEvent:
         document_id="0123456789abcdef" * 2, feed="organization", organization="a1b2c3d4", action="page_viewed",
         time_ms=1_727_952_266_457, read_ms=1_727_952_300_000, event_id="606a97f7", processed_ms=1_727_952_267_001,
         product="confluence", action_name="Viewed page", act="view", object="page", organization_name="Example", layer="attested", category=("web",), types=("access",),
-        outcome="success", severity=1, actor=person, on_behalf_of=other, target_user=other, target_role="admin",
+        outcome="success", reason="as planned", severity=1, actor=person, on_behalf_of=other, target_user=other, target_role="admin",
         authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1"), target_group=Thing("group", "g-1", None, "ops"),
         content=Thing("page", "98311", "K", "Runbook", "https://example.net/wiki/98311"),
         space=Thing("space", "s", "OPS", "Operations"), site=Thing("site", "i", None, "example", "https://example.net"),
@@ -112,7 +112,7 @@ def full_event(**changes) -> AuditEvent:
 
 
 TEXT_FIELDS = [
-    "organization", "action", "event_id", "product", "action_name", "target_role", "source_address", "geo", "country", "region",
+    "organization", "action", "event_id", "product", "action_name", "reason", "target_role", "source_address", "geo", "country", "region",
     "city", "user_agent", "message", *(f"{who}.{fact}" for who in ("actor", "on_behalf_of", "target_user") for fact in (
     "id", "name", "address")), *(f"authentication.{fact}" for fact in ("type", "token_id", "token_label", "app_id")),
     *(f"{what}.{fact}" for what in ("content", "target_group", "space") for fact in ("kind", "id", "key", "name", "url")),

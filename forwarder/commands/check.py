@@ -14,7 +14,7 @@ from forwarder.contracts import SinkContext, SourceContext, SystemClock
 from forwarder.errors import ConfigError, ForwarderError
 from forwarder.exit_codes import ExitCode
 from forwarder.normalize.catalogue.local import check_files
-from forwarder.registry import FORMATS, SINKS, SOURCES
+from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check(invocation: Invocation) -> ExitCode:
             problems.append(Problem(f"sources.{name}", str(error)))
     for name, sink in settings.sinks.items():
         try:
-            FORMATS.load(sink.format or SINKS.load(sink.type).default_format)
+            build_format(sink.format or SINKS.load(sink.type).default_format, original=sink.original)
             sinks[name] = build_sink(name, sink)
         except ConfigError as error:
             problems.append(Problem(f"sinks.{name}", str(error)))

@@ -45,8 +45,8 @@ NO_ACTION = "unknown"
 
 _MARKS = BEFORE["flexString2"]
 _ACTION = [BEFORE[name] for name in (
-    "act", "outcome", "cat", "destinationServiceName", "deviceFacility", "AtlassianAuditAct", "AtlassianAuditObject",
-    "AtlassianAuditLayer",
+    "act", "outcome", "reason", "cat", "destinationServiceName", "deviceFacility", "AtlassianAuditAct",
+    "AtlassianAuditObject", "AtlassianAuditLayer",
 )]  # fmt: skip
 _PAGE = [BEFORE["deviceExternalId"], BEFORE["deviceCustomDate2"]]
 _PLACE = [
@@ -188,8 +188,8 @@ def _known(said: Said) -> _Known:
     ident, cut = header(said.action, LONGEST_CLASS)
     name = said.action_name or said.action.replace("_", " ")
     outcome = said.outcome if said.outcome != "unknown" else ""
-    told = [plain(said.action)[:LONGEST_ACT], outcome, ",".join(said.category), said.product, said.feed]
-    run = _run(_ACTION, [*told, said.act, said.object, said.layer])
+    told = [plain(said.action)[:LONGEST_ACT], outcome, said.reason, ",".join(said.category), said.product]
+    run = _run(_ACTION, [*told, said.feed, said.act, said.object, said.layer])
     return _Known(
         _head(ident, header(name, LONGEST_NAME)[0], said.severity),
         _head(ident, header(name, SHORT_NAME)[0], said.severity),

@@ -44,6 +44,7 @@ KEYS = (
     Key("rt", 0, Need.ESSENTIAL, "when it happened"),
     Key("act", 63, Need.ESSENTIAL, "action, cut to 63 characters; whole as the event class id"),
     Key("outcome", 63, Need.WHOLE, "`success` or `failure`; absent when it is not known"),
+    Key("reason", 1023, Need.HANDY, "why it failed, in the words of the source"),
     Key("cat", 1023, Need.WHOLE, "ECS categories of the action, joined by commas"),
     Key("destinationServiceName", 1023, Need.WHOLE, "product, such as `jira`"),
     Key("deviceFacility", 1023, Need.HANDY, "kind of log it comes from, such as `organization`"),

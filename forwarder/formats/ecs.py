@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import Actor, AuditEvent, Record, UnexpectedPayload
+from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
 from forwarder.formats.ecs_document import (
     Atlassian,
     Audit,
@@ -36,6 +36,7 @@ from forwarder.formats.ecs_document import (
     UserAgent,
     What,
 )
+from forwarder.formats.ecs_people import names_of, user_with_others
 from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.normalize.times import TimeWriter
@@ -62,11 +63,17 @@ _PLAN = Plan(
 
 
 class EcsFormat:
-    """Renders ECS. Not for use by several threads at once."""
+    """Renders ECS. Not for use by several threads at once.
+
+    Args:
+        original: Whether `event.original` holds the event as the API sent it.
+    """
 
     needs_event: ClassVar[bool] = True
+    keeps_original: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, original: bool = False) -> None:
+        self._original = original
         encoder = msgspec.json.Encoder()
         self._encode, self._encode_into = encoder.encode, encoder.encode_into
         self._buffer = bytearray()  # one for all documents: growing a new one for each costs a third of its encoding
@@ -90,7 +97,10 @@ class EcsFormat:
                 bodies.append(UnexpectedPayload("the event has no meaning"))
                 continue
             try:
-                encode_into(document(event), buffer)
+                told = document(event)
+                if self._original and told.event is not None:
+                    told.event.original = record.raw.decode("utf-8", "replace")
+                encode_into(told, buffer)
             except (ValueError, OverflowError, msgspec.MsgspecError) as error:
                 bodies.append(UnexpectedPayload(f"the event cannot be written as ECS: {str(error)[:120]}"))
                 continue
@@ -110,6 +120,7 @@ class EcsFormat:
         if isinstance(body, UnexpectedPayload):
             return body
         tree = decode(body)
+        tree["event"].pop("original", None)  # the whole or nothing: half of it would be no original
         audit = tree["atlassian"]["audit"]
         audit["marks"] = [*audit.get("marks", ()), "truncated"]
         try:
@@ -126,9 +137,9 @@ class EcsFormat:
         user: User | None = None
         names: tuple[str, ...] = ()
         if event.target_user or event.on_behalf_of or event.impersonated or event.target_role:
-            user, names = _user_with_others(event)
+            user, names = user_with_others(event)
         elif actor is not None:
-            user, names = User(actor.id, actor.name, actor.address, actor.address), _names_of(actor)
+            user, names = User(actor.id, actor.name, actor.address, actor.address), names_of(actor)
         ident, geo = event.event_id or event.document_id, event.geo
         url, hosts = None, NOWHERE
         if content is not None and content.url is not None:
@@ -178,7 +189,7 @@ class EcsFormat:
     def _runs_of(self, said: Said) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
         """Return what an action is, as runs of `Kind`, `What` and `Facts`."""
         code = f"{said.object}.{said.act}" if said.object and said.act else None
-        what = What(said.action, code, said.category, said.types, said.outcome, said.severity)
+        what = What(said.action, code, said.category, said.types, said.outcome, said.reason, said.severity)
         facts = Facts(said.feed, said.layer, said.product, said.act, said.action_name)
         kind = Kind("event", "atlassian", "atlassian.audit", said.feed)
         return self._run(kind), self._run(what), self._run(facts)
@@ -234,35 +245,3 @@ def domain(start: str) -> str | None:
         return urlsplit(start).hostname or None
     except ValueError:
         return None
-
-
-def _person(actor: Actor) -> User:
-    return User(actor.id, actor.name, actor.address, actor.address)
-
-
-def _names_of(actor: Actor) -> tuple[str, ...]:
-    ident, address, name = actor.id, actor.address, actor.name
-    if ident and address and name and ident != address != name != ident:
-        return (ident, address, name)
-    return _names(actor)
-
-
-def _names(*actors: Actor | None) -> tuple[str, ...]:
-    """Return every identifier of these people, each once."""
-    found = dict.fromkeys(name for actor in actors if actor for name in (actor.id, actor.address, actor.name) if name)
-    return tuple(found)
-
-
-def _user_with_others(event: AuditEvent) -> tuple[User, tuple[str, ...]]:
-    """Return `user.*` with whom it was done to, for or as, and everybody's identifiers."""
-    user = _person(event.actor) if event.actor is not None else User()
-    if event.target_user is not None or event.target_role is not None:
-        target = user.target = _person(event.target_user) if event.target_user is not None else User()
-        if event.target_role is not None:
-            target.roles = (event.target_role,)
-        if event.target_group is not None:
-            target.group = Group(event.target_group.id, event.target_group.name)
-    effective = event.impersonated or event.on_behalf_of
-    if effective is not None:
-        user.effective = _person(effective)
-    return user, _names(event.actor, event.target_user, event.impersonated, event.on_behalf_of)

@@ -15,7 +15,7 @@ class Group(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class User(msgspec.Struct, gc=False, omit_defaults=True):
-    """`user`, with whom it was done to and as whom."""
+    """`user`, with whom it was done to, what changed of that one, and as whom."""
 
     id: str | None = None
     full_name: str | None = None
@@ -24,6 +24,7 @@ class User(msgspec.Struct, gc=False, omit_defaults=True):
     roles: tuple[str, ...] = ()
     group: Group | None = None
     target: User | None = None
+    changes: User | None = None
     effective: User | None = None
 
 
@@ -44,16 +45,18 @@ class What(msgspec.Struct, gc=False, omit_defaults=True):
     category: tuple[str, ...] = ()
     type: tuple[str, ...] = ()
     outcome: str | None = None
+    reason: str | None = None
     severity: int = 0
 
 
-class Event(msgspec.Struct, gc=False):
+class Event(msgspec.Struct, gc=False, omit_defaults=True):
     """All of `event`: `kind` is a run of `Kind`, `action` one of `What`."""
 
     kind: msgspec.Raw
     id: str
     action: msgspec.Raw
     created: msgspec.Raw
+    original: str | None = None
 
 
 class EventWithoutAction(msgspec.Struct, gc=False, omit_defaults=True):
@@ -66,6 +69,7 @@ class EventWithoutAction(msgspec.Struct, gc=False, omit_defaults=True):
     outcome: str | None = None
     severity: int = 0
     created: msgspec.Raw | None = None
+    original: str | None = None
 
 
 class Geo(msgspec.Struct, gc=False, omit_defaults=True):

@@ -58,6 +58,7 @@ class Said(NamedTuple):
     category: tuple[str, ...]
     types: tuple[str, ...]
     outcome: str
+    reason: str | None
     severity: int
     feed: str
 
@@ -85,6 +86,7 @@ class Actions(Generic[_V]):
                 event.category,
                 event.types,
                 event.outcome,
+                event.reason,
                 event.severity,
                 event.feed,
             )

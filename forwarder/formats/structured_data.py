@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _MARKS = BEFORE["marks"]
 _ACTION = [BEFORE[name] for name in (
-    "action", "outcome", "severity", "category", "type", "product", "act", "object", "layer", "feed", "action_name",
+    "action", "outcome", "reason", "severity", "category", "type", "product", "act", "object", "layer", "feed",
+    "action_name",
 )]  # fmt: skip
 _PAGE = [BEFORE["organization"], BEFORE["read_at"]]
 _PLACE = [BEFORE["country"], BEFORE["region"], BEFORE["city"], BEFORE["geo"]]
@@ -133,7 +134,7 @@ class StructuredDataFormat:
 
 def _known(said: Said) -> _Run:
     outcome = said.outcome if said.outcome != "unknown" else None
-    what = [said.action, outcome, str(said.severity), ",".join(said.category), ",".join(said.types)]
+    what = [said.action, outcome, said.reason, str(said.severity), ",".join(said.category), ",".join(said.types)]
     return _run(_ACTION, [*what, said.product, said.act, said.object, said.layer, said.feed, said.action_name])
 
 

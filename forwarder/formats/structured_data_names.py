@@ -26,6 +26,7 @@ NAMES = (
     Name("time", Need.ESSENTIAL, "when it happened"),
     Name("action", Need.ESSENTIAL, "action"),
     Name("outcome", Need.WHOLE, "`success` or `failure`; absent when it is not known"),
+    Name("reason", Need.HANDY, "why it failed, in the words of the source"),
     Name("severity", Need.WHOLE, "0 (unknown) to 10"),
     Name("category", Need.WHOLE, "ECS categories of the action, joined by commas"),
     Name("type", Need.WHOLE, "ECS types of the action, joined by commas"),

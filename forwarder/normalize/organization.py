@@ -192,6 +192,7 @@ class OrganizationNormalizer:
             meaning.category,
             meaning.types,
             meaning.outcome,
+            meaning.failure,
             meaning.severity,
             meaning.object,
             meaning.ocsf_class,

@@ -2,15 +2,18 @@
 
 import difflib
 import json
+from pathlib import Path
 
+import msgspec
 import pytest
 
-from forwarder.contracts import Record, UnexpectedPayload
+from forwarder.contracts import ListedAction, Record, UnexpectedPayload
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import derived_key, document_id, event_key
+from forwarder.normalize.catalogue import load_catalogue
 from forwarder.normalize.organization import OrganizationNormalizer
 from tests import events
 from tests.cef import strictly as cef_strictly
@@ -44,10 +47,13 @@ def record_of(body: bytes) -> Record:
 FILES = ("ecs.json", "cef.txt", "sd.txt", "reason.txt")
 
 
-def rendered(body: bytes) -> dict[str, str]:
-    """Return the expected files of a case and what stands in them."""
+def rendered(body: bytes, listed: Path) -> dict[str, str]:
+    """Return the expected files of a case and what stands in them; `listed` holds the organization's own actions."""
     record = record_of(body)
-    [event] = OrganizationNormalizer().normalize([record])
+    catalogue = load_catalogue()
+    if listed.exists():
+        catalogue.learn(msgspec.json.decode(listed.read_bytes(), type=list[ListedAction]))
+    [event] = OrganizationNormalizer(catalogue).normalize([record])
     if isinstance(event, UnexpectedPayload):
         return {"reason.txt": event.reason + "\n"}
     record.event = event
@@ -68,7 +74,7 @@ def rendered(body: bytes) -> dict[str, str]:
 @pytest.mark.parametrize("name", CASES)
 def test_case(name, request, capsys):
     folder = GOLDEN / name
-    now = rendered(golden_bodies()[name])
+    now = rendered(golden_bodies()[name], folder / "actions.json")
     diff = ""
     for file in FILES:
         before = (folder / file).read_text(encoding="utf-8") if (folder / file).exists() else ""

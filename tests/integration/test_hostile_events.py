@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -86,3 +87,15 @@ async def test_hostile_events_cost_nobody_else_anything(tmp_path: Path, alone: b
         # One event from the future does not blind the measure of how far we are.
         tail = (await e.daemon._spool.status()).sources[0].cursors["tail"].state
         assert tail["high"] < (sim.clock() + 60) * 1000
+
+
+async def test_the_original_travels_byte_for_byte_beside_its_meaning(tmp_path: Path) -> None:
+    out = tmp_path / "ecs.ndjson"
+    sinks = {"ecs": file_sink(out, format="ecs", original=True)}
+    async with (
+        Simulator(SimulatorConfig(events=80, history="2d")) as sim,
+        engine(tmp_path, {"acme": source(sim)}, sinks) as e,
+    ):
+        await e.until(lambda: len(lines_of(out)) >= 80)
+        originals = [json.loads(line)["event"]["original"].encode() for line in lines_of(out)]
+        assert Counter(hashlib.sha256(body).hexdigest() for body in originals) == Counter(truth(sim))

@@ -254,6 +254,7 @@ def test_check_is_pure(shell):
         (CONFIG + "log: [\n", "config.yaml line 8 column 1: not YAML"),
         (CONFIG.replace("api_key: planted-secret-value", "api_key_file: ./gone"), "sources.acme.api_key_file: gone"),
         (CONFIG + "log: {level: planted-secret-value}\n", "log.level"),
+        (CONFIG.replace("format: raw", "format: raw, original: true"), "the format raw has no place for the original"),
     ],
 )
 def test_check_refuses_with_one_clear_message(shell, text, said):

@@ -120,16 +120,27 @@ def full_event() -> AuditEvent:
     person = Actor("1", "Nora Vale", "nora.vale@example.com", "person")
     return AuditEvent(
         document_id="0" * 32 + "-0123456789abcdef", feed="organization", organization="o", action="a", time_ms=1, read_ms=2,
-        processed_ms=3, actor=person, target_user=person, user_agent="Browser/1.0", changes=(Change("role", None, "x"),),
+        reason="no right to do so", object="user",
+        processed_ms=3, actor=person, target_user=person, user_agent="Browser/1.0", changes=(Change("Email", "old@example.com", "new@example.com"), Change("Full name", None, "Nora Vane"),
+        Change("Username", None, "nora")),
         target_group=Thing("group", "g", None, "admins"), source_address="gateway", app=Thing("app", "x"),
         event_id="e", message="m", target_role="admin", impersonated=person,
     )  # fmt: skip
 
 
 def test_every_listed_field_is_written_somewhere(documents):
-    seen = set().union(*(check(document) for document in documents.values()), check(strictly(ecs_of(full_event()))))
+    seen = set().union(*(check(document) for document in documents.values()), full_fields())
     assert set(FIELDS) - seen == set()
     assert set(OWN) - seen == set()
+
+
+def full_fields() -> set[str]:
+    record = record_of(b'{"id": "e"}')
+    record.event = full_event()
+    [line] = EcsFormat(original=True).render([record])
+    document = strictly(line)
+    assert document["event"]["original"] == '{"id": "e"}'
+    return check(document)
 
 
 def test_every_meaning_of_the_catalogue_keeps_to_ecs():
@@ -193,6 +204,40 @@ def test_line_ends_in_a_copied_part_stay_on_the_line(end):
     assert [strictly(line)["atlassian"]["audit"].get("context") for line in lines] == [[{"a": 1}], None, [{"a": 1}]]
 
 
+def test_the_original_is_the_whole_event_or_is_left_out():
+    body = b'{"id":"e","n":1.10,"u":"\\u00e9 \\ud800","bad":"\xff"}'
+    record = record_of(body)
+    record.event = full_event()
+    [line] = EcsFormat(original=True).render([record])
+    assert strictly(line)["event"]["original"] == body.decode("utf-8", "replace")
+    [plain] = EcsFormat().render([record])
+    assert "original" not in strictly(plain)["event"]
+    short = strictly(EcsFormat(original=True).shrink(record, len(plain) + 60))
+    assert "original" not in short["event"]
+    assert short["atlassian"]["audit"]["marks"] == ["truncated"]
+
+
+@pytest.mark.parametrize(("act", "changes", "target"), [("grant", ["admin"], None), ("revoke", None, ["admin"])])
+def test_a_role_stands_where_it_is_now(act, changes, target):
+    event = full_event()
+    event.act = act
+    user = strictly(ecs_of(event))["user"]
+    assert user.get("changes", {}).get("roles") == changes
+    assert user["target"].get("roles") == target
+
+
+def test_what_changed_of_an_account_is_found_by_its_new_names():
+    document = strictly(ecs_of(full_event()))
+    new = {"email": "new@example.com", "full_name": "Nora Vane", "name": "nora"}
+    assert document["user"]["changes"] == new
+    assert set(document["related"]["user"]) >= set(new.values())
+
+
+@pytest.mark.parametrize("changed", [{"object": "policy"}, {"target_user": None}, {"changes": (Change("Email", "x"),)}])
+def test_what_changed_of_anything_else_changes_nobody(changed):
+    assert "changes" not in strictly(ecs_of(msgspec.structs.replace(full_event(), **changed)))["user"]
+
+
 def test_two_actors_of_one_name_are_not_mixed_up():
     records = []
     for number in ("1", "2", "1"):
@@ -241,6 +286,7 @@ def test_more_records_than_one_chunk_keep_their_order():
         ({"types": ("info",), "category": ("iam",)}, "event.type"),
         ({"outcome": "failure"}, "event.outcome"),
         ({"severity": 7}, "event.severity"),
+        ({"reason": "another"}, "event.reason"),
         ({"feed": "jira"}, "event.provider"),
         ({"feed": "jira"}, "atlassian.audit.feed"),
         ({"layer": "words"}, "atlassian.audit.layer"),

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-from forwarder.registry import FORMATS, OWN_DISTRIBUTION, SINKS, SOURCES, BrokenPlugin, Registry, UnknownType, nearest
+from forwarder.errors import ConfigError
+from forwarder.registry import (
+    FORMATS,
+    OWN_DISTRIBUTION,
+    SINKS,
+    SOURCES,
+    BrokenPlugin,
+    Registry,
+    UnknownType,
+    build_format,
+    nearest,
+)
 from tests.packages import SINK, install
 
 
@@ -100,3 +111,9 @@ def test_names_import_no_component():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_format_without_a_place_for_the_original_says_so():
+    assert build_format("raw") is not None
+    with pytest.raises(ConfigError, match="raw has no place for the original"):
+        build_format("raw", original=True)

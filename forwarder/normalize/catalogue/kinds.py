@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +10,10 @@ import msgspec
 from forwarder.normalize.catalogue.meaning import Layer, Meaning, Outcome
 
 Person = Literal["user", "group", ""]
+
+_WHY = re.compile(r".*\(([^()]* [^()]*)\)")
+"""A display name that ends with a reason in brackets: "failed installation (unsupported protocol)". One word in
+brackets is none: "login failed(SSH)" says which way."""
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +69,7 @@ class Kinds:
             category=line.category,
             types=line.types(person),
             outcome=outcome,
+            failure=why[1] if outcome == "failure" and (why := _WHY.fullmatch(name or "")) else None,
             severity=line.severity if failed is None else failed,
             reason=line.why if failed is None else "it failed",
             ocsf_class=int(ocsf_class),

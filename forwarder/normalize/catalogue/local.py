@@ -139,6 +139,8 @@ class _File:
             if key in told
         }
         changed |= {"target": told["target"]} if "target" in told else {}
+        if changed.get("outcome", "failure") != "failure":
+            changed["failure"] = None
         if record.severity is not None and record.reason is None:
             changed["reason"] = f"by {self._name}"
         if record.category is not None:

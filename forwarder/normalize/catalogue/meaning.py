@@ -21,6 +21,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         category: ECS `event.category`.
         types: ECS `event.type`.
         outcome: `success` only where the action names a completed act, `failure` where it names a failed one.
+        failure: Why it failed, where the display name says so.
         severity: 0 (unknown) to 10; the severity of CEF as well.
         reason: Why that severity.
         ocsf_class: Class of OCSF 1.8.0, 0 where none is claimed.
@@ -36,6 +37,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     category: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     outcome: Outcome = "unknown"
+    failure: str | None = None
     severity: int = 0
     reason: str | None = None
     ocsf_class: int = 0
