@@ -153,7 +153,7 @@ class Settler:
             notes, self._notes = self._notes, Settlement()
             write = asyncio.ensure_future(self._spool.exchange(self.lane, notes, after=after, events=events))
             try:
-                return await asyncio.shield(write)
+                done = await asyncio.shield(write)
             except asyncio.CancelledError:
                 await asyncio.wait({write})
                 if write.exception() is not None:
@@ -165,6 +165,9 @@ class Settler:
             except BaseException:
                 self._put_back(notes)
                 raise
+            else:
+                self._report.dead_letters += done.unreadable
+                return done
         if await self._nap(RETRY_WRITE):
             await asyncio.sleep(STOP_RETRY)
         return None

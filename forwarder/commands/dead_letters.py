@@ -122,7 +122,7 @@ def export(invocation: Invocation, choice: Choice, *, output: Path | None) -> Ex
 
 
 def retry(invocation: Invocation, choice: Choice) -> ExitCode:
-    """Put letters back into their lanes."""
+    """Put letters back into their lanes. Returns DEGRADED when some of them are damaged."""
     choice.must_choose("retry")
 
     async def run(settings: Settings) -> ExitCode:
@@ -131,17 +131,17 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
             acts = await found.ask("dead_letters.retry", wanted, list[LetterAct])
             running = found.running
         for act in acts:
-            if act.numbers:
-                say(f"{act.lane}: {len(act.numbers)} put back, to be mapped and sent anew")
-            if act.left:
-                say(f"{act.lane}: {act.left} left: a former target refused them; export or discard them")
-        if not any(act.numbers for act in acts):
+            for line in text.acted(act):
+                say(line)
+        if not acts:
             say("nothing to retry: no dead letter matches")
+        elif not any(act.numbers for act in acts):
+            say("nothing was put back")
         elif running:
             say("see what became of them: audit-forwarder dead-letters list")
         else:
             say("the daemon is not running; they are sent when it starts: audit-forwarder run")
-        return ExitCode.OK
+        return ExitCode.DEGRADED if any(act.damaged for act in acts) else ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
 
@@ -172,7 +172,9 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
             )
         for act in acts:
             if act.numbers:
-                say(f"{act.lane}: {len(act.numbers)} discarded ({_short(text.ranges_text(act.numbers))}); on record")
+                say(
+                    f"{act.lane}: {len(act.numbers)} discarded ({text.short(text.ranges_text(act.numbers))}); on record"
+                )
             if act.left:
                 say(f"{act.lane}: {act.left} left: they are on their way to the sink again")
         return ExitCode.OK
@@ -230,10 +232,6 @@ def json_visible(line: str) -> str:
     if line.isprintable():
         return line
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
-
-
-def _short(numbers: str) -> str:
-    return numbers if len(numbers) <= 200 else f"{numbers[:200]}…"
 
 
 class _Output:

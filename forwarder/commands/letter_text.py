@@ -19,7 +19,7 @@ from forwarder.text import shorten, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from forwarder.spool.letter import DeadLetter, Discard, LetterCount
+    from forwarder.spool.letter import DeadLetter, Discard, LetterAct, LetterCount
 
 HEAD = ("number", "rejected", "sink", "source", "reason", "tries", "state", "answer")
 USUAL = {"tries": "1", "state": "dead"}
@@ -73,7 +73,8 @@ def page(letter: DeadLetter, advice: str, *, cut: bool) -> Iterator[str]:
         yield f"  {name:<9} {visible(value)}"
     yield ""
     if not letter.raw:
-        yield "  The event itself is damaged and cannot be shown."
+        yield "  The event itself is damaged in the spool: it can be neither shown nor retried. Atlassian keeps"
+        yield "  events for 180 days; look there around the time it was read, then discard this letter."
         return
     lines = _pretty(letter.raw).split("\n")
     for line in lines[:_MOST_LINES] if cut else lines:
@@ -104,7 +105,9 @@ def as_dict(letter: DeadLetter, *, event: bool) -> dict[str, Any]:
         "event_number": letter.seq,
         "document_id": letter.document_id,
     }
-    if event:
+    if event and not letter.raw:
+        found |= {"event": None, "damaged": True}
+    elif event:
         record = Record(letter.seq, _ORIGIN, letter.document_id, letter.raw)
         (body,) = RawFormat().render([record])
         if isinstance(body, bytes):
@@ -161,6 +164,26 @@ def discard_dict(record: Discard) -> dict[str, Any]:
         "events": record.events,
         "letters": letters,
     }
+
+
+def acted(act: LetterAct) -> Iterator[str]:
+    """Yield what a retry did to one lane."""
+    name = visible(act.lane)
+    if act.numbers:
+        yield f"{name}: {len(act.numbers)} put back, to be mapped and sent anew"
+    if act.left:
+        yield f"{name}: {act.left} left: a former target refused them; export or discard them"
+    if act.damaged:
+        its, numbers = "its event is" if len(act.damaged) == 1 else "their events are", ranges_text(act.damaged)
+        yield (
+            f"{name}: {len(act.damaged)} left ({short(numbers)}): {its} damaged in the spool and cannot be sent; "
+            f"see `dead-letters show {act.damaged[0]}`"
+        )
+
+
+def short(numbers: str) -> str:
+    """Cut a list of numbers that is too long for a line."""
+    return numbers if len(numbers) <= 200 else f"{numbers[:200]}…"
 
 
 def ranges_text(numbers: Iterable[int]) -> str:

@@ -185,12 +185,14 @@ class Exchange(msgspec.Struct):
         last_seq: The newest number of the spool.
         chunks: What was taken, by rising numbers.
         again: Dead letters that are retried; their numbers lie anywhere below.
+        unreadable: How many of those were damaged since, and are dead again.
     """
 
     position: int
     last_seq: int
     chunks: list[Chunk]
     again: list[Chunk] = []
+    unreadable: int = 0
 
 
 class Books(msgspec.Struct, frozen=True):

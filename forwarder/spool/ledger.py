@@ -131,13 +131,13 @@ class Ledger:
         """Settle, then take up to `events` events above `after`. Raises DamagedPage."""
         lane = self._lanes.load(number)
         self._settle(lane, settlement, now_ms)
-        again = self._take_letters(lane, events) if events > 0 else []
+        again, unreadable = self._take_letters(lane, events) if events > 0 else ([], 0)
         chunks = self._take(lane, max(after, lane.position), events - len(again))
         if chunks:
             lane.head = max(lane.head, chunks[-1].last)
         self._lanes.advance(lane)
         self._lanes.save(lane)
-        return Exchange(lane.position, self._lanes.newest(), chunks, again)
+        return Exchange(lane.position, self._lanes.newest(), chunks, again, unreadable)
 
     def leave(self, number: int, settlement: Settlement, now_ms: int) -> None:
         """Settle for the last time: nothing is in flight, so nothing is in doubt."""
@@ -208,7 +208,7 @@ class Ledger:
         retried = set(again)
         for first, last in sorted([*new, *again]):
             if (first, last) in retried:
-                for letter in self._letters.taken_within(number, (first, last)):
+                for letter in self._readable(lane, self._letters.taken_within(number, (first, last))):
                     chunks.append(self._chunk_of(letter))
                     room -= len(letter.raw)
                     if room <= 0:
@@ -238,8 +238,19 @@ class Ledger:
             self._lanes.count(number, source, discarded=events)
         return acts
 
-    def _take_letters(self, lane: Lane, events: int) -> list[Chunk]:
-        return [self._chunk_of(letter) for letter in self._letters.take(lane.number, events, READ_BYTES)]
+    def _take_letters(self, lane: Lane, events: int) -> tuple[list[Chunk], int]:
+        """Take letters that are retried; also return how many were found to be damaged."""
+        taken = self._letters.take(lane.number, events, READ_BYTES)
+        chunks = [self._chunk_of(letter) for letter in self._readable(lane, taken)]
+        return chunks, len(taken) - len(chunks)
+
+    def _readable(self, lane: Lane, letters: list[DeadLetter]) -> list[DeadLetter]:
+        """Leave out letters that were damaged since they were retried: they are dead and rejected as before."""
+        damaged = [letter for letter in letters if not letter.raw]
+        self._letters.die_again(damaged)
+        for letter in damaged:
+            self._lanes.count(lane.number, letter.source, rejected=1)
+        return [letter for letter in letters if letter.raw]
 
     def _chunk_of(self, letter: DeadLetter) -> Chunk:
         """Make what a page would have given; the document id is the key, and for a revision its digest."""

@@ -111,11 +111,18 @@ class LetterCount(msgspec.Struct, frozen=True):
 
 
 class LetterAct(msgspec.Struct, frozen=True):
-    """What a retry or a discard did to one lane: the letters it took up, by number, and how many it had to leave."""
+    """What a retry or a discard did to one lane.
+
+    Attributes:
+        numbers: The letters it took up.
+        left: How many it had to leave: of a former target, or on their way already.
+        damaged: Letters that a retry had to leave because their event cannot be read any more; they stay as they are.
+    """
 
     lane: str
     numbers: tuple[int, ...]
     left: int = 0
+    damaged: tuple[int, ...] = ()
 
 
 class Discard(msgspec.Struct, frozen=True):

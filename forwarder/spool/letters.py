@@ -17,7 +17,7 @@ from forwarder.spool.pages import compress, decompress
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from forwarder.spool.contract import Range
 
@@ -137,14 +137,17 @@ class Letters:
     def retry(self, lane: str | None, chosen: Selection) -> tuple[list[LetterAct], Counts]:
         """Put letters on their way again; also return how many there are by lane and source number.
 
-        Those of a former target are left: they are no events of this lane's books any more.
+        Those of a former target are left: they are no events of this lane's books any more. So are damaged ones: there
+        is nothing that could be sent in their place.
         """
         dead = [letter for letter in self._chosen(lane, chosen) if letter.state == DEAD]
-        found = [letter for letter in dead if not letter.former]
+        ours = [letter for letter in dead if not letter.former]
+        damaged = self._damaged(ours)
+        found = [letter for letter in ours if letter.number not in damaged]
         self._con.executemany(
             "UPDATE dead_letters SET state = ? WHERE number = ?", [(WAITING, letter.number) for letter in found]
         )
-        return _acts(found, [letter for letter in dead if letter.former]), _counts(found)
+        return _acts(found, [letter for letter in dead if letter.former], damaged), _counts(found)
 
     def discard(
         self, lane: str | None, chosen: Selection, who: str, words: str, now_ms: int
@@ -167,7 +170,7 @@ class Letters:
             )
         self._con.executemany("DELETE FROM dead_letters WHERE number = ?", [(letter.number,) for letter in found])
         left = [letter for letter in among if letter.state != DEAD]
-        return _acts(found, left), _counts([letter for letter in found if not letter.former])
+        return _acts(found, left, {}), _counts([letter for letter in found if not letter.former])
 
     def _chosen(self, lane: str | None, chosen: Selection) -> list[Found]:
         rows = self._con.execute(
@@ -176,6 +179,15 @@ class Letters:
         )
         return [Found(*row) for row in rows]
 
+    def _damaged(self, letters: Sequence[Found]) -> dict[int, str]:
+        """Return the letters whose event cannot be read, by number with the name of the lane."""
+        rows = self._con.execute(
+            "SELECT number, raw FROM dead_letters WHERE number IN (SELECT value FROM json_each(?))",
+            (_json([letter.number for letter in letters]),),
+        )
+        unreadable = {number for number, packed in rows if not _raw(packed)}
+        return {letter.number: letter.name for letter in letters if letter.number in unreadable}
+
     def forget_discards(self, now_ms: int) -> None:
         """Remove records of discards that are old enough."""
         self._con.execute("DELETE FROM discards WHERE at_ms < ?", (now_ms - DISCARDS_KEPT_MS,))
@@ -183,7 +195,10 @@ class Letters:
     # ------------------------------------------------------------------------------- retried, on their way again
 
     def take(self, lane: int, most: int, room: int) -> list[DeadLetter]:
-        """Take what waits to be sent again, at most `most` and about `room` bytes; it counts as in flight now."""
+        """Take what waits to be sent again, at most `most` and about `room` bytes; it counts as in flight now.
+
+        One that was damaged since it was retried is among them, without its event: give it to `die_again`.
+        """
         rows = self._con.execute(
             f"{_WHOLE} WHERE d.lane = ? AND d.state > 0 AND d.state = ? ORDER BY d.seq LIMIT ?", (lane, WAITING, most)
         )
@@ -220,6 +235,12 @@ class Letters:
                 ).fetchall()
             )
         return tries
+
+    def die_again(self, letters: Iterable[DeadLetter]) -> None:
+        """Nothing came of retrying these: they stay dead."""
+        self._con.executemany(
+            "UPDATE dead_letters SET state = ? WHERE number = ?", [(DEAD, letter.number) for letter in letters]
+        )
 
     def wait_again(self, lane: int) -> None:
         """Nothing of this lane is in flight any more; what it had of retried letters waits."""
@@ -276,13 +297,14 @@ def _raw(packed: bytes) -> bytes:
         return b""
 
 
-def _acts(found: list[Found], left: list[Found]) -> list[LetterAct]:
-    names = dict.fromkeys(letter.name for letter in (*found, *left))
+def _acts(found: list[Found], left: list[Found], damaged: Mapping[int, str]) -> list[LetterAct]:
+    names = dict.fromkeys([*(letter.name for letter in (*found, *left)), *damaged.values()])
     return [
         LetterAct(
             name,
             tuple(letter.number for letter in found if letter.name == name),
             sum(letter.name == name for letter in left),
+            tuple(number for number, its in damaged.items() if its == name),
         )
         for name in names
     ]

@@ -89,8 +89,8 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
 
 
 def compress(raw: bytes) -> bytes:
-    """Compress the raw event of a dead letter."""
-    return bytes(_COMPRESS(raw, LEVEL))
+    """Compress the raw event of a dead letter, with a checksum: no other guards it."""
+    return bytes(_COMPRESS(raw, options=_GUARDED))
 
 
 def decompress(packed: bytes) -> bytes:
@@ -146,6 +146,7 @@ def _checksum(numbers: tuple[int, int, int, str], content: tuple[bytes, bytes, b
 
 
 _COMPRESS: Any = zstd.compress
+_GUARDED = {zstd.CompressionParameter.compression_level: LEVEL, zstd.CompressionParameter.checksum_flag: 1}
 _SELECT = (
     "SELECT last_seq, first_seq, source, audience, bytes, committed_ms, oldest_minute, newest_ms, checksum FROM pages "
 )

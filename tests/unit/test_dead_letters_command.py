@@ -6,9 +6,11 @@ import base64
 import json
 import os
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,27 @@ async def test_retry_puts_back_and_says_what_happens_next(folder):
     assert (line.rejected, line.waiting, line.balance) == (3, 3, 0)
     assert [letter.number for letter in letters if letter.retried] == [1, 3, 5]
     assert "elastic: 3 of at most 500; 3 on their way again" in shell(folder, "list").stdout
+
+
+async def test_what_is_damaged_is_left_and_said(folder):
+    with closing(sqlite3.connect(folder / "state" / "spool.db")) as con, con:
+        con.execute("UPDATE dead_letters SET raw = x'00' WHERE number IN (2, 3)")
+    done = shell(folder, "retry", "2", "4")
+    assert done.returncode == ExitCode.DEGRADED
+    assert done.stdout.splitlines()[:2] == [
+        "elastic: 1 put back, to be mapped and sent anew",
+        "elastic: 1 left (2): its event is damaged in the spool and cannot be sent; see `dead-letters show 2`",
+    ]
+    done = shell(folder, "retry", "2", "3")
+    assert done.returncode == ExitCode.DEGRADED
+    assert "2 left (2-3): their events are damaged" in done.stdout
+    assert done.stdout.splitlines()[-1] == "nothing was put back"
+    assert "damaged in the spool" in shell(folder, "show", "2").stdout
+    found = json.loads(shell(folder, "export", "2").stdout)
+    assert (found["event"], found["damaged"], found["number"]) == (None, True, 2)
+    (line,), letters, _ = await spool_says(folder)
+    assert [letter.number for letter in letters] == [1, 2, 3, 4, 5, 6]
+    assert (line.rejected, line.waiting, line.balance) == (5, 1, 0)
 
 
 async def test_discard_wants_to_be_sure(folder):

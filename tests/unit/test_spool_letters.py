@@ -344,18 +344,59 @@ async def test_a_target_that_continues_keeps_its_letters(desk: Desk):
     assert len((await desk.spool.exchange(lane, Settlement(), after=10, events=5)).again) == 1
 
 
-async def test_a_damaged_letter_is_listed_without_its_event_and_harms_no_other(desk: Desk):
+async def damage(desk: Desk, number: int, *, flip: int | None = None) -> None:
+    """Overwrite the event of a letter, or flip one bit of it."""
+
+    def act(parts) -> None:
+        con = parts.database.con
+        (raw,) = con.execute("SELECT raw FROM dead_letters WHERE number = ?", (number,)).fetchone()
+        bad = b"\0" if flip is None else raw[:flip] + bytes([raw[flip] ^ 1]) + raw[flip + 1 :]
+        con.execute("UPDATE dead_letters SET raw = ? WHERE number = ?", (bad, number))
+
+    await desk.spool._run(act)
+
+
+async def test_a_damaged_letter_is_never_retried_stays_and_harms_no_other(desk: Desk):
     lane = await ten(desk, "x", "x")
-    await desk.spool.close()
-    with closing(sqlite3.connect(desk.config.path)) as con, con:
-        con.execute("UPDATE dead_letters SET raw = x'00' WHERE number = 1")
-        con.commit()
-    await desk.reopen()
+    await damage(desk, 1)
     assert [found.raw for found in await desk.spool.dead_letters()] == [b"", body_of("a1")]
-    await desk.lane()
-    await desk.spool.retry_letters(None, Selection())
+    (act,) = await desk.spool.retry_letters(None, Selection())
+    assert (act.numbers, act.left, act.damaged) == ((2,), 0, (1,))
     given = await desk.spool.exchange(lane, Settlement(), after=10, events=5)
-    assert [chunk.bodies for chunk in given.again] == [[b""], [body_of("a1")]]
+    assert [chunk.bodies for chunk in given.again] == [[body_of("a1")]]
+    assert [(found.number, found.retried) for found in await desk.spool.dead_letters()] == [(1, False), (2, True)]
+    assert await state(desk) == (8, 1, 0, 1, 0)
+
+
+@pytest.mark.parametrize("taken_before", [False, True])
+async def test_a_letter_that_is_damaged_after_it_was_retried_is_dead_again(desk: Desk, taken_before: bool):
+    lane = await ten(desk, "x", "x")
+    await desk.spool.retry_letters(None, Selection())
+    if taken_before:
+        await desk.spool.exchange(lane, Settlement(), after=10, events=5)
+        await damage(desk, 1)
+        again = await desk.spool.take_again(lane, [(1, 2)])
+    else:
+        await damage(desk, 1)
+        given = await desk.spool.exchange(lane, Settlement(), after=10, events=5)
+        again = given.again
+        assert given.unreadable == 1
+    assert [chunk.bodies for chunk in again] == [[body_of("a1")]]
+    assert [(found.number, found.retried) for found in await desk.spool.dead_letters()] == [(1, False), (2, True)]
+    assert await state(desk) == (8, 1, 0, 1, 0)
+
+
+async def test_every_flipped_bit_of_a_letter_is_damage(desk: Desk):
+    await ten(desk, "x")
+    (letter_,) = await desk.spool.dead_letters()
+    size = len(
+        await desk.spool._run(lambda parts: parts.database.con.execute("SELECT raw FROM dead_letters").fetchone()[0])
+    )
+    for at in range(size):
+        await damage(desk, 1, flip=at)
+        (found,) = await desk.spool.dead_letters()
+        assert found.raw in {b"", letter_.raw}, "another event in its place"
+        await damage(desk, 1, flip=at)
 
 
 def test_a_letter_of_a_record_remembers_what_a_retry_needs_and_cuts_a_long_answer():
