@@ -1,7 +1,7 @@
-"""What each fault does. Four kinds, by where they take hold.
+"""What each fault does. Five kinds, by where they take hold.
 
 `ANSWERS` replace the whole answer; `CHANGES` alter the server and let the request go on; `PAGES` alter which events and
-which cursor a page has (done in `pages`); `WIRES` break a good answer while it is sent, or its JSON.
+which cursor a page has (done in `pages`); `WIRES` break a good answer while it is sent, or its JSON; `CLOCKS` only tell another time.
 Every function returns None when the fault does not apply to this request; then it has not fired.
 """
 
@@ -124,6 +124,8 @@ _WIRES: dict[str, Callable[[Rule, int], Wire]] = {
     "garbage": lambda *_: Wire(garbage=b"\x16\x03\x01\x00\xff not HTTP at all\r\n\r\n"),
 }
 WIRES = frozenset(_WIRES) | {"invalid_json"}
+
+CLOCKS = frozenset({"wrong_clock"})
 
 
 def spoil(rule: Rule, response: Response) -> bool:

@@ -51,6 +51,7 @@ What = Literal[
     "reset_mid",
     "half_close",
     "garbage",
+    "wrong_clock",
 ]
 FeedName = Literal["stream", "events", "event", "actions", "all"]
 
@@ -75,6 +76,7 @@ class Rule(BaseModel):
         bytes: Body bytes before `truncated`, `stall`, `reset_mid` and `half_close`; half the body when None.
         chunk: Bytes a piece of `drip`.
         pause: Seconds between two pieces of `drip`.
+        ahead: Seconds by which the `Date` of `wrong_clock` is ahead; below 0 it is behind.
         count: Ids repeated by `repeated_ids`, or events added by `bad_event`.
         kind: What is wrong with the events of `bad_event`.
     """
@@ -97,6 +99,7 @@ class Rule(BaseModel):
     bytes: Annotated[int, Field(ge=0)] | None = None
     chunk: Annotated[int, Field(ge=1)] = 1000
     pause: Seconds = 0.01
+    ahead: float = 600.0
     count: Annotated[int, Field(ge=1)] = 1
     kind: Literal["surrogate", "nan", "huge_number", "bad_utf8", "without_id", "without_time", "bad_time"] = "surrogate"
 

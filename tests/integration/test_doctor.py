@@ -169,6 +169,20 @@ async def test_a_clock_that_is_off(tmp_path: Path, ahead: timedelta, ok: bool, d
         assert "\x1b" not in found["acme", "log"].detail
 
 
+@pytest.mark.parametrize(
+    ("ahead", "detail"), [(900, "s behind the API's"), (-7200, "s ahead of the API's"), (1, "ours agrees")]
+)
+async def test_a_clock_that_is_off_is_tried_against_the_simulator(tmp_path: Path, ahead: float, detail: str) -> None:
+    async with Simulator(SimulatorConfig(events=5, history="1d")) as sim:
+        sim.faults.add("wrong_clock", ahead=ahead, feed="all", times=100)
+        found = await look(configure(tmp_path, acme=source(sim)), "acme")
+        clock = found["acme", "clock"]
+        assert detail in clock.detail
+        assert clock.ok is (abs(ahead) < 60)
+        assert bool(clock.fix) is not clock.ok
+        assert sim.faults.fired("wrong_clock") > 0
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Foo 2026 99:99:99 GMT", "\xff"])
 async def test_a_time_that_cannot_be_read_is_no_failure(tmp_path: Path, date: str) -> None:
     async with serving(lambda _: Response(200, JSON | {"date": date}, ONE)) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import parsedate_to_datetime
 from typing import get_args
 
 import msgspec
@@ -25,7 +26,7 @@ async def raw(sim: Simulator, query: str = "limit=100&from=0") -> bytes:
 
 
 def test_every_fault_has_an_effect_and_a_test():
-    known = set(effects.ANSWERS) | effects.CHANGES | effects.PAGES | effects.WIRES
+    known = set(effects.ANSWERS) | effects.CHANGES | effects.PAGES | effects.WIRES | effects.CLOCKS
     assert known == set(get_args(What))
     assert known == {what for what, *_ in ANSWERING} | {what for what, *_ in BREAKING} | TESTED_ALONE
 
@@ -127,6 +128,7 @@ TESTED_ALONE = {
     "unchanged_cursor",
     "missing_meta",
     "missing_links",
+    "wrong_clock",
 }
 
 
@@ -234,6 +236,17 @@ async def test_one_bad_event_among_good_ones(kind):
             assert ("time" in event["attributes"]) == (kind != "without_time")
             assert (b"1e400" in bad) == (kind == "huge_number")
         assert sim.faults.fired("bad_event") == 1
+
+
+async def test_the_date_is_that_of_the_clock_and_a_wrong_one_is_off():
+    clock = Clock()
+    faults = [{"what": "wrong_clock", "ahead": -90}, {"what": "wrong_clock", "ahead": 3600}]
+    async with simulator(*faults, clock=clock, events=1) as sim:
+        said = [parsedate_to_datetime((await ask(sim)).headers["date"]).timestamp() - clock.now for _ in range(3)]
+        assert said == [-90, 3600, 0]
+        assert sim.faults.fired("wrong_clock") == 2
+        refused = await ask(sim, cursor="none")
+        assert (refused.status, "date" in refused.headers) == (400, True)
 
 
 # ------------------------------------------------------------------------------------------------------------ schedule
