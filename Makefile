@@ -43,7 +43,7 @@ format: $(VENV)/.dev ## let ruff write the code the one way
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-servers: $(VENV)/.dev ## install and start a real Elasticsearch and OpenSearch on loopback
+servers: $(VENV)/.dev ## install and start a real Elasticsearch, OpenSearch, rsyslog and syslog-ng on loopback
 	@$(BIN)/python -m tests.servers start $(ARGS)
 
 test-servers: $(VENV)/.dev ## the tests on real servers (installs and starts them)

@@ -29,7 +29,7 @@ _READY_WITHIN = 180.0
 
 @dataclass(frozen=True)
 class Node:
-    """A server that was started; `ca_file` and the user are empty without security.
+    """A server that was started; `ca_file` and the user are empty without security, and a syslog daemon has many urls.
 
     With an owner (process id and time of its creation) it belongs to that process and ends with it; without one it
     stays until somebody stops it.
@@ -95,6 +95,15 @@ def running(cache: Cache) -> Iterator[Node]:
             node.stop()
         else:
             yield node
+
+
+def remember(node: Node) -> Node:
+    """Write down that it runs, for whoever asks `running`; return it."""
+    folder = Path(node.folder)
+    rough = folder / "node.json.new"
+    rough.write_text(json.dumps(asdict(node)))
+    rough.rename(folder / "node.json")
+    return node
 
 
 def start(kind: Kind, cache: Cache, *, owned: bool = False) -> Node:
@@ -250,10 +259,7 @@ def _wait(kind: Kind, pid: int, folder: Path, ca_file: Path | None, owner: tuple
                 ca_file=str(ca_file or ""),
             )
             if node.client.healthy():
-                rough = folder / "node.json.new"
-                rough.write_text(json.dumps(asdict(node)))
-                rough.rename(folder / "node.json")
-                return node
+                return remember(node)
         time.sleep(0.2)
     raise Unavailable(f"{kind.name} is not ready:\n{_tail(folder)}")
 

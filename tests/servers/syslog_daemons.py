@@ -31,6 +31,7 @@ Transport = Literal["udp", "tcp", "lf", "tls", "mtls", "relp", "relps"]
 PEER = "client.test"
 _READY_WITHIN = 30.0
 
+PRODUCTS = ("rsyslog", "syslog-ng")
 _PACKAGES = {
     "rsyslog": ["rsyslog", "rsyslog-gnutls", "rsyslog-openssl", "rsyslog-relp"],
     "syslog-ng": ["syslog-ng-core"],
@@ -65,13 +66,14 @@ class Certificates:
 
 @dataclass
 class Daemon:
-    """One syslog daemon. It ends with the process that started it, if nobody stops it before."""
+    """One syslog daemon. An `owned` one ends with the process that started it, if nobody stops it before."""
 
     product: str
     root: Path
     folder: Path
     max_bytes: int
     certificates: Certificates
+    owned: bool = True
     ports: dict[str, int] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
     _configuration: str = ""
@@ -102,7 +104,8 @@ class Daemon:
     def start(self) -> None:
         """Start, and wait until every port answers. Raises Unavailable with the end of its log.
 
-        It ends with the *thread* that called this (PR_SET_PDEATHSIG): call it from no thread that ends before the tests.
+        An owned one ends with the *thread* that called this (PR_SET_PDEATHSIG): call it from no thread that ends before
+        the tests.
         """
         log = self.folder / "log"
         command = _rsyslog(self) if self.product == "rsyslog" else _syslog_ng(self)
@@ -115,7 +118,8 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 -- one call without locks
+                start_new_session=not self.owned,
+                preexec_fn=_end_with_parent if self.owned else None,  # noqa: PLW1509 -- one call without locks
             )
         deadline = time.monotonic() + _READY_WITHIN
         waiting = [port for transport, port in self.ports.items() if transport != "udp"]
@@ -125,6 +129,12 @@ class Daemon:
                 raise Unavailable(f"{self.product} did not start:\n{log.read_text(errors='replace')[-2000:]}")
             waiting = [port for port in waiting if not _answers(port)]
             time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """Its process id; only while it runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> None:
         """End it; what it wrote stays."""
@@ -155,13 +165,16 @@ class Daemon:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start(product: str, cache: Cache, *, max_bytes: int = 8192) -> Daemon:
-    """Unpack a daemon once, and start one that takes records of `max_bytes`. Raises Unavailable."""
+def start(product: str, cache: Cache, *, max_bytes: int = 8192, owned: bool = True) -> Daemon:
+    """Unpack a daemon once, and start one that takes records of `max_bytes`. Raises Unavailable.
+
+    One that is not `owned` stays until somebody stops it.
+    """
     root = debian.unpack(cache, f"{product}-debian", _PACKAGES[product])
     folder = Path(tempfile.mkdtemp(prefix=f"{product}-", dir=cache.runs))
     (folder / "work").mkdir()
     try:
-        daemon = Daemon(product, root, folder, max_bytes, Certificates(folder / "tls"))
+        daemon = Daemon(product, root, folder, max_bytes, Certificates(folder / "tls"), owned)
         daemon.ports = _free_ports(_TRANSPORTS[product])
         daemon.start()
     except BaseException:
