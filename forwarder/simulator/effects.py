@@ -1,7 +1,8 @@
 """What each fault does. Five kinds, by where they take hold.
 
 `ANSWERS` replace the whole answer; `CHANGES` alter the server and let the request go on; `PAGES` alter which events and
-which cursor a page has (done in `pages`); `WIRES` break a good answer while it is sent, or its JSON; `CLOCKS` only tell another time.
+which cursor a page has (done in `pages`); `WIRES` break a good answer while it is sent, or its JSON; `CLOCKS` only tell
+another time.
 Every function returns None when the fault does not apply to this request; then it has not fired.
 """
 
