@@ -27,9 +27,11 @@ from tests.contract.far_ends import (
     SyslogStreamEnd,
 )
 from tests.far_end import digest, files_of, whole_lines
+from tests.torture import spells
 from tests.torture.certificates import Certificates
+from tests.torture.spells import Spells
 
-SPELLS: tuple[Ability, ...] = ("busy", "too_large", "slow", "stall", "reset", "garbage", "late")
+SPELLS: frozenset[Ability] = frozenset({"busy", "too_large", "slow", "stall", "reset", "garbage", "late"})
 """What a far end plays for a few requests; the rest (auth, tls, restart, reject) are acts of their own."""
 
 
@@ -38,12 +40,14 @@ class Place:
 
     Args:
         end: Its far end.
+        spells: What it plays beyond its abilities.
         more: Settings beside those of the far end.
         certificates: When it listens with TLS.
         secret: The credential it is given; unlike the second one, which is only good after `rotate`.
 
     Attributes:
         breaks: How often its connections may have broken so far.
+        rotated: Whether its credential can change no more.
     """
 
     by_digest = False
@@ -52,14 +56,24 @@ class Place:
     """Whether anything may be lost at any time, so that it is only counted."""
 
     def __init__(
-        self, name: str, end: FarEnd, folder: Path, *, certificates: Certificates | None = None, **more: Any
+        self,
+        name: str,
+        end: FarEnd,
+        folder: Path,
+        *,
+        certificates: Certificates | None = None,
+        spells: Spells | None = None,
+        **more: Any,
     ) -> None:
         self.name, self.end, self.folder = name, end, folder
         self.can = end.can if certificates is not None else end.can - {"tls"}
         self.breaks = 0
+        self._spells = spells or {}
         self._certificates = certificates
         self._more = more
         self._is = "away"
+        self.rotated = "auth" not in end.can
+        self._secret = far_ends.SECRET
 
     async def open(self, *, wrong: str = "") -> None:
         """Listen, with a certificate that is good or wrong in a named way."""
@@ -92,9 +106,25 @@ class Place:
         found = SINKS.load(settings["type"])
         return str(found(found.Config(**settings), far_ends.context(self.name, slots=1)).proof)
 
-    def play(self, fault: Ability, times: int) -> None:
-        self.end.play(fault, times)
+    @property
+    def spells(self) -> list[str]:
+        """Return what it can play for a few requests."""
+        return sorted({*(self.can & SPELLS), *self._spells})
+
+    def play(self, spell: str, times: int) -> None:
+        if spell in self._spells:
+            self.end._receiver.rules.append(self._spells[spell](times, self._secret))  # type: ignore[attr-defined]
+        else:
+            self.end.play(spell, times)  # type: ignore[arg-type]
         self.breaks += times
+
+    async def rotate(self, lasts: float) -> None:
+        """Take another credential from now on; the file that the daemon reads follows a while later."""
+        self.rotated, self._secret = True, far_ends.SECOND_SECRET
+        self.end.calm()  # nobody echoes the former one, which the daemon may not know any more
+        self.end.rotate()
+        await asyncio.sleep(lasts)
+        far_ends.secret_file(self.folder, self._secret)
 
     async def settle(self) -> None:
         """Wait until what was sent by a daemon that has ended is read."""
@@ -139,6 +169,7 @@ class Lines(Place):
 
     def forget(self) -> None:
         self.end._receiver.taken.clear()
+        self.end._receiver.bodies.clear()
 
 
 class Splunk(Place):
@@ -178,14 +209,20 @@ class Datagrams(Syslog):
 Maker = Callable[[str, Path, Certificates], Place]
 
 PLACES: dict[str, Maker] = {
-    "elastic": lambda name, folder, tls: Elastic(name, ElasticsearchEnd(folder), folder, certificates=tls),
+    "elastic": lambda name, folder, tls: Elastic(
+        name, ElasticsearchEnd(folder), folder, certificates=tls, spells=spells.HTTP
+    ),
     "archive": lambda name, folder, _: Archive(name, FileEnd(folder), folder, rotate={"bytes": "60KB"}),
-    "http": lambda name, folder, tls: Lines(name, HttpEnd(folder), folder, certificates=tls),
-    "splunk": lambda name, folder, _: Splunk(name, SplunkEnd(folder), folder),
-    "splunk_acks": lambda name, folder, tls: Splunk(name, AcknowledgingSplunkEnd(folder), folder, certificates=tls),
-    "relp": lambda name, folder, _: Syslog(name, SyslogRelpEnd(folder), folder),
-    "syslog_tcp": lambda name, folder, _: Syslog(name, SyslogStreamEnd(folder), folder),
-    "syslog_tls": lambda name, folder, tls: Syslog(name, SyslogStreamEnd(folder), folder, certificates=tls),
+    "http": lambda name, folder, tls: Lines(name, HttpEnd(folder), folder, certificates=tls, spells=spells.HTTP),
+    "splunk": lambda name, folder, _: Splunk(name, SplunkEnd(folder), folder, spells=spells.SPLUNK),
+    "splunk_acks": lambda name, folder, tls: Splunk(
+        name, AcknowledgingSplunkEnd(folder), folder, certificates=tls, spells=spells.SPLUNK_ACKS
+    ),
+    "relp": lambda name, folder, _: Syslog(name, SyslogRelpEnd(folder), folder, spells=spells.RELP),
+    "syslog_tcp": lambda name, folder, _: Syslog(name, SyslogStreamEnd(folder), folder, spells=spells.STREAM),
+    "syslog_tls": lambda name, folder, tls: Syslog(
+        name, SyslogStreamEnd(folder), folder, certificates=tls, spells=spells.STREAM
+    ),
     "syslog_udp": lambda name, folder, _: Datagrams(name, SyslogDatagramEnd(folder), folder),
 }
 """Name of the sink in the configuration -> how to make its place."""

@@ -69,13 +69,14 @@ class Trouble:
         spells: Faults it plays, in this order, for so many requests each.
         away: Seconds into the round when it goes away, and for how long; or None.
         wrong: Its certificate after it came back, until the round calms down.
-        rotate: Whether it takes only its second secret from then on, until the file says so too.
+        rotate: Seconds into the round when it takes another credential, and until the daemon has it; or None.
         refuse: How many of the next events it refuses for good.
     """
 
-    spells: list[tuple[Ability, int]] = field(default_factory=list)
+    spells: list[tuple[str, int]] = field(default_factory=list)
     away: tuple[float, float] | None = None
     wrong: str = ""
+    rotate: tuple[float, float] | None = None
     refuse: int = 0
 
 
@@ -98,8 +99,8 @@ class Plan:
         return max([at for at, _ in self.bursts] + ends, default=0.0)
 
 
-def draw(seed: int, number: int, abilities: Mapping[str, frozenset[Ability]]) -> Plan:
-    """Draw a round for these destinations."""
+def draw(seed: int, number: int, abilities: Mapping[str, tuple[Sequence[str], frozenset[Ability]]]) -> Plan:
+    """Draw a round for these destinations: by name, what each plays, and what else it can."""
     rng = random.Random(f"round {seed} {number}")
     api = []
     for fault in rng.sample(API_FAULTS, k=rng.choice((0, 1, 1, 2, 3))):
@@ -112,22 +113,23 @@ def draw(seed: int, number: int, abilities: Mapping[str, frozenset[Ability]]) ->
             moments.append(moment)
     moments.sort(key=lambda moment: moment.at)
     troubles = {}
-    for name, can in abilities.items():
+    for name, (spells, can) in abilities.items():
         if rng.random() < 0.5:
-            troubles[name] = _trouble(rng, can)
+            troubles[name] = _trouble(rng, spells, can)
     bursts = [(rng.uniform(0, 1.8), rng.randrange(1, 120)) for _ in range(rng.randrange(2, 6))]
     return Plan(rng.random() < 0.8, api, moments, troubles, sorted(bursts), rng.random() < 0.25)
 
 
-def _trouble(rng: random.Random, can: frozenset[Ability]) -> Trouble:
+def _trouble(rng: random.Random, spells: Sequence[str], can: frozenset[Ability]) -> Trouble:
     trouble = Trouble()
-    spells: Sequence[Ability] = sorted(can & {"busy", "too_large", "slow", "stall", "reset", "garbage", "late"})
     if spells:
         trouble.spells = [(rng.choice(spells), rng.randrange(1, 4)) for _ in range(rng.randrange(3))]
     if "restart" in can and rng.random() < 0.3:
         trouble.away = (rng.uniform(0, 1), rng.uniform(0.05, 0.8))
         if "tls" in can and rng.random() < 0.6:
             trouble.wrong = rng.choice(WRONG)
+    if "auth" in can and rng.random() < 0.05:
+        trouble.rotate = (rng.uniform(0, 1), rng.uniform(0.2, 1.5))
     if "reject" in can and rng.random() < 0.3:
         trouble.refuse = rng.randrange(1, 5)
     return trouble

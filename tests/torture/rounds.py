@@ -67,7 +67,7 @@ class Rounds:
 
     async def _play(self, number: int) -> None:
         world = self.world
-        plan = draw(world.seed, number, {name: place.can for name, place in world.places.items()})
+        plan = draw(world.seed, number, {name: (place.spells, place.can) for name, place in world.places.items()})
         self.took = {}
         self._lives_ended = 0
         try:
@@ -78,6 +78,7 @@ class Rounds:
                     await self._started()
                 await self._trouble(plan)
                 await self._started()
+                await self._spent()
                 await self._calm()
             with self._timed("rest"):
                 async with asyncio.timeout(REST_WITHIN):
@@ -105,6 +106,13 @@ class Rounds:
             async with asyncio.timeout(10):
                 await self.world.process.until_said("started")
 
+    async def _spent(self) -> None:
+        """Let the faults of the API have their turn, as far as they still come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                while not self.world.sim.faults.script.spent:  # noqa: ASYNC110 -- a rule tells nobody
+                    await asyncio.sleep(0.02)
+
     # ------------------------------------------------------------------------------------------------------ trouble
 
     async def _trouble(self, plan: Plan) -> None:
@@ -129,6 +137,11 @@ class Rounds:
             self.judge.accounts[name].refused |= happened
             place.end.reject(happened)
             self._count("reject", name, trouble.refuse)
+        if trouble.rotate and not place.rotated:
+            at, lasts = trouble.rotate
+            await asyncio.sleep(at)
+            self._count("credential", name)
+            await place.rotate(lasts)
         if trouble.away:
             at, lasts = trouble.away
             await asyncio.sleep(at)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.far_ends import Ability
 from tests.torture.__main__ import run
 from tests.torture.leaks import Leaks
 from tests.torture.places import PLACES
@@ -29,7 +30,7 @@ async def test_the_books_balance_after_every_round_and_after_a_pause(
 
 
 def test_the_same_seed_draws_the_same_rounds() -> None:
-    abilities = {name: frozenset({"reset", "reject", "restart"}) for name in PLACES}
+    abilities = {name: (["busy", "reset"], frozenset[Ability]({"reject", "restart"})) for name in PLACES}
     assert draw(1, 7, abilities) == draw(1, 7, abilities)
     assert draw(1, 7, abilities) != draw(1, 8, abilities)
 
