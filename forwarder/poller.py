@@ -188,7 +188,7 @@ class Poller:
             return
         since = min(min(now, tail["high"]) - self._trailing_ms, self._reread_from())
         high, walk = walks.mark_before(tail, since)
-        state = {**walks.begin(walk, high), "begun": now, "until": tail["high"]}
+        state = {**walks.begin(walk, high), "begun": now, "until": walks.reached(tail)}
         # Durable with its first page; before that a restart simply lays it again.
         self._rows[TRAIL] = CursorRow(TRAIL, state, row.version if row else 0)
         self._due.pop(TRAIL, None)
@@ -254,18 +254,22 @@ class Poller:
             self._reread_from() if name == TAIL else None,
         )
         high = after["high"]
-        ended = page.done or (name == TRAIL and high > row.state["until"])
+        ended = page.done or (name == TRAIL and walks.reached(after) > row.state["until"])
         version = row.version or None
         moves: list[CursorMove] = []
         closing: list[int] = []
         if name in {HEAL, BACKFILL} and ended:
-            # What became visible behind this walk while it was near the present is for the next trail to find.
-            trail = self._rows.get(TRAIL)
+            # What became visible behind this walk while it was near the present is for the next trail to find,
+            # and what a trail that is still on its way has not read.
+            trail, tail, begun = self._rows.get(TRAIL), self._rows[TAIL], after.pop("near")
+            if self._open_walk(TRAIL):
+                begun = min(begun, self._reread_from() + self._trailing_ms)
             moves = [
-                CursorMove(TAIL, self._rows[TAIL].version, after),
                 CursorMove(name, version, None),
-                CursorMove(TRAIL, (trail.version or None) if trail else None, {"begun": after.pop("near")}),
+                CursorMove(TRAIL, (trail.version or None) if trail else None, {"begun": begun}),
             ]
+            if after["from"] < tail.state["from"]:  # else another walk has moved the bound further back meanwhile
+                moves.append(CursorMove(TAIL, tail.version, after))
             closing = self._gaps if name == HEAL or not self._open_walk(HEAL) else []
         elif name == TRAIL and ended:
             floor = min(row.state["begun"], row.state["until"])

@@ -1,9 +1,10 @@
 """What a named cursor's row holds beside the source's own state: where it began, how far it came, and where it passed.
 
-Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound,
-newest read), `marks` (a few places it passed lately, as [high, walk]), `near` (when it first came within the trailing
-stretch of the present). Marks make it possible to read the newest stretch again *in the order and under the bound of
-the walk itself*: a bound in time alone would miss an event that happened long ago and became visible behind the cursor.
+Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound, newest
+read as far as the clock can be right), `reached` (newest read, whatever the clock says), `marks` (a few places it
+passed lately, as [high, walk]), `near` (when it first came within the trailing stretch of the present). Marks make it
+possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone
+would miss an event that happened long ago and became visible behind the cursor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MOST_SKEW_MS = 3_600_000
 
 def begin(walk: CursorState, since_ms: int) -> Row:
     """Return the row of a walk that begins at `since_ms`."""
-    return {"walk": walk, "from": since_ms, "high": since_ms, "marks": [[since_ms, walk]]}
+    return {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms, "marks": [[since_ms, walk]]}
 
 
 def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int, keep_ms: int | None = None) -> Row:
@@ -47,10 +48,16 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int,
         needed = max((at for at, mark in enumerate(marks) if keep_ms is not None and mark[0] <= keep_ms), default=0)
         spared = marks[needed:first][:1] if keep_ms is not None else []
         marks = [*spared, *marks[first:], [row["high"], row["walk"]]]
-    after = {**row, "walk": page.next, "high": high, "marks": marks}
+    after = {**row, "walk": page.next, "high": high, "reached": max(reached(row), newest), "marks": marks}
     if "near" not in row and (page.done or high >= now_ms - trailing_ms):
         after["near"] = now_ms
     return after
+
+
+def reached(row: Row) -> int:
+    """Return the newest processing time that was read, epoch milliseconds; rows of older versions know `high` only."""
+    newest: int = row["reached"] if "reached" in row else row["high"]
+    return newest
 
 
 def mark_before(row: Row, moment_ms: int) -> tuple[int, CursorState]:

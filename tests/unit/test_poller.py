@@ -185,6 +185,28 @@ async def test_a_lost_backfill_goes_on_an_overlap_before_where_it_was(tmp_path: 
         assert (await spool.status()).gaps == []
 
 
+async def test_a_walk_that_ends_after_a_longer_one_does_not_shorten_what_the_tail_covers(tmp_path: Path) -> None:
+    """An event told late is below the bound of the shorter walk, if the API compares that with event time."""
+    clock = FakeClock()
+    lost = [True]
+
+    def answer(state: dict[str, Any]) -> Any:
+        return CursorLost("ADMIN-400-1") if lost and lost.pop() else page(state)
+
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=600)
+        await poller._open()
+        history = poller._rows[BACKFILL].state["from"]
+        await poller._step(TAIL)
+        assert poller._rows[HEAL].state["from"] > history
+        await poller._step(BACKFILL)
+        assert poller._rows[TAIL].state["from"] == history
+        await poller._step(HEAL)
+        assert set(poller._rows) == {TAIL, TRAIL}
+        assert poller._rows[TAIL].state["from"] == history
+        assert all(gap.closed_ms for gap in (await spool.status()).gaps)
+
+
 async def test_a_lost_trail_is_laid_again_without_a_gap(tmp_path: Path) -> None:
     clock = FakeClock()
     lose: list[bool] = []

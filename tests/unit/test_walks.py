@@ -28,7 +28,7 @@ def advance(row: dict[str, Any], newest: int | None, now: int, at: int = 0, *, d
 
 def test_a_row_begins_where_the_walk_does() -> None:
     row = walks.begin({"at": 0}, NOW)
-    assert row == {"walk": {"at": 0}, "from": NOW, "high": NOW, "marks": [[NOW, {"at": 0}]]}
+    assert row == {"walk": {"at": 0}, "from": NOW, "high": NOW, "reached": NOW, "marks": [[NOW, {"at": 0}]]}
     assert walks.mark_before(row, NOW - 1) == (NOW, {"at": 0})
 
 
