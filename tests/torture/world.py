@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import yaml
 
 from forwarder.simulator.config import SimulatorConfig, Switches
@@ -108,6 +109,7 @@ class World:
     async def open(self, stack: AsyncExitStack) -> None:
         """Listen everywhere and write the configuration."""
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # handshakes fail on purpose
+        stack.push_async_callback(_no_connection_left)
         stack.callback(self.spool_disk.unmount)
         stack.callback(self.out_disk.unmount)
         await stack.enter_async_context(self.sim)
@@ -175,3 +177,14 @@ class World:
         fresh = self.key_file.with_suffix(".new")
         fresh.write_text(value)
         fresh.replace(self.key_file)
+
+
+async def _no_connection_left() -> None:
+    """Wait until every connection of this process has ended.
+
+    The daemon is gone by now. A server that closes leaves connections alone that are in their TLS handshake: they end
+    by themselves, when their loop sees that the other side has gone.
+    """
+    async with asyncio.timeout(30):
+        while any(found.raddr for found in psutil.Process().net_connections("tcp")):  # noqa: ASYNC110 -- nobody tells
+            await asyncio.sleep(0.01)
