@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Callable
 
 from forwarder.simulator.http_types import Request, Response
 from forwarder.simulator.httpd import Server
@@ -18,18 +19,23 @@ ITEM = b'{"create":{"status":201}}'
 ID = re.compile(rb'"id":"00000000-0000-4000-8000-(\d{12})"')
 
 
-async def main(port: int, events: int) -> None:
-    given: dict[str | None, int] = {}
-    seen = {"documents": 0, "requests": 0, "bytes": 0, "wire": 0, "different": 0}
-    known = bytearray(events)
+class Drain:
+    """Counts. `look` is shown every body before it is answered."""
 
-    def look(body: bytes) -> None:
-        fresh = {number for found in ID.findall(body) if not known[number := int(found)]}
+    def __init__(self, events: int = 0, look: Callable[[bytes], None] | None = None) -> None:
+        self._given: dict[str | None, int] = {}
+        self._seen = {"documents": 0, "requests": 0, "bytes": 0, "wire": 0, "different": 0}
+        self._known = bytearray(events)
+        self._look = look or (self._compare if events else None)
+
+    def _compare(self, body: bytes) -> None:
+        fresh = {number for found in ID.findall(body) if not self._known[number := int(found)]}
         for number in fresh:
-            known[number] = 1
-        seen["different"] += len(fresh)
+            self._known[number] = 1
+        self._seen["different"] += len(fresh)
 
-    async def handle(request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
+        seen = self._seen
         if request.path == "/count":
             return Response.json(seen)
         if request.path == "/reset":
@@ -48,21 +54,25 @@ async def main(port: int, events: int) -> None:
         seen["requests"] += 1
         seen["bytes"] += len(body)
         seen["wire"] += len(request.body)
-        if events:
-            look(body)
+        if self._look is not None:
+            self._look(body)
         if splunk:
             channel = request.headers.get("x-splunk-request-channel")
-            given[channel] = given.get(channel, -1) + 1
-            return Response.json({"text": "Success", "code": 0} | ({"ackId": given[channel]} if channel else {}))
+            self._given[channel] = self._given.get(channel, -1) + 1
+            more = {"ackId": self._given[channel]} if channel else {}
+            return Response.json({"text": "Success", "code": 0} | more)
         if lines:
             return Response(200)
         answer = b'{"errors":false,"items":[' + b",".join([ITEM] * count) + b"]}"
         return Response(200, {"content-type": "application/json"}, answer)
 
-    server = Server(handle, port=port, max_body=1 << 30)
+
+async def main(port: int, events: int) -> None:
+    server = Server(Drain(events).handle, port=port, max_body=1 << 30)
     await server.start()
     print(json.dumps({"url": server.url}), flush=True)
     await asyncio.Event().wait()
 
 
-asyncio.run(main(*(int(word) for word in (*sys.argv[1:], "0", "0")[:2])))
+if __name__ == "__main__":
+    asyncio.run(main(*(int(word) for word in (*sys.argv[1:], "0", "0")[:2])))
