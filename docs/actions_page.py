@@ -18,8 +18,8 @@ INTRO = """What every publicly known action means. How an action that is not her
 
 - *does*: what is done to what; `event.code` in ECS is the same the other way round (`page.view`).
 - *ECS*: `event.category: event.type`; *OCSF*: class/activity of 1.8.0 (99 is Other).
-- *severity*: 1 to 10, in ECS as `event.severity`, in CEF as the severity of the header. The class id of CEF is the id
-  of the action.
+- *severity*: 1 to 10, in ECS as `event.severity`, in CEF as the severity of the header, in LEEF as `sev`. The class id
+  of CEF and the event id of LEEF are the id of the action.
 - *known*: `confirmed` a whole event is published, `seen` in public code, `name` in Atlassian's list of activities, with
   no id published: it counts where the organization's own list gives an id that name; `literal` the text itself was
   seen; `label` a heading of the documentation, which the API may word otherwise.

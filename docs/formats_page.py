@@ -1,10 +1,11 @@
-"""The page of the formats: what each is, the keys of CEF and the names of structured data, from their own tables."""
+"""The page of the formats: what each is, and what its keys, attributes or names mean, from their own tables."""
 
 from __future__ import annotations
 
 from docs.markdown import code, table
 from forwarder.formats.cef_keys import KEYS, LONGEST_CLASS, LONGEST_NAME, MAPPING_VERSION, PRODUCT, VENDOR
 from forwarder.formats.ecs import ECS_VERSION
+from forwarder.formats.leef_names import ATTRIBUTES, DELIMITER, LONGEST_EVENT_ID, TIME_FORMAT
 from forwarder.formats.structured_data_names import NAMES, SD_ID
 from forwarder.registry import FORMATS, OWN_DISTRIBUTION
 
@@ -13,6 +14,7 @@ INTRO = """What a sink's `format` may be. An absent fact is an absent field, in 
 MEANING = {
     "cef": f"`CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…`, one line: ArcSight and whoever reads it, such as Sentinel",
     "ecs": f"one line of JSON by the Elastic Common Schema {ECS_VERSION}, and `atlassian.audit.*` for what that lacks",
+    "leef": f"`LEEF:2.0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…|{DELIMITER}|…`, one line: IBM QRadar",
     "raw": "the JSON of the API, byte for byte but for line ends between tokens; needs no meaning, so it passes what "
     "nobody understands",
     "rfc5424_sd": f"one element of syslog's structured data, `[{SD_ID} …]`, without a message",
@@ -25,13 +27,13 @@ A sink that carries so many bytes only (syslog) has longer records written again
 1. long texts are cut in the JSON of the API (`context`, `container`, changes); in ECS and raw these go when that is
    not enough, the biggest first;
 2. long texts elsewhere are cut: messages, names, user agents;
-3. all but the essentials goes: in ECS and raw the biggest first, in CEF and structured data what is needed least. There
-   an id, an address or a time is never cut: half an id would be a wrong one.
+3. all but the essentials goes: in ECS and raw the biggest first, in CEF, LEEF and structured data what is needed least.
+   There an id, an address or a time is never cut: half an id would be a wrong one.
 
 Id, time, action and who acted stay as they are; only the name of an actor without an id may be cut, to no fewer than 16
 characters. Cuts are between characters, never within an escape. The record says that it was cut: `flexString2` (CEF),
-`marks` (structured data) and `atlassian.audit.marks` (ECS) hold `truncated`, raw JSON has the member `audit_forwarder`
-with the length it had. A record whose essentials do not fit becomes a dead letter `too_large`."""
+`marks` (LEEF, structured data) and `atlassian.audit.marks` (ECS) hold `truncated`, raw JSON has the member
+`audit_forwarder` with the length it had. A record whose essentials do not fit becomes a dead letter `too_large`."""
 
 CEF = f"""## CEF
 
@@ -45,6 +47,21 @@ CEF = f"""## CEF
   character is a blank, and no value begins or ends with one. A value longer than its key allows is cut between
   characters and the record marked `truncated`.
 - Times are epoch milliseconds. Keys of our own begin with `AtlassianAudit`."""
+
+LEEF = f"""## LEEF
+
+`LEEF:2.0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|event id|{DELIMITER}|attributes`
+
+- The **event id** is the action (at most {LONGEST_EVENT_ID} characters), `unknown` for an event without one: the same
+  as the class id of CEF. In QRadar map events by it.
+- Attributes are separated by `{DELIMITER}`, as the header says. The default, a tab, would not outlive most syslog
+  servers.
+- LEEF knows no escapes. In a value and in the event id `|`, `{DELIMITER}`, control characters and line ends are blanks;
+  where one of the first two was replaced, the marks say `replaced`. In JSON both are written as `\\u007c` and
+  `\\u005e`, which is the same text. No value begins or ends with a blank.
+- Times are `{TIME_FORMAT}`, as `devTimeFormat` says for `devTime`.
+- The predefined attributes that are used mean what IBM says. Those of identity (`identSrc` …) are not used: by them
+  QRadar would change what it knows of your assets."""
 
 SD = f"""## Structured data
 
@@ -60,6 +77,7 @@ def formats() -> str:
     keys = [
         [code(key.name), str(key.longest or "-"), key.meaning, code(key.label) if key.label else "-"] for key in KEYS
     ]
+    attributes = [[code(one.name), str(one.longest or "-"), one.meaning] for one in ATTRIBUTES]
     parameters = [[code(name.name), name.meaning] for name in NAMES]
     return "\n\n".join(
         [
@@ -68,6 +86,8 @@ def formats() -> str:
             SHORTER,
             CEF,
             table(["Key", "Characters", "Meaning", "Its `…Label`"], keys),
+            LEEF,
+            table(["Attribute", "Characters", "Meaning"], attributes),
             SD,
             table(["Name", "Meaning"], parameters),
         ]

@@ -279,7 +279,7 @@ class SinkConfig(ComponentConfig):
     type: str
     """Which kind of sink this is."""
     format: str | None = None
-    """How events are written: `ecs`, `cef`, `rfc5424_sd` or `raw`; default: what suits the sink."""
+    """How events are written: `ecs`, `cef`, `leef`, `rfc5424_sd` or `raw`; default: what suits the sink."""
     original: bool = False
     """Let every record also hold the event as the API sent it, as one text: `event.original` in `ecs`."""
     start: str | None = None

@@ -43,7 +43,7 @@ from sinks.elasticsearch_template import Flavour, compare, index_template, templ
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
-_NO_JSON = {"cef", "rfc5424_sd"}
+_NO_JSON = {"cef", "leef", "rfc5424_sd"}
 
 
 # --------------------------------------------------------------------------------------------------------- settings

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
-from forwarder.formats.cef_facts import HASH, ID, SUID, SUSER, facts, json_facts
+from forwarder.formats.cef_facts import ID, JSON, SUID, SUSER, facts
 from forwarder.formats.cef_keys import (
     BEFORE,
     LONGEST_CLASS,
@@ -27,6 +27,7 @@ from forwarder.formats.cef_keys import (
 )
 from forwarder.formats.cef_text import carries, cleaned, escaped, header, plain
 from forwarder.formats.memory import FEW, Actions, Memory, Said
+from forwarder.formats.named_facts import HASH, json_facts
 from forwarder.formats.shortening import Need, Piece, shorten
 from forwarder.formats.texts import is_one_line_json
 
@@ -114,7 +115,7 @@ class CefFormat:
     def _line(self, event: AuditEvent) -> str:
         """Return the record, put together from what needs no care; else with care."""
         known, site, page, place = self._runs_of(event)
-        parts, large = facts(event), json_facts(event)
+        parts, large = facts(event), json_facts(event, JSON)
         if len(parts[1]) > LONGEST_ID:
             parts[1] = event.document_id[:HASH]
         joined = f" {' '.join(parts[1::2])} "
@@ -161,7 +162,7 @@ class CefFormat:
         parts, parts_cut = cleaned(told)
         if any(piece.before == SUID for piece in parts):
             parts = [piece._replace(need=Need.WHOLE) if piece.before == SUSER else piece for piece in parts]
-        large, large_cut = cleaned(json_facts(event), json=True)
+        large, large_cut = cleaned(json_facts(event, JSON), json=True)
         truncated = cut or parts_cut or large_cut or any(run.cut for run in (known.run, site, page, place))
         marks, _ = cleaned([_MARKS, ",".join([*event.marks, "truncated"] if truncated else event.marks)])
         runs = (*site.pieces, *page.pieces, *place.pieces)

@@ -6,13 +6,9 @@ An absent fact is not in it.
 
 from __future__ import annotations
 
-import msgspec
-
 from forwarder.contracts import Actor, AuditEvent, Authentication, Thing
 from forwarder.formats.cef_keys import BEFORE
-
-HASH = 32
-"""Characters of a document id, without the digest of a revision."""
+from forwarder.formats.named_facts import HASH
 
 ID, SUID, SUSER = BEFORE["externalId"], BEFORE["suid"], BEFORE["suser"]
 _ACTOR_KIND, _ACTOR_NAME, _EFFECTIVE = (
@@ -36,7 +32,7 @@ _DUID, _DUSER, _TARGET_NAME, _ROLE = (
 _KIND, _OBJECT, _KEY, _NAME = BEFORE["fileType"], BEFORE["fileId"], BEFORE["filePath"], BEFORE["fname"]
 _URL, _GROUP, _SPACE, _MESSAGE = BEFORE["request"], BEFORE["cs1"], BEFORE["cs2"], BEFORE["msg"]
 _PROCESSED, _ORGANIZATION_NAME = BEFORE["deviceCustomDate1"], BEFORE["AtlassianAuditOrganization"]
-_CHANGES, _CONTEXT, _CONTAINER = BEFORE["cs5"], BEFORE["cs6"], BEFORE["AtlassianAuditContainer"]
+JSON = (BEFORE["cs5"], BEFORE["cs6"], BEFORE["AtlassianAuditContainer"])
 
 
 def facts(event: AuditEvent) -> list[str]:
@@ -114,15 +110,3 @@ def _add_thing(parts: list[str], thing: Thing) -> None:
         parts += _NAME, thing.name
     if thing.url is not None:
         parts += _URL, thing.url
-
-
-def json_facts(event: AuditEvent) -> list[str]:
-    """Return the JSON of an event, keys and values in turns."""
-    large: list[str] = []
-    if event.changes:
-        large += _CHANGES, msgspec.json.encode(event.changes).decode("utf-8", "replace")
-    if event.context is not None:
-        large += _CONTEXT, str(event.context, "utf-8", "replace")
-    if event.container is not None:
-        large += _CONTAINER, str(event.container, "utf-8", "replace")
-    return large

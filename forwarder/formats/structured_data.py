@@ -15,8 +15,8 @@ import msgspec
 
 from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
 from forwarder.formats.memory import FEW, Actions, Memory, Said
+from forwarder.formats.named_facts import NamedFacts
 from forwarder.formats.shortening import Need, Piece, shorten
-from forwarder.formats.structured_data_facts import ACTOR_EMAIL, ACTOR_ID, ACTOR_NAME, facts, json_facts
 from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, START
 from forwarder.formats.texts import is_one_line_json, one_line, without_line_ends
 from forwarder.normalize.times import TimeWriter
@@ -24,7 +24,9 @@ from forwarder.normalize.times import TimeWriter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MARKS = BEFORE["marks"]
+_MARKS, _ACTOR_ID, _ACTOR_NAME, _ACTOR_EMAIL = (
+    BEFORE[name] for name in ("marks", "actor_id", "actor_name", "actor_email")
+)
 _ACTION = [BEFORE[name] for name in (
     "action", "outcome", "reason", "severity", "category", "type", "product", "act", "object", "layer", "feed",
     "action_name",
@@ -51,6 +53,7 @@ class StructuredDataFormat:
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder().encode
         self._write = TimeWriter().write
+        self._facts = NamedFacts(BEFORE, self._write)
         self._actions = Actions(_known)
         self._places = Memory(_place)
         self._pages = Memory(self._page, most=FEW)
@@ -85,7 +88,7 @@ class StructuredDataFormat:
     def _element(self, event: AuditEvent) -> str:
         """Return the element, put together from what needs no care; else with care."""
         known, page, place = self._runs_of(event)
-        parts, large = facts(event, self._write), json_facts(event)
+        parts, large = self._facts.of(event), self._facts.json_of(event)
         values = parts[1::2]
         joined = "".join(values)
         if "]" in joined or not self._is_plain(joined) or not all(values) or not is_one_line_json("".join(large[1::2])):
@@ -113,7 +116,7 @@ class StructuredDataFormat:
     def _pieces(self, event: AuditEvent, marks: str) -> list[Piece]:
         """Return every name with its value, fit but for escaping, in the order of the element."""
         known, page, place = self._runs_of(event)
-        parts, large = _cleaned(facts(event, self._write)), _cleaned(json_facts(event), json=True)
+        parts, large = _cleaned(self._facts.of(event)), _cleaned(self._facts.json_of(event), json=True)
         time = Piece(START, self._write(event.time_ms), Need.ESSENTIAL)
         end = _cleaned([_MARKS, marks])
         return [time, *known.pieces, *parts, *page.pieces, *place.pieces, *end, *large]
@@ -157,10 +160,10 @@ def _cleaned(parts: Sequence[str], *, json: bool = False) -> list[Piece]:
 def _with_one_actor(pieces: Sequence[Piece]) -> list[Piece]:
     """Let the strongest of id, address and name stand for who acted; the others may be left out."""
     there = {piece.before for piece in pieces}
-    if ACTOR_ID in there:
-        return [piece._replace(need=Need.TEXT) if piece.before == ACTOR_NAME else piece for piece in pieces]
-    if ACTOR_EMAIL in there:
-        needs = {ACTOR_EMAIL: Need.ACTOR, ACTOR_NAME: Need.TEXT}
+    if _ACTOR_ID in there:
+        return [piece._replace(need=Need.TEXT) if piece.before == _ACTOR_NAME else piece for piece in pieces]
+    if _ACTOR_EMAIL in there:
+        needs = {_ACTOR_EMAIL: Need.ACTOR, _ACTOR_NAME: Need.TEXT}
         return [piece._replace(need=needs.get(piece.before, piece.need)) for piece in pieces]
     return list(pieces)
 

@@ -91,7 +91,7 @@ def test_the_contract_of_the_class(name: str) -> None:
     found = _load(name)
     assert issubclass(found.Config, SinkConfig)
     assert found.proof in {"delivered", "received", "none"}
-    assert found.default_format in {"raw", "ecs", "cef", "rfc5424_sd"}
+    assert found.default_format in {"raw", "ecs", "cef", "leef", "rfc5424_sd"}
 
 
 @every_sink

@@ -10,6 +10,7 @@ import pytest
 from forwarder.contracts import ListedAction, Record, UnexpectedPayload
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
+from forwarder.formats.leef import LeefFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import derived_key, document_id, event_key
@@ -18,6 +19,7 @@ from forwarder.normalize.organization import OrganizationNormalizer
 from tests import events
 from tests.cef import strictly as cef_strictly
 from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
+from tests.leef.reader import read as leef_read
 from tests.structured_data import strictly as sd_strictly
 
 CASES = sorted(golden_bodies())
@@ -44,7 +46,7 @@ def record_of(body: bytes) -> Record:
     return events.record_of(body, document_id(key), marks)
 
 
-FILES = ("ecs.json", "cef.txt", "sd.txt", "reason.txt")
+FILES = ("ecs.json", "cef.txt", "leef.txt", "sd.txt", "reason.txt")
 
 
 def rendered(body: bytes, listed: Path) -> dict[str, str]:
@@ -57,16 +59,21 @@ def rendered(body: bytes, listed: Path) -> dict[str, str]:
     if isinstance(event, UnexpectedPayload):
         return {"reason.txt": event.reason + "\n"}
     record.event = event
-    [ecs], [cef], [sd] = (made.render([record]) for made in (EcsFormat(), CefFormat(), StructuredDataFormat()))
+    formats = (EcsFormat(), CefFormat(), LeefFormat(), StructuredDataFormat())
+    [ecs], [cef], [leef], [sd] = (made.render([record]) for made in formats)
     assert isinstance(ecs, bytes), ecs
     assert isinstance(cef, bytes), cef
+    assert isinstance(leef, bytes), leef
     assert isinstance(sd, bytes), sd
     header, extension = cef_strictly(cef)
     read_cef = [" | ".join(header.values()), *(f"{key} = {value!a}" for key, value in extension.items())]
+    parsed = leef_read(leef)
+    read_leef = [" | ".join(parsed[:4]), *(f"{name} = {value!a}" for name, value in parsed.attributes.items())]
     read_sd = [f"{name} = {value!a}" for name, value in sd_strictly(sd).items()]
     return {
         "ecs.json": json.dumps(strictly(ecs), indent=2, ensure_ascii=True) + "\n",
         "cef.txt": "\n".join([cef.decode(), "", *read_cef, ""]),
+        "leef.txt": "\n".join([leef.decode(), "", *read_leef, ""]),
         "sd.txt": "\n".join([sd.decode(), "", *read_sd, ""]),
     }
 

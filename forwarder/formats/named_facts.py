@@ -1,0 +1,170 @@
+"""The facts of an event one by one, under names that a format chooses, as they differ from event to event.
+
+For formats of names and values in a row. Names and values come in turns in one flat list, a name as what stands in
+front of its value: the fastest shape to look through and to join. An absent fact is not in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.contracts import Actor, AuditEvent, Authentication, Thing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+HASH = 32
+"""Characters of a document id, without the digest of a revision."""
+
+_PERSON = ("id", "name", "email")
+_THING = ("id", "key", "name", "url")
+_AUTHENTICATION = ("auth_type", "token_id", "token_label", "session_id", "auth_app_id")
+
+
+class NamedFacts:
+    """Lists the facts of events.
+
+    Args:
+        before: What stands in front of a value, by the name of the fact.
+        write: Makes a text of a moment.
+    """
+
+    __slots__ = (
+        "_actor",
+        "_actor_kind",
+        "_app",
+        "_auth",
+        "_content",
+        "_effective",
+        "_group",
+        "_id",
+        "_ip",
+        "_json",
+        "_kind",
+        "_message",
+        "_organization_name",
+        "_processed",
+        "_role",
+        "_site",
+        "_source",
+        "_space",
+        "_target",
+        "_user_agent",
+        "_write",
+    )
+
+    def __init__(self, before: Mapping[str, str], write: Callable[[int], str]) -> None:
+        def some(of: str, names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(before.get(f"{of}_{name}", "") for name in names)
+
+        self._write = write
+        self._id, self._actor_kind, self._ip = before["id"], before["actor_kind"], before["source_ip"]
+        self._source, self._user_agent = before["source_address"], before["user_agent"]
+        self._role, self._kind, self._message = before["target_role"], before["object_kind"], before["message"]
+        self._processed, self._organization_name = before["processed_at"], before["organization_name"]
+        self._actor, self._effective, self._target = (some(of, _PERSON) for of in ("actor", "effective", "target"))
+        self._auth = tuple(before[name] for name in _AUTHENTICATION)
+        self._content, self._group, self._space, self._site, self._app = (
+            some(of, _THING) for of in ("object", "group", "space", "site", "app")
+        )
+        self._json = (before["changes"], before["context"], before["container"])
+
+    def of(self, event: AuditEvent) -> list[str]:
+        """Return all but the JSON of an event; its id comes first."""
+        parts = [self._id, event.event_id or event.document_id[:HASH]]
+        if event.actor is not None:
+            _add_person(parts, event.actor, self._actor)
+            if event.actor.kind is not None:
+                parts += self._actor_kind, event.actor.kind
+        if event.ip is not None:
+            parts += self._ip, event.ip
+        if event.source_address is not None:
+            parts += self._source, event.source_address
+        if event.user_agent is not None:
+            parts += self._user_agent, event.user_agent
+        effective = event.impersonated or event.on_behalf_of
+        if effective is not None:
+            _add_person(parts, effective, self._effective)
+        if event.authentication is not None:
+            _add_authentication(parts, event.authentication, self._auth)
+        self._add_things(parts, event)
+        if event.message is not None:
+            parts += self._message, event.message
+        if event.processed_ms is not None:
+            parts += self._processed, self._write(event.processed_ms)
+        return parts
+
+    def _add_things(self, parts: list[str], event: AuditEvent) -> None:
+        if event.target_user is not None:
+            _add_person(parts, event.target_user, self._target)
+        if event.target_role is not None:
+            parts += self._role, event.target_role
+        if event.target_group is not None:
+            _add_thing(parts, event.target_group, self._group)
+        if event.content is not None:
+            parts += self._kind, event.content.kind
+            _add_thing(parts, event.content, self._content)
+        if event.space is not None:
+            _add_thing(parts, event.space, self._space)
+        if event.site is not None:
+            _add_thing(parts, event.site, self._site)
+        if event.app is not None:
+            _add_thing(parts, event.app, self._app)
+        if event.organization_name is not None:
+            parts += self._organization_name, event.organization_name
+
+    def json_of(self, event: AuditEvent) -> list[str]:
+        """Return the JSON of an event."""
+        return json_facts(event, self._json)
+
+
+def json_facts(event: AuditEvent, before: tuple[str, ...]) -> list[str]:
+    """Return the JSON of an event under its three names: changes, context, container."""
+    changes, context, container = before
+    large: list[str] = []
+    if event.changes:
+        large += changes, msgspec.json.encode(event.changes).decode("utf-8", "replace")
+    if event.context is not None:
+        large += context, str(event.context, "utf-8", "replace")
+    if event.container is not None:
+        large += container, str(event.container, "utf-8", "replace")
+    return large
+
+
+def _add_person(parts: list[str], person: Actor, before: tuple[str, ...]) -> None:
+    ident, name, email = before
+    if person.id is not None:
+        parts += ident, person.id
+    if person.name is not None:
+        parts += name, person.name
+    if person.address is not None:
+        parts += email, person.address
+
+
+def _add_authentication(parts: list[str], told: Authentication, before: tuple[str, ...]) -> None:
+    kind, token_id, token_label, session, app = before
+    if told.type is not None:
+        parts += kind, told.type
+    if told.token_id is not None:
+        parts += token_id, told.token_id
+    if told.token_label is not None:
+        parts += token_label, told.token_label
+    if told.session_id is not None:
+        parts += session, told.session_id
+    if told.app_id is not None:
+        parts += app, told.app_id
+
+
+def _add_thing(parts: list[str], thing: Thing, before: tuple[str, ...]) -> None:
+    """Add what has a name; a fact that the format has no name for is left out."""
+    ident, key, name, url = before
+    if thing.id is not None:
+        parts += ident, thing.id
+    if key and thing.key is not None:
+        parts += key, thing.key
+    if thing.name is not None:
+        parts += name, thing.name
+    if url and thing.url is not None:
+        parts += url, thing.url
