@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from forwarder.simulator.config import SimulatorConfig
 from forwarder.simulator.http_types import Request, Response
@@ -50,18 +51,21 @@ class Stream:
 
     def page(self, first: int, most: int) -> bytes:
         """Render the page that begins with event `first`."""
-        count = max(0, min(most, self.events - first))
-        moment = datetime.fromtimestamp(self.began + first / self.per_second, UTC)
+        end = first + max(0, min(most, self.events - first))
+        edges = [first, *range(first // PAGE * PAGE + PAGE, end, PAGE), end]
+        bodies = b",".join(self._block(*edge) for edge in pairwise(edges) if edge[0] < edge[1])
+        return b'{"data":[' + bodies + b'],"meta":{"next":"at-%d"},"links":{}}' % end
+
+    def _block(self, first: int, end: int) -> bytes:
+        """Render events first..end-1. A block of PAGE has one moment, so an event is the same wherever a page begins."""
+        moment = datetime.fromtimestamp(self.began + first // PAGE * PAGE / self.per_second, UTC)
         when = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23].encode() + b"Z"
         at = first % len(self._pieces)
-        pieces = (self._pieces + self._pieces[:PAGE])[at : at + count] if at + count > len(self._pieces) else None
-        pieces = pieces or self._pieces[at : at + count]
-        bodies = b",".join(
+        return b",".join(
             b'{"id":"' + ID % number + b'","type":"events","attributes":{"time":"' + when + between
             + when + rest
-            for number, (between, rest) in enumerate(pieces, first)
+            for number, (between, rest) in enumerate(self._pieces[at : at + end - first], first)
         )  # fmt: skip
-        return b'{"data":[' + bodies + b'],"meta":{"next":"at-%d"},"links":{}}' % (first + count)
 
     def first_since(self, since: float) -> int:
         """Return the number of the first event processed at or after a moment."""
