@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
+from forwarder.contracts import Actor, AuditEvent, Authentication, Change, UnexpectedPayload
 from forwarder.normalize.addresses import valid_ip, valid_mail
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
@@ -147,9 +147,9 @@ class OrganizationNormalizer:
             raise Unreadable("the event has no attributes")
         action, when, origin = told.action or "", told.time or "", record.origin
         meaning = self._meanings.get(action) or self._catalogue.meaning(action)
-        if meaning.layer == "unknown" and decoded.message is not None and decoded.message.content:
-            meaning = self._by_message(meaning, decoded.message.content, told.actor)
         context, container = self._parts.read(told.context), self._parts.read(told.container)
+        if meaning.layer == "unknown" or context.changes:
+            meaning = self._by_the_rest(meaning, decoded.message, told, context.changes)
         time_ms = self._times.read(when)
         odd = context.odd or container.odd
         if odd or time_ms is None or not action or not decoded.id or when[-1:] != "Z":
@@ -223,10 +223,19 @@ class OrganizationNormalizer:
             container.raw,
         )
 
-    def _by_message(self, meaning: Meaning, message: str, actor: _Actor | None) -> Meaning:
-        """Return what the message says of an action that nobody knows; it stays unknown when that is nothing."""
-        said = self._catalogue.meaning_of_message(message, actor.name if actor is not None else None)
-        return said if said.act is not None else meaning
+    def _by_the_rest(
+        self, meaning: Meaning, message: _Message | None, told: _Attributes, changes: tuple[Change, ...]
+    ) -> Meaning:
+        """Return what the rest of an event says of its action: the message where nobody knows it, and which setting.
+
+        An action stays unknown when that is nothing.
+        """
+        if meaning.layer == "unknown" and message is not None and message.content:
+            said = self._catalogue.meaning_of_message(message.content, told.actor.name if told.actor else None)
+            meaning = said if said.act is not None else meaning
+        for change in changes:
+            meaning = self._catalogue.meaning_of_setting(told.action or "", meaning, change.field)
+        return meaning
 
     def _is_ip(self, text: str) -> bool:
         if not valid_ip(text):

@@ -1,7 +1,8 @@
 """The actions that happen in the simulated organizations, as `event-actions` lists them.
 
-Identifiers are those seen in public code and vendor samples; display names and groups follow Atlassian's list of audit
-log activities where it has them. One action, `UNKNOWN`, is deliberately in no list.
+Identifiers are those seen in public code and vendor samples; that of a deleted issue is formed like its neighbours.
+Display names and groups follow Atlassian's list of audit log activities where it has them. One action, `UNKNOWN`, is
+deliberately in no list.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ ACTIONS = tuple(
         ("jira_issue_viewed", "Viewed Jira issue", "Jira user activity", "jira"),
         ("jira_issue_created", "", "Jira user activity", "jira"),
         ("jira_issue_updated", "", "Jira user activity", "jira"),
+        ("jira_issue_deleted", "Deleted Jira issue", "Jira user activity", "jira"),
         ("rovo_search_performed", "", "Rovo", "rovo"),
         ("rovo_agent_chat_started", "", "Rovo", "rovo"),
     )

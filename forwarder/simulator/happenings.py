@@ -66,8 +66,8 @@ def group(found: Named) -> Thing:
 
 
 def looked_at(time_ms: int, person: Person, content: Content, verb: str = "viewed", **more: Any) -> Happening:
-    """Somebody viewed, created or updated a page or an issue."""
-    told = {"viewed": "Viewed", "created": "Created", "updated": "Edited"}[verb]
+    """Somebody viewed, created, updated or deleted a page or an issue."""
+    told = {"viewed": "Viewed", "created": "Created", "updated": "Edited", "deleted": "Deleted"}[verb]
     is_issue = content.url.endswith(f"/browse/{content.key}")
     what, shown = ("Jira issue", content.key) if is_issue else ("Confluence page", content.title)
     more.setdefault("place", person.home)
@@ -209,6 +209,17 @@ class Background:
         return self._rng.choice(_ADMINISTRATION)(now, admin, self._world, self._rng)
 
 
+def _set(now: int, admin: Person, world: World, name: str, value: str, message: str) -> Happening:
+    attributes = {"settingName": name, "settingValues": value}
+    thing = {"id": world.id, "type": "orgs", "attributes": attributes, "links": {}}
+    return administered(now, admin, "org_settings_update", message, context=[thing])
+
+
+def authentication_policy(now: int, admin: Person, world: World, value: str) -> Happening:
+    """An administrator changed how people sign in."""
+    return _set(now, admin, world, "AuthenticationPolicy", value, "Changed authentication policy")
+
+
 _Deed = Callable[[int, Person, World, random.Random], Happening]
 
 
@@ -221,8 +232,9 @@ def _membership(now: int, admin: Person, world: World, rng: random.Random) -> Ha
 def _role(now: int, admin: Person, world: World, rng: random.Random) -> Happening:
     whom, action = rng.choice(world.people), rng.choice(("user_granted_role", "user_revoked_role"))
     words = "Granted" if "granted" in action else "Revoked"
-    context = [{**user(whom), "attributes": {**user(whom)["attributes"], "role": "product/admin"}}]
-    return administered(now, admin, action, f"{words} role product/admin", context=context)
+    role = rng.choice(("product/admin", "product/user"))
+    context = [{**user(whom), "attributes": {**user(whom)["attributes"], "role": role}}]
+    return administered(now, admin, action, f"{words} role {role}", context=context)
 
 
 def _invitation(now: int, admin: Person, world: World, rng: random.Random) -> Happening:
@@ -233,12 +245,10 @@ def _invitation(now: int, admin: Person, world: World, rng: random.Random) -> Ha
 
 
 def _setting(now: int, admin: Person, world: World, rng: random.Random) -> Happening:
-    attributes = {
-        "settingName": "AuthenticationPolicy",
-        "settingValues": rng.choice(("samlEnabled", "twoStepEnforced")),
-    }
-    thing = {"id": world.id, "type": "orgs", "attributes": attributes, "links": {}}
-    return administered(now, admin, "org_settings_update", "Changed authentication policy", context=[thing])
+    if rng.random() < 0.5:
+        return authentication_policy(now, admin, world, rng.choice(("samlEnabled", "twoStepEnforced")))
+    who = rng.choice(("anyone", "approvedDomains"))
+    return _set(now, admin, world, "InviteSettings", who, "Changed who may invite")
 
 
 def _permission(now: int, admin: Person, world: World, rng: random.Random) -> Happening:

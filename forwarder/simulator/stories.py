@@ -6,9 +6,18 @@ a test can ask which events belong to it.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from forwarder.simulator.happenings import Happening, administered, group, logged_in, looked_at, user
+from forwarder.simulator.happenings import (
+    Happening,
+    administered,
+    authentication_policy,
+    group,
+    logged_in,
+    looked_at,
+    user,
+)
 from forwarder.simulator.world import Named, Person, World, uuid
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 PAGES_AT_NIGHT = 400
+DELETED_ISSUES = 30
 
 
 def compromised_account(world: World, rng: random.Random, night: int) -> list[Happening]:
@@ -120,12 +130,32 @@ def quiet_takeover(world: World, rng: random.Random, night: int) -> list[Happeni
     ]
 
 
+def covered_tracks(world: World, rng: random.Random, night: int) -> list[Happening]:
+    """Tell of an administrator who weakens how people sign in, and of issues deleted at the weekend."""
+    admin, leaver = world.admins[0], world.people[40]
+    friday = night // _DAY * _DAY
+    while datetime.fromtimestamp(friday / 1000, UTC).weekday() != 4:
+        friday += _DAY
+    start = friday + 16 * _HOUR
+    story = [
+        authentication_policy(start, admin, world, "passwordOnly"),
+        authentication_policy(start + _MINUTE, admin, world, "twoStepOptional"),
+        logged_in(start + 22 * _HOUR, leaver),
+    ]
+    now = start + 22 * _HOUR + _MINUTE
+    for issue in [issue for issue in world.issues if issue.holder == "SEC"][:DELETED_ISSUES]:
+        now += rng.randrange(3_000, 9_000)
+        story.append(looked_at(now, leaver, issue, "deleted"))
+    return story
+
+
 STORIES: tuple[Callable[[World, random.Random, int], list[Happening]], ...] = (
     compromised_account,
     impersonating_admin,
     mass_export,
     token_from_abroad,
     quiet_takeover,
+    covered_tracks,
 )
 """Every story, in the order they are told."""
 

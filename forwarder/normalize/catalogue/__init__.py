@@ -54,6 +54,7 @@ class Catalogue:
         self.remembered: dict[str, Meaning] = {}
         self._listed: dict[str, ListedAction] = {}
         self._messages: dict[str, Meaning] = {}
+        self._settings: dict[tuple[str, str], Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
         """Return the meaning of `action`; never fails, whatever the text."""
@@ -71,6 +72,7 @@ class Catalogue:
         """Take in the organization's own list; what was learnt before of other ids stays."""
         self._listed |= {action.id: action for action in actions}
         self.remembered.clear()
+        self._settings.clear()
 
     @property
     def learnt(self) -> frozenset[str]:
@@ -98,6 +100,19 @@ class Catalogue:
             if len(self._messages) >= REMEMBERED:
                 self._messages.clear()
             self._messages[beginning] = found
+        return found
+
+    def meaning_of_setting(self, action: str, before: Meaning, setting: str) -> Meaning:
+        """Return what a change of settings means when it says which setting: `AuthenticationPolicy` is no other."""
+        if before.object != "setting":
+            return before
+        found = self._settings.get((action, setting))
+        if found is None:
+            found = self.grammar.of_setting(before, setting)
+            if len(action) + len(setting) <= LONGEST_ACTION:
+                if len(self._settings) >= REMEMBERED:
+                    self._settings.clear()
+                self._settings[action, setting] = found
         return found
 
     def _look_up(self, action: str) -> Meaning:

@@ -109,6 +109,15 @@ class Grammar:
             line, act=act, thing=thing, outcome=outcome, layer=before.layer, name=before.name, product=before.product
         )
 
+    def of_setting(self, before: Meaning, setting: str) -> Meaning:
+        """Return what it means that a setting of this name changed: more, where it is the name of a thing we know."""
+        terms = self._words.terms(setting) if len(setting) <= LONGEST_ACTION else []
+        if len(terms) != 1 or terms[0].thing is None or before.act is None:
+            return before
+        thing = terms[0].thing
+        line = self.line(thing, before.act)
+        return self.meaning_of_line(line, before.act, thing, before.outcome, before) if line is not None else before
+
     def may_begin(self, word: str) -> bool:
         """Say whether a verb begins with this word; a quick look before the real one."""
         return word.lower() in self._words.beginnings
