@@ -352,6 +352,8 @@ class Poller:
             wait = 0.0 if self._last_heal is None else self._last_heal + self._config.heal_every - moment
             self._due[HEAL] = moment + max(0.0, wait)
             self._last_heal = self._due[HEAL]
+        elif back < self._rows[HEAL].state["from"]:  # a longer walk had become this tail
+            moves.append(CursorMove(HEAL, self._rows[HEAL].version, self._walk(back)))
         await self._commit(PageCommit(self._number, self._epoch, moves, open_gaps=gaps))
         # A source that loses every new cursor must not make us spin; the request without one always goes well.
         self._laid = self._rows[TAIL].state["walk"]

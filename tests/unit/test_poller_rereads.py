@@ -166,6 +166,9 @@ BEHIND: list[Act] = [("live", 30), ("happen", 5), ("live", 3), ("skew", -7200), 
 BEHIND += [("happen", 9), ("live", 6), ("skew", 0)]
 """Read while the clock is behind, so that `high` stays: the newest stretch is more than the first page after it."""
 
+LOSSES: list[Act] = [("happen", 3), ("lose", 2), ("live", 1), ("lose", 2), ("live", 1), ("told late", 23)]
+"""The tail that the history has become is lost while a shorter heal is on its way."""
+
 
 async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -> None:
     clock = SkewedClock()
@@ -202,6 +205,7 @@ async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -
 @pytest.mark.parametrize("resumes", [False, True], ids=["null at the tip", "a cursor at the tip"])
 @given(acts=st.lists(ACTS, max_size=25))
 @example(acts=BEHIND)
+@example(acts=LOSSES)
 @settings(max_examples=40, deadline=None)
 def test_what_becomes_visible_in_time_is_in_the_spool(acts: list[Act], by_time: bool, resumes: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
