@@ -168,6 +168,7 @@ def export(
             ),
             ("audit-forwarder dead-letters retry --all", "every one"),
         ],
+        ExitCode.DEGRADED,
         *CODES,
     )
 )
@@ -185,7 +186,7 @@ def retry(
     """Put them back into their lanes.
 
     Each is mapped, formatted and sent anew, by the code and the configuration of now. One that is refused again
-    becomes a dead letter again, under a new number.
+    becomes a dead letter again, under a new number. One whose event is damaged stays.
     """
     from forwarder.commands import dead_letters as command
 

@@ -346,7 +346,8 @@ class Sink(Protocol):
     def proof(self) -> Literal["delivered", "received", "none"]:
         """What an acceptance is worth; it may depend on the settings.
 
-        `delivered`: the record is durable there. `received`: it was only taken in. `none`: nothing answers.
+        `delivered`: the destination answered that it has the record to keep. `received`: it was only taken in.
+        `none`: nothing answers.
         """
         ...
 

@@ -65,7 +65,7 @@ class Doctor:
 
     def parts(self) -> list[Part]:
         """Return what there is to look at, in the order of the configuration."""
-        found = [Part("configuration", self._configuration), Part("spool", self._spool)]
+        found = [Part("configuration", self._in_time(self._configuration)), Part("spool", self._in_time(self._spool))]
         found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.sources]
         return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
 
@@ -75,18 +75,16 @@ class Doctor:
         """Look at parts side by side; `done` is told of each that is finished. Results come in the order of `parts`."""
 
         async def one(part: Part) -> tuple[Part, list[Finding]]:
-            findings = await self._within_time(part)
+            findings = await self._looked(part)
             done(part)
             return part, findings
 
         return await asyncio.gather(*(one(part) for part in parts))
 
-    async def _within_time(self, part: Part) -> list[Finding]:
+    @staticmethod
+    async def _looked(part: Part) -> list[Finding]:
         try:
-            async with asyncio.timeout(self._within):
-                return await part.look()
-        except TimeoutError:
-            return [Finding("answer", ok=False, detail=f"not finished within {self._within:g} s", fix=_SLOW_FIX)]
+            return await part.look()
         except Held as error:
             return [Finding("state", ok=False, detail=error.reason, fix=error.fix)]
         except ForwarderError as error:
@@ -94,6 +92,16 @@ class Doctor:
             return [Finding("settings", ok=False, detail=what, fix=fix or "Correct the setting that this names.")]
         except Exception as error:  # noqa: BLE001 -- a stranger's component may raise anything; its words may hold a secret
             return [Finding("probe", ok=False, detail=f"it failed: {type(error).__name__}", fix=_FAULT_FIX)]
+
+    def _in_time(self, look: Callable[[], Awaitable[list[Finding]]]) -> Callable[[], Awaitable[list[Finding]]]:
+        async def within() -> list[Finding]:
+            try:
+                async with asyncio.timeout(self._within):
+                    return await look()
+            except TimeoutError:
+                return [_slow(self._within)]
+
+        return within
 
     # ---------------------------------------------------------------------------------------------------- each part
 
@@ -127,13 +135,13 @@ class Doctor:
     async def _source(self, name: str) -> list[Finding]:
         config = self._settings.sources[name]
         context = SourceContext(name, self._clock, RequestBudget(self._clock))
-        return await _looked_at(SOURCES.load(config.type)(config, context))
+        return await _looked_at(SOURCES.load(config.type)(config, context), self._within)
 
     async def _sink(self, name: str) -> list[Finding]:
         config = self._settings.sinks[name]
         kind = SINKS.load(config.type)
         build_format(config.format or kind.default_format, original=config.original)
-        return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)))
+        return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)), self._within)
 
     def _looks_at(
         self, look: Callable[[str], Awaitable[list[Finding]]], name: str
@@ -141,15 +149,23 @@ class Doctor:
         return lambda: look(name)
 
 
-async def _looked_at(component: Any) -> list[Finding]:
-    """Try the way to every endpoint; ask the component itself when all are open."""
+async def _looked_at(component: Any, within: float) -> list[Finding]:
+    """Try the way to every endpoint; ask the component itself when all are open. What was found in time counts."""
+    findings: list[Finding] = []
     try:
-        endpoints: Iterable[Endpoint] = getattr(component, "endpoints", ())
-        ways = await asyncio.gather(*(network.examine(endpoint) for endpoint in endpoints))
-        findings = [finding for way in ways for finding in way]
-        if all(finding.ok for finding in findings):
-            findings += await component.probe()
-        return findings
+        async with asyncio.timeout(within):
+            endpoints: Iterable[Endpoint] = getattr(component, "endpoints", ())
+            ways = await asyncio.gather(*(network.examine(endpoint) for endpoint in endpoints))
+            findings += [finding for way in ways for finding in way]
+            if all(finding.ok for finding in findings):
+                findings += await component.probe()
+    except TimeoutError:
+        findings.append(_slow(within))
     finally:
         with suppress(ForwarderError):  # it is not needed any more
             await component.close()
+    return findings
+
+
+def _slow(within: float) -> Finding:
+    return Finding("answer", ok=False, detail=f"not finished within {within:g} s", fix=_SLOW_FIX)

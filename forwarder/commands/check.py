@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from forwarder.settings import Settings
 
 PROOF = {
-    "delivered": "delivered: an accepted event is durable there",
+    "delivered": "delivered: an accepted event is there, by the destination's own answer",
     "received": "received: taken in, not known to be durable",
     "none": "none: nothing answers, so loss cannot be seen",
 }

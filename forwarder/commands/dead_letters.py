@@ -18,7 +18,7 @@ from forwarder.config.problems import Problem, SettingsError
 from forwarder.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode
-from forwarder.spool.letter import DeadLetter, Discard, LetterAct, LetterCount
+from forwarder.spool.letter import DeadLetter, Discard, LetterAct, LetterCount, Selection
 from forwarder.text import visible
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from forwarder.commands.invocation import Invocation
     from forwarder.commands.letter_choice import Choice
     from forwarder.settings import Settings
+
+
+_NONE = "no dead letter matches"
 
 
 def list_(invocation: Invocation, choice: Choice, *, limit: int | None, as_json: bool) -> ExitCode:
@@ -57,7 +60,8 @@ def list_(invocation: Invocation, choice: Choice, *, limit: int | None, as_json:
         page_rows(
             [text.row(letter) for letter in letters],
             head=text.HEAD,
-            intro=text.summary(counts, limits, advice),
+            intro=text.summary(counts, limits, advice, none=_NONE if choice.chooses else "no dead letters"),
+            outro=text.unlisted(counts, len(letters)),
             usual=text.USUAL,
         )
         return ExitCode.OK
@@ -128,20 +132,21 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
     async def run(settings: Settings) -> ExitCode:
         wanted = choice.wanted()
         async with desk(settings) as found:
+            unknown = await _unknown(found, choice)
             acts = await found.ask("dead_letters.retry", wanted, list[LetterAct])
             running = found.running
         for act in acts:
             for line in text.acted(act):
                 say(line)
         if not acts:
-            say("nothing to retry: no dead letter matches")
+            say(f"nothing to retry: {_NONE}")
         elif not any(act.numbers for act in acts):
             say("nothing was put back")
         elif running:
             say("see what became of them: audit-forwarder dead-letters list")
         else:
             say("the daemon is not running; they are sent when it starts: audit-forwarder run")
-        return ExitCode.DEGRADED if any(act.damaged for act in acts) else ExitCode.OK
+        return ExitCode.DEGRADED if any(act.damaged for act in acts) else _absent(unknown)
 
     return asyncio.run(run(invocation.settings()))
 
@@ -153,13 +158,14 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
     async def run(settings: Settings) -> ExitCode:
         wanted = choice.wanted()
         async with desk(settings) as found:
+            unknown = await _unknown(found, choice)
             counts = [
                 count for count in await found.ask("dead_letters.count", wanted, list[LetterCount]) if count.letters
             ]
             if not counts:
                 choice.must_exist(settings)
-                say("nothing to discard: no dead letter matches")
-                return ExitCode.OK
+                say(f"nothing to discard: {_NONE}")
+                return _absent(unknown)
             total = sum(count.letters for count in counts)
             for count in counts:
                 say(f"{count.lane}: {count.letters} {visible(count.reason)}, the last of {text.moment(count.last_ms)}")
@@ -177,7 +183,7 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
                 )
             if act.left:
                 say(f"{act.lane}: {act.left} left: they are on their way to the sink again")
-        return ExitCode.OK
+        return _absent(unknown)
 
     return asyncio.run(run(invocation.settings()))
 
@@ -196,6 +202,14 @@ async def _each(found: Desk, verb: str, wanted: Wanted, limit: int | None) -> As
         for letter in letters:
             yield letter
         after, left = letters[-1].number, left - len(letters)
+
+
+async def _unknown(found: Desk, choice: Choice) -> set[int]:
+    """Return the numbers somebody named that no dead letter has, whatever else was asked for."""
+    if not choice.numbers:
+        return set()
+    wanted = Wanted(chosen=Selection(numbers=choice.numbers))
+    return set(choice.numbers) - {letter.number async for letter in _each(found, "dead_letters.list", wanted, None)}
 
 
 def _missing(numbers: tuple[int, ...], letters: list[DeadLetter]) -> ExitCode:

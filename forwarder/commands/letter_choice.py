@@ -27,9 +27,14 @@ class Choice:
     until: str | None = None
     everything: bool = False
 
+    @property
+    def chooses(self) -> bool:
+        """False when it means every one there is."""
+        return bool(self.numbers or self.sink or self.reasons or self.since or self.until)
+
     def must_choose(self, what: str) -> None:
         """Raise SettingsError when nothing was chosen: an act on everything wants to be asked for."""
-        if not (self.numbers or self.sink or self.reasons or self.since or self.until or self.everything):
+        if not (self.chooses or self.everything):
             fix = f"name numbers, --sink, --reason, --since or --until; or {what} every one with --all"
             raise SettingsError([Problem(f"dead-letters {what}", "nothing is chosen", fix)])
 

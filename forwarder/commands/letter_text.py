@@ -117,10 +117,12 @@ def as_dict(letter: DeadLetter, *, event: bool) -> dict[str, Any]:
     return found
 
 
-def summary(counts: Sequence[LetterCount], limits: dict[str, int], advice: dict[tuple[str, str], str]) -> Iterator[str]:
-    """Yield how many there are, by sink and reason, with what to do."""
+def summary(
+    counts: Sequence[LetterCount], limits: dict[str, int], advice: dict[tuple[str, str], str], *, none: str
+) -> Iterator[str]:
+    """Yield how many there are, by sink and reason, with what to do; or the words for there being none."""
     total = sum(count.letters for count in counts)
-    yield "no dead letters" if not counts else f"{total} dead letter{'' if total == 1 else 's'}"
+    yield none if not counts else f"{total} dead letter{'' if total == 1 else 's'}"
     for name in dict.fromkeys(count.lane for count in counts):
         mine = [count for count in counts if count.lane == name]
         letters, retried = sum(count.letters for count in mine), sum(count.retried for count in mine)
@@ -131,6 +133,13 @@ def summary(counts: Sequence[LetterCount], limits: dict[str, int], advice: dict[
         for count in mine:
             if count.letters:
                 yield f"    {count.letters} {visible(count.reason)}: {advice[name, count.reason]}"
+
+
+def unlisted(counts: Sequence[LetterCount], listed: int) -> Iterator[str]:
+    """Yield how many more there are than were listed, when there are."""
+    more = sum(count.letters + count.retried for count in counts) - listed
+    if more > 0:
+        yield f"… {more} more; --limit shows the oldest {listed} only"
 
 
 def count_dict(count: LetterCount) -> dict[str, Any]:

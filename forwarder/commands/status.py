@@ -74,7 +74,7 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
     host, port = admin.address
     where = f"the daemon does not answer at {admin.listen}"
     if port == 0:
-        raise _NoAnswerError(f"{where}: port 0 is a different one at every start")
+        raise _NoAnswerError(f"{where}: port 0 is a different one at every start; give admin.listen a port")
     headers = {"Host": f"localhost:{port}"} if host in _ANY_ADDRESS else {}
     if admin.token is not None:
         try:

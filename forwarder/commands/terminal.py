@@ -70,7 +70,12 @@ def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), styles
 
 
 def page_rows(
-    rows: Sequence[Sequence[str]], *, head: Sequence[str], intro: Iterable[str] = (), usual: Mapping[str, str] = {}
+    rows: Sequence[Sequence[str]],
+    *,
+    head: Sequence[str],
+    intro: Iterable[str] = (),
+    outro: Iterable[str] = (),
+    usual: Mapping[str, str] = {},
 ) -> None:
     """Print an introduction and a table; on a terminal one line a row, and through a pager when it is long.
 
@@ -78,15 +83,16 @@ def page_rows(
         rows: Cells; the last of a row may be long.
         head: Titles.
         intro: Lines before the table.
+        outro: Lines after it.
         usual: By title, what says nothing: a terminal shows no column that holds only that.
     """
-    lines = [visible(line) for line in intro]
+    lines, last = [visible(line) for line in intro], [visible(line) for line in outro]
     if not sys.stdout.isatty():
-        for line in lines:
-            say(line)
+        say("\n".join([*lines, ""] if rows else lines))
         if rows:
-            say()
             show_rows(rows, head=head)
+        if last:
+            say("\n".join(last))
         return
     from rich.text import Text  # noqa: PLC0415
 
@@ -100,14 +106,15 @@ def page_rows(
         row.stylize("" if number else "bold")
 
     def show() -> None:
-        for line in lines:
-            screen.print(Text(line), soft_wrap=False)
+        screen.print(*map(Text, lines), sep="\n", soft_wrap=False)
         if table:
             screen.print()
         for text in table:
             screen.print(text, no_wrap=True)
+        if last:
+            screen.print(*map(Text, last), sep="\n", soft_wrap=False)
 
-    if len(lines) + len(table) + 2 <= screen.height:
+    if len(lines) + len(table) + len(last) + 2 <= screen.height:
         show()
         return
     os.environ.setdefault("LESS", "FRX")

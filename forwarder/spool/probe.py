@@ -92,7 +92,7 @@ def _mounts() -> str:
 def _disk(config: SpoolConfig, status: SpoolStatus | None, free: int) -> Finding:
     has = status.bytes_file if status is not None else 0
     wanted = max(0, config.max_bytes + config.id_max_bytes - has)
-    detail = f"{_mib(free)} free; the spool may still grow by {_mib(wanted)}"
+    detail = f"{_mib(free)} free; the spool may still grow by {_mib(wanted)}, ids included"
     if free < LEAST_FREE:
         return Finding("disk", ok=False, detail=detail, fix="Make room on this disk; until then nothing more is read.")
     fix = (

@@ -325,6 +325,7 @@ async def test_a_part_that_hangs_is_given_up_and_the_others_are_not(tmp_path: Pa
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         found = await look(configure(tmp_path, acme=ACME | {"base_url": url}), "acme", "siem", within=1)
         assert bad(found).detail == "not finished within 1 s"
+        assert found["acme", f"tcp {url.removeprefix('http://')}"].ok, "what was found in time is told"
         assert found["siem", str(tmp_path / "out.ndjson")].ok
 
 

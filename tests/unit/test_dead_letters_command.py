@@ -115,6 +115,10 @@ def test_options_choose(folder, options, numbers):
         (["discard", "--yes"], "nothing is chosen"),
         (["retry", "--sink", "nobody"], "not configured any more"),
         (["discard", "--sink", "elastik", "--yes"], "did you mean elastic?"),
+        (["retry", "99"], "no dead letter has the number 99"),
+        (["retry", "1", "98", "99"], "no dead letter has the number 98-99"),
+        (["discard", "99", "--yes"], "no dead letter has the number 99"),
+        (["discard", "2", "99", "--yes"], "no dead letter has the number 99"),
         (["show", "99"], "no dead letter has the number 99"),
         (["export", "99"], "no dead letter has the number 99"),
         (["show"], "Missing argument"),
@@ -136,6 +140,15 @@ def test_nothing_to_show(tmp_path):
     done = shell(tmp_path, "list")
     assert done.returncode == ExitCode.SPOOL
     assert "no spool" in done.stderr
+
+
+def test_a_limit_says_how_many_more_there_are_and_a_choice_of_none_that_nothing_matches(folder):
+    lines = shell(folder, "list", "--limit", "2").stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("6 dead letters", "… 4 more; --limit shows the oldest 2 only")
+    assert "more" not in shell(folder, "list", "--limit", "6").stdout
+    _, shown = on_terminal(folder, "dead-letters", "list", "--limit", "5")
+    assert "… 1 more" in shown
+    assert shell(folder, "list", "--reason", "other").stdout == "no dead letter matches\n"
 
 
 async def test_no_dead_letters(tmp_path):
