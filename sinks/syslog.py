@@ -38,7 +38,7 @@ from sinks.syslog_message import FRAMINGS, Composer, unknown_words
 from sinks.syslog_pipe import Pipe
 from sinks.syslog_place import Place, Times
 from sinks.syslog_probe import probe
-from sinks.syslog_relp import RelpSlot
+from sinks.syslog_relp import RelpSlot, Taking
 from sinks.syslog_stream import StreamSlot
 
 _SETTLE = 0.25
@@ -184,6 +184,7 @@ class SyslogSink:
         self.max_body = config.max_message_bytes - self._composer.most
         self._times = Times(config.connect_timeout, config.silence_timeout)
         self._streams: list[StreamSlot] = []
+        self._taking = Taking()
         self._slots: list[Slot] = [self._slot(number, context) for number in range(context.slots)]
         if self._scheme in {"relp", "relps"}:
             self.proof = "delivered"
@@ -194,7 +195,7 @@ class SyslogSink:
             return DatagramSlot(self._place, self._times, config.udp_rate)
         if self._scheme in {"relp", "relps"}:
             dial = partial(Pipe.open, self._place, self._tls, self._times)
-            return RelpSlot(dial, config.relp_window, config.relp_patience, context.clock)
+            return RelpSlot(dial, config.relp_window, config.relp_patience, context.clock, self._taking)
         dial = partial(Pipe.open, self._place, self._tls, self._times, settle=_SETTLE)
         framing = config.framing or ("octet-counting" if self._tls else "newline")
         self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], config.resend, context.clock))

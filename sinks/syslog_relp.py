@@ -18,10 +18,17 @@ _TRIES = 3
 
 
 class _Suspect(NamedTuple):
-    """A record that may be at fault itself: how often it was refused as such, and since when (monotonic seconds)."""
+    """A refused record: how often and since when (monotonic seconds), and whether others of its batch were taken."""
 
     times: int
     since: float
+    alone: bool
+
+
+class Taking:
+    """When the receiver last took a record over any of the slots, monotonic seconds."""
+
+    at = float("-inf")
 
 
 class RelpSlot:
@@ -32,13 +39,17 @@ class RelpSlot:
         window: Most messages without an answer.
         patience: Seconds for which a record must have been refused before it becomes a dead letter.
         clock: Monotonic time.
+        taking: What all slots of the receiver share.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[Pipe]], window: int, patience: float, clock: Clock) -> None:
+    def __init__(
+        self, dial: Callable[[], Awaitable[Pipe]], window: int, patience: float, clock: Clock, taking: Taking
+    ) -> None:
         self._dial = dial
         self._window = window
         self._patience = patience
         self._clock = clock
+        self._taking = taking
         self._relp: Relp | None = None
         self._suspects: dict[int, _Suspect] = {}  # by number in the spool; only of the batch at hand
 
@@ -96,20 +107,20 @@ class RelpSlot:
         self, records: Sequence[Record], answers: dict[int, Answer], broken: Retryable | None = None
     ) -> Delivery:
         accepted = [n for n, answer in answers.items() if answer.good]
+        if accepted:
+            self._taking.at = self._clock.monotonic()
         if len(accepted) == len(records):
             self._suspects.clear()
             return Delivery(accepted=range(len(records)))
         self._suspects = self._suspected(records, answers, len(accepted))
         rejected: dict[int, Rejection] = {}
         reason = str(broken) if broken else ""
-        long_ago = self._clock.monotonic() - self._patience
         for n, answer in answers.items():
             if answer.good:
                 continue
             words = f"{answer.code} {answer.words.decode('ascii', 'replace')}"[:200]
             words = "".join(char if char.isprintable() else " " for char in words)
-            suspect = self._suspects.get(records[n].seq)
-            if suspect is not None and suspect.times >= _TRIES and suspect.since <= long_ago:
+            if self._is_at_fault(self._suspects[records[n].seq]):
                 rejected[n] = Rejection("refused", words)
             else:
                 reason = reason or f"the RELP server does not take {_many(answers, records)}, and answers {words}"
@@ -118,18 +129,23 @@ class RelpSlot:
         return Delivery(accepted=accepted, rejected=rejected, kept=kept, doubtful=broken is not None, reason=reason)
 
     def _suspected(self, records: Sequence[Record], answers: dict[int, Answer], taken: int) -> dict[int, _Suspect]:
-        """Return the refused records that may be at fault themselves: others of their batch were taken, or it is alone.
-
-        Of a batch of which nothing was ever taken nothing is: there it is the server that is in trouble, however long.
-        """
         now, known = self._clock.monotonic(), self._suspects
-        if not (taken or len(records) == 1 or all(record.seq in known for record in records)):
-            return {}
+        alone = taken > 0 or len(records) == 1
         found = {}
         for seq in (records[n].seq for n, answer in answers.items() if not answer.good):
-            before = known.get(seq)
-            found[seq] = _Suspect(before.times + 1, before.since) if before else _Suspect(1, now)
+            before = known.get(seq, _Suspect(0, now, alone=False))
+            found[seq] = _Suspect(before.times + 1, before.since, before.alone or alone)
         return found
+
+    def _is_at_fault(self, suspect: _Suspect) -> bool:
+        """Say whether it is the record, and not the server that is in trouble.
+
+        It was refused often and for long. Besides, others of its batch were taken or it was a batch of its own; or the
+        receiver takes others still, over another slot.
+        """
+        long = suspect.since + self._patience
+        often_and_long = suspect.times >= _TRIES and long <= self._clock.monotonic()
+        return often_and_long and (suspect.alone or self._taking.at >= long)
 
 
 def _many(answers: dict[int, Answer], records: Sequence[Record]) -> str:

@@ -129,6 +129,22 @@ async def test_long_is_not_often_and_a_refusal_that_passes_costs_nothing() -> No
         await sink.close()
 
 
+async def test_a_whole_batch_is_refused_for_good_only_while_another_slot_delivers() -> None:
+    clock = FakeClock()
+    async with receiving("relp") as receiver:
+        receiver.rules = [Rule("refuse", times=None, only=lambda message: message.content.startswith(b"bad"))]
+        sink = sink_for(receiver, clock=clock, slots=2, relp_patience=300)
+        bad = batch_of(b"bad 1", b"bad 2", first=100)
+        assert await sink.send(batch_of(b"good", slot=1)) == Delivery(accepted=range(1))
+        for _ in range(5):
+            assert list((await sink.send(bad)).kept) == [0, 1]
+        clock.advance(301)
+        assert list((await sink.send(bad)).kept) == [0, 1], "what was taken before says nothing of now"
+        assert await sink.send(batch_of(b"good, too", slot=1)) == Delivery(accepted=range(1))
+        assert set((await sink.send(bad)).rejected) == {0, 1}
+        await sink.close()
+
+
 async def test_a_server_that_takes_nothing_buries_nothing_however_long() -> None:
     clock = FakeClock()
     async with receiving("relp") as receiver:
