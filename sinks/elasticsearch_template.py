@@ -1,8 +1,9 @@
 """The index template of the `elasticsearch` sink, and what became of the one that stands at the server.
 
-Every field that the `ecs` format writes has a type here; whatever else comes is kept in `_source` and not indexed, so
-that no event can make two others conflict. The template carries a digest of itself: what no longer fits its digest was
-changed by somebody else and is never overwritten.
+Every field that the `ecs` format writes has the type here that ECS gives it, with its `.text`, but for two types that
+not every server has: `match_only_text` is `text` and `wildcard` is `keyword`, of the same family to every query.
+Whatever else comes is kept in `_source` and not indexed, so that no event can make two others conflict. The template
+carries a digest of itself: what no longer fits its digest was changed by somebody else and is never overwritten.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from forwarder.contracts import SetupStep
 
-VERSION = 2
+VERSION = 3
 """Goes up with every change of the template."""
 
 PRIORITY = 250
@@ -27,6 +28,7 @@ Flavour = Literal["elasticsearch", "opensearch"]
 _KEYWORD: dict[str, Any] = {"type": "keyword", "ignore_above": 1024}
 _LONG_KEYWORD: dict[str, Any] = {"type": "keyword", "ignore_above": 8191}  # 4 bytes each stay below Lucene's 32766
 _NAME: dict[str, Any] = {**_KEYWORD, "fields": {"text": {"type": "text"}}}
+_LONG_NAME: dict[str, Any] = {**_LONG_KEYWORD, "fields": {"text": {"type": "text"}}}
 _DATE: dict[str, Any] = {"type": "date", "format": "strict_date_optional_time||epoch_millis"}
 _STORED: dict[str, Any] = {"type": "keyword", "index": False, "doc_values": False}
 _WHOLE: dict[Flavour, dict[str, Any]] = {
@@ -36,14 +38,15 @@ _WHOLE: dict[Flavour, dict[str, Any]] = {
     "opensearch": {"type": "object", "enabled": False},
 }
 
-_PERSON = ("id", "name", "email", "domain", "roles", "group.id", "group.name")
+_WHO = ("user", "user.target", "user.effective", "user.changes")
+_PERSON = ("id", "email", "domain", "roles", "group.id", "group.name")
 _THINGS = ("content", "space", "site", "app")
 _KEYWORDS = (
     *("ecs.version", "tags", "data_stream.type", "data_stream.dataset", "data_stream.namespace"),
     *("event.kind", "event.category", "event.type", "event.outcome", "event.action", "event.id", "event.code"),
     *("event.module", "event.dataset", "event.provider", "event.reason", "event.hash"),
-    *(f"{who}.{what}" for who in ("user", "user.target", "user.effective", "user.changes") for what in _PERSON),
-    *("group.id", "group.name", "group.domain", "organization.id", "organization.name"),
+    *(f"{who}.{what}" for who in _WHO for what in _PERSON),
+    *("group.id", "group.name", "group.domain", "organization.id"),
     *("source.address", "source.geo.country_name", "source.geo.country_iso_code", "source.geo.region_name"),
     *("source.geo.city_name", "source.geo.name", "user_agent.name", "url.domain", "url.path"),
     *(
@@ -61,13 +64,15 @@ _KEYWORDS = (
     *(f"atlassian.audit.{thing}.{name}" for thing in _THINGS for name in ("kind", "id", "key")),
 )
 _LONG_KEYWORDS = (
-    *("url.full", "user_agent.original", "atlassian.audit.changes.before", "atlassian.audit.changes.after"),
+    *("atlassian.audit.changes.before", "atlassian.audit.changes.after"),
     *(f"atlassian.audit.{thing}.url" for thing in _THINGS),
 )
 _NAMES = (
-    *(f"{who}.full_name" for who in ("user", "user.target", "user.effective", "user.changes")),
+    *(f"{who}.{name}" for who in _WHO for name in ("full_name", "name")),
+    "organization.name",
     *(f"atlassian.audit.{thing}.name" for thing in _THINGS),
 )
+_LONG_NAMES = ("url.full", "user_agent.original")
 _DATES = ("@timestamp", "event.created", "event.ingested", "event.start", "event.end", "atlassian.audit.processed_at")
 
 
@@ -172,6 +177,7 @@ def _properties(flavour: Flavour) -> dict[str, Any]:
         **dict.fromkeys(_KEYWORDS, _KEYWORD),
         **dict.fromkeys(_LONG_KEYWORDS, _LONG_KEYWORD),
         **dict.fromkeys(_NAMES, _NAME),
+        **dict.fromkeys(_LONG_NAMES, _LONG_NAME),
         **dict.fromkeys(_DATES, _DATE),
         "message": {"type": "text"},
         "event.severity": {"type": "long"},

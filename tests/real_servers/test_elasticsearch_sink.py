@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from forwarder.contracts import AuthFailed, Delivery, Held, Record, Retryable, UnexpectedPayload
+from forwarder.contracts import AuthFailed, Delivery, Held, Retryable, UnexpectedPayload
 from forwarder.formats.ecs import EcsFormat
 from forwarder.normalize.organization import OrganizationNormalizer
 from sinks.elasticsearch import ElasticsearchConfig, ElasticsearchSink
@@ -18,7 +19,7 @@ from tests.events import golden_bodies, record_of
 from tests.sinks_for_tests import batch_of, context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tests.servers.client import Client
@@ -188,25 +189,60 @@ async def test_a_very_long_value_in_the_context_is_taken(server: Node, build: Bu
     assert delivery.rejected == {}
 
 
-async def test_every_golden_event_is_taken_as_it_is(server: Node, build: Build, stream: str) -> None:
+def _golden_documents() -> list[bytes]:
+    """Return every golden event as ECS, with the original beside it."""
     records = [record_of(body, f"{number:032x}") for number, body in enumerate(golden_bodies().values())]
-    ready: list[Record] = []
     for record, event in zip(records, OrganizationNormalizer().normalize(records), strict=True):
-        if not isinstance(event, UnexpectedPayload):
-            record.event = event
-            [body] = EcsFormat().render([record])
-            assert isinstance(body, bytes)
-            record.body = body
-            ready.append(record)
-    assert len(ready) > 30
+        record.event = None if isinstance(event, UnexpectedPayload) else event
+    rendered = EcsFormat(original=True).render([record for record in records if record.event is not None])
+    return [body for body in rendered if isinstance(body, bytes)]
+
+
+def _leaves(tree: Any, path: str = "") -> Iterator[str]:
+    if isinstance(tree, dict) and path != "source.geo.location":
+        for name, value in tree.items():
+            yield from _leaves(value, f"{path}.{name}" if path else name)
+    elif isinstance(tree, list) and any(isinstance(item, dict) for item in tree):
+        for item in tree:
+            yield from _leaves(item, path)
+    else:
+        yield path
+
+
+def _mapping(client: Client, stream: str) -> dict[str, Any]:
+    (found,) = client.get(f"/{stream}/_mapping").values()
+    properties: dict[str, Any] = found["mappings"]["properties"]
+    return properties
+
+
+async def test_every_golden_event_is_taken_and_found_by_every_field(server: Node, build: Build, stream: str) -> None:
+    bodies = _golden_documents()
+    assert len(bodies) >= 150
     sink = build(server)
     await sink.setup(apply=True)
-    batch = batch_of()
-    batch.records = ready
-    delivery = await sink.send(batch)
+    await sink.send(batch_of(_body(0), first=10_000))
+    before = _mapping(server.client, stream)
+    delivery = await sink.send(batch_of(*bodies))
     assert delivery.rejected == {}
-    assert list(delivery.accepted) == list(range(len(ready)))
-    assert _count(server.client, stream) == len(ready)
+    assert list(delivery.accepted) == list(range(len(bodies)))
+    assert _count(server.client, stream) == len(bodies) + 1
+    assert _mapping(server.client, stream) == before, "an event has changed the mapping"
+
+    kept_whole = ("atlassian.audit.context", "atlassian.audit.container", "event.original")
+    written: Counter[str] = Counter()
+    for body in bodies:
+        document = json.loads(body)
+        written.update({leaf for leaf in _leaves(document) if not leaf.startswith(kept_whole)})
+    asked = {path.replace(".", "/"): {"exists": {"field": path}} for path in written}
+    query = {"size": 0, "aggs": {"has": {"filters": {"filters": asked}}}}
+    told = server.client.get(f"/{stream}/_search", query)["aggregations"]
+    cut = server.client.get(f"/{stream}/_search", {"size": 1000, "query": {"exists": {"field": "_ignored"}}})
+    ignored = Counter(field for hit in cut["hits"]["hits"] for field in hit["_ignored"])
+    present = {path.replace("/", "."): found["doc_count"] for path, found in told["has"]["buckets"].items()}
+    own = set(_leaves(json.loads(_body(0))))
+    expected = {path: count - ignored.get(path, 0) + (path in own) for path, count in written.items()}
+    assert present == expected
+    assert ignored.keys() <= {"url.full", "atlassian.audit.changes.after"}, "too long to be indexed, and nothing else"
 
 
 async def test_after_a_rollover_a_repeat_is_a_second_document(server: Node, build: Build, stream: str) -> None:
