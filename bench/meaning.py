@@ -20,6 +20,7 @@ from forwarder.contracts import AuditEvent, Origin, Record
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.leef import LeefFormat
+from forwarder.formats.ocsf import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import EventKeys, content_digests
@@ -91,7 +92,7 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         for number, (ident, body) in enumerate(zip(ids, bodies, strict=True), 1)
     ]
     normalizer, ecs, raw = OrganizationNormalizer(), EcsFormat(), RawFormat()
-    cef, leef, structured_data = CefFormat(), LeefFormat(), StructuredDataFormat()
+    cef, leef, structured_data, ocsf = CefFormat(), LeefFormat(), StructuredDataFormat(), OcsfFormat()
     decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
     for record, meaning in zip(records, normalizer.normalize(records), strict=True):
         assert isinstance(meaning, AuditEvent)
@@ -102,6 +103,7 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         "decode + normalise, nothing met before": lambda: OrganizationNormalizer(catalogue).normalize(records),
         "decode + normalise, all met before": lambda: normalizer.normalize(records),
         "ecs": lambda: ecs.render(records),
+        "ocsf": lambda: ocsf.render(records),
         "cef": lambda: cef.render(records),
         "leef": lambda: leef.render(records),
         "rfc5424_sd": lambda: structured_data.render(records),

@@ -30,7 +30,7 @@ FIRST = "elasticsearch ecs"
 WIDTHS = (22, 8, 9, 7, 8, 7, 7, 7, 7)
 """Of the columns of the table."""
 
-FORMATS = ("raw", "ecs", "cef", "leef", "rfc5424_sd")
+FORMATS = ("raw", "ecs", "ocsf", "cef", "leef", "rfc5424_sd")
 
 
 def rows() -> dict[str, dict]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from docs.markdown import code, table
 from forwarder.normalize.catalogue import Catalogue, load_catalogue
+from forwarder.normalize.catalogue.ocsf import class_and_activity
 from forwarder.normalize.catalogue.records import LISTS
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ INTRO = """What every publicly known action means. How an action that is not her
 [catalogue.md](../catalogue.md). One action or event: `audit-forwarder catalogue explain`.
 
 - *does*: what is done to what; `event.code` in ECS is the same the other way round (`page.view`).
-- *ECS*: `event.category: event.type`; *OCSF*: class/activity of 1.8.0 (99 is Other).
+- *ECS*: `event.category: event.type`; *OCSF*: class and activity of 1.8.0 with their numbers. An event
+  that does not name what the class requires gets another one: [formats](formats.md#ocsf).
 - *severity*: 1 to 10, in ECS as `event.severity`, in CEF as the severity of the header, in LEEF as `sev`. The class id
   of CEF and the event id of LEEF are the id of the action.
 - *known*: `confirmed` a whole event is published, `seen` in public code, `name` in Atlassian's list of activities, with
@@ -71,13 +73,14 @@ def _numbers(found: Counter[str]) -> list[str]:
 def _row(line: Listed, meaning: Meaning) -> list[str]:
     title = ", ".join(filter(None, (code(line.id) if line.id else "", line.name)))
     ecs = f"{', '.join(meaning.category)}: {', '.join(meaning.types)}"
+    ocsf = meaning.ocsf_class, meaning.ocsf_activity
     return [
         title,
         line.group or "-",
         line.product,
         f"{meaning.act} {meaning.object}",
         ecs,
-        f"{meaning.ocsf_class}/{meaning.ocsf_activity}",
+        f"{class_and_activity(*ocsf)} ({ocsf[0]}/{ocsf[1]})",
         meaning.outcome,
         f"{meaning.severity}: {meaning.reason}",
         line.evidence,

@@ -6,6 +6,7 @@ from docs.markdown import code, table
 from forwarder.formats.cef_keys import KEYS, LONGEST_CLASS, LONGEST_NAME, MAPPING_VERSION, PRODUCT, VENDOR
 from forwarder.formats.ecs import ECS_VERSION
 from forwarder.formats.leef_names import ATTRIBUTES, DELIMITER, LONGEST_EVENT_ID, TIME_FORMAT
+from forwarder.formats.ocsf import OCSF_VERSION
 from forwarder.formats.structured_data_names import NAMES, SD_ID
 from forwarder.registry import FORMATS, OWN_DISTRIBUTION
 
@@ -15,6 +16,8 @@ MEANING = {
     "cef": f"`CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…`, one line: ArcSight and whoever reads it, such as Sentinel",
     "ecs": f"one line of JSON by the Elastic Common Schema {ECS_VERSION}, and `atlassian.audit.*` for what that lacks",
     "leef": f"`LEEF:2.0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…|{DELIMITER}|…`, one line: IBM QRadar",
+    "ocsf": f"one line of JSON by the Open Cybersecurity Schema Framework {OCSF_VERSION}, and `unmapped` for what a "
+    "class has no place for",
     "raw": "the JSON of the API, byte for byte but for line ends between tokens; needs no meaning, so it passes what "
     "nobody understands",
     "rfc5424_sd": f"one element of syslog's structured data, `[{SD_ID} …]`, without a message",
@@ -24,16 +27,37 @@ SHORTER = """## A record that is too long for its sink
 
 A sink that carries so many bytes only (syslog) has longer records written again. In this order, until it fits:
 
-1. long texts are cut in the JSON of the API (`context`, `container`, changes); in ECS and raw these go when that is
-   not enough, the biggest first;
+1. long texts are cut in the JSON of the API (`context`, `container`, changes; in OCSF `observables` too); in ECS,
+   OCSF and raw these go when that is not enough, the biggest first;
 2. long texts elsewhere are cut: messages, names, user agents;
-3. all but the essentials goes: in ECS and raw the biggest first, in CEF, LEEF and structured data what is needed least.
-   There an id, an address or a time is never cut: half an id would be a wrong one.
+3. all but the essentials goes: in ECS, OCSF and raw the biggest first, in CEF, LEEF and structured data what is
+   needed least. There an id, an address or a time is never cut: half an id would be a wrong one.
 
-Id, time, action and who acted stay as they are; only the name of an actor without an id may be cut, to no fewer than 16
-characters. Cuts are between characters, never within an escape. The record says that it was cut: `flexString2` (CEF),
-`marks` (LEEF, structured data) and `atlassian.audit.marks` (ECS) hold `truncated`, raw JSON has the member
-`audit_forwarder` with the length it had. A record whose essentials do not fit becomes a dead letter `too_large`."""
+Id, time, action and who acted stay as they are, and in OCSF what the class requires; only the name of an actor without
+an id may be cut, to no fewer than 16 characters. Cuts are between characters, never within an escape. The record says
+that it was cut: `flexString2` (CEF), `marks` (LEEF, structured data) and `atlassian.audit.marks` (ECS) hold
+`truncated`, OCSF has `metadata.is_truncated`, raw JSON has the member `audit_forwarder` with the length it had. A
+record whose essentials do not fit becomes a dead letter `too_large`."""
+
+OCSF = """## OCSF
+
+- The class is that of the action ([actions](actions.md)) where the event names what the class requires. Otherwise it is
+  another one that is true, and `unmapped.instead_of` has the `type_uid` of the action: power given to a group is Group
+  Management; power over a thing, with nobody named, is an update of the thing; what is done to a part of the thing that
+  is named (a restriction of a page) is an update of that thing; looking at, searching or exporting something unnamed is
+  done to the space, the site or the organization it lies in; the rest is a Base Event, activity Other.
+- An unknown action is a Base Event, activity Unknown. `metadata.event_code` is the action, always.
+- `actor` is who acted, in every class (where a class has none of its own, by the profile `host`); `user` is whose
+  account or session it is, or who gets or loses power; who signs in is both.
+- `user.uid` is the account id, `user.display_name` the display name, `user.name` the e-mail address, or the display
+  name of who has neither.
+- `time` is when it happened, `metadata.logged_time` when Atlassian stored it, `metadata.processed_time` when it was
+  read. `metadata.uid` is our document id, `metadata.original_event_uid` the event's own.
+- `severity_id` is the severity 1 to 10 halved and rounded up, 0 is Unknown; the finer one is `unmapped.severity`.
+- OCSF wants the codes of countries and regions, Atlassian gives names: they stand under `unmapped.source`.
+- 3001 and 3005 are to give way to 3007 in OCSF 1.9; which class an act gets is data (`kinds.toml`).
+- Elasticsearch takes it only with `unmanaged: true`, a template of your own and a pipeline that makes `@timestamp` of
+  `time`."""
 
 CEF = f"""## CEF
 
@@ -84,6 +108,7 @@ def formats() -> str:
             INTRO,
             table(["Format", "What it is"], about),
             SHORTER,
+            OCSF,
             CEF,
             table(["Key", "Characters", "Meaning", "Its `…Label`"], keys),
             LEEF,

@@ -279,9 +279,10 @@ class SinkConfig(ComponentConfig):
     type: str
     """Which kind of sink this is."""
     format: str | None = None
-    """How events are written: `ecs`, `cef`, `leef`, `rfc5424_sd` or `raw`; default: what suits the sink."""
+    """How events are written: `ecs`, `ocsf`, `cef`, `leef`, `rfc5424_sd` or `raw`; default: what suits the sink."""
     original: bool = False
-    """Let every record also hold the event as the API sent it, as one text: `event.original` in `ecs`."""
+    """Let every record also hold the event as the API sent it, as one text: `event.original` in `ecs`, `raw_data` in
+    `ocsf`."""
     start: str | None = None
     """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
     `continue` to take over the position of the same name after its target changed."""

@@ -130,6 +130,8 @@ def build_format(name: str, *, original: bool = False) -> Format:
     """Build a format. Raises ConfigError when it cannot be loaded, or cannot hold the original that is asked for."""
     kind = FORMATS.load(name)
     if original and not getattr(kind, "keeps_original", False):
-        raise ConfigError(f"the format {name} has no place for the original event; leave out original, or use ecs")
+        raise ConfigError(
+            f"the format {name} has no place for the original event; leave out original, or use ecs or ocsf"
+        )
     built: Format = kind(original=True) if original else kind()
     return built

@@ -91,6 +91,12 @@ class ElasticsearchConfig(SinkConfig):
     def _takes_json(self) -> ElasticsearchConfig:
         if self.format in _NO_JSON:
             raise PydanticCustomError("format", "{format} is no JSON; use ecs or raw", {"format": self.format})
+        if self.format == "ocsf" and not self.unmanaged:
+            raise PydanticCustomError(
+                "format",
+                "ocsf has no @timestamp and our template no fields for it; use ecs, or unmanaged: true with a template "
+                "and a pipeline of your own",
+            )
         return self
 
     @model_validator(mode="after")

@@ -166,8 +166,10 @@ class HttpSink:
     advice: ClassVar[Mapping[str, str]] = {f"http_{status}": _REFUSED for status in range(400, 500)}
 
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
-        if config.body == "array" and config.format not in {None, "ecs", "raw"}:
-            raise ConfigError(f"body: array needs events in JSON, and format {config.format} is none; use ecs or raw")
+        if config.body == "array" and config.format not in {None, "ecs", "ocsf", "raw"}:
+            raise ConfigError(
+                f"body: array needs events in JSON, and format {config.format} is none; use ecs, ocsf or raw"
+            )
         self._config = config
         self._clock = context.clock
         where, mark, query = config.url.partition("#")[0].partition("?")

@@ -17,7 +17,7 @@ import msgspec
 from forwarder.contracts import AuditEvent, Record, Rejection
 from sinks.splunk_hec_settings import SplunkHecConfig, chosen
 
-_JSON_FORMATS = {"raw", "ecs"}
+_JSON_FORMATS = {"raw", "ecs", "ocsf"}
 """Formats whose bodies are JSON objects for certain; of others each body is looked at."""
 
 _REMEMBERED = 1000

@@ -17,6 +17,7 @@ from forwarder.formats.ecs import EcsFormat
 from forwarder.learning import UnknownActions, kept_lists
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.catalogue.local import local_records
+from forwarder.normalize.catalogue.ocsf import class_and_activity
 from forwarder.normalize.catalogue.records import LISTS
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.settings import find_config
@@ -121,13 +122,20 @@ def _explain_action(catalogue: Catalogue, action: str, meaning: Meaning) -> None
         ["ECS category: type", _ecs(meaning)],
         ["outcome", meaning.outcome],
         ["severity (CEF too)", severity],
-        ["OCSF 1.8 class/activity", f"{meaning.ocsf_class}/{meaning.ocsf_activity}" if meaning.ocsf_class else "-"],
+        ["OCSF 1.8", _ocsf(meaning)],
     ]
     if meaning.layer in {"organization", "words"}:
         named = meaning.layer == "organization" and listed is not None
         text = listed.name if named and listed is not None else action
         rows += _words(catalogue, text, " ".join(listed.groups) if named and listed is not None else "")
     show_rows(rows)
+
+
+def _ocsf(meaning: Meaning) -> str:
+    if not meaning.ocsf_class:
+        return "-"
+    name = class_and_activity(meaning.ocsf_class, meaning.ocsf_activity)
+    return f"{meaning.ocsf_class}/{meaning.ocsf_activity} {name}"
 
 
 def _words(catalogue: Catalogue, text: str, group: str) -> list[list[str]]:

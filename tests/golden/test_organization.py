@@ -11,6 +11,7 @@ from forwarder.contracts import ListedAction, Record, UnexpectedPayload
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.leef import LeefFormat
+from forwarder.formats.ocsf import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import derived_key, document_id, event_key
@@ -20,6 +21,7 @@ from tests import events
 from tests.cef import strictly as cef_strictly
 from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
 from tests.leef.reader import read as leef_read
+from tests.ocsf import strictly as ocsf_strictly
 from tests.structured_data import strictly as sd_strictly
 
 CASES = sorted(golden_bodies())
@@ -46,7 +48,7 @@ def record_of(body: bytes) -> Record:
     return events.record_of(body, document_id(key), marks)
 
 
-FILES = ("ecs.json", "cef.txt", "leef.txt", "sd.txt", "reason.txt")
+FILES = ("ecs.json", "ocsf.json", "cef.txt", "leef.txt", "sd.txt", "reason.txt")
 
 
 def rendered(body: bytes, listed: Path) -> dict[str, str]:
@@ -62,6 +64,8 @@ def rendered(body: bytes, listed: Path) -> dict[str, str]:
     formats = (EcsFormat(), CefFormat(), LeefFormat(), StructuredDataFormat())
     [ecs], [cef], [leef], [sd] = (made.render([record]) for made in formats)
     assert isinstance(ecs, bytes), ecs
+    [ocsf] = OcsfFormat().render([record])
+    assert isinstance(ocsf, bytes), ocsf
     assert isinstance(cef, bytes), cef
     assert isinstance(leef, bytes), leef
     assert isinstance(sd, bytes), sd
@@ -72,6 +76,7 @@ def rendered(body: bytes, listed: Path) -> dict[str, str]:
     read_sd = [f"{name} = {value!a}" for name, value in sd_strictly(sd).items()]
     return {
         "ecs.json": json.dumps(strictly(ecs), indent=2, ensure_ascii=True) + "\n",
+        "ocsf.json": json.dumps(ocsf_strictly(ocsf), indent=2, ensure_ascii=True) + "\n",
         "cef.txt": "\n".join([cef.decode(), "", *read_cef, ""]),
         "leef.txt": "\n".join([leef.decode(), "", *read_leef, ""]),
         "sd.txt": "\n".join([sd.decode(), "", *read_sd, ""]),

@@ -316,3 +316,9 @@ async def test_a_body_the_server_finds_too_large() -> None:
 def test_a_format_that_is_no_json_is_refused_before_anything_runs(name: str) -> None:
     with pytest.raises(ValidationError, match=f"{name} is no JSON; use ecs or raw"):
         ElasticsearchConfig(url="https://es.example", format=name)
+
+
+def test_ocsf_needs_a_mapping_of_your_own() -> None:
+    with pytest.raises(ValidationError, match="ocsf has no @timestamp"):
+        ElasticsearchConfig(url="https://es.example", format="ocsf")
+    assert ElasticsearchConfig(url="https://es.example", format="ocsf", unmanaged=True).format == "ocsf"

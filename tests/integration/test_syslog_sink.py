@@ -92,7 +92,7 @@ async def test_a_new_life_sends_again_what_was_not_believed_yet(tmp_path: Path) 
         await until(lambda: landed(receiver) == Counter({f"e{n}": 2 for n in range(10)}))
 
 
-@pytest.mark.parametrize("render", ["cef", "ecs", "leef", "raw", "rfc5424_sd"])
+@pytest.mark.parametrize("render", ["cef", "ecs", "leef", "ocsf", "raw", "rfc5424_sd"])
 @pytest.mark.parametrize("most", [1500, 8192])
 async def test_a_huge_event_is_shortened_and_never_split(render: str, most: int, tmp_path: Path) -> None:
     huge = event("huge").replace(

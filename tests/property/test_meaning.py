@@ -11,6 +11,7 @@ from forwarder.contracts import AuditEvent, UnexpectedPayload
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.leef import LeefFormat
+from forwarder.formats.ocsf import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.normalize.catalogue import load_catalogue
@@ -18,10 +19,11 @@ from forwarder.normalize.organization import OrganizationNormalizer
 from tests.cef import strictly as cef_strictly
 from tests.events import golden_bodies, record_of, strictly
 from tests.leef.reader import read as leef_read
+from tests.ocsf import strictly as ocsf_strictly
 from tests.structured_data import strictly as sd_strictly
 
 NORMALIZER, ECS, RAW = OrganizationNormalizer(), EcsFormat(), RawFormat()  # shared: memories must not bend results
-CEF, LEEF, SD = CefFormat(), LeefFormat(), StructuredDataFormat()
+CEF, LEEF, SD, OCSF = CefFormat(), LeefFormat(), StructuredDataFormat(), OcsfFormat()
 
 HOSTILE = [
     '\n{"create":{}}',
@@ -107,7 +109,7 @@ def outcome(body: bytes):
     record.event = event
     [line] = ECS.render([record])
     assert isinstance(line, bytes), line
-    for render, reads in ((CEF, cef_strictly), (LEEF, leef_read), (SD, sd_strictly)):
+    for render, reads in ((CEF, cef_strictly), (LEEF, leef_read), (SD, sd_strictly), (OCSF, ocsf_strictly)):
         [other], short = render.render([record]), render.shrink(record, 600)
         assert isinstance(other, bytes), other
         reads(other)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from forwarder.contracts import AuditEvent, Origin, Record
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.ecs import EcsFormat
+from forwarder.formats.ocsf import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.simulator.receivers.hec_envelope import KEYS, METADATA, Rules, read_events
 from sinks.splunk_hec_envelope import Wrapper, refused
@@ -21,7 +22,7 @@ from tests.hostile import audit_events, json_values, text
 
 ALL_FIELDS = list(get_args(FieldName))
 EVERYWHERE = "".join(f"{{{name}}}" for name in PLACEHOLDERS)
-FORMATS = {"raw": RawFormat(), "ecs": EcsFormat(), "cef": CefFormat()}
+FORMATS = {"raw": RawFormat(), "ecs": EcsFormat(), "ocsf": OcsfFormat(), "cef": CefFormat()}
 
 
 def config(**more: Any) -> SplunkHecConfig:
@@ -93,7 +94,7 @@ def test_any_raw_event_and_any_fields_are_one_event_for_splunk(
         assert value is None or (value.isprintable() and len(value) <= 200)
 
 
-@pytest.mark.parametrize("format_name", ["ecs", "cef"])
+@pytest.mark.parametrize("format_name", ["ecs", "ocsf", "cef"])
 @given(event=audit_events)
 def test_other_formats_are_carried_as_they_are(format_name: str, event: AuditEvent) -> None:
     record = record_of(event)
@@ -103,7 +104,7 @@ def test_other_formats_are_carried_as_they_are(format_name: str, event: AuditEve
     record.body = body
     envelope = Wrapper(config(), format_name).wrap(record)
     read = strictly(envelope)
-    assert read["event"] == (json.loads(body, parse_float=Decimal) if format_name == "ecs" else body.decode())
+    assert read["event"] == (json.loads(body, parse_float=Decimal) if format_name != "cef" else body.decode())
     assert read["sourcetype"] == f"atlassian:audit:{format_name}"
     events, bad = read_events(envelope, Rules())
     assert bad is None

@@ -164,7 +164,7 @@ def by_id(elements: list[dict[str, str]]) -> dict[str, dict[str, str]]:
     return {element["id"]: element for element in elements}
 
 
-@pytest.mark.parametrize("name", ["cef", "ecs", "leef", "raw", "rfc5424_sd"])
+@pytest.mark.parametrize("name", ["cef", "ecs", "leef", "ocsf", "raw", "rfc5424_sd"])
 async def test_what_the_daemon_wrote_is_what_the_format_said(
     way: tuple[Daemon, str], host: str, name: str, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ from forwarder.config.problems import Problem, SettingsError, dotted
 from forwarder.config.yaml_file import read_yaml
 from forwarder.normalize.catalogue import load_catalogue, read_table
 from forwarder.normalize.catalogue.meaning import Meaning
+from forwarder.normalize.catalogue.ocsf import ocsf_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,7 +151,8 @@ class _File:
         if record.ocsf is not None:
             changed |= {"ocsf_class": record.ocsf.class_, "ocsf_activity": record.ocsf.activity}
         meaning = msgspec.structs.replace(meaning, **changed)
-        return meaning if self._is_ecs(action, meaning) else None
+        sound = [self._is_ecs(action, meaning), self._is_ocsf(action, record.ocsf)]
+        return meaning if all(sound) else None
 
     def _is_ecs(self, action: str, meaning: Meaning) -> bool:
         allowed = ecs_types()
@@ -169,6 +171,21 @@ class _File:
         elif not meaning.types or not set(meaning.types) <= allowed[category]:
             fix = f"types of {category}: {', '.join(sorted(allowed[category]))}"
             self._complain((*here, "types"), f"does not go with the category {category}", fix)
+        else:
+            return True
+        return False
+
+    def _is_ocsf(self, action: str, told: _Ocsf | None) -> bool:
+        if told is None:
+            return True
+        found = ocsf_classes().get(told.class_)
+        here = ("actions", action, "ocsf")
+        if found is None:
+            known = ", ".join(f"{number} {one.name}" for number, one in ocsf_classes().items() if number)
+            self._complain((*here, "class"), "no class of OCSF that we write", f"known: {known}")
+        elif told.activity not in found.activities:
+            known = ", ".join(f"{number} {name}" for number, name in found.activities.items())
+            self._complain((*here, "activity"), f"no activity of {found.name}", f"known: {known}")
         else:
             return True
         return False

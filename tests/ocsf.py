@@ -1,0 +1,76 @@
+"""A reader of OCSF that is not ours (ocsf-json-schema with jsonschema), and what it does not check."""
+
+from functools import cache
+
+import jsonschema
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+
+from tests.events import strictly as json_strictly
+
+VERSION = "1.8.0"
+SCHEMA = get_ocsf_schema(version=VERSION)  # here, since it takes longer than a test of hypothesis may
+EMBEDDED = OcsfJsonSchemaEmbedded(SCHEMA)
+
+
+@cache
+def validator(class_uid: int, profiles: tuple[str, ...]) -> jsonschema.Draft202012Validator:
+    name = EMBEDDED.lookup_class_name_from_uid(class_uid)
+    return jsonschema.Draft202012Validator(EMBEDDED.get_class_schema(class_name=name, profiles=list(profiles)))
+
+
+def findings(told: dict) -> list[str]:
+    """Return what is wrong with an event, by the schema and by the rules that it cannot say."""
+    profiles = tuple(told["metadata"].get("profiles", ()))
+    found = [
+        f"{error.json_path}: {error.message[:200]}"
+        for error in validator(told["class_uid"], profiles).iter_errors(told)
+    ]
+    if told["type_uid"] != told["class_uid"] * 100 + told["activity_id"]:
+        found.append(f"type_uid {told['type_uid']} of {told['class_uid']}/{told['activity_id']}")
+    if told["category_uid"] != told["class_uid"] // 1000:
+        found.append(f"category_uid {told['category_uid']} of {told['class_uid']}")
+    if found:
+        return found  # what follows believes the shape
+    name = EMBEDDED.lookup_class_name_from_uid(told["class_uid"])
+    siblings(told, SCHEMA["classes"][name]["attributes"], "", found)
+    for observable in told.get("observables", ()):
+        if at(told, observable["name"]) != observable["value"]:
+            found.append(f"observable {observable['name']} is not what stands there")
+    return found
+
+
+def siblings(told: dict, attributes: dict, path: str, found: list[str]) -> None:
+    """Find every number of an enumeration whose text says something else, and every 99 that has none."""
+    for name, attribute in attributes.items():
+        value = told.get(name)
+        here = f"{path}.{name}"
+        if value is None:
+            continue
+        enum, sibling = attribute.get("enum"), attribute.get("sibling")
+        if enum and sibling:
+            said, caption = told.get(sibling), enum[str(value)]["caption"]
+            if value == 99 and sibling != "type_name" and not said:
+                found.append(f"{here} is Other without {sibling}")
+            if said is not None and said != caption and (value != 99 or sibling == "type_name"):
+                found.append(f"{here} {value} is {caption}, not {said}")
+        if attribute["type"] == "object_t" and attribute["object_type"] != "object":
+            inner = SCHEMA["objects"][attribute["object_type"]]["attributes"]
+            for one in value if isinstance(value, list) else [value]:
+                siblings(one, inner, here, found)
+
+
+def at(told, path: str):
+    """Return what stands at `a.b[0].c`."""
+    for part in path.split("."):
+        name, _, number = part.partition("[")
+        told = told[name]
+        if number:
+            told = told[int(number.rstrip("]"))]
+    return told
+
+
+def strictly(line: bytes) -> dict:
+    """Read one line of NDJSON as one valid event, as a strict reader would."""
+    told = json_strictly(line)
+    assert not (found := findings(told)), (found, told)
+    return told
