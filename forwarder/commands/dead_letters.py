@@ -133,13 +133,14 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
         wanted = choice.wanted()
         async with desk(settings) as found:
             unknown = await _unknown(found, choice)
+            counts = await found.ask("dead_letters.count", wanted, list[LetterCount])
             acts = await found.ask("dead_letters.retry", wanted, list[LetterAct])
             running = found.running
         for act in acts:
             for line in text.acted(act):
                 say(line)
         if not acts:
-            say(f"nothing to retry: {_NONE}")
+            say(f"nothing to retry: {_on_their_way(counts)}")
         elif not any(act.numbers for act in acts):
             say("nothing was put back")
         elif running:
@@ -159,12 +160,11 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
         wanted = choice.wanted()
         async with desk(settings) as found:
             unknown = await _unknown(found, choice)
-            counts = [
-                count for count in await found.ask("dead_letters.count", wanted, list[LetterCount]) if count.letters
-            ]
+            everything = await found.ask("dead_letters.count", wanted, list[LetterCount])
+            counts = [count for count in everything if count.letters]
             if not counts:
                 choice.must_exist(settings)
-                say(f"nothing to discard: {_NONE}")
+                say(f"nothing to discard: {_on_their_way(everything)}")
                 return _absent(unknown)
             total = sum(count.letters for count in counts)
             for count in counts:
@@ -202,6 +202,12 @@ async def _each(found: Desk, verb: str, wanted: Wanted, limit: int | None) -> As
         for letter in letters:
             yield letter
         after, left = letters[-1].number, left - len(letters)
+
+
+def _on_their_way(counts: list[LetterCount]) -> str:
+    """Say why there is nothing to act on."""
+    retried = sum(count.retried for count in counts)
+    return f"{retried} on their way to the sink again already" if retried else _NONE
 
 
 async def _unknown(found: Desk, choice: Choice) -> set[int]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 PATIENCE = 120.0
 """Seconds for the daemon to answer."""
+
+QUIET = 5.0
+"""Seconds after which a command that waits says so."""
 
 
 class Refused(ForwarderError):
@@ -89,8 +94,15 @@ class _Remote:
         try:
             with connected(self._path) as connection:
                 connection.sendall(msgspec.json.encode(request) + b"\n")
+                if not select.select([connection], [], [], min(QUIET, PATIENCE))[0]:
+                    print(f"waiting for the daemon, {PATIENCE:g} s at most", file=sys.stderr)  # noqa: T201
                 with connection.makefile("rb") as answers:
                     line = answers.read()
+        except TimeoutError:
+            raise Refused(
+                f"the daemon runs and did not answer within {PATIENCE:g} s; it may be stopped (SIGSTOP) or overloaded",
+                ExitCode.UNREACHABLE,
+            ) from None
         except OSError as error:
             raise Refused(
                 f"the daemon broke off: {error.strerror or type(error).__name__}", ExitCode.UNREACHABLE

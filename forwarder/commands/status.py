@@ -50,7 +50,9 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
         try:
             report = asyncio.run(_look(settings))
         except SpoolError as error:
-            complain(f"{no_answer}\n{error}")
+            held, _, _ = str(error).partition(". ")
+            runs = f"{held}: a daemon runs and does not answer there; its log may say why"
+            complain(f"{no_answer}\n{runs if 'in use by process' in held else error}")
             return ExitCode.UNREACHABLE
         complain(f"{no_answer}; this is what the spool says")
         _show(report, as_json=as_json)
@@ -92,6 +94,8 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
         body = answer.read(LARGEST)
     except (OSError, http.client.HTTPException) as error:
         said = error.strerror if isinstance(error, OSError) else None
+        if isinstance(error, TimeoutError):
+            said = f"silent for {PATIENCE:g} s"
         raise _NoAnswerError(f"{where}: {said or type(error).__name__}") from None
     finally:
         connection.close()

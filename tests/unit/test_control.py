@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from forwarder.admin import control
 from forwarder.admin.control import ControlSocket, Verb, short_name, socket_path, who
+from forwarder.commands import desk
 from forwarder.commands.desk import Refused, _Remote
 from forwarder.errors import ConfigError, Held
 from forwarder.exit_codes import ExitCode
@@ -100,6 +101,19 @@ async def test_an_error_comes_with_its_exit_code(tmp_path, text, code, message):
         with capture_logs(), pytest.raises(Refused, match=message) as caught:
             await ask(tmp_path / "s", "fails", text=text)
         assert caught.value.code is code
+
+
+async def test_a_daemon_that_is_silent_is_waited_for_aloud_and_given_up(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(desk, "PATIENCE", 0.3)
+    monkeypatch.setattr(desk, "QUIET", 0.1)
+    with socket.socket(socket.AF_UNIX) as server:
+        with short_name(tmp_path / "s") as name:
+            server.bind(name)
+        server.listen()
+        with pytest.raises(Refused, match=r"runs and did not answer within 0\.3 s") as caught:
+            await ask(tmp_path / "s", "echo")
+        assert caught.value.code is ExitCode.UNREACHABLE
+    assert capsys.readouterr().err == "waiting for the daemon, 0.3 s at most\n"
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,10 @@ async def test_retry_puts_back_and_says_what_happens_next(folder):
     assert (line.rejected, line.waiting, line.balance) == (3, 3, 0)
     assert [letter.number for letter in letters if letter.retried] == [1, 3, 5]
     assert "elastic: 3 of at most 500; 3 on their way again" in shell(folder, "list").stdout
+    assert shell(folder, "retry", "1").stdout == "nothing to retry: 1 on their way to the sink again already\n"
+    assert shell(folder, "discard", "1", "3", "-y").stdout == (
+        "nothing to discard: 2 on their way to the sink again already\n"
+    )
 
 
 async def test_what_is_damaged_is_left_and_said(folder):
