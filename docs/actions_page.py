@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from docs.markdown import code, table
 from forwarder.normalize.catalogue import Catalogue, load_catalogue
 from forwarder.normalize.catalogue.ocsf import class_and_activity
-from forwarder.normalize.catalogue.records import LISTS
+from forwarder.normalize.catalogue.records import LISTS, groups
 
 if TYPE_CHECKING:
     from forwarder.normalize.catalogue.meaning import Meaning
-    from forwarder.normalize.catalogue.records import Listed
+    from forwarder.normalize.catalogue.records import Group, Listed
 
 INTRO = """What every publicly known action means. How an action that is not here gets its meaning:
 [catalogue.md](../catalogue.md). One action or event: `audit-forwarder catalogue explain`.
@@ -32,6 +32,8 @@ TITLES = {
     "confluence": "Confluence audit log (Cloud)",
     "datacenter": "Audit logs of Data Center",
 }
+GROUPS = """An action of one of these that nothing else explains is about that, and no more is said: its type is `info`,
+its outcome unknown, its class of OCSF none."""
 HEAD = ("Action", "Group", "Product", "Does", "ECS", "OCSF", "Outcome", "Severity", "Known")
 
 
@@ -42,7 +44,26 @@ def actions() -> str:
     for name in LISTS:
         rows = [_row(line, meaning) for line, meaning in catalogue.records.lines(name)]
         parts += ["", f"## {TITLES[name]}", "", table(HEAD, rows)]
+    rows = [_group_row(group) for group in groups()]
+    parts += ["", "## Categories of Data Center whose actions are not published", "", GROUPS, "", table(HEAD, rows)]
     return "\n".join(parts)
+
+
+def _group_row(group: Group) -> list[str]:
+    ecs = f"{', '.join(group.meaning.category)}: {', '.join(group.meaning.types)}"
+    severity = f"{group.severity}: {group.why}"
+    title = code(group.id) if group.id else "any"
+    return [
+        title,
+        group.group,
+        group.product,
+        f"? {group.object}".strip(),
+        ecs,
+        "-",
+        "unknown",
+        severity,
+        group.evidence,
+    ]
 
 
 def coverage(catalogue: Catalogue) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from forwarder.normalize.catalogue import REMEMBERED, ListedAction, Meaning, load_catalogue
-from forwarder.normalize.catalogue.records import LISTS, lines_of, meaning_of
+from forwarder.normalize.catalogue.local import ecs_types
+from forwarder.normalize.catalogue.records import LISTS, groups, lines_of, meaning_of
 
 ATTESTED = {
     "jira_issue_viewed", "jira_issue_updated", "jira_issue_created", "confluence_page_viewed", "confluence_page_updated",
@@ -181,6 +182,23 @@ class TestRecordsOfProducts:
         of = catalogue.records.of_product
         assert of("datacenter", "", "PluginEnabledEvent").act == "enable"
         assert of("datacenter", "", "jira.auditing.user.renamed").act == "change"
+
+    def test_a_category_alone_says_what_it_is_about_and_never_what_was_done(self, catalogue):
+        of = catalogue.records.of_group
+        assert (
+            of("jira", "security").object == of("jira", "personal.access.tokens.audit.log.category").object == "token"
+        )
+        assert of("confluence", "Security").category == ("iam",)
+        assert of("bitbucket", "Security") is of("jira", "") is None
+        lines = list(groups())
+        assert len(lines) == 9
+        for line in lines:
+            meaning = of(line.product, line.group)
+            assert (meaning.act, meaning.outcome, meaning.ocsf_class) == (None, "unknown", 0)
+            assert "info" in meaning.types
+            assert set(meaning.types) <= ecs_types()[meaning.category[0]]
+            assert meaning.severity
+            assert meaning.reason
 
 
 def test_memory_is_bounded(catalogue):

@@ -34,11 +34,49 @@ class Listed(msgspec.Struct, frozen=True):
     evidence: str
 
 
+class Group(msgspec.Struct, frozen=True):
+    """One line of `groups.tsv`: a category of Data Center whose actions nobody has published."""
+
+    id: str
+    group: str
+    product: str
+    object: str
+    ecs: str
+    severity: str
+    why: str
+    evidence: str
+
+    @property
+    def meaning(self) -> Meaning:
+        """What any action of the category means at least: what it is about, never what was done."""
+        category, _, types = self.ecs.partition(":")
+        return Meaning(
+            product=self.product,
+            object=self.object or None,
+            category=(category,),
+            types=tuple(types.split("+")),
+            severity=int(self.severity),
+            reason=self.why,
+            layer="words",
+        )
+
+
+def groups() -> Iterator[Group]:
+    """Give the categories of Data Center of which only the name is known."""
+    for fields in _rows("groups"):
+        yield Group(*fields)
+
+
 def lines_of(name: str) -> Iterator[Listed]:
     """Give the lines of a list in their order."""
+    for fields in _rows(name):
+        yield Listed(*fields)
+
+
+def _rows(name: str) -> Iterator[list[str]]:
     text = (files(__package__) / "records" / f"{name}.tsv").read_text(encoding="utf-8")
     for line in text.splitlines()[1:]:
-        yield Listed(*line.split("\t"))
+        yield line.split("\t")
 
 
 def meaning_of(line: Listed, kinds: Kinds, vocabulary: Vocabulary) -> Meaning:
@@ -104,6 +142,12 @@ class Records:
         known = self._products[name]
         key = summary.casefold()
         return known.get((group.casefold(), key)) or known.get(("", key))
+
+    def of_group(self, product: str, group: str) -> Meaning | None:
+        """Return what a record of Data Center means of which no more than its category, or that one's key, is known."""
+        key = group.casefold()
+        names = ((line, {line.id.casefold(), line.group.casefold()}) for line in groups() if line.product == product)
+        return next((line.meaning for line, known in names if key and key in known), None)
 
     def _index(self, name: str) -> dict[tuple[str, str], Meaning]:
         """Index a list by group and name; a name that means the same in every group needs no group."""
