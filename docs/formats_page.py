@@ -51,8 +51,9 @@ OCSF = """## OCSF
   account or session it is, or who gets or loses power; who signs in is both.
 - `user.uid` is the account id, `user.display_name` the display name, `user.name` the e-mail address, or the display
   name of who has neither.
-- `time` is when it happened, `metadata.logged_time` when Atlassian stored it, `metadata.processed_time` when it was
-  read. `metadata.uid` is our document id, `metadata.original_event_uid` the event's own.
+- `time` is when it happened, `metadata.original_time` the same as Atlassian wrote it, `metadata.logged_time` when
+  Atlassian stored it, `metadata.processed_time` when it was read. `metadata.uid` is our document id,
+  `metadata.original_event_uid` the event's own.
 - `severity_id` is the severity 1 to 10 halved and rounded up, 0 is Unknown; the finer one is `unmapped.severity`.
 - OCSF wants the codes of countries and regions, Atlassian gives names: they stand under `unmapped.source`.
 - 3001 and 3005 are to give way to 3007 in OCSF 1.9; which class an act gets is data (`kinds.toml`).

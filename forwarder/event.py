@@ -99,6 +99,7 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     message: str | None = None
     changes: tuple[Change, ...] = ()
     marks: tuple[str, ...] = ()  # derived_id, time_missing, revision …
+    time_text: str | None = None  # when it happened, as the source wrote it
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
     attributes: msgspec.Raw | None = None

@@ -79,6 +79,7 @@ audit_events = st.builds(
     message=maybe,
     changes=st.one_of(st.just(()), st.lists(st.builds(Change, sound, st.none(), sound), max_size=2).map(tuple)),
     marks=st.sampled_from([(), ("derived_id",), ("revision", "odd_shape")]),
+    time_text=maybe,
     context=parts,
     container=parts,
 )

@@ -37,6 +37,7 @@ from forwarder.formats.ecs_document import (
     What,
 )
 from forwarder.formats.ecs_people import names_of, user_with_others
+from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.normalize.times import TimeWriter
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 ECS_VERSION = "9.4.0"
 NOWHERE: tuple[str, ...] = ()
 
-_ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 _COORDINATES = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,12})?), ?(-?[0-9]{1,3}(?:\.[0-9]{1,12})?)", re.ASCII)
 _REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
 
@@ -74,9 +74,8 @@ class EcsFormat:
 
     def __init__(self, *, original: bool = False) -> None:
         self._original = original
-        encoder = msgspec.json.Encoder()
-        self._encode, self._encode_into = encoder.encode, encoder.encode_into
-        self._buffer = bytearray()  # one for all documents: growing a new one for each costs a third of its encoding
+        self._encode = msgspec.json.Encoder().encode
+        self._lines = JsonLines("ECS", self._shape)
         self._write = TimeWriter().write
         self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
         observer = {"product": "audit-forwarder", "type": "forwarder", "version": __version__}
@@ -89,26 +88,7 @@ class EcsFormat:
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order, without a line end."""
-        bodies: list[bytes | UnexpectedPayload] = []
-        document, encode_into, buffer = self._document, self._encode_into, self._buffer
-        for record in records:
-            event = record.event
-            if event is None:
-                bodies.append(UnexpectedPayload("the event has no meaning"))
-                continue
-            try:
-                told = document(event)
-                if self._original and told.event is not None:
-                    told.event.original = record.raw.decode("utf-8", "replace")
-                encode_into(told, buffer)
-            except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-                bodies.append(UnexpectedPayload(f"the event cannot be written as ECS: {str(error)[:120]}"))
-                continue
-            body = bytes(buffer)
-            if b"\n" in body or b"\r" in body:  # between tokens of a copied part: in texts they are escaped
-                body = body.translate(_ONE_LINE)
-            bodies.append(body)
-        return bodies
+        return self._lines.render(records)
 
     def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
         """Return the document in at most `limit` bytes: the JSON of the API is cut first, then other texts.
@@ -128,6 +108,12 @@ class EcsFormat:
         except RecursionError:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
+
+    def _shape(self, record: Record, event: AuditEvent) -> Document:
+        told = self._document(event)
+        if self._original and told.event is not None:
+            told.event.original = record.raw.decode("utf-8", "replace")
+        return told
 
     def _document(self, event: AuditEvent) -> Document:
         write, actor, ip, group = self._write, event.actor, event.ip, event.target_group

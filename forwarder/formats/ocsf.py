@@ -17,6 +17,7 @@ import msgspec
 from forwarder import __version__
 from forwarder.contracts import AuditEvent, Authentication, Record, UnexpectedPayload
 from forwarder.formats.ecs import coordinates, domain
+from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import decode
 from forwarder.formats.memory import Memory
 from forwarder.formats.ocsf_classes import FINDING, classify, user
@@ -46,7 +47,6 @@ STATUSES = {"unknown": (0, "Unknown"), "success": (1, "Success"), "failure": (2,
 _LONGEST_IP = 40  # of OCSF; an IPv4 address written as IPv6 may have 45
 _WITHOUT_SOURCE = {BASE, FINDING}
 _WITH_DESTINATION = {3002, 6001, 6003}
-_ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 _NO_PLACE: tuple[msgspec.Raw | None, msgspec.Raw | None] = (None, None)
 
 
@@ -82,35 +82,15 @@ class OcsfFormat:
 
     def __init__(self, *, original: bool = False) -> None:
         self._original = original
-        encoder = msgspec.json.Encoder()
-        self._encode, self._encode_into = encoder.encode, encoder.encode_into
-        self._buffer = bytearray()  # one for all events
+        self._encode = msgspec.json.Encoder().encode
+        self._lines = JsonLines("OCSF", self._write)
         self._said: Memory[tuple[object, ...], tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]] = Memory(self._runs_of)
         self._places = Memory(self._place)
         self._sites = Memory(self._site)
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order, without a line end."""
-        bodies: list[bytes | UnexpectedPayload] = []
-        write, encode_into, buffer = self._write, self._encode_into, self._buffer
-        for record in records:
-            event = record.event
-            if event is None:
-                bodies.append(UnexpectedPayload("the event has no meaning"))
-                continue
-            try:
-                made = write(event)
-                if self._original:
-                    made.raw_data = record.raw.decode("utf-8", "replace")
-                encode_into(made, buffer)
-            except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-                bodies.append(UnexpectedPayload(f"the event cannot be written as OCSF: {str(error)[:120]}"))
-                continue
-            body = bytes(buffer)
-            if b"\n" in body or b"\r" in body:  # between tokens of a copied part: in texts they are escaped
-                body = body.translate(_ONE_LINE)
-            bodies.append(body)
-        return bodies
+        return self._lines.render(records)
 
     def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
         """Return the event in at most `limit` bytes, still valid: the JSON of the API and observables go first.
@@ -127,7 +107,7 @@ class OcsfFormat:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of OCSF")
 
-    def _write(self, event: AuditEvent) -> Event:
+    def _write(self, record: Record, event: AuditEvent) -> Event:
         site = event.site
         actor, method = _acting(event)
         place, names = (
@@ -159,7 +139,15 @@ class OcsfFormat:
         made = Event(
             _NOTHING,
             event.time_ms,
-            Metadata(_NOTHING, event.document_id, event.event_id, event.processed_ms, event.read_ms, event.marks),
+            Metadata(
+                _NOTHING,
+                event.document_id,
+                event.event_id,
+                event.time_text,
+                event.processed_ms,
+                event.read_ms,
+                event.marks,
+            ),
             event.message,
             actor,
         )
@@ -201,6 +189,8 @@ class OcsfFormat:
         ]
         made.observables = observe(event, made, rest, host) or None
         made.unmapped = rest
+        if self._original:
+            made.raw_data = record.raw.decode("utf-8", "replace")
         return made
 
     def _runs_of(self, key: tuple[object, ...]) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:

@@ -118,6 +118,7 @@ class Metadata(msgspec.Struct, gc=False, omit_defaults=True):
     version: msgspec.Raw
     uid: str
     original_event_uid: str | None = None
+    original_time: str | None = None
     logged_time: int | None = None
     processed_time: int | None = None
     labels: tuple[str, ...] = ()

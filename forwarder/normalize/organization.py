@@ -219,6 +219,7 @@ class OrganizationNormalizer:
             (decoded.message.content or None) if decoded.message is not None else None,
             context.changes,
             marks,
+            when or None,
             context.raw,
             container.raw,
         )
