@@ -26,10 +26,12 @@ from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.catalogue import load_catalogue
 from forwarder.normalize.organization import OrganizationNormalizer
+from forwarder.records import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LANE = "decode + normalise + ecs, as a lane does it"
 ORGANIZATION = "a1b2c3d4-0000-1111-2222-333344445555"
 ACTIONS = ("confluence_page_viewed", "jira_issue_viewed", "jira_issue_updated", "user_login", "group_created", "x_flux")
 
@@ -98,12 +100,26 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         assert isinstance(meaning, AuditEvent)
         record.event = meaning
     catalogue = load_catalogue()
+    fresh = [msgspec.structs.replace(record, event=None) for record in records]
+
+    def lane() -> None:
+        """Take all steps as a lane does: a few events together, whose meaning is let go."""
+        for start in range(0, len(fresh), AT_ONCE):
+            part = fresh[start : start + AT_ONCE]
+            for record, meaning in zip(part, normalizer.normalize(part), strict=True):
+                assert isinstance(meaning, AuditEvent)
+                record.event = meaning
+            for record, body in zip(part, ecs.render(part), strict=True):
+                assert isinstance(body, bytes)
+                record.body, record.event = body, None
+
     return {
         "bare decode + encode": lambda: [encode(decode(body)) for body in bodies],
         "decode + normalise, nothing met before": lambda: OrganizationNormalizer(catalogue).normalize(records),
         "decode + normalise, all met before": lambda: normalizer.normalize(records),
         "ecs": lambda: ecs.render(records),
         "ocsf": lambda: ocsf.render(records),
+        LANE: lane,
         "cef": lambda: cef.render(records),
         "leef": lambda: leef.render(records),
         "rfc5424_sd": lambda: structured_data.render(records),
@@ -136,12 +152,8 @@ def main() -> None:
     found = measure(told.events, told.rounds)
     bare = found["bare decode + encode"]
     for name, cost in found.items():
-        print(f"{name:42} {cost:7.2f} µs/event   {cost / bare:5.2f} times bare")
-    for name in ("nothing met before", "all met before"):
-        whole = found[f"decode + normalise, {name}"] + found["ecs"]
-        print(
-            f"{'decode + normalise + ecs, ' + name:42} {whole:7.2f} µs/event   {whole / bare:5.2f} times bare (aim: 2)"
-        )
+        print(f"{name:46} {cost:7.2f} µs/event   {cost / bare:5.2f} times bare")
+    print(f"{LANE}: {found[LANE] / bare:.2f} times bare (aim: 2)")
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class Record(msgspec.Struct, gc=False):
         origin: Where it came from.
         id: Document id: 32 hex characters, for a revision followed by `-` and 16 more.
         raw: JSON of the API, after this lane's privacy.
-        event: Its meaning; None in a lane that needs none.
+        event: Its meaning, for the format, and for a sink that `wants_event`; None in a lane that needs none.
         body: What the format made of it.
         read_ms: When the page was read, epoch milliseconds.
         marks: `derived_id` or `revision`, when they apply.
@@ -333,7 +333,7 @@ class Sink(Protocol):
         default_format: Name of the format when the configuration names none.
 
     Optional attributes:
-        wants_event (bool): Records carry their meaning, where they have one, although the format needs none.
+        wants_event (bool): Records carry their meaning, where they have one, whatever the format needs.
         max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
         endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
         advice (Mapping[str, str]): What to change, by the reason of a rejection; people see it beside the dead letter.

@@ -42,7 +42,8 @@ class RecordMaker:
         chosen: The lane's filter.
         normalizer: Gives the normaliser of a feed.
         unknown: Counter of unknown actions, bounded here.
-        wants_event: Whether the sink likes to have the meaning although format and filter need none.
+        wants_event: Whether the sink likes to have the meaning as well. Else it is let go once the body is there, for
+            what is kept takes memory and, at the next events, time.
         max_body: Longest body in bytes that the sink can carry.
     """
 
@@ -61,7 +62,8 @@ class RecordMaker:
         self._normalizer = normalizer
         self._unknown = unknown
         self._needs_event = render.needs_event or chosen.needs_event
-        self._wants_event = wants_event and not self._needs_event
+        self._offers_event = wants_event and not self._needs_event
+        self._lets_go = self._needs_event and not wants_event
         self._max_body = max_body
 
     def make(self, chunk: Chunk) -> Prepared:
@@ -76,7 +78,7 @@ class RecordMaker:
         refused = prepared.refused
         if self._needs_event:
             records = self._give_meaning(chunk, records, refused)
-        elif self._wants_event:
+        elif self._offers_event:
             self._offer_meaning(chunk, records)
         if self._filter.active:
             kept = [record for record in records if self._filter.passes(record.origin, record.event)]
@@ -94,6 +96,9 @@ class RecordMaker:
                 prepared.records.append(record)
             else:
                 refused.append(_dead_letter(record, body))
+        if self._lets_go:
+            for record in records:
+                record.event = None
 
     def _shorten(self, record: Record, most: int, prepared: Prepared) -> None:
         """Have the body written in fewer bytes; what cannot be is a dead letter."""

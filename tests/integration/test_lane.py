@@ -27,6 +27,7 @@ from forwarder.contracts import (
     SystemClock,
     UnexpectedPayload,
 )
+from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.promises import Promises
@@ -599,6 +600,24 @@ async def test_a_sink_that_likes_meaning_gets_it_where_there_is_one_and_the_rest
         await b.drained("one")
         assert seen == {"plain": "user_login", "odd": None}
         assert lane.report.dead_letters == 0
+        await b.balanced()
+
+
+@pytest.mark.parametrize(("sink", "kept"), [(ScriptedSink, False), (_WantsEvent, True)])
+async def test_meaning_that_only_the_format_needs_is_let_go(
+    tmp_path: Path, sink: type[ScriptedSink], kept: bool
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def note(batch: Batch, _: int) -> Delivery:
+        seen.extend((b'"action":"user_login"' in record.body, record.event is not None) for record in batch.records)
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        b.start("one", sink(note), render=EcsFormat())
+        await b.fill(event("a"), event("b"))
+        await b.drained("one")
+        assert seen == [(True, kept)] * 2
         await b.balanced()
 
 
