@@ -201,12 +201,37 @@ class TestRecordsOfProducts:
             assert meaning.reason
 
 
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("setting", "thing"),
+        [
+            ("AuthenticationPolicy", "authentication_policy"),
+            ("IpAllowlist", "allowlist"),
+            ("NobodyKnowsThis", "setting"),
+            ("AuthenticationPolicy of nobody", "setting"),
+            ("", "setting"),
+            ("x" * 100_000, "setting"),
+        ],
+    )
+    def test_a_change_of_settings_is_one_of_the_thing_it_names_whole(self, catalogue, setting, thing):
+        before = catalogue.meaning("org_settings_update")
+        found = catalogue.meaning_of_setting("org_settings_update", before, setting)
+        assert (found.act, found.object) == ("change", thing)
+        assert (found.layer, found.outcome, found.name) == (before.layer, before.outcome, before.name)
+
+    def test_an_action_that_says_more_itself_stays(self, catalogue):
+        before = catalogue.meaning("group_created")
+        assert catalogue.meaning_of_setting("group_created", before, "AuthenticationPolicy") is before
+
+
 def test_memory_is_bounded(catalogue):
     for number in range(REMEMBERED + 500):
         catalogue.meaning(f"page_{number}_viewed")
         catalogue.meaning_of_message(f"Viewed page {number}")
+        catalogue.meaning_of_setting("s", catalogue.meaning("org_settings_update"), f"setting {number}")
     assert len(catalogue.remembered) <= REMEMBERED
     assert len(catalogue._messages) <= REMEMBERED
+    assert 0 < len(catalogue._settings) <= REMEMBERED
     catalogue.remembered.clear()
     catalogue.meaning("x" * 1000)
     assert not catalogue.remembered
