@@ -27,8 +27,8 @@ SHORTER = """## A record that is too long for its sink
 
 A sink that carries so many bytes only (syslog) has longer records written again. In this order, until it fits:
 
-1. long texts are cut in the JSON of the API (`context`, `container`, changes; in OCSF `observables` too); in ECS,
-   OCSF and raw these go when that is not enough, the biggest first;
+1. long texts are cut in the JSON of the API (`context`, `container`, changes); in ECS, OCSF and raw these go when that
+   is not enough, the biggest first; in OCSF `observables`, which say nothing new, go before;
 2. long texts elsewhere are cut: messages, names, user agents;
 3. all but the essentials goes: in ECS, OCSF and raw the biggest first, in CEF, LEEF and structured data what is
    needed least. There an id, an address or a time is never cut: half an id would be a wrong one.

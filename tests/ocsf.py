@@ -36,6 +36,10 @@ def findings(told: dict) -> list[str]:
     for observable in told.get("observables", ()):
         if at(told, observable["name"]) != observable["value"]:
             found.append(f"observable {observable['name']} is not what stands there")
+        if not observable["name"].startswith("unmapped."):
+            kind = kind_at(SCHEMA["classes"][name]["attributes"], observable["name"])
+            if kind != observable["type_id"]:
+                found.append(f"observable {observable['name']} is of type {kind}")
     return found
 
 
@@ -57,6 +61,17 @@ def siblings(told: dict, attributes: dict, path: str, found: list[str]) -> None:
             inner = SCHEMA["objects"][attribute["object_type"]]["attributes"]
             for one in value if isinstance(value, list) else [value]:
                 siblings(one, inner, here, found)
+
+
+def kind_at(attributes: dict, path: str) -> int | None:
+    """Return the type of observable that the schema gives to `a.b[0].c`."""
+    *way, last = [part.partition("[")[0] for part in path.split(".")]
+    for part in way:
+        attributes = SCHEMA["objects"][attributes[part]["object_type"]]["attributes"]
+    attribute = attributes[last]
+    return attribute.get("observable") or SCHEMA["dictionary"]["types"]["attributes"][attribute["type"]].get(
+        "observable"
+    )
 
 
 def at(told, path: str):

@@ -93,7 +93,7 @@ class OcsfFormat:
         return self._lines.render(records)
 
     def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
-        """Return the event in at most `limit` bytes, still valid: the JSON of the API and observables go first.
+        """Return the event in at most `limit` bytes, still valid: observables and the JSON of the API go first.
 
         Class, ids, time, action, who acted and what the class requires stay; a limit that cannot hold them is refused.
         The event is marked by `metadata.is_truncated`.

@@ -32,7 +32,7 @@ def _plan(tree: Tree) -> Plan:
             *(("unmapped", name) for name in ("layer", "instead_of")),
         ),
         actor=(("actor", "user", "uid"), ("actor", "user", "email_addr"), ("actor", "user", "name"), ("actor",)),
-        least=(("observables",), *(("unmapped", name) for name in ("container", "context", "changes"))),
+        least=tuple(("unmapped", name) for name in ("container", "context", "changes")),
     )
 
 
@@ -45,6 +45,7 @@ def shorten(tree: Tree, size: int, limit: int) -> bytes | None:
         limit: Bytes it may have.
     """
     tree.pop("raw_data", None)  # the whole or nothing: half of it would be no original
+    tree.pop("observables", None)  # the same again elsewhere, and what they point at may be cut
     tree["metadata"] |= {"is_truncated": True, "untruncated_size": -(-size // 1024)}
     for person in (tree.get("user"), tree.get("actor", {}).get("user"), tree.get("entity", {}).get("user")):
         if person is not None and len(person.get("email_addr", "")) > _LONGEST_MAIL:
