@@ -61,6 +61,11 @@ def test_every_known_action_has_a_class_and_an_activity_of_it():
             assert meaning.ocsf_activity, line
 
 
+def test_a_record_may_say_its_class_itself():
+    found = load_catalogue().records.by_name["reset password with recovery link"]
+    assert (found.act, found.ocsf_class, found.ocsf_activity) == ("change", 3001, 4)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "why"),
     [

@@ -100,6 +100,9 @@ def meaning_of(line: Listed, kinds: Kinds, vocabulary: Vocabulary) -> Meaning:
     if "ecs" in more:
         category, _, types = more["ecs"].partition(":")
         changed |= {"category": (category,), "types": tuple(types.split("+"))}
+    if "ocsf" in more:
+        number, _, activity = more["ocsf"].partition("/")
+        changed |= {"ocsf_class": int(number), "ocsf_activity": int(activity)}
     if "severity" in more:
         changed |= {"severity": int(more["severity"]), "reason": more["why"]}
     if "target" in more:
