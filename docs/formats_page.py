@@ -60,6 +60,26 @@ OCSF = """## OCSF
 - Elasticsearch takes it only with `unmanaged: true`, a template of your own and a pipeline that makes `@timestamp` of
   `time`."""
 
+FIELDS = """## Names of your own
+
+A sink's `fields` change what its format has written:
+
+```yaml
+fields:
+  rename: {source.ip: client_ip}    # the value stays what it is
+  drop: [related, message]          # it is no privacy: other fields may say the same
+  add: {env: prod}                  # a text, a number, true or false
+```
+
+- In `ecs` and `raw` names are dotted paths; what is empty without a dropped field goes, too. In `cef`, `leef` and
+  `rfc5424_sd` they are the keys, attributes and names below; in CEF a label goes with its key.
+- Time, id, action and marks stay what they are, in every format, so that no record is without them and a cut one says
+  so.
+- A new name must not be in use; `check` refuses it, and every name that the format does not have. An event in `raw`
+  that has something of its own in the place of a new name becomes a dead letter; nothing is overwritten.
+- Ids of documents, filters and whatever a sink takes from the event itself (`index`, `indexed_fields`) know nothing of
+  it. In Elasticsearch fields that our template does not name are stored, but not searchable."""
+
 CEF = f"""## CEF
 
 `CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|event class id|name|severity|extension`
@@ -109,6 +129,7 @@ def formats() -> str:
             INTRO,
             table(["Format", "What it is"], about),
             SHORTER,
+            FIELDS,
             OCSF,
             CEF,
             table(["Key", "Characters", "Meaning", "Its `…Label`"], keys),

@@ -256,7 +256,7 @@ class Daemon:
     def _lane(self, name: str, spool: Spool) -> Lane:
         config, report, sink = self._settings.sinks[name], self._lane_reports[name], self._sinks[name]
         maker = RecordMaker(
-            build_format(report.format, original=config.original),
+            build_format(report.format, original=config.original, fields=config.fields),
             Filter(config.include, config.exclude),
             self._learning.normalizers,
             report.unknown_actions,

@@ -140,7 +140,7 @@ class Doctor:
     async def _sink(self, name: str) -> list[Finding]:
         config = self._settings.sinks[name]
         kind = SINKS.load(config.type)
-        build_format(config.format or kind.default_format, original=config.original)
+        build_format(config.format or kind.default_format, original=config.original, fields=config.fields)
         return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)), self._within)
 
     def _looks_at(

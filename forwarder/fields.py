@@ -16,8 +16,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -271,6 +274,21 @@ class FilterRule(ComponentConfig):
     """Account ids, addresses or names."""
 
 
+class FieldsConfig(ComponentConfig):
+    """What is changed in every record after its format has written it.
+
+    Names are those of `docs/reference/formats.md`: dotted paths in JSON; keys, attributes or names elsewhere. It is no
+    privacy: other fields may say the same.
+    """
+
+    rename: dict[str, str] = {}
+    """Fields and their new names, such as `{source.ip: client_ip}`. A new name must not be in use."""
+    drop: list[str] = []
+    """Fields to leave out. Time, id, action and marks stay."""
+    add: dict[str, StrictBool | StrictInt | FiniteFloat | str] = {}
+    """Fields with a fixed value, such as `{env: prod}`."""
+
+
 class SinkConfig(ComponentConfig):
     """Settings every sink has; the lane around it reads them."""
 
@@ -283,6 +301,8 @@ class SinkConfig(ComponentConfig):
     original: bool = False
     """Let every record also hold the event as the API sent it, as one text: `event.original` in `ecs`, `raw_data` in
     `ocsf`."""
+    fields: FieldsConfig = FieldsConfig()
+    """What to rename, drop and add in every record."""
     start: str | None = None
     """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
     `continue` to take over the position of the same name after its target changed."""

@@ -16,7 +16,7 @@ from forwarder.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from forwarder.contracts import Format
+    from forwarder.contracts import FieldsConfig, Format
 
 
 OWN_DISTRIBUTION = "atlassian-audit-forwarder"
@@ -126,12 +126,20 @@ SINKS = Registry("sink")
 FORMATS = Registry("format")
 
 
-def build_format(name: str, *, original: bool = False) -> Format:
-    """Build a format. Raises ConfigError when it cannot be loaded, or cannot hold the original that is asked for."""
+def build_format(name: str, *, original: bool = False, fields: FieldsConfig | None = None) -> Format:
+    """Build a format, with a sink's changes to what it writes.
+
+    Raises ConfigError when it cannot be loaded, cannot hold the original that is asked for, or refuses the changes.
+    """
     kind = FORMATS.load(name)
     if original and not getattr(kind, "keeps_original", False):
         raise ConfigError(
             f"the format {name} has no place for the original event; leave out original, or use ecs or ocsf"
         )
     built: Format = kind(original=True) if original else kind()
-    return built
+    if fields is None or not (fields.rename or fields.drop or fields.add):
+        return built
+    if not hasattr(built, "with_fields"):
+        raise ConfigError(f"fields: the format {name} lets nothing be changed; leave out fields, or use another format")
+    changed: Format = built.with_fields(fields)
+    return changed

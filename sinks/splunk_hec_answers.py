@@ -79,7 +79,8 @@ ADVICE = {
     "invalid_format": _OURS,
     "no_event": _OURS,
     "invalid_fields": (
-        "Splunk refuses the indexed fields of the event. Leave out of `fields` what the answer names, then retry."
+        "Splunk refuses the indexed fields of the event. Leave out of `indexed_fields` what its answer names, then "
+        "retry."
     ),
 }
 """What to change, by the reason of a rejection."""

@@ -110,8 +110,8 @@ class Wrapper:
         self._config = config
         self._is_json = format in _JSON_FORMATS
         self._sourcetype = "atlassian:audit" if format == "raw" else f"atlassian:audit:{format}"
-        self._constant = {name: _CONSTANT[name] for name in config.fields if name in _CONSTANT}
-        names = [name for name in config.fields if name in _FIELDS]
+        self._constant = {name: _CONSTANT[name] for name in config.indexed_fields if name in _CONSTANT}
+        names = [name for name in config.indexed_fields if name in _FIELDS]
         self._getters = [_FIELDS[name] for name in names]
         self._fields_type = msgspec.defstruct("Fields", [(name, Any, None) for name in names], omit_defaults=True)
         self._ids = [name for name in names if name in {"event_id", "document_id"}]

@@ -116,7 +116,7 @@ class SplunkHecConfig(SinkConfig):
     """Source, a template or one by product."""
     host: Choice | None = "{site}"
     """Host, a template or one by product; `{site}` is the host of the site, or the organization where there is none."""
-    fields: list[FieldName] = USUAL_FIELDS
+    indexed_fields: list[FieldName] = USUAL_FIELDS
     """Indexed fields to send with each event: what people filter on. An absent fact is left out."""
     labels: Annotated[dict[Annotated[str, AfterValidator(_label)], str], Field(default_factory=dict)]
     """Further indexed fields with a fixed value, such as `{environment: production}`."""
@@ -137,7 +137,7 @@ class SplunkHecConfig(SinkConfig):
     def _fit_together(self) -> SplunkHecConfig:
         if "/services/collector" in urlsplit(self.url).path:
             raise PydanticCustomError("url", "url: leave out /services/collector and what follows it")
-        given = self.model_fields_set & {"fields", "labels"}
+        given = self.model_fields_set & {"indexed_fields", "labels"}
         if self.endpoint == "raw" and given:
             raise PydanticCustomError(
                 "raw", "endpoint: raw has no indexed fields; leave out {names}", {"names": " and ".join(sorted(given))}

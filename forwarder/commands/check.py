@@ -47,7 +47,9 @@ def check(invocation: Invocation) -> ExitCode:
             problems.append(Problem(f"sources.{name}", str(error)))
     for name, sink in settings.sinks.items():
         try:
-            build_format(sink.format or SINKS.load(sink.type).default_format, original=sink.original)
+            build_format(
+                sink.format or SINKS.load(sink.type).default_format, original=sink.original, fields=sink.fields
+            )
             sinks[name] = build_sink(name, sink)
         except ConfigError as error:
             problems.append(Problem(f"sinks.{name}", str(error)))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
+from forwarder.contracts import AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
 from forwarder.formats.cef_facts import ID, JSON, SUID, SUSER, facts
 from forwarder.formats.cef_keys import (
     BEFORE,
@@ -23,12 +23,14 @@ from forwarder.formats.cef_keys import (
     LONGEST_NAME,
     MAPPING_VERSION,
     PRODUCT,
+    RULES,
     VENDOR,
 )
 from forwarder.formats.cef_text import carries, cleaned, escaped, header, plain
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.named_facts import HASH, json_facts
 from forwarder.formats.shortening import Need, Piece, shorten
+from forwarder.formats.template import Pieces
 from forwarder.formats.texts import is_one_line_json
 
 if TYPE_CHECKING:
@@ -75,11 +77,16 @@ class _Known(NamedTuple):
 
 
 class CefFormat:
-    """Renders CEF. Not for use by several threads at once."""
+    """Renders CEF. Not for use by several threads at once.
+
+    Args:
+        template: What a sink changes in every record.
+    """
 
     needs_event: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, template: Pieces | None = None) -> None:
+        self._template = template
         self._encode = msgspec.json.Encoder().encode
         self._actions = Actions(_known)
         self._places = Memory(_place)
@@ -88,7 +95,7 @@ class CefFormat:
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one line per record, in order, without a line end."""
-        line = self._line
+        line = self._line if self._template is None else self._carefully
         return [
             line(record.event).encode() if record.event is not None else UnexpectedPayload("the event has no meaning")
             for record in records
@@ -101,7 +108,7 @@ class CefFormat:
         """
         if record.event is None:
             return UnexpectedPayload("the event has no meaning")
-        pieces = self._pieces(record.event, cut=True)
+        pieces = self._changed(self._pieces(record.event, cut=True))
         line = shorten(pieces, limit, escaped)
         if line is None:  # a name is for people: all of it, or the beginning
             known = self._runs_of(record.event)[0]
@@ -109,6 +116,10 @@ class CefFormat:
         if line is None:
             return UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of CEF")
         return line.encode()
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return CefFormat(Pieces(told, RULES, BEFORE, " {}=".format, plain))
 
     # ------------------------------------------------------------------------------------------------- of one event
 
@@ -139,6 +150,9 @@ class CefFormat:
         start = f"{known.head}{event.time_ms}{known.run.text}"
         return "".join([start, *parts, site.text, page.text, place.text, marks, *large])
 
+    def _changed(self, pieces: list[Piece]) -> list[Piece]:
+        return pieces if self._template is None else self._template.apply(pieces)
+
     def _is_plain(self, text: str) -> bool:
         """Say whether a text surely holds no control character and no backslash."""
         if text.isascii():  # the encoder makes both longer, and tells so at a quarter of what any search costs
@@ -146,7 +160,7 @@ class CefFormat:
         return text.isprintable() and "\\" not in text
 
     def _carefully(self, event: AuditEvent) -> str:
-        return "".join([f"{before}{escaped(text)}" for before, text, _ in self._pieces(event)])
+        return "".join([f"{before}{escaped(text)}" for before, text, _ in self._changed(self._pieces(event))])
 
     def _pieces(self, event: AuditEvent, *, cut: bool = False) -> list[Piece]:
         """Return every key with its value, fit but for escaping, in the order of the record.

@@ -9,9 +9,11 @@ The order is the order in a record. In one that is too long, those of equal need
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from forwarder.formats.shortening import Need
+from forwarder.formats.template import Rules
 
 VENDOR = "Atlassian"
 PRODUCT = "Audit"
@@ -97,3 +99,22 @@ BEFORE = {key.name: f" {key.name}Label={key.label} {key.name}=" if key.label els
 """What stands in front of a value, by key: no fact appears without its label, and no label without its fact."""
 
 BY_BEFORE = {BEFORE[key.name]: key for key in KEYS}
+
+_CONSUMERS = (
+    "agentDnsDomain agentNtDomain agentTranslatedAddress agentTranslatedZoneExternalID "
+    "agentTranslatedZoneURI agentZoneExternalID agentZoneURI agt ahost aid amac art at atz av "
+    "customerExternalID customerURI destinationTranslatedZoneExternalID destinationTranslatedZoneURI "
+    "destinationZoneExternalID destinationZoneURI deviceTranslatedZoneExternalID deviceTranslatedZoneURI "
+    "deviceZoneExternalID deviceZoneURI dlat dlong eventId rawEvent slat slong "
+    "sourceTranslatedZoneExternalID sourceTranslatedZoneURI sourceZoneExternalID sourceZoneURI"
+)
+"""Keys of the standard that only a receiver may set."""
+
+RULES = Rules(
+    frozenset(BEFORE),
+    frozenset({"rt", "act", "externalId", "flexString2"}),
+    re.compile("[A-Za-z][A-Za-z0-9]{0,62}"),
+    "clientIp",
+    reserved=frozenset(_CONSUMERS.split()).union(f"{key.name}Label" for key in KEYS if key.label),
+)
+"""What a template may do. A label goes with its key, and is no name of its own."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
+from forwarder.contracts import AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
 from forwarder.formats.ecs_document import (
     Atlassian,
     Audit,
@@ -36,9 +36,11 @@ from forwarder.formats.ecs_document import (
     UserAgent,
     What,
 )
+from forwarder.formats.ecs_fields import rules
 from forwarder.formats.ecs_people import names_of, user_with_others
 from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import Plan, decode, shorten
+from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.normalize.times import TimeWriter
 
@@ -108,6 +110,10 @@ class EcsFormat:
         except RecursionError:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return JsonTemplate(self, told, rules(_PLAN.essential))
 
     def _shape(self, record: Record, event: AuditEvent) -> Document:
         told = self._document(event)

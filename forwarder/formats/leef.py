@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgspec
 
-from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
+from forwarder.contracts import AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
 from forwarder.formats.leef_names import (
     BEFORE,
+    BEFORE_NAME,
     BY_BEFORE,
     DELIMITER,
     LONGEST_EVENT_ID,
     MAPPING_VERSION,
     PRODUCT,
+    RULES,
     TIME_FORMAT,
     VENDOR,
 )
@@ -29,6 +31,7 @@ from forwarder.formats.leef_text import cleaned, escaped, plain, says_ends
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.named_facts import HASH, NamedFacts
 from forwarder.formats.shortening import Need, Piece, shorten
+from forwarder.formats.template import Pieces
 from forwarder.formats.texts import is_one_line_json
 from forwarder.normalize.times import TimeWriter
 
@@ -61,11 +64,16 @@ _NOTHING = _Run("", (), frozenset())
 
 
 class LeefFormat:
-    """Renders LEEF. Not for use by several threads at once."""
+    """Renders LEEF. Not for use by several threads at once.
+
+    Args:
+        template: What a sink changes in every record.
+    """
 
     needs_event: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, template: Pieces | None = None) -> None:
+        self._template = template
         self._encode = msgspec.json.Encoder().encode
         self._time = TimeWriter().write
         self._facts = NamedFacts(BEFORE, self._write)
@@ -75,7 +83,7 @@ class LeefFormat:
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one line per record, in order, without a line end."""
-        line = self._line
+        line = self._line if self._template is None else self._carefully
         return [
             line(record.event).encode() if record.event is not None else UnexpectedPayload("the event has no meaning")
             for record in records
@@ -88,10 +96,14 @@ class LeefFormat:
         """
         if record.event is None:
             return UnexpectedPayload("the event has no meaning")
-        line = shorten(self._pieces(record.event, {"truncated"}), limit, escaped)
+        line = shorten(self._changed(self._pieces(record.event, {"truncated"})), limit, escaped)
         if line is None:
             return UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of LEEF")
         return line.encode()
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return LeefFormat(Pieces(told, RULES, BEFORE_NAME, f"{DELIMITER}{{}}=".format, plain))
 
     # ------------------------------------------------------------------------------------------------- of one event
 
@@ -116,6 +128,9 @@ class LeefFormat:
         start = f"{known.head}{self._write(event.time_ms)}{known.text}"
         return "".join([start, *parts, page.text, place.text, marks, *large])
 
+    def _changed(self, pieces: list[Piece]) -> list[Piece]:
+        return pieces if self._template is None else self._template.apply(pieces)
+
     def _is_plain(self, text: str) -> bool:
         """Say whether a text surely holds no control character."""
         if text.isascii() and len(self._encode(text)) == len(text) + 2:  # a quarter of what any search costs
@@ -126,7 +141,7 @@ class LeefFormat:
         return _USER in parts and len(parts[parts.index(_USER) + 1]) > _LONGEST_USER
 
     def _carefully(self, event: AuditEvent) -> str:
-        return "".join([f"{before}{escaped(text)}" for before, text, _ in self._pieces(event)])
+        return "".join([f"{before}{escaped(text)}" for before, text, _ in self._changed(self._pieces(event))])
 
     def _pieces(self, event: AuditEvent, marks: Iterable[str] = ()) -> list[Piece]:
         """Return every attribute, fit but for escaping, in the order of the record; `marks` are added to its own."""

@@ -10,9 +10,11 @@ Source: IBM, "Log Event Extended Format (LEEF)", version 2: predefined attribute
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from forwarder.formats.shortening import Need
+from forwarder.formats.template import Rules
 
 VENDOR = "Atlassian"
 PRODUCT = "Audit"
@@ -116,3 +118,20 @@ BEFORE = {one.fact: f"{DELIMITER}{one.name}=" for one in ATTRIBUTES}
 """What stands in front of a value, by fact. So names and values in turns need only be joined."""
 
 BY_BEFORE = {BEFORE[one.fact]: one for one in ATTRIBUTES}
+
+BEFORE_NAME = {one.name: BEFORE[one.fact] for one in ATTRIBUTES}
+
+_NOT_OURS = (
+    "identMAC identSecondlp isLoginEvent isLogoutEvent calLanguage calCountryOrRegion "
+    "identSrc identHostName identNetBios identGrpName"
+)
+"""Attributes that IBM reserves (the first six, spelled as published), and the others of identity."""
+
+RULES = Rules(
+    frozenset(BEFORE_NAME),
+    frozenset({"devTime", "devTimeFormat", "action", "eventId", "marks"}),
+    re.compile("[A-Za-z][A-Za-z0-9]{0,62}"),
+    "clientIp",
+    reserved=frozenset(_NOT_OURS.split()),
+)
+"""What a template may do."""

@@ -17,12 +17,14 @@ import msgspec
 
 from forwarder.contracts import UnexpectedPayload
 from forwarder.formats.json_shortening import Plan, decode, shorten
+from forwarder.formats.json_template import JSON_EXAMPLE, JSON_NAME, JsonTemplate
+from forwarder.formats.template import Rules
 from forwarder.normalize.lenient import read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forwarder.contracts import Record
+    from forwarder.contracts import FieldsConfig, Format, Record
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 
@@ -46,6 +48,16 @@ _PLAN = Plan(
         ("links",),
     ),
 )
+
+
+RULES = Rules(
+    None, frozenset({MARK, "id", "attributes.time", "attributes.action"}), JSON_NAME, JSON_EXAMPLE, dotted=True
+)
+"""What a template may do: the API decides what else there is."""
+
+
+class _Changed(JsonTemplate):
+    needs_event: ClassVar[bool] = False
 
 
 class RawFormat:
@@ -78,6 +90,10 @@ class RawFormat:
         except RecursionError:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of JSON")
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return _Changed(self, told, RULES)
 
     def _one(self, raw: bytes) -> bytes | UnexpectedPayload:
         try:

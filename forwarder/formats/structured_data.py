@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgspec
 
-from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
+from forwarder.contracts import AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.named_facts import NamedFacts
 from forwarder.formats.shortening import Need, Piece, shorten
-from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, START
+from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, RULES, START
+from forwarder.formats.template import Pieces
 from forwarder.formats.texts import is_one_line_json, one_line, without_line_ends
 from forwarder.normalize.times import TimeWriter
 
@@ -46,11 +47,16 @@ _NOTHING = _Run("", ())
 
 
 class StructuredDataFormat:
-    """Renders structured data. Not for use by several threads at once."""
+    """Renders structured data. Not for use by several threads at once.
+
+    Args:
+        template: What a sink changes in every element.
+    """
 
     needs_event: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, template: Pieces | None = None) -> None:
+        self._template = template
         self._encode = msgspec.json.Encoder().encode
         self._write = TimeWriter().write
         self._facts = NamedFacts(BEFORE, self._write)
@@ -60,7 +66,7 @@ class StructuredDataFormat:
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one element per record, in order."""
-        element = self._element
+        element = self._element if self._template is None else self._carefully
         return [
             element(record.event).encode()
             if record.event is not None
@@ -76,12 +82,16 @@ class StructuredDataFormat:
         if record.event is None:
             return UnexpectedPayload("the event has no meaning")
         pieces = _with_one_actor(self._pieces(record.event, ",".join([*record.event.marks, "truncated"])))
-        params = shorten(pieces, limit - len(END), _escaped)
+        params = shorten(self._changed(pieces), limit - len(END), _escaped)
         if params is None:
             return UnexpectedPayload(
                 f"what must be said of this event takes more than {limit} bytes of structured data"
             )
         return f"{params}{END}".encode()
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return StructuredDataFormat(Pieces(told, RULES, BEFORE, '" {}="'.format, one_line))
 
     # ------------------------------------------------------------------------------------------------- of one event
 
@@ -99,6 +109,9 @@ class StructuredDataFormat:
         start = f"{START}{self._write(event.time_ms)}{known.text}"
         return "".join([start, *parts, page.text, place.text, marks, *large, END])
 
+    def _changed(self, pieces: list[Piece]) -> list[Piece]:
+        return pieces if self._template is None else self._template.apply(pieces)
+
     def _escaped_at_once(self, text: str) -> str:
         """Escape a text without control characters: JSON does it alike, but for brackets."""
         return self._encode(text)[1:-1].decode().replace("]", "\\]")
@@ -110,7 +123,7 @@ class StructuredDataFormat:
         return text.isprintable() and "\\" not in text and '"' not in text
 
     def _carefully(self, event: AuditEvent) -> str:
-        pieces = self._pieces(event, ",".join(event.marks))
+        pieces = self._changed(self._pieces(event, ",".join(event.marks)))
         return "".join([*(before + _escaped(text) for before, text, _ in pieces), END])
 
     def _pieces(self, event: AuditEvent, marks: str) -> list[Piece]:

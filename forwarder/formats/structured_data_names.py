@@ -6,9 +6,11 @@ what people search by: they are never changed, only added to.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from forwarder.formats.shortening import Need
+from forwarder.formats.template import Rules
 
 SD_ID = "atlassian@32473"
 """Name of the element. Private names end in an enterprise number; 32473 is the one for examples (RFC 5612)."""
@@ -95,3 +97,11 @@ START = f'[{SD_ID} {NAMES[0].name}="'
 END = '"]'
 
 BY_BEFORE = {BEFORE[name.name]: name for name in NAMES}
+
+RULES = Rules(
+    frozenset(BEFORE),
+    frozenset({"time", "action", "id", "marks"}),
+    re.compile("[A-Za-z][A-Za-z0-9_.-]{0,31}"),
+    "client_ip",
+)
+"""What a template may do; the form of a name is a part of SD-NAME (RFC 5424, 6.3.3)."""

@@ -19,7 +19,7 @@ BODIES = {"ecs": b'{"@timestamp":"2026-01-31T10:00:00Z"}', "cef": b'CEF:0|a|b|1|
 CASES = {
     "page_viewed": ("page_viewed", "raw", {}),
     "page_viewed_ecs": ("page_viewed", "ecs", {"index": "atlassian"}),
-    "page_viewed_cef": ("page_viewed", "cef", {"fields": ["event_id"]}),
+    "page_viewed_cef": ("page_viewed", "cef", {"indexed_fields": ["event_id"]}),
     "by_product": (
         "issue_viewed",
         "raw",

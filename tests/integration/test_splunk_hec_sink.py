@@ -47,7 +47,7 @@ async def test_an_envelope_says_where_when_and_what_to_filter_on() -> None:
         "index": "atlassian_{product}",
         "source": "{source}",
         "labels": {"env": "test"},
-        "fields": ["event_id", "product"],
+        "indexed_fields": ["event_id", "product"],
     }
     async with delivering(sink=settings) as (sink, receiver):
         await sink.send(with_products(["jira", None, "Bit bucket"]))
@@ -361,7 +361,7 @@ async def test_a_probe_of_nobody() -> None:
         ({"host": "{"}, "not a template"),
         ({"host": " "}, "not a template"),
         ({"sourcetype": "a\nb"}, "not a template"),
-        ({"fields": ["event_id", "nothing_known"]}, "event_id"),
+        ({"indexed_fields": ["event_id", "nothing_known"]}, "event_id"),
         ({"labels": {"action": "x"}}, "not the name of a label"),
         ({"labels": {"_time": "x"}}, "not the name of a label"),
         ({"endpoint": "raw", "labels": {"a": "x"}}, "no indexed fields"),

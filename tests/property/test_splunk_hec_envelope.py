@@ -69,7 +69,7 @@ def test_any_raw_event_and_any_fields_are_one_event_for_splunk(
     assert isinstance(body, bytes)
     record.body = body
     made = config(
-        fields=ALL_FIELDS, labels={"env": 'a"b\\'}, index="i_" + EVERYWHERE, source=EVERYWHERE, host=EVERYWHERE
+        indexed_fields=ALL_FIELDS, labels={"env": 'a"b\\'}, index="i_" + EVERYWHERE, source=EVERYWHERE, host=EVERYWHERE
     )
     envelope = Wrapper(made, "raw").wrap(record)
     read = strictly(envelope)
@@ -132,11 +132,11 @@ def test_a_body_of_an_unknown_format_forges_nothing(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
-        ({"fields": []}, None),
-        ({"fields": [], "labels": {"a": "b"}}, {"a": "b"}),
-        ({"fields": ["product"]}, {"product": "jira"}),
-        ({"fields": ["action"]}, {"action": "did"}),
-        ({"fields": ["target_user", "object_id"]}, None),
+        ({"indexed_fields": []}, None),
+        ({"indexed_fields": [], "labels": {"a": "b"}}, {"a": "b"}),
+        ({"indexed_fields": ["product"]}, {"product": "jira"}),
+        ({"indexed_fields": ["action"]}, {"action": "did"}),
+        ({"indexed_fields": ["target_user", "object_id"]}, None),
     ],
 )
 def test_fields_are_left_out_where_there_are_none(settings: dict[str, Any], fields: dict[str, str] | None) -> None:
