@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from forwarder.normalize.catalogue import Meaning, load_catalogue
+from forwarder.normalize.catalogue import ListedAction, Meaning, load_catalogue
 from forwarder.normalize.catalogue.records import LISTS, lines_of, meaning_of
 
 CATALOGUE = load_catalogue()
@@ -22,6 +22,8 @@ class Label(NamedTuple):
     category: set[str]
     types: set[str]
     outcome: set[str]
+    how: str = "id"
+    group: str = ""
 
     def faults(self, found: Meaning) -> list[str]:
         """Say what of a meaning is wrong; what it does not claim is not wrong."""
@@ -41,7 +43,16 @@ class Label(NamedTuple):
 def labels(file: str) -> list[Label]:
     lines = (Path(__file__).parent / file).read_text(encoding="utf-8").splitlines()
     fields = [line.split("\t") for line in lines if not line.startswith("#")]
-    return [Label(text, *(set(part.split("|")) for part in parts)) for text, *parts in fields]
+    return [Label(text, *(set(part.split("|")) for part in parts[:4]), *parts[4:]) for text, *parts in fields]
+
+
+def as_events_bring_them(listed: list[Label]) -> list[Meaning]:
+    """Read each text as an action id, as a display name of the organization's list, or as a message."""
+    catalogue = load_catalogue()
+    catalogue.learn([ListedAction(f"x{n}", label.text, (label.group,)) for n, label in enumerate(listed)])
+    read = {"id": lambda _, text: catalogue.meaning(text), "name": lambda n, _: catalogue.meaning(f"x{n}"),
+            "message": lambda _, text: catalogue.meaning_of_message(text)}  # fmt: skip
+    return [read[label.how](n, label.text) for n, label in enumerate(listed)]
 
 
 def known_texts() -> list[tuple[str, str, str, Meaning]]:
@@ -79,22 +90,24 @@ def test_rules_find_what_is_known_without_looking_it_up(capsys):
     assert len(wrong) <= 0.01 * total, wrong
 
 
-@pytest.mark.parametrize("file", ["unseen.tsv", "held_out.tsv"])
-def test_rules_are_not_wrong_about_what_nobody_listed(file, capsys):
+@pytest.mark.parametrize(
+    ("file", "most_unknown"),
+    [("unseen.tsv", 0.4), ("held_out.tsv", 0.4), ("independent.tsv", 0.6)],  # the last is there to mislead
+)
+def test_rules_are_not_wrong_about_what_nobody_listed(file, most_unknown, capsys):
     known = {action.casefold() for action in (*CATALOGUE.records.by_id, *CATALOGUE.records.by_name)}
     listed = labels(file)
     assert len(listed) >= 60
     assert not [label.text for label in listed if label.text.casefold() in known]
     wrong, silent = [], 0
-    for label in listed:
-        found = GRAMMAR.meaning(label.text)
+    for label, found in zip(listed, as_events_bring_them(listed), strict=True):
         if faults := label.faults(found):
             wrong.append(f"{label.text}: {', '.join(faults)}")
         silent += not found.category
     with capsys.disabled():
         print(f"\n{file}: {len(listed)} texts, {len(wrong)} wrong ({len(wrong) / len(listed):.1%}), {silent} unknown")
     assert len(wrong) <= 0.02 * len(listed), wrong
-    assert silent <= 0.4 * len(listed)
+    assert silent <= most_unknown * len(listed)
 
 
 def test_a_wrong_answer_is_seen_as_one():

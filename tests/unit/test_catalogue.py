@@ -93,6 +93,45 @@ def test_words_of_an_id_decide(catalogue, action, act, category, types, outcome)
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("action", "act", "category", "outcome"),
+    [
+        ("page_viewed_by_deleted_user", "view", ("web",), "success"),
+        ("page_export_for_deleted_user", "export", ("file",), "unknown"),
+        ("failed_migration_report_exported", "export", ("file",), "unknown"),
+        ("Failed to update deleted page", "change", ("file",), "failure"),
+        ("page_failed_to_be_deleted", "delete", ("file",), "failure"),
+        ("unable_to_delete_page", "delete", ("file",), "failure"),
+        ("Export rejected", "export", ("file",), "failure"),
+        ("Request to delete account rejected", "reject", ("iam",), "success"),
+        ("Removed issue from sprint", "change", ("file",), "success"),
+        ("Removed comment from issue", "remove", ("file",), "success"),
+        ("Removed app from site", "remove", ("package",), "success"),
+        ("app_removed_from_allowlist", "change", ("package",), "success"),
+        ("Un-archived space", "restore", ("configuration",), "success"),
+        ("Re-added user to group", "add", ("iam",), "success"),
+        ("space_password_changed", "change", ("iam",), "success"),
+        ("Detected malware and shredded", "detect", ("malware",), "success"),
+    ],
+)
+def test_the_verb_is_told_from_what_looks_like_one(catalogue, action, act, category, outcome):
+    meaning = catalogue.meaning(action)
+    assert (meaning.act, meaning.category, meaning.outcome) == (act, category, outcome)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "deleted_page_restore", "Deleted page created by user", "user_read_permission_update", "Export quota exceeded",
+        "View restrictions cleared", "Page export frozen", "Opened incident", "Allowed users to invite guests",
+        "list of deleted pages",
+    ],
+)  # fmt: skip
+def test_where_two_words_may_be_the_verb_none_is(catalogue, action):
+    meaning = catalogue.meaning(action)
+    assert (meaning.act, meaning.category) == (None, ())
+
+
 def test_an_act_on_an_unknown_thing_has_no_category(catalogue):
     meaning = catalogue.meaning("loom_hologram_updated")
     assert (meaning.layer, meaning.act, meaning.product, meaning.category, meaning.severity) == (
@@ -165,6 +204,21 @@ class TestMessage:
     @pytest.mark.parametrize("message", ["WEB-1 was deleted", "", "The page was exported", "\x00", "Deletedpage"])
     def test_another_beginning_says_nothing(self, catalogue, message):
         assert catalogue.meaning_of_message(message).layer == "unknown"
+
+    @pytest.mark.parametrize(
+        ("message", "category"),
+        [
+            ("Removed issue WEB-1", ("file",)),
+            ("Removed issue WEB-1 from sprint 7", ()),
+            ("Removed issue WEB-1 " + "x" * 200, ()),
+            ("Removed comment 7 from WEB-1", ("file",)),
+            ("Added group devs", ("iam",)),
+            ("Added group devs to project WEB", ()),
+            ("Added user 17 to group devs", ("iam",)),
+        ],
+    )
+    def test_what_may_only_be_put_elsewhere_is_not_called_made_or_gone(self, catalogue, message, category):
+        assert catalogue.meaning_of_message(message).category == category
 
     def test_a_name_is_no_verb(self, catalogue):
         assert catalogue.meaning_of_message("Deleted page did something odd", "Deleted page").layer == "unknown"

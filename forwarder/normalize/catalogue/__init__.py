@@ -34,6 +34,9 @@ REMEMBERED = 4096
 MESSAGE_WORDS = 6
 """Words at the beginning of a message that are looked at; what follows is somebody's title or name."""
 
+_PLACING = frozenset({"to", "from"})
+"""Words behind which a message says where something was put: `Removed issue WEB-1 from sprint 7`."""
+
 
 class Catalogue:
     """Answers what an action means. Not for use by several threads at once.
@@ -53,7 +56,7 @@ class Catalogue:
         self.local = dict(local or {})
         self.remembered: dict[str, Meaning] = {}
         self._listed: dict[str, ListedAction] = {}
-        self._messages: dict[str, Meaning] = {}
+        self._messages: dict[tuple[str, bool], Meaning] = {}
         self._settings: dict[tuple[str, str], Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
@@ -94,12 +97,13 @@ class Catalogue:
         if not words or not self.grammar.may_begin(words[0]):
             return UNKNOWN
         beginning = " ".join(takewhile(str.isalpha, words))
-        found = self._messages.get(beginning)
+        placed = len(message) > LONGEST_ACTION or not _PLACING.isdisjoint(message.lower().split())
+        found = self._messages.get((beginning, placed))
         if found is None:
-            found = self.grammar.beginning(beginning)
+            found = self.grammar.beginning(beginning, placed=placed)
             if len(self._messages) >= REMEMBERED:
                 self._messages.clear()
-            self._messages[beginning] = found
+            self._messages[beginning, placed] = found
         return found
 
     def meaning_of_setting(self, action: str, before: Meaning, setting: str) -> Meaning:

@@ -2,10 +2,10 @@
 
 Ids and names are short English sentences: `user_granted_role`, `Group access to repository changed`, `App update
 failed`. A past participle is the act wherever it is the verb of the sentence and not a mere adjective
-(`deleted_page_restored`); a base form or noun is the act only at the end, before a word that says how it went, or after
-`to`. The thing is the last noun of the phrase before the first preposition, as English has it: an `api token expiry
-policy` is a policy. A phrase whose last word nobody knows names nothing, even if an earlier word is known: unknown
-is better than wrong.
+(`deleted_page_restored`); a base form or noun is the act only at the end, before a word that says how it went, after
+`to`, or first of all before a thing that is known. Where two words may be the verb, none is. The thing is the last noun
+of the phrase before the first preposition, as English has it: an `api token expiry policy` is a policy. A phrase whose
+last word nobody knows names nothing, even if an earlier word is known: unknown is better than wrong.
 """
 
 from __future__ import annotations
@@ -15,6 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.normalize.catalogue.meaning import UNKNOWN, Layer, Meaning, Outcome
+from forwarder.normalize.catalogue.sentences import (
+    STATUS,
+    Phrase,
+    act_failed,
+    after_to,
+    base_form,
+    cancelled_thing,
+    last_thing,
+    participle,
+    phrase_of,
+    unsure,
+    until_preposition,
+)
 from forwarder.normalize.catalogue.words import LONGEST_ACTION
 
 if TYPE_CHECKING:
@@ -23,12 +36,13 @@ if TYPE_CHECKING:
     from forwarder.normalize.catalogue.kinds import Kinds, Line, Person
     from forwarder.normalize.catalogue.words import Term, Vocabulary
 
-_STATUS = frozenset({"failed", "completed", "open", "cancelled"})
 _REQUESTS = {"create": "request", "accept": "approve", "approve": "approve", "reject": "reject", "revoke": "cancel"}
 _PEOPLE: dict[str | None, Person] = {"user": "user", "group": "group"}
 _MEMBERSHIP = {"add": "add", "remove": "remove", "delete": "remove"}
 _SETTING = frozenset({"add", "create", "delete", "remove"})
 _PLACED = frozenset({"to", "from", "on"})
+_ELSEWHERE = frozenset({"to", "from"})
+_PUT = frozenset({"content", "structure", "repository", "app"})
 _UNASSIGN = {"add": "assign", "assign": "assign", "remove": "unassign", "unassign": "unassign"}
 
 
@@ -58,15 +72,6 @@ class Reading(msgspec.Struct):
     outcome: Outcome = "unknown"
     status: tuple[str, ...] = ()
     product: str | None = None
-
-
-class _Phrase(msgspec.Struct):
-    """A noun phrase: its head, the words before it, and whether it names what the thing has, not what it is."""
-
-    head: Term | None = None
-    before: Sequence[Term] = ()
-    attribute: bool = False
-    empty: bool = True
 
 
 class Grammar:
@@ -122,15 +127,26 @@ class Grammar:
         """Say whether a verb begins with this word; a quick look before the real one."""
         return word.lower() in self._words.beginnings
 
-    def beginning(self, text: str) -> Meaning:
-        """Return what a text says that begins with a verb, read as far as its words are known; else `UNKNOWN`."""
+    def beginning(self, text: str, *, placed: bool = False) -> Meaning:
+        """Return what a text says that begins with a verb, read as far as its words are known; else `UNKNOWN`.
+
+        `placed` says that a place may follow what was read; then what is added or removed is perhaps only put there.
+        """
         terms = self._words.terms(text)
         if not terms or not terms[0].done:
             return UNKNOWN
         known = 1
         while known < len(terms) and (terms[known].thing or terms[known].product or "noise" in terms[known].marks):
             known += 1
-        return self.meaning(" ".join(term.text for term in terms[:known]))
+        found = self.meaning(" ".join(term.text for term in terms[:known]))
+        if not (placed and terms[0].done in _MEMBERSHIP and found.object):
+            return found
+        thing = self._words.thing(found.object)
+        if thing is None or not (thing.kind == "group" or thing.thing in self._words.assignable or self._is_put(thing)):
+            return found
+        return Meaning(
+            product=found.product, act=terms[0].done, object=found.object, outcome=found.outcome, layer=found.layer
+        )
 
     def read(self, text: str, group: str = "") -> Reading:
         """Return what a text says, word by word."""
@@ -138,25 +154,30 @@ class Grammar:
         reading = Reading(product=next((term.product for term in (*whole, *context) if term.product), None))
         terms = [term for term in whole if not term.product and "noise" not in term.marks]
         place = self._verb(terms, reading)
-        if place is None:
-            return reading
+        if place is None or unsure(terms, place, complete=reading.complete):
+            return Reading(product=reading.product)
         self._outcome(terms, reading)
-        after, rest = _until_preposition(terms[place + 1 :])
-        before, _ = _until_preposition(terms[:place])
+        after, rest = until_preposition(terms[place + 1 :])
+        before, tail = until_preposition(terms[:place])
         if reading.complete and before and before[-1].named == reading.act and not before[-1].thing:
             before = before[:-1]  # `page export downloaded`: the act said twice
-        if not reading.complete and after and after[0].marks & _STATUS:  # `permission remove request`
+        if not reading.complete and after and after[0].marks & STATUS:  # `permission remove request`
             after = ()
-        phrase = _phrase(after)
+        phrase = phrase_of(after)
         if terms[place].kind == "operation":  # `system backup failed`: the act is the thing as well
-            phrase = _Phrase(terms[place], (), empty=False)
+            phrase = Phrase(terms[place], (), empty=False)
         if phrase.empty and before:
-            phrase = _phrase(before)
+            phrase = phrase_of(before)
+            if phrase.head is not None and phrase.head.thing == "request":  # `request to delete account rejected`
+                rest = tail or rest
         if phrase.empty and rest and rest[0].text in {"of", "to"}:  # `deletion of account`, `access to site granted`
-            phrase = _phrase(_until_preposition(rest[1:])[0]) if rest[0].text == "of" else phrase
+            phrase = phrase_of(until_preposition(rest[1:])[0]) if rest[0].text == "of" else phrase
         if phrase.empty or (phrase.attribute and phrase.head is None):
-            phrase = _Phrase(_last_thing(context), (), phrase.attribute, empty=False)
+            phrase = Phrase(last_thing(context), (), phrase.attribute, empty=False)
         self._object(reading, phrase, rest, context)
+        narrow = self._words.narrow.get(reading.verb or "")
+        if narrow is not None and not {reading.thing, reading.kind} & narrow:
+            return Reading(product=reading.product)
         people = [_PEOPLE[term.kind] for term in terms if term.kind in _PEOPLE]
         reading.person = "user" if reading.thing == "admin" and not people else (people[0] if people else "")
         return reading
@@ -164,21 +185,21 @@ class Grammar:
     # ------------------------------------------------------------------------------------------------- the act
 
     def _verb(self, terms: list[Term], reading: Reading) -> int | None:
-        done = [place for place, term in enumerate(terms) if term.done]
-        if done:
-            last = done[-1]
-            ends = last + 1 == len(terms) or not terms[last + 1].marks.isdisjoint({"preposition", *_STATUS})
-            place = last if ends or done[0] > 0 else 0
+        place, base = participle(terms), after_to(terms)
+        if base is None and place and terms[place].done == "reject":
+            base = place - 1 if terms[place - 1].named and not terms[place - 1].thing else None  # `merge rejected`
+        if base is None and place is not None:
             reading.act, reading.verb, reading.complete = terms[place].done, terms[place].text, True
             return place
-        for place, term in enumerate(terms):
-            if "cancelled" in term.marks:
-                reading.act, reading.verb, reading.complete = "cancel", term.text, True
-                return self._cancelled(terms, place)
-        named = self._named(terms)
-        if named is not None:
-            reading.act, reading.verb = terms[named].named, terms[named].text
-            return named
+        if base is None:
+            for place, term in enumerate(terms):
+                if "cancelled" in term.marks:
+                    reading.act, reading.verb, reading.complete = "cancel", term.text, True
+                    return cancelled_thing(terms, place)
+            base = base_form(terms)
+        if base is not None:
+            reading.act, reading.verb = terms[base].named, terms[base].text
+            return base
         for place, term in enumerate(terms):
             if term.text in {"requested", "started"}:
                 reading.act, reading.verb = {"requested": "request", "started": "start"}[term.text], term.text
@@ -186,50 +207,30 @@ class Grammar:
         return None
 
     @staticmethod
-    def _cancelled(terms: list[Term], place: int) -> int:
-        """Return where the thing is to be looked for: behind what was cancelled, or before it."""
-        if place == 0 and len(terms) > 1 and terms[1].named:
-            return 1
-        if place > 0 and terms[place - 1].named and not terms[place - 1].thing:
-            return place - 1
-        return place
-
-    @staticmethod
-    def _named(terms: list[Term]) -> int | None:
-        """Return the place of the base form or noun that is the verb of the sentence."""
-        for place in range(len(terms) - 1, -1, -1):
-            if not terms[place].named:
-                continue
-            following = terms[place + 1 :]
-            if not following or not following[0].marks.isdisjoint({"preposition", *_STATUS}):
-                return place
-            if place == 0 or (place > 1 and terms[place - 1].text == "to" and terms[place - 2].marks & _STATUS):
-                return place
-        return None
-
-    @staticmethod
     def _outcome(terms: list[Term], reading: Reading) -> None:
-        status = [term for term in terms if term.marks & _STATUS and term.text != reading.verb]
+        verb = next((place for place, term in enumerate(terms) if term.text == reading.verb), 0)
+        status = [term for term in terms if term.marks & STATUS and term.text != reading.verb]
+        rejected = not reading.complete and any(term.done == "reject" for term in terms)
         if reading.complete:  # a request that was created is a thing, not an open question
             status = [term for term in status if term.text != "request"]
         reading.status = tuple(term.text for term in status)
-        if any("failed" in term.marks for term in status):
+        if rejected or act_failed(terms, verb, complete=reading.complete):
             reading.outcome = "failure"
-        elif any("open" in term.marks for term in status) or reading.act in {"request", "start"}:
-            reading.outcome = "unknown"
+        elif any(term.marks & {"open", "failed"} for term in status) or reading.act in {"request", "start"}:
+            reading.outcome = "unknown"  # `viewed failed logins`: something else failed
         elif reading.complete or any("completed" in term.marks for term in status):
             reading.outcome = "success"
 
     # ----------------------------------------------------------------------------------------------- the thing
 
-    def _object(self, reading: Reading, phrase: _Phrase, rest: Sequence[Term], context: Sequence[Term]) -> None:
+    def _object(self, reading: Reading, phrase: Phrase, rest: Sequence[Term], context: Sequence[Term]) -> None:
         head, act = phrase.head, reading.act or ""
         if head is not None and head.thing == "request":
             head = self._requested(reading, phrase, rest) or head
             act = reading.act or ""
         if head is None:
             return
-        if (wider := _last_thing(context)) is not None and "scheme" in head.text:
+        if (wider := last_thing(context)) is not None and "scheme" in head.text:
             head = self._words.thing(f"{wider.thing}_{head.thing}") or head
         reading.thing, reading.kind, reading.noun = head.thing, head.kind, head.text
         if phrase.attribute and act in _SETTING:
@@ -238,20 +239,31 @@ class Grammar:
             self._membership(reading, phrase, rest)
         elif act in _UNASSIGN and head.thing in self._words.assignable and rest and rest[0].text in _PLACED:
             reading.act = _UNASSIGN[act]
+        elif act in _MEMBERSHIP and self._is_put(head) and rest and rest[0].text in _ELSEWHERE:
+            place = phrase_of(until_preposition(rest[1:])[0]).head
+            if place is None or "container" not in place.marks:  # `issue removed from sprint`: it is still there
+                reading.act = "change"
+        elif head.kind == "password" and (owner := last_thing(phrase.before)) is not None and owner.kind in _PUT:
+            protection = self._words.thing("restriction") or head  # the password of a video is nobody's credential
+            reading.thing, reading.kind = protection.thing, protection.kind
 
-    def _requested(self, reading: Reading, phrase: _Phrase, rest: Sequence[Term]) -> Term | None:
+    def _is_put(self, term: Term) -> bool:
+        """Say whether a thing is there before it is added somewhere, and after it is removed."""
+        return term.kind in _PUT and term.thing not in self._words.parts
+
+    def _requested(self, reading: Reading, phrase: Phrase, rest: Sequence[Term]) -> Term | None:
         """Return what a request is about: `request to transfer repository`, `access request`."""
-        about = _phrase(_until_preposition(rest[2:])[0]).head if len(rest) > 2 and rest[1].named else None
-        about = about or _last_thing(phrase.before)
+        about = phrase_of(until_preposition(rest[2:])[0]).head if len(rest) > 2 and rest[1].named else None
+        about = about or last_thing(phrase.before)
         if about is not None:
             reading.act = _REQUESTS.get(reading.act or "", reading.act)
         return about
 
-    def _membership(self, reading: Reading, phrase: _Phrase, rest: Sequence[Term]) -> None:
+    def _membership(self, reading: Reading, phrase: Phrase, rest: Sequence[Term]) -> None:
         """Tell joining a group from being made: `user added to group`, `group added`."""
         act = _MEMBERSHIP[reading.act or ""]
-        place = _phrase(_until_preposition(rest[1:])[0]).head if rest and rest[0].text in {"to", "from"} else None
-        inside = _last_thing(phrase.before)
+        place = phrase_of(until_preposition(rest[1:])[0]).head if rest and rest[0].text in {"to", "from"} else None
+        inside = last_thing(phrase.before)
         if (place is not None and place.kind == "group") or (
             reading.thing == "member" and inside is not None and inside.kind == "group"
         ):
@@ -260,29 +272,3 @@ class Grammar:
             reading.act, reading.thing = act, "member"
         elif reading.kind == "group" and reading.act != "delete":
             reading.act = {"add": "create", "remove": "delete"}[act]
-
-
-def _until_preposition(terms: Sequence[Term]) -> tuple[Sequence[Term], Sequence[Term]]:
-    for place, term in enumerate(terms):
-        if "preposition" in term.marks:
-            return terms[:place], terms[place:]
-    return terms, ()
-
-
-def _last_thing(terms: Sequence[Term]) -> Term | None:
-    return next((term for term in reversed(terms) if term.thing), None)
-
-
-def _phrase(terms: Sequence[Term]) -> _Phrase:
-    """Read a noun phrase from its end."""
-    words = [term for term in terms if not (term.marks & _STATUS and not term.thing)]
-    if not words:
-        return _Phrase()
-    attribute = False
-    while words and "attribute" in words[-1].marks and (len(words) > 1 or not words[-1].thing):
-        words.pop()
-        attribute = True
-    if not words:
-        return _Phrase(attribute=attribute, empty=False)
-    head = words[-1]
-    return _Phrase(head if head.thing else None, words[:-1], attribute, empty=False)

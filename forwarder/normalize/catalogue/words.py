@@ -16,6 +16,9 @@ LONGEST_ACTION = 200
 
 LONGEST_TERM = 4
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_PREFIX = re.compile(r"\b(un|re|de|dis|e)-(?=[a-z])")
+"""A syllable that a hyphen keeps from its word: "un-archived" is no archiving, an "e-mail" is an email."""
+
 _BREAK = re.compile(r"[^a-z0-9]+")
 _ASIDE = re.compile(r"\([^()]*\)")
 
@@ -29,7 +32,8 @@ class Term(msgspec.Struct, frozen=True):
         kind: The kind of that thing.
         done: The act of which it is the past participle.
         named: The act of which it is the base form or the noun.
-        marks: `failed`, `completed`, `open`, `cancelled`, `preposition`, `noise`, `attribute`, `container`.
+        marks: `failed`, `completed`, `open`, `cancelled`, `preposition`, `noise`, `attribute`, `container`, `verb` (one
+            of which nobody claims an act).
         product: The product it names.
     """
 
@@ -55,6 +59,9 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     containers: tuple[str, ...]
     assignable: tuple[str, ...]
     explicit: tuple[str, ...]
+    parts: tuple[str, ...]
+    verbs: tuple[str, ...]
+    narrow: dict[str, tuple[str, ...]]
     products: dict[str, str]
     done: dict[str, tuple[str, ...]]
     named: dict[str, tuple[str, ...]]
@@ -67,6 +74,8 @@ class Vocabulary:
     Attributes:
         assignable: Things that are given to a place rather than made in it.
         explicit: Acts that mean something only for the kinds that say so.
+        parts: Things that are made where they are added.
+        narrow: Verbs that mean their act only for some kinds and things, and these.
         beginnings: First words of past participles.
     """
 
@@ -74,6 +83,8 @@ class Vocabulary:
         words = msgspec.convert(tables, Tables)
         self.assignable = frozenset(words.assignable)
         self.explicit = frozenset(words.explicit)
+        self.parts = frozenset(words.parts)
+        self.narrow = {verb: frozenset(kinds) for verb, kinds in words.narrow.items()}
         marked = {
             "failed": words.failed,
             "completed": words.completed,
@@ -83,6 +94,7 @@ class Vocabulary:
             "noise": words.noise,
             "attribute": words.attributes,
             "container": words.containers,
+            "verb": words.verbs,
         }
         self._kinds = {thing: kind for kind, things in words.things.items() for thing in things}
         self._things = {
@@ -104,6 +116,9 @@ class Vocabulary:
 
     def term(self, text: str) -> Term:
         """Return a word with all its parts."""
+        if text not in self._known and text.endswith("ed") and not text.endswith("eed"):
+            again = self._done.get(text[2:]) if text.startswith("re") else None  # `reenabled` is enabled once more
+            return Term(text, done=again, marks=frozenset() if again else frozenset({"verb"}))
         thing = self._things.get(text)
         return Term(
             text,
@@ -121,7 +136,7 @@ class Vocabulary:
 
     def terms(self, text: str) -> list[Term]:
         """Return the terms of a text in order, the longest that are known; what stands in brackets is left out."""
-        plain = _HUMP.sub("_", _ASIDE.sub(" ", text)).lower()
+        plain = _PREFIX.sub(r"\1", _HUMP.sub("_", _ASIDE.sub(" ", text)).lower())
         words = [word for word in _BREAK.split(plain) if word]
         found: list[Term] = []
         place = 0
