@@ -111,6 +111,10 @@ def test_words_of_an_id_decide(catalogue, action, act, category, types, outcome)
         ("Un-archived space", "restore", ("configuration",), "success"),
         ("Re-added user to group", "add", ("iam",), "success"),
         ("space_password_changed", "change", ("iam",), "success"),
+        ("delete_invitation", "delete", ("iam",), "unknown"),
+        ("Member removed from issue", "change", ("file",), "success"),
+        ("Group removed from project role", "remove", ("iam",), "success"),
+        ("access_request_removed", "cancel", ("iam",), "success"),
         ("Detected malware and shredded", "detect", ("malware",), "success"),
     ],
 )
@@ -124,7 +128,7 @@ def test_the_verb_is_told_from_what_looks_like_one(catalogue, action, act, categ
     [
         "deleted_page_restore", "Deleted page created by user", "user_read_permission_update", "Export quota exceeded",
         "View restrictions cleared", "Page export frozen", "Opened incident", "Allowed users to invite guests",
-        "list of deleted pages",
+        "list of deleted pages", "page_deleted_restored", "Overturned deletion of page",
     ],
 )  # fmt: skip
 def test_where_two_words_may_be_the_verb_none_is(catalogue, action):
@@ -167,6 +171,11 @@ class TestOrganizationsOwnList:
         meaning = catalogue.meaning("x18")
         assert (meaning.layer, meaning.object, meaning.types) == ("organization", "space", ("deletion",))
 
+    @pytest.mark.parametrize("group", ["Users, groups and roles", "Jira user activity"])
+    def test_a_group_that_names_no_one_thing_says_nothing(self, catalogue, group):
+        catalogue.learn([ListedAction("x18", "Deleted", (group,))])
+        assert catalogue.meaning("x18").category == ()
+
     def test_a_name_in_another_language_leaves_it_to_the_id(self, catalogue):
         catalogue.learn([ListedAction("jira_issue_deleted", "Vorgang gelöscht", ("Jira-Aktivität",))])
         meaning = catalogue.meaning("jira_issue_deleted")
@@ -200,6 +209,15 @@ class TestMessage:
     def test_its_first_verb_counts(self, catalogue, message, act, category):
         meaning = catalogue.meaning_of_message(message)
         assert (meaning.act, meaning.category, meaning.layer) == (act, category, "words")
+
+    @pytest.mark.parametrize(
+        "message", ["Deleted page restored", "Archived project deleted by admin", "Shared page frozen"]
+    )
+    def test_a_verb_at_the_end_is_stronger_than_an_adjective(self, catalogue, message):
+        assert catalogue.meaning_of_message(message).layer == "unknown"
+
+    def test_a_title_is_no_verb(self, catalogue):
+        assert catalogue.meaning_of_message("Deleted page Shared").act == "delete"
 
     @pytest.mark.parametrize("message", ["WEB-1 was deleted", "", "The page was exported", "\x00", "Deletedpage"])
     def test_another_beginning_says_nothing(self, catalogue, message):

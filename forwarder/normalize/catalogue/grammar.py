@@ -22,7 +22,9 @@ from forwarder.normalize.catalogue.sentences import (
     after_to,
     base_form,
     cancelled_thing,
+    has_another,
     last_thing,
+    only_thing,
     participle,
     phrase_of,
     unsure,
@@ -36,7 +38,15 @@ if TYPE_CHECKING:
     from forwarder.normalize.catalogue.kinds import Kinds, Line, Person
     from forwarder.normalize.catalogue.words import Term, Vocabulary
 
-_REQUESTS = {"create": "request", "accept": "approve", "approve": "approve", "reject": "reject", "revoke": "cancel"}
+_REQUESTS = {
+    "create": "request",
+    "accept": "approve",
+    "approve": "approve",
+    "reject": "reject",
+    "revoke": "cancel",
+    "delete": "cancel",
+    "remove": "cancel",
+}
 _PEOPLE: dict[str | None, Person] = {"user": "user", "group": "group"}
 _MEMBERSHIP = {"add": "add", "remove": "remove", "delete": "remove"}
 _SETTING = frozenset({"add", "create", "delete", "remove"})
@@ -133,7 +143,7 @@ class Grammar:
         `placed` says that a place may follow what was read; then what is added or removed is perhaps only put there.
         """
         terms = self._words.terms(text)
-        if not terms or not terms[0].done:
+        if not terms or not terms[0].done or has_another(terms, text.split()):
             return UNKNOWN
         known = 1
         while known < len(terms) and (terms[known].thing or terms[known].product or "noise" in terms[known].marks):
@@ -173,7 +183,7 @@ class Grammar:
         if phrase.empty and rest and rest[0].text in {"of", "to"}:  # `deletion of account`, `access to site granted`
             phrase = phrase_of(until_preposition(rest[1:])[0]) if rest[0].text == "of" else phrase
         if phrase.empty or (phrase.attribute and phrase.head is None):
-            phrase = Phrase(last_thing(context), (), phrase.attribute, empty=False)
+            phrase = Phrase(only_thing(context), (), phrase.attribute, empty=False)
         self._object(reading, phrase, rest, context)
         narrow = self._words.narrow.get(reading.verb or "")
         if narrow is not None and not {reading.thing, reading.kind} & narrow:
@@ -270,5 +280,9 @@ class Grammar:
             reading.act, reading.thing, reading.kind = act, "group", "group"
         elif place is not None and "container" in place.marks:
             reading.act, reading.thing = act, "member"
+        elif place is not None and place.kind == "content":  # an assignee or a watcher
+            reading.act, reading.thing, reading.kind = "change", place.thing, place.kind
+        elif reading.kind == "group" and rest and rest[0].text in _ELSEWHERE:  # `group removed from scheme`
+            reading.act = act
         elif reading.kind == "group" and reading.act != "delete":
             reading.act = {"add": "create", "remove": "delete"}[act]

@@ -36,6 +36,8 @@ def cancelled_thing(terms: Sequence[Term], place: int) -> int:
 def base_form(terms: Sequence[Term]) -> int | None:
     """Return the place of the base form or noun that is the verb: at the end, or first before a thing that is known."""
     for place in range(len(terms) - 1, -1, -1):
+        if place and terms[place].thing and terms[0].named and not terms[0].thing:
+            continue  # `delete invitation` invites nobody
         if terms[place].named and (
             ends(terms, place) or (place == 0 and phrase_of(until_preposition(terms[1:])[0]).head)
         ):
@@ -46,20 +48,34 @@ def base_form(terms: Sequence[Term]) -> int | None:
 def unsure(terms: Sequence[Term], place: int, *, complete: bool) -> bool:
     """Say whether another word may as well be the verb, so that none is.
 
-    That is a verb nobody knows behind the one that is known (`export of space paused`), a base form at the end of
-    what begins with a participle (`deleted_page_restore`), and two participles that may each be the adjective
-    (`deleted page created by user`).
+    That is a verb nobody knows behind the one that is known (`export of space paused`) or before a noun (`lifted
+    suspension`), a base form at the end of what begins with a participle (`deleted_page_restore`), and two participles
+    that may each be the adjective (`deleted page created by user`, `project restored deleted`).
     """
     later = [at for at in range(place + 1, len(terms)) if "verb" in terms[at].marks and ends(terms, at)]
     if any(terms[at - 1].text != "and" for at in later):
         return True
     if not complete:
-        return False
+        return "verb" in terms[0].marks
+    if place and terms[place - 1].done and not terms[place - 1].thing:
+        return True
     if not ends(terms, place):
         last = until_preposition(terms[place + 1 :])[0][-1]
         return last.named not in {None, terms[place].done} and not last.thing and not last.done
     following = terms[place + 1].text if place + 1 < len(terms) else ""
     return terms[0].done not in {None, terms[place].done} and following in _AMBIGUOUS
+
+
+def has_another(terms: Sequence[Term], spelled: Sequence[str]) -> bool:
+    """Say whether a sentence that begins with a participle has its verb elsewhere: `Deleted page restored`.
+
+    A capital says that it begins a title: `Shared page Deleted users`.
+    """
+    return any(
+        (term.done or "verb" in term.marks) and ends(terms, at) and term.text.partition("_")[0] in spelled
+        for at, term in enumerate(terms)
+        if at
+    )
 
 
 def ends(terms: Sequence[Term], place: int) -> bool:
@@ -116,6 +132,11 @@ def until_preposition(terms: Sequence[Term]) -> tuple[Sequence[Term], Sequence[T
         if "preposition" in term.marks:
             return terms[:place], terms[place:]
     return terms, ()
+
+
+def only_thing(terms: Sequence[Term]) -> Term | None:
+    """Return the last word that names a thing, unless several are listed: `Users, groups and roles`."""
+    return None if any(term.text == "and" for term in terms) else last_thing(terms)
 
 
 def last_thing(terms: Sequence[Term]) -> Term | None:
