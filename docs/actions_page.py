@@ -81,7 +81,7 @@ def coverage(catalogue: Catalogue) -> str:
     return (
         "An action that is listed below has a record, and the record decides. The right half of the table says what\n"
         "the rules of language would make of it without the record. The rules were written with these lists at hand;\n"
-        "lists of other texts, labelled beforehand, and how wrong the rules first were about them, are in tests/catalogue.\n\n"
+        "lists of other texts, labelled beforehand, and how the rules first did on them, are in tests/catalogue.\n\n"
         + table(head, rows)
     )
 
