@@ -117,7 +117,7 @@ class Vocabulary:
     def term(self, text: str) -> Term:
         """Return a word with all its parts."""
         if text not in self._known and text.endswith("ed") and not text.endswith("eed"):
-            again = self._done.get(text[2:]) if text.startswith("re") else None  # `reenabled` is enabled once more
+            again = self._done.get(text[2:]) if text.startswith("re") else None  # `reassigned` is assigned once more
             return Term(text, done=again, marks=frozenset() if again else frozenset({"verb"}))
         thing = self._things.get(text)
         return Term(
