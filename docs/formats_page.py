@@ -73,6 +73,8 @@ fields:
 
 - In `ecs` and `raw` names are dotted paths; what is empty without a dropped field goes, too. In `cef`, `leef` and
   `rfc5424_sd` they are the keys, attributes and names below; in CEF a label goes with its key.
+- In `ocsf` new names lie under `unmapped`, and what the class requires stays; where something goes that `observables`
+  point at, drop those too.
 - Time, id, action and marks stay what they are, in every format, so that no record is without them and a cut one says
   so.
 - A new name must not be in use; `check` refuses it, and every name that the format does not have. An event in `raw`

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import AuditEvent, Authentication, Record, UnexpectedPayload
+from forwarder.contracts import AuditEvent, Authentication, FieldsConfig, Format, Record, UnexpectedPayload
 from forwarder.formats.ecs import coordinates, domain
 from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import decode
+from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.memory import Memory
 from forwarder.formats.ocsf_classes import FINDING, classify, user
 from forwarder.formats.ocsf_document import (
@@ -32,6 +33,7 @@ from forwarder.formats.ocsf_document import (
     Session,
     Where,
 )
+from forwarder.formats.ocsf_fields import rules
 from forwarder.formats.ocsf_observables import observe
 from forwarder.formats.ocsf_shortening import shorten
 from forwarder.normalize.catalogue.ocsf import BASE, OTHER, ocsf_classes, type_uid
@@ -106,6 +108,10 @@ class OcsfFormat:
         except RecursionError:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of OCSF")
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return JsonTemplate(self, told, rules())
 
     def _write(self, record: Record, event: AuditEvent) -> Event:
         site = event.site

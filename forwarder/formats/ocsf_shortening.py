@@ -10,12 +10,12 @@ from forwarder.formats.json_shortening import shorten as shorten_json
 SHORTEST = 64
 """Characters that names in required members keep at last; ids there stay whole."""
 
-_REQUIRED = ("user", "service", "group", "entity", "web_resources", "api", "finding_info", "privileges")
-_CLASS = (
+REQUIRED = ("user", "service", "group", "entity", "web_resources", "api", "finding_info", "privileges")
+CLASS = (
     *("activity_id", "activity_name", "category_uid", "class_uid", "type_uid", "severity_id", "status_id", "time"),
     *("account_switch_type_id", "account_switch_type"),
 )
-_METADATA = (
+METADATA = (
     *("version", "product", "profiles", "tenant_uid", "event_code", "uid", "original_event_uid", "labels"),
     *("is_truncated", "untruncated_size"),
 )
@@ -26,8 +26,8 @@ def _plan(tree: Tree) -> Plan:
     api = ("src_endpoint",) if "api" in tree else ()
     return Plan(
         essential=(
-            *((name,) for name in (*_CLASS, *_REQUIRED, *api)),
-            *(("metadata", name) for name in _METADATA),
+            *((name,) for name in (*CLASS, *REQUIRED, *api)),
+            *(("metadata", name) for name in METADATA),
             *(("actor", "user", name) for name in ("uid", "type_id", "type")),
             *(("unmapped", name) for name in ("layer", "instead_of")),
         ),
@@ -53,7 +53,7 @@ def shorten(tree: Tree, size: int, limit: int) -> bytes | None:
     whole = shorten_json(tree, limit, _plan(tree))
     if whole is not None:
         return whole
-    for name in _REQUIRED:
+    for name in REQUIRED:
         if name in tree:
             tree[name] = _barest(tree[name])
     return shorten_json(tree, limit, _plan(tree))

@@ -9,12 +9,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import ConfigError, FieldsConfig, UnexpectedPayload
+from forwarder.formats import ocsf_fields
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.cef_keys import RULES as CEF
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.ecs_fields import known_fields
 from forwarder.formats.leef import LeefFormat
 from forwarder.formats.leef_names import RULES as LEEF
+from forwarder.formats.ocsf import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.formats.structured_data_names import RULES as SD
@@ -27,7 +29,13 @@ many = settings(
     max_examples=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-KNOWN = {"ecs": known_fields(), "cef": CEF.known, "leef": LEEF.known, "rfc5424_sd": SD.known}
+KNOWN = {
+    "ecs": known_fields(),
+    "ocsf": ocsf_fields.known_fields(),
+    "cef": CEF.known,
+    "leef": LEEF.known,
+    "rfc5424_sd": SD.known,
+}
 odd = st.one_of(st.text(max_size=8), st.lists(st.sampled_from([*NASTY, "x"]), max_size=3).map("".join))
 fine_names = st.from_regex("z[A-Za-z0-9]{0,6}", fullmatch=True)
 paths = st.from_regex("z[a-z]{0,3}\\.y[a-z]{0,3}", fullmatch=True)
@@ -36,11 +44,12 @@ new_names = st.one_of(fine_names, fine_names, fine_names, fine_names, paths, odd
 
 def templates(name):
     old = st.sampled_from(sorted(KNOWN[name]))
+    new = new_names.map("unmapped.{}".format) if name == "ocsf" else new_names
     return st.builds(
         FieldsConfig,
-        rename=st.dictionaries(old, new_names, max_size=3),
+        rename=st.dictionaries(old, new, max_size=3),
         drop=st.lists(old, max_size=3),
-        add=st.dictionaries(new_names, st.one_of(odd, st.integers(-9, 9), st.booleans()), max_size=3),
+        add=st.dictionaries(new, st.one_of(odd, st.integers(-9, 9), st.booleans()), max_size=3),
     )
 
 
@@ -73,7 +82,7 @@ MARKS = {"cef": "flexString2", "leef": "marks", "rfc5424_sd": "marks"}
 
 
 PLAIN = {
-    "cef": CefFormat(), "ecs": EcsFormat(), "leef": LeefFormat(), "raw": RawFormat(), "rfc5424_sd": StructuredDataFormat()
+    "cef": CefFormat(), "ecs": EcsFormat(), "leef": LeefFormat(), "ocsf": OcsfFormat(), "raw": RawFormat(), "rfc5424_sd": StructuredDataFormat()
 }  # fmt: skip
 
 
@@ -113,11 +122,13 @@ def leaves(tree, before=()):
     return {path: value for key, inner in tree.items() for path, value in leaves(inner, (*before, key)).items()}
 
 
+@pytest.mark.parametrize("name", ["ecs", "ocsf"])
 @many
-@given(templates("ecs"), any_events, st.integers(0, 3000))
-def test_ecs_changes_by_path_and_nowhere_else(told, event, limit):
-    made, record = built("ecs", told), record_of(event)
-    [before], [after] = PLAIN["ecs"].render([record]), made.render([record])
+@given(st.data(), any_events, st.integers(0, 3000))
+def test_json_changes_by_path_and_nowhere_else(name, data, event, limit):
+    told = data.draw(templates(name))
+    made, record = built(name, told), record_of(event)
+    [before], [after] = PLAIN[name].render([record]), made.render([record])
     if isinstance(before, UnexpectedPayload):
         assert isinstance(after, UnexpectedPayload)
         return
@@ -137,8 +148,12 @@ def test_ecs_changes_by_path_and_nowhere_else(told, event, limit):
     if isinstance(short, bytes):
         assert len(short) <= limit
         tree = json.loads(short)
-        assert "truncated" in tree["atlassian"]["audit"]["marks"]
-        assert tree["event"]["id"] == json.loads(before)["event"]["id"]
+        if name == "ecs":
+            assert "truncated" in tree["atlassian"]["audit"]["marks"]
+            assert tree["event"]["id"] == json.loads(before)["event"]["id"]
+        else:
+            assert tree["metadata"]["is_truncated"] is True
+            assert tree["metadata"]["uid"] == event.document_id
 
 
 @many

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from forwarder.contracts import ConfigError, FieldsConfig, SinkConfig, UnexpectedPayload
+from forwarder.formats import ocsf_fields
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.ecs_fields import known_fields
 from forwarder.registry import FORMATS, build_format
@@ -14,6 +15,7 @@ from tests.events import GOLDEN, golden_bodies, meaning_of, record_of
 from tests.hostile import full_event
 from tests.hostile import record_of as record_of_event
 from tests.leef.reader import read as leef_read
+from tests.ocsf import strictly as ocsf_strictly
 from tests.structured_data import strictly as sd_strictly
 
 
@@ -21,10 +23,6 @@ def rendered(name, event=None, raw=b"{}", **fields):
     record = record_of_event(event or full_event(), raw)
     [body] = build_format(name, fields=FieldsConfig(**fields)).render([record])
     return body
-
-
-def rows_of(line: bytes) -> list[str]:
-    return [pair.partition("=")[0] for pair in line.decode().split("^")]
 
 
 def test_ecs_by_path():
@@ -42,6 +40,19 @@ def test_ecs_by_path():
     assert tree["source"] == {"address": "gateway"}
     assert "target" not in tree["user"]
     assert not {"message", "user_agent"} & set(tree), "what is empty without it goes, too"
+
+
+def test_ocsf_stays_an_event_of_its_class():
+    body = rendered(
+        "ocsf",
+        full_event(ocsf_class=6001, ocsf_activity=2),
+        rename={"src_endpoint.ip": "unmapped.client_ip"},
+        drop=["observables", "src_endpoint.location", "unmapped.container"],
+        add={"unmapped.env": "prod"},
+    )
+    tree = ocsf_strictly(body)
+    assert (tree["unmapped"]["client_ip"], tree["unmapped"]["env"]) == ("203.0.113.155", "prod")
+    assert "container" not in tree["unmapped"]
 
 
 def test_what_is_renamed_out_of_a_dropped_object_is_kept():
@@ -133,10 +144,10 @@ def test_a_changed_raw_event_is_shortened_and_says_so():
     assert not made.needs_event
 
 
-NAME = {"ecs": "message", "cef": "msg", "leef": "message", "rfc5424_sd": "message", "raw": "message"}
 STAYS = {
     "ecs": ["@timestamp", "event.id", "event", "ecs", "ecs.version", "atlassian", "atlassian.audit.marks"], "cef": ["rt", "externalId", "act", "flexString2"],
     "leef": ["devTime", "devTimeFormat", "eventId", "marks"], "rfc5424_sd": ["time", "action", "id", "marks"],
+    "ocsf": ["class_uid", "time", "metadata", "metadata.uid", "user", "type_uid"],
     "raw": ["id", "attributes", "attributes.time", "audit_forwarder"],
 }  # fmt: skip
 
@@ -157,6 +168,8 @@ def test_what_must_stay_is_neither_dropped_nor_renamed(name, field):
         ("cef", {"drop": ["cs1Label"]}, "did you mean cs1"),
         ("leef", {"rename": {"scr": "a"}}, "did you mean src"),
         ("rfc5424_sd", {"drop": ["actor"]}, "did you mean actor_id"),
+        ("ocsf", {"add": {"env": "prod"}}, "such as unmapped.env"), ("ocsf", {"add": {"unmapped.context.x": 1}}, "in the place of unmapped.context"),
+        ("ocsf", {"drop": ["src_endpoint.ipp"]}, "did you mean src_endpoint.ip"),
         ("ecs", {"rename": {"message": "source.ip"}}, "in the place of source.ip"),
         ("ecs", {"rename": {"message": "source"}}, "in the place of source"),
         ("ecs", {"add": {"message.env": "x"}}, "in the place of message"),
@@ -204,19 +217,25 @@ def test_a_constant_is_one_plain_value(value):
         SinkConfig.model_validate({"type": "file", "fields": {"add": {"x": value}}})
 
 
-def test_every_path_of_the_golden_documents_is_known():
-    def paths(tree, before=""):
-        for name, value in tree.items():
-            yield before + name
-            if type(value) is dict and before + name not in {
-                "atlassian.audit.context",
-                "atlassian.audit.container",
-                "source.geo.location",
-            }:
-                yield from paths(value, f"{before}{name}.")
+OPEN = {
+    "atlassian.audit.context",
+    "atlassian.audit.container",
+    "source.geo.location",
+    "unmapped.context",
+    "unmapped.container",
+}
 
-    seen = {path for file in GOLDEN.glob("*/ecs.json") for path in paths(json.loads(file.read_bytes()))}
-    assert seen <= known_fields()
+
+@pytest.mark.parametrize(("name", "known"), [("ecs", known_fields()), ("ocsf", ocsf_fields.known_fields())])
+def test_every_path_of_the_golden_documents_is_known(name, known):
+    def paths(tree, before=""):
+        for member, value in tree.items():
+            yield before + member
+            if type(value) is dict and before + member not in OPEN:
+                yield from paths(value, f"{before}{member}.")
+
+    seen = {path for file in GOLDEN.glob(f"*/{name}.json") for path in paths(json.loads(file.read_bytes()))}
+    assert seen <= known
     assert len(seen) > 70
 
 

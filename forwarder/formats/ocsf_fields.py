@@ -1,0 +1,48 @@
+"""What a sink's `fields` may do to an OCSF event of ours: whatever it is, the event stays one of its class.
+
+So what a class requires stays, and new names lie under `unmapped`, where the schema lets anything be.
+"""
+
+from __future__ import annotations
+
+import re
+
+from forwarder.formats.json_paths import Hidden, paths_of
+from forwarder.formats.ocsf_document import Endpoint, Event, Location, Metadata, Rest, User, Where
+from forwarder.formats.ocsf_shortening import CLASS, METADATA, REQUIRED
+from forwarder.formats.template import Rules
+
+_HIDDEN = Hidden(
+    neighbours={
+        (Event, "activity_id"): (
+            *("activity_id", "activity_name", "category_uid", "category_name", "class_uid", "class_name", "type_uid"),
+            *("type_name", "severity_id", "severity", "status_id", "status", "status_detail"),
+        ),
+        (Event, "account_switch_type_id"): ("account_switch_type_id", "account_switch_type"),
+        (Metadata, "version"): (
+            *("version", "product", "product.vendor_name", "product.name", "profiles", "log_name", "log_provider"),
+            *("loggers", "tenant_uid", "event_code"),
+        ),
+        (Rest, "layer"): (
+            *("layer", "act", "object", "action_name", "severity", "outcome", "organization_name", "instead_of"),
+        ),
+        (User, "type_id"): ("type_id", "type"),
+    },
+    inside={(Event, "dst_endpoint"): Endpoint, (Endpoint, "location"): Location, (Rest, "source"): Where},
+)
+
+
+def known_fields() -> frozenset[str]:
+    """Return the dotted path of every member and of every object."""
+    return paths_of(Event, _HIDDEN)
+
+
+def rules() -> Rules:
+    """Return what may be done to OCSF."""
+    return Rules(
+        known_fields(),
+        frozenset({*CLASS, *REQUIRED, *(f"metadata.{name}" for name in METADATA)}),
+        re.compile(r"unmapped(\.[a-z_][a-z0-9_]{0,62}){1,7}"),
+        "unmapped.env",
+        dotted=True,
+    )
