@@ -1,9 +1,10 @@
 """`python -m bench.sinks [--events 100000] [--rounds 3] [--only relp]`: what a sink costs, and how soon it has an event.
 
 Alone: CPU µs per event of the whole process without its start-up, and events per second. Each sink in turn delivers a
-copy of one spool to a far end that takes it all and says so; the source is dead. Further: what the same sink adds to a
-process that already delivers the same events to another one (`FIRST`). The best of all rounds counts. The rows of one
-format differ by the sink alone: `file` is the least a sink can do. The delays are those of `bench.live`.
+copy of one spool to a far end that takes it all and says so; the source is dead. The best of all rounds counts. The rows
+of one format differ by the sink alone: `file` is the least a sink can do. Further: what the same sink adds to a process
+that follows a live stream (`bench.steady`) and already delivers it to another one (`FIRST`). The delays are those of
+`bench.live`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from pathlib import Path
 
 from bench.harness import ROOT, Cost, ask, forwarder, helper, measure, write_config
 from bench.live import Delays, measure_live
+from bench.steady import steady
 
 FIRST = "elasticsearch ecs"
 """The sink that is there already when a further one comes."""
+
+RATE = 2000
+"""Events per second of the live stream to which a further sink is added."""
 
 WIDTHS = (22, 8, 9, 7, 8, 7, 7, 7, 7)
 """Of the columns of the table."""
@@ -100,6 +105,14 @@ class Bench:
         arrived = lambda: all(place.count() >= self.events for place in places.values())  # noqa: E731
         return self.run({name: place.settings for name, place in places.items()}, arrived)
 
+    def follow(self, **places: Place) -> Cost:
+        """Deliver a live stream to these places at once."""
+        for place in places.values():
+            place.empty()
+        arrived = lambda events: all(place.count() >= events for place in places.values())  # noqa: E731
+        sinks = {name: place.settings for name, place in places.items()}
+        return steady(self.folder, sinks, arrived, events=self.events, rate=RATE)
+
     def idle(self) -> Cost:
         """Start and end without delivering anything."""
         begun = time.monotonic()
@@ -112,7 +125,7 @@ class Results:
 
     def __init__(self, events: int) -> None:
         self.alone: dict[str, Cost] = {}
-        self.beside: dict[str, Cost] = {}
+        self.live: dict[str, Cost] = {}
         self._events = events
 
     def note(self, kept: dict[str, Cost], title: str, cost: Cost, how: str) -> None:
@@ -125,9 +138,9 @@ class Results:
         print(f"{'':<22} {'alone':>8} {'':>9} {'':>7} {'further':>8} {'from visible':>15} {'from read':>15}")
         head = ("µs/event", "events/s", "RSS MB", "µs/event", "p50 s", "p99 s", "p50 s", "p99 s")
         print(" ".join(f"{word:>{width}}" for word, width in zip(("", *head), WIDTHS, strict=True)))
-        first = self.alone.get(FIRST)
+        first = self.live.get("")
         for title in self.alone or delays:
-            cost, both, delay = self.alone.get(title), self.beside.get(title), delays.get(title)
+            cost, both, delay = self.alone.get(title), self.live.get(title), delays.get(title)
             cells = ["", "", "", "", "", "", "", ""]
             if cost is not None:
                 cells[:3] = f"{self._bare(cost.cpu - idle.cpu):.1f}", f"{cost.rate:.0f}", f"{cost.rss / 1e6:.0f}"
@@ -169,11 +182,10 @@ def main() -> None:
         places = {title: Place(row, bulk["url"], syslog, folder / "out.ndjson") for title, row in chosen.items()}
         for number in range(asked.rounds):
             print(f"round {number + 1} of {asked.rounds}, load average {os.getloadavg()[0]:.1f}")
-            if FIRST not in chosen:
-                results.note(results.alone, FIRST, bench.deliver(first=already), "alone")
+            results.note(results.live, "", bench.follow(first=already), "live")
             for title, place in places.items():
                 results.note(results.alone, title, bench.deliver(lane=place), "alone")
-                results.note(results.beside, title, bench.deliver(first=already, further=place), "beside")
+                results.note(results.live, title, bench.follow(first=already, further=place), "beside")
         delays = {}
         if asked.looks:
             print(
@@ -182,7 +194,7 @@ def main() -> None:
             delays = measure_live(folder / "live", chosen, rate=asked.rate, looks=asked.looks, every=asked.every)
     print(
         f"\n{asked.events} events, best of {asked.rounds}; start-up and end ({idle.cpu:.2f} s CPU) taken off; "
-        f"further: beside {FIRST}; load average {os.getloadavg()[0]:.1f}"
+        f"further: beside {FIRST}, at the tip; load average {os.getloadavg()[0]:.1f}"
     )
     results.table(idle, delays)
 

@@ -141,7 +141,7 @@ class Learning:
         self._clock = clock
         self._stopping = stopping
         self._catalogue = load_catalogue(local_records(settings.catalogue.files))
-        self.normalizers = Normalizers(self._catalogue)
+        self.normalizers = Normalizers(self._catalogue, shared=len(settings.sinks) > 1)
         self._unknown: UnknownActions | None = None
 
     def runners(

@@ -1,7 +1,8 @@
-"""One normaliser for each feed, and one catalogue for them all."""
+"""One normaliser for each feed, and one catalogue for them all; lanes that are side by side share what it said."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from forwarder.contracts import ConfigError, Held, Normalizer
@@ -9,7 +10,40 @@ from forwarder.normalize.catalogue import UsesCatalogue
 from forwarder.registry import SOURCES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forwarder.contracts import AuditEvent, Record, UnexpectedPayload
     from forwarder.normalize.catalogue import Catalogue
+
+MOST_REMEMBERED = 2000
+"""Events whose meaning is kept for the next lane: lanes at the tip are a page or two apart, and more is only memory."""
+
+
+class Remembering:
+    """A normaliser that gives lanes which read the same pages the same meanings, made once.
+
+    Invariant: a meaning is given again for the very same bytes in memory only. So a lane whose privacy made other bytes
+    of the event never gets what was made of the whole one, and what is read anew is understood anew.
+    """
+
+    def __init__(self, normalizer: Normalizer) -> None:
+        self._normalizer = normalizer
+        self._known: dict[int, tuple[bytes, AuditEvent | UnexpectedPayload]] = {}  # by number in the spool
+
+    def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
+        """Return one result per record, in order; they are read by many and changed by nobody."""
+        known = self._known
+        found = [known.get(record.seq) for record in records]
+        results = [entry[1] for entry, record in zip(found, records, strict=True) if entry and entry[0] is record.raw]
+        if len(results) == len(records):
+            return results
+        results = self._normalizer.normalize(records)
+        for record, result in zip(records, results, strict=True):
+            known[record.seq] = record.raw, result
+        if len(known) > MOST_REMEMBERED:
+            for seq in list(islice(known, MOST_REMEMBERED // 4)):
+                del known[seq]
+        return results
 
 
 class Normalizers:
@@ -17,10 +51,12 @@ class Normalizers:
 
     Args:
         catalogue: What actions mean.
+        shared: Whether more than one lane asks.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, shared: bool = False) -> None:
         self._catalogue = catalogue
+        self._shared = shared
         self._found: dict[str, Normalizer] = {}
 
     def __call__(self, feed: str) -> Normalizer:
@@ -39,7 +75,7 @@ class Normalizers:
                 normalizer: Normalizer = source.normalizer()
                 if isinstance(normalizer, UsesCatalogue):
                     normalizer.use(self._catalogue)
-                return normalizer
+                return Remembering(normalizer) if self._shared else normalizer
         raise Held(
             f"the spool holds events of the feed {feed!r}, and no installed source knows what they mean.",
             fix="Install the package of that source again, or give this sink the format raw and no filter on meaning.",
