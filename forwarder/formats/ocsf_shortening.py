@@ -31,7 +31,8 @@ def _plan(tree: Tree) -> Plan:
             *(("actor", "user", name) for name in ("uid", "type_id", "type")),
             *(("unmapped", name) for name in ("layer", "instead_of")),
         ),
-        actor=(("actor", "user", "uid"), ("actor", "user", "email_addr"), ("actor", "user", "name"), ("actor",)),
+        # never the address: it is the name again, and a user needs an id or a name
+        actor=(("actor", "user", "uid"), ("actor", "user", "name"), ("actor",)),
         least=tuple(("unmapped", name) for name in ("container", "context", "changes")),
     )
 

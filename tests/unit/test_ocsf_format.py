@@ -281,6 +281,20 @@ def test_half_an_address_is_no_address():
         assert "email_addr" not in strictly(short)["actor"]["user"]
 
 
+def test_who_has_an_address_only_is_named_by_it():
+    record = record_of(full_event(ocsf_class=6001, ocsf_activity=2, actor=Actor(None, "N", "n@example.com")))
+    [whole] = OcsfFormat().render([record])
+    assert isinstance(whole, bytes)
+    shortest = None
+    for limit in range(len(whole) - 1, 200, -7):
+        short = OcsfFormat().shrink(record, limit)
+        if isinstance(short, bytes):
+            shortest = strictly(short)
+            assert shortest["actor"]["user"]["name"] == "n@example.com"
+    assert shortest is not None
+    assert "email_addr" not in shortest["actor"]["user"]
+
+
 def test_too_little_room_is_refused():
     refused = OcsfFormat().shrink(record_of(full_event(ocsf_class=6001, ocsf_activity=2)), 300)
     assert isinstance(refused, UnexpectedPayload)
