@@ -20,7 +20,8 @@ from forwarder.normalize.lenient import Unreadable, read_tree
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-JSON_NAME = re.compile(r"[A-Za-z_@][A-Za-z0-9_@-]{0,62}(\.[A-Za-z_@][A-Za-z0-9_@-]{0,62}){0,7}")
+JSON_NAME = re.compile(r"[A-Za-z@][A-Za-z0-9_@-]{0,62}(\.[A-Za-z_@][A-Za-z0-9_@-]{0,62}){0,7}")
+"""No first `_`: what begins so belongs to the destination, such as `_id` of Elasticsearch and `_time` of Splunk."""
 JSON_EXAMPLE = "client_ip or labels.env"
 
 Path = tuple[str, ...]
@@ -54,7 +55,7 @@ class JsonTemplate:
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one JSON object per record, in order; a refused one is its own result."""
         return [
-            body if isinstance(body, UnexpectedPayload) else self._apply(body) for body in self._inner.render(records)
+            body if isinstance(body, UnexpectedPayload) else self.apply(body) for body in self._inner.render(records)
         ]
 
     def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
@@ -62,9 +63,10 @@ class JsonTemplate:
         if not isinstance(self._inner, Shrinks):
             return UnexpectedPayload(f"longer than the {limit} bytes that the sink carries")
         body = self._inner.shrink(record, max(limit - self._more, 0))
-        return body if isinstance(body, UnexpectedPayload) else self._apply(body)
+        return body if isinstance(body, UnexpectedPayload) else self.apply(body)
 
-    def _apply(self, body: bytes) -> bytes | UnexpectedPayload:
+    def apply(self, body: bytes) -> bytes | UnexpectedPayload:
+        """Change a body that the format wrote."""
         try:
             tree = _read(body)
             told = [(new, _take(tree, old)) for old, new in self._renamed]

@@ -19,7 +19,6 @@ from forwarder.contracts import AuditEvent, Authentication, FieldsConfig, Format
 from forwarder.formats.ecs import coordinates, domain
 from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import decode
-from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.memory import Memory
 from forwarder.formats.ocsf_classes import FINDING, classify, user
 from forwarder.formats.ocsf_document import (
@@ -33,7 +32,7 @@ from forwarder.formats.ocsf_document import (
     Session,
     Where,
 )
-from forwarder.formats.ocsf_fields import rules
+from forwarder.formats.ocsf_fields import OcsfTemplate
 from forwarder.formats.ocsf_observables import observe
 from forwarder.formats.ocsf_shortening import shorten
 from forwarder.normalize.catalogue.ocsf import BASE, OTHER, ocsf_classes, type_uid
@@ -111,7 +110,7 @@ class OcsfFormat:
 
     def with_fields(self, told: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return JsonTemplate(self, told, rules())
+        return OcsfTemplate(self, told)
 
     def _write(self, record: Record, event: AuditEvent) -> Event:
         site = event.site

@@ -53,6 +53,14 @@ _HOLDERS = {
 }
 """Things that have parts which an act may be done to instead."""
 
+_PARTS = {
+    *("comment", "attachment", "worklog", "watcher", "tag", "restriction", "permission"),
+    *("tab", "chart", "subscription", "version", "component"),
+}
+"""What never is a thing that is named otherwise."""
+
+_SAME = {"blogpost": "blog", "blog_post": "blog"}
+
 _ENTITY_TYPES = {"user": 2, "group": 3, "organization": 4, "policy": 5}
 _ENTITY_CAPTIONS = {2: "User", 3: "Group", 4: "Organization", 5: "Policy"}
 _USER_TYPES = {
@@ -253,9 +261,12 @@ def _take(event: AuditEvent, rest: Rest, thing: Thing, left: Thing | None) -> No
 
 
 def _is_part(name: str | None, thing: Thing) -> bool:
-    """Say whether the act is done to something that belongs to `thing`, by the names of both."""
+    """Say whether the act is done to something that belongs to `thing`, by the last word of both."""
     kind = thing.kind.replace("-", "_")
-    return name is not None and kind in _HOLDERS and kind not in name and name not in kind
+    if name is None or (kind not in _HOLDERS and name not in _PARTS):
+        return False
+    noun, other = (_SAME.get(one, one).rpartition("_")[2] for one in (name, kind))
+    return noun != other
 
 
 def _entity_type(kind: str) -> tuple[int, str]:

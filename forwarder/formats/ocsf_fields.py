@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
+from forwarder.contracts import FieldsConfig, Format, UnexpectedPayload
 from forwarder.formats.json_paths import Hidden, paths_of
+from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.ocsf_document import Endpoint, Event, Location, Metadata, Rest, User, Where
 from forwarder.formats.ocsf_shortening import CLASS, METADATA, REQUIRED
 from forwarder.formats.template import Rules
@@ -30,6 +32,35 @@ _HIDDEN = Hidden(
     },
     inside={(Event, "dst_endpoint"): Endpoint, (Endpoint, "location"): Location, (Rest, "source"): Where},
 )
+
+
+_OF_API = {"actor", "src_endpoint"}
+"""What API Activity requires and other classes do not; what every class of ours requires cannot be named at all."""
+
+
+class OcsfTemplate(JsonTemplate):
+    """A template that leaves alone what only the class of an event requires.
+
+    Raises ConfigError for what `check` refuses.
+    """
+
+    def __init__(self, inner: Format, told: FieldsConfig) -> None:
+        super().__init__(inner, told, rules())
+        self._of_api = JsonTemplate(
+            inner,
+            FieldsConfig(
+                rename={old: new for old, new in told.rename.items() if old.partition(".")[0] not in _OF_API},
+                drop=[name for name in told.drop if name.partition(".")[0] not in _OF_API],
+                add=told.add,
+            ),
+            rules(),
+        )
+
+    def apply(self, body: bytes) -> bytes | UnexpectedPayload:
+        """Change a body."""
+        if b'"class_uid":6003,' in body:  # no text of an event holds a bare quote
+            return self._of_api.apply(body)
+        return super().apply(body)
 
 
 def known_fields() -> frozenset[str]:

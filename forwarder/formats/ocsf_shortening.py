@@ -23,7 +23,9 @@ _LONGEST_MAIL = 64  # what cutting may leave whole: half an address is none
 
 
 def _plan(tree: Tree) -> Plan:
-    api = ("src_endpoint",) if "api" in tree else ()
+    api: tuple[str, ...] = ()
+    if "api" in tree:  # this class requires both of them; a user is looked after below
+        api = ("src_endpoint",) if "user" in tree.get("actor", {}) else ("src_endpoint", "actor")
     return Plan(
         essential=(
             *((name,) for name in (*CLASS, *REQUIRED, *api)),

@@ -102,6 +102,7 @@ def test_every_event_is_one_valid_record_with_every_fact(event):
 
 @unhurried
 @given(events, st.integers(200, 4000))
+@example(full_event(ocsf_class=6003, ocsf_activity=99, actor=None), 600)
 def test_a_shortened_event_is_valid_and_still_says_which_and_who(event, limit):
     record = record_of(event)
     short = FORMAT.shrink(record, limit)

@@ -55,6 +55,29 @@ def test_ocsf_stays_an_event_of_its_class():
     assert "container" not in tree["unmapped"]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"drop": ["actor", "src_endpoint", "observables"]},
+        {"rename": {"src_endpoint.ip": "unmapped.ip"}, "drop": ["actor.user", "observables"]},
+    ],
+)
+def test_ocsf_keeps_what_only_the_class_of_an_event_requires(fields):
+    facts = {"source_address": None, "geo": None, "country": None, "region": None, "city": None, "authentication": None}
+    tree = ocsf_strictly(rendered("ocsf", full_event(ocsf_class=6003, ocsf_activity=99, **facts), **fields))
+    assert tree["src_endpoint"] == {"ip": "203.0.113.155"}
+    assert tree["actor"]["user"]["uid"] == "557058:bd95"
+    elsewhere = ocsf_strictly(rendered("ocsf", full_event(ocsf_class=6001, ocsf_activity=2, **facts), **fields))
+    assert not {"src_endpoint", "actor"} & set(elsewhere)
+
+
+@pytest.mark.parametrize("name", ["ecs", "raw"])
+def test_no_name_that_belongs_to_the_destination(name):
+    for theirs in ("_id", "_source.x", "_time"):
+        with pytest.raises(ConfigError, match="cannot be a name in this format; write one such as client_ip"):
+            build_format(name, fields=FieldsConfig(add={theirs: "x"}))
+
+
 def test_what_is_renamed_out_of_a_dropped_object_is_kept():
     tree = json.loads(rendered("ecs", rename={"source.ip": "client_ip"}, drop=["source"]))
     assert tree["client_ip"] == "203.0.113.155"
