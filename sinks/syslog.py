@@ -105,7 +105,7 @@ class SyslogConfig(SinkConfig):
     """For `relp` and `relps`: most messages without an answer."""
     relp_patience: Duration = 300.0
     """For `relp` and `relps`: how long a record must have been refused, again and again, before it becomes a dead
-    letter; and only where the receiver takes others. While it takes nothing at all, everything waits."""
+    letter; and only where the receiver takes others, or where it is sent alone. A batch that is refused whole waits."""
     udp_rate: Annotated[int, Field(ge=1)] = 2000
     """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and nobody is
     told; Atlassian's own log grows by at most some 400 events a second."""
@@ -162,8 +162,8 @@ class SyslogSink:
     wants_event: ClassVar[bool] = True
     advice: ClassVar[Mapping[str, str]] = {
         "refused": (
-            "The receiver took others and refused this one over RELP for longer than relp_patience. Mend what its "
-            "answer and its own log name, then retry."
+            "The receiver went on refusing this record over RELP for longer than relp_patience. Mend what its answer "
+            "and its own log name, then retry."
         )
     }
     proof: Literal["delivered", "received", "none"] = "none"

@@ -18,7 +18,7 @@ _TRIES = 3
 
 
 class _Suspect(NamedTuple):
-    """A refused record: how often and since when (monotonic seconds), and whether others of its batch were taken."""
+    """A refused record: how often and since when (monotonic seconds), and whether it is the odd one of its batch."""
 
     times: int
     since: float
@@ -112,7 +112,7 @@ class RelpSlot:
         if len(accepted) == len(records):
             self._suspects.clear()
             return Delivery(accepted=range(len(records)))
-        self._suspects = self._suspected(records, answers, len(accepted))
+        self._suspects = self._suspected(records, answers, max(accepted, default=-1))
         rejected: dict[int, Rejection] = {}
         reason = str(broken) if broken else ""
         for n, answer in answers.items():
@@ -129,19 +129,20 @@ class RelpSlot:
         return Delivery(accepted=accepted, rejected=rejected, kept=kept, doubtful=broken is not None, reason=reason)
 
     def _suspected(self, records: Sequence[Record], answers: dict[int, Answer], taken: int) -> dict[int, _Suspect]:
+        """Return what was refused; `taken` is the last that was taken: of what follows it nobody knows who is at fault."""
         now, known = self._clock.monotonic(), self._suspects
-        alone = taken > 0 or len(records) == 1
         found = {}
-        for seq in (records[n].seq for n, answer in answers.items() if not answer.good):
+        for n, seq in ((n, records[n].seq) for n, answer in answers.items() if not answer.good):
             before = known.get(seq, _Suspect(0, now, alone=False))
+            alone = n < taken or len(records) == 1
             found[seq] = _Suspect(before.times + 1, before.since, before.alone or alone)
         return found
 
     def _is_at_fault(self, suspect: _Suspect) -> bool:
         """Say whether it is the record, and not the server that is in trouble.
 
-        It was refused often and for long. Besides, others of its batch were taken or it was a batch of its own; or the
-        receiver takes others still, over another slot.
+        It was refused often and for long. Besides, others behind it in its batch were taken or it was a batch of its
+        own; or the receiver takes others still, over another slot.
         """
         long = suspect.since + self._patience
         often_and_long = suspect.times >= _TRIES and long <= self._clock.monotonic()

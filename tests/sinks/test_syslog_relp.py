@@ -160,6 +160,24 @@ async def test_a_server_that_takes_nothing_buries_nothing_however_long() -> None
         await sink.close()
 
 
+async def test_a_server_that_takes_nothing_any_more_from_the_middle_of_a_batch_on_buries_nothing() -> None:
+    clock = FakeClock()
+    async with receiving("relp") as receiver:
+        full = Rule("refuse", times=None, only=lambda message: int(message.content) >= 20)
+        receiver.rules = [full]
+        sink = sink_for(receiver, clock=clock, relp_patience=300)
+        first = await sent(sink, *BODIES)
+        assert (list(first.kept), first.rejected) == (list(range(20, 50)), {})
+        rest = batch_of(*BODIES[20:], first=21)
+        for _ in range(5):
+            clock.advance(300)
+            later = await sink.send(rest)
+            assert (list(later.kept), later.rejected) == (list(range(30)), {})
+        receiver.rules.clear()
+        assert await sink.send(rest) == Delivery(accepted=range(30))
+        await sink.close()
+
+
 async def test_a_session_that_the_server_closed_in_a_quiet_time_is_seen() -> None:
     async with receiving("relp") as receiver:
         sink = sink_for(receiver)
