@@ -197,7 +197,8 @@ class Grammar:
     def _verb(self, terms: list[Term], reading: Reading) -> int | None:
         place, base = participle(terms), after_to(terms)
         if base is None and place and terms[place].done == "reject":
-            base = place - 1 if terms[place - 1].named and not terms[place - 1].thing else None  # `merge rejected`
+            noun = terms[place - 1]  # `merge rejected` is a merge that failed, `approval declined` no approval
+            base = place - 1 if noun.named and noun.named != "approve" and not noun.thing else None
         if base is None and place is not None:
             reading.act, reading.verb, reading.complete = terms[place].done, terms[place].text, True
             return place
