@@ -129,7 +129,7 @@ class RelpSlot:
         return Delivery(accepted=accepted, rejected=rejected, kept=kept, doubtful=broken is not None, reason=reason)
 
     def _suspected(self, records: Sequence[Record], answers: dict[int, Answer], taken: int) -> dict[int, _Suspect]:
-        """Return what was refused; `taken` is the last that was taken: of what follows it nobody knows who is at fault."""
+        """Return what was refused; `taken` is the last that was taken: what follows may be the fault of the server."""
         now, known = self._clock.monotonic(), self._suspects
         found = {}
         for n, seq in ((n, records[n].seq) for n, answer in answers.items() if not answer.good):
