@@ -58,7 +58,7 @@ OCSF = """## OCSF
 - OCSF wants the codes of countries and regions, Atlassian gives names: they stand under `unmapped.source`.
 - 3001 and 3005 are to give way to 3007 in OCSF 1.9; which class an act gets is data (`kinds.toml`).
 - Elasticsearch takes it only with `unmanaged: true`, a template of your own and a pipeline that makes `@timestamp` of
-  `time`."""
+  `time`; and so it does `raw`, where that is `attributes.time`."""
 
 FIELDS = """## Names of your own
 

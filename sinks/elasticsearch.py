@@ -39,11 +39,12 @@ from forwarder.contracts import (
 )
 from forwarder.http import HttpClient, Response, check_url
 from sinks.elasticsearch_answers import ADVICE, AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
-from sinks.elasticsearch_template import Flavour, compare, index_template, template_name
+from sinks.elasticsearch_template import Flavour, compare, index_template, misfit, template_name
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
 _NO_JSON = {"cef", "leef", "rfc5424_sd"}
+_NO_TIMESTAMP = {"ocsf", "raw"}  # a data stream refuses every document without one
 
 
 # --------------------------------------------------------------------------------------------------------- settings
@@ -90,13 +91,26 @@ class ElasticsearchConfig(SinkConfig):
     @model_validator(mode="after")
     def _takes_json(self) -> ElasticsearchConfig:
         if self.format in _NO_JSON:
-            raise PydanticCustomError("format", "{format} is no JSON; use ecs or raw", {"format": self.format})
-        if self.format == "ocsf" and not self.unmanaged:
+            raise PydanticCustomError("format", "{format} is no JSON; use ecs", {"format": self.format})
+        if self.format in _NO_TIMESTAMP and not self.unmanaged:
             raise PydanticCustomError(
                 "format",
-                "ocsf has no @timestamp and our template no fields for it; use ecs, or unmanaged: true with a template "
-                "and a pipeline of your own",
+                "{format} has no @timestamp and our template no fields for it; use ecs, or unmanaged: true with a "
+                "template and a pipeline of your own",
+                {"format": self.format},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> ElasticsearchConfig:
+        for name in () if self.unmanaged else (*self.fields.rename.values(), *self.fields.add):
+            if (why := misfit(name)) is not None:
+                raise PydanticCustomError(
+                    "fields",
+                    "fields: {name} is {why} in our template, and no text fits there; choose another name such as "
+                    "labels.env",
+                    {"name": name, "why": why},
+                )
         return self
 
     @model_validator(mode="after")

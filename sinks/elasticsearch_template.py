@@ -97,6 +97,18 @@ def index_template(stream: str, flavour: Flavour, ilm_policy: str | None = None)
     return template
 
 
+def misfit(path: str) -> str | None:
+    """Say why no text can stand at a path under our template, so that the server would refuse every document."""
+    types = _types("elasticsearch")
+    if path not in types and any(one.startswith(f"{path}.") for one in types):
+        return "an object"
+    leaf = next((one for one in types if path == one or path.startswith(f"{one}.")), path)
+    kind = types[leaf]["type"] if leaf in types else "keyword"
+    if leaf == path:
+        return None if kind in {"keyword", "text"} else f"of type {kind}"
+    return None if kind == "flattened" else f"within {leaf}, which is of type {kind}"
+
+
 def compare(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], name: str) -> SetupStep:
     """Say what is to be done about the template that stands at the server; None when there is none.
 
@@ -172,8 +184,8 @@ def _diff(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "\n".join(difflib.unified_diff(old, new, "at the server", "ours", lineterm="", n=2))
 
 
-def _properties(flavour: Flavour) -> dict[str, Any]:
-    types: dict[str, dict[str, Any]] = {
+def _types(flavour: Flavour) -> dict[str, dict[str, Any]]:
+    return {
         **dict.fromkeys(_KEYWORDS, _KEYWORD),
         **dict.fromkeys(_LONG_KEYWORDS, _LONG_KEYWORD),
         **dict.fromkeys(_NAMES, _NAME),
@@ -189,8 +201,11 @@ def _properties(flavour: Flavour) -> dict[str, Any]:
         "atlassian.audit.context": _WHOLE[flavour],
         "atlassian.audit.container": _WHOLE[flavour],
     }
+
+
+def _properties(flavour: Flavour) -> dict[str, Any]:
     root: dict[str, Any] = {}
-    for path, mapping in sorted(types.items()):
+    for path, mapping in sorted(_types(flavour).items()):
         *parents, leaf = path.split(".")
         level = root
         for parent in parents:

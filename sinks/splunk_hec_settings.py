@@ -133,6 +133,15 @@ class SplunkHecConfig(SinkConfig):
     http: HttpConfig = HttpConfig()
     """Time-outs and proxy."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_list(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("fields"), list):
+            raise PydanticCustomError(
+                "fields", "fields: the list of indexed fields is called indexed_fields; rename it"
+            )
+        return values
+
     @model_validator(mode="after")
     def _fit_together(self) -> SplunkHecConfig:
         if "/services/collector" in urlsplit(self.url).path:

@@ -86,6 +86,8 @@ def _check_new(name: str, rules: Rules) -> None:
         taken = next((one for one in sorted(known) if _under(name, one, rules) and one not in parents), None)
     if taken is None and rules.known is None:
         taken = next((one for one in sorted(known) if _meet(one, name, rules)), None)
+    if taken == name:
+        raise ConfigError(f"fields: {name} is a field already; choose another name")
     if taken is not None:
         raise ConfigError(f"fields: {name} would stand in the place of {taken}; choose another name")
 

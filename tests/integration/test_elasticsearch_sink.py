@@ -314,11 +314,33 @@ async def test_a_body_the_server_finds_too_large() -> None:
 
 @pytest.mark.parametrize("name", ["cef", "leef", "rfc5424_sd"])
 def test_a_format_that_is_no_json_is_refused_before_anything_runs(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"{name} is no JSON; use ecs or raw"):
+    with pytest.raises(ValidationError, match=f"{name} is no JSON; use ecs"):
         ElasticsearchConfig(url="https://es.example", format=name)
 
 
-def test_ocsf_needs_a_mapping_of_your_own() -> None:
-    with pytest.raises(ValidationError, match="ocsf has no @timestamp"):
-        ElasticsearchConfig(url="https://es.example", format="ocsf")
-    assert ElasticsearchConfig(url="https://es.example", format="ocsf", unmanaged=True).format == "ocsf"
+@pytest.mark.parametrize("name", ["ocsf", "raw"])
+def test_json_without_a_timestamp_needs_a_mapping_of_your_own(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"{name} has no @timestamp"):
+        ElasticsearchConfig(url="https://es.example", format=name)
+    assert ElasticsearchConfig(url="https://es.example", format=name, unmanaged=True).format == name
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("event.start", "event.start is of type date"),
+        ("tags.env", "tags.env is within tags, which is of type keyword"),
+        ("data_stream", "data_stream is an object"),
+        ("labels", "labels is of type flattened"),
+    ],
+)
+def test_a_new_name_where_our_template_takes_no_text_is_refused(name: str, why: str) -> None:
+    for fields in ({"add": {name: "x"}}, {"rename": {"source.ip": name}}):
+        with pytest.raises(ValidationError, match=f"fields: {why} in our template"):
+            ElasticsearchConfig.model_validate({"url": "https://es.example", "fields": fields})
+        assert ElasticsearchConfig.model_validate({"url": "https://es.example", "fields": fields, "unmanaged": True})
+
+
+@pytest.mark.parametrize("name", ["labels.env", "tags", "event.code", "client_ip", "client.ip"])
+def test_a_new_name_where_a_text_fits_is_taken(name: str) -> None:
+    assert ElasticsearchConfig.model_validate({"url": "https://es.example", "fields": {"add": {name: "x"}}})

@@ -362,6 +362,7 @@ async def test_a_probe_of_nobody() -> None:
         ({"host": " "}, "not a template"),
         ({"sourcetype": "a\nb"}, "not a template"),
         ({"indexed_fields": ["event_id", "nothing_known"]}, "event_id"),
+        ({"fields": ["action", "product"]}, "is called indexed_fields"),
         ({"labels": {"action": "x"}}, "not the name of a label"),
         ({"labels": {"_time": "x"}}, "not the name of a label"),
         ({"endpoint": "raw", "labels": {"a": "x"}}, "no indexed fields"),
