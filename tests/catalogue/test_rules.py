@@ -91,20 +91,21 @@ def test_rules_find_what_is_known_without_looking_it_up(capsys):
 
 
 @pytest.mark.parametrize(
-    ("file", "most_unknown"),
+    ("file", "most_unknown", "in_the_catalogue"),
     [
-        ("unseen.tsv", 0.4),
-        ("held_out.tsv", 0.4),
-        ("independent.tsv", 0.6),
-        ("independent_again.tsv", 0.6),
-        ("plausible.tsv", 0.4),
+        ("unseen.tsv", 0.4, []),
+        ("held_out.tsv", 0.4, []),
+        ("independent.tsv", 0.6, []),
+        ("independent_again.tsv", 0.6, []),
+        ("plausible.tsv", 0.4, []),
+        ("ordinary.tsv", 0.4, ["Deleted Jira issue"]),
     ],
 )
-def test_rules_are_not_wrong_about_what_nobody_listed(file, most_unknown, capsys):
+def test_rules_are_not_wrong_about_what_nobody_listed(file, most_unknown, in_the_catalogue, capsys):
     known = {action.casefold() for action in (*CATALOGUE.records.by_id, *CATALOGUE.records.by_name)}
-    listed = labels(file)
+    assert [label.text for label in labels(file) if label.text.casefold() in known] == in_the_catalogue
+    listed = [label for label in labels(file) if label.text not in in_the_catalogue]
     assert len(listed) >= 60
-    assert not [label.text for label in listed if label.text.casefold() in known]
     wrong, silent = [], 0
     for label, found in zip(listed, as_events_bring_them(listed), strict=True):
         if faults := label.faults(found):
