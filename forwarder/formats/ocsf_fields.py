@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from forwarder.contracts import FieldsConfig, Format, UnexpectedPayload
+from forwarder.contracts import ConfigError, FieldsConfig, Format, UnexpectedPayload
 from forwarder.formats.json_paths import Hidden, paths_of
 from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.ocsf_document import Endpoint, Event, Location, Metadata, Rest, User, Where
@@ -38,14 +38,30 @@ _OF_API = {"actor", "src_endpoint"}
 """What API Activity requires and other classes do not; what every class of ours requires cannot be named at all."""
 
 
+_NAMED_BY = (
+    ("src_endpoint", {"ip", "name"}, {"location"}),
+    ("actor.user", {"uid", "name"}, {"display_name", "email_addr", "type", "type_id"}),
+)
+"""Objects that must have one of some members, and what else they may have."""
+
+
 class OcsfTemplate(JsonTemplate):
     """A template that leaves alone what only the class of an event requires.
 
-    Raises ConfigError for what `check` refuses.
+    Raises ConfigError for what `check` refuses, and for what would leave an object without what names it.
     """
 
     def __init__(self, inner: Format, told: FieldsConfig) -> None:
         super().__init__(inner, told, rules())
+        taken = {*told.rename, *told.drop}
+        for whole, names, others in _NAMED_BY:
+            named = sorted(name for name in names if f"{whole}.{name}" in taken)
+            left = sorted(name for name in others if f"{whole}.{name}" not in taken)
+            if named and left and whole not in taken:
+                raise ConfigError(
+                    f"fields: OCSF allows no {whole}.{left[0]} without {whole}.{named[0]}; "
+                    f"rename or drop {', '.join(f'{whole}.{name}' for name in left)}, too"
+                )
         self._of_api = JsonTemplate(
             inner,
             FieldsConfig(

@@ -59,7 +59,7 @@ def test_ocsf_stays_an_event_of_its_class():
     "fields",
     [
         {"drop": ["actor", "src_endpoint", "observables"]},
-        {"rename": {"src_endpoint.ip": "unmapped.ip"}, "drop": ["actor.user", "observables"]},
+        {"rename": {"src_endpoint.ip": "unmapped.ip"}, "drop": ["src_endpoint.location", "actor.user", "observables"]},
     ],
 )
 def test_ocsf_keeps_what_only_the_class_of_an_event_requires(fields):
@@ -192,6 +192,8 @@ def test_what_must_stay_is_neither_dropped_nor_renamed(name, field):
         ("leef", {"rename": {"scr": "a"}}, "did you mean src"),
         ("rfc5424_sd", {"drop": ["actor"]}, "did you mean actor_id"),
         ("ocsf", {"add": {"env": "prod"}}, "such as unmapped.env"), ("ocsf", {"add": {"unmapped.context.x": 1}}, "in the place of unmapped.context"),
+        ("ocsf", {"rename": {"src_endpoint.ip": "unmapped.ip"}}, "rename or drop src_endpoint.location, too"),
+        ("ocsf", {"drop": ["actor.user.name"]}, "drop actor.user.display_name, actor.user.email_addr, actor.user.type"),
         ("ocsf", {"drop": ["src_endpoint.ipp"]}, "did you mean src_endpoint.ip"),
         ("ecs", {"rename": {"message": "source.ip"}}, "source.ip is a field already"),
         ("ecs", {"rename": {"message": "source"}}, "source is a field already"),
