@@ -307,3 +307,17 @@ def test_memory_is_bounded(catalogue):
     catalogue.remembered.clear()
     catalogue.meaning("x" * 1000)
     assert not catalogue.remembered
+
+
+@pytest.mark.parametrize(
+    ("text", "activity"),
+    [
+        ("user_password_reset_requested", 4),
+        ("user_password_reset", 4),
+        ("Reset password", 4),
+        ("user_password_changed", 3),
+    ],
+)
+def test_a_password_that_is_reset_is_not_one_that_is_changed(text, activity):
+    found = load_catalogue().meaning(text)
+    assert (found.act, found.object, found.ocsf_class, found.ocsf_activity) == ("change", "password", 3001, activity)

@@ -104,7 +104,7 @@ class Grammar:
         if reading.act is None:
             return msgspec.structs.replace(UNKNOWN, product=reading.product, name=name)
         act = reading.act
-        line = self._kinds.line(reading.kind, act, exact=act in self._words.explicit)
+        line = self._kinds.line(reading.kind, act, exact=act in self._words.explicit, verb=reading.verb)
         if line is None:
             return Meaning(
                 name=name, product=reading.product, act=act, object=reading.thing, outcome=reading.outcome, layer=layer

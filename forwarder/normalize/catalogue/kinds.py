@@ -48,10 +48,10 @@ class Kinds:
         self._lines = msgspec.convert(tables, dict[str, dict[str, Line]])
         self._any = self._lines["any"]
 
-    def line(self, kind: str | None, act: str, *, exact: bool = False) -> Line | None:
-        """Return what `act` means for `kind`; with `exact`, the kind's `*` is no answer."""
+    def line(self, kind: str | None, act: str, *, exact: bool = False, verb: str | None = None) -> Line | None:
+        """Return what `act`, said by `verb`, means for `kind`; with `exact`, the kind's `*` is no answer."""
         own, like = self._lines.get(kind or "", {}), self._lines.get(self._like.get(kind or "", ""), {})
-        line = own.get(act) or like.get(act) or self._any.get(act)
+        line = own.get(f"{act} by {verb}") or own.get(act) or like.get(act) or self._any.get(act)
         return line or (None if exact else own.get("*") or like.get("*"))
 
     def meaning(
