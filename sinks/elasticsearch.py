@@ -103,8 +103,14 @@ class ElasticsearchConfig(SinkConfig):
 
     @model_validator(mode="after")
     def _fields_fit(self) -> ElasticsearchConfig:
-        for name in () if self.unmanaged else (*self.fields.rename.values(), *self.fields.add):
-            if (why := misfit(name)) is not None:
+        for name in (*self.fields.rename.values(), *self.fields.add):
+            if name.startswith("_"):
+                raise PydanticCustomError(
+                    "fields",
+                    "fields: {name} begins with _, as fields of Elasticsearch itself do; leave that out",
+                    {"name": name},
+                )
+            if not self.unmanaged and (why := misfit(name)) is not None:
                 raise PydanticCustomError(
                     "fields",
                     "fields: {name} is {why} in our template, and no text fits there; choose another name such as "

@@ -20,8 +20,7 @@ from forwarder.normalize.lenient import Unreadable, read_tree
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-JSON_NAME = re.compile(r"[A-Za-z@][A-Za-z0-9_@-]{0,62}(\.[A-Za-z_@][A-Za-z0-9_@-]{0,62}){0,7}")
-"""No first `_`: what begins so belongs to the destination, such as `_id` of Elasticsearch and `_time` of Splunk."""
+JSON_NAME = re.compile(r"[A-Za-z_@][A-Za-z0-9_@-]{0,62}(\.[A-Za-z_@][A-Za-z0-9_@-]{0,62}){0,7}")
 JSON_EXAMPLE = "client_ip or labels.env"
 
 Path = tuple[str, ...]

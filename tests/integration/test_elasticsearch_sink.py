@@ -341,6 +341,15 @@ def test_a_new_name_where_our_template_takes_no_text_is_refused(name: str, why: 
         assert ElasticsearchConfig.model_validate({"url": "https://es.example", "fields": fields, "unmanaged": True})
 
 
+@pytest.mark.parametrize("unmanaged", [False, True])
+def test_no_name_that_elasticsearch_has_itself(unmanaged: bool) -> None:
+    for fields in ({"add": {"_id": "x"}}, {"rename": {"source.ip": "_source.ip"}}):
+        with pytest.raises(
+            ValidationError, match="begins with _, as fields of Elasticsearch itself do; leave that out"
+        ):
+            ElasticsearchConfig.model_validate({"url": "https://es.example", "fields": fields, "unmanaged": unmanaged})
+
+
 @pytest.mark.parametrize("name", ["labels.env", "tags", "event.code", "client_ip", "client.ip"])
 def test_a_new_name_where_a_text_fits_is_taken(name: str) -> None:
     assert ElasticsearchConfig.model_validate({"url": "https://es.example", "fields": {"add": {name: "x"}}})

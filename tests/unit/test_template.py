@@ -71,13 +71,6 @@ def test_ocsf_keeps_what_only_the_class_of_an_event_requires(fields):
     assert not {"src_endpoint", "actor"} & set(elsewhere)
 
 
-@pytest.mark.parametrize("name", ["ecs", "raw"])
-def test_no_name_that_belongs_to_the_destination(name):
-    for theirs in ("_id", "_source.x", "_time"):
-        with pytest.raises(ConfigError, match="cannot be a name in this format; write one such as client_ip"):
-            build_format(name, fields=FieldsConfig(add={theirs: "x"}))
-
-
 def test_what_is_renamed_out_of_a_dropped_object_is_kept():
     tree = json.loads(rendered("ecs", rename={"source.ip": "client_ip"}, drop=["source"]))
     assert tree["client_ip"] == "203.0.113.155"
