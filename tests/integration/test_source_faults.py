@@ -111,7 +111,7 @@ CASES = [
     case("garbage", "other", "not HTTP"),
 ]
 
-ELSEWHERE = {"bad_event", "key_expiry", "key_rotation"}
+ELSEWHERE = {"bad_event", "key_expiry", "key_rotation", "wrong_clock"}
 
 
 def test_no_fault_is_left_out() -> None:
