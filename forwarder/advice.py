@@ -21,6 +21,10 @@ ADVICE: dict[str, str] = {
         "The event has a shape that its format or a filter cannot read. Give the sink the format raw and no filter on "
         "meaning, or report the event: a release that understands it maps it anew when you retry."
     ),
+    "field_in_use": (
+        "The event has something of its own where this sink's fields put a new name. Choose another name there, "
+        "restart the forwarder, then retry."
+    ),
     "too_large": (
         "The event is longer than the sink takes. Raise the limit at the destination, or shorten what the sink is sent "
         "with another format; then retry. Else export it and keep it elsewhere."

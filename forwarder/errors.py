@@ -93,8 +93,9 @@ class CursorLost(ForwarderError):
 
 
 class UnexpectedPayload(ForwarderError):
-    """One event cannot be understood; `reason` goes into its dead letter."""
+    """One event cannot be understood; `reason` goes into its dead letter, under a stable `word` that has its advice."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, word: str = "not_understood") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.word = word

@@ -156,5 +156,5 @@ class RecordMaker:
         self._unknown[name] += 1
 
 
-def _dead_letter(record: Record, error: UnexpectedPayload, reason: str = "not_understood") -> DeadLetter:
-    return DeadLetter.of(record, reason, error.reason)
+def _dead_letter(record: Record, error: UnexpectedPayload, word: str | None = None) -> DeadLetter:
+    return DeadLetter.of(record, word or error.word, error.reason)

@@ -74,7 +74,8 @@ class JsonTemplate:
             for path, value in [*told, *self._added]:
                 if value is not _ABSENT and not _put(tree, path, value):
                     return UnexpectedPayload(
-                        f"the event has something in the place of {'.'.join(path)}; choose another name in fields"
+                        f"the event has something in the place of {'.'.join(path)}; choose another name in fields",
+                        "field_in_use",
                     )
             return _encode(tree)
         except (ValueError, msgspec.MsgspecError, RecursionError, Unreadable) as error:

@@ -12,11 +12,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from forwarder import settling
+from forwarder.advice import advice_for
 from forwarder.contracts import (
     AuditEvent,
     AuthFailed,
     Batch,
     Delivery,
+    FieldsConfig,
     Held,
     PayloadTooLarge,
     Receipt,
@@ -31,6 +33,7 @@ from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.promises import Promises
+from forwarder.registry import build_format
 from forwarder.spool.contract import Exchange, Settlement
 from forwarder.status import LaneReport
 from tests.lanes import ORIGIN, ScriptedSink, bench, event
@@ -395,6 +398,18 @@ async def test_filters_count_what_they_keep_back(tmp_path: Path) -> None:
         assert sink.seen == ["a", "d"]
         (line,) = await b.spool.books()
         assert (line.accepted, line.filtered) == (2, 2)
+        await b.balanced()
+
+
+async def test_an_event_in_the_way_of_a_new_field_says_so(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink()
+        b.start("raw", sink, render=build_format("raw", fields=FieldsConfig(add={"type": "prod"})))
+        await b.fill(b'{"id":"odd","type":"events","attributes":{}}')
+        await b.drained("raw")
+        (letter,) = await b.spool.dead_letters("raw")
+        assert letter.reason == "field_in_use"
+        assert "Choose another name" in advice_for(letter.reason, None)
         await b.balanced()
 
 

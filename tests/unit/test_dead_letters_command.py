@@ -365,7 +365,7 @@ async def test_what_is_shown_and_exported_goes_through_the_privacy_of_its_sink(f
 def test_every_reason_that_our_code_gives_has_advice():
     sink = load_sinks()
     own = {fate.reason for fate in (*_BY_TYPE.values(), *_BY_STATUS.values()) if fate.verdict == "reject"}
-    for reason in own | {"failure_store", "refused", "line_break", "not_understood", "too_large"}:
+    for reason in own | {"failure_store", "refused", "line_break", "not_understood", "field_in_use", "too_large"}:
         assert advice_for(reason, sink) != UNKNOWN, reason
     assert advice_for("never_heard_of", sink) == UNKNOWN
     assert advice_for("too_large", None) == ADVICE["too_large"]
