@@ -116,6 +116,8 @@ class Judge:
             event = digest(letter.raw) if place.by_digest else ident_of(letter.raw)
             account.dead += 1
             too_long = letter.reason == "too_large" and len(letter.raw) > LONG
+            if letter.reason == "too_large" and not too_long and place.sizes_refused:
+                too_long, place.sizes_refused = True, place.sizes_refused - 1  # it was alone in its request
             if ident_of(letter.raw) not in account.refused and not too_long:
                 wrong.append(f"{event} is a dead letter and was never refused: {letter.reason} {letter.detail}")
             if account.owed[event]:

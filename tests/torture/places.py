@@ -48,6 +48,7 @@ class Place:
     Attributes:
         breaks: How often its connections may have broken so far.
         rotated: Whether its credential can change no more.
+        sizes_refused: How many more requests it may have refused for their size, be they ever so short.
     """
 
     by_digest = False
@@ -67,7 +68,7 @@ class Place:
     ) -> None:
         self.name, self.end, self.folder = name, end, folder
         self.can = end.can if certificates is not None else end.can - {"tls"}
-        self.breaks = 0
+        self.breaks = self.sizes_refused = 0
         self._spells = spells or {}
         self._certificates = certificates
         self._more = more
@@ -117,6 +118,7 @@ class Place:
         else:
             self.end.play(spell, times)  # type: ignore[arg-type]
         self.breaks += times
+        self.sizes_refused += times * (spell == "too_large")
 
     async def rotate(self, lasts: float) -> None:
         """Take another credential from now on; the file that the daemon reads follows a while later."""

@@ -23,20 +23,22 @@ class Spot:
 
     by_digest = may_lose = False
 
-    def __init__(self, landed: Counter[str], proof: str, breaks: int) -> None:
-        self.proof, self.breaks, self._landed = proof, breaks, landed
+    def __init__(self, landed: Counter[str], proof: str, breaks: int, sizes_refused: int) -> None:
+        self.proof, self.breaks, self.sizes_refused, self._landed = proof, breaks, sizes_refused, landed
 
     def take(self) -> Counter[str]:
         return self._landed
 
 
-def verdict(landed: list[str], *, proof: str = "delivered", breaks: int = 0, **kept: Any) -> list[str]:
+def verdict(
+    landed: list[str], *, proof: str = "delivered", breaks: int = 0, sizes_refused: int = 0, **kept: Any
+) -> list[str]:
     truth = Truth(None)  # type: ignore[arg-type] -- nothing is looked up
     truth.ids = truth.fresh_ids = Counter(NAMES)
     truth.digests = truth.fresh_digests = Counter(map(digest, BODIES.values()))
     truth.number(BODIES.items())
     given: dict[str, Any] = {"doubts": {"one": []}, "books": [], "bodies": BODIES, **kept}
-    judge = Judge(truth, {"one": Spot(Counter(landed), proof, breaks)})  # type: ignore[dict-item]
+    judge = Judge(truth, {"one": Spot(Counter(landed), proof, breaks, sizes_refused)})  # type: ignore[dict-item]
     return judge.judge(Kept(numbers={}, **given), 0)
 
 
@@ -68,3 +70,10 @@ def test_what_never_existed() -> None:
 def test_a_dead_letter_that_nobody_refused(landed: list[str]) -> None:
     letter = DeadLetter(1, 1, "", "will_not_do", "", BODIES[1], lane="one")
     assert "was never refused" in verdict(landed, letters=[letter])[0]
+
+
+def test_a_request_refused_for_its_size_explains_one_dead_letter() -> None:
+    letters = [DeadLetter(n, n, "", "too_large", "", BODIES[n], lane="one") for n in (1, 2)]
+    assert verdict(NAMES[1:], letters=letters[:1], sizes_refused=1) == []
+    [found] = verdict(NAMES[2:], letters=letters, sizes_refused=1)
+    assert "was never refused" in found
