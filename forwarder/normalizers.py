@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from forwarder.contracts import ConfigError, Held, Normalizer
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST_REMEMBERED = 2000
 """Events whose meaning is kept for the next lane: lanes at the tip are a page or two apart, and more is only memory."""
 
+MOST_BYTES = 8 * 2**20
+"""Bytes of the API that those events may have, and so about a measure of what their meanings take."""
+
 
 class Remembering:
     """A normaliser that gives lanes which read the same pages the same meanings, made once.
@@ -28,7 +31,8 @@ class Remembering:
 
     def __init__(self, normalizer: Normalizer) -> None:
         self._normalizer = normalizer
-        self._known: dict[int, tuple[bytes, AuditEvent | UnexpectedPayload]] = {}  # by number in the spool
+        self._known: OrderedDict[int, tuple[bytes, AuditEvent | UnexpectedPayload]] = OrderedDict()  # by number
+        self._bytes = 0
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order; they are read by many and changed by nobody."""
@@ -39,10 +43,12 @@ class Remembering:
             return results
         results = self._normalizer.normalize(records)
         for record, result in zip(records, results, strict=True):
+            if before := known.pop(record.seq, None):
+                self._bytes -= len(before[0])
             known[record.seq] = record.raw, result
-        if len(known) > MOST_REMEMBERED:
-            for seq in list(islice(known, MOST_REMEMBERED // 4)):
-                del known[seq]
+            self._bytes += len(record.raw)
+        while len(known) > MOST_REMEMBERED or self._bytes > MOST_BYTES:
+            self._bytes -= len(known.popitem(last=False)[1][0])
         return results
 
 

@@ -88,6 +88,7 @@ class Judge:
                 account.doubled_outside += times
                 wrong.append(f"{event} came {times} times more than it should and was never in doubt")
         wrong += self._letters(account, place, kept, name)
+        place.sizes_refused = 0  # what was refused in one round explains nothing in the next
         account.owed = +account.owed
         wrong += self._missing(account, place, lives)
         return wrong

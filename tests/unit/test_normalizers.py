@@ -8,7 +8,7 @@ import pytest
 
 from forwarder.contracts import AuditEvent, Origin, Record, Shrinks, UnexpectedPayload
 from forwarder.normalize.catalogue import load_catalogue
-from forwarder.normalizers import MOST_REMEMBERED, Normalizers, Remembering
+from forwarder.normalizers import MOST_BYTES, MOST_REMEMBERED, Normalizers, Remembering
 from forwarder.registry import FORMATS
 
 ORIGIN = Origin("acme", "organization", "org-1")
@@ -60,7 +60,19 @@ def test_what_is_remembered_is_bounded():
     shared = Remembering(Counting())
     for start in range(0, 20 * MOST_REMEMBERED, 32):
         shared.normalize(records(*range(start, start + 32)))
-        assert len(shared._known) <= MOST_REMEMBERED + 32
+        assert len(shared._known) <= MOST_REMEMBERED
+
+
+def test_long_events_are_remembered_by_their_bytes():
+    shared = Remembering(Counting())
+    for seq in range(100):
+        for raw in (b"x" * 2**19, b"y" * 2**18):  # the second takes the place of the first
+            shared.normalize(records(seq, raw=raw))
+            held = sum(len(raw) for raw, _ in shared._known.values())
+            assert held == shared._bytes <= MOST_BYTES
+    assert len(shared._known) > 1
+    shared.normalize(records(101, raw=b"z" * (MOST_BYTES + 1)))
+    assert not shared._known, "one that alone is too long is not kept"
 
 
 def test_one_lane_alone_pays_for_no_memory_and_several_get_the_same_event():
