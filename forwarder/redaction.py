@@ -1,35 +1,38 @@
 """Takes secrets out of everything that is logged or shown.
 
-Three nets, one behind the other: values that are known secrets, in every spelling in which Python, JSON or a URL may
-show them; values whose name says that they are secret; and text that looks like a credential. A secret seen once stays
-known after it was rotated, because a request with the old one may still fail and be reported.
+Three nets, one behind the other: values that are known secrets, whole or cut, in every spelling that goes over a wire;
+values whose name says that they are secret; and text that looks like a credential. A secret seen once stays known after
+it was rotated, because a request with the old one may still fail and be reported.
+
+What is shortened is redacted first and cut then: `short` does both, and nothing else may cut what may hold a secret.
 
 Invariant: `scrub` returns plain JSON values whose text is printable; it never raises for what it is given.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
 
-from forwarder.text import shorten, visible
+from forwarder.redaction_search import Search
+from forwarder.redaction_spellings import SHORTEST, encodings, parts, spellings
+from forwarder.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from forwarder.fields import Secret
 
 STARS = "**********"
-SHORTEST = 6
-"""Shorter secrets are not searched for by value: the stars would be everywhere, and would tell where it occurs."""
-
 _LONGEST_TEXT = 8192
 _DEEPEST = 8
 _MOST_REMEMBERED = 200
+"""Secrets of before, beside those of now."""
 
-_SECRET_NAME = re.compile(
+_MARGIN = 8192
+"""Characters behind the cut that are looked at as well: a secret may begin before it."""
+
+SECRET_NAME = re.compile(
     r"authorization|password|passwd|passphrase|secret|token|cookie|api[-_. ]?key|private[-_. ]?key|credential",
     re.IGNORECASE,
 )
@@ -40,20 +43,7 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b(?P<name>bearer|basic|splunk|apikey)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
-_USERINFO = re.compile(r"(?P<name>\b[a-z][a-z0-9+.-]*://)[^/\s@\"']+@", re.IGNORECASE)
-
-
-def spellings(secret: str) -> set[str]:
-    """Return the secret as it may stand in text: raw, in a Python or JSON literal, in a URL, and line by line."""
-    found = {secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace")}
-    found.add(quote(secret, errors="replace"))
-    for literal in (repr, ascii):
-        inner = literal("'\"" + secret)[4:-1]  # both quotes in front, so that the literal escapes the single one
-        found |= {inner, inner.replace("\\'", "'")}
-    found.add(repr(b"'\"" + secret.encode("utf-8", "surrogatepass"))[5:-1])
-    found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], visible(secret)}
-    found |= {line.strip() for line in secret.splitlines() if not line.startswith("-----")}
-    return {spelling for spelling in found if len(spelling) >= SHORTEST}
+_USERINFO = re.compile(r"://[^/\s\"'<>]*@")
 
 
 class Redactor:
@@ -68,16 +58,20 @@ class Redactor:
     def __init__(self, secrets: Callable[[], Iterable[str | Secret]] = tuple) -> None:
         self._secrets = secrets
         self._known: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._search = Search({})
 
     def text(self, text: str) -> str:
         """Return `text` without secrets; line ends and control characters stay."""
         self._learn()
-        if self._pattern is not None:
-            text = self._pattern.sub(STARS, text)
-        text = _HEADER.sub(rf"\g<name>\g<between>{STARS}", text)
-        text = _SCHEME.sub(rf"\g<name> {STARS}", text)
-        return _USERINFO.sub(rf"\g<name>{STARS}@", text)
+        return self._clean(text)
+
+    def short(self, text: str, limit: int) -> str:
+        """Return `text` without secrets, printable, on one line and at most `limit` characters long, plus what says so.
+
+        However long the text is, it costs no more than `limit` and the longest secret do.
+        """
+        self._learn()
+        return self._short(text, limit)
 
     def scrub(self, value: Any, *, most_items: int = 100) -> Any:
         """Return a plain JSON value without secrets, whose text is printable and not too long.
@@ -86,7 +80,22 @@ class Redactor:
             value: Anything.
             most_items: Of each list and mapping only so many are kept.
         """
+        self._learn()
         return self._scrub(value, 0, most_items)
+
+    def _clean(self, text: str) -> str:
+        text = _starred(text, sorted(self._search.spans(text)))
+        text = _HEADER.sub(rf"\g<name>\g<between>{STARS}", text)
+        text = _SCHEME.sub(rf"\g<name> {STARS}", text)
+        return _USERINFO.sub(f"://{STARS}@", text)
+
+    def _short(self, text: str, limit: int) -> str:
+        near = limit + _MARGIN
+        clean = self._clean(text[:near])
+        missing = max(0, len(text) - near) + max(0, len(clean) - limit)
+        if not missing:
+            return visible(clean)
+        return visible(f"{clean[:limit]}… ({missing} more characters)")
 
     def _learn(self) -> None:
         try:
@@ -97,29 +106,30 @@ class Redactor:
         if not fresh:
             return
         self._known |= dict.fromkeys(sorted(fresh))
-        while len(self._known) > _MOST_REMEMBERED:
-            del self._known[next(iter(self._known))]
-        every = {spelling for secret in self._known for spelling in spellings(secret)}
-        longest_first = sorted(every, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        for old in [text for text in self._known if text not in now][:-_MOST_REMEMBERED]:
+            del self._known[old]
+        known = {part for secret in self._known for part in parts(secret)}
+        encoded = {text for part in known for text in encodings(part)}
+        spelled = {text for part in known for text in spellings(part)}
+        self._search = Search(dict.fromkeys(sorted(encoded), True) | dict.fromkeys(sorted(spelled), False))
 
     def _scrub(self, value: Any, depth: int, most: int) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
-            return value if self.text(str(value)) == str(value) else STARS
+            return value if self._clean(str(value)) == str(value) else STARS
         if depth >= _DEEPEST:
             return "…"
         if isinstance(value, dict):
             return self._mapping(value, depth, most)
         if isinstance(value, list | tuple | set | frozenset):
             return self._items(list(value)[:most], depth, most)
-        return visible(shorten(self.text(_as_text(value)), _LONGEST_TEXT))
+        return self._short(_as_text(value), _LONGEST_TEXT)
 
     def _mapping(self, value: Mapping[Any, Any], depth: int, most: int) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         for key, item in list(value.items())[:most]:
-            name = visible(shorten(self.text(_as_text(key)), _LONGEST_TEXT))
+            name = self._short(_as_text(key), _LONGEST_TEXT)
             plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1, most)
         return plain
 
@@ -127,6 +137,25 @@ class Redactor:
         if len(items) == 2 and isinstance(items[0], str | bytes) and _names_a_secret(_as_text(items[0]), items[1]):
             return [self._scrub(items[0], depth + 1, most), STARS]
         return [self._scrub(item, depth + 1, most) for item in items]
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` without these, whole or in part, as they are or escaped: for what only one caller knows."""
+    known = {secret: False for secret in secrets if len(secret) >= SHORTEST}
+    return _starred(text, sorted(Search(known).spans(text)))
+
+
+def _starred(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Return the text with stars in place of the spans, which are in order; those that touch become one."""
+    if not spans:
+        return text
+    pieces: list[str] = []
+    end = 0
+    for start, stop in spans:
+        if start >= end or not pieces:
+            pieces += [text[end:start], STARS]
+        end = max(end, stop)
+    return "".join([*pieces, text[end:]])
 
 
 def _reveal(secret: str | Secret) -> str:
@@ -139,7 +168,7 @@ def _reveal(secret: str | Secret) -> str:
 def _names_a_secret(name: str, value: Any) -> bool:
     if value is None or isinstance(value, bool) or _HARMLESS_NAME.search(name):
         return False
-    return _SECRET_NAME.search(name) is not None
+    return SECRET_NAME.search(name) is not None
 
 
 def _as_text(value: Any) -> str:

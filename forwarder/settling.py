@@ -107,7 +107,7 @@ class Settler:
 
     async def reject(self, record: Record, why: Rejection) -> None:
         """Note that the sink will never take this one."""
-        await self.bury(DeadLetter.of(record, why.reason, self._redact(why.detail)))
+        await self.bury(DeadLetter.of(record, self._redact(why.reason), self._redact(why.detail)))
 
     async def bury(self, letter: DeadLetter) -> None:
         """Note a dead letter, or hold while there are too many: a broken mapping must not drain the log."""

@@ -6,6 +6,9 @@ direction of writing, nor hide itself.
 
 from __future__ import annotations
 
+_LONGEST_WORD = 256
+"""Longest word that is left out whole where a text is cut."""
+
 
 def visible(text: str, *, keep: str = "") -> str:
     r"""Return `text` with everything that does not print written as an escape: `\x1b`, `\n`, `\u202e`.
@@ -23,10 +26,22 @@ def visible(text: str, *, keep: str = "") -> str:
 
 def shorten(text: str, limit: int) -> str:
     """Return at most `limit` characters of `text`, and say how many are missing."""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"
+    if len(text) <= limit:
+        return text
+    end = _cut(text, limit)
+    return f"{text[:end]}… ({len(text) - end} more characters)"
 
 
 def plain(text: str, limit: int) -> str:
     """Return hostile text on one line, printable and at most `limit` characters long."""
     shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return shown if len(shown) <= limit else shown[: _cut(shown, limit - 1)] + "…"
+
+
+def _cut(text: str, limit: int) -> int:
+    """Return where to cut: not inside a word, for half a secret would not be known for one; unless it is very long."""
+    lowest = max(limit // 2, limit - _LONGEST_WORD)
+    end = limit
+    while end > lowest and not (text[end - 1].isspace() or text[end].isspace()):
+        end -= 1
+    return end if end > lowest else limit

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from forwarder.contracts import Clock, Delivery, Record, Rejection, Retryable
+from forwarder.contracts import Clock, Delivery, Record, Rejection, Retryable, plain
 from sinks.relp import Answer, Relp
 from sinks.syslog_pipe import Pipe
 
@@ -118,8 +118,7 @@ class RelpSlot:
         for n, answer in answers.items():
             if answer.good:
                 continue
-            words = f"{answer.code} {answer.words.decode('ascii', 'replace')}"[:200]
-            words = "".join(char if char.isprintable() else " " for char in words)
+            words = plain(f"{answer.code} {answer.words.decode('ascii', 'replace')}", 200)
             if self._is_at_fault(self._suspects[records[n].seq]):
                 rejected[n] = Rejection("refused", words)
             else:

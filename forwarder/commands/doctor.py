@@ -19,7 +19,6 @@ from forwarder.exit_codes import ExitCode
 from forwarder.redaction import Redactor
 from forwarder.registry import nearest
 from forwarder.spool.contract import SpoolStatus
-from forwarder.text import shorten, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,8 +73,9 @@ def _chosen(parts: list[Part], names: Sequence[str]) -> list[Part]:
 
 
 def _clean(finding: Finding, redactor: Redactor) -> Finding:
-    detail, fix = (visible(redactor.text(text)) for text in (finding.detail, finding.fix))
-    return Finding(visible(redactor.text(finding.subject)), finding.ok, shorten(detail, _LONGEST_DETAIL), fix)
+    short = redactor.short
+    detail, fix = short(finding.detail, _LONGEST_DETAIL), short(finding.fix, _LONGEST_DETAIL)
+    return Finding(short(finding.subject, _LONGEST_DETAIL), finding.ok, detail, fix)
 
 
 def _level(finding: Finding) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from forwarder.commands.check import build_sink
 from forwarder.commands.terminal import complain, say
 from forwarder.config.problems import Problem, SettingsError
-from forwarder.config.references import unreadable_files
+from forwarder.config.references import secrets_of, unreadable_files
 from forwarder.contracts import SetsUp
 from forwarder.errors import ConfigError, ForwarderError
 from forwarder.exit_codes import ExitCode
+from forwarder.redaction import Redactor
 from forwarder.registry import nearest
 from forwarder.text import visible
 
@@ -45,35 +46,36 @@ def setup(invocation: Invocation, only: Sequence[str], *, yes: bool) -> ExitCode
     if problems:
         raise SettingsError(problems)
     names = only or list(settings.sinks)
-    codes = [asyncio.run(_one(name, build_sink(name, settings.sinks[name]), yes=yes)) for name in names]
+    redactor = Redactor(lambda: secrets_of(settings))
+    codes = [asyncio.run(_one(name, build_sink(name, settings.sinks[name]), redactor, yes=yes)) for name in names]
     return max(codes)
 
 
-async def _one(name: str, sink: object, *, yes: bool) -> ExitCode:
+async def _one(name: str, sink: object, redactor: Redactor, *, yes: bool) -> ExitCode:
     try:
         if not isinstance(sink, SetsUp):
             say(f"{name}: needs nothing")
             return ExitCode.OK
-        return await _compare_and_apply(name, sink, yes=yes)
+        return await _compare_and_apply(name, sink, redactor, yes=yes)
     except ConfigError:
         raise
     except ForwarderError as error:
-        complain(f"{name}: {error}")
+        complain(f"{name}: {redactor.text(str(error))}")
         return ExitCode.DEGRADED
     finally:
         await sink.close()  # type: ignore[attr-defined] # every sink has it; SetsUp alone does not say so
 
 
-async def _compare_and_apply(name: str, sink: SetsUp, *, yes: bool) -> ExitCode:
+async def _compare_and_apply(name: str, sink: SetsUp, redactor: Redactor, *, yes: bool) -> ExitCode:
     steps = await sink.setup(apply=False)
-    _show(name, steps)
+    _show(name, steps, redactor)
     if any(step.state in {"missing", "ours_older"} for step in steps):
         if not yes and not _agreed(name):
             return ExitCode.DEGRADED
         await sink.setup(apply=True)
         steps = await sink.setup(apply=False)
         say(f"{name}: written; now:")
-        _show(name, steps)
+        _show(name, steps, redactor)
     return ExitCode.OK if all(step.state == "same" for step in steps) else ExitCode.DEGRADED
 
 
@@ -84,10 +86,10 @@ def _agreed(name: str) -> bool:
     return input(f"Write this to {name}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def _show(name: str, steps: Sequence[SetupStep]) -> None:
+def _show(name: str, steps: Sequence[SetupStep], redactor: Redactor) -> None:
     for step in steps:
-        say(f"{name}: {visible(step.what)}: {WORDS[step.state]}")
-        for line in step.diff.splitlines() if step.state != "same" else []:
+        say(f"{name}: {visible(redactor.text(step.what))}: {WORDS[step.state]}")
+        for line in redactor.text(step.diff).splitlines() if step.state != "same" else []:
             say(f"    {_coloured(visible(line))}")
 
 

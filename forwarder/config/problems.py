@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from forwarder.errors import ConfigError
 from forwarder.fields import Secret
-from forwarder.redaction import spellings
+from forwarder.redaction import Redactor
+from forwarder.redaction_spellings import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,10 +100,12 @@ def secrets_in_text(value: Any, *, suspect: bool) -> set[str]:
 
 def blotted(problems: Iterable[Problem], secrets: set[str]) -> list[Problem]:
     """Return the problems with every secret blotted out of what they say."""
-    longest_first = sorted(secrets.union(*map(spellings, secrets)), key=len, reverse=True)
+    redactor = Redactor(lambda: secrets)
+    short = sorted((secret for secret in secrets if len(secret) < SHORTEST), key=len, reverse=True)
 
     def clean(text: str) -> str:
-        for secret in longest_first:
+        text = redactor.text(text)
+        for secret in short:
             text = text.replace(secret, BLOT)
         return text
 

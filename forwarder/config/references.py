@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import BaseModel
 
@@ -11,6 +13,7 @@ from forwarder.config.problems import Problem, dotted
 from forwarder.errors import ConfigError
 from forwarder.fields import Secret
 from forwarder.http import check_url
+from forwarder.redaction import SECRET_NAME
 from forwarder.registry import FORMATS, nearest
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
     from forwarder.config.problems import Path as Keys
     from forwarder.settings import Settings
+
+_LONG = 16
+"""So long a value in the query of a URL may be a key."""
 
 
 def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
@@ -39,9 +45,33 @@ def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
             yield path, "http:// to another machine sends secrets in the clear", "use https://, or set insecure: true"
 
 
-def secrets_of(settings: Settings) -> list[Secret]:
-    """Return every secret, so that it can be kept out of what is shown."""
-    return [value for _, value, _ in _leaves(settings, ()) if isinstance(value, Secret)]
+def secrets_of(settings: Settings) -> list[Secret | str]:
+    """Return every secret, so that it can be kept out of what is shown.
+
+    Also those that are written as plain text: in a header, in the query of a URL, in the URL of a proxy.
+    """
+    found: dict[Secret | str, None] = {}
+    for path, value, _ in _leaves(settings, ()):
+        if isinstance(value, Secret):
+            found[value] = None
+        elif isinstance(value, str):
+            found |= dict.fromkeys(_secrets_in(str(path[-1]), value))
+    for proxy in urllib.request.getproxies_environment().values():
+        found |= dict.fromkeys(_secrets_in("", proxy))
+    return list(found)
+
+
+def _secrets_in(name: str, value: str) -> Iterator[str]:
+    if SECRET_NAME.search(name):
+        yield value
+        yield value.rpartition(" ")[2]  # behind `Bearer`
+    userinfo, at, _ = value.partition("://")[2].partition("/")[0].rpartition("@")
+    if at:
+        yield userinfo
+        yield unquote(userinfo.partition(":")[2])
+    for key, given in parse_qsl(value.partition("?")[2]) if "://" in value else ():
+        if SECRET_NAME.search(key) or len(given) >= _LONG:
+            yield given
 
 
 def unreadable_files(settings: Settings) -> list[Problem]:

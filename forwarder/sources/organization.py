@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from pydantic import Field, field_validator
@@ -42,6 +42,7 @@ from forwarder.http import HttpClient, Response, check_url
 from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.normalize.times import TimeReader
+from forwarder.redaction import hide
 from forwarder.retry import RequestBudget, retry_after_seconds
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization_actions import MOST_PAGES, actions_of
@@ -55,6 +56,9 @@ RETENTION_MS = 180 * 86_400_000
 
 EMPTY_PAGES_TO_TIP = 3
 """So many empty pages in a row, each with a new cursor, are taken for the tip; the cursor is followed all the same."""
+
+_LONGEST_SAID = 4096
+"""Characters of an error's text that are looked at, before it is shortened."""
 
 TRAIL = 8
 """Answers remembered to recognise a loop, also one over several cursors."""
@@ -174,7 +178,7 @@ class OrganizationSource:
             for _ in range(MOST_PAGES):
                 response = await self._request({"cursor": cursor} if cursor else {}, path=path, client=client)
                 if response.status != 200:
-                    code, title = _error_of(response, hide=(self._key,))
+                    code, title = _error_of(response, secrets=(self._key,))
                     raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
                 page, cursor = actions_of(response.body)
                 found += page
@@ -245,7 +249,7 @@ class OrganizationSource:
             )
         if 300 <= status < 400:
             raise Retryable(f"the API answers {status}, a redirect, as a login page or a proxy does", kind="redirect")
-        code, title = _error_of(response, hide=(self._key, cursor or ""))
+        code, title = _error_of(response, secrets=(self._key, cursor or ""))
         told = f" ({code} {title})".replace(" )", ")") if code or title else ""
         if status == 400 and code == "ADMIN-400-1" and cursor:
             raise CursorLost("the API no longer knows the cursor (ADMIN-400-1)")
@@ -349,10 +353,10 @@ class _Errors(msgspec.Struct):
     errors: list[_Error] = []
 
 
-def _error_of(response: Response, hide: tuple[str, ...] = ()) -> tuple[str, str]:
+def _error_of(response: Response, secrets: tuple[str, ...] = ()) -> tuple[str, str]:
     """Return (code, title) of an error body, shortened and printable; empty when it has another shape.
 
-    An answer may repeat what was sent: the texts of `hide` do not come out.
+    An answer may repeat what was sent: the texts of `secrets` do not come out, whole or in part.
     """
     try:
         found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
@@ -360,13 +364,12 @@ def _error_of(response: Response, hide: tuple[str, ...] = ()) -> tuple[str, str]
         return "", ""
     if not found:
         return "", ""
-    return _clean(found[0].code, hide), _clean(found[0].title, hide)
+    return _clean(found[0].code, secrets), _clean(found[0].title, secrets)
 
 
-def _clean(text: str, hide: tuple[str, ...]) -> str:
-    for secret in filter(None, hide):
-        text = text.replace(secret, "…").replace(quote(secret, safe=""), "…")
-    return "".join(c for c in text if c.isprintable())[:120]
+def _clean(text: str, secrets: tuple[str, ...]) -> str:
+    printable = "".join(char for char in text[:_LONGEST_SAID] if char.isprintable())
+    return plain(hide(printable, secrets), 120)
 
 
 def _cursor_of(value: str | None) -> str | None:

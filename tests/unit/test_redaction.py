@@ -5,7 +5,8 @@ import urllib.parse
 import pytest
 
 from forwarder.contracts import Secret
-from forwarder.redaction import SHORTEST, STARS, Redactor
+from forwarder.redaction import STARS, Redactor
+from forwarder.redaction_spellings import SHORTEST
 
 SECRET = "p'a\"s\\s/wörd+ &=\ttab"
 
@@ -132,12 +133,18 @@ def test_one_secret_that_cannot_be_read_does_not_hide_the_others(tmp_path):
 
 
 def test_only_so_many_old_secrets_are_remembered_and_the_new_one_always():
-    now = ["token-0000"]
+    now = ["0000-token"]
     redactor = Redactor(lambda: now)
     for number in range(300):
-        now[0] = f"token-{number:04}"
+        now[0] = f"{number:04}-token"
         assert redactor.text(now[0]) == STARS
-    assert redactor.text("token-0299 token-0150 token-0000") == f"{STARS} {STARS} token-0000"
+    assert redactor.text("0299-token 0150-token 0000-token") == f"{STARS} {STARS} 0000-token"
+
+
+def test_what_is_in_use_is_never_forgotten_however_many_there_are():
+    many = [f"{number:04}-token" for number in range(300)]
+    redactor = Redactor(lambda: many)
+    assert redactor.text("0299-token 0150-token 0000-token") == f"{STARS} {STARS} {STARS}"
 
 
 def test_what_is_shortened_leaves_no_half_secret():
