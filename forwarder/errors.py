@@ -23,6 +23,7 @@ ErrorKind = Literal[
     "cursor_lost",
     "loop",
     "too_large",
+    "too_many_events",
     "setup_missing",
     "disk_full",
     "spool_full",

@@ -24,12 +24,13 @@ import httpx
 import msgspec
 
 from forwarder import __version__
-from forwarder.compression import Damaged, TooLong, TooShort, compress, decompress
+from forwarder.compression import Damaged, TooLong, TooShort, compress
 from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
+from forwarder.net.bodies import UNREADABLE, BodyReader, answer_to
 from forwarder.tls import build_ssl_context, explain, refused_our_certificate
 from forwarder.urls import check_proxy, check_url, proxy_of_environment
 
-__all__ = ["HttpClient", "Response", "build_ssl_context", "check_url", "explain"]
+__all__ = ["UNREADABLE", "HttpClient", "Response", "answer_to", "build_ssl_context", "check_url", "explain"]
 
 _E = TypeVar("_E", bound=BaseException)
 
@@ -103,6 +104,7 @@ class HttpClient:
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
         gzip: bool = False,
+        most: int | None = None,
     ) -> Response:
         """Ask and read the whole answer; a status is never an error here.
 
@@ -113,12 +115,17 @@ class HttpClient:
             content: Body, sent with its length.
             params: Query.
             gzip: Compress the body.
+            most: Most bytes of the answer, within `max_response`. Default: with a body by its length, because an answer
+                says a few words of each event and may quote it; else `max_response`.
 
         Raises:
             Retryable: The answer did not come whole. `sent` is True once the request may have had its effect.
             Held: A TLS file, a proxy or a header cannot be used as configured.
         """
         given = {**self._headers, **(headers or {})}
+        limit = self._http.max_response
+        if most is not None or content is not None:
+            limit = min(limit, most or answer_to(content or b""))
         if gzip and content is not None:
             content = compress(content)
             given["content-encoding"] = "gzip"
@@ -133,7 +140,7 @@ class HttpClient:
             )
             try:
                 async with asyncio.timeout(self._http.total_timeout):
-                    return await self._exchange(request)
+                    return await self._exchange(request, limit)
             except BaseException as error:
                 await self._drop(course)
                 if isinstance(error, httpx.TransportError | OSError):
@@ -148,31 +155,37 @@ class HttpClient:
 
     # ---------------------------------------------------------------------------------------------------- exchange
 
-    async def _exchange(self, request: httpx.Request) -> Response:
+    async def _exchange(self, request: httpx.Request, limit: int) -> Response:
         transport = self._transport = self._transport or self._open()
         response = await transport.handle_async_request(request)
-        limit = self._http.max_response
-        pieces: list[bytes] = []
-        size = 0
+        headers = dict(response.headers)
         stream = response.stream
         assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 -- the asynchronous transport gives no other
         try:
-            async for piece in stream:
-                size += len(piece)
-                if size > limit:
-                    raise self._too_large()
-                pieces.append(piece)
+            body = await self._read(stream, headers, limit)
         finally:
             await response.aclose()
         if _says_more(transport):
             await self._drop(None)
-        headers = dict(response.headers)
-        body = b"".join(pieces)
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        if encoding != "identity" and body:
-            body = self._decompress(body, encoding)
         cookies = tuple(response.headers.get_list("set-cookie")) if "set-cookie" in headers else ()
         return Response(response.status_code, headers, body, cookies)
+
+    async def _read(self, stream: httpx.AsyncByteStream, headers: Mapping[str, str], limit: int) -> bytes:
+        reader = BodyReader(headers, limit)
+        try:
+            async for piece in stream:
+                reader.feed(piece)
+            return reader.finish()
+        except TooLong:
+            message = f"the answer of {self._place} is larger than {limit} bytes"
+            raise Retryable(message, kind="too_large", sent=True) from None
+        except TooShort:
+            raise Retryable(f"the answer of {self._place} ends too early", kind="truncated", sent=True) from None
+        except Damaged:
+            raise Retryable(f"the answer of {self._place} is damaged", kind="truncated", sent=True) from None
+        except LookupError:
+            message = f"{self._place} compresses its answer in a way we did not ask for"
+            raise Retryable(message, kind="other", sent=True) from None
 
     def _open(self) -> httpx.AsyncHTTPTransport:
         context = build_ssl_context(self._tls) if self._scheme == "https" else _NO_TLS
@@ -189,23 +202,6 @@ class HttpClient:
                 await course.unfinished.aclose()
 
     # ------------------------------------------------------------------------------------------------- what failed
-
-    def _too_large(self) -> Retryable:
-        limit = self._http.max_response
-        return Retryable(f"the answer of {self._place} is larger than {limit} bytes", kind="too_large", sent=True)
-
-    def _decompress(self, body: bytes, encoding: str) -> bytes:
-        try:
-            return decompress(body, encoding, self._http.max_response)
-        except TooLong:
-            raise self._too_large() from None
-        except TooShort:
-            raise Retryable(f"the answer of {self._place} ends too early", kind="truncated", sent=True) from None
-        except Damaged:
-            raise Retryable(f"the answer of {self._place} is damaged", kind="truncated", sent=True) from None
-        except LookupError:
-            message = f"{self._place} compresses its answer in a way we did not ask for"
-            raise Retryable(message, kind="other", sent=True) from None
 
     def _failure(self, error: BaseException, course: _Course) -> Retryable:
         """Return the failure by its kind, in our own words."""

@@ -37,7 +37,7 @@ from forwarder.contracts import (
     TlsConfig,
     plain,
 )
-from forwarder.http import HttpClient, Response, check_url
+from forwarder.http import UNREADABLE, HttpClient, Response, answer_to, check_url
 from sinks.elasticsearch_answers import ADVICE, AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
 from sinks.elasticsearch_template import Flavour, compare, index_template, misfit, template_name
 
@@ -213,7 +213,10 @@ class ElasticsearchSink:
     ) -> Response:
         given = {**(headers or {}), **self._authorization()}
         gzip = self._config.compress and slot >= 0
-        return await self._clients[slot].request(method, path, params=params, headers=given, content=content, gzip=gzip)
+        most = answer_to(content or b"")
+        return await self._clients[slot].request(
+            method, path, params=params, headers=given, content=content, gzip=gzip, most=most
+        )
 
     def _authorization(self) -> dict[str, str]:
         """Return the header of the credential as it is now: a rotated file counts from the next request on."""
@@ -241,7 +244,7 @@ class ElasticsearchSink:
             raise refusal(response, self._clock.time())
         try:
             return response.status, msgspec.json.decode(response.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return response.status, None
 
     # ------------------------------------------------------------------------------------------------------ template

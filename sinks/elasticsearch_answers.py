@@ -22,7 +22,7 @@ from forwarder.contracts import (
     Retryable,
     plain,
 )
-from forwarder.http import Response
+from forwarder.http import UNREADABLE, Response
 from forwarder.retry import retry_after_seconds
 
 QUERY = {"filter_path": "errors,items.*.status,items.*.error,items.*.failure_store"}
@@ -134,7 +134,7 @@ def read(response: Response, positions: Sequence[int], now: float) -> Delivery:
         return Delivery(accepted=positions)
     try:
         items = [item for line in _read_answer(response.body).items for item in line.values()]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         page = "html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
         kind: ErrorKind = "login_page" if page else "not_json"
         message = "the answer is a web page, as of a login or a proxy" if page else "the answer is not that of _bulk"
@@ -229,7 +229,7 @@ def _fate_of_request(status: int, error: _Error, said: str) -> _Fate:
 def _error_of(response: Response) -> _Error:
     try:
         error = _read_refusal(response.body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _Error()
     return _Error(reason=error) if isinstance(error, str) else error
 

@@ -38,7 +38,7 @@ from forwarder.contracts import (
     TlsConfig,
     plain,
 )
-from forwarder.http import HttpClient, Response, check_url
+from forwarder.http import HttpClient, Response, answer_to, check_url
 from forwarder.retry import retry_after_seconds
 
 _CONTENT_TYPES = {"ndjson": "application/x-ndjson", "array": "application/json"}
@@ -239,7 +239,7 @@ class HttpSink:
         """Ask the server for its options: whether it can be reached, and whether it lets us in. Sends no event."""
         try:
             headers = self._headers()
-            response = await self._clients[-1].request("OPTIONS", self._address(), headers=headers)
+            response = await self._clients[-1].request("OPTIONS", self._address(), headers=headers, most=answer_to(b""))
         except Held as held:
             return [Finding(self._place, ok=False, detail=held.reason, fix=held.fix)]
         except Retryable as error:

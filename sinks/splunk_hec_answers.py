@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from forwarder.contracts import AuthFailed, ErrorKind, ForwarderError, Held, PayloadTooLarge, Retryable, plain
-from forwarder.http import Response
+from forwarder.http import UNREADABLE, Response
 from forwarder.retry import retry_after_seconds
 
 SLOW_DOWN = 5.0
@@ -136,7 +136,7 @@ def said(response: Response) -> _Said | None:
     """Return the reply of an answer, or None when the collector itself did not write it."""
     try:
         return _read_said(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -165,7 +165,7 @@ def told(response: Response, now: float) -> Mapping[str, bool]:
     if response.status == 200:
         try:
             return _read_told(response.body).acks
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             raise _not_ours(response) from None
     reply = said(response)
     fate = _fate(response, reply)

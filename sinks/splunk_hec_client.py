@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from forwarder.contracts import AuthFailed, Clock
-from forwarder.http import HttpClient, Response, check_url
+from forwarder.http import HttpClient, Response, answer_to, check_url
 from sinks.splunk_hec_answers import CREDENTIAL_FIX
 from sinks.splunk_hec_channel import Channel, Channels
 from sinks.splunk_hec_isolation import Isolation
@@ -66,7 +66,13 @@ class Slot:
             if channel is not None:
                 headers |= channel.headers()
             response = await self._client.request(
-                method, f"{COLLECTOR}/{path}", params=params, headers=headers, content=content, gzip=gzip
+                method,
+                f"{COLLECTOR}/{path}",
+                params=params,
+                headers=headers,
+                content=content,
+                gzip=gzip,
+                most=answer_to(content or b""),
             )
             if channel is not None:
                 channel.keep(response.cookies)

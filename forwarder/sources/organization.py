@@ -38,15 +38,15 @@ from forwarder.contracts import (
     TlsConfig,
     plain,
 )
-from forwarder.http import HttpClient, Response, check_url
+from forwarder.http import UNREADABLE, HttpClient, Response, check_url
 from forwarder.identity import EventKeys, content_digests
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.normalize.times import TimeReader
 from forwarder.redaction import hide
 from forwarder.retry import RequestBudget, retry_after_seconds
 from forwarder.sources.headers import budget_finding, clock_finding
-from forwarder.sources.organization_actions import MOST_PAGES, actions_of
-from forwarder.sources.pages import heads_of, open_page
+from forwarder.sources.organization_actions import LONGEST_PAGE, read_list
+from forwarder.sources.pages import heads_of, open_page, open_patiently
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 """Seen to be accepted in public code; documented default."""
@@ -121,8 +121,8 @@ class OrganizationSource:
     async def fetch(self, state: CursorState) -> Page:
         """Fetch the page at `state`."""
         response = await self._ask(state.get("cursor"), state["from"])
-        bodies, following, link = open_page(response.body)
         self._budget.observe(response.headers)
+        bodies, following, link = await open_patiently(response.body)
         return self._page(state, bodies, _cursor_of(following) or _cursor_in(link))
 
     @property
@@ -172,21 +172,20 @@ class OrganizationSource:
 
     async def actions(self) -> list[ListedAction]:
         """Ask for every action the organization knows. What goes wrong here is no objection to the stream's pace."""
-        client, path, cursor = self._new_client(), f"/admin/v1/orgs/{self._config.org_id}/event-actions", None
-        found: list[ListedAction] = []
+        client, path = self._new_client(), f"/admin/v1/orgs/{self._config.org_id}/event-actions"
+
+        async def ask(cursor: str | None) -> bytes:
+            asked = {"cursor": cursor} if cursor else {}
+            response = await self._request(asked, path=path, client=client, most=LONGEST_PAGE)
+            if response.status != 200:
+                code, title = _error_of(response, secrets=(self._key,))
+                raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
+            return response.body
+
         try:
-            for _ in range(MOST_PAGES):
-                response = await self._request({"cursor": cursor} if cursor else {}, path=path, client=client)
-                if response.status != 200:
-                    code, title = _error_of(response, secrets=(self._key,))
-                    raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
-                page, cursor = actions_of(response.body)
-                found += page
-                if not cursor:
-                    break
+            return await read_list(ask)
         finally:
             await client.close()
-        return found
 
     async def close(self) -> None:
         """Release the connection."""
@@ -211,7 +210,12 @@ class OrganizationSource:
         return HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
 
     async def _request(
-        self, params: dict[str, str], *, path: str | None = None, client: HttpClient | None = None
+        self,
+        params: dict[str, str],
+        *,
+        path: str | None = None,
+        client: HttpClient | None = None,
+        most: int | None = None,
     ) -> Response:
         try:
             key = self._config.api_key.reveal()
@@ -221,7 +225,9 @@ class OrganizationSource:
             ) from error
         self._key = key
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
-        return await (client or self._client).request("GET", path or self._path, params=params, headers=headers)
+        return await (client or self._client).request(
+            "GET", path or self._path, params=params, headers=headers, most=most
+        )
 
     def _raise_for(self, response: Response, cursor: str | None) -> None:
         """Turn everything but a JSON page into the error that says what to do."""
@@ -360,7 +366,7 @@ def _error_of(response: Response, secrets: tuple[str, ...] = ()) -> tuple[str, s
     """
     try:
         found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
-    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bad UTF-8 in a wanted text
+    except UNREADABLE:
         return "", ""
     if not found:
         return "", ""

@@ -6,12 +6,19 @@ Shape: `{"data": [{"id", "type", "attributes": {"displayName", "groupDisplayName
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from forwarder.contracts import ListedAction, Retryable
+from forwarder.http import UNREADABLE
+from forwarder.normalize.size import is_beyond_reading
 
-MOST_PAGES = 50
+MOST_PAGES = 500
 MOST_ACTIONS = 10_000
+"""Actions of a whole list; organizations were seen to have some 1 500."""
+LONGEST_PAGE = 4 * 2**20
+"""Bytes of one page."""
 LONGEST_TEXT = 200
 
 
@@ -38,17 +45,21 @@ class _List(msgspec.Struct):
 def actions_of(body: bytes) -> tuple[list[ListedAction], str | None]:
     """Return the actions of a page and the cursor of the next; an item with another shape is left out.
 
-    Raises Retryable when the body is no such list.
+    Raises Retryable when the body is not such a list, or is longer than any could be.
     """
+    if len(body) > LONGEST_PAGE or is_beyond_reading(body):
+        raise Retryable("a page of the list of actions is longer than any list could be", kind="too_large")
     try:
         page = msgspec.json.decode(body, type=_List)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise Retryable("the answer is no list of actions") from None
+    except UNREADABLE:
+        raise Retryable("the answer is not a list of actions", kind="not_json") from None
+    if len(page.data) > MOST_ACTIONS:
+        raise _too_many()
     found = []
-    for raw in page.data[:MOST_ACTIONS]:
+    for raw in page.data:
         try:
             item = msgspec.json.decode(raw, type=_Item)
-        except (msgspec.DecodeError, ValueError, RecursionError):
+        except UNREADABLE:
             continue
         if not 0 < len(item.id) <= LONGEST_TEXT:
             continue
@@ -58,3 +69,30 @@ def actions_of(body: bytes) -> tuple[list[ListedAction], str | None]:
         found.append(ListedAction(item.id, (told.displayName or "")[:LONGEST_TEXT], names))
     following = page.meta.next if page.meta is not None else None
     return found, following or None
+
+
+async def read_list(ask: Callable[[str | None], Awaitable[bytes]]) -> list[ListedAction]:
+    """Read the list page by page.
+
+    Args:
+        ask: Returns the page at a cursor, or the first one.
+
+    Raises:
+        Retryable: A page is not one, or the list does not end where any list would.
+    """
+    cursor: str | None = None
+    found: list[ListedAction] = []
+    for _ in range(MOST_PAGES):
+        page, following = actions_of(await ask(cursor))
+        found += page
+        if len(found) > MOST_ACTIONS:
+            raise _too_many()
+        if following is None or following == cursor:
+            return found
+        cursor = following
+    raise _too_many()
+
+
+def _too_many() -> Retryable:
+    """Return the error for a list that does not end: the first of them alone would hide that there is more."""
+    return Retryable(f"the list names more than {MOST_ACTIONS} actions, more than any list could", kind="too_large")

@@ -8,14 +8,38 @@ with that one event is told later, by the lanes that need it. A page that is cut
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import msgspec
 
 from forwarder.contracts import Retryable
+from forwarder.http import UNREADABLE
+from forwarder.normalize.size import LONGEST_EVENT, is_beyond_reading
+
+MOST_EVENTS = 2000
+"""Events of one answer; four times the most that is ever asked for. Counted before anything is built: 5 million empty
+objects are 15 kB on the wire and would take more than a gigabyte."""
+
+_QUICK = 4 * 2**20
+"""Bytes of a page that is taken apart at once."""
+
+_LONGEST_TEXT = 2**20
+"""Bytes of `meta`, of `links`, and of the id of an event that is too much to be read."""
+
+_ABSENT = msgspec.Raw()
+_Events: Any = msgspec.defstruct(
+    "_Events",
+    [(f"event{number}", msgspec.Raw, _ABSENT) for number in range(MOST_EVENTS)],
+    array_like=True,
+    forbid_unknown_fields=True,
+    gc=False,
+)
+"""An array with at most so many elements. A list with a limit of length would be built whole before it is counted."""
 
 
 class Meta(msgspec.Struct):
@@ -33,7 +57,7 @@ class Links(msgspec.Struct):
 class Envelope(msgspec.Struct):
     """A page of the organization feeds; `data` stays bytes."""
 
-    data: list[msgspec.Raw]
+    data: _Events
     meta: Meta | None = None
     links: Links | None = None
 
@@ -41,123 +65,167 @@ class Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(Envelope)
 # Only offsets are wanted: numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
 _scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
-# Bad UTF-8 in a text that is wanted is no DecodeError of msgspec but Python's own, a ValueError.
-_REFUSED = (msgspec.DecodeError, ValueError, RecursionError)
-_SPACE = " \t\n\r"
+_SPACES = re.compile(r"[ \t\n\r]*")
 _BOM = b"\xef\xbb\xbf"
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
+_BRACKETS = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{}]+)', re.DOTALL)
+"""The next brackets that stand in no string."""
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+
+
+class _TooMany(Exception):
+    """The answer holds more events than we would ever ask for."""
 
 
 def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
     """Return (events, meta.next, links.next) of an answer.
 
-    Raises Retryable (`not_json`) when it is not the JSON object we asked for: a cut body, HTML, an error page.
+    Raises Retryable: `not_json` when it is not the JSON object we asked for (a cut body, HTML, an error page),
+    `too_many_events` when it holds more than `MOST_EVENTS`.
     """
     try:
         page = _envelope.decode(body)
-    except _REFUSED:
+    except UNREADABLE:
         return _open_page_leniently(body)
     following, link = page.meta.next if page.meta else None, page.links.next if page.links else None
-    return [bytes(raw) for raw in page.data], following, link
+    return list(takewhile(bool, map(bytes, msgspec.structs.astuple(page.data)))), following, link
+
+
+async def open_patiently(body: bytes) -> tuple[list[bytes], str | None, str | None]:
+    """Do what `open_page` does; a large page, which may be made to take seconds, in a thread."""
+    return open_page(body) if len(body) <= _QUICK else await asyncio.to_thread(open_page, body)
 
 
 def _open_page_leniently(body: bytes) -> tuple[list[bytes], str | None, str | None]:
-    # surrogateescape turns bad bytes into text and, on the way back, into the same bytes
-    text = body.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+    # As Latin-1 every byte is one character of one byte, and on the way back the same byte: all that counts is ASCII.
+    walk = _Walk(body.removeprefix(_BOM).decode("latin-1"), measure_only=is_beyond_reading(body))
     try:
-        members = dict(_members(text, _skip(text, 0)))
-        spans = _elements(text, members["data"][0])
-        following, link = _next_of(members.get("meta")), _next_of(members.get("links"))
+        spans, following, link = walk.page()
+    except _TooMany:
+        raise Retryable(
+            f"the answer holds more than {MOST_EVENTS} events, and at most 500 were asked for", kind="too_many_events"
+        ) from None
     except (ValueError, KeyError, IndexError) as error:
         raise Retryable(
             "the answer is not a page of events: it was cut, or something else answered", kind="not_json"
         ) from error
-    return [text[start:end].encode("utf-8", "surrogateescape") for start, end in spans], following, link
+    return [walk.text[start:end].encode("latin-1") for start, end in spans], following, link
 
 
-def _next_of(member: tuple[int, Any] | None) -> str | None:
-    """Return the cursor. Raises ValueError when its text is damaged: it could be neither stored nor sent."""
-    value = member[1].get("next") if member and isinstance(member[1], dict) else None
-    if not isinstance(value, str):
-        return None
-    value.encode()
-    return value
+Span = tuple[int, int]
 
 
-def _skip(text: str, at: int) -> int:
-    while text[at] in _SPACE:
-        at += 1
-    return at
+class _Walk:
+    """Goes through a page that the strict decoder refuses. Every method raises ValueError or IndexError for no page.
 
+    Args:
+        text: The page as Latin-1.
+        measure_only: There is too much in it to read what is between two brackets, even of one event.
+    """
 
-def _value(text: str, at: int) -> tuple[Any, int]:
-    """Return (value, end) of what begins at `at`; of a value nested too deeply to be read, (None, end)."""
-    try:
-        value, end = _scanner.raw_decode(text, at)
-    except RecursionError:
-        return None, _end_by_brackets(text, at)
-    return value, end
+    def __init__(self, text: str, *, measure_only: bool) -> None:
+        self.text = text
+        self._measure_only = measure_only
 
-
-def _end_by_brackets(text: str, at: int) -> int:
-    depth = 0
-    for token in _TOKEN.finditer(text, at):
-        first = token[0][0]
-        if first in "[{":
-            depth += 1
-        elif first in "]}":
-            depth -= 1
-        elif len(token[0]) == 1:
-            break  # a string without an end
-        if depth <= 0:
-            return token.end()
-    raise ValueError
-
-
-def _members(text: str, at: int) -> list[tuple[str, tuple[int, Any]]]:
-    """Return (name, (offset of the value, value)) of each member of the object at `at`, which must be all there is."""
-    found: list[tuple[str, tuple[int, Any]]] = []
-    if text[at] != "{":
-        raise ValueError
-    at = _skip(text, at + 1)
-    while text[at] != "}":
-        if text[at] != '"':
+    def page(self) -> tuple[list[Span], str | None, str | None]:
+        """Return where the events are, and both cursors. Raises KeyError when there are no events, and _TooMany."""
+        text = self.text
+        found: list[Span] | None = None
+        cursors: dict[str, Span] = {}
+        at = self._skip(0)
+        if text[at] != "{":
             raise ValueError
-        name, at = _scanner.raw_decode(text, at)
-        at = _skip(text, at)
-        if text[at] != ":":
+        at = self._skip(at + 1)
+        while text[at] != "}":
+            if text[at] != '"':
+                raise ValueError
+            name, at = _scanner.raw_decode(text, at)
+            at = self._skip(at)
+            if text[at] != ":":
+                raise ValueError
+            start = self._skip(at + 1)
+            if name == "data":
+                found, end = self._elements(start)
+            else:
+                end = self._end(start)
+                if name in {"meta", "links"}:
+                    cursors[name] = (start, end)
+            at = self._after_comma(self._skip(end), "}")
+        if self._skip(at + 1) != len(text):
             raise ValueError
-        start = _skip(text, at + 1)
-        value, end = _value(text, start)
-        found.append((name, (start, value)))
-        at = _after_comma(text, _skip(text, end), "}")
-    if text[at + 1 :].strip(_SPACE):
-        raise ValueError
-    return found
+        if found is None:
+            raise KeyError
+        return found, self._next_of(cursors.get("meta")), self._next_of(cursors.get("links"))
 
+    def _elements(self, at: int) -> tuple[list[Span], int]:
+        """Return where each element of the array at `at` is, and where the array ends."""
+        text = self.text
+        spans: list[Span] = []
+        if text[at] != "[":
+            raise ValueError
+        at = self._skip(at + 1)
+        while text[at] != "]":
+            end = self._end(at)
+            if len(spans) == MOST_EVENTS:
+                raise _TooMany
+            spans.append((at, end))
+            at = self._after_comma(self._skip(end), "]")
+        return spans, at + 1
 
-def _elements(text: str, at: int) -> list[tuple[int, int]]:
-    """Return (start, end) of each element of the array at `at`."""
-    spans: list[tuple[int, int]] = []
-    if text[at] != "[":
-        raise ValueError
-    at = _skip(text, at + 1)
-    while text[at] != "]":
-        _, end = _value(text, at)
-        spans.append((at, end))
-        at = _after_comma(text, _skip(text, end), "]")
-    return spans
+    def _end(self, at: int) -> int:
+        """Return the end of the value that begins at `at`; what is too deep or too much to be read is measured."""
+        if self._measure_only and self.text[at] in '[{"':
+            return self._end_by_brackets(at)
+        try:
+            return int(_scanner.raw_decode(self.text, at)[1])
+        except RecursionError:
+            return self._end_by_brackets(at)
 
+    def _end_by_brackets(self, at: int) -> int:
+        if self.text[at] == '"':
+            found = _STRING.match(self.text, at)
+            if found is None:
+                raise ValueError
+            return found.end()
+        depth = 0
+        while (found := _BRACKETS.match(self.text, at)) is not None:
+            at = found.start(1)
+            for bracket in found[1]:
+                at += 1
+                depth += 1 if bracket in "[{" else -1
+                if depth <= 0:
+                    return at
+        raise ValueError  # a string or a bracket without its end
 
-def _after_comma(text: str, at: int, closing: str) -> int:
-    if text[at] == ",":
-        at = _skip(text, at + 1)
-        if text[at] == closing:
+    def _next_of(self, span: Span | None) -> str | None:
+        """Return the cursor. Raises ValueError when its text is damaged: it could be neither stored nor sent."""
+        if span is None:
+            return None
+        if span[1] - span[0] > _LONGEST_TEXT:
+            raise ValueError
+        text = self.text[slice(*span)].encode("latin-1").decode("utf-8", "surrogateescape")
+        try:
+            member, _ = _scanner.raw_decode(text)
+        except RecursionError:
+            return None
+        value = member.get("next") if isinstance(member, dict) else None
+        if not isinstance(value, str):
+            return None
+        value.encode()
+        return value
+
+    def _skip(self, at: int) -> int:
+        found = _SPACES.match(self.text, at)
+        return found.end() if found is not None else at
+
+    def _after_comma(self, at: int, closing: str) -> int:
+        if self.text[at] == ",":
+            at = self._skip(at + 1)
+            if self.text[at] == closing:
+                raise ValueError
+            return at
+        if self.text[at] != closing:
             raise ValueError
         return at
-    if text[at] != closing:
-        raise ValueError
-    return at
 
 
 class HeadAttributes(msgspec.Struct, gc=False):
@@ -181,25 +249,47 @@ def heads_of(bodies: Sequence[bytes]) -> list[Head]:
     """Return the head of each event; what cannot be read is absent, never an error."""
     decode = _heads.decode
     try:
-        return [decode(body) for body in bodies]
-    except _REFUSED:
-        return [_head_leniently(body) for body in bodies]
+        if max(map(len, bodies), default=0) <= LONGEST_EVENT:
+            return [decode(body) for body in bodies]
+    except UNREADABLE:
+        pass
+    return [_head_leniently(body) for body in bodies]
 
 
 def _head_leniently(body: bytes) -> Head:
+    if is_beyond_reading(body):
+        return _head_of_much(body)
     try:
         return _heads.decode(body)
-    except _REFUSED:
+    except UNREADABLE:
         pass
     try:
         event, _ = _scanner.raw_decode(body.decode("utf-8", "surrogateescape"))
-    except _REFUSED:
+    except UNREADABLE:
         return Head()
     if not isinstance(event, dict):
         return Head()
     attributes = event.get("attributes")
     times = attributes if isinstance(attributes, dict) else {}
     return Head(_text(event.get("id")), HeadAttributes(_text(times.get("time")), _text(times.get("processedAt"))))
+
+
+class _Bytes(msgspec.Struct, gc=False):
+    """A head whose texts are looked at before they are read: one of 30 MB with one emoji takes 120 MB."""
+
+    id: msgspec.Raw = _ABSENT
+
+
+_bytes_of_head = msgspec.json.Decoder(_Bytes)
+
+
+def _head_of_much(body: bytes) -> Head:
+    """Return the head of an event that is too much to be read: its id, when that can be one."""
+    try:
+        ident = _bytes_of_head.decode(body).id
+        return Head(msgspec.json.decode(ident, type=str)) if len(bytes(ident)) <= _LONGEST_TEXT else Head()
+    except UNREADABLE:
+        return Head()
 
 
 def _text(value: Any) -> str | None:

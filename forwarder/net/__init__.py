@@ -1,0 +1,1 @@
+"""Speaks with others: what may come over a wire, and how much of it."""
