@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -72,6 +73,18 @@ ByteSize = Annotated[
 Duration = Annotated[
     float, BeforeValidator(parse_duration, json_schema_input_type=Annotated[float | str, Field(examples=["30s", "7d"])])
 ]
+
+
+def _server_name(name: str) -> str:
+    if not re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", name) or len(name) > 253:
+        raise PydanticCustomError(
+            "server_name", "not the name of a host; write it alone, such as es.example.com, without scheme and port"
+        )
+    return name
+
+
+ServerName = Annotated[str, AfterValidator(_server_name)]
+"""A host name, as TLS asks for it (RFC 6066, section 3: no address, no port, no trailing dot)."""
 
 
 class Secret:
@@ -193,6 +206,9 @@ class TlsConfig(ComponentConfig):
     """PEM file of its private key, when not in `cert_file`."""
     key_password: Secret | None = None
     """Password of the private key."""
+    server_name: ServerName | None = None
+    """Name to ask the server for and to find in its certificate, when that is not the host that is connected to: behind
+    a tunnel, a balancer, or an address."""
     min_version: Literal["1.2", "1.3"] = "1.2"
     """Lowest TLS version to speak."""
     verify: bool = True

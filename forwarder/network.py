@@ -161,10 +161,11 @@ async def _certificates(
     Over `reached`, or a connection of its own.
     """
     way: dict[str, Any] = {"sock": reached} if reached is not None else {"host": endpoint.host, "port": endpoint.port}
+    name = (endpoint.tls.server_name if endpoint.tls else None) or endpoint.host
     writer = None
     try:
         async with asyncio.timeout(endpoint.within):
-            _, writer = await asyncio.open_connection(**way, ssl=context, server_hostname=endpoint.host)
+            _, writer = await asyncio.open_connection(**way, ssl=context, server_hostname=name)
         found = writer.get_extra_info("ssl_object")
         return _chain_of(found), str(found.version())
     finally:

@@ -22,8 +22,8 @@ _CERTIFICATE_FIXES = {
     19: _UNKNOWN_CA,
     20: _UNKNOWN_CA,
     21: _UNKNOWN_CA,
-    62: "use the name that the certificate was made for in the URL",
-    64: "use the name that the certificate was made for in the URL, not an address",
+    62: "use the name that the certificate was made for in the address, or put it into tls.server_name",
+    64: "use the name that the certificate was made for instead of an address, or put it into tls.server_name",
 }
 # Fragments of OpenSSL's reasons, with what they mean here; the first that fits counts.
 _REASONS = (
@@ -54,7 +54,7 @@ def build_ssl_context(tls: TlsConfig) -> ssl.SSLContext:
         stamps = tuple(
             (found.st_mtime_ns, found.st_size, found.st_ino) for path in files if path for found in [path.stat()]
         )
-        return _build(*files, password, tls.min_version, tls.verify, stamps)
+        return _build(*files, password, tls.min_version, tls.verify, tls.server_name, stamps)
     except ssl.SSLError as error:
         reason = f"The TLS files cannot be used: {error.reason or 'not PEM'}."
     except OSError as error:
@@ -72,9 +72,10 @@ def _build(
     password: str | None,
     min_version: str,
     verify: bool,
+    server_name: str | None,
     _stamps: tuple[tuple[int, int, int], ...],
 ) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=ca_file) if server_name is None else _named(server_name, ca_file)
     context.minimum_version = _VERSIONS[min_version]
     if cert_file is not None:
         # Without a password OpenSSL would ask for one on the terminal, and wait.
@@ -82,6 +83,35 @@ def _build(
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _NamedContext(ssl.SSLContext):
+    """Asks every server for one name, whoever opens the connection: httpcore, a proxy's tunnel, a stream of ours."""
+
+    server_name = ""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,  # noqa: ARG002 -- it is replaced, that is what this is for
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Wrap as any context does, for `server_name`."""
+        return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
+
+
+def _named(server_name: str, ca_file: Path | None) -> ssl.SSLContext:
+    context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.server_name = server_name
+    usual = ssl.create_default_context(cafile=ca_file)
+    context.verify_flags = usual.verify_flags
+    if ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(ca_file)
     return context
 
 

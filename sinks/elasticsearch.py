@@ -75,6 +75,9 @@ class ElasticsearchConfig(SinkConfig):
     """Token for `Authorization: Bearer`."""
     data_stream: Annotated[str, AfterValidator(_stream_name)] = "logs-atlassian.audit-default"
     """Data stream to write to; the last part of `type-dataset-namespace` is yours to choose."""
+    bulk_index: Literal["path", "action"] = "path"
+    """Where a bulk request names the data stream: in its path (`/<data_stream>/_bulk`), or in each of its action lines
+    (`/_bulk`), for servers and gateways that know only that path."""
     unmanaged: bool = False
     """Send without looking for our index template: the mapping is yours."""
     ilm_policy: str | None = None
@@ -152,7 +155,9 @@ class ElasticsearchSink:
         ]
         parts = urlsplit(url)
         self._place = f"{parts.netloc}{parts.path}"
-        self._bulk = f"/{config.data_stream}/_bulk"
+        in_path = config.bulk_index == "path"
+        self._bulk = f"/{config.data_stream}/_bulk" if in_path else "/_bulk"
+        self._action = "" if in_path else f'"_index":"{config.data_stream}",'
         self._template = f"/_index_template/{template_name(config.data_stream)}"
         self._template_seen = config.unmanaged
         self._looking = asyncio.Lock()
@@ -176,7 +181,7 @@ class ElasticsearchSink:
             PayloadTooLarge: The server refuses the size.
             Retryable: The server is busy, or its answer does not say what became of the batch.
         """
-        lines, positions, refused = _lines(batch.records)
+        lines, positions, refused = _lines(batch.records, self._action)
         if not positions:
             return Delivery(rejected=refused)
         await self._look_for_template()
@@ -348,20 +353,20 @@ class ElasticsearchSink:
         return Finding(subject, ok=False, detail="not given", fix=RIGHTS_FIX)
 
 
-def _lines(records: Sequence[Record]) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
+def _lines(records: Sequence[Record], action: str) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
     """Return the body of a bulk request, the events in it, and those left out because they would forge lines."""
     bodies = [record.body for record in records]
     if b"\n" not in b"".join(bodies) and b"" not in bodies:  # one search through a copy beats a thousand short ones
-        return _join(records, bodies), range(len(records)), {}
+        return _join(records, bodies, action), range(len(records)), {}
     forged = Rejection("line_break", "the rendered event is empty or contains a line end")
     refused = {n: forged for n, body in enumerate(bodies) if not body or b"\n" in body}
     positions = [n for n in range(len(records)) if n not in refused]
-    return _join([records[n] for n in positions], [bodies[n] for n in positions]), positions, refused
+    return _join([records[n] for n in positions], [bodies[n] for n in positions], action), positions, refused
 
 
-def _join(records: Sequence[Record], bodies: Sequence[bytes]) -> bytes:
+def _join(records: Sequence[Record], bodies: Sequence[bytes], action: str) -> bytes:
     lines = [b""] * (2 * len(records))
-    lines[::2] = [f'{{"create":{{"_id":"{record.id}"}}}}'.encode() for record in records]
+    lines[::2] = [f'{{"create":{{{action}"_id":"{record.id}"}}}}'.encode() for record in records]
     lines[1::2] = bodies
     return b"\n".join([*lines, b""])
 

@@ -14,6 +14,8 @@ from sinks.splunk_hec_isolation import Isolation
 from sinks.splunk_hec_settings import SplunkHecConfig
 
 COLLECTOR = "/services/collector"
+_CONTENT_TYPES = {"raw": "text/plain; charset=utf-8"}
+"""By path, where it is not JSON. Splunk itself does not look; other servers of this protocol refuse a body without."""
 
 
 class Slot:
@@ -62,6 +64,8 @@ class Slot:
             Held, Retryable: As the client raises them.
         """
         headers = self._authorization() if token else {}
+        if content is not None:
+            headers["content-type"] = _CONTENT_TYPES.get(path, "application/json")
         async with self._its_turn(patience):
             if channel is not None:
                 headers |= channel.headers()

@@ -52,6 +52,17 @@ async def test_events_arrive_under_their_ids(compress: bool) -> None:
         assert receiver.compressed_requests == (1 if compress else 0)
 
 
+async def test_a_server_that_knows_no_stream_in_the_path_is_given_it_in_every_action() -> None:
+    async with delivering(root_only=True) as (sink, receiver):
+        with pytest.raises(ForwarderError):
+            await sink.send(batch(3))
+        assert receiver.streams == {}
+    async with delivering(root_only=True, sink={"bulk_index": "action"}) as (sink, receiver):
+        sent = batch(3)
+        assert await sink.send(sent) == Delivery.all_accepted(sent)
+        assert {id_: document for id_, _, document in receiver.stream()} == {r.id: r.body for r in sent.records}
+
+
 async def test_what_is_there_already_is_accepted_and_counted() -> None:
     async with delivering() as (sink, receiver):
         await sink.send(batch(10))

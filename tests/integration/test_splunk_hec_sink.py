@@ -42,6 +42,22 @@ async def test_events_arrive_once(compress: bool, endpoint: str) -> None:
         assert SECRET not in request.target
 
 
+@pytest.mark.parametrize(("endpoint", "content_type"), [("event", "application/json"), ("raw", "text/plain")])
+async def test_every_body_says_what_it_is(endpoint: str, content_type: str) -> None:
+    async with delivering(acks=True, sink={"endpoint": endpoint}) as (sink, receiver):
+        receiver.state.content_type_enforced = True
+        assert all(finding.ok for finding in await sink.probe())
+        delivery = await sink.send(batch(3))
+        assert await sink.confirm([*delivery.pending.values()]) == dict.fromkeys(delivery.pending.values(), True)
+        types = {
+            request.target.split("?")[0]: request.headers["content-type"]
+            for request in receiver.seen
+            if request.method == "POST"
+        }
+        assert types[f"/services/collector/{endpoint}"].startswith(content_type)
+        assert types["/services/collector/ack"] == "application/json"
+
+
 async def test_an_envelope_says_where_when_and_what_to_filter_on() -> None:
     settings = {
         "index": "atlassian_{product}",

@@ -36,6 +36,7 @@ class BulkReceiver:
         strict: Decode every document and compare it with the template's types; else only its JSON, `@timestamp` and
             `event.id` are looked at, which is ten times as fast.
         keep_bodies: Keep documents.
+        root_only: Know `_bulk` only without a data stream in its path, as some gateways do.
         auto_create: Make a data stream although no template matches, as Elasticsearch does for `logs-*-*`.
         max_content: Longest body in bytes, before decompression and after it.
         host, port, ssl: Where to listen, and how.
@@ -49,6 +50,7 @@ class BulkReceiver:
         credentials: Sequence[str] = (),
         strict: bool = False,
         keep_bodies: bool = True,
+        root_only: bool = False,
         auto_create: bool = False,
         max_content: int = 100 * 2**20,
         host: str = "127.0.0.1",
@@ -70,6 +72,7 @@ class BulkReceiver:
         self._version = version
         self._strict = strict
         self._keep_bodies = keep_bodies
+        self._root_only = root_only
         self._auto_create = auto_create
         self.server = Server(self._handle, host=host, port=port, ssl=ssl)
 
@@ -114,7 +117,7 @@ class BulkReceiver:
                 return Response.json(self._identity())
             case "POST" | "PUT", ["_bulk"]:
                 return self._bulk(request, None)
-            case "POST" | "PUT", [stream, "_bulk"]:
+            case "POST" | "PUT", [stream, "_bulk"] if not self._root_only:
                 return self._bulk(request, stream)
             case method, ["_index_template", name]:
                 return self._template(method, name, request)

@@ -185,6 +185,8 @@ class HecReceiver:
             raise Refused(23 if self.state.stopping else 8 if self.state.failing else 9)
         if self.state.cookie_enforced and token.acknowledge and _COOKIE not in request.headers.get("cookie", ""):
             raise Blocked(400, "Cookie is missing")
+        if self.state.content_type_enforced and not request.headers.get("content-type"):
+            raise Blocked(415, "Unsupported Media Type")
         if door == "ack":
             return self._tell(request, indexer, token)
         channel = self._channel(request, indexer) if token.acknowledge else None

@@ -71,6 +71,7 @@ class State:
     backpressure: bool = False  # warn at 80 %, then 429 instead of 503
     query_token: bool = False
     cookie_enforced: bool = False
+    content_type_enforced: bool = False
 
 
 def secret_of(authorization: str) -> str | None:
