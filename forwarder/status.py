@@ -125,8 +125,19 @@ class DaemonReport:
     spool: SpoolStatus | None
     books: list[Books]
     task_restarts: dict[str, int]
-    loop_alive: float  # epoch seconds of the last turn of the event loop
-    spool_alive: float  # epoch seconds of the last turn of the spool thread
+    monotonic: float  # the moment by the clock that nobody sets; the two below are told by it
+    loop_alive: float  # when the event loop last turned, or 0
+    spool_alive: float  # when the spool's thread last turned, or 0
+
+    @property
+    def loop_age(self) -> float | None:
+        """Return the seconds since the event loop turned; None before its first turn."""
+        return max(0.0, self.monotonic - self.loop_alive) if self.loop_alive else None
+
+    @property
+    def spool_age(self) -> float | None:
+        """Return the seconds since the spool's thread turned; None before its first turn."""
+        return max(0.0, self.monotonic - self.spool_alive) if self.spool_alive else None
 
     @property
     def degraded(self) -> list[str]:

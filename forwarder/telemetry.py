@@ -296,13 +296,13 @@ METRICS: list[Metric] = [
         "forwarder_loop_turn_age_seconds",
         "loop_alive",
         "Time since the event loop last turned; absent before its first turn.",
-        lambda report: max(0.0, report.now - report.loop_alive) if report.loop_alive else None,
+        lambda report: report.loop_age,
     ),
     of_daemon(
         "forwarder_spool_turn_age_seconds",
         "spool_alive",
         "Time since the spool's thread last turned; absent before its first turn.",
-        lambda report: max(0.0, report.now - report.spool_alive) if report.spool_alive else None,
+        lambda report: report.spool_age,
     ),
     of_daemon(
         "forwarder_draining_state",

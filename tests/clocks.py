@@ -2,13 +2,14 @@
 
 
 class FakeClock:
-    """Time stands still until somebody moves it."""
+    """Time stands still until somebody moves it; `off` is by how much the time of day was set."""
 
     def __init__(self, now: float = 1_790_000_000.0) -> None:
         self.now = now
+        self.off = 0.0
 
     def time(self) -> float:
-        return self.now
+        return self.now + self.off
 
     def monotonic(self) -> float:
         return self.now

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from forwarder.contracts import Clock
-from forwarder.daemon import Daemon
+from forwarder.daemon.daemon import Daemon
 from forwarder.settings import load
 from forwarder.simulator.simulator import Simulator
 

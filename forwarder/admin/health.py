@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def why_not_live(report: DaemonReport, now: float, within: float) -> list[str]:
-    """Return what has not turned within `within` seconds of `now` (epoch seconds).
+    """Return what has not turned within `within` seconds of `now`, by the monotonic clock: the other one jumps.
 
     A moment of 0 means that the first turn is still to come, such as while the spool is opened: that is start-up, and
     readiness speaks of it.

@@ -30,8 +30,8 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         "not_ready": reasons,
         "draining": report.draining,
         "degraded": report.degraded,
-        **_moment("loop_turned", report.loop_alive, now),
-        **_moment("spool_turned", report.spool_alive, now),
+        **_moment("loop_turned", _before(report.loop_age, now), now),
+        **_moment("spool_turned", _before(report.spool_age, now), now),
         "task_restarts": dict(sorted(report.task_restarts.items())),
         "sources": [_source(source, now) for source in report.sources],
         "sinks": [_lane(lane, now) for lane in report.lanes],
@@ -174,6 +174,11 @@ def _books(line: Books) -> dict[str, Any]:
 
 def _moment(name: str, moment: float, now: float) -> dict[str, Any]:
     return {name: _iso(moment), f"{name}_age_seconds": _age(moment, now)}
+
+
+def _before(age: float | None, now: float) -> float:
+    """Return the moment that lies so many seconds before now; 0 for one that never was."""
+    return 0.0 if age is None else now - age
 
 
 def _age(moment: float, now: float) -> float | None:

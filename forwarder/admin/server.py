@@ -80,7 +80,7 @@ class AdminServer:
         self._token = token
         self._open = is_loopback(host) and token is None
         self._live_within = live_within
-        self._began = self._clock.time()
+        self._began = self._clock.monotonic()
         routes = [
             Route("/metrics", self._metrics),
             Route("/livez", self._livez),
@@ -113,7 +113,7 @@ class AdminServer:
         return Response(page, headers={"content-type": content_type})
 
     async def _livez(self, _: Request) -> Response:
-        report, now = await self._snapshots.fresh(), self._clock.time()
+        report, now = await self._snapshots.fresh(), self._clock.monotonic()
         if report is not None:
             reasons = why_not_live(report, now, self._live_within)
         elif now - self._began > self._live_within:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from forwarder.config.problems import SettingsError
 from forwarder.config.references import secrets_of, unreadable_files
-from forwarder.daemon import run_daemon
+from forwarder.daemon.daemon import run_daemon
 from forwarder.exit_codes import ExitCode
 from forwarder.logs import LogLevel, LogSetup
 from forwarder.normalize.catalogue.local import check_files

@@ -173,6 +173,7 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books]) -> Daem
         spool=spool,
         books=books,
         task_restarts={},
+        monotonic=0.0,
         loop_alive=0.0,
         spool_alive=0.0,
     )

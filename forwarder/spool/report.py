@@ -120,7 +120,7 @@ class Reports:
         if not recent:
             return None
         settled = self._con.execute(
-            "SELECT coalesce(sum(bytes), 0) FROM pages WHERE last_seq <= ?", (self._room.horizon(now_ms),)
+            "SELECT coalesce(sum(bytes), 0) FROM pages WHERE last_seq <= ?", (self._room.horizon(),)
         ).fetchone()[0]
         # what is settled can go, and takes its share of the tables' overhead with it
         room = self._config.max_bytes - (used - used * settled / max(stored, 1))

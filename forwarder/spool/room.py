@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from forwarder.spool.contract import SpoolFull
 
 if TYPE_CHECKING:
+    from forwarder.spool.age import Age
     from forwarder.spool.config import SpoolConfig
     from forwarder.spool.database import Database
     from forwarder.spool.ids import IdMemory
@@ -33,6 +34,10 @@ _OVERHEAD = 512  # of a page beside its bytes
 class Room:
     """Decides what leaves the spool. Runs inside somebody's transaction.
 
+    Args:
+        config: The limits.
+        age_ms: The time by which things grow old, epoch milliseconds: see `Age`.
+
     Attributes:
         active: Lanes that were opened since the spool was.
     """
@@ -46,8 +51,7 @@ class Room:
         letters: Letters,
         losses: Losses,
         ids: IdMemory,
-        *,
-        opened_ms: int,
+        age: Age,
     ) -> None:
         self._config = config
         self._database = database
@@ -57,29 +61,30 @@ class Room:
         self._letters = letters
         self._losses = losses
         self._ids = ids
-        self._opened_ms = opened_ms
+        self._age = age
         self.active: set[int] = set()
 
     def used(self) -> int:
         """Return the bytes that count against `max_bytes`: all but the ids, which have a budget of their own."""
         return max(0, self._database.used() - self._database.meta("id_bytes"))
 
-    def pinning(self, now_ms: int) -> list[Lane]:
+    def pinning(self) -> list[Lane]:
         """Return the lanes whose unsettled events must stay.
 
         After a long stop every lane is long unseen, so each gets time to be opened before any is forgotten.
         """
         grace = self._config.forget_lanes_after * 1000
-        starting = now_ms - self._opened_ms <= min(grace, _TO_OPEN_MS)
+        now_ms = self._age.now_ms()
+        starting = now_ms - self._age.opened_ms <= min(grace, _TO_OPEN_MS)
         return [
             lane
             for lane in self._lanes.all()
             if starting or lane.number in self.active or now_ms - lane.seen_ms <= grace
         ]
 
-    def horizon(self, now_ms: int) -> int:
+    def horizon(self) -> int:
         """Return the number up to which no lane needs anything."""
-        return min((lane.position for lane in self.pinning(now_ms)), default=self._lanes.newest())
+        return min((lane.position for lane in self.pinning()), default=self._lanes.newest())
 
     # -------------------------------------------------------------------------------------------------- full
 
@@ -92,7 +97,7 @@ class Room:
         over = self.used() + size + _OVERHEAD - self._config.max_bytes
         if over <= 0:
             return
-        horizon = self.horizon(now_ms)
+        horizon = self.horizon()
         wanted = over + self._config.max_bytes // 64  # a little more, so that not every commit comes through here
         self._remove(horizon, wanted, now_ms)
         if self.used() + size + _OVERHEAD <= self._config.max_bytes:
@@ -101,13 +106,13 @@ class Room:
             over = self.used() + size + _OVERHEAD - self._config.max_bytes
             if over <= 0:
                 return
-            holders = [lane for lane in self.pinning(now_ms) if lane.position < oldest.last]
+            holders = [lane for lane in self.pinning() if lane.position < oldest.last]
             if stubborn := [lane.name for lane in holders if lane.on_full != "detach"]:
                 raise self._full(stubborn)
             upto = self._pages.end_of_oldest(over + self._config.max_bytes // 64)
             for lane in holders:
                 self._losses.pass_over(lane, upto, "detached", "the spool was full", now_ms)
-            self._remove(min(upto, self.horizon(now_ms)), self._config.max_bytes, now_ms)
+            self._remove(min(upto, self.horizon()), self._config.max_bytes, now_ms)
 
     def _full(self, names: list[str]) -> SpoolFull:
         return SpoolFull(
@@ -142,24 +147,27 @@ class Room:
     def clean_up(self, now_ms: int) -> int:
         """Delete one chunk of what is over: pages, ids, doubts, gaps, discards. Return how many pages went."""
         self.mark_seen(now_ms, _SEEN_EVERY_MS)
-        gone = self._remove(self._over(now_ms), self._config.max_bytes * 2, now_ms, PAGES_A_CHUNK)
-        before = now_ms - int(self._config.id_retention * 1000)
+        gone = self._remove(self._over(), self._config.max_bytes * 2, now_ms, PAGES_A_CHUNK)
+        aged_ms = self._age.now_ms()
+        before = aged_ms - int(self._config.id_retention * 1000)
         held = self._database.meta("id_bytes")
         freed = self._ids.retire(before, held - self._config.id_max_bytes, _ID_ROWS_A_CHUNK)
         if freed:
             self._database.set_meta("id_bytes", held - freed)
         self._con.execute("DELETE FROM doubts WHERE at_ms < ?", (before,))
-        self._con.execute("DELETE FROM gaps WHERE closed_ms < ?", (now_ms - _GAPS_KEPT_MS,))
-        self._letters.forget_discards(now_ms)
+        self._con.execute("DELETE FROM gaps WHERE closed_ms < ?", (aged_ms - _GAPS_KEPT_MS,))
+        self._letters.forget_discards(aged_ms)
         return gone
 
-    def _over(self, now_ms: int) -> int:
+    def _over(self) -> int:
         """Return the number up to which everything was settled long enough ago.
 
         When a page settled is known from samples of the horizon, so nothing is written per page.
         """
-        retain = int(self._config.retain * 1000)
-        horizon = self.horizon(now_ms)
+        now_ms, retain = self._age.now_ms(), int(self._config.retain * 1000)
+        horizon = self.horizon()
+        # taken by a clock that was ahead then: as if taken now
+        self._con.execute("UPDATE horizons SET at_ms = ?1 WHERE at_ms > ?1", (now_ms,))
         newest = self._con.execute("SELECT seq, at_ms FROM horizons ORDER BY seq DESC LIMIT 1").fetchone()
         spacing = retain // 64
         if newest is None or (horizon > newest[0] and now_ms - newest[1] >= spacing):

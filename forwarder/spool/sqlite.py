@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from forwarder.errors import Held
+from forwarder.spool.age import Age
 from forwarder.spool.contract import (
     Books,
     Chunk,
@@ -53,7 +54,7 @@ _MOST_STEPS = 8
 class _Open:
     """The parts of an open spool, wired."""
 
-    def __init__(self, config: SpoolConfig, path: Path, now_ms: int, *, create: bool) -> None:
+    def __init__(self, config: SpoolConfig, path: Path, clock: Clock, *, create: bool) -> None:
         self.database = Database(path, create=create)
         con = self.database.con
         self.pages = Pages(con)
@@ -61,9 +62,8 @@ class _Open:
         self.lanes = Lanes(con, self.pages, self.letters)
         self.ids = IdMemory(con, config.id_memory)
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
-        self.room = Room(
-            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, opened_ms=now_ms
-        )
+        self.age = Age(clock)
+        self.room = Room(config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age)
         self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.room)
         self.ledger = Ledger(self.database, self.pages, self.lanes, self.letters, self.losses, self.room)
         self.reports = Reports(
@@ -107,7 +107,7 @@ class SqliteSpool:
             raise SpoolError(f"The spool {self._path} is open already.")
         worker = Worker("spool", self._clock)
         try:
-            self._parts = await worker.run(lambda: _Open(self._config, self._path, self._now(), create=create))
+            self._parts = await worker.run(lambda: _Open(self._config, self._path, self._clock, create=create))
         except BaseException:
             worker.stop()
             raise
@@ -115,7 +115,7 @@ class SqliteSpool:
 
     @property
     def last_turn(self) -> float:
-        """Epoch seconds when the spool's thread last turned; it does so every second when it lives."""
+        """When the spool's thread last turned, by the monotonic clock; it does so every second when it lives."""
         return self._worker.last_turn if self._worker else 0.0
 
     def _now(self) -> int:

@@ -27,7 +27,7 @@ class Worker:
     """A thread with a queue of jobs.
 
     Attributes:
-        last_turn: Epoch seconds when the thread last began or ended a job or found none; old when it hangs.
+        last_turn: When the thread last began or ended a job or found none, by the monotonic clock; old when it hangs.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -35,7 +35,7 @@ class Worker:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._stopped = False
-        self.last_turn = clock.time()
+        self.last_turn = clock.monotonic()
         self._thread.start()
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -56,7 +56,7 @@ class Worker:
 
     def _turn(self) -> None:
         while True:
-            self.last_turn = self._clock.time()
+            self.last_turn = self._clock.monotonic()
             try:
                 item = self._jobs.get(timeout=_IDLE_SECONDS)
             except queue.Empty:
@@ -64,7 +64,7 @@ class Worker:
             if item is None:
                 return
             job, future, loop = item
-            self.last_turn = self._clock.time()
+            self.last_turn = self._clock.monotonic()
             try:
                 result, error = job(), None
             except BaseException as caught:  # noqa: BLE001 -- handed to whoever waits; the thread must go on

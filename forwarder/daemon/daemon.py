@@ -2,8 +2,8 @@
 
 ::
 
-    scheduler ─bell─► pollers ─► spool ─► lanes ─► sinks          admin port: metrics, probes, status
-        └──────bell─► clean-up, heartbeat, summary                 signals: TERM drains, HUP reads log level again
+    bells ─► pollers ─► spool ─► lanes ─► sinks          admin port: metrics, probes, status
+      └────► heartbeat, summary                          signals: TERM drains, HUP reads log level again
 
 An end in order: bells stop, pollers finish their page, lanes finish what is in flight or reach the grace time, clients
 close, the spool closes. Everything is durable all along, so a hard end costs at most a batch that is sent again.
@@ -19,16 +19,13 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
-from forwarder.clean_up import CleanUp
 from forwarder.contracts import (
     Clock,
     ConfigError,
@@ -40,6 +37,9 @@ from forwarder.contracts import (
     SourceContext,
     SystemClock,
 )
+from forwarder.daemon.bells import Bells
+from forwarder.daemon.clean_up import CleanUp
+from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.dead_letters import Change
 from forwarder.delivery import Lane
 from forwarder.filters import Filter
@@ -53,7 +53,6 @@ from forwarder.settings import Settings
 from forwarder.spool.contract import Spool, SpoolError
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import DaemonReport, LaneReport, SourceReport
-from forwarder.supervise import Runner, close_all, supervise, within
 
 HEARTBEAT, CLEAN_UP, SUMMARY, LOOK = 1.0, 30.0, 60.0, 5.0
 """Seconds between two bells of each kind."""
@@ -296,36 +295,26 @@ class Daemon:
 
     @asynccontextmanager
     async def _bells(self) -> AsyncIterator[None]:
-        """Ring; a bell that is late rings all the same, and two that are late ring once."""
-        scheduler = AsyncIOScheduler(
-            timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        )
-
-        def bell(ring: Callable[[], Any], seconds: float, jitter: float | None = None) -> None:
-            async def rung() -> None:
-                ring()
-
-            scheduler.add_job(rung, "interval", seconds=seconds, jitter=jitter)
-
+        bells = Bells(self._rng)
         for name, config in self._settings.sources.items():
-            bell(partial(self._ring_poller, name), config.every, config.every / 10)
-        scheduler.add_job(self._learning.keep, "interval", [self._lane_reports.values()], seconds=SUMMARY)
-        bell(self._heartbeat, HEARTBEAT)
-        bell(self._ring_lanes, LOOK)
-        bell(self._summarise, SUMMARY)
+            bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
+        bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), SUMMARY)
+        bells.add(self._heartbeat, HEARTBEAT)
+        bells.add(self._ring_lanes, LOOK)
+        bells.add(self._summarise, SUMMARY)
         self._heartbeat()
-        scheduler.start()
+        bells.start()
         try:
             yield
         finally:
-            scheduler.shutdown(wait=False)
+            bells.stop()
 
     def _ring_poller(self, name: str) -> None:
         if (poller := self._pollers.get(name)) is not None:
             poller.ring()
 
     def _heartbeat(self) -> None:
-        self._beat = self._clock.time()
+        self._beat = self._clock.monotonic()
 
     def _summarise(self) -> None:
         """Say once a minute how it goes; nothing is logged per event."""
@@ -363,6 +352,7 @@ class Daemon:
             spool=status,
             books=books,
             task_restarts=dict(self._restarts),
+            monotonic=self._clock.monotonic(),
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,
         )

@@ -1,0 +1,1 @@
+"""The process: what keeps running, and in which order it begins and ends."""
