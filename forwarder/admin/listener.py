@@ -2,22 +2,26 @@
 
 uvicorn installs handlers for SIGTERM and SIGINT and begins to stop at once, so probes would die while the daemon
 drains; `capture_signals` is therefore empty. It also has no limit for a client that sends its request drop by drop or
-never reads the answer; `PatientProtocol` has one.
+never reads the answer; `PatientProtocol` has one. And asyncio's own way to accept takes as many connections at once as
+may wait, and writes a line of the log for each it has no descriptor for; `_Server` takes a few at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from forwarder.admin.connections import Guests
 from forwarder.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,9 +33,11 @@ SETTING = "admin.listen"
 
 log = structlog.get_logger(__name__)
 
-_MOST_CONNECTIONS = 256
 _LONGEST_HEAD = 16 * 1024
-_BACKLOG = 128
+_BACKLOG = 1024  # a probe must not be turned away by those that connected in the same moment
+_AT_ONCE = 16  # accepted before the loop turns again
+_PAUSE = 0.2  # seconds without accepting when there is no descriptor
+_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _HIGHEST_PORT = 65535
 _UVICORN_GRACE = 10  # seconds, never reached: `close` cuts connections earlier, without uvicorn's tracebacks
 
@@ -82,16 +88,33 @@ class PatientProtocol(H11Protocol):
     """Cuts a connection on which no answer was finished for `patience` seconds; idle ones end earlier."""
 
     patience = 15.0
+    guests: Guests
+
+    @property
+    def peer(self) -> str:
+        """Address of the other side."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a complete request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Start the clock."""
         super().connection_made(transport)
+        self.guests.enter(self)
         self._answers = self._answers_before = 0
         self._clock = self.loop.call_later(self.patience, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._clock.cancel()
+        self.guests.leave(self)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
@@ -108,11 +131,15 @@ class PatientProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the daemon and says when it has started."""
+    """A server that leaves signals to the daemon, accepts by itself, and says when it has started."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, guests: Guests) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._listener = listener
+        self._guests = guests
+        self._loop = asyncio.get_running_loop()
+        self._welcomed: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -122,7 +149,50 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets=sockets)
+        self._listen()
         self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, then end."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        await super().shutdown(sockets=sockets)
+
+    def _listen(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        """Take a few of those that wait; the loop comes back for the others."""
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_DESCRIPTOR:
+                    raise
+                self._guests.make_room(f"the process has no descriptor left ({error.strerror})")
+                self._loop.remove_reader(self._listener)
+                self._loop.call_later(_PAUSE, self._listen)
+                return
+            connection.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+            task = self._loop.create_task(self._welcome(connection))
+            self._welcomed.add(task)
+            task.add_done_callback(self._welcomed.discard)
+
+    async def _welcome(self, connection: socket.socket) -> None:
+        def protocol() -> asyncio.Protocol:
+            make: Any = self.config.http_protocol_class
+            found: asyncio.Protocol = make(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self._loop
+            )
+            return found
+
+        try:
+            await self._loop.connect_accepted_socket(protocol, connection)
+        except OSError:  # it went away meanwhile
+            connection.close()
 
     def abort_connections(self) -> None:
         """Cut what is still open, without waiting for the other side."""
@@ -138,7 +208,8 @@ class Listener:
     def __init__(self, app: ASGIApp, host: str, port: int, *, patience: float = 15.0, grace: float = 1.0) -> None:
         self._address = (host, port)
         self._grace = grace
-        protocol = type("Protocol", (PatientProtocol,), {"patience": patience})
+        self._guests = Guests(time.monotonic)
+        protocol = type("Protocol", (PatientProtocol,), {"patience": patience, "guests": self._guests})
         self._config = uvicorn.Config(
             app,
             http=protocol,
@@ -149,7 +220,7 @@ class Listener:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
+            log_level="error",  # a line for each request that is not HTTP would let strangers fill the disk
             timeout_graceful_shutdown=_UVICORN_GRACE,
             h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
@@ -161,8 +232,8 @@ class Listener:
         """Bind and serve. Raises ConfigError when the address cannot be had."""
         listener = bind(*self._address)
         self.port = listener.getsockname()[1]
-        self._server = _Server(self._config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="admin-listener")
+        self._server = _Server(self._config, listener, self._guests)
+        self._task = asyncio.create_task(self._server.serve(sockets=[]), name="admin-listener")
         ready = asyncio.create_task(self._server.ready.wait())
         try:
             await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,13 +5,15 @@
     request ─► guard: Host header · GET or HEAD · security headers ─► route ─► Snapshots ─► report() of the daemon
 
 Invariants: nothing here changes anything; a slow report or a slow client delays nobody else; beyond loopback `/status`
-needs a token, and a browser that was lured to us by a foreign name gets nothing.
+needs a token, without which a probe learns yes or no and not why; and a browser that was lured to us by a foreign name
+gets nothing.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from forwarder.status import DaemonReport
 
 _EVERY = 1_000_000
+_HOST = re.compile(rb"(?:\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|([\w-]+(?:\.[\w-]+)*\.?))(?::[0-9]{0,5})?")
+"""A whole Host header: an IPv6 address in brackets or a name, and nothing behind it but a port."""
 _SECURITY_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -52,7 +56,8 @@ class AdminServer:
 
     Args:
         listen: `host:port`; port 0 takes a free one, see `port` after `start`.
-        token: What `/status` asks for; needed beyond loopback, and asked for on loopback too when it is set.
+        token: What `/status`, and the reasons of the probes, ask for; needed beyond loopback, and asked for on
+            loopback too when it is set.
         allowed_hosts: Further names that a Host header may have.
         report: Makes a report; may be asynchronous, may be slow, may fail.
         redactor: Takes secrets out of `/status`, should one have come into a reason.
@@ -112,7 +117,7 @@ class AdminServer:
         page, content_type = self._exposition.render(request.headers.get("accept", ""))
         return Response(page, headers={"content-type": content_type})
 
-    async def _livez(self, _: Request) -> Response:
+    async def _livez(self, request: Request) -> Response:
         report, now = await self._snapshots.fresh(), self._clock.monotonic()
         if report is not None:
             reasons = why_not_live(report, now, self._live_within)
@@ -120,13 +125,18 @@ class AdminServer:
             reasons = [self._snapshots.problem]
         else:
             reasons = []
-        return _json({"live": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        answer: dict[str, Any] = {"live": not reasons}
+        if self._refusal(request) is None:
+            answer |= {"reasons": reasons}
+        return _json(answer, 503 if reasons else 200)
 
-    async def _readyz(self, _: Request) -> Response:
+    async def _readyz(self, request: Request) -> Response:
         report = await self._snapshots.fresh()
         reasons = [self._snapshots.problem] if report is None else why_not_ready(report)
         degraded = [] if report is None else why_degraded(report)
-        answer = {"ready": not reasons, "reasons": reasons, "degraded": self._clean(degraded)}
+        answer: dict[str, Any] = {"ready": not reasons}
+        if self._refusal(request) is None:
+            answer |= {"reasons": reasons, "degraded": self._clean(degraded)}
         return _json(answer, 503 if reasons else 200)
 
     async def _status(self, request: Request) -> Response:
@@ -193,20 +203,17 @@ class _Guard:
         names = [value for name, value in scope["headers"] if name == b"host"]
         if len(names) != 1:
             return False
-        host = _bare(_without_port(names[0].decode("latin-1")))
+        named = _HOST.fullmatch(names[0])
+        if named is None:
+            return False
+        host = _bare((named[1] or named[2]).decode("ascii"))
         local = scope.get("server")
         return is_loopback(host) or host in self._hosts or (local is not None and host == _bare(local[0]))
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
 def _bare(host: str) -> str:
     """Return the one form in which two spellings of a host compare equal."""
-    text = host.lower().rstrip(".")
+    text = host.lower().removesuffix(".")
     try:
         address = ipaddress.ip_address(text.strip("[]").split("%")[0])
     except ValueError:
