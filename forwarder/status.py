@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from forwarder.spool.contract import Books, SpoolStatus
 
@@ -30,6 +30,7 @@ class Report:
     reason: str = ""
     fix: str = ""
     since: float = 0.0  # when the state began, epoch seconds
+    trouble_since: float = 0.0  # when it was last well, epoch seconds, whatever reasons came since; 0 while it is well
     errors: Counter[str] = field(default_factory=Counter)  # by ErrorKind
 
     def turn(self, state: ComponentState, now: float, reason: str = "", fix: str = "") -> bool:
@@ -39,6 +40,10 @@ class Report:
         if state != self.state:
             self.since = now
         self.state, self.reason, self.fix = state, reason, fix
+        if self.well:
+            self.trouble_since = 0.0
+        elif not self.trouble_since:
+            self.trouble_since = now
         return True
 
     @property
@@ -72,6 +77,24 @@ class SourceReport(Report):
     actions_problem: str = ""  # why the list is not fresh; harmless
 
 
+class Aside(NamedTuple):
+    """An event that the sink chokes on while it takes others; it waits apart from them.
+
+    Attributes:
+        seq: Its number in the spool.
+        document_id: Its document id.
+        reason: How the sink fails on it, in words that can be shown.
+        since: When that was first seen, epoch seconds.
+        tries: How often it was sent alone.
+    """
+
+    seq: int
+    document_id: str
+    reason: str
+    since: float
+    tries: int
+
+
 @dataclass(slots=True)
 class LaneReport(Report):
     """A lane: hand-off spool → sink."""
@@ -96,6 +119,9 @@ class LaneReport(Report):
     dead_letters: int = 0
     dead_letters_max: int = 0  # as many as these hold the lane; 0 when unknown
     retried: int = 0  # dead letters that were put back to be sent again
+    tries: int = 0  # sends that failed since `trouble_since`
+    next_try: float = 0.0  # when what failed is sent again, epoch s; 0: nothing does
+    aside: tuple[Aside, ...] = ()  # events that wait apart; bounded by the lane
     unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0

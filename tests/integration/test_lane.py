@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from forwarder import settling
 from forwarder.advice import advice_for
 from forwarder.contracts import (
     AuditEvent,
@@ -29,10 +28,11 @@ from forwarder.contracts import (
     SystemClock,
     UnexpectedPayload,
 )
+from forwarder.delivery import settlement
+from forwarder.delivery.receipts import Promises
 from forwarder.formats.ecs import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.normalize.organization import OrganizationNormalizer
-from forwarder.promises import Promises
 from forwarder.registry import build_format
 from forwarder.spool.contract import Exchange, Settlement
 from forwarder.status import LaneReport
@@ -359,7 +359,7 @@ async def test_a_lane_held_by_dead_letters_settles_what_the_sink_has_and_keeps_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here it is the feeder that waits: events without meaning become dead letters before anything is sent."""
-    monkeypatch.setattr(settling, "RETRY_WRITE", 0.02)
+    monkeypatch.setattr(settlement, "RETRY_WRITE", 0.02)
     async with bench(tmp_path) as b:
         sink = ScriptedSink()
         lane = b.start("one", sink, max_dead_letters=2, exclude=[{"action": "x"}], batch={"events": 5, "wait": 0})
@@ -688,3 +688,30 @@ async def test_a_sink_that_asks_to_slow_down_gets_its_rest_and_nothing_waits_for
         assert sink.seen == ["a"]
         await b.stop("one")  # does not wait for the hour
         assert sink.sends == 1
+
+
+async def test_no_wish_for_a_pause_silences_a_lane_beyond_its_own_longest_wait(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        busy = Retryable("busy", kind="rate_limited", retry_after=10.0**13)
+        sink = ScriptedSink(lambda batch, n: busy if n == 1 else Delivery.all_accepted(batch))
+        b.start("one", sink, retry={"base": 0.001, "max": 0.01})
+        await b.fill(event("a"))
+        await b.drained("one")
+        assert sink.sends == 2
+
+
+async def test_the_report_says_since_when_how_often_and_when_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda *_: Retryable("gone", kind="connection"))
+        lane = b.start("one", sink, retry={"base": 0.001, "max": 0.01})
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.state == "retrying")
+        since = lane.report.trouble_since
+        sink.answer = lambda *_: Held("full", fix="make room")
+        await b.until(lambda: lane.report.state == "held" and lane.report.tries >= 3)
+        assert lane.report.trouble_since == since > 0, "another reason is the same trouble"
+        await b.until(lambda: lane.report.next_try > 0)
+        sink.answer = lambda batch, _: Delivery.all_accepted(batch)
+        await b.drained("one")
+        await b.until(lambda: lane.report.well)
+        assert (lane.report.trouble_since, lane.report.tries, lane.report.next_try) == (0.0, 0, 0.0)

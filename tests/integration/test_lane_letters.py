@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from forwarder import settling
 from forwarder.contracts import Batch, Delivery, Receipt, Rejection
+from forwarder.delivery import settlement
 from forwarder.redaction import Redactor
 from forwarder.spool.letter import Selection
 from tests.lanes import ScriptedSink, bench, event
@@ -29,7 +29,7 @@ class ConfirmingSink(ScriptedSink):
 async def test_a_lane_stays_held_although_it_looks_into_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "RETRY_WRITE", 0.02)
+    monkeypatch.setattr(settlement, "RETRY_WRITE", 0.02)
     async with bench(tmp_path) as b:
         sink = ScriptedSink(lambda batch, _: Delivery(rejected={i: Rejection("no") for i in range(len(batch.records))}))
         lane = b.start("one", sink, max_dead_letters=3, window=1)
@@ -49,7 +49,7 @@ async def test_a_held_lane_goes_on_when_letters_are_retried_or_discarded(
     discard: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The receiver was mended meanwhile; what is retried arrives, and nothing else is lost or doubled."""
-    monkeypatch.setattr(settling, "RETRY_WRITE", 0.02)
+    monkeypatch.setattr(settlement, "RETRY_WRITE", 0.02)
     async with bench(tmp_path) as b:
         mended = False
 

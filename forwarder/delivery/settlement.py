@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
-from forwarder.promises import Span
+from forwarder.delivery.receipts import Span
 from forwarder.spool.contract import Exchange, Range, Settlement, Spool, Tally
 from forwarder.spool.letter import DeadLetter
 from forwarder.status import LaneReport

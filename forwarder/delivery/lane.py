@@ -37,13 +37,13 @@ from forwarder.contracts import (
     Sink,
     SinkConfig,
 )
-from forwarder.promises import Promises
+from forwarder.delivery.receipts import Promises
+from forwarder.delivery.settlement import RETRY_WRITE, Settler, runs
+from forwarder.delivery.trouble import Trouble
 from forwarder.records import RecordMaker
 from forwarder.retry import Backoff
-from forwarder.settling import RETRY_WRITE, Settler, runs
 from forwarder.spool.contract import Chunk, Spool
 from forwarder.status import LaneReport
-from forwarder.trouble import Trouble
 
 LOOK_EVERY = 60.0
 """A lane looks into the spool at least this often, seconds, whether or not anybody rings."""
@@ -88,6 +88,7 @@ class Lane:
         self._ready_bytes, self._ready_since = 0, 0.0
         self._sends: dict[int, asyncio.Task[None]] = {}
         self._troubled: set[int] = set()
+        self._next_tries: dict[int, float] = {}  # by slot, epoch seconds
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
         self._cut_short = False
         self._failure: BaseException | None = None
@@ -299,13 +300,19 @@ class Lane:
         """Put what may be doubled on record, say what is wrong, and sleep."""
         self._troubled.add(slot)
         self.report.errors[trouble.kind] += 1
+        self.report.tries += 1
         self.report.resent += len(trouble.left)
         self._turn(trouble.state, trouble.reason, trouble.fix)
         if trouble.doubtful:
             self._settler.doubt(runs([record.seq for record in trouble.left]), trouble.kind)
             await self._settler.flush(after=self._head)
-        wait = backoff.next(trouble.floor)
-        await self._nap(wait if trouble.ceiling is None else min(wait, trouble.ceiling))
+        longest = self._config.retry.max  # whatever the other side asks for: it may be mistaken, or mean harm
+        wait = min(backoff.next(trouble.floor), longest if trouble.ceiling is None else trouble.ceiling)
+        self._next_tries[slot] = self._clock.time() + wait
+        self.report.next_try = min(self._next_tries.values())
+        await self._nap(wait)
+        del self._next_tries[slot]
+        self.report.next_try = min(self._next_tries.values(), default=0.0)
 
     async def _note(self, todo: list[Record], delivery: Delivery) -> list[Record]:
         """Note what the sink decided and return the records it did not; what it names nowhere is not decided."""
@@ -394,6 +401,8 @@ class Lane:
         was = self.report.state
         if not self.report.turn(state, self._clock.time(), reason, fix):
             return
+        if self.report.well:
+            self.report.tries = 0
         if reason:
             self._log.warning("sink_degraded", state=state, reason=reason, fix=fix)
         elif was in {"retrying", "held"}:
