@@ -1,20 +1,26 @@
 """What every component says of itself: plain counters and one state in words.
 
-A component owns its report and writes to it; metrics, `/status`, the summary log line and `status` read it.
+A component owns its report and writes to it; metrics, `/status`, the summary log line and `status` read a copy.
 Nothing here costs anything per event. Ages are three different numbers: of the last good poll, of the newest event,
 and of the oldest event a sink still waits for.
+
+Counters of a component begin with the process. What waits, the dead letters and the books are the spool's: durable, and
+read in one transaction. A `DaemonReport` is made of both without a turn of the loop in between, and never changes.
 """
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from forwarder.spool.contract import Books, SpoolStatus
+from forwarder.spool.contract import Books, LaneStatus, SpoolStatus
 
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
-"""`retrying`: a fault that may pass; `held`: somebody must mend it; `paused`: the spool is full."""
+"""`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: the spool is full."""
+
+_TROUBLES: frozenset[ComponentState] = frozenset({"retrying", "held", "paused"})
 
 SEND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the histogram of send times, seconds."""
@@ -31,25 +37,39 @@ class Report:
     fix: str = ""
     since: float = 0.0  # when the state began, epoch seconds
     trouble_since: float = 0.0  # when it was last well, epoch seconds, whatever reasons came since; 0 while it is well
-    errors: Counter[str] = field(default_factory=Counter)  # by ErrorKind
+    tries: int = 0  # that failed since `trouble_since`
+    next_try: float = 0.0  # when it is tried again, epoch seconds; 0: it is not
+    errors: Counter[str] = field(default_factory=Counter)  # by ErrorKind, since the process started
 
     def turn(self, state: ComponentState, now: float, reason: str = "", fix: str = "") -> bool:
-        """Change the state; return True when it, or its reason, is new."""
+        """Change the state; return True when it, or its reason, is new. One trouble lasts until it is well again."""
+        if state not in _TROUBLES:
+            self.trouble_since, self.tries, self.next_try = 0.0, 0, 0.0
+        elif not self.trouble_since:
+            self.trouble_since = now
         if (state, reason) == (self.state, self.reason):
             return False
         if state != self.state:
             self.since = now
         self.state, self.reason, self.fix = state, reason, fix
-        if self.well:
-            self.trouble_since = 0.0
-        elif not self.trouble_since:
-            self.trouble_since = now
         return True
+
+    def failed(self, now: float, wait: float) -> None:
+        """Count a try that failed; the next one is `wait` seconds from `now`. Of several, the first counts."""
+        self.tries += 1
+        if not now < self.next_try < now + wait:
+            self.next_try = now + wait
 
     @property
     def well(self) -> bool:
         """False while degraded."""
-        return self.state not in {"held", "paused", "retrying"}
+        return self.state not in _TROUBLES
+
+    def snapshot(self) -> Self:
+        """Return a copy that no longer changes."""
+        made = copy.copy(self)
+        made.errors = Counter(self.errors)
+        return made
 
 
 @dataclass(slots=True)
@@ -119,12 +139,22 @@ class LaneReport(Report):
     dead_letters: int = 0
     dead_letters_max: int = 0  # as many as these hold the lane; 0 when unknown
     retried: int = 0  # dead letters that were put back to be sent again
-    tries: int = 0  # sends that failed since `trouble_since`
-    next_try: float = 0.0  # when what failed is sent again, epoch s; 0: nothing does
     aside: tuple[Aside, ...] = ()  # events that wait apart; bounded by the lane
     unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0
+
+    def seen_with(self, row: LaneStatus | None) -> LaneReport:
+        """Return a copy that no longer changes, with what waits and the dead letters as the spool has them.
+
+        The lane itself knows them as of its last exchange, and a lane whose sink is dead makes none.
+        """
+        made = self.snapshot()
+        made.unknown_actions, made.send_buckets = Counter(self.unknown_actions), list(self.send_buckets)
+        if row is not None:
+            made.position, made.lag, made.dead_letters = row.position, row.lag, row.dead_letters
+            made.oldest_waiting = (row.oldest_ms or 0) / 1000
+        return made
 
     def observe_send(self, seconds: float) -> None:
         """Count one send by how long it took."""
@@ -138,7 +168,12 @@ class LaneReport(Report):
 
 @dataclass(slots=True)
 class DaemonReport:
-    """Everything at one moment; what `/status` and `status --json` show."""
+    """Everything at one moment; what `/status` and `status --json` show.
+
+    Attributes:
+        running: False when no daemon runs and all of it comes from the spool.
+        spool_written: When the spool was last written, epoch seconds; known only while no daemon runs.
+    """
 
     version: str
     started: float
@@ -154,6 +189,8 @@ class DaemonReport:
     monotonic: float  # the moment by the clock that nobody sets; the two below are told by it
     loop_alive: float  # when the event loop last turned, or 0
     spool_alive: float  # when the spool's thread last turned, or 0
+    running: bool = True
+    spool_written: float = 0.0
 
     @property
     def loop_age(self) -> float | None:

@@ -2,6 +2,9 @@
 
 Times are ISO 8601 in UTC with an age in seconds beside them; what never happened is null. Nothing here shows an event,
 a cursor or an action's name: of dead letters and unknown actions there are only counts.
+
+`sources` and `sinks` count since `counters_since`, the start of the process (null while none runs); `spool` and `books`
+are durable. What waits for a sink, its position and its dead letters are the spool's in either place.
 """
 
 from __future__ import annotations
@@ -22,16 +25,19 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
     reasons = why_not_ready(report)
     return {
         "version": report.version,
-        "pid": report.pid,
+        "running": report.running,
+        "pid": report.pid or None,
         "config_digest": report.config_digest,
         "now": _iso(now),
         **_moment("started", report.started, now),
+        "counters_since": _iso(report.started),
         "ready": not reasons,
         "not_ready": reasons,
         "draining": report.draining,
         "degraded": report.degraded,
         **_moment("loop_turned", _before(report.loop_age, now), now),
         **_moment("spool_turned", _before(report.spool_age, now), now),
+        **_moment("spool_written", report.spool_written, now),
         "task_restarts": dict(sorted(report.task_restarts.items())),
         "sources": [_source(source, now) for source in report.sources],
         "sinks": [_lane(lane, now) for lane in report.lanes],
@@ -50,6 +56,10 @@ def _component(component: Report, now: float) -> dict[str, Any]:
         "reason": component.reason,
         "fix": component.fix,
         **_moment("since", component.since, now),
+        **_moment("trouble_since", component.trouble_since, now),
+        "tries": component.tries,
+        "next_try": _iso(component.next_try),
+        "next_try_in_seconds": round(max(0.0, component.next_try - now), 3) if component.next_try else None,
         "errors": {kind: count for kind, count in sorted(component.errors.items()) if count},
     }
 
@@ -120,6 +130,16 @@ def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
         "first_seq": spool.first_seq,
         "last_seq": spool.last_seq,
         "hours_left": spool.hours_left,
+        "sources": [
+            {
+                "name": source.name,
+                "identity": source.identity,
+                "spooled": source.spooled,
+                "repeats": source.repeats,
+                "revisions": source.revisions,
+            }
+            for source in spool.sources
+        ],
         "lanes": [
             {
                 "name": lane.name,

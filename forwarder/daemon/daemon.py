@@ -44,6 +44,7 @@ from forwarder.dead_letters import Change
 from forwarder.delivery import Lane
 from forwarder.filters import Filter
 from forwarder.learning import Learning
+from forwarder.observe.summary import Summary
 from forwarder.poller import Poller
 from forwarder.records import RecordMaker
 from forwarder.redaction import Redactor
@@ -54,7 +55,7 @@ from forwarder.spool.contract import Spool, SpoolError
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import DaemonReport, LaneReport, SourceReport
 
-HEARTBEAT, CLEAN_UP, SUMMARY, LOOK = 1.0, 30.0, 60.0, 5.0
+HEARTBEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
 """Seconds between two bells of each kind."""
 
 
@@ -123,9 +124,9 @@ class Daemon:
                     await self._work(spool)
         finally:
             await close_all([control, admin, *self._sources.values(), *self._sinks.values(), spool])
-            self._log.info("stopped")
         if self._fatal is not None:
             raise self._fatal
+        self._log.info("stopped")  # after an error that ended it, that error is the last word
 
     def stop(self) -> None:
         """Begin the end: pollers first, lanes when the pollers are home."""
@@ -165,6 +166,7 @@ class Daemon:
         pollers = [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
         lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
         others = [self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))]
+        others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
         learners = self._learning.runners(self._sources, self._source_reports)
         others += [self._start(name, make) for name, make in learners]
         self._log.info(
@@ -199,7 +201,7 @@ class Daemon:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, ConfigError):
             self._fatal = self._fatal or error
-            self.stop()
+            self._stopping.set()
         elif error is not None:
             self._log.error("supervisor_failed", task=task.get_name(), exc_info=error)
             self.stop()
@@ -298,10 +300,9 @@ class Daemon:
         bells = Bells(self._rng)
         for name, config in self._settings.sources.items():
             bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
-        bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), SUMMARY)
+        bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
         bells.add(self._heartbeat, HEARTBEAT)
         bells.add(self._ring_lanes, LOOK)
-        bells.add(self._summarise, SUMMARY)
         self._heartbeat()
         bells.start()
         try:
@@ -316,30 +317,12 @@ class Daemon:
     def _heartbeat(self) -> None:
         self._beat = self._clock.monotonic()
 
-    def _summarise(self) -> None:
-        """Say once a minute how it goes; nothing is logged per event."""
-        self._log.info(
-            "summary",
-            sources={
-                name: {"state": report.state, "spooled": report.spooled}
-                for name, report in self._source_reports.items()
-            },
-            sinks={
-                name: {
-                    "state": report.state,
-                    "accepted": report.accepted,
-                    "lag": report.lag,
-                    "dead_letters": report.dead_letters,
-                }
-                for name, report in self._lane_reports.items()
-            },
-        )
-
     async def report(self) -> DaemonReport:
         """Return everything at one moment."""
         spool = self._spool
-        status = await spool.status() if spool is not None else None
-        books = await spool.books() if spool is not None else []
+        status, books = await spool.overview() if spool is not None else (None, [])
+        # Nothing is awaited from here on: the copies are of the moment at which the spool's answer came.
+        rows = {(row.name, row.target): row for row in status.lanes} if status is not None else {}
         return DaemonReport(
             version=__version__,
             started=self._started,
@@ -347,8 +330,8 @@ class Daemon:
             pid=os.getpid(),
             config_digest=self._settings.digest(),
             draining=self._stopping.is_set(),
-            sources=list(self._source_reports.values()),
-            lanes=list(self._lane_reports.values()),
+            sources=[source.snapshot() for source in self._source_reports.values()],
+            lanes=[lane.seen_with(rows.get((lane.name, lane.target))) for lane in self._lane_reports.values()],
             spool=status,
             books=books,
             task_restarts=dict(self._restarts),

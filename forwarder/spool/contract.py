@@ -226,7 +226,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
     position: int
     head: int
     lag: int
-    oldest_ms: int | None  # when the oldest waiting page was read
+    oldest_ms: int | None  # when the oldest waiting event was read; None when none waits
     dead_letters: int
     active: bool
     on_full: str
@@ -304,6 +304,10 @@ class Spool(Protocol):
 
     async def books(self) -> list[Books]:
         """Return one line per source and lane."""
+        ...
+
+    async def overview(self) -> tuple[SpoolStatus, list[Books]]:
+        """Return `status` and `books` of the same moment."""
         ...
 
     async def status(self) -> SpoolStatus:

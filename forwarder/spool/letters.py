@@ -97,6 +97,13 @@ class Letters:
             ).fetchall()
         )
 
+    def oldest_waiting(self, lane: int) -> int | None:
+        """Return when the oldest event among the retried letters of a lane was read, epoch milliseconds."""
+        found: int | None = self._con.execute(
+            "SELECT min(coalesce(nullif(read_ms, 0), at_ms)) FROM dead_letters WHERE lane = ? AND state > 0", (lane,)
+        ).fetchone()[0]
+        return found
+
     def discards(self, lane: str | None) -> list[Discard]:
         """Return what was discarded, oldest first."""
         rows = self._con.execute(

@@ -140,7 +140,8 @@ class Reports:
         letters = self._letters.dead()
         found: list[LaneStatus] = []
         for lane in self._lanes.all():
-            waiting = self._pages.after(lane.position, lane.name)
+            page = self._pages.after(lane.position, lane.name)
+            read = [self._letters.oldest_waiting(lane.number), page.committed_ms if page else None]
             found.append(
                 LaneStatus(
                     number=lane.number,
@@ -149,7 +150,7 @@ class Reports:
                     position=lane.position,
                     head=lane.head,
                     lag=sum(self._lanes.waiting(lane).values()),
-                    oldest_ms=waiting.committed_ms if waiting else None,
+                    oldest_ms=min((moment for moment in read if moment is not None), default=None),
                     dead_letters=letters.get(lane.number, 0),
                     active=lane.number in self._room.active,
                     on_full=lane.on_full,

@@ -223,6 +223,10 @@ class SqliteSpool:
         """Return one line per source and lane."""
         return await self._run(lambda parts: parts.reports.books())
 
+    async def overview(self) -> tuple[SpoolStatus, list[Books]]:
+        """Return `status` and `books` of the same moment."""
+        return await self._run(lambda parts: (parts.reports.status(self._now()), parts.reports.books()))
+
     async def status(self) -> SpoolStatus:
         """Return sizes, positions, cursors and gaps."""
         return await self._run(lambda parts: parts.reports.status(self._now()))
@@ -293,6 +297,6 @@ async def inspect(config: SpoolConfig, clock: Clock) -> tuple[SpoolStatus, list[
     spool = SqliteSpool(config, clock)
     await spool.open(create=False)
     try:
-        return await spool.status(), await spool.books()
+        return await spool.overview()
     finally:
         await spool.close()

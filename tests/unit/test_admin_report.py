@@ -7,7 +7,7 @@ from forwarder.admin.report import report_to_dict
 from tests.reports import NOW, full_report, lane_report, source_report, spool_status
 
 TOP = {
-    "version", "pid", "config_digest", "now", "started", "started_age_seconds", "ready", "not_ready", "draining",
+    "version", "running", "pid", "config_digest", "counters_since", "spool_written", "spool_written_age_seconds", "now", "started", "started_age_seconds", "ready", "not_ready", "draining",
     "degraded", "loop_turned", "loop_turned_age_seconds", "spool_turned", "spool_turned_age_seconds", "task_restarts",
     "sources", "sinks", "spool", "books", "balanced",
 }  # fmt: skip

@@ -1,0 +1,66 @@
+"""The line of the log that says once a minute how it goes; nothing is logged per event."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from forwarder.status import DaemonReport, Report
+
+FIRST, EVERY = 5.0, 60.0
+"""Seconds from the start to the first summary, which whoever starts it by hand waits for, and between two."""
+
+
+class Summary:
+    """Writes summaries until the end.
+
+    Args:
+        report: Makes a report of this moment.
+        stopping: Set when the end is wanted.
+    """
+
+    def __init__(self, report: Callable[[], Awaitable[DaemonReport]], stopping: asyncio.Event) -> None:
+        self._report = report
+        self._stopping = stopping
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Write the first one soon, then one a minute."""
+        wait = FIRST
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(wait):
+                    await self._stopping.wait()
+            except TimeoutError:
+                self._log.info("summary", **summary(await self._report()))
+                wait = EVERY
+
+
+def summary(report: DaemonReport) -> dict[str, Any]:
+    """Return the fields of the line. `spooled` and `accepted` count since the process started; the rest is of now."""
+    return {
+        "sources": {
+            source.name: {**_state(source, report.now), "spooled": source.spooled} for source in report.sources
+        },
+        "sinks": {
+            lane.name: {
+                **_state(lane, report.now),
+                "accepted": lane.accepted,
+                "lag": lane.lag,
+                "dead_letters": lane.dead_letters,
+            }
+            for lane in report.lanes
+        },
+    }
+
+
+def _state(component: Report, now: float) -> dict[str, Any]:
+    if component.well:
+        return {"state": component.state}
+    seconds = round(max(0.0, now - component.trouble_since))
+    return {"state": component.state, "for_seconds": seconds, "reason": component.reason}

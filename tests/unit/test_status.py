@@ -1,0 +1,71 @@
+"""What a report remembers: one trouble from its beginning to its end, and a copy that no longer changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from forwarder.spool.contract import LaneStatus
+from forwarder.status import LaneReport, Report, SourceReport
+from tests.reports import lane_report, source_report
+
+
+def test_a_trouble_begins_once_whatever_its_reasons_and_states_are():
+    report = Report("a", "t")
+    report.turn("working", 1.0)
+    assert report.trouble_since == 0.0
+    report.turn("retrying", 10.0, "refused")
+    report.failed(10.0, 2.0)
+    report.turn("retrying", 20.0, "timed out")
+    report.failed(20.0, 4.0)
+    report.turn("held", 30.0, "no credential", "give one")
+    report.turn("retrying", 97.0, "reset")
+    assert (report.trouble_since, report.tries, report.since) == (10.0, 2, 97.0)
+    assert report.turn("working", 107.0)
+    assert (report.trouble_since, report.tries, report.next_try, report.reason, report.fix) == (0.0, 0, 0.0, "", "")
+    report.turn("paused", 110.0, "full")
+    assert report.trouble_since == 110.0
+
+
+def test_the_same_state_for_another_reason_is_news_and_the_same_reason_is_none():
+    report = Report("a", "t")
+    assert report.turn("retrying", 1.0, "x")
+    assert not report.turn("retrying", 2.0, "x")
+    assert report.turn("retrying", 3.0, "y")
+    assert report.since == 1.0
+
+
+def test_of_several_tries_the_next_one_counts_and_one_that_is_over_does_not():
+    report = Report("a", "t")
+    report.turn("retrying", 0.0, "x")
+    report.failed(0.0, 30.0)
+    assert report.next_try == 30.0
+    report.failed(0.0, 5.0)
+    assert report.next_try == 5.0
+    report.failed(1.0, 60.0)
+    assert report.next_try == 5.0
+    report.failed(6.0, 60.0)
+    assert (report.next_try, report.tries) == (66.0, 4)
+
+
+@pytest.mark.parametrize("made", [source_report, lane_report])
+def test_a_copy_does_not_change_with_the_report(made):
+    live = made()
+    before = live.snapshot() if isinstance(live, SourceReport) else live.seen_with(None)
+    live.errors["timeout"] += 7
+    live.turn("retrying", 5e9, "new")
+    if isinstance(live, LaneReport):
+        live.unknown_actions["x"] += 1
+        live.observe_send(0.001)
+        live.accepted += 1
+    assert before == made()
+
+
+def test_what_waits_is_what_the_spool_says():
+    live = lane_report(lag=1, oldest_waiting=2.0, dead_letters=3, position=4)
+    row = LaneStatus(1, live.name, live.target, 40, 41, 10, 20_500, 30, True, "pause")
+    seen = live.seen_with(row)
+    assert (seen.lag, seen.oldest_waiting, seen.dead_letters, seen.position) == (10, 20.5, 30, 40)
+    assert live.seen_with(LaneStatus(1, "", "", 40, 41, 0, None, 0, True, "pause")).oldest_waiting == 0.0
+    assert (live.lag, seen.errors) == (1, Counter({"setup_missing": 2}))
