@@ -110,6 +110,17 @@ _VALUES: dict[str, dict[str, Any]] = {
         annotations=_texts("Annotations, such as for a cloud's identity."),
     ),
     "service": _object("The headless Service of the metrics.", annotations=_texts("Annotations.")),
+    "networkPolicy": _object(
+        "A NetworkPolicy: in only to the admin port, out only to DNS and to the ports of the configured destinations.",
+        enabled={"type": "boolean", "description": "Make it."},
+        ingressFrom=_kubernetes(
+            "array", "Who may ask for metrics and status; default: everyone. Probes of the node pass."
+        ),
+        egressTo=_kubernetes(
+            "array", "Where those ports may be; default: everywhere, for a policy knows no host names."
+        ),
+        extraEgress=_kubernetes("array", "Further egress rules, such as for a proxy on another port."),
+    ),
     "env": {
         **_texts("Environment, such as `HTTPS_PROXY`. Settings of ours belong into `config`, secrets into the Secret."),
         "patternProperties": {"[Pp][Rr][Oo][Xx][Yy]$": {"type": "string", **_NO_PASSWORD}},

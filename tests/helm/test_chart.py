@@ -98,7 +98,7 @@ def test_the_pod_keeps_the_level_restricted(values: Path, helm: Helm):
 @EACH
 def test_the_pod_has_no_right_in_the_cluster_and_one_writable_place(values: Path, helm: Helm):
     rendered = helm.render(values)
-    assert set(rendered.manifests) <= {"ConfigMap", "Service", "ServiceAccount", "StatefulSet"}
+    assert set(rendered.manifests) <= {"ConfigMap", "NetworkPolicy", "Service", "ServiceAccount", "StatefulSet"}
     assert rendered.pod["automountServiceAccountToken"] is False
     assert rendered.manifests.get("ServiceAccount", {"automountServiceAccountToken": False})[
         "automountServiceAccountToken"
@@ -170,6 +170,50 @@ def test_labels_and_annotations_of_ones_own_replace_none_of_ours(helm: Helm):
 def test_names_are_short_enough_for_the_labels_a_cluster_adds(helm: Helm):
     rendered = helm.render(MINIMAL, release="r" * 53)
     assert len(rendered.manifests["StatefulSet"]["metadata"]["name"]) <= 52
+
+
+SINKS = {
+    "elastic": {"type": "elasticsearch", "url": "https://es.example:9200/prefix?x=1"},
+    "splunk": {"type": "splunk_hec", "url": "https://splunk.example"},
+    "plain": {"type": "http", "url": "http://127.0.0.1/in:1", "insecure": True},
+    "v6": {"type": "http", "url": "https://[2001:db8::1]:8443/x"},
+    "siem": {"type": "syslog", "address": "relps://siem.example:2514"},
+    "fast": {"type": "syslog", "address": "udp://siem.example:5514"},
+    "archive": {"type": "file", "path": "out/events.ndjson"},
+    "behind": {"type": "http", "url": "https://far.example", "http": {"proxy": "http://proxy.example:3128"}},
+}
+
+
+def test_a_network_policy_lets_out_to_the_ports_of_the_configuration_only(helm: Helm):
+    assert "NetworkPolicy" not in helm.render().manifests
+    more = {"config": {"sinks": SINKS}, "env": {"https_proxy": "http://other.example:8080", "NO_PROXY": "x:99"}}
+    policy = helm.render(MINIMAL, networkPolicy={"enabled": True}, **more).manifests["NetworkPolicy"]["spec"]
+    rendered = helm.render(MINIMAL, networkPolicy={"enabled": True})
+    assert policy["podSelector"] == rendered.manifests["StatefulSet"]["spec"]["selector"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"] == [{"ports": [{"protocol": "TCP", "port": "admin"}]}]
+    dns, destinations = policy["egress"]
+    assert {(each["protocol"], each["port"]) for each in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
+    ports = [(each["protocol"], each["port"]) for each in destinations["ports"]]
+    assert sorted(ports) == [("TCP", port) for port in (80, 443, 2514, 3128, 8080, 8443, 9200)] + [("UDP", 5514)]
+    assert "to" not in destinations
+
+
+def test_a_network_policy_narrows_down_who_and_where(helm: Helm):
+    full = next(path for path in CI_VALUES if path.name == "full-values.yaml")
+    policy = helm.render(full).manifests["NetworkPolicy"]["spec"]
+    assert policy["ingress"][0]["from"] == [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]
+    _, destinations, further = policy["egress"]
+    assert destinations["to"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+    assert further == {"ports": [{"protocol": "TCP", "port": 1080}]}
+
+
+@EACH
+def test_no_probe_restarts_a_slow_start(values: Path, helm: Helm):
+    container = helm.render(values).container
+    startup, liveness = container["startupProbe"], container["livenessProbe"]
+    assert startup["httpGet"] == liveness["httpGet"] == {"path": "/livez", "port": "admin"}
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 120
 
 
 REFUSED = {

@@ -63,7 +63,8 @@ class Tools:
     def complaints(self, manifest: dict[str, Any], version: str) -> Iterator[str]:
         """Say what Kubernetes of this version, such as `1.37`, would not take; an unknown field is one of those."""
         folder = self.folder / "kubernetes_validate" / "kubernetes-json-schema" / f"v{version}.0-local-strict"
-        kind = f"{manifest['kind']}-{manifest['apiVersion'].replace('/', '-')}.json".lower()
+        group = manifest["apiVersion"].replace(".k8s.io/", "/").replace("/", "-")  # networking.k8s.io/v1: networking-v1
+        kind = f"{manifest['kind']}-{group}.json".lower()
         schema = json.loads((folder / kind).read_text())
         shared = Resource.from_contents(json.loads((folder / "_definitions.json").read_text()))
         registry: Registry[Any] = shared @ (Resource.from_contents(schema) @ Registry())

@@ -24,8 +24,6 @@ from tests.servers.cache import Cache, Unavailable, run
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
 """Seconds to wait for any one thing."""
-SHELLS = ("usr/bin/dash", "usr/bin/bash")
-"""Where the base has shells; an empty file is mounted over each, for nothing in the image may need one."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +104,7 @@ class Container:
         self._log = self._bundle / "log"
         self._process: asyncio.subprocess.Process | None = None
         self._runc = ["runc", "--root", str(self._bundle / "runc")]
-        nothing = self._bundle / "nothing"
-        nothing.touch(mode=0o644)
-        shells = [Mount(nothing, f"/{shell}") for shell in SHELLS if (image.rootfs / shell).is_file()]
-        spec = confined(image, [*mounts, *shells], env or {}, user)
+        spec = confined(image, mounts, env or {}, user)
         if words is not None:
             spec["process"]["args"] = [*image.config["Entrypoint"], *words]
         (self._bundle / "config.json").write_text(json.dumps(spec))

@@ -139,12 +139,50 @@ def test_it_is_the_base_and_two_folders(image: Image):
         "opt/audit-forwarder",
         "var/lib/audit-forwarder",
     }
-    assert not [name for name in ours if name.endswith("/pip")]
     changed = [
         name for name, found in image.files.items()
         if name in before and stat.S_ISREG(found.st_mode) and before[name].isreg() and found.st_size != before[name].size
     ]  # fmt: skip
     assert changed == []
+
+
+def test_python_is_the_only_program(image: Image):
+    """No shell, no package manager and no pip: who breaks in finds nothing to go on with."""
+    runnable = {
+        name
+        for name, found in image.files.items()
+        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o111 and Path(name).parts[-2] in {"bin", "sbin"}
+    }
+    assert {Path(name).name for name in runnable if not name.startswith("opt/")} == {"python3.11"}
+    installers = [name for name in image.files if Path(name).name in {"pip", "ensurepip", "setuptools"}]
+    assert [
+        name for name in installers if "dist-packages" in name or "site-packages" in name or "lib/python3" in name
+    ] == []
+    regular = {name: found for name, found in image.files.items() if stat.S_ISREG(found.st_mode)}
+    assert [name for name, found in regular.items() if found.st_mode & (stat.S_ISUID | stat.S_ISGID)] == []
+
+
+def test_it_says_what_is_in_it_and_who_wrote_that(image: Image):
+    installed = {
+        tuple(path.name.removesuffix(".dist-info").split("-", 1))
+        for path in (image.rootfs / "opt").rglob("*.dist-info")
+    }
+    others = {(name, version) for name, version in installed if name != "atlassian_audit_forwarder"}
+    bill = json.loads((image.rootfs / "opt/audit-forwarder/sbom.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == "atlassian-audit-forwarder"
+    listed = {
+        (part["name"].lower().replace("-", "_").replace(".", "_"), part["version"]) for part in bill["components"]
+    }
+    assert {(name.lower().replace(".", "_"), version) for name, version in others} <= listed
+    assert all(part.get("licenses") for part in bill["components"])
+    notices = (image.rootfs / "opt/audit-forwarder/THIRD-PARTY-NOTICES").read_text().lower()
+    missing = [
+        name for name, _ in others if f"\n{name.lower()}\n" not in f"\n{notices}".replace("-", "_").replace(".", "_")
+    ]
+    assert missing == []
+    for text in (json.dumps(bill), notices):
+        assert "file:///" not in text
 
 
 def test_a_new_volume_belongs_to_the_user(image: Image):

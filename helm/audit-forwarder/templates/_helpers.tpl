@@ -69,3 +69,28 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- ceil $sum | int64 -}}
 {{- end -}}
+
+{{/* The ports that sources, sinks and proxies are reached at, as a map without doubles. */}}
+{{- define "audit-forwarder.destinations" -}}
+{{- $urls := list -}}
+{{- range $name, $source := .Values.config.sources -}}
+{{- $urls = append $urls ($source.base_url | default "https://api.atlassian.com") -}}
+{{- $urls = append $urls ($source.http | default dict).proxy -}}
+{{- end -}}
+{{- range $name, $sink := .Values.config.sinks -}}
+{{- $urls = concat $urls (list $sink.url $sink.address ($sink.http | default dict).proxy) -}}
+{{- end -}}
+{{- range $name, $value := .Values.env -}}
+{{- if regexMatch "(?i)^(https?|all)_proxy$" $name }}{{ $urls = append $urls $value }}{{ end -}}
+{{- end -}}
+{{- $schemes := dict "http" 80 "https" 443 -}}
+{{- $found := dict -}}
+{{- range $url := compact $urls -}}
+{{- $scheme := regexFind "^[a-z]+" $url -}}
+{{- $place := regexReplaceAll "^[a-z]+://|[/?#].*$" $url "" -}}
+{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" | default (get $schemes $scheme) | int64 -}}
+{{- $protocol := ternary "UDP" "TCP" (eq $scheme "udp") -}}
+{{- if $port }}{{ $_ := set $found (printf "%s-%05d" $protocol $port) (dict "protocol" $protocol "port" $port) }}{{ end -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}
