@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs.markdown import code, table
+from forwarder.config.amounts import Within, parse_duration, parse_size
 from forwarder.config.units import duration_text, size_text
-from forwarder.fields import Secret, SinkConfig, SourceConfig, parse_duration, parse_size
+from forwarder.fields import Secret, SinkConfig, SourceConfig
 from forwarder.registry import FORMATS, OWN_DISTRIBUTION, SINKS, SOURCES, Registry
 from forwarder.settings import Settings
 
@@ -147,6 +148,7 @@ def value_text(annotation: Any, metadata: Any = ()) -> str:
 def _limits(metadata: Any, shown: Callable[[Any], str]) -> str:
     bounds = (("from", "ge"), ("above", "gt"), ("up to", "le"), ("below", "lt"))
     texts = [f"{word} {shown(getattr(mark, key))}" for word, key in bounds for mark in metadata if hasattr(mark, key)]
+    texts += [mark.words for mark in metadata if isinstance(mark, Within)]
     return f" {' '.join(texts)}" if texts else ""
 
 

@@ -49,6 +49,7 @@ from forwarder.fields import (
     SinkConfig,
     SourceConfig,
     TlsConfig,
+    Within,
 )
 from forwarder.page import CursorState, Origin, Page
 from forwarder.text import plain
@@ -107,6 +108,7 @@ __all__ = [
     "Thing",
     "TlsConfig",
     "UnexpectedPayload",
+    "Within",
     "plain",
 ]
 

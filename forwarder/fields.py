@@ -1,77 +1,43 @@
-"""Field types and shared parts of the configuration; plugins see them through `forwarder.contracts`.
-
-A size is a number of bytes or text such as `2GiB`; a duration is seconds or text such as `30s`, `7d`, `1h30m`.
-A secret is text, or a file named by `<field>_file`; a secret from a file is read again when the file changes.
-"""
+"""Shared parts of the configuration and its field types; plugins see them through `forwarder.contracts`."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
-    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError
 
-_UNITS = {
-    "": 1,
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 2**10,
-    "MIB": 2**20,
-    "GIB": 2**30,
-    "TIB": 2**40,
-}
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+from forwarder.config.amounts import ByteSize, Duration, Within
+from forwarder.config.secret import Secret
 
-
-def parse_size(value: Any) -> int:
-    """Return bytes from a number or text such as `2GiB` or `800KB`."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value) if isinstance(value, str) else None
-    factor = _UNITS.get(match[2].upper()) if match else None
-    if match is None or factor is None:
-        raise PydanticCustomError("size", "not a size; write a number of bytes or text such as 512MiB or 2GiB")
-    return int(float(match[1]) * factor)
-
-
-def parse_duration(value: Any) -> float:
-    """Return seconds from a number or text such as `30s`, `7d` or `1h30m`."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    if isinstance(value, str):
-        text = value.replace(" ", "").lower()
-        parts = _DURATION_PART.findall(text)
-        if parts and "".join(number + unit for number, unit in parts) == text:
-            return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return float(text)
-    raise PydanticCustomError("duration", "not a duration; write seconds or text such as 30s, 15m, 1h30m or 7d")
-
-
-ByteSize = Annotated[
-    int, BeforeValidator(parse_size, json_schema_input_type=Annotated[int | str, Field(examples=["512MiB", "2GiB"])])
-]
-Duration = Annotated[
-    float, BeforeValidator(parse_duration, json_schema_input_type=Annotated[float | str, Field(examples=["30s", "7d"])])
+__all__ = [
+    "BatchConfig",
+    "ByteSize",
+    "ComponentConfig",
+    "Duration",
+    "FieldsConfig",
+    "FilterRule",
+    "HttpConfig",
+    "RetryConfig",
+    "Secret",
+    "SinkConfig",
+    "SourceConfig",
+    "TlsConfig",
+    "Within",
 ]
 
 
@@ -87,62 +53,10 @@ ServerName = Annotated[str, AfterValidator(_server_name)]
 """A host name, as TLS asks for it (RFC 6066, section 3: no address, no port, no trailing dot)."""
 
 
-class Secret:
-    """A secret that never prints itself. From a file it follows the file: a rotated secret needs no restart."""
-
-    def __init__(self, value: str | None = None, *, path: Path | None = None) -> None:
-        self._value = value
-        self._path = path
-        self._stamp: tuple[int, int, int] | None = None
-
-    def reveal(self) -> str:
-        """Return the secret. Raises OSError when its file cannot be read and ValueError when it is empty."""
-        if self._path is not None:
-            found = os.stat(self._path)  # noqa: PTH116 -- one system call on the way of every request
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if stamp != self._stamp:
-                self._value, self._stamp = self._path.read_text(encoding="utf-8").strip(), stamp
-        if not self._value:
-            raise ValueError(f"the secret file {self._path} is empty" if self._path else "the secret is empty")
-        return self._value
-
-    @property
-    def path(self) -> Path | None:
-        """The file it comes from, if it does."""
-        return self._path
-
-    def __repr__(self) -> str:
-        return f"Secret(file={str(self._path)!r})" if self._path else "Secret('**********')"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and (self._value, self._path) == (other._value, other._path)
-
-    def __hash__(self) -> int:
-        return hash(self._path)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Accept text or a Secret; print stars."""
-
-        def build(value: Any) -> Secret:
-            if isinstance(value, Secret):
-                return value
-            if not isinstance(value, str) or not value.strip():
-                raise PydanticCustomError(
-                    "secret", "not a secret; write text, or name a file with the key ending in _file"
-                )
-            return cls(value.strip())
-
-        return core_schema.no_info_plain_validator_function(
-            build, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "**********")
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe it as a password."""
-        return {"type": "string", "format": "password", "writeOnly": True}
+def _kinds(annotation: Any) -> set[Any]:
+    """Return what an annotation is made of: for `Annotated[int, …] | None` int, None and the marks."""
+    parts = get_args(annotation)
+    return set().union(*map(_kinds, parts)) if parts else {annotation}
 
 
 class ComponentConfig(BaseModel):
@@ -155,7 +69,17 @@ class ComponentConfig(BaseModel):
         use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name is not None:
+            kinds = _kinds(cls.model_fields[info.field_name].annotation)
+            if kinds & {int, float} and bool not in kinds:
+                raise PydanticCustomError("number", "a switch, not a number; write a number")
+        return value
 
     @classmethod
     def secret_fields(cls) -> list[str]:
@@ -218,15 +142,15 @@ class TlsConfig(ComponentConfig):
 class HttpConfig(ComponentConfig):
     """HTTP, the same for every client."""
 
-    connect_timeout: Duration = 5.0
+    connect_timeout: Annotated[Duration, Within("10ms", "10m")] = 5.0
     """Time to connect."""
-    read_timeout: Duration = 30.0
+    read_timeout: Annotated[Duration, Within("10ms", "1h")] = 30.0
     """Longest silence of the other side."""
-    total_timeout: Duration = 120.0
+    total_timeout: Annotated[Duration, Within("10ms", "6h")] = 120.0
     """Longest time for a whole request, however slowly it drips."""
     proxy: str | None = None
     """URL of a proxy; default: the environment's HTTPS_PROXY and NO_PROXY."""
-    max_response: ByteSize = 64 * 2**20
+    max_response: Annotated[ByteSize, Within("1KB", "1GiB")] = 64 * 2**20
     """Largest answer that is read."""
 
 
@@ -235,19 +159,25 @@ class BatchConfig(ComponentConfig):
 
     events: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Most events in a batch."""
-    bytes: ByteSize = 1_000_000
+    bytes: Annotated[ByteSize, Within("1B", "100MB")] = 1_000_000
     """Most bytes of rendered events in a batch, before compression."""
-    wait: Duration = 1.0
-    """Longest time an event waits for company."""
+    wait: Annotated[Duration, Within("1ms", "1h", zero=True)] = 1.0
+    """Longest time an event waits for the batch to fill; 0 sends at once."""
 
 
 class RetryConfig(ComponentConfig):
     """Back-off between tries: full jitter between `base` and `max`, never below what the other side asks for."""
 
-    base: Duration = 0.5
+    base: Annotated[Duration, Within("1ms", "1h")] = 0.5
     """First ceiling of the wait."""
-    max: Duration = 60.0
+    max: Annotated[Duration, Within("1ms", "1d")] = 60.0
     """Highest ceiling of the wait."""
+
+    @model_validator(mode="after")
+    def _grows(self) -> RetryConfig:
+        if self.base > self.max:
+            raise PydanticCustomError("retry", "base is longer than max; write the longer of the two as max")
+        return self
 
 
 class SourceConfig(ComponentConfig):
@@ -257,17 +187,19 @@ class SourceConfig(ComponentConfig):
     """Which kind of source this is."""
     budget: str | None = None
     """Name of a request budget to share with other sources of the same key owner; default: one of its own."""
-    every: Duration = 30.0
+    every: Annotated[Duration, Within("10ms", "1d")] = 30.0
     """How often to ask when it is quiet; after a full page the next is asked for at once."""
-    since: Annotated[Duration, Field(le=180 * 86400)] = 7 * 86400.0
-    """How much history to fetch on the first start, behind the live events; Atlassian keeps 180 days."""
-    overlap: Duration = 86400.0
+    since: Annotated[Duration, Within("1s", "180d", zero=True)] = 7 * 86400.0
+    """How much history to fetch on the first start, behind the live events; 0 fetches none. Atlassian keeps 180
+    days."""
+    overlap: Annotated[Duration, Within("1s", "180d")] = 86400.0
     """How far before the last good point to read again when the source has lost our cursor."""
-    trailing: Duration = 600.0
-    """How much of the newest time is read again routinely, for events that became visible behind the cursor."""
-    trailing_every: Duration = 300.0
+    trailing: Annotated[Duration, Within("1s", "7d", zero=True)] = 600.0
+    """How much of the newest time is read again routinely, for events that became visible behind the cursor; 0 reads
+    nothing again."""
+    trailing_every: Annotated[Duration, Within("10ms", "30d")] = 300.0
     """How often that is done."""
-    heal_every: Duration = 900.0
+    heal_every: Annotated[Duration, Within("10ms", "30d")] = 900.0
     """Shortest time between two re-reads after a lost cursor."""
     retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
     """Back-off between tries while the source fails."""
@@ -330,15 +262,15 @@ class SinkConfig(ComponentConfig):
     """When a batch is sent."""
     window: Annotated[int, Field(ge=1, le=64)] = 2
     """Most batches in flight at once."""
-    max_pending: Annotated[int, Field(ge=1)] = 1000
+    max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Most unconfirmed receipts at once."""
-    confirm_every: Duration = 10.0
+    confirm_every: Annotated[Duration, Within("10ms", "1h")] = 10.0
     """How often a sink that confirms late is asked."""
-    confirm_within: Duration = 300.0
+    confirm_within: Annotated[Duration, Within("10ms", "1d")] = 300.0
     """After this time an unconfirmed event is sent again."""
     on_full: Literal["pause", "detach"] = "pause"
     """When the spool is full: `pause` polling until this sink catches up, or `detach` it, with a gap on record."""
-    max_dead_letters: Annotated[int, Field(ge=1)] = 10_000
+    max_dead_letters: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     """Dead letters this sink may have; at the limit the lane holds, so that a broken mapping cannot drain the log."""
     retry: RetryConfig = RetryConfig()
     """Back-off between tries."""

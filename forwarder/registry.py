@@ -48,10 +48,10 @@ class BrokenPlugin(ConfigError):
     """An installed package offers the type, but cannot be used; the message names the package and its error."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
     """Return the known word most like `word`, or None when none is near."""
     by_lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 
 

@@ -27,7 +27,7 @@ from forwarder.config.problems import Problem, SettingsError, blotted, dotted, s
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
 from forwarder.config.yaml_file import read_yaml
-from forwarder.fields import ComponentConfig, Duration, Secret, SinkConfig, SourceConfig
+from forwarder.fields import ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
 from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
@@ -44,7 +44,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 class BudgetConfig(ComponentConfig):
     """How often an API may be asked, together, by the sources that name this budget."""
 
-    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    requests_per_minute: Annotated[float, Field(ge=0.01, le=10_000_000)] | None = None
     """A fixed pace; default: follow what the API says, and feel the way up where it says nothing."""
 
 
@@ -92,8 +92,9 @@ class LogConfig(ComponentConfig):
 class ShutdownConfig(ComponentConfig):
     """How the daemon ends."""
 
-    grace: Duration = 25.0
-    """Longest time after SIGTERM to finish what is in flight; what is not finished is sent again at the next start."""
+    grace: Annotated[Duration, Within("10ms", "1h", zero=True)] = 25.0
+    """Longest time after SIGTERM to finish what is in flight; what is not finished is sent again at the next start. 0
+    finishes nothing."""
 
 
 class Settings(BaseSettings):

@@ -29,6 +29,7 @@ from forwarder.contracts import (
     Retryable,
     SinkConfig,
     SinkContext,
+    Within,
 )
 from sinks.linefile import Durability, LineFile, Rotation, refuse_odd
 
@@ -45,11 +46,11 @@ def _octal(value: Any) -> Any:
 class RotateConfig(ComponentConfig):
     """When the file is set aside as `name-YYYYmmddTHHMMSS-N.ndjson` (UTC); by default never."""
 
-    bytes: Annotated[ByteSize, Field(gt=0)] | None = None
+    bytes: Annotated[ByteSize, Within("1B", "16TiB")] | None = None
     """Before the file would grow beyond this size."""
-    every: Annotated[Duration, Field(ge=1)] | None = None
+    every: Annotated[Duration, Within("1s", "366d")] | None = None
     """When a new stretch of this length begins, counted from midnight UTC: `1d` rotates daily, `1h` hourly."""
-    keep: Annotated[int, Field(ge=1)] | None = None
+    keep: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """How many files that were set aside to keep; default: all."""
 
 
@@ -65,7 +66,7 @@ class FileConfig(SinkConfig):
     fsync: Literal["always", "interval", "never"] = "always"
     """When written lines are forced to the disk: `always` before they count as accepted, `interval` with the first
     batch after `fsync_interval`, or `never`."""
-    fsync_interval: Duration = 5.0
+    fsync_interval: Annotated[Duration, Within("10ms", "1h")] = 5.0
     """Time between two fsyncs, for `fsync: interval`."""
     mode: Annotated[Literal["0600", "0640", "0644", "0660"], BeforeValidator(_octal)] = "0600"
     """Permissions of a file that the sink makes."""

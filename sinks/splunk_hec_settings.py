@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from forwarder.contracts import BatchConfig, ByteSize, HttpConfig, Secret, SinkConfig, TlsConfig
+from forwarder.contracts import BatchConfig, ByteSize, HttpConfig, Secret, SinkConfig, TlsConfig, Within
 
 PLACEHOLDERS = ("product", "organization", "site", "feed", "source")
 """What a template may hold: all of them have few values, so that Splunk's metadata stays small."""
@@ -120,7 +120,7 @@ class SplunkHecConfig(SinkConfig):
     """Indexed fields to send with each event: what people filter on. An absent fact is left out."""
     labels: Annotated[dict[Annotated[str, AfterValidator(_label)], str], Field(default_factory=dict)]
     """Further indexed fields with a fixed value, such as `{environment: production}`."""
-    max_event: Annotated[ByteSize, Field(ge=1000)] = 5_000_000
+    max_event: Annotated[ByteSize, Within("1KB", "800MB")] = 5_000_000
     """Longest event; a longer one is shortened by its format, or becomes a dead letter. Splunk's `maxEventSize`."""
     batch: BatchConfig = BatchConfig(events=500)
     """When a batch is sent."""

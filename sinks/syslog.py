@@ -32,6 +32,7 @@ from forwarder.contracts import (
     SinkConfig,
     SinkContext,
     TlsConfig,
+    Within,
 )
 from sinks.syslog_datagram import DatagramSlot
 from sinks.syslog_message import FRAMINGS, Composer, unknown_words
@@ -95,23 +96,23 @@ class SyslogConfig(SinkConfig):
     """MSGID; not in `rfc3164`."""
     bom: bool = False
     """Put a byte order mark before the message, as RFC 5424 asks for; many receivers then see no JSON and no CEF."""
-    max_message_bytes: Annotated[ByteSize, Field(ge=1024, le=16 * 2**20)] = 8192
+    max_message_bytes: Annotated[ByteSize, Within("1KiB", "16MiB")] = 8192
     """Longest message with its header. The format shortens what is longer and marks it. Receivers cut or drop beyond
     their own limit: rsyslog 8 KiB (`maxMessageSize`), syslog-ng 64 KiB (`log-msg-size`), UDP 65507 bytes."""
-    resend: Duration = 5.0
+    resend: Annotated[Duration, Within("1ms", "1h", zero=True)] = 5.0
     """For `tcp` and `tls`: how long a connection must stay well behind a batch until the batch counts as accepted;
     after a break what is younger is sent again. 0 believes every write."""
     relp_window: Annotated[int, Field(ge=1, le=10_000)] = 128
     """For `relp` and `relps`: most messages without an answer."""
-    relp_patience: Duration = 300.0
+    relp_patience: Annotated[Duration, Within("10ms", "30d")] = 300.0
     """For `relp` and `relps`: how long a record must have been refused, again and again, before it becomes a dead
     letter; and only where the receiver takes others, or where it is sent alone. A batch that is refused whole waits."""
-    udp_rate: Annotated[int, Field(ge=1)] = 2000
+    udp_rate: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and nobody is
     told; Atlassian's own log grows by at most some 400 events a second."""
-    connect_timeout: Duration = 5.0
+    connect_timeout: Annotated[Duration, Within("10ms", "10m")] = 5.0
     """Time to look up, connect and shake hands, each."""
-    silence_timeout: Annotated[Duration, Field(ge=0.1)] = 30.0
+    silence_timeout: Annotated[Duration, Within("100ms", "1h")] = 30.0
     """Longest time in which the receiver takes nothing, or does not answer over RELP."""
     insecure: bool = False
     """Allow `udp`, `tcp` and `relp` to another machine than this one: events are readable on the way."""
@@ -119,7 +120,7 @@ class SyslogConfig(SinkConfig):
     """What to trust, and our client certificate."""
     window: Annotated[int, Field(ge=1, le=64)] = 1
     """Connections, each with a batch in flight; more than one mixes the order of events."""
-    confirm_every: Duration = 1.0
+    confirm_every: Annotated[Duration, Within("10ms", "1h")] = 1.0
     """How often a connection is looked at, see `resend`."""
 
     @property

@@ -75,7 +75,7 @@ def _moment(value: str | None, now: float) -> int | None:
     """Return epoch milliseconds of a time, or of so long ago. Raises ValueError."""
     from pydantic_core import PydanticCustomError  # noqa: PLC0415 -- its neighbours are imported late too
 
-    from forwarder.fields import parse_duration  # noqa: PLC0415
+    from forwarder.config.amounts import parse_duration  # noqa: PLC0415
 
     if value is None:
         return None

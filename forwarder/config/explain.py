@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from forwarder.config.layers import MAPS, PREFIX
 from forwarder.config.problems import Problem, dotted, env_name, first_sentence, placed, shown_key
 from forwarder.config.shape import model_at
+from forwarder.config.words import QUOTE, explained
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from forwarder.config.layers import Layer
     from forwarder.config.problems import Path as Keys
-
-_QUOTE = "put the value in quotes"
-_NOT_TEXT = {"string_type": _QUOTE, "path_type": _QUOTE}
 
 
 class Explainer:
@@ -89,15 +87,13 @@ class Explainer:
         return Problem(shown, *self._other(path, details), where)
 
     def _other(self, path: Keys, details: ErrorDetails) -> tuple[str, str]:
-        """Return fault and fix in pydantic's words, or the component's; a semicolon parts the two."""
+        """Return fault and fix in our words, or in the component's."""
         kind = details["type"]
         if kind == "too_short" and len(path) == 1:
             return "nothing is configured", f"add at least one of the {dotted(path)}"
         if kind == "secret" and isinstance(self._value(path), int | float):
-            return "a number, not a text", _QUOTE
-        what = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        what, _, fix = what.removeprefix("Input ").removesuffix(".").partition("; ")
-        return what, fix or _NOT_TEXT.get(kind, "")
+            return "a number, not a text", QUOTE
+        return explained(kind, details.get("ctx", {}), details["msg"], self._value(path))
 
     def _unknown(self, path: Keys, where: str) -> Problem:
         parent, key = path[:-1], str(path[-1])
@@ -136,7 +132,10 @@ class Explainer:
     def _value(self, path: Keys) -> Any:
         node: Any = self._tree
         for key in path:
-            node = node[key]
+            try:
+                node = node[key]
+            except (KeyError, IndexError, TypeError):  # what is wrong with a model may stand in no key of it
+                return None
         return node
 
     def _keys(self, path: Keys) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from forwarder.fields import ByteSize, ComponentConfig, Duration
+from forwarder.fields import ByteSize, ComponentConfig, Duration, Within
 
 
 class SpoolConfig(ComponentConfig):
@@ -15,16 +15,16 @@ class SpoolConfig(ComponentConfig):
 
     path: Path = Path("state/spool.db")
     """File of the spool; never on a network file system. Beside it lie `-wal`, `.lock`, `.reserve`, `.sock`."""
-    max_bytes: Annotated[ByteSize, Field(ge=2**20)] = 2 * 2**30
+    max_bytes: Annotated[ByteSize, Within("1MiB", "16TiB")] = 2 * 2**30
     """Most bytes of events; at the limit each sink's `on_full` decides. One page is always taken."""
-    retain: Duration = 86_400.0
-    """How long events stay after every sink settled them; the first to go when the spool is full."""
-    id_retention: Duration = 14 * 86_400.0
+    retain: Annotated[Duration, Within("10ms", "3650d", zero=True)] = 86_400.0
+    """How long events stay after every sink settled them; the first to go when the spool is full. 0 keeps none."""
+    id_retention: Annotated[Duration, Within("10ms", "3650d")] = 14 * 86_400.0
     """How long ids are remembered after they were written, so that events read again are recognised."""
-    id_max_bytes: Annotated[ByteSize, Field(ge=2**16)] = 512 * 2**20
+    id_max_bytes: Annotated[ByteSize, Within("64KiB", "1TiB")] = 512 * 2**20
     """Most bytes of remembered ids, beside `max_bytes`; the oldest go first."""
-    id_memory: Annotated[int, Field(ge=1)] = 60_000
+    id_memory: Annotated[int, Field(ge=1, le=50_000_000)] = 60_000
     """Most ids held in memory (about 150 bytes each); the default is twelve minutes at the API's highest rate. The
     rest are looked up in the file."""
-    forget_lanes_after: Duration = 7 * 86_400.0
+    forget_lanes_after: Annotated[Duration, Within("10ms", "3650d")] = 7 * 86_400.0
     """How long a sink that is no longer configured keeps its events in the spool."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forwarder.fields import parse_duration
+from forwarder.config.amounts import parse_duration
 from forwarder.settings import Settings, load
 from tests.helm.chart import CI_VALUES, MINIMAL, NAMESPACE, Helm, RefusedError, Rendered
 from tests.helm.tools import Tools

@@ -191,7 +191,7 @@ def test_no_dump_or_repr_shows_a_secret(write):
 WRONG = [
     ("log: {lefel: debug}", ["log.lefel", "line 7", "unknown key", "did you mean level?"]),
     ("lgo: {}", ["lgo", "unknown section", "did you mean log?"]),
-    ("log: {level: verbose}", ["log.level", "line 7", "'debug'"]),
+    ("log: {level: verbose}", ["log.level", "line 7", "debug"]),
     ("admin: {listen: '9464'}", ["admin.listen", "127.0.0.1:9464"]),
     ("admin: {listen: 'x:99999'}", ["admin.listen"]),
     ("admin: {token: 12345678}", ["admin.token", "quotes"]),
