@@ -34,6 +34,29 @@ ErrorKind = Literal[
 ]
 """Closed set of error labels, so that a metric can carry them."""
 
+_ON_THE_WAY = "See what stands between (proxy, balancer, firewall), and the log of the other side."
+_OTHER_PAGE = "Check the URL and any proxy: something other than the API answers there."
+_OWN_LOG = "See the log and the health of the other side."
+_RETRY_FIXES: dict[ErrorKind, str] = {
+    "rate_limited": "Nothing, unless it stays: then raise the limit there, or let others who use the key ask less.",
+    "timeout": "See whether the other side is overloaded; `audit-forwarder doctor` tries the way to it.",
+    "connection": "See that the other side runs; `audit-forwarder doctor` tries each step of the way to it.",
+    "tls": "Check the tls settings on both sides; `audit-forwarder doctor` shows the certificate.",
+    "reset": _ON_THE_WAY,
+    "truncated": _ON_THE_WAY,
+    "not_json": _OTHER_PAGE,
+    "login_page": _OTHER_PAGE,
+    "redirect": _OTHER_PAGE,
+    "too_large": "Raise http.max_response.",
+    "loop": "Nothing here; if it stays, tell the support of the source.",
+    "unconfirmed": "See whether the other side keeps up with indexing; confirm_within gives it more time.",
+}
+
+
+def fix_of(kind: ErrorKind) -> str:
+    """Return what a person can do about a fault that may pass, where the error itself does not say it."""
+    return _RETRY_FIXES.get(kind, _OWN_LOG)
+
 
 class ForwarderError(Exception):
     """Root of all errors that carry a decision for the engine."""
@@ -51,12 +74,20 @@ class Retryable(ForwarderError):
         kind: The error label of the metric.
         retry_after: Seconds the other side asked for, if it did.
         sent: True when the request may have taken effect although no answer was read: a re-send may double.
+        fix: What a person can do, one sentence in the imperative; default: what suits the kind.
     """
 
     def __init__(
-        self, message: str, *, kind: ErrorKind = "other", retry_after: float | None = None, sent: bool = False
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "other",
+        retry_after: float | None = None,
+        sent: bool = False,
+        fix: str = "",
     ) -> None:
         super().__init__(message)
+        self.fix = fix or fix_of(kind)
         self.kind: ErrorKind = kind
         self.retry_after = retry_after
         self.sent = sent

@@ -12,6 +12,7 @@ move the terminal's cursor or look like a field of its own; a traceback shows no
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
@@ -25,7 +26,7 @@ from forwarder.redaction import Redactor
 from forwarder.text import shorten, visible
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterator, MutableMapping
 
     from structlog.typing import EventDict, Processor
 
@@ -44,6 +45,8 @@ _COLOURS = {
     "error": "\x1b[31m",
     "critical": "\x1b[1;31m",
 }
+_DEEPEST = 4
+"""Of mappings in mappings, so many levels are shown as fields of their own."""
 _RESET, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
 
 
@@ -187,7 +190,7 @@ class ConsoleLine:
         level = str(event.pop("level", "info"))
         trace = event.pop("error.stack_trace", "")
         moment, name, logger = event.pop("timestamp", ""), event.pop("event", ""), event.pop("logger", "")
-        fields = " ".join(f"{self._paint(_DIM, _word(key))}={_word(value)}" for key, value in sorted(event.items()))
+        fields = " ".join(f"{self._paint(_DIM, key)}={value}" for key, value in _flat(event))
         line = (
             f"{self._paint(_DIM, str(moment))} {self._paint(_COLOURS.get(level, ''), f'{level:<8}')} "
             f"{self._paint(_BOLD, f'{name:<28}')} {fields} {self._paint(_DIM, f'[{logger}]')}"
@@ -198,9 +201,20 @@ class ConsoleLine:
         return f"{colour}{text}{_RESET}" if self._colours and colour else text
 
 
+def _flat(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield path and word of every value in nested mappings, such as `sinks.archive.lag` and `0`."""
+    if isinstance(value, dict) and value and depth < _DEEPEST:
+        for key, inner in value.items() if depth else sorted(value.items()):
+            name = _word(key) if "." not in key else json.dumps(key, ensure_ascii=False)
+            yield from _flat(inner, f"{path}.{name}" if path else name, depth + 1)
+    else:
+        yield path, _word(value)
+
+
 def _word(value: Any) -> str:
-    """Return a value that cannot be taken for two: anything but a plain word is quoted."""
-    if isinstance(value, str):
-        plain = value and not any(char in " =\"'[]{}\\" for char in value)
-        return value if plain else repr(value)
-    return repr(value)
+    """Return a value, as `Scrubber` leaves it, that cannot be taken for two: anything but a plain word is quoted."""
+    if isinstance(value, str) and value and not any(char in " =\"'[]{}\\,()" for char in value):
+        return value
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ",".join(map(_word, value))
+    return json.dumps(value, ensure_ascii=False, default=str)

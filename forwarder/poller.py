@@ -304,6 +304,7 @@ class Poller:
             except (SpoolFull, Held) as error:
                 self.report.errors[error.kind] += 1
                 self._turn("paused" if isinstance(error, SpoolFull) else "held", error.reason, error.fix)
+                self.report.failed(self._clock.time(), SPOOL_WAIT)
                 if self._stopping:
                     raise
                 await self._pause(SPOOL_WAIT)  # a bell must not make this spin
@@ -364,8 +365,8 @@ class Poller:
         wait = self._backoff.next(retry_after)
         if isinstance(error, AuthFailed):
             wait = min(wait, self._config.every)
-        fix = error.fix if isinstance(error, Held) else ""
-        self._turn(state, error.reason if isinstance(error, Held) else str(error), fix)
+        self._turn(state, error.reason if isinstance(error, Held) else str(error), error.fix)
+        self.report.failed(self._clock.time(), wait)
         self._measure()
         await self._pause(wait)
 

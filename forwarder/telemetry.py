@@ -51,7 +51,7 @@ METRICS: list[Metric] = [
     ),
     of_sources("forwarder_source_pages_total", "counter", "pages", "Pages received."),
     of_sources("forwarder_source_events_total", "counter", "events", "Events received, repeats included."),
-    of_sources("forwarder_source_spooled_events_total", "counter", "spooled", "Events written to the spool."),
+    of_sources("forwarder_source_spooled_events_total", "counter", "spooled", "Events spooled since the start."),
     of_sources(
         "forwarder_source_repeated_events_total", "counter", "repeats", "Events received again and dropped as known."
     ),
@@ -134,7 +134,7 @@ METRICS: list[Metric] = [
         lambda source: len(source.cursors),
     ),
     # ---- hand-off spool -> sink
-    of_lanes("forwarder_sink_accepted_events_total", "counter", "accepted", "Events the sink accepted."),
+    of_lanes("forwarder_sink_accepted_events_total", "counter", "accepted", "Events accepted since the start."),
     of_lanes(
         "forwarder_sink_duplicate_events_total",
         "counter",
@@ -231,7 +231,8 @@ METRICS: list[Metric] = [
     of_spool(
         "forwarder_spool_time_left_seconds",
         "hours_left",
-        "Time until the spool is full at the present growth; absent while nothing comes in.",
+        "Time until the spool would be full if every sink stopped now and events came in as in the last hour; absent "
+        "while nothing comes in.",
         lambda spool: None if spool.hours_left is None else spool.hours_left * 3600,
     ),
     of_spool("forwarder_spool_pages", "pages", "Pages stored."),
@@ -289,9 +290,7 @@ METRICS: list[Metric] = [
         lambda report: [((report.config_digest,), 1)],
     ),
     of_daemon("forwarder_start_timestamp_seconds", "started", "When it started.", lambda report: report.started),
-    of_daemon(
-        "forwarder_report_timestamp_seconds", "now", "Of which moment this page speaks.", lambda report: report.now
-    ),
+    of_daemon("forwarder_report_timestamp_seconds", "now", "When this snapshot was taken.", lambda report: report.now),
     of_daemon(
         "forwarder_loop_turn_age_seconds",
         "loop_alive",

@@ -3,12 +3,16 @@
 It reads the JSON and not the report, so that a command can show a daemon it reaches over HTTP, of this version or a
 near one: a missing key shows as `-`.
 
+One number has one meaning: what was spooled and accepted, what waits and the dead letters are the spool's books, over
+restarts; failures are those of the process, and the line below the tables says so.
+
 Invariant: text from outside is neither read as markup nor able to reach the terminal as control characters.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rich import box
 from rich.console import Group
@@ -33,13 +37,16 @@ _STYLES = {
     "held": "bold red",
     "stopped": "red",
 }
-_SOURCE_COLUMNS = ("source", "state", "last good poll", "newest event", "spooled", "errors")
-_SINK_COLUMNS = ("sink", "state", "waiting", "lag", "accepted", "dead letters", "proof")
+_SOURCE_COLUMNS = ("source", "state", "last good poll", "newest event", "spooled", "failed")
+_SINK_COLUMNS = ("sink", "state", "waiting", "lag", "accepted", "dead letters", "failed", "proof")
 _GAP_COLUMNS = ("gap", "cause", "concerns", "from", "to", "opened")
 _BOOKS_COLUMNS = ("source", "sink", "spooled", "accepted", "rejected", "filtered", "detached", "waiting", "balance")
 _LEFT = {"source", "sink", "state", "proof", "gap", "cause", "concerns", "from", "to"}
 _MOST_GAPS = 10
+_MOST_ASIDE = 5
 _LONGEST_CELL = 200
+_WAITS_LONG = 60.0
+"""Seconds of delivery lag from when on it matters how long the spool lasts."""
 
 
 def render_status(report: Mapping[str, Any]) -> RenderableType:
@@ -52,8 +59,8 @@ def render_status(report: Mapping[str, Any]) -> RenderableType:
         for row in rows:
             table.add_row(*(Text(cell, style=_style(column, cell)) for column, cell in zip(columns, row, strict=True)))
         parts.append(table)
-    parts += [Text(line) for line in _spool_lines(report)]
-    parts += [Text(line, style="yellow") for line in (*_complaints(report), *_letters(report))]
+    parts += [Text(line) for line in (*_legend(report), *_spool_lines(report))]
+    parts += [Text(line, style="yellow") for line in _problems(report)]
     parts.append(Text(_books_line(report), style="green" if report.get("balanced", True) else "bold red"))
     return Group(*parts)
 
@@ -63,13 +70,13 @@ def plain_status(report: Mapping[str, Any]) -> str:
     lines = [_headline(report)]
     for title, columns, rows in _tables(report):
         lines += ["", f"{title}:", *_aligned(columns, rows)]
-    lines += ["", *_spool_lines(report), *_complaints(report), *_letters(report), _books_line(report)]
+    lines += ["", *_legend(report), *_spool_lines(report), *_problems(report), _books_line(report)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
-    yield "sources", _SOURCE_COLUMNS, [_source_row(source) for source in _list(report, "sources")]
-    yield "sinks", _SINK_COLUMNS, [_sink_row(sink) for sink in _list(report, "sinks")]
+    yield "sources", _SOURCE_COLUMNS, [_source_row(source, report) for source in _list(report, "sources")]
+    yield "sinks", _SINK_COLUMNS, [_sink_row(sink, report) for sink in _list(report, "sinks")]
     gaps = [gap for gap in _list(report.get("spool") or {}, "gaps") if gap.get("closed") is None]
     if gaps:
         title = f"open gaps, the newest {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else "open gaps"
@@ -79,28 +86,37 @@ def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
         yield "books that do not balance", _BOOKS_COLUMNS, [_row(line, _BOOKS_COLUMNS) for line in wrong]
 
 
-def _source_row(source: Mapping[str, Any]) -> Row:
-    errors = source.get("errors") or {}
+def _source_row(source: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
+    rows = _list(report.get("spool") or {}, "sources")
+    spooled = next((row.get("spooled") for row in rows if row.get("identity") == source.get("identity")), None)
+    runs = _is_running(report)
     return (
         _cell(source.get("name")),
         _cell(source.get("state")),
-        _age(source.get("last_good_poll_age_seconds"), "never"),
-        _age(source.get("newest_event_age_seconds"), "none yet"),
-        _cell(source.get("spooled")),
-        _cell(sum(count for count in errors.values() if isinstance(count, int)) if isinstance(errors, dict) else None),
+        _age(source.get("last_good_poll_age_seconds"), "never" if runs else "-"),
+        _age(source.get("newest_event_age_seconds"), "none yet" if runs else "-"),
+        _cell(spooled),
+        _failed(source),
     )
 
 
-def _sink_row(sink: Mapping[str, Any]) -> Row:
+def _sink_row(sink: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
+    lines = [line for line in _list(report, "books") if line.get("sink") == sink.get("name")]
     return (
         _cell(sink.get("name")),
         _cell(sink.get("state")),
         _cell(sink.get("lag_events")),
         _duration(sink.get("lag_seconds")),
-        _cell(sink.get("accepted")),
+        _cell(sum(line.get("accepted") or 0 for line in lines) if lines else None),
         _cell(sink.get("dead_letters")),
+        _failed(sink),
         _cell(sink.get("proof")),
     )
+
+
+def _failed(component: Mapping[str, Any]) -> str:
+    errors = component.get("errors")
+    return _cell(sum(count for count in errors.values() if _number(count)) if isinstance(errors, dict) else None)
 
 
 def _gap_row(gap: Mapping[str, Any]) -> Row:
@@ -116,6 +132,10 @@ def _row(line: Mapping[str, Any], columns: Sequence[str]) -> Row:
 
 def _headline(report: Mapping[str, Any]) -> str:
     degraded, reasons = _list(report, "degraded"), _list(report, "not_ready")
+    if not _is_running(report):
+        written = _age(report.get("spool_written_age_seconds"), "")
+        last = f"; its spool was last written {written}" if written else ""
+        return f"audit-forwarder is NOT RUNNING{last}. What follows is what the spool holds."
     if report.get("draining"):
         word = "draining"
     elif not report.get("ready", True):
@@ -129,20 +149,63 @@ def _headline(report: Mapping[str, Any]) -> str:
     return f"{text} ({_cell(report['problem'])})" if report.get("problem") else text
 
 
+def _is_running(report: Mapping[str, Any]) -> bool:
+    return report.get("running") is not False
+
+
 def _well(report: Mapping[str, Any]) -> bool:
-    return bool(report.get("ready", True)) and not report.get("degraded") and not report.get("problem")
+    return (
+        _is_running(report)
+        and bool(report.get("ready", True))
+        and not report.get("degraded")
+        and not report.get("problem")
+    )
+
+
+def _legend(report: Mapping[str, Any]) -> list[str]:
+    """Say since when the numbers in the tables count."""
+    if not _list(report, "sources") and not _list(report, "sinks"):
+        return []
+    durable = "spooled, waiting, accepted, dead letters: by the spool, over restarts"
+    if not _is_running(report):
+        return [durable]
+    started = _duration(report.get("started_age_seconds"))
+    return [f"{durable}; failed: tries since this process started, {started} ago, those that went well later included"]
 
 
 def _spool_lines(report: Mapping[str, Any]) -> list[str]:
     spool = report.get("spool")
-    if not spool:
+    if not isinstance(spool, dict) or not spool:
         return ["spool: not open"]
     used, limit, hours = spool.get("bytes_used"), spool.get("bytes_max"), spool.get("hours_left")
     share = f" ({100 * used / limit:.0f} %)" if _number(used) and _number(limit) and limit else ""
-    left = f"full in {_duration(hours * 3600)} at this rate" if _number(hours) else "not growing"
     ids = f"{_size(spool.get('id_bytes'))} of {_size(spool.get('id_bytes_max'))}"
     pages, path = _cell(spool.get("pages")), _cell(spool.get("path"))
-    return [f"spool: {_size(used)} of {_size(limit)}{share}, {left}; {pages} pages; ids {ids}; {path}"]
+    lines = [f"spool: {_size(used)} of {_size(limit)}{share}; {pages} pages; ids {ids}; {path}"]
+    if _number(hours) and any(map(_waits, (*_list(report, "sinks"), *_strangers(report)))):
+        lines.append(
+            f"spool: full in {_duration(hours * 3600)} if every sink stopped now and events came in as in the last hour"
+        )
+    return lines
+
+
+def _waits(sink: Mapping[str, Any]) -> bool:
+    """Tell whether events wait for this sink longer than delivery takes."""
+    if not sink.get("lag_events"):
+        return False
+    lag = sink.get("lag_seconds", sink.get("oldest_waiting_age_seconds"))
+    return not sink.get("well", True) or (_number(lag) and lag >= _WAITS_LONG)
+
+
+def _strangers(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the lanes of the spool, with events that wait, that belong to no configured sink."""
+    configured = {(sink.get("name"), sink.get("target")) for sink in _list(report, "sinks")}
+    waiting = [lane for lane in _list(report.get("spool") or {}, "lanes") if lane.get("lag_events")]
+    return [lane for lane in waiting if (lane.get("name"), lane.get("target")) not in configured]
+
+
+def _problems(report: Mapping[str, Any]) -> list[str]:
+    return [*_complaints(report), *_aside(report), *_removed(report), *_letters(report)]
 
 
 def _complaints(report: Mapping[str, Any]) -> list[str]:
@@ -152,12 +215,41 @@ def _complaints(report: Mapping[str, Any]) -> list[str]:
         for component in _list(report, key):
             if component.get("well", True):
                 continue
-            since = _duration(component.get("since_age_seconds"))
-            line = f"{kind} {_cell(component.get('name'))} is {_cell(component.get('state'))} for {since}: "
+            since = component.get("trouble_since_age_seconds")
+            facts = [f"for {_duration(since if _number(since) else component.get('since_age_seconds'))}"]
+            if _number(tries := component.get("tries")) and tries:
+                facts.append(f"{tries} failed {'try' if tries == 1 else 'tries'}")
+            if _number(wait := component.get("next_try_in_seconds")):
+                facts.append(f"next in {_duration(math.ceil(wait))}" if wait > 0 else "next now")
+            line = f"{kind} {_cell(component.get('name'))} is {_cell(component.get('state'))} {', '.join(facts)}: "
             line += _sentence(component.get("reason")) or "no reason given."
             fix = _sentence(component.get("fix"))
             lines.append(f"{line} To do: {fix}" if fix else line)
     return lines
+
+
+def _aside(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for every event on which a sink fails while it takes others."""
+    lines = []
+    for sink in _list(report, "sinks"):
+        events, name = _list(sink, "aside"), _cell(sink.get("name"))
+        lines += [
+            f"sink {name} fails on event {_cell(event.get('number'))}, id {_cell(event.get('id'))}, for "
+            f"{_duration(event.get('since_age_seconds'))}, sent alone {_cell(event.get('tries'))} times: "
+            f"{_sentence(event.get('reason'))}"
+            for event in events[:_MOST_ASIDE]
+        ]
+        if len(events) > _MOST_ASIDE:
+            lines.append(f"sink {name} fails on {len(events) - _MOST_ASIDE} more events")
+    return lines
+
+
+def _removed(report: Mapping[str, Any]) -> list[str]:
+    return [
+        f"sink {_cell(lane.get('name'))} is not in the configuration, and {_cell(lane.get('lag_events'))} events wait "
+        f"for it at {_cell(lane.get('target'))}. To do: configure it again, or let them go."
+        for lane in _strangers(report)
+    ]
 
 
 def _letters(report: Mapping[str, Any]) -> list[str]:
@@ -181,9 +273,11 @@ def _books_line(report: Mapping[str, Any]) -> str:
     if wrong:
         return f"books: {wrong} of {len(books)} lines DO NOT BALANCE; events are lost or invented, see above"
     sums = {key: sum(line.get(key) or 0 for line in books) for key in _BOOKS_COLUMNS[2:-1]}
+    sinks = len({line.get("sink") for line in books})
+    count = "" if sinks == 1 else f", each event counted for each of {sinks} sinks"
     return (
-        f"books: balanced; spooled {sums['spooled']} = accepted {sums['accepted']} + rejected {sums['rejected']}"
-        f" + filtered {sums['filtered']} + detached {sums['detached']} + waiting {sums['waiting']} (over all sinks)"
+        f"books: balanced{count}: {sums['spooled']} to deliver = accepted {sums['accepted']} + rejected "
+        f"{sums['rejected']} + filtered {sums['filtered']} + detached {sums['detached']} + waiting {sums['waiting']}"
     )
 
 
@@ -217,7 +311,7 @@ def _style(column: str, cell: str) -> str:
     return _STYLES.get(cell, "") if column == "state" else ""
 
 
-def _number(value: Any) -> bool:
+def _number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from forwarder.status import DaemonReport, LaneReport, Report, SourceReport
 
 
+_SINCE_START = {
+    "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
+    "late_beyond_overlap", "heals", "requests_per_minute", "actions_listed", "accepted", "duplicates", "rejected",
+    "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending", "retried", "unknown_action_events",
+}  # fmt: skip
+
+
 def report_to_dict(report: DaemonReport) -> dict[str, Any]:
     """Return the report as plain JSON values, in snake_case, always with the same keys."""
     now = report.now
-    reasons = why_not_ready(report)
+    reasons = why_not_ready(report) if report.running else ["it is not running"]
     return {
         "version": report.version,
         "running": report.running,
@@ -39,12 +46,19 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         **_moment("spool_turned", _before(report.spool_age, now), now),
         **_moment("spool_written", report.spool_written, now),
         "task_restarts": dict(sorted(report.task_restarts.items())),
-        "sources": [_source(source, now) for source in report.sources],
-        "sinks": [_lane(lane, now) for lane in report.lanes],
+        "sources": [_of_process(_source(source, now), report) for source in report.sources],
+        "sinks": [_of_process(_lane(lane, now), report) for lane in report.lanes],
         "spool": None if report.spool is None else _spool(report.spool, now),
         "books": [_books(line) for line in report.books],
         "balanced": all(line.balance == 0 for line in report.books),
     }
+
+
+def _of_process(component: dict[str, Any], report: DaemonReport) -> dict[str, Any]:
+    """Leave out the numbers that only a running process has: null is unknown, and 0 would be a claim."""
+    if report.running:
+        return component
+    return {key: None if key in _SINCE_START else value for key, value in component.items()}
 
 
 def _component(component: Report, now: float) -> dict[str, Any]:
@@ -114,6 +128,16 @@ def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
         "dead_letters_max": lane.dead_letters_max,
         "retried": lane.retried,
         "unknown_action_events": lane.unknown_actions.total(),
+        "aside": [
+            {
+                "number": event.seq,
+                "id": event.document_id,
+                "reason": event.reason,
+                **_moment("since", event.since, now),
+                "tries": event.tries,
+            }
+            for event in lane.aside
+        ],
     }
 
 

@@ -7,6 +7,7 @@ import http.client
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from forwarder import __version__
@@ -20,6 +21,8 @@ from forwarder.spool.contract import SpoolError
 from forwarder.status import DaemonReport, LaneReport, SourceReport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from forwarder.commands.invocation import Invocation
     from forwarder.settings import AdminConfig, Settings
     from forwarder.spool.contract import Books, SpoolStatus
@@ -54,7 +57,7 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
             runs = f"{held}: a daemon runs and does not answer there; its log may say why"
             complain(f"{no_answer}\n{runs if 'in use by process' in held else error}")
             return ExitCode.UNREACHABLE
-        complain(f"{no_answer}; this is what the spool says")
+        complain(f"{no_answer}: audit-forwarder is not running. Below is what its spool holds.")
         _show(report, as_json=as_json)
         return ExitCode.UNREACHABLE
     _show(report, as_json=as_json)
@@ -117,17 +120,28 @@ async def _look(settings: Settings) -> dict[str, Any]:
     """Return the same form from the spool alone. Raises SpoolError, also when another process holds it."""
     from forwarder.spool.sqlite import SqliteSpool  # noqa: PLC0415 -- a running daemon answers without it
 
+    written = _last_write(settings.spool.path.expanduser())  # before it is opened: that writes, too
     spool = SqliteSpool(settings.spool, SystemClock())
     await spool.open(create=False)
     try:
-        found, books = await spool.status(), await spool.books()
+        found, books = await spool.overview()
     finally:
         await spool.close()
-    return report_to_dict(_stopped(settings, found, books))
+    return report_to_dict(_stopped(settings, found, books, written))
 
 
-def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books]) -> DaemonReport:
-    reason, fix = "the daemon is not running", "start it: audit-forwarder run"
+def _last_write(path: Path) -> float:
+    """Return when the spool was last written, epoch seconds, by its file and its log; 0 when there is neither."""
+    moments = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with suppress(OSError):
+            moments.append(file.stat().st_mtime)
+    return max(moments, default=0.0)
+
+
+def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written: float) -> DaemonReport:
+    """Return the report of a forwarder that does not run: what its spool holds, and no claim beyond that."""
+    reason, fix = "it is not running", "start it: audit-forwarder run"
     sources, lanes = settings.sources, settings.sinks
     return DaemonReport(
         version=__version__,
@@ -144,9 +158,6 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books]) -> Daem
                 reason=reason,
                 fix=fix,
                 identity=row.identity,
-                spooled=row.spooled,
-                repeats=row.repeats,
-                revisions=row.revisions,
                 cursors=tuple(row.cursors),
             )
             for row in spool.sources
@@ -159,9 +170,6 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books]) -> Daem
                 reason=reason,
                 fix=fix,
                 target=row.target,
-                accepted=sum(line.accepted for line in books if line.sink == row.name),
-                rejected=sum(line.rejected for line in books if line.sink == row.name),
-                filtered=sum(line.filtered for line in books if line.sink == row.name),
                 position=row.position,
                 lag=row.lag,
                 oldest_waiting=(row.oldest_ms or 0) / 1000,
@@ -176,4 +184,6 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books]) -> Daem
         monotonic=0.0,
         loop_alive=0.0,
         spool_alive=0.0,
+        running=False,
+        spool_written=written,
     )

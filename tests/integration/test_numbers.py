@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pytest
 from structlog.testing import capture_logs
 
+from forwarder.contracts import ConfigError, Held, Retryable
+from forwarder.delivery.trouble import Trouble
+from forwarder.errors import ErrorKind, fix_of
 from forwarder.observe import summary
 from forwarder.simulator.config import RateLimits, SimulatorConfig
 from forwarder.simulator.simulator import Simulator
@@ -112,3 +117,33 @@ async def test_the_first_summary_comes_soon_and_says_what_is_wrong(tmp_path: Pat
     assert said["sinks"]["far"]["lag"] > 10
     assert "cannot be reached" in said["sinks"]["far"]["reason"]
     assert [line["event"] for line in lines][-2:] == ["stopping", "stopped"]
+
+
+async def test_a_start_that_is_refused_says_why_and_not_that_it_stopped(tmp_path: Path) -> None:
+    """The error is the last word: what never began does not stop."""
+    out = file_sink(tmp_path / "out.ndjson")
+    async with Simulator(SimulatorConfig(events=10, organizations=2)) as sim:
+        one, two = sim.org_ids
+        async with engine(tmp_path, {"acme": source(sim, one)}, {"out": out}) as e:
+            await e.until(lambda: any(one.spooled for one in e.daemon._source_reports.values()))
+        with capture_logs() as lines, pytest.raises(ConfigError):
+            async with engine(tmp_path, {"acme": source(sim, two)}, {"out": out}) as e:
+                await e.task
+        assert not {"stopping", "stopped"} & {line["event"] for line in lines}
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            listen = {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}
+            with capture_logs() as lines, pytest.raises(ConfigError):
+                async with engine(tmp_path, {"acme": source(sim, one)}, {"out": out}, admin=listen) as e:
+                    await e.task
+        assert not {"started", "stopping", "stopped"} & {line["event"] for line in lines}
+
+
+def test_whatever_may_pass_says_what_a_person_can_do() -> None:
+    for kind in get_args(ErrorKind):
+        assert Retryable("x", kind=kind).fix.endswith(".")
+    assert Retryable("x", kind="tls", fix="Do that.").fix == "Do that."
+    assert Trouble([], "partial", "x").fix == fix_of("partial")
+    assert Trouble.told([], Retryable("x", kind="reset")).fix == fix_of("reset")
+    assert Trouble.told([], Held("x.", fix="Do this.")).fix == "Do this."

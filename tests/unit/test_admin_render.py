@@ -6,7 +6,9 @@ from rich.console import Console
 
 from forwarder.admin.render import plain_status, render_status
 from forwarder.admin.report import report_to_dict
-from tests.reports import books, full_report, lane_report, source_report, spool_status
+from forwarder.spool.contract import LaneStatus
+from forwarder.status import Aside
+from tests.reports import NOW, books, full_report, lane_report, source_report, spool_status
 
 HOSTILE = "x\x1b[2J\x1b]8;;http://evil.example.com\x07\r\nspool: well \u202e[bold red]m[/bold red][/] \x9b31m"
 
@@ -26,9 +28,11 @@ def test_what_matters_is_there():
     for text in shown(report_to_dict(full_report())):
         assert "audit-forwarder 1.2.3, process 4242, up 3 d: degraded: elastic" in text
         assert re.search(r"acme +working +11 s ago +1 h 1 min ago +104 +4\b", text)
-        assert re.search(r"elastic +held +211 +1 min 30 s +201 +212 +delivered", text)
-        assert re.search(r"archive +working +0 +0 s +201 +212 +delivered", text)
-        assert "spool: 301 B of 2.0 GiB (0 %), full in 1 d 2 h at this rate; 308 pages" in text
+        assert re.search(r"elastic +held +211 +1 min 30 s +500 +212 +2 +delivered", text)
+        assert re.search(r"archive +working +0 +0 s +500 +212 +2 +delivered", text)
+        assert "failed: tries since this process started, 3 d ago" in text
+        assert "spool: 301 B of 2.0 GiB (0 %); 308 pages" in text
+        assert "full in 1 d 2 h if every sink stopped now and events came in as in the last hour" in text
         assert re.search(r"1 +cursor_lost +acme", text)
         assert "detached +elastic" not in text
 
@@ -53,11 +57,92 @@ def test_everything_that_is_not_well_shows_reason_and_fix():
         assert "sink c is paused for 1 min: no reason given. To do: Make room." in text
 
 
+def test_one_trouble_has_one_age_a_count_and_a_next_try():
+    lane = lane_report(state="retrying", reason="reset", fix="", since=NOW - 31, trouble_since=NOW - 97)
+    lane.tries, lane.next_try = 12, NOW + 7.2
+    for text in shown(report_to_dict(full_report(lanes=[lane]))):
+        assert "sink elastic is retrying for 1 min 37 s, 12 failed tries, next in 8 s: reset." in text
+    lane.tries, lane.next_try = 1, NOW - 5
+    for text in shown(report_to_dict(full_report(lanes=[lane]))):
+        assert "1 min 37 s, 1 failed try, next now: reset." in text
+
+
+@pytest.mark.parametrize(
+    ("lane", "waits"),
+    [
+        (lane_report(state="idle", lag=0, oldest_waiting=0.0), False),
+        (lane_report(state="working", lag=9, oldest_waiting=NOW - 2), False),
+        (lane_report(state="working", lag=9, oldest_waiting=NOW - 61), True),
+        (lane_report(state="retrying", lag=9, oldest_waiting=NOW - 2), True),
+        (lane_report(state="held", lag=0, oldest_waiting=0.0), False),
+    ],
+)
+def test_how_long_the_spool_lasts_is_said_only_while_a_sink_waits(lane, waits):
+    for text in shown(report_to_dict(full_report(lanes=[lane]))):
+        assert ("if every sink stopped now" in text) is waits
+        assert "at this rate" not in text
+
+
+def test_rows_say_what_the_books_say_whatever_the_process_counted():
+    """After a restart the process has counted a part only."""
+    report = report_to_dict(
+        full_report(
+            sources=[source_report(spooled=3)],
+            lanes=[lane_report(accepted=2)],
+            books=[books(), books(source="other", accepted=7, spooled=507)],
+        )
+    )
+    for text in shown(report):
+        assert re.search(r"acme +working .* 104 +4\b", text)
+        assert re.search(r"elastic +held +211 +1 min 30 s +507 +212\b", text)
+
+
+def test_a_forwarder_that_does_not_run_makes_no_claim_of_a_process():
+    report = report_to_dict(
+        full_report(
+            running=False, pid=0, started=0.0, spool_written=NOW - 7200, monotonic=0.0, loop_alive=0.0,
+            sources=[source_report(state="stopped", last_good_poll=0.0, newest_event=0.0)],
+            lanes=[lane_report(state="stopped")],
+        )
+    )  # fmt: skip
+    assert (report["running"], report["pid"], report["ready"]) == (False, None, False)
+    assert report["sources"][0]["requests"] is report["sinks"][0]["accepted"] is None
+    assert report["sinks"][0]["lag_events"] == 211
+    for text in shown(report):
+        assert "audit-forwarder is NOT RUNNING; its spool was last written 2 h ago." in text
+        assert "process" not in text.splitlines()[0]
+        assert "never" not in text
+        assert re.search(r"acme +stopped +- +- +104 +-", text)
+        assert re.search(r"elastic +stopped +211 +1 min 30 s +500 +212 +- +delivered", text)
+
+
+def test_a_lane_that_no_sink_is_configured_for_is_named():
+    rows = [
+        LaneStatus(1, "elastic", "elasticsearch:https://es.example.com:9200", 1, 1, 5, 5, 0, True, "pause"),
+        LaneStatus(2, "old", "http:old.example.com/in", 1, 1, 2790, 5, 0, True, "pause"),
+        LaneStatus(3, "gone", "http:gone.example.com/in", 1, 1, 0, None, 0, False, "pause"),
+    ]
+    for text in shown(report_to_dict(full_report(lanes=[lane_report()], spool=spool_status(lanes=rows)))):
+        assert "sink old is not in the configuration, and 2790 events wait for it at http:old.example.com/in." in text
+        assert "sink gone" not in text
+        assert text.count("not in the configuration") == 1
+
+
+def test_events_that_wait_aside_are_named_and_counted():
+    aside = tuple(Aside(700 + n, f"id-{n}", f"reset {HOSTILE}", NOW - 65, 4) for n in range(7))
+    for text in shown(report_to_dict(full_report(lanes=[lane_report(aside=aside)]))):
+        flat = " ".join(text.split())
+        assert "fails on event 700, id id-0, for 1 min 5 s, sent alone 4 times: reset x" in flat
+        assert "event 705" not in flat
+        assert "fails on 2 more events" in flat
+        assert all(line.isprintable() for line in text.split("\n"))
+
+
 def test_books_balanced_and_not():
     for text in shown(report_to_dict(full_report(books=[books(), books(sink="b")]))):
         assert (
-            "books: balanced; spooled 2000 = accepted 1000 + rejected 200 + filtered 100 + detached 50 + waiting 650"
-            in text
+            "books: balanced, each event counted for each of 2 sinks: 2000 to deliver = accepted 1000 + rejected 200 + "
+            "filtered 100 + detached 50 + waiting 650" in text
         )
     for text in shown(report_to_dict(full_report())):
         assert "1 of 2 lines DO NOT BALANCE" in text

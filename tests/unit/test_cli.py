@@ -427,7 +427,12 @@ async def test_status_without_daemon_looks_into_the_spool(shell):
     report = json.loads(done.stdout)
     assert [sink["name"] for sink in report["sinks"]] == ["archive"]
     assert report["sinks"][0]["state"] == "stopped"
-    assert "archive" in shell("status").stdout
+    assert (report["running"], report["pid"], report["ready"], report["started"]) == (False, None, False, None)
+    assert report["spool_written"] is not None
+    table = shell("status")
+    assert table.stdout.startswith("audit-forwarder is NOT RUNNING; its spool was last written ")
+    assert "archive" in table.stdout
+    assert "process 0" not in table.stdout + table.stderr
 
 
 # ------------------------------------------------------------------------------------------------------------- setup

@@ -148,8 +148,21 @@ def test_a_hostile_error_text_cannot_begin_a_line(start, style):
 def test_a_console_value_cannot_look_like_another_field(start):
     stream, _ = start(format="console")
     structlog.get_logger("x").info("login", user="mallory admin=True", key='a"b', empty="")
-    assert "user='mallory admin=True'" in stream.getvalue()
-    assert "empty=''" in stream.getvalue()
+    assert 'user="mallory admin=True"' in stream.getvalue()
+    assert 'empty=""' in stream.getvalue()
+
+
+def test_nested_values_are_flat_fields_on_the_console(start):
+    stream, _ = start(format="console")
+    sinks = {"archive": {"state": "idle", "lag": 0}, "a.b": {"reason": "no answer", "last": None, "up": True}}
+    structlog.get_logger("x").info("summary", sinks=sinks, names=["one", "two words"], none=[], nothing={})
+    (line,) = lines(stream)
+    for field in (
+        "sinks.archive.state=idle", "sinks.archive.lag=0", 'sinks."a.b".reason="no answer"', 'sinks."a.b".last=null',
+        'sinks."a.b".up=true', 'names=one,"two words"', "none=[]", "nothing={}",
+    ):  # fmt: skip
+        assert f" {field} " in line
+    assert "'" not in line
 
 
 def test_markup_is_text_on_a_terminal(start):

@@ -17,6 +17,7 @@ from forwarder.contracts import (
     Retryable,
     SystemClock,
 )
+from forwarder.errors import fix_of
 from forwarder.poller import BACKFILL, HEAL, TAIL, TAIL_SHARE, TRAIL, Poller
 from forwarder.retry import RequestBudget
 from tests.clocks import FakeClock
@@ -270,7 +271,7 @@ async def test_a_bell_does_not_cut_a_back_off_short_but_a_stop_does(tmp_path: Pa
 @pytest.mark.parametrize(
     ("error", "state", "fix"),
     [
-        (Retryable("the API answers 503", kind="server_error"), "retrying", ""),
+        (Retryable("the API answers 503", kind="server_error"), "retrying", fix_of("server_error")),
         (Held("It is wrong.", fix="Mend it.", kind="not_found"), "held", "Mend it."),
         (AuthFailed("The key is wrong.", fix="Change it."), "held", "Change it."),
     ],
@@ -286,9 +287,12 @@ async def test_trouble_is_told_and_forgotten(tmp_path: Path, error: Any, state: 
             assert (poller.report.fix, poller.report.errors[error.kind] >= 1) == (fix, True)
             assert poller.report.reason == getattr(error, "reason", str(error))
             assert not poller.report.well
+            await until(lambda: poller.report.tries > 1, task)
+            assert 0 < poller.report.trouble_since <= poller.report.next_try
             trouble.clear()
             await until(lambda: poller.report.state == "idle", task)
             assert (poller.report.reason, poller.report.fix) == ("", "")
+            assert (poller.report.trouble_since, poller.report.tries, poller.report.next_try) == (0.0, 0, 0.0)
 
 
 async def test_a_refused_key_is_tried_again_at_every_however_long_it_was_refused(tmp_path: Path) -> None:
