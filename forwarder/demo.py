@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ import yaml
 
 from forwarder.commands.terminal import console, say
 from forwarder.demo_places import Places
+from forwarder.demo_progress import STILL, Standstill, Watch
 from forwarder.demo_table import judge, places_rows, tell
 from forwarder.exit_codes import ExitCode
 from forwarder.simulator.config import RateLimits, SimulatorConfig, Switches
@@ -33,8 +35,14 @@ from forwarder.simulator.simulator import Simulator
 
 HISTORY_EVENTS = 12_000
 LIVE_EVERY, LIVE_EVENTS = 0.25, 25
-PATIENCE = 90.0
-"""Longest wait for any one thing, seconds; a demo that hangs would be the worst of all."""
+SIMULATED = SimulatorConfig(
+    events=HISTORY_EVENTS,
+    late_share=0.02,
+    limits=RateLimits(stream=1200, events=10, shape="seconds"),
+    switches=Switches(late_visible=2, late_visible_share=0.02, reissue=0.002),
+)
+TOLD_EVERY = 10.0
+"""Seconds between two lines about how far a step is, where there is no terminal."""
 
 
 class Demo:
@@ -42,19 +50,17 @@ class Demo:
 
     Args:
         folder: Where configuration, spool, log and output go.
+        simulated: The organization; default: a usual week.
+        still: Seconds without any movement until something is called missing; default: as long as it takes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, simulated: SimulatorConfig = SIMULATED, still: float = STILL) -> None:
         self.folder = folder
-        self.simulator = Simulator(
-            SimulatorConfig(
-                events=HISTORY_EVENTS,
-                late_share=0.02,
-                limits=RateLimits(stream=1200, events=10, shape="seconds"),
-                switches=Switches(late_visible=2, late_visible_share=0.02, reissue=0.002),
-            )
-        )
+        self.simulator = Simulator(simulated)
+        self._history = simulated.events
         self.places = Places(folder)
+        self._watch = Watch(self._counts, self._shown, still=still)
+        self._healing = False
         self.config = folder / "config.yaml"
         self._daemon: asyncio.subprocess.Process | None = None
         self._live: asyncio.Task[None] | None = None
@@ -72,7 +78,7 @@ class Demo:
 
     async def _show(self, *, keep: bool) -> ExitCode:
         self._write_config()
-        say(f"A simulated Atlassian organization with {HISTORY_EVENTS} events of the last 7 days listens on")
+        say(f"A simulated Atlassian organization with {self._history} events of the last 7 days listens on")
         say(f"  {self.simulator.base_url}; strict receivers play Elasticsearch, Splunk and a syslog SIEM.")
         say(f"The configuration, {self.config}:")
         say()
@@ -89,7 +95,7 @@ class Demo:
             self._fail_the_places,
         )
         await self._step("the API forgets our cursor: the tail goes on, a heal reads 24 hours again", self._lose_cursor)
-        await self._step("the last events happen, and everything arrives", self._finish)
+        await self._step("the last events happen, and everything arrives", self._finish, or_else=False)
         if keep:
             await self._stay()
         await self._step("SIGTERM: the daemon drains and ends", self._stop)
@@ -105,7 +111,7 @@ class Demo:
 
     async def _begin(self) -> str:
         await self._start()
-        await self._until(lambda: self._delivered() > HISTORY_EVENTS // 6)
+        await self._until(lambda: self._delivered() > self._history // 6)
         return f"{self._delivered()} events delivered so far"
 
     async def _fail_the_api(self) -> str:
@@ -134,10 +140,10 @@ class Demo:
         return f"killed with {held} delivered, resumed; now {self._delivered()}"
 
     async def _fail_the_places(self) -> str:
-        lines = len(self.places.lines())
+        lines = self.places.in_file().total()
         await self.places.fail()
         self.simulator.add_events(800)
-        await self._until(lambda: self.places.have_failed() and len(self.places.lines()) >= lines + 800)
+        await self._until(lambda: self.places.have_failed() and self.places.in_file().total() >= lines + 800)
         return "429 and 413, lost acknowledgements, a reset: what has no answer is sent again, and is on record first"
 
     async def _lose_cursor(self) -> str:
@@ -150,18 +156,14 @@ class Demo:
         if self._live is not None:
             self._live.cancel()
         self.simulator.add_events(200)
-        try:
-            async with asyncio.timeout(PATIENCE / 2):
-                await self._until(self._is_complete)
-                await self._until_healed()
-        except TimeoutError:
-            missing = self._missing()
-            say(f"    waited in vain; {len(missing)} events are not in the file: {' '.join(missing[:5])}")
+        await self._until(self._is_complete)
+        await self._until_healed()
         return f"{len(self.places.in_file())} events in the file, {len(self.places.in_elastic())} in Elasticsearch"
 
     def _is_complete(self) -> bool:
-        # Some are issued again or become visible late, so the truth itself still grows for a moment.
-        return not self._missing() and self.places.fewest() >= len(self._truth()) and self._is_in_all()
+        # Some are issued again or become visible late, so the truth itself still grows for a moment. The last two look
+        # at every event, which would take the machine from those who still work.
+        return self.places.fewest() >= self._existing() and not self._missing() and self._is_in_all()
 
     def _is_in_all(self) -> bool:
         return not any(row.missing for row in places_rows(self.simulator.ledger, self.places))
@@ -184,12 +186,12 @@ class Demo:
         await ended.wait()
         loop.remove_signal_handler(signal.SIGINT)
         self._live.cancel()
-        await self._finish()
+        await self._step("the last events arrive", self._finish, or_else=False)
 
     async def _stop(self) -> str:
         assert self._daemon is not None  # noqa: S101 -- started two acts ago
         self._daemon.terminate()
-        code = await asyncio.wait_for(self._daemon.wait(), PATIENCE)
+        code = await self._daemon.wait()
         self._daemon = None
         if code != 0:
             raise DemoError(f"the daemon ended with code {code}; its log is {self.folder / 'daemon.log'}")
@@ -262,8 +264,23 @@ class Demo:
     def _has_fired(self, what: str, times: int) -> bool:
         return self.simulator.faults.fired(what) >= times
 
-    def _truth(self) -> set[str]:
-        return {v.digest for versions in self.simulator.ledger.versions().values() for v in versions}
+    def _existing(self) -> int:
+        """Return how many contents exist, those that nobody can see yet included."""
+        return sum(map(len, self.simulator.ledger.bodies().values()))
+
+    def _counts(self) -> tuple[int, ...]:
+        """Return what only moves when something gets on: events that are new somewhere, and faults that were played.
+
+        What the API serves moves by itself, for the newest ten minutes are read again and again; only while a heal
+        reads a day again it is the one thing that shows it.
+        """
+        ledger = self.simulator.ledger
+        served = ledger.served_events if self._healing else 0
+        return (*self.places.counts().values(), ledger.faults.total(), served)
+
+    def _shown(self) -> str:
+        counts = self.places.counts()
+        return f"{self._existing()} events; " + ", ".join(f"{name} has {count}" for name, count in counts.items())
 
     def _delivered(self) -> int:
         return self.places.fewest()
@@ -273,8 +290,12 @@ class Demo:
             status = await asyncio.to_thread(self._ask_status)
             return bool(status) and status["spool"]["open_gaps"] == 0
 
-        while not await healed():  # noqa: ASYNC110 -- another process knows
-            await asyncio.sleep(0.2)
+        self._healing = True
+        try:
+            while not await healed():  # noqa: ASYNC110 -- another process knows
+                await asyncio.sleep(0.2)
+        finally:
+            self._healing = False
 
     def _ask_status(self) -> Any:
         with (
@@ -288,15 +309,22 @@ class Demo:
 
     # ---------------------------------------------------------------------------------------------------- small things
 
-    async def _step(self, what: str, act: Callable[[], Awaitable[str]]) -> None:
-        show = console()
-        if show.is_terminal:
-            with show.status(what):
-                result = await asyncio.wait_for(act(), PATIENCE)
-            say(f"• {what}")
-        else:
-            say(f"• {what}")
-            result = await asyncio.wait_for(act(), PATIENCE)
+    async def _step(self, what: str, act: Callable[[], Awaitable[str]], *, or_else: bool = True) -> None:
+        """Run a step and show how far it is; with `or_else` false a standstill is said, and the show goes on."""
+        screen = console()
+        try:
+            if screen.is_terminal:
+                with screen.status(what) as spinner:
+                    result = await self._watch.run(act, lambda shown: spinner.update(f"{what} ({shown})"))
+                say(f"• {what}")
+            else:
+                say(f"• {what}")
+                result = await self._watch.run(act, _now_and_then(TOLD_EVERY))
+        except Standstill as still:
+            if or_else:
+                raise
+            missing = self._missing()
+            result = f"{still}; {len(missing)} events are not in the file: {' '.join(missing[:5])}"
         say(f"    {result}")
 
     async def _until(self, holds: Callable[[], bool]) -> None:
@@ -304,6 +332,19 @@ class Demo:
             if self._daemon is not None and self._daemon.returncode is not None:
                 raise DemoError(f"the daemon ended by itself; its log is {self.folder / 'daemon.log'}")
             await asyncio.sleep(0.1)
+
+
+def _now_and_then(every: float) -> Callable[[str], None]:
+    """Return what prints a line about how far a step is, but not at every look."""
+    last = time.monotonic()
+
+    def show(shown: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            say(f"    … {shown}")
+
+    return show
 
 
 class DemoError(Exception):
@@ -337,8 +378,8 @@ def run_demo(*, keep: bool) -> ExitCode:
     code = ExitCode.UNEXPECTED
     try:
         code = asyncio.run(Demo(folder).run(keep=keep))
-    except (DemoError, TimeoutError) as error:
-        say(f"The demo did not come to its end: {error or 'it waited too long'}. Look into {folder}.")
+    except (DemoError, Standstill) as error:
+        say(f"The demo did not come to its end: {error}. Look into {folder}.")
     finally:
         if code == ExitCode.OK and not keep:
             shutil.rmtree(folder)

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,8 @@ class Places:
         self.splunk = HecReceiver({_TOKEN: Token(acknowledge=True)})
         self.syslog = SyslogReceiver("relp")
         self.file = folder / "out" / "events.ndjson"
+        self._read = 0  # bytes of the file that are counted
+        self._contents: dict[str, Counter[str]] = {name: Counter() for name in ("file", "splunk", "syslog")}
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -48,7 +51,7 @@ class Places:
 
     def sinks(self) -> dict[str, Any]:
         """Return the `sinks:` of the configuration."""
-        soon = {"confirm_every": "500ms", "confirm_within": "4s"}
+        soon = {"confirm_every": "500ms", "confirm_within": "8s"}
         return {
             "elastic": {"type": "elasticsearch", "url": self.elastic.url},
             "splunk": {"type": "splunk_hec", "url": self.splunk.url, "token": _TOKEN, "acknowledge": True, **soon},
@@ -58,17 +61,31 @@ class Places:
 
     # ------------------------------------------------------------------------------------------------ what they hold
 
-    def fewest(self) -> int:
-        """Return how many events the place has that has the fewest."""
-        return min(len(self.lines()), len(self.elastic.stream()), self.splunk.indexed, len(self.syslog.messages))
+    def counts(self) -> dict[str, int]:
+        """Return how many different contents each place has, by its name in the configuration."""
+        return {
+            "elastic": len(self.elastic.stream()),
+            "splunk": len(self.in_splunk()),
+            "siem": len(self.in_syslog()),
+            "archive": len(self.in_file()),
+        }
 
-    def lines(self) -> list[bytes]:
-        """Return the lines of the file."""
-        return self.file.read_bytes().split(b"\n")[:-1] if self.file.exists() else []
+    def fewest(self) -> int:
+        """Return how many events the place has that has the fewest, those that came again included."""
+        return min(
+            self.in_file().total(), len(self.elastic.stream()), self.in_splunk().total(), self.in_syslog().total()
+        )
 
     def in_file(self) -> Counter[str]:
-        """Count contents by their SHA-256."""
-        return Counter(hashlib.sha256(line).hexdigest() for line in self.lines())
+        """Count contents by their SHA-256. Only what is new is read: somebody looks ten times a second."""
+        held = self._contents["file"]
+        if self.file.exists():
+            with self.file.open("rb") as file:
+                file.seek(self._read)
+                *lines, rest = file.read().split(b"\n")
+                self._read = file.tell() - len(rest)
+            held.update(hashlib.sha256(line).hexdigest() for line in lines)
+        return held
 
     def in_elastic(self) -> Counter[str]:
         """Count documents by their id."""
@@ -76,12 +93,17 @@ class Places:
 
     def in_splunk(self) -> Counter[str]:
         """Count contents by their SHA-256."""
-        return Counter(hashlib.sha256(event.event).hexdigest() for event in self.splunk.events)
+        held = self._contents["splunk"]
+        new = islice(self.splunk.events, held.total(), None)
+        held.update(hashlib.sha256(event.event).hexdigest() for event in new)
+        return held
 
     def in_syslog(self) -> Counter[str]:
-        """Count messages by the event id that their CEF says."""
-        found = (_EVENT_ID.search(message.content) for message in self.syslog.messages)
-        return Counter(match[1].decode() for match in found if match is not None)
+        """Count messages by the event id that their CEF says; those without one together, under no id."""
+        held = self._contents["syslog"]
+        found = (_EVENT_ID.search(message.content) for message in islice(self.syslog.messages, held.total(), None))
+        held.update(match[1].decode() if match is not None else "" for match in found)
+        return held
 
     # ------------------------------------------------------------------------------------------------------- faults
 

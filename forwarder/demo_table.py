@@ -80,11 +80,11 @@ async def judge(ledger: Ledger, places: Places, path: Path) -> list[Row]:
         Row("spooled", source.spooled, lacking, 0, f"{source.repeats} repeats recognised and dropped"),
         *rows,
         Row(
-            "books",
+            f"books, {len({line.sink for line in books})} sinks",
             sum(line.spooled for line in books),
             sum(abs(line.balance) for line in books),
             0,
-            "spooled = accepted + rejected + filtered + detached + waiting",
+            "an event counts for each sink: accepted + rejected + filtered + detached + waiting",
         ),
     ]
 
