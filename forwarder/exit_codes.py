@@ -40,8 +40,8 @@ _MEANINGS = {
         "Mend what the message names; `check` shows everything at once. A restart alone does not help.",
     ),
     ExitCode.SPOOL: (
-        "The spool cannot be opened or used: damaged, foreign, newer, read-only, or held by another process.",
-        "Do what the message says; nothing was overwritten.",
+        "The spool cannot be opened or used: damaged, foreign, newer, read-only, held by another process, taken away.",
+        "Do what the message and the last lines of the log say; nothing was overwritten.",
     ),
     ExitCode.DEGRADED: (
         "Something does not work or is not finished: `status` or `doctor` found a fault, `setup` left something to do.",

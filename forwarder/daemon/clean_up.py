@@ -1,13 +1,31 @@
-"""The task that gives back room in the spool."""
+"""Tasks that look after the spool: one gives back room in it, one sees whether its file is still there."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
 from forwarder.contracts import Held
 from forwarder.spool.contract import Spool
+
+
+class SpoolWatch:
+    """Looks again and again whether the spool's file is still the one that was opened."""
+
+    def __init__(self, spool: Spool, stopping: asyncio.Event, *, every: float) -> None:
+        self._spool = spool
+        self._stopping = stopping
+        self._every = every
+
+    async def run(self) -> None:
+        """Watch until the end. Raises SpoolLost."""
+        while not self._stopping.is_set():
+            await self._spool.verify()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._stopping.wait()
 
 
 class CleanUp:

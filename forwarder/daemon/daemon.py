@@ -7,7 +7,8 @@
 
 An end in order: bells stop, pollers finish their page, lanes finish what is in flight or reach the grace time, clients
 close, the spool closes. Everything is durable all along, so a hard end costs at most a batch that is sent again.
-After the start nothing but a signal ends the process: the trouble of one component is that component's state.
+After the start nothing ends the process but a signal, or a spool whose file was taken away: the trouble of one
+component is that component's state.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from forwarder.contracts import (
     SystemClock,
 )
 from forwarder.daemon.bells import Bells
-from forwarder.daemon.clean_up import CleanUp
+from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.dead_letters import Change
 from forwarder.delivery import Lane
@@ -51,7 +52,7 @@ from forwarder.redaction import Redactor
 from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
 from forwarder.settings import Settings
-from forwarder.spool.contract import Spool, SpoolError
+from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import DaemonReport, LaneReport, SourceReport
 
@@ -96,13 +97,13 @@ class Daemon:
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
         self._learning = Learning(settings, self._clock, self._stopping)
-        self._fatal: ConfigError | None = None
+        self._fatal: ConfigError | SpoolLost | None = None
         self.admin_port = 0
 
     # ---------------------------------------------------------------------------------------------------- run and end
 
     async def run(self) -> None:
-        """Run until `stop`. Raises ConfigError or SpoolError at the start only."""
+        """Run until `stop`. Raises ConfigError or SpoolError at the start only, and SpoolLost at any time."""
         self._build()
         admin = AdminServer(
             self._settings.admin.listen,
@@ -167,6 +168,7 @@ class Daemon:
         lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
         others = [self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))]
         others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
+        others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=HEARTBEAT)))
         learners = self._learning.runners(self._sources, self._source_reports)
         others += [self._start(name, make) for name, make in learners]
         self._log.info(
@@ -199,12 +201,21 @@ class Daemon:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, ConfigError):
-            self._fatal = self._fatal or error
-            self._stopping.set()
+        if isinstance(error, ConfigError | SpoolLost):
+            self._end_with(error)
         elif error is not None:
             self._log.error("supervisor_failed", task=task.get_name(), exc_info=error)
             self.stop()
+
+    def _end_with(self, error: ConfigError | SpoolLost) -> None:
+        """Stop, and say why when all has ended."""
+        if self._fatal is None:
+            self._fatal = error
+            if isinstance(error, SpoolLost):
+                self._log.error("spool_lost", reason=error.reason, fix=error.fix)
+                for report in (*self._source_reports.values(), *self._lane_reports.values()):
+                    report.turn("held", self._clock.time(), error.reason, error.fix)
+        self._stopping.set()
 
     # --------------------------------------------------------------------------------------------------------- wiring
 

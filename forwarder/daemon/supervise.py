@@ -1,7 +1,7 @@
 """Keeps tasks running, and ends them: a failure is logged, counted, and the task made anew after a back-off.
 
-`asyncio.TaskGroup` would cancel every sibling of a task that fails; here they never notice. Only a ConfigError ends it:
-the caller decides what that means.
+`asyncio.TaskGroup` would cancel every sibling of a task that fails; here they never notice. Only a ConfigError or a
+lost spool ends it: the caller decides what that means.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import structlog
 
 from forwarder.contracts import ConfigError, RetryConfig
 from forwarder.retry import Backoff
+from forwarder.spool.contract import SpoolLost
 
 STEADY = 300.0
 """Seconds after which a task that ran is taken to be healthy again."""
@@ -37,7 +38,7 @@ async def supervise(
     rng: random.Random,
     failed: Callable[[BaseException], Awaitable[None]] | None = None,
 ) -> None:
-    """Run what `make` gives until it ends by itself while `stopping`. Raises ConfigError only.
+    """Run what `make` gives until it ends by itself while `stopping`. Raises ConfigError and SpoolLost only.
 
     Args:
         name: For the log and the counter.
@@ -55,7 +56,7 @@ async def supervise(
         begun = loop.time()
         try:
             await make().run()
-        except ConfigError:
+        except (ConfigError, SpoolLost):
             raise
         except Exception as error:
             log.exception("task_failed")

@@ -21,6 +21,7 @@ from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, Letter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
 Range = tuple[int, int]
 """First and last sequence number, both included."""
@@ -28,6 +29,22 @@ Range = tuple[int, int]
 
 class SpoolError(ForwarderError):
     """The spool cannot be opened or used; the message names the file and the fix."""
+
+
+class SpoolLost(SpoolError):
+    """The file of the open spool was deleted, replaced or written over: nothing is written any more.
+
+    Args:
+        path: Where the spool was.
+        what: What happened to it, as the rest of a sentence.
+        how: `deleted`, `replaced`, `overwritten`, or `log` when only its write-ahead log is gone.
+    """
+
+    def __init__(self, path: Path, what: str, how: str) -> None:
+        self.how = how
+        self.reason = f"The spool {path} {what}."
+        self.fix = "Keep everything but this program away from its folder; stop the program before you restore a spool."
+        super().__init__(f"{self.reason} Nothing was written after that. {self.fix}")
 
 
 class Fenced(SpoolError):
@@ -340,6 +357,10 @@ class Spool(Protocol):
 
     async def discards(self, lane: str | None = None) -> list[Discard]:
         """List what was discarded within a year, oldest first."""
+        ...
+
+    async def verify(self) -> None:
+        """Raise SpoolLost when what is open is no longer what lies at the spool's place."""
         ...
 
     async def close(self) -> None:

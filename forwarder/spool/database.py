@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from forwarder.errors import ForwarderError, Held
 from forwarder.spool import files
-from forwarder.spool.contract import SpoolError
+from forwarder.spool.claim import Claim
+from forwarder.spool.contract import SpoolError, SpoolLost
+from forwarder.spool.presence import Presence
+from forwarder.spool.rescue import rescue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,17 +48,25 @@ class Database:
         self.after: list[Callable[[], None]] = []
         self._reserve = files.beside(path, ".reserve")
         self._closed = False
+        self.lost: SpoolLost | None = None
         if not create and not path.exists():
             raise SpoolError(f"There is no spool at {path}. Check spool.path, or start the forwarder once.")
         files.prepare_folder(path)
-        self._lock = files.take_lock(path)
+        self._claim = Claim(path)
         try:
             with self._translated():
                 if files.is_new(path):
                     files.create(path)
-                self.con = files.connect(path)
+                self._presence = Presence(path, files.beside(path, "-wal"))
+                try:
+                    self.con = files.connect(path)
+                    self._presence.begin(self.con)
+                except BaseException:
+                    self._presence.close()
+                    raise
+                files.notice_of(path).unlink(missing_ok=True)
         except BaseException:
-            os.close(self._lock)
+            self._claim.close()
             raise
         self.keep_reserve()
 
@@ -81,16 +92,34 @@ class Database:
             self._checkpoint("RESTART")
             return self._once(work)
 
+    def verify(self, *, names_only: bool = False) -> None:
+        """Raise SpoolLost when the file is not the one that was opened; then it is never written to again."""
+        if self.lost is not None:
+            raise self.lost
+        try:
+            (self._presence.verify_names if names_only else self._presence.verify)()
+        except SpoolLost as lost:
+            self.lost = lost
+            raise
+
+    def keep_lock(self) -> None:
+        """Take the lock's name again when it was deleted, so that no other process begins here."""
+        self._claim.renew()
+
     def _once(self, work: Callable[[], T]) -> T:
         self.after.clear()
-        self.con.execute("BEGIN IMMEDIATE")
+        self.verify()
         try:
+            self.con.execute("BEGIN IMMEDIATE")
             result = work()
             self.con.execute("COMMIT")
         except BaseException:
             if self.con.in_transaction:
                 self.con.rollback()
+            self._presence.note()  # what failed may have written a part of it
             raise
+        self._presence.note()
+        self.verify(names_only=True)  # what was committed went into the file that has the spool's name
         for change in self.after:
             change()
         return result
@@ -98,8 +127,13 @@ class Database:
     def outside(self, script: str) -> None:
         """Run a script outside a transaction."""
         with self._translated():
+            self.verify()
             # execute() would step an incremental_vacuum once and free a single page
-            self.con.executescript(script)
+            try:
+                self.con.executescript(script)
+            finally:
+                self._presence.note()
+            self.verify(names_only=True)
 
     def pragma(self, name: str) -> int:
         """Return a number that SQLite keeps."""
@@ -122,21 +156,33 @@ class Database:
         names = (self.path, files.beside(self.path, "-wal"))
         return sum(name.stat().st_size for name in names if name.exists())
 
-    def close(self) -> None:
-        """Checkpoint, close and unlock. Safe to call twice."""
+    def close(self, alive: Callable[[], None] = lambda: None) -> str:
+        """Checkpoint, close and unlock; of a spool that was lost, keep what can be kept. Safe to call twice.
+
+        Calls `alive` again and again while that takes long. Returns what was done with a lost spool, or nothing.
+        """
         if self._closed:
-            return
+            return ""
+        with contextlib.suppress(SpoolLost):
+            self.verify()
         self._closed = True
         try:
+            if self.lost is not None:
+                if self._presence.is_in_its_folder():
+                    self._claim.renew()
+                return rescue(self.con, self._presence, self.lost, alive)
             self._checkpoint("TRUNCATE")
             self.con.close()
         finally:
-            os.close(self._lock)
+            self._presence.close()
+            self._claim.close()
+        return ""
 
     def _checkpoint(self, how: str) -> None:
         # one that fails for want of room leaves the log, which is as good
         with contextlib.suppress(sqlite3.OperationalError):
             self.con.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+        self._presence.note()
 
     # ------------------------------------------------------------------------------------------------- reserve
 
@@ -163,6 +209,8 @@ class Database:
         except ForwarderError:
             raise
         except sqlite3.Error as error:
+            if hasattr(self, "con"):
+                self.verify(names_only=True)  # an error that comes of a file that was taken away says so
             raise self._meaning(error) from error
         except OSError as error:
             if error.errno in _NO_ROOM:
@@ -183,6 +231,11 @@ class Database:
         code = getattr(error, "sqlite_errorcode", None) or 0
         if _is_full(error):
             return self._full()
+        if code & 0xFF == sqlite3.SQLITE_BUSY:
+            return SpoolError(
+                f"The spool {self.path} is in use by another process, under this name or another. "
+                "Stop that process first; one spool serves one forwarder only."
+            )
         if code & 0xFF == sqlite3.SQLITE_READONLY:
             return Held(
                 f"The spool {self.path} can no longer be written ({error}).",

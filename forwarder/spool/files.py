@@ -7,7 +7,6 @@ moment, and its first 100 bytes can be judged before SQLite touches it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import struct
@@ -32,6 +31,11 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
+def notice_of(path: Path) -> Path:
+    """Return the name of the notice that keeps a start from beginning anew: the spool was moved away while open."""
+    return beside(path, ".missing")
+
+
 def prepare_folder(path: Path) -> None:
     """Make the spool's folder. Raises SpoolError when that is impossible or the path is not a file's."""
     try:
@@ -46,42 +50,6 @@ def prepare_folder(path: Path) -> None:
         raise SpoolError(f"The spool's path {path} is not a regular file. Name a file in spool.path.")
 
 
-def take_lock(path: Path) -> int:
-    """Lock the spool for this process and return the descriptor that holds the lock.
-
-    Raises SpoolError naming the process that has it, or when the folder cannot be written.
-    """
-    name = beside(path, ".lock")
-    try:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SpoolError(
-            f"The spool's folder {path.parent} cannot be written by uid {os.geteuid()} ({error.strerror}). "
-            "Give it to the user that runs the forwarder, mount it writable, or name another spool.path."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(descriptor)
-        if not isinstance(error, BlockingIOError):
-            raise SpoolError(
-                f"The spool {path} cannot be locked ({error.strerror}). Put it on a local disk."
-            ) from error
-        raise SpoolError(
-            f"The spool {path} is in use by process {holder}. "
-            "Stop that process first; one spool serves one forwarder only."
-        ) from error
-    if not os.pread(descriptor, 32, 0).strip().isdigit() and os.fstat(descriptor).st_size:
-        os.close(descriptor)
-        raise SpoolError(f"The file {name} is not a lock of ours. Move it away, or name another spool.path.")
-    # a full disk may refuse the number; the lock holds all the same
-    with contextlib.suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
-
-
 def is_new(path: Path) -> bool:
     """Judge the file by its first bytes, without changing it; return True when there is none yet.
 
@@ -93,6 +61,11 @@ def is_new(path: Path) -> bool:
             raise SpoolError(
                 f"There is no spool at {path}, but its write-ahead log {log.name} lies there. "
                 "Put the spool back beside it, or move the log away."
+            )
+        if notice_of(path).exists():
+            raise SpoolError(
+                f"There is no spool at {path}: it was moved away, cut or deleted while the forwarder ran. Put it back; "
+                f"or remove {notice_of(path)} to begin anew, which delivers again what is still in the source."
             )
         return True
     try:
@@ -142,11 +115,16 @@ def create(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
         con.execute("PRAGMA synchronous = FULL")
         migrate(con, path, migrations)
     fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:

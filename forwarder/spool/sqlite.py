@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+import structlog
 
 from forwarder.errors import Held
 from forwarder.spool.age import Age
@@ -24,6 +25,7 @@ from forwarder.spool.contract import (
     Settlement,
     SourceState,
     SpoolError,
+    SpoolLost,
     SpoolStatus,
 )
 from forwarder.spool.database import Database
@@ -112,6 +114,17 @@ class SqliteSpool:
             worker.stop()
             raise
         self._worker = worker
+
+    async def verify(self) -> None:
+        """Raise SpoolLost when the file is not the one that was opened; see that the lock still has its name."""
+
+        def look(parts: _Open) -> None:
+            parts.database.verify()
+            parts.database.keep_lock()
+
+        worker, parts = self._worker, self._parts
+        if worker is not None and parts is not None:
+            await worker.run(lambda: look(parts))
 
     @property
     def last_turn(self) -> float:
@@ -278,10 +291,11 @@ class SqliteSpool:
         def shut() -> None:
             try:
                 # on a full disk the time stays a minute old, which is no reason to fail
-                with contextlib.suppress(Held):
+                with contextlib.suppress(Held, SpoolLost):
                     parts.database.transaction(lambda: parts.room.mark_seen(self._now(), 1), must=True)
             finally:
-                parts.database.close()
+                if kept := parts.database.close(worker.turned):
+                    structlog.get_logger().warning("spool_rescued", result=kept)
 
         try:
             await worker.run(shut)

@@ -47,6 +47,10 @@ class Worker:
         self._jobs.put((job, future, loop))
         return await asyncio.shield(future)
 
+    def turned(self) -> None:
+        """Show that a long job is alive; called from within it."""
+        self.last_turn = self._clock.monotonic()
+
     def stop(self) -> None:
         """End the thread after the jobs it has; wait for it. Safe to call twice."""
         if not self._stopped:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,7 @@ async def test_a_lane_and_a_poller_that_fail_are_begun_anew_and_counted(tmp_path
 
         spool.exchange, spool.commit = broken("lane", real[0]), broken("poller", real[1])  # type: ignore[method-assign]
         sim.add_events(100)
-        others = {"clean-up": 0, "actions of acme": 0}
-        await e.until(lambda: e.daemon._restarts == {"source acme": 1, "sink out": 1, **others})
+        await e.until(lambda: +Counter(e.daemon._restarts) == Counter({"source acme": 1, "sink out": 1}))
         sim.add_events(100)
         wanted = truth(sim)
         await e.until(lambda: wanted <= set(digests_of(out)))
