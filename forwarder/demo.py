@@ -210,6 +210,8 @@ class Demo:
                     "base_url": self.simulator.base_url,
                     "since": "8d",  # the history reaches 7 days back from a moment that is a little earlier
                     "every": "1s",
+                    # Less than the usual ten minutes, which hold tens of thousands of events here.
+                    "trailing": "20s",
                     "trailing_every": "5s",
                 }
             },

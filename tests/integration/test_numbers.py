@@ -15,7 +15,7 @@ from forwarder.contracts import ConfigError, Held, Retryable
 from forwarder.delivery.trouble import Trouble
 from forwarder.errors import ErrorKind, fix_of
 from forwarder.observe import summary
-from forwarder.simulator.config import RateLimits, SimulatorConfig
+from forwarder.simulator.config import RateLimits, SimulatorConfig, Switches
 from forwarder.simulator.simulator import Simulator
 from tests.engine import Engine, engine, file_sink, source, truth
 from tests.process import free_port
@@ -138,6 +138,53 @@ async def test_a_start_that_is_refused_says_why_and_not_that_it_stopped(tmp_path
                 async with engine(tmp_path, {"acme": source(sim, one)}, {"out": out}, admin=listen) as e:
                     await e.task
         assert not {"started", "stopping", "stopped"} & {line["event"] for line in lines}
+
+
+async def test_revisions_are_spooled_and_counted_once_and_over_a_restart_by_the_spool(tmp_path: Path) -> None:
+    config = SimulatorConfig(
+        events=400,
+        history="2d",
+        limits=RateLimits(stream=0, events=0),
+        switches=Switches(reissue=0.1, reissue_within=1),
+    )
+    out = file_sink(tmp_path / "out.ndjson")
+    async with Simulator(config) as sim:
+        sim.add_events(200)
+        async with engine(tmp_path, {"acme": source(sim)}, {"out": out}) as e:
+            await e.until(lambda: e.daemon.admin_port > 0)
+            while not (found := await status(e))["books"] or found["books"][0]["accepted"] < len(truth(sim)):  # noqa: ASYNC110 -- the status is asked
+                await asyncio.sleep(0.05)
+            again = len(truth(sim)) - len(sim.ledger.existed())
+            assert again > 0
+            (acme,) = found["sources"]
+            (row,) = found["spool"]["sources"]
+            assert (
+                (acme["revisions"], acme["spooled"]) == (row["revisions"], row["spooled"]) == (again, len(truth(sim)))
+            )
+            assert acme["events"] == acme["spooled"] + acme["repeats"]
+            assert await metric(e, 'forwarder_source_revised_events_total{source="acme"}') == again
+        async with engine(tmp_path, {"acme": source(sim)}, {"out": out}) as e:
+            await e.until(lambda: e.daemon.admin_port > 0)
+            while not (found := await status(e))["sources"] or not found["sources"][0]["last_good_poll"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            (acme,) = found["sources"]
+            (row,) = found["spool"]["sources"]
+            assert (acme["revisions"], acme["spooled"]) == (0, 0)
+            assert (row["revisions"], row["spooled"]) == (again, len(truth(sim)))
+
+
+async def test_the_budget_that_is_shown_is_the_one_the_api_gave(tmp_path: Path) -> None:
+    limits = RateLimits(stream=240, events=0)
+    async with Simulator(SimulatorConfig(events=50, limits=limits)) as sim:
+        sources = {"acme": source(sim, budget=None)}
+        async with engine(tmp_path, sources, {"out": file_sink(tmp_path / "out.ndjson")}) as e:
+            await e.until(lambda: e.daemon.admin_port > 0)
+            while not (found := await status(e))["sources"] or found["sources"][0]["budget_remaining"] is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            (acme,) = found["sources"]
+            assert acme["requests_per_minute"] == 240
+            assert 0 <= acme["budget_remaining"] < 240
+            assert await metric(e, 'forwarder_source_budget_requests_per_minute{source="acme"}') == 240
 
 
 def test_whatever_may_pass_says_what_a_person_can_do() -> None:
