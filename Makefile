@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# What every run of the tests leaves: the name and the text of each failure, also of one that does not come back.
+REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format servers test-servers chart image crash bench backlog torture docs lock clean
@@ -30,7 +32,7 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 	@$(BIN)/audit-forwarder demo $(ARGS)
 
 test: $(VENV)/.dev ## run every test that needs only PyPI
-	@$(BIN)/python -m pytest -n 2 -m "not servers and not long and not packaging" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .
@@ -78,4 +80,4 @@ lock: ## resolve the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
 
 clean: ## remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-* .reports .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

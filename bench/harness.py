@@ -28,10 +28,16 @@ LONGEST = 300.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Choose a port and keep it from others: bound, and not listened on, until this process ends."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # both sides set it, so that the daemon can take it
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    return int(held.getsockname()[1])
 
 
 @dataclass

@@ -2,10 +2,21 @@
 
 from collections import Counter
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("project", deadline=None)  # how long a case takes says nothing about a shared machine
+from tests.sockets import held_port
+
+# How long a case takes, or making one, says nothing about a shared machine; a failure there must be repeatable here.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("project")
+
+
+@pytest.fixture
+def dead_port():
+    """Give a port that refuses connections, until the test lets a server listen there."""
+    with held_port() as port:
+        yield port
 
 
 def pytest_addoption(parser):

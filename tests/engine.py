@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -17,6 +17,9 @@ from forwarder.contracts import Clock
 from forwarder.daemon.daemon import Daemon
 from forwarder.settings import load
 from forwarder.simulator.simulator import Simulator
+from tests.waiting import until
+
+T = TypeVar("T")
 
 QUICK_SOURCE = {"every": "50ms", "trailing": "20s", "trailing_every": "300ms", "heal_every": "50ms", "overlap": "24h"}
 """Poll settings shrunk so that a test sees in a second what production sees in five minutes."""
@@ -46,12 +49,14 @@ class Engine:
         self.daemon = daemon
         self.task = task
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            if self.task.done():
-                self.task.result()
-                raise AssertionError("the daemon ended")
-            await asyncio.sleep(0.02)
+    async def until(self, holds: Callable[[], T | Awaitable[T]]) -> T:
+        return await until(holds, watch=self.watch, every=0.02)
+
+    def watch(self) -> None:
+        """Fail when the daemon ended by itself."""
+        if self.task.done():
+            self.task.result()
+            raise AssertionError("the daemon ended")
 
     async def stop(self) -> None:
         self.daemon.stop()

@@ -20,6 +20,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import CursorMove, PageCommit
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import LaneReport
+from tests.waiting import until
 
 ORIGIN = Origin("acme", "organization", "org-1")
 KEYS = EventKeys("organization", "org-1")
@@ -144,19 +145,22 @@ class Bench:
         await task
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            for _, task in self.lanes.values():
-                if task.done():
-                    task.result()
-            await asyncio.sleep(0.002)
+        await until(holds, watch=self.watch, every=0.002)
+
+    def watch(self) -> None:
+        """Fail when a lane ended with an error."""
+        for _, task in self.lanes.values():
+            if task.done():
+                task.result()
 
     async def drained(self, name: str) -> None:
         """Wait until the spool, not only the lane, says that nothing waits."""
-        while True:
+
+        async def nothing_waits() -> bool:
             lines = [line for line in await self.spool.books() if line.sink == name]
-            if lines and all(line.waiting == 0 for line in lines) and self.names:
-                return
-            await asyncio.sleep(0.005)
+            return bool(lines and self.names) and all(line.waiting == 0 for line in lines)
+
+        await until(nothing_waits, watch=self.watch, every=0.005)
 
     async def doubts(self, name: str) -> list[tuple[int, int]]:
         """Return the ranges of a lane that may have been delivered twice."""

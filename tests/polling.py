@@ -23,6 +23,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Settlement
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import SourceReport
+from tests import waiting
 
 KEYS = EventKeys("organization", "org-1")
 
@@ -112,11 +113,12 @@ async def running(poller: Poller) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def until(holds: Callable[[], bool], task: asyncio.Task[None] | None = None) -> None:
-    while not holds():
+    def watch() -> None:
         if task is not None and task.done():
             task.result()
             raise AssertionError("the poller ended")
-        await asyncio.sleep(0.005)
+
+    await waiting.until(holds, watch=watch, every=0.005)
 
 
 async def spooled(spool: SqliteSpool) -> list[str]:

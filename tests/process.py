@@ -7,21 +7,19 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import psutil
 import yaml
 
+from tests.waiting import until
+
+T = TypeVar("T")
+
 COMMAND = str(Path(sys.executable).with_name("audit-forwarder"))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], **more: Any) -> Path:
@@ -30,7 +28,7 @@ def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], *
         "sources": sources,
         "sinks": sinks,
         "budgets": {"fast": {"requests_per_minute": 600_000}},
-        "admin": {"listen": f"127.0.0.1:{free_port()}"},
+        "admin": {"listen": "127.0.0.1:0"},
         "shutdown": {"grace": "60s"},
         "log": {"format": "json"},
         **more,
@@ -46,7 +44,7 @@ class Process:
     def __init__(self, config: Path, *, prefix: Sequence[str] = (), token: str = "") -> None:
         self.config = config
         self._asking = f"Authorization: Bearer {token}\r\n" if token else ""
-        self.port = int(yaml.safe_load(config.read_text())["admin"]["listen"].rpartition(":")[2])
+        self._port = 0
         self._prefix = prefix
         self._process: asyncio.subprocess.Process | None = None
         self._lives = 0
@@ -55,6 +53,7 @@ class Process:
     async def start(self, *words: str) -> None:
         assert not self.alive
         self._lives += 1
+        self._port = 0
         self._log = self.config.with_name(f"daemon-{self._lives}.log")
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -79,6 +78,20 @@ class Process:
         return self._process.pid
 
     @property
+    def port(self) -> int:
+        """The admin port of this life. Raises OSError as long as nobody listens.
+
+        Any free one, and asked for here: a port chosen before the daemon starts may be somebody else's by then.
+        """
+        if not self._port:
+            with contextlib.suppress(psutil.Error):
+                found = psutil.Process(self.pid).net_connections("tcp")
+                self._port = next((there.laddr.port for there in found if there.status == psutil.CONN_LISTEN), 0)
+        if not self._port:
+            raise ConnectionRefusedError
+        return self._port
+
+    @property
     def text(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
@@ -100,20 +113,25 @@ class Process:
         await self.until(lambda: len(self.said(message)) >= times)
         return self.said(message)[-1]
 
-    async def until(self, holds: Callable[[], bool], every: float = 0.02) -> None:
-        while not holds():
-            assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
-            await asyncio.sleep(every)
+    async def until(self, holds: Callable[[], T | Awaitable[T]], every: float = 0.02) -> T:
+        return await until(holds, watch=self._watch, shown=lambda: self.text, every=every)
+
+    def _watch(self) -> None:
+        assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
 
     async def until_status(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Ask /status until it answers and `holds`."""
-        while True:
+
+        async def status() -> dict[str, Any] | None:
             with contextlib.suppress(OSError):
                 code, body = await self.get("/status")
                 if code == 200 and (found := json.loads(body))["spool"] is not None and holds(found):
                     return found
-            assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
-            await asyncio.sleep(0.05)
+            return None
+
+        found = await self.until(status, every=0.05)
+        assert found is not None
+        return found
 
     async def get(self, path: str) -> tuple[int, bytes]:
         """Ask the admin port. Raises OSError when nobody listens."""
@@ -131,12 +149,13 @@ class Process:
 
     async def until_got(self, path: str, text: bytes) -> None:
         """Ask until the answer holds a text; before somebody listens there is no answer."""
-        while True:
+
+        async def got() -> bool:
             with contextlib.suppress(OSError):
-                if text in (await self.get(path))[1]:
-                    return
-            assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
-            await asyncio.sleep(0.05)
+                return text in (await self.get(path))[1]
+            return False
+
+        await self.until(got, every=0.05)
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

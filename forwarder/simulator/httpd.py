@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, cast
 import h11
 
 from forwarder.simulator.http_types import Body, Handler, Request, Response, Wire
+from forwarder.simulator.kept_port import KeptPort
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -51,6 +52,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._number = self._server.admit(self)
+        if not self._server.listening:  # accepted before `close`, and come to us after it
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._parser.receive_data(data)
@@ -182,7 +185,8 @@ class _Connection(asyncio.Protocol):
             self._transport.write(head)
         else:
             pieces = [response.body] if isinstance(response.body, bytes) else response.body
-            self._transport.writelines([head, *pieces])
+            # Not writelines: since Python 3.12 a piece without bytes stays in its buffer, and the loop spins on it.
+            self._transport.write(b"".join([head, *pieces]))
 
     async def _misbehave(self, request: Request, response: Response, wire: Wire, keep: bool) -> None:
         self._transport.set_write_buffer_limits(high=0)  # so that `_flushed` means handed to the kernel
@@ -272,12 +276,18 @@ class Server:
         self._address = (host, port)
         self._ssl = ssl
         self._listener: asyncio.Server | None = None
+        self._kept = KeptPort()
         self._open: set[_Connection] = set()
 
     @property
     def port(self) -> int:
         """Return the port that is listened on, also after `close`, so that a restart can take it again."""
         return self._address[1]
+
+    @property
+    def listening(self) -> bool:
+        """Say whether connections are taken."""
+        return self._listener is not None
 
     @property
     def url(self) -> str:
@@ -290,16 +300,19 @@ class Server:
         host, port = self._address
         self._listener = await loop.create_server(lambda: _Connection(self), host, port, ssl=self._ssl, backlog=512)
         self._address = (host, self._listener.sockets[0].getsockname()[1])
+        self._kept.release()
 
     async def close(self) -> None:
-        """Stop listening and cut every connection. Safe to call twice."""
+        """Stop listening and cut every connection, also those that are still in the queue. Safe to call twice."""
         listener, self._listener = self._listener, None
         if listener is None:
             return
+        family = listener.sockets[0].family
         listener.close()
-        for connection in tuple(self._open):
-            await connection.abort()
-        await listener.wait_closed()
+        self._kept.keep(family, self._address)
+        # No wait_closed: since Python 3.12 it waits for connections that this cannot see, those in a TLS handshake.
+        while self._open:
+            await next(iter(self._open)).abort()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -20,7 +20,7 @@ from forwarder.simulator.receivers.rules import Rule
 from forwarder.simulator.simulator import Simulator
 from tests.engine import file_sink, lines_of, source, truth
 from tests.far_end import digest, look_into, whole_lines
-from tests.process import Process, free_port, write_config
+from tests.process import Process, write_config
 
 HOUR = 3600
 
@@ -134,16 +134,15 @@ async def test_the_grace_time_ends_a_drain_and_what_was_cut_is_in_doubt(tmp_path
         assert len(receiver.stream()) == len(truth(sim))
 
 
-async def test_a_dead_sink_does_not_keep_the_process(tmp_path: Path) -> None:
-    port = free_port()
-    async with world(tmp_path, f"http://127.0.0.1:{port}") as (sim, process):
+async def test_a_dead_sink_does_not_keep_the_process(tmp_path: Path, dead_port: int) -> None:
+    async with world(tmp_path, f"http://127.0.0.1:{dead_port}") as (sim, process):
         await process.start()
         wanted = truth(sim)
         await process.until(lambda: wanted <= set(map(digest, lines_of(tmp_path / "out.ndjson"))))
         await process.until_said("sink_degraded")
         assert await process.stop() == 0
         await assert_in_order(tmp_path, process)
-        async with BulkReceiver(auto_create=True, port=port) as receiver:
+        async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
             await process.start()
             await until_all_is_there(process, sim, receiver, tmp_path / "out.ndjson")
             assert await process.stop() == 0
@@ -184,15 +183,14 @@ async def test_an_api_that_hangs_does_not_eat_the_time_of_the_lanes(tmp_path: Pa
         await assert_in_order(tmp_path, process)
 
 
-async def test_a_full_spool_does_not_keep_the_process(tmp_path: Path) -> None:
-    port = free_port()
+async def test_a_full_spool_does_not_keep_the_process(tmp_path: Path, dead_port: int) -> None:
     spool = {"path": str(tmp_path / "state" / "spool.db"), "max_bytes": "1MiB", "retain": 0}
-    async with world(tmp_path, f"http://127.0.0.1:{port}", events=14_000, spool=spool) as (sim, process):
+    async with world(tmp_path, f"http://127.0.0.1:{dead_port}", events=14_000, spool=spool) as (sim, process):
         await process.start()
         await process.until_status(lambda found: found["sources"][0]["state"] == "paused")
         assert await process.stop() == 0
         await assert_in_order(tmp_path, process)
-        async with BulkReceiver(auto_create=True, port=port) as receiver:
+        async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
             await process.start()
             await until_all_is_there(process, sim, receiver, tmp_path / "out.ndjson")
             assert await process.stop() == 0

@@ -16,7 +16,6 @@ from forwarder.simulator.receivers.bulk import BulkReceiver
 from forwarder.simulator.simulator import Simulator
 from tests.engine import digests_of, source, truth
 from tests.image.container import Container, Image, Mount, get, writable_folder
-from tests.process import free_port
 from tests.servers.cache import Cache
 
 UNCHECKED_HASH = 0b01
@@ -35,8 +34,8 @@ def few() -> SimulatorConfig:
 class Deployed:
     """Configuration, secrets and volume on this machine, as they are mounted."""
 
-    def __init__(self, folder: Path, sim: Simulator, receiver: BulkReceiver) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, sim: Simulator, receiver: BulkReceiver, port: int) -> None:
+        self.port = port
         self.volume = writable_folder(folder / "volume", USER)
         self.archive = self.volume / "out" / "events.ndjson"
         secrets = folder / "secrets"
@@ -65,9 +64,9 @@ class Deployed:
         self.env = {"FORWARDER_SECRETS_DIR": SECRETS}
 
 
-async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path):
+async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path, dead_port: int):
     async with Simulator(few()) as sim, BulkReceiver() as receiver:
-        deployed = Deployed(tmp_path, sim, receiver)
+        deployed = Deployed(tmp_path, sim, receiver, dead_port)
         async with Container(
             image, tmp_path / "run", deployed.mounts, env=deployed.env, words=["setup", "--yes"]
         ) as once:
@@ -101,9 +100,9 @@ async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path):
         assert set(digests_of(deployed.archive).values()) == {1}, "the volume was not continued from"
 
 
-async def test_without_a_volume_it_ends_and_says_why(image: Image, tmp_path: Path):
+async def test_without_a_volume_it_ends_and_says_why(image: Image, tmp_path: Path, dead_port: int):
     async with Simulator(few()) as sim, BulkReceiver() as receiver:
-        deployed = Deployed(tmp_path, sim, receiver)
+        deployed = Deployed(tmp_path, sim, receiver, dead_port)
         async with Container(image, tmp_path / "run", deployed.mounts[:2], env=deployed.env) as container:
             assert await container.wait() == ExitCode.SPOOL
     assert STATE in container.text

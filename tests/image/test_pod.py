@@ -16,12 +16,11 @@ from tests.helm.chart import MINIMAL, Helm
 from tests.helm.tools import tools_or_skip
 from tests.image.container import Image, get
 from tests.image.pod import Pod
-from tests.process import free_port
 
 SERVICE = "audit-forwarder.audit.svc"
 
 
-async def test_the_pod_of_the_chart_works_in_the_image(image: Image, tmp_path: Path):
+async def test_the_pod_of_the_chart_works_in_the_image(image: Image, tmp_path: Path, dead_port: int):
     async with (
         Simulator(SimulatorConfig(events=600, history="2d", limits=RateLimits(stream=0, events=0))) as sim,
         BulkReceiver(auto_create=True) as receiver,
@@ -35,7 +34,7 @@ async def test_the_pod_of_the_chart_works_in_the_image(image: Image, tmp_path: P
                 "archive": {"type": "file", "path": "out/events.ndjson", "format": "raw"},
             },
             "budgets": {"fast": {"requests_per_minute": 600_000}},
-            "admin": {"listen": f"0.0.0.0:{free_port()}"},
+            "admin": {"listen": f"0.0.0.0:{dead_port}"},
         }
         pod = Pod(image, Helm(tools_or_skip(), tmp_path).render(MINIMAL, config=config), tmp_path, key)
         pod.mount_volumes()

@@ -20,7 +20,6 @@ from forwarder.simulator.receivers.bulk import BulkReceiver
 from forwarder.simulator.simulator import Simulator
 from forwarder.status import LaneReport, SourceReport
 from tests.engine import Engine, digests_of, engine, file_sink, lines_of, source, truth
-from tests.process import free_port
 
 SMALL = {"max_bytes": "1MiB", "retain": 0}
 TOO_MANY = 14_000
@@ -64,8 +63,10 @@ async def until_it_has(e: Engine, sim: Simulator, out: Path) -> None:
 
 
 async def until_settled(e: Engine, sink: str) -> None:
-    while any(line.waiting for line in await books(e) if line.sink == sink):  # noqa: ASYNC110 -- only the spool knows
-        await asyncio.sleep(0.02)
+    async def settled() -> bool:
+        return not any(line.waiting for line in await books(e) if line.sink == sink)
+
+    await e.until(settled)
 
 
 async def books(e: Engine) -> list[Any]:
@@ -148,16 +149,16 @@ async def test_a_lane_and_a_poller_that_fail_are_begun_anew_and_counted(tmp_path
         await assert_balanced(e)
 
 
-async def test_a_dead_sink_leaves_the_others_alone_and_catches_up(tmp_path: Path) -> None:
-    out, port = tmp_path / "out.ndjson", free_port()
-    sinks = {"out": file_sink(out), "elastic": elastic(port)}
+async def test_a_dead_sink_leaves_the_others_alone_and_catches_up(tmp_path: Path, dead_port: int) -> None:
+    out = tmp_path / "out.ndjson"
+    sinks = {"out": file_sink(out), "elastic": elastic(dead_port)}
     async with Simulator(few()) as sim, engine(tmp_path, {"acme": source(sim)}, sinks) as e:
         await until_it_has(e, sim, out)
         await e.until(lambda: lane(e, "elastic").state == "retrying")
         assert lane(e, "elastic").reason
         assert (await e.daemon.report()).degraded == ["elastic"]
         assert (await get(e, "/readyz"))[0] == 200
-        async with BulkReceiver(auto_create=True, port=port) as receiver:
+        async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
             await e.until(lambda: len(receiver.stream()) >= len(truth(sim)))
             await e.until(lambda: lane(e, "elastic").well)
             assert receiver.refused == []
@@ -165,9 +166,9 @@ async def test_a_dead_sink_leaves_the_others_alone_and_catches_up(tmp_path: Path
             await e.stop()
 
 
-async def test_a_full_spool_pauses_polling_and_goes_on(tmp_path: Path) -> None:
-    out, port = tmp_path / "out.ndjson", free_port()
-    sinks = {"out": file_sink(out), "elastic": elastic(port)}
+async def test_a_full_spool_pauses_polling_and_goes_on(tmp_path: Path, dead_port: int) -> None:
+    out = tmp_path / "out.ndjson"
+    sinks = {"out": file_sink(out), "elastic": elastic(dead_port)}
     spool = {"path": str(tmp_path / "spool.db"), **SMALL}
     async with (
         Simulator(few(events=TOO_MANY)) as sim,
@@ -181,7 +182,7 @@ async def test_a_full_spool_pauses_polling_and_goes_on(tmp_path: Path) -> None:
         requests, objections = report.requests, report.errors["spool_full"]
         await e.until(lambda: report.errors["spool_full"] >= objections + 2)
         assert report.requests == requests, "it went on asking for what it cannot keep"
-        async with BulkReceiver(auto_create=True, port=port) as receiver:
+        async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
             await e.until(lambda: len(receiver.stream()) >= TOO_MANY)
             await until_it_has(e, sim, out)
             await e.until(lambda: report.well)
@@ -190,9 +191,9 @@ async def test_a_full_spool_pauses_polling_and_goes_on(tmp_path: Path) -> None:
             await e.stop()
 
 
-async def test_a_full_spool_detaches_who_asked_for_it(tmp_path: Path) -> None:
-    out, port = tmp_path / "out.ndjson", free_port()
-    sinks = {"out": file_sink(out), "elastic": elastic(port, on_full="detach")}
+async def test_a_full_spool_detaches_who_asked_for_it(tmp_path: Path, dead_port: int) -> None:
+    out = tmp_path / "out.ndjson"
+    sinks = {"out": file_sink(out), "elastic": elastic(dead_port, on_full="detach")}
     spool = {"path": str(tmp_path / "spool.db"), **SMALL}
     async with (
         Simulator(few(events=TOO_MANY)) as sim,
@@ -206,7 +207,7 @@ async def test_a_full_spool_detaches_who_asked_for_it(tmp_path: Path) -> None:
         missed = sum(gap.events or 0 for gap in gaps)
         (line,) = [line for line in report.books if line.sink == "elastic"]
         assert line.detached == missed > 0
-        async with BulkReceiver(auto_create=True, port=port) as receiver:
+        async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
             await until_settled(e, "elastic")
             (line,) = [line for line in await books(e) if line.sink == "elastic"]
             # what was in flight when it was detached may have arrived after all; then it is not detached any more
@@ -264,12 +265,12 @@ async def test_a_rotated_key_of_the_sink_loses_nothing(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------- changes of the configuration
 
 
-async def test_a_removed_sink_pins_the_spool_for_a_grace_time_only(tmp_path: Path) -> None:
+async def test_a_removed_sink_pins_the_spool_for_a_grace_time_only(tmp_path: Path, dead_port: int) -> None:
     out = tmp_path / "out.ndjson"
     spool = {"path": str(tmp_path / "spool.db"), **SMALL}
     async with Simulator(few(events=TOO_MANY)) as sim:
         acme = {"acme": source(sim)}
-        async with engine(tmp_path, acme, {"out": file_sink(out), "gone": elastic(free_port())}, spool=spool) as e:
+        async with engine(tmp_path, acme, {"out": file_sink(out), "gone": elastic(dead_port)}, spool=spool) as e:
             await e.until(lambda: polled(e).state == "paused")
         async with engine(tmp_path, acme, {"out": file_sink(out)}, spool=spool) as e:
             await e.until(lambda: polled(e).state == "paused")

@@ -36,6 +36,7 @@ from tests.engine import source
 from tests.letters import on_terminal
 from tests.packages import SINK, install
 from tests.process import Process
+from tests.sockets import listening
 
 SECRET = "planted-secret-of-a-destination"
 ACME = {"type": "organization", "org_id": "org-1", "api_key": SECRET, "base_url": "http://127.0.0.1:9"}
@@ -320,9 +321,8 @@ async def test_a_part_that_hangs_is_given_up_and_the_others_are_not(tmp_path: Pa
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(never, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(never) as port:
+        url = f"http://127.0.0.1:{port}"
         found = await look(configure(tmp_path, acme=ACME | {"base_url": url}), "acme", "siem", within=1)
         assert bad(found).detail == "not finished within 1 s"
         assert found["acme", f"tcp {url.removeprefix('http://')}"].ok, "what was found in time is told"

@@ -19,6 +19,7 @@ from forwarder.contracts import AuthFailed, ConfigError, ForwarderError, Held, H
 from forwarder.http import HttpClient, check_url
 from forwarder.simulator.http_types import Request, Response, Wire
 from forwarder.simulator.httpd import Server
+from tests.sockets import listening
 
 SECRET = "tok-made-up-9876543210"
 QUERY = "cursor-made-up-777"
@@ -208,29 +209,28 @@ async def test_every_bad_answer_has_its_kind_and_the_next_is_good(
         assert server.connections == (1 if kind is None else 2), "a failure takes its connection with it"
 
 
-async def _raw_server(answer: bytes) -> tuple[asyncio.Server, str]:
+@asynccontextmanager
+async def _raw_server(answer: bytes) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("chunks", [b"5\r\nhello\r\n", b"5\r\nhel", b"5\r\nhello\r\n0\r\n"])
 async def test_a_chunked_answer_without_its_end_is_truncated(chunks: bytes) -> None:
-    server, url = await _raw_server(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunks)
-    async with server:
+    async with _raw_server(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunks) as url:
         client = client_of(url)
         assert (await fails(client)).kind == "truncated"
         await client.close()
 
 
 async def test_a_body_up_to_the_close_is_whole() -> None:
-    server, url = await _raw_server(b"HTTP/1.1 200 OK\r\n\r\nhello")
-    async with server:
+    async with _raw_server(b"HTTP/1.1 200 OK\r\n\r\nhello") as url:
         client = client_of(url)
         assert (await client.request("GET", "/")).body == b"hello"
         await client.close()

@@ -20,6 +20,7 @@ from forwarder.contracts import Held, HttpConfig, Retryable, Secret, TlsConfig
 from forwarder.http import HttpClient, build_ssl_context
 from forwarder.simulator.http_types import Request, Response
 from forwarder.simulator.httpd import Server
+from tests.sockets import listening
 
 PATIENT = HttpConfig(connect_timeout=10, read_timeout=20, total_timeout=30)
 NOW = datetime.now(UTC)
@@ -151,9 +152,7 @@ async def test_a_server_that_hangs_up_in_the_handshake(ca_file: Path) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(hang_up) as port:
         error = await refusal(f"https://127.0.0.1:{port}", TlsConfig(ca_file=ca_file))
     assert (error.kind, error.sent) == ("tls", False)
 
@@ -171,9 +170,8 @@ async def test_a_handshake_that_never_ends_leaves_no_socket(ca_file: Path, end: 
         writer.close()
         gone.set()
 
-    server = await asyncio.start_server(stare, "127.0.0.1", 0)
-    async with server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(stare) as port:
+        url = f"https://127.0.0.1:{port}"
         http = HttpConfig(**{"connect_timeout": 20, "total_timeout": 20, end: 0.3} if end != "cancelled" else {})
         client = HttpClient(base_url=url, http=http, tls=TlsConfig(ca_file=ca_file))
         task = asyncio.create_task(client.request("GET", "/"))

@@ -5,7 +5,6 @@ Each fault is also known by its kind, and while it lasts the status says the lik
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 import time
@@ -125,14 +124,12 @@ def the_source(report: DaemonReport) -> SourceReport:
 
 async def until(e: Engine, holds: Any) -> DaemonReport:
     """Wait until a report of the daemon fulfils a condition; return it."""
-    while True:
-        report = await e.daemon.report()
-        if holds(report):
-            return report
-        if e.task.done():
-            e.task.result()
-            raise AssertionError("the daemon ended")
-        await asyncio.sleep(0.01)
+
+    async def report() -> DaemonReport | None:
+        found = await e.daemon.report()
+        return found if holds(found) else None
+
+    return await e.until(report)
 
 
 def balanced(report: DaemonReport) -> bool:

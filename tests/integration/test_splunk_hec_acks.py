@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sinks.splunk_hec_channel import IDLE, Channel
 from tests.clocks import FakeClock
 from tests.lanes import Bench, bench, event
 from tests.splunk_hec_sinks import SECRET, batch, delivering, landed, sink_of
+from tests.waiting import until
 
 
 def receipts(delivery: Delivery) -> list[Receipt]:
@@ -38,11 +39,6 @@ async def promised(sink: SplunkHecSink, made: Batch) -> Receipt:
 
 def asked(receiver: HecReceiver) -> int:
     return receiver.requests["ack"]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 -- what is looked at rings no bell
-        await asyncio.sleep(0.002)
 
 
 # -------------------------------------------------------------------------------------------------------------- at rest

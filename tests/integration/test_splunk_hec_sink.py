@@ -24,6 +24,7 @@ from forwarder.simulator.receivers.hec_rules import Rule, Token
 from sinks.splunk_hec import SplunkHecSink
 from tests.events import golden_bodies, meaning_of, record_of
 from tests.sinks_for_tests import batch_of
+from tests.sockets import listening
 from tests.splunk_hec_sinks import SECRET, batch, body, decided, delivering, landed, sink_of, with_products
 
 # ------------------------------------------------------------------------------------------------------------- success
@@ -227,9 +228,8 @@ async def resetting(after: int) -> AsyncIterator[str]:
         await reader.readexactly(after)
         writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("after", [1, 600, 200_000])

@@ -16,7 +16,8 @@ from forwarder.delivery import Lane
 from forwarder.registry import FORMATS
 from forwarder.simulator.receivers.syslog import Rule, SyslogReceiver
 from tests.lanes import Bench, bench, event
-from tests.sinks.syslog import receiving, sink_for, until
+from tests.sinks.syslog import receiving, sink_for
+from tests.waiting import until
 
 EVENTS = 400
 STREAM_FAULTS = ["close", "reset", "half_close", "slow", "garbage"]

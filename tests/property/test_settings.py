@@ -15,7 +15,9 @@ from forwarder.config.json_schema import json_schema
 from forwarder.config.problems import SettingsError
 from forwarder.settings import load
 
-COMMON = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+COMMON = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,11}(_[a-z0-9]{1,6})?", fullmatch=True)
 PLACES = [

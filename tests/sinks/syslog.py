@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,6 @@ async def receiving(transport: Any = "tcp", **more: Any) -> AsyncIterator[Syslog
     async with SyslogReceiver(transport, **more) as receiver:
         yield receiver
     assert receiver.violations == []
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for a condition; the time limit of the test is the limit."""
-    while not holds():  # noqa: ASYNC110 -- the other side is another task
-        await asyncio.sleep(0.005)
 
 
 class Authority:

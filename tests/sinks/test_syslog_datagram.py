@@ -9,8 +9,9 @@ import pytest
 from forwarder.contracts import Delivery, Retryable
 from sinks.syslog_datagram import DatagramSlot
 from sinks.syslog_place import Place, Times
-from tests.sinks.syslog import receiving, sink_for, until
+from tests.sinks.syslog import receiving, sink_for
 from tests.sinks_for_tests import batch_of
+from tests.waiting import until
 
 
 async def test_every_message_is_one_datagram() -> None:

@@ -14,8 +14,10 @@ from forwarder.simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.relp import Relp
 from sinks.syslog import SyslogSink
 from tests.clocks import FakeClock
-from tests.sinks.syslog import Authority, receiving, sink_for, until
+from tests.sinks.syslog import Authority, receiving, sink_for
 from tests.sinks_for_tests import batch_of
+from tests.sockets import listening
+from tests.waiting import until
 
 BODIES = [b"%d" % n for n in range(50)]
 
@@ -231,18 +233,16 @@ async def answered_with(said: bytes) -> Exception:
             writer.write(said)
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        place = server.sockets[0].getsockname()[1]
-        async with receiving("relp") as receiver:
-            sink = sink_for(receiver, address=f"relp://127.0.0.1:{place}", silence_timeout=0.3)
-            try:
-                with pytest.raises((Retryable, Held)) as caught:
-                    await sent(sink, b"a")
-                probed = await sink.probe()
-                assert not probed[-1].ok
-                assert probed[-1].fix
-            finally:
-                await sink.close()
+    async with listening(serve) as place, receiving("relp") as receiver:
+        sink = sink_for(receiver, address=f"relp://127.0.0.1:{place}", silence_timeout=0.3)
+        try:
+            with pytest.raises((Retryable, Held)) as caught:
+                await sent(sink, b"a")
+            probed = await sink.probe()
+            assert not probed[-1].ok
+            assert probed[-1].fix
+        finally:
+            await sink.close()
     return caught.value
 
 

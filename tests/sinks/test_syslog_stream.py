@@ -17,8 +17,9 @@ from sinks.syslog import SyslogSink
 from sinks.syslog_pipe import Pipe, Taken
 from sinks.syslog_place import Place, Times
 from sinks.syslog_stream import Trust
-from tests.sinks.syslog import Authority, receiving, sink_for, until
+from tests.sinks.syslog import Authority, receiving, sink_for
 from tests.sinks_for_tests import batch_of
+from tests.waiting import until
 
 BIG = [b"x" * 8000] * 1000  # far more than two systems buffer for a receiver that does not read
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import gc
 import gzip
+import socket
 import ssl
 
 import pytest
@@ -211,3 +215,49 @@ async def test_head_has_a_length_and_no_body():
     async with Server(echo) as server:
         answer = await raw(server, b"HEAD /x HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
     assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_closed_server_keeps_its_port_for_its_next_start():
+    server = Server(echo)
+    await server.start()
+    await server.close()
+    port = server.port
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+    del server
+    gc.collect()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("body", [b"", [b""], [b"", b"x", b""], [b"x" * 300_000, b"", b"y" * 300_000]])
+async def test_an_answer_with_pieces_without_bytes_ends(body):
+    async def handler(request: Request) -> Response:
+        return Response(200, {}, body)
+
+    async with Server(handler) as server:
+        answer = await raw(server, get(close=False), get())
+    whole = body if isinstance(body, bytes) else b"".join(body)
+    assert answer.endswith(b"\r\n\r\n" + whole)
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
+async def test_a_server_closes_with_clients_in_every_state():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def never(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with contextlib.AsyncExitStack() as stack:
+        for server in (Server(never), Server(never, ssl=context)):
+            await server.start()
+            opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+            for _, writer in opened:
+                stack.callback(writer.close)
+            opened[1][1].write(get())
+            opened[2][1].write(get()[:10])
+            await asyncio.wait_for(server.close(), 10)  # with one in the queue of the kernel, or in its handshake

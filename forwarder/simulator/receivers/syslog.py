@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from forwarder.simulator.kept_port import KeptPort
 from forwarder.simulator.receivers.syslog_wire import (
     Counted,
     Lines,
@@ -119,6 +120,7 @@ class SyslogReceiver:
         self._read = read_5424 if protocol == "rfc5424" else read_3164
         self._address = (host, port)
         self._server: asyncio.Server | None = None
+        self._kept = KeptPort()
         self._udp: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -142,6 +144,7 @@ class SyslogReceiver:
             return
         self._server = await asyncio.start_server(self._serve, *self._address, ssl=self.ssl, backlog=512)
         self._address = self._server.sockets[0].getsockname()[:2]
+        self._kept.release()
 
     async def close(self) -> None:
         """Stop listening and cut every connection. Safe to call twice."""
@@ -150,13 +153,15 @@ class SyslogReceiver:
             self._udp = None
             await asyncio.sleep(0)  # only then is the socket closed
         if self._server is not None:
+            family = self._server.sockets[0].family
+            # No wait_closed: since Python 3.12 it waits for connections that this cannot see, those in a TLS handshake.
             self._server.close()
+            self._kept.keep(family, self._address)
+            self._server = None
             for task in list(self._tasks):
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            await self._server.wait_closed()
-            self._server = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -188,6 +193,9 @@ class SyslogReceiver:
         return None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # accepted before `close`, and come to us after it
+            writer.transport.abort()
+            return
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- asyncio runs this as a task
