@@ -145,7 +145,7 @@ async def complete(sim: Simulator, e: Engine, out: Path) -> DaemonReport:
     assert set(found) - truth(sim) == set()
     assert {digest: count for digest, count in found.items() if count > 1} == {}
     assert [line.accepted for line in report.books] == [len(truth(sim))]
-    assert report.task_restarts.keys() == {"source acme", "actions of acme", "sink out", "clean-up"}
+    assert report.task_restarts.keys() >= {"source acme", "actions of acme", "sink out", "clean-up"}
     assert set(report.task_restarts.values()) == {0}
     return report
 
