@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder import network
-from forwarder.config.references import unreadable_files
+from forwarder.config.preflight import certain_to_fail, of_part, worth_a_look
 from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
 from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
 from forwarder.spool import probe as spool_place
 
 if TYPE_CHECKING:
+    from forwarder.config.problems import Problem
     from forwarder.settings import Settings
     from forwarder.spool.contract import SpoolStatus
 
@@ -106,15 +107,13 @@ class Doctor:
     # ---------------------------------------------------------------------------------------------------- each part
 
     async def _configuration(self) -> list[Finding]:
-        problems = await asyncio.to_thread(unreadable_files, self._settings)
-        if not problems:
-            return [
-                Finding("files", ok=True, detail=f"secrets and TLS files can be read; digest {self._settings.digest()}")
-            ]
-        return [
-            Finding(problem.path, ok=False, detail=problem.what, fix=f"{problem.fix[:1].upper()}{problem.fix[1:]}.")
-            for problem in problems
-        ]
+        problems = await asyncio.to_thread(certain_to_fail, self._settings)
+        looks = await asyncio.to_thread(worth_a_look, self._settings)
+        findings = [*(_finding(each, ok=False) for each in problems), *(_finding(each, ok=True) for each in looks)]
+        if problems:
+            return findings
+        files = f"secrets and TLS files can be read; digest {self._settings.digest()}"
+        return [Finding("files", ok=True, detail=files), *findings]
 
     async def _spool(self) -> list[Finding]:
         state: list[Finding] = []
@@ -134,14 +133,23 @@ class Doctor:
 
     async def _source(self, name: str) -> list[Finding]:
         config = self._settings.sources[name]
+        if known := await self._known_to_fail(f"sources.{name}"):
+            return known
         context = SourceContext(name, self._clock, RequestBudget(self._clock))
         return await _looked_at(SOURCES.load(config.type)(config, context), self._within)
 
     async def _sink(self, name: str) -> list[Finding]:
         config = self._settings.sinks[name]
+        if known := await self._known_to_fail(f"sinks.{name}"):
+            return known
         kind = SINKS.load(config.type)
         build_format(config.format or kind.default_format, original=config.original, fields=config.fields)
         return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)), self._within)
+
+    async def _known_to_fail(self, part: str) -> list[Finding]:
+        """Return what need not be asked: with a placeholder for a key every server refuses us."""
+        problems = of_part(await asyncio.to_thread(certain_to_fail, self._settings), part)
+        return [_finding(problem, ok=False) for problem in problems]
 
     def _looks_at(
         self, look: Callable[[str], Awaitable[list[Finding]]], name: str
@@ -165,6 +173,11 @@ async def _looked_at(component: Any, within: float) -> list[Finding]:
         with suppress(ForwarderError):  # it is not needed any more
             await component.close()
     return findings
+
+
+def _finding(problem: Problem, *, ok: bool) -> Finding:
+    fix = f"{problem.fix[:1].upper()}{problem.fix[1:]}{'' if problem.fix.endswith('?') else '.'}" if problem.fix else ""
+    return Finding(problem.path, ok=ok, detail=problem.what, fix=fix)
 
 
 def _slow(within: float) -> Finding:

@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from forwarder.config.amounts import ByteSize, Duration, Within
 from forwarder.config.secret import Secret
+from forwarder.config.secret_file import expanded
 
 __all__ = [
     "BatchConfig",
@@ -100,8 +101,24 @@ class ComponentConfig(BaseModel):
                 raise PydanticCustomError(
                     "secret_twice", "{name} and {name}_file are both set; keep one", {"name": name}
                 )
-            values[name] = Secret(path=Path(str(path)).expanduser())
+            if not isinstance(path, str | Path) or not str(path):
+                raise PydanticCustomError("path", "{name}_file is not a path; write it in quotes", {"name": name})
+            try:
+                values[name] = Secret(path=expanded(Path(path)))
+            except ValueError as error:
+                raise PydanticCustomError("path", "{said}", {"said": f"{name}_file: {error}"}) from None
         return values
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_a_path(cls, value: Any) -> Any:
+        for path in value if isinstance(value, list) else [value]:
+            if isinstance(path, Path):
+                try:
+                    expanded(path)
+                except ValueError as error:
+                    raise PydanticCustomError("path", "{said}", {"said": str(error)}) from None
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import ssl
 from functools import lru_cache
 from pathlib import Path
 
+from forwarder.config.secret_file import refuse_odd
 from forwarder.contracts import Held, TlsConfig
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -51,16 +52,17 @@ def build_ssl_context(tls: TlsConfig) -> ssl.SSLContext:
     try:
         password = tls.key_password.reveal() if tls.key_password else None
         files = [path.expanduser() if path else None for path in (tls.ca_file, tls.cert_file, tls.key_file)]
-        stamps = tuple(
-            (found.st_mtime_ns, found.st_size, found.st_ino) for path in files if path for found in [path.stat()]
-        )
+        stats = [path.stat() for path in files if path]
+        for found in stats:
+            refuse_odd(found.st_mode)  # a pipe would wait for its writer
+        stamps = tuple((found.st_mtime_ns, found.st_size, found.st_ino) for found in stats)
         return _build(*files, password, tls.min_version, tls.verify, tls.server_name, stamps)
     except ssl.SSLError as error:
         reason = f"The TLS files cannot be used: {error.reason or 'not PEM'}."
     except OSError as error:
         reason = f"A TLS file cannot be read: {error.filename or ''} {error.strerror or type(error).__name__}."
-    except ValueError:
-        reason = "The password of the TLS key is empty."
+    except ValueError as error:
+        reason = f"The password of the TLS key, or a TLS file, cannot be used: {str(error).partition('; ')[0]}."
     raise Held(reason, fix="Check tls.ca_file, tls.cert_file, tls.key_file and tls.key_password.", kind="tls")
 
 

@@ -7,34 +7,67 @@ repeats a credential.
 from __future__ import annotations
 
 import ipaddress
+import re
 import urllib.request
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from forwarder.contracts import ConfigError, Held
+
+_HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
+_UNUSABLE = "Not a URL that can be used"
 
 
 def check_url(url: str, *, insecure: bool = False) -> str:
     """Return the URL without a slash at its end. Raises ConfigError when it cannot or should not be used."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        host = parts.hostname or ""
     except ValueError:
-        raise ConfigError("Not a URL that can be used. Write https://host:port.") from None
+        raise ConfigError(f"{_UNUSABLE}. Write https://host:port.") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError("The URL holds a user name or password. Set the credential in its own setting.")
-    if (
-        parts.scheme not in {"http", "https"}
-        or not host
-        or not (url.isascii() and url.isprintable() and " " not in url)
-    ):
-        raise ConfigError("Not a URL that can be used. Write https://host:port.")
-    if parts.query or parts.fragment:
+    if not (url.isascii() and url.isprintable() and " " not in url):
+        raise ConfigError(f"{_UNUSABLE}: it holds white space or other characters. Write https://host:port.")
+    if "://" not in url:
+        raise ConfigError(f"{_UNUSABLE}: it has no scheme. Write https:// before it.")
+    if parts.scheme not in {"http", "https"}:
+        raise ConfigError(f"{_UNUSABLE}: its scheme is not spoken here. Write https://host:port.")
+    if not _is_host(host):
+        raise ConfigError(f"{_UNUSABLE}: it has no host that can be. Write https://host:port.")
+    _check_port(parts)
+    if parts.query or parts.fragment or "?" in url or "#" in url:
         raise ConfigError("The URL holds a query or a fragment. Leave out what follows the path.")
-    if parts.scheme == "http" and not insecure and not is_loopback(host):
+    if goes_in_the_clear(url) and not insecure:
         raise ConfigError(
             f"http://{host} would send events and credentials in the clear. Use https://, or set insecure: true."
         )
     return url.rstrip("/")
+
+
+def goes_in_the_clear(url: str) -> bool:
+    """Tell whether others on the way to another machine could read along, whatever else may be wrong with the URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    except ValueError:
+        return False
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        usable = parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(f"{_UNUSABLE}: its port is no number from 1 to 65535. Write https://host:port.")
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return bool(_HOST.fullmatch(host))
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -38,7 +38,7 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.http import UNREADABLE, HttpClient, Response, answer_to, check_url
-from sinks.elasticsearch_answers import ADVICE, AUTH_FIX, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
+from sinks.elasticsearch_answers import ADVICE, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
 from sinks.elasticsearch_template import Flavour, compare, index_template, misfit, template_name
 
 _NDJSON = {"content-type": "application/x-ndjson"}
@@ -237,8 +237,11 @@ class ElasticsearchSink:
         except OSError as error:
             reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
             raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
-        except ValueError:
-            raise AuthFailed("The file of the credential is empty or no text.", fix=AUTH_FIX) from None
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            raise AuthFailed(
+                f"The file of the credential cannot be used: {what}.", fix=f"{fix.capitalize()}."
+            ) from None
         return {}
 
     async def _json(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:

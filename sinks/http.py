@@ -309,8 +309,11 @@ class HttpSink:
         except OSError as error:
             reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
             raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
-        except ValueError:
-            raise AuthFailed("The file of the credential is empty or no text.", fix=_AUTH_FIX) from None
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            raise AuthFailed(
+                f"The file of the credential cannot be used: {what}.", fix=f"{fix.capitalize()}."
+            ) from None
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from forwarder.contracts import AuthFailed, Clock
 from forwarder.http import HttpClient, Response, answer_to, check_url
-from sinks.splunk_hec_answers import CREDENTIAL_FIX
 from sinks.splunk_hec_channel import Channel, Channels
 from sinks.splunk_hec_isolation import Isolation
 from sinks.splunk_hec_settings import SplunkHecConfig
@@ -102,5 +101,6 @@ class Slot:
         except OSError as error:
             reason = f"The file of the token cannot be read: {error.strerror or type(error).__name__}."
             raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
-        except ValueError:
-            raise AuthFailed("The file of the token is empty or no text.", fix=CREDENTIAL_FIX) from None
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            raise AuthFailed(f"The file of the token cannot be used: {what}.", fix=f"{fix.capitalize()}.") from None

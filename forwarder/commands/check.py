@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from forwarder.commands.terminal import say, show_rows
+from forwarder.config.filter_rules import may_pass
+from forwarder.config.preflight import certain_to_fail, worth_a_look
 from forwarder.config.problems import Problem, SettingsError
-from forwarder.config.references import unreadable_files
+from forwarder.config.targets import same_targets
 from forwarder.config.units import duration_text, size_text
 from forwarder.contracts import SinkContext, SourceContext, SystemClock
 from forwarder.errors import ConfigError, ForwarderError
 from forwarder.exit_codes import ExitCode
-from forwarder.normalize.catalogue.local import check_files
 from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
+from forwarder.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forwarder.commands.invocation import Invocation
     from forwarder.contracts import Sink, Source
-    from forwarder.fields import FilterRule, SinkConfig, SourceConfig
+    from forwarder.fields import SinkConfig, SourceConfig
     from forwarder.settings import Settings
 
 PROOF = {
@@ -35,7 +36,8 @@ PROOF = {
 def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
-    problems = [*unreadable_files(settings), *check_files(settings.catalogue.files)]
+    problems = certain_to_fail(settings)
+    looks = worth_a_look(settings)
     if problems:
         raise SettingsError(problems)
     sources: dict[str, Source] = {}
@@ -54,9 +56,12 @@ def check(invocation: Invocation) -> ExitCode:
         except ConfigError as error:
             problems.append(Problem(f"sinks.{name}", str(error)))
     problems += _twins(sources)
+    for problem, may_be_meant in same_targets(sinks, settings.sinks):
+        (looks if may_be_meant else problems).append(problem)
     try:
         if not problems:
             _explain(settings, sources, sinks)
+            _show_looks(looks)
     finally:
         asyncio.run(_close([*sources.values(), *sinks.values()]))
     if problems:
@@ -136,6 +141,14 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
     )
 
 
+def _show_looks(looks: list[Problem]) -> None:
+    if looks:
+        say()
+        say("Worth a look:")
+        for problem in looks:
+            say(f"  {visible(str(problem))}")
+
+
 def _status_access(settings: Settings) -> str:
     host, _ = settings.admin.address
     if settings.admin.token is not None:
@@ -152,20 +165,7 @@ def _sinks_of(source: str, settings: Settings) -> str:
     """Name the sinks whose filters may let events of a source through."""
     shown = []
     for name, config in settings.sinks.items():
-        if not _may_pass(source, config):
+        if not may_pass(source, config):
             continue
         shown.append(f"{name} (filtered)" if config.include is not None or config.exclude else name)
     return ", ".join(shown) or "none: filters let nothing through"
-
-
-def _may_pass(source: str, config: SinkConfig) -> bool:
-    """Return False when the rules on sources alone keep everything of this one out."""
-    if config.include is not None and not any(_names(rule, source) for rule in config.include):
-        return False
-    by_source_alone = [rule for rule in config.exclude or [] if rule.model_dump(exclude_none=True).keys() == {"source"}]
-    return not any(_names(rule, source) for rule in by_source_alone)
-
-
-def _names(rule: FilterRule, source: str) -> bool:
-    globs = [rule.source] if isinstance(rule.source, str) else rule.source
-    return globs is None or any(fnmatchcase(source, glob.lower()) for glob in globs)

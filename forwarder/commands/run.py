@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from forwarder.config.preflight import certain_to_fail
 from forwarder.config.problems import SettingsError
-from forwarder.config.references import secrets_of, unreadable_files
+from forwarder.config.references import secrets_of
 from forwarder.daemon.daemon import run_daemon
 from forwarder.exit_codes import ExitCode
 from forwarder.logs import LogLevel, LogSetup
-from forwarder.normalize.catalogue.local import check_files
 from forwarder.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> ExitCode:
     """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, and nothing later."""
     settings = invocation.settings()
-    problems = [*unreadable_files(settings), *check_files(settings.catalogue.files)]
+    problems = certain_to_fail(settings)
     if problems:
         raise SettingsError(problems)
     secrets = secrets_of(settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.commands.check import build_sink
 from forwarder.commands.terminal import complain, say
+from forwarder.config.placeholders import placeholders
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import secrets_of, unreadable_files
 from forwarder.contracts import SetsUp
@@ -42,7 +43,7 @@ def setup(invocation: Invocation, only: Sequence[str], *, yes: bool) -> ExitCode
             Problem("--sink", "no sink has this name", f"did you mean {guess}?" if guess else f"known sinks: {known}")
             for guess in guesses.values()
         )
-    problems = unreadable_files(settings)
+    problems = [*unreadable_files(settings), *placeholders(settings)]
     if problems:
         raise SettingsError(problems)
     names = only or list(settings.sinks)

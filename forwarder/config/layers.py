@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from forwarder.config.problems import Path as Keys
 from forwarder.config.problems import Problem, shown_key
+from forwarder.config.secret_file import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,10 +102,13 @@ def read_secrets_dir(directory: Path) -> tuple[Layer, list[Problem]]:
             continue
         place = f"secrets file {path.name}"
         try:
-            content = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            problems.append(Problem(str(path), f"cannot be read: {said}", "let this user read it"))
+            content = read_text(path).strip()
+        except OSError as error:
+            problems.append(Problem(str(path), f"cannot be read: {error.strerror}", "let this user read it"))
+            continue
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            problems.append(Problem(str(path), f"cannot be read: {what}", fix))
             continue
         if not content:
             problems.append(Problem(str(path), "the file is empty", "write the value into it, or remove it"))

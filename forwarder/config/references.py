@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from pydantic import BaseModel
-
+from forwarder.config.leaves import leaves
 from forwarder.config.problems import Problem, dotted
-from forwarder.errors import ConfigError
+from forwarder.config.secret_file import expanded, refuse_odd
 from forwarder.fields import Secret
-from forwarder.http import check_url
 from forwarder.redaction import SECRET_NAME
 from forwarder.registry import FORMATS, nearest
+from forwarder.urls import goes_in_the_clear
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from forwarder.config.problems import Path as Keys
     from forwarder.settings import Settings
@@ -39,9 +39,9 @@ def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
             guess = nearest(sink.format, formats)
             fix = f"{f'did you mean {guess}? ' if guess else ''}known formats: {', '.join(formats)}"
             yield ("sinks", name, "format"), "unknown format", fix
-    for path, value, owner in _leaves(settings, ()):
+    for path, value, owner in leaves(settings, ()):
         ours = isinstance(value, str) and path[0] in {"sources", "sinks"} and path[-1] != "proxy"
-        if ours and value.lower().startswith("http://") and _goes_in_the_clear(value, owner):
+        if ours and goes_in_the_clear(value) and not getattr(owner, "insecure", False):
             yield path, "http:// to another machine sends secrets in the clear", "use https://, or set insecure: true"
 
 
@@ -51,7 +51,7 @@ def secrets_of(settings: Settings) -> list[Secret | str]:
     Also those that are written as plain text: in a header, in the query of a URL, in the URL of a proxy.
     """
     found: dict[Secret | str, None] = {}
-    for path, value, _ in _leaves(settings, ()):
+    for path, value, _ in leaves(settings, ()):
         if isinstance(value, Secret):
             found[value] = None
         elif isinstance(value, str):
@@ -75,49 +75,46 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
 
 
 def unreadable_files(settings: Settings) -> list[Problem]:
-    """Return a problem for every secret file and TLS file that is missing, empty or not for us to read."""
+    """Return a problem for every secret file and TLS file that is missing, odd, empty or not for us to read."""
     problems = []
-    for path, value, _ in _leaves(settings, ()):
-        said = ""
-        file: Path | None = None
+    for path, value, _ in leaves(settings, ()):
+        name = str(path[-1])
+        if isinstance(value, Secret) and value.path is not None:
+            file, key = value.path, f"{dotted(path)}_file"
+            read: Callable[[], Any] = value.reveal
+        elif isinstance(value, Path) and name.endswith("_file"):
+            file, key = expanded(value), dotted(path)
+            read = partial(_look_into, file)
+        else:
+            continue
         try:
-            if isinstance(value, Secret) and value.path is not None:
-                file = value.path
-                value.reveal()
-            elif isinstance(value, Path) and str(path[-1]).endswith("_file"):
-                file = value
-                with file.open("rb") as opened:
-                    said = "" if opened.read(1) else "it is empty"
+            read()
         except OSError as error:
-            said = error.strerror or type(error).__name__
-        except UnicodeDecodeError:
-            said = "it is not UTF-8 text"
-        except ValueError:
-            said = "it is empty"
-        if said and file is not None:
-            key = dotted(path) if str(path[-1]).endswith("_file") else f"{dotted(path)}_file"
-            problems.append(Problem(key, f"{file} cannot be used: {said}", "write it, or let this user read it"))
+            problems.append(_unreadable(key, file, error))
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            problems.append(Problem(key, f"{file} cannot be used: {what}", fix))
     return problems
 
 
-def _goes_in_the_clear(url: str, owner: BaseModel | None) -> bool:
-    try:
-        check_url(url, insecure=bool(getattr(owner, "insecure", False)))
-    except ConfigError:
-        return True
-    return False
+def _look_into(file: Path) -> None:
+    refuse_odd(file.stat().st_mode)
+    with file.open("rb") as opened:
+        if not opened.read(1):
+            raise ValueError("it is empty; write it again")
 
 
-def _leaves(value: Any, path: Keys, owner: BaseModel | None = None) -> Iterator[tuple[Keys, Any, BaseModel | None]]:
-    """Yield every leaf with its path and the model it belongs to; a nested model belongs to its component too."""
-    if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _leaves(getattr(value, name), (*path, name), value)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, (*path, key), owner)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _leaves(item, (*path, index), owner)
-    else:
-        yield path, value, owner
+def _unreadable(key: str, file: Path, error: OSError) -> Problem:
+    if _looks_like_a_secret(file):
+        instead = key.rpartition(".")[2].removesuffix("_file")
+        return Problem(key, "not a path, it looks like the secret itself", f"write it as {instead}, or name its file")
+    said = error.strerror or type(error).__name__
+    fix = "write it, or correct the path" if isinstance(error, FileNotFoundError) else "let this user read it"
+    return Problem(key, f"{file} cannot be used: {said}", fix)
+
+
+def _looks_like_a_secret(file: Path) -> bool:
+    text = file.name
+    if len(file.parts) != 1 or "." in text[-6:]:
+        return False
+    return text.startswith(("ATATT", "ATCTT")) or (len(text) >= _LONG and any(map(str.isdigit, text)))

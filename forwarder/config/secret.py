@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from forwarder.config.secret_file import one_line, read_secret
+
 
 class Secret:
     """A secret that never prints itself. From a file it follows the file: a rotated secret needs no restart."""
@@ -19,14 +21,14 @@ class Secret:
         self._stamp: tuple[int, int, int] | None = None
 
     def reveal(self) -> str:
-        """Return the secret. Raises OSError when its file cannot be read and ValueError when it is empty."""
+        """Return the secret. Raises OSError when its file cannot be read and ValueError when it holds none."""
         if self._path is not None:
             found = os.stat(self._path)  # noqa: PTH116 -- one system call on the way of every request
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             if stamp != self._stamp:
-                self._value, self._stamp = self._path.read_text(encoding="utf-8").strip(), stamp
+                self._value, self._stamp = read_secret(self._path), stamp
         if not self._value:
-            raise ValueError(f"the secret file {self._path} is empty" if self._path else "the secret is empty")
+            raise ValueError("it is empty; write the secret into it")
         return self._value
 
     @property
@@ -56,7 +58,11 @@ class Secret:
                 raise PydanticCustomError(
                     "secret", "not a secret; write text, or name a file with the key ending in _file"
                 )
-            return cls(value.strip())
+            try:
+                return cls(one_line(value))
+            except ValueError as error:
+                said = str(error).removeprefix("it ")
+                raise PydanticCustomError("secret", "{said}", {"said": said}) from None
 
         return core_schema.no_info_plain_validator_function(
             build, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "**********")

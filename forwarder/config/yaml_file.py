@@ -63,7 +63,8 @@ def read_yaml(path: Path) -> tuple[Layer, list[Problem]]:
 
 def _content(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:  # it may be a pipe, or without end
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _FaultError(str(path), f"cannot be read: {error.strerror}", "name the right file with --config") from None
     if len(content) > MAX_BYTES:

@@ -17,7 +17,7 @@ from forwarder.contracts import Actor, Change, Thing
 from forwarder.normalize.addresses import valid_mail
 
 _ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
-_PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
+API_PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
 _IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": "category"}
 
 _PLACES = {"project", "repository", "workspace", "board", "database", "folder"}
@@ -187,7 +187,7 @@ def _site(found: Part, entry: Entry, told: Attributes) -> None:
     else:
         name = name or told.name
     product = told.product
-    if product in _PRODUCTS:
+    if product in API_PRODUCTS:
         found.product = found.product or product
     if found.site is None:
         found.site = Thing("site", entry.id or None, None, name or None, home or (None if inner else link))

@@ -128,8 +128,8 @@ async def test_a_key_file_that_is_gone(tmp_path: Path) -> None:
         path = configure(tmp_path, acme=acme | {"api_key_file": str(tmp_path / "key"), "base_url": server.url})
         found = await look(path, "acme", "configuration")
         assert not found["configuration", "sources.acme.api_key_file"].ok
-        assert not found["acme", "key"].ok
-        assert "api_key_file" in found["acme", "key"].fix
+        assert not found["acme", "sources.acme.api_key_file"].ok
+        assert "correct the path" in found["acme", "sources.acme.api_key_file"].fix
         assert server.requests == 0
 
 

@@ -382,7 +382,7 @@ async def test_a_probe_of_nobody() -> None:
         ({"labels": {"action": "x"}}, "not the name of a label"),
         ({"labels": {"_time": "x"}}, "not the name of a label"),
         ({"endpoint": "raw", "labels": {"a": "x"}}, "no indexed fields"),
-        ({"max_event": "10B"}, "1000"),
+        ({"max_event": "10B"}, "1KB"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:

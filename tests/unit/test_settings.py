@@ -320,7 +320,7 @@ def test_secret_files_are_examined_on_demand(tmp_path, write):
     for file, said in (
         (tmp_path / "none", "No such file"),
         (empty, "empty"),
-        (binary, "UTF-8"),
+        (binary, "UTF-16"),
         (tmp_path, "directory"),
     ):
         text = GOOD.replace("api_key: yaml-key-value", f"api_key_file: {file}")

@@ -1,0 +1,34 @@
+"""Everything that can be known to fail, or to be worth a look, before anything is opened or asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forwarder.config.filter_rules import FilterCheck
+from forwarder.config.placeholders import example_hosts, placeholders
+from forwarder.config.references import unreadable_files
+from forwarder.normalize.catalogue.local import check_files
+
+if TYPE_CHECKING:
+    from forwarder.config.problems import Problem
+    from forwarder.settings import Settings
+
+
+def certain_to_fail(settings: Settings) -> list[Problem]:
+    """Return what cannot work: files, secrets, placeholders, rules of filters, own records of the catalogue."""
+    return [
+        *unreadable_files(settings),
+        *placeholders(settings),
+        *FilterCheck(settings).problems(),
+        *check_files(settings.catalogue.files),
+    ]
+
+
+def worth_a_look(settings: Settings) -> list[Problem]:
+    """Return what works, and is probably not meant."""
+    return [*example_hosts(settings), *FilterCheck(settings).worth_a_look()]
+
+
+def of_part(problems: list[Problem], part: str) -> list[Problem]:
+    """Return the problems of one source or sink, such as `sinks.splunk`."""
+    return [each for each in problems if each.path == part or each.path.startswith(f"{part}.")]

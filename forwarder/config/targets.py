@@ -1,0 +1,77 @@
+"""Which sinks write to the same place, however it is spelled."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from forwarder.config.problems import Problem
+from forwarder.urls import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from forwarder.contracts import Sink
+    from forwarder.fields import SinkConfig
+
+_ONE_WRITER = {
+    "file": "two writers of one file cut each other's lines",
+    "elasticsearch": "both give their events the same ids, and the second of two is never written",
+}
+"""Types for which no difference in formats or filters makes it work."""
+
+_APART = (
+    *("format", "include", "exclude", "fields", "token", "second_token", "username"),
+    *("endpoint", "sourcetype", "source", "host", "facility", "app_name", "protocol"),
+)
+"""Settings by which a destination can tell two sinks apart."""
+
+
+def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -> Iterator[tuple[Problem, bool]]:
+    """Yield a problem for each sink that writes where an earlier one does, and whether it may be meant all the same."""
+    first: dict[Any, str] = {}
+    for name, sink in sinks.items():
+        config = configs[name]
+        other = first.setdefault(_place_of(sink, config), name)
+        if other == name:
+            continue
+        differs = _told_apart(config, configs[other])
+        why = _ONE_WRITER.get(config.type, "" if differs else "every event would come twice")
+        what = f"writes to the same place as {other}{f': {why}' if why else ''}"
+        fix = "give it a place of its own, or remove one" if why else "see that this is what you want"
+        yield Problem(f"sinks.{name}", what, fix), not why
+
+
+def _told_apart(one: SinkConfig, other: SinkConfig) -> bool:
+    """Tell whether two sinks of one place write different things: other events, or the same ones otherwise."""
+    return any(getattr(one, name, None) != getattr(other, name, None) for name in _APART)
+
+
+def _place_of(sink: Sink, config: SinkConfig) -> tuple[Any, ...]:
+    kind, _, rest = sink.target.partition(":")
+    if rest == "-":
+        return config.type, rest
+    if rest.startswith("/") and kind == "file":
+        return config.type, os.path.realpath(rest)
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return config.type, rest
+    endpoints = list(getattr(sink, "endpoints", ()))
+    if endpoints:
+        port = endpoints[0].port
+    query = urlsplit(str(getattr(config, "url", ""))).query
+    return config.type, _one_name(host), port, unquote(parts.path).rstrip("/"), query
+
+
+def _one_name(host: str) -> str:
+    host = host.lower().rstrip(".")
+    if is_loopback(host):
+        return "localhost"
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host
