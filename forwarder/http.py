@@ -26,7 +26,8 @@ import msgspec
 from forwarder import __version__
 from forwarder.compression import Damaged, TooLong, TooShort, compress
 from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
-from forwarder.net.bodies import UNREADABLE, BodyReader, answer_to
+from forwarder.net.bodies import BodyReader, answer_to
+from forwarder.net.json_size import UNREADABLE
 from forwarder.tls import build_ssl_context, explain, refused_our_certificate
 from forwarder.urls import check_proxy, check_url, proxy_of_environment
 

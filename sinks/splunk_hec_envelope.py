@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder.contracts import AuditEvent, Record, Rejection
+from forwarder.net.json_size import QUICK, UNREADABLE, is_beyond_reading, why_unsound
 from sinks.splunk_hec_settings import SplunkHecConfig, chosen
 
 _JSON_FORMATS = {"raw", "ecs", "ocsf"}
@@ -209,9 +210,11 @@ def refused(records: Sequence[Record], *, as_lines: bool) -> dict[int, Rejection
 
 def _as_json(body: bytes) -> bytes:
     if body[:1] == b"{":
+        if len(body) > QUICK and is_beyond_reading(body):
+            return body if why_unsound(body) is None else _encode(body.decode("utf-8", "replace"))
         try:
             _decode(body)
-        except (msgspec.DecodeError, ValueError, RecursionError):
+        except UNREADABLE:
             pass
         else:
             return body

@@ -31,7 +31,7 @@ from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.named_facts import HASH, json_facts
 from forwarder.formats.shortening import Need, Piece, shorten
 from forwarder.formats.template import Pieces
-from forwarder.formats.texts import is_one_line_json
+from forwarder.formats.texts import is_one_line_json, truncated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,8 +177,8 @@ class CefFormat:
         if any(piece.before == SUID for piece in parts):
             parts = [piece._replace(need=Need.WHOLE) if piece.before == SUSER else piece for piece in parts]
         large, large_cut = cleaned(json_facts(event, JSON), json=True)
-        truncated = cut or parts_cut or large_cut or any(run.cut for run in (known.run, site, page, place))
-        marks, _ = cleaned([_MARKS, ",".join([*event.marks, "truncated"] if truncated else event.marks)])
+        cut_somewhere = cut or parts_cut or large_cut or any(run.cut for run in (known.run, site, page, place))
+        marks, _ = cleaned([_MARKS, ",".join(truncated(event.marks) if cut_somewhere else event.marks)])
         runs = (*site.pieces, *page.pieces, *place.pieces)
         start = Piece(known.head, str(event.time_ms), Need.ESSENTIAL)
         return [start, *known.run.pieces, *parts, *runs, *marks, *large]

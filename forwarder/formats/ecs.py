@@ -42,6 +42,7 @@ from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.memory import FEW, Actions, Memory, Said
+from forwarder.formats.texts import truncated
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class EcsFormat:
         tree = decode(body)
         tree["event"].pop("original", None)  # the whole or nothing: half of it would be no original
         audit = tree["atlassian"]["audit"]
-        audit["marks"] = [*audit.get("marks", ()), "truncated"]
+        audit["marks"] = truncated(tuple(audit.get("marks", ())))
         try:
             short = shorten(tree, limit, _PLAN)
         except RecursionError:

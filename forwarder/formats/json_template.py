@@ -15,6 +15,7 @@ import msgspec
 from forwarder.contracts import FieldsConfig, Format, Record, Shrinks, UnexpectedPayload
 from forwarder.formats.json_shortening import decode
 from forwarder.formats.template import Rules, check
+from forwarder.net.json_size import TOO_MUCH, is_beyond_reading
 from forwarder.normalize.lenient import Unreadable, read_tree
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class JsonTemplate:
 
     def apply(self, body: bytes) -> bytes | UnexpectedPayload:
         """Change a body that the format wrote."""
+        if is_beyond_reading(body):
+            return UnexpectedPayload(TOO_MUCH, "too_large")
         try:
             tree = _read(body)
             told = [(new, _take(tree, old)) for old, new in self._renamed]

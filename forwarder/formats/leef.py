@@ -153,7 +153,7 @@ class LeefFormat:
         if any(piece.before == _ACTOR_ID for piece in parts):
             parts = [piece._replace(need=Need.WHOLE) if piece.before == _USER else piece for piece in parts]
         large, _ = cleaned(self._facts.json_of(event), json=True)
-        found = sorted(of_parts.union(marks, known.marks, page.marks, place.marks))
+        found = sorted(of_parts.union(marks, known.marks, page.marks, place.marks).difference(event.marks))
         end, _ = cleaned([_MARKS, ",".join([*event.marks, *found])])
         start = Piece(known.head, self._write(event.time_ms), Need.ESSENTIAL)
         return [start, *known.pieces, *parts, *page.pieces, *place.pieces, *end, *large]

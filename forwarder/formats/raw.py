@@ -19,6 +19,7 @@ from forwarder.contracts import UnexpectedPayload
 from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.json_template import JSON_EXAMPLE, JSON_NAME, JsonTemplate
 from forwarder.formats.template import Rules
+from forwarder.net.json_size import QUICK, TOO_MUCH, UNREADABLE, is_beyond_reading, why_unsound
 from forwarder.normalize.lenient import read_tree
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class RawFormat:
         body = self._one(record.raw)
         if isinstance(body, UnexpectedPayload):
             return body
+        if is_beyond_reading(body):
+            return UnexpectedPayload(TOO_MUCH, "too_large")
         try:
             tree = decode(body)
         except msgspec.DecodeError:  # an escaped half surrogate, which only the slow reader takes, and mends
@@ -96,18 +99,19 @@ class RawFormat:
         return _Changed(self, told, RULES)
 
     def _one(self, raw: bytes) -> bytes | UnexpectedPayload:
-        try:
-            tree = self._decode(raw)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            refusal = _refusal(raw)
-            if refusal is not None:
-                return UnexpectedPayload(refusal)
-        else:
-            if type(tree) is not dict:
-                return UnexpectedPayload("the event is no JSON object")
+        refusal = why_unsound(raw) if len(raw) > QUICK and is_beyond_reading(raw) else self._why_refused(raw)
+        if refusal is not None:
+            return UnexpectedPayload(refusal)
         if b"\n" in raw or b"\r" in raw:
             return raw.translate(_ONE_LINE)
         return raw
+
+    def _why_refused(self, raw: bytes) -> str | None:
+        try:
+            tree = self._decode(raw)
+        except UNREADABLE:
+            return _refusal(raw)
+        return None if type(tree) is dict else "the event is no JSON object"
 
 
 def _constant(name: str) -> NoReturn:

@@ -19,7 +19,7 @@ from forwarder.formats.named_facts import NamedFacts
 from forwarder.formats.shortening import Need, Piece, shorten
 from forwarder.formats.structured_data_names import BEFORE, BY_BEFORE, END, RULES, START
 from forwarder.formats.template import Pieces
-from forwarder.formats.texts import is_one_line_json, one_line, without_line_ends
+from forwarder.formats.texts import is_one_line_json, one_line, truncated, without_line_ends
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class StructuredDataFormat:
         """
         if record.event is None:
             return UnexpectedPayload("the event has no meaning")
-        pieces = _with_one_actor(self._pieces(record.event, ",".join([*record.event.marks, "truncated"])))
+        pieces = _with_one_actor(self._pieces(record.event, ",".join(truncated(record.event.marks))))
         params = shorten(self._changed(pieces), limit - len(END), _escaped)
         if params is None:
             return UnexpectedPayload(

@@ -20,6 +20,11 @@ def one_line(text: str, control: re.Pattern[str] = CONTROL) -> str:
     return _SURROGATE.sub("\ufffd", control.sub(" ", text))
 
 
+def truncated(marks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the marks of an event and, once, that something of it was cut."""
+    return marks if "truncated" in marks else (*marks, "truncated")
+
+
 def without_line_ends(text: str) -> str:
     """Return JSON without the white space between its tokens, which says nothing, if any of it breaks lines."""
     return msgspec.json.format(text, indent=-1) if "\n" in text or "\r" in text else text

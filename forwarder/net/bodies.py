@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 
-import msgspec
-
 from forwarder.compression import Damaged, Decompressor, TooLong
 
 ANSWER = 4 * 2**20
@@ -18,10 +16,6 @@ ANSWER = 4 * 2**20
 
 ECHO = 4
 """For each byte that was sent an answer may have so many more: it may quote events, with escapes."""
-
-UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
-"""What a decoder raises for bytes that are not the JSON it wants: bad UTF-8 is a ValueError of Python's own, and deep
-nesting exhausts the stack."""
 
 _FREE_PIECES, _SHORTEST = 10_000, 16
 """So many pieces may be as short as they like; beyond that they hold so many bytes on average."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.contracts import Actor, AuditEvent, Authentication, Change, UnexpectedPayload
+from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip, valid_mail
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
@@ -123,6 +124,9 @@ class OrganizationNormalizer:
         decode, event = self._decode, self._event
         results: list[AuditEvent | UnexpectedPayload] = []
         for record in records:
+            if len(record.raw) > QUICK and is_beyond_reading(record.raw):
+                results.append(UnexpectedPayload(TOO_MUCH, "too_large"))
+                continue
             try:
                 decoded = decode(record.raw)
                 results.append(event(record, decoded, record.marks))
@@ -148,12 +152,13 @@ class OrganizationNormalizer:
         action, when, origin = told.action or "", told.time or "", record.origin
         meaning = self._meanings.get(action) or self._catalogue.meaning(action)
         context, container = self._parts.read(told.context), self._parts.read(told.container)
-        if meaning.layer == "unknown" or context.changes:
-            meaning = self._by_the_rest(meaning, decoded.message, told, context.changes)
+        changes = tuple(context.changes)
+        if meaning.layer == "unknown" or changes:
+            meaning = self._by_the_rest(meaning, decoded.message, told, changes)
         time_ms = self._times.read(when)
-        odd = context.odd or container.odd
-        if odd or time_ms is None or not action or not decoded.id or when[-1:] != "Z":
-            marks = _marks(marks, decoded, told, time_ms, odd=odd)
+        odd, cut = context.odd or container.odd, context.cut or container.cut
+        if odd or cut or time_ms is None or not action or not decoded.id or when[-1:] != "Z":
+            marks = _marks(marks, decoded, told, time_ms, odd=odd, cut=cut)
         processed = told.processedAt or decoded.processedAt
 
         ip = address = None
@@ -217,7 +222,7 @@ class OrganizationNormalizer:
             where.city or None,
             None,  # the feed names no user agent
             (decoded.message.content or None) if decoded.message is not None else None,
-            context.changes,
+            changes,
             marks,
             when or None,
             context.raw,
@@ -271,7 +276,7 @@ def _actor(ident: str | None, name: str | None, email: str | None, kind: Any = N
 
 
 def _marks(
-    marks: tuple[str, ...], decoded: _Event, told: _Attributes, time_ms: int | None, *, odd: bool
+    marks: tuple[str, ...], decoded: _Event, told: _Attributes, time_ms: int | None, *, odd: bool, cut: bool
 ) -> tuple[str, ...]:
     """Return the marks of an event that is not as documented."""
     found = {
@@ -281,6 +286,7 @@ def _marks(
         "time_unreadable": bool(told.time) and time_ms is None,
         "zone_assumed": time_ms is not None and not names_zone(told.time or ""),
         "odd_shape": odd,
+        "truncated": cut,
     }
     return (*marks, *(mark for mark, holds in found.items() if holds and mark not in marks))
 

@@ -23,6 +23,10 @@ _IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": 
 _PLACES = {"project", "repository", "workspace", "board", "database", "folder"}
 """Kinds that are content by themselves, and a place where something lies in them."""
 
+MOST_ENTRIES = 1000
+"""Entries of a part that meaning reads; the API was seen to send dozens. The event with more is marked `truncated`, and
+its raw part still has them all."""
+
 Told = dict[str, str | None]
 """Attributes or links of an entry; only texts."""
 
@@ -40,6 +44,7 @@ class Part(msgspec.Struct, gc=False):
         odd: The part had a shape that the documentation does not give.
         organization: Name of the organization.
         changes: Settings with what they are now; the feed does not say what they were.
+        cut: There were more entries than are read.
     """
 
     raw: msgspec.Raw | None = None
@@ -53,7 +58,8 @@ class Part(msgspec.Struct, gc=False):
     product: str | None = None
     odd: bool = False
     organization: str | None = None
-    changes: tuple[Change, ...] = ()
+    changes: list[Change] = []
+    cut: bool = False
 
 
 class Attributes(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -196,7 +202,7 @@ def _site(found: Part, entry: Entry, told: Attributes) -> None:
 def _organization(found: Part, entry: Entry, told: Attributes) -> None:
     """Read the organization, which is no content, and its settings."""
     if told.settingName:
-        found.changes = (*found.changes, Change(told.settingName, None, told.settingValues or None))
+        found.changes.append(Change(told.settingName, None, told.settingValues or None))
     elif entry.type not in _SETTINGS:
         found.organization = found.organization or told.name or None
 
@@ -226,6 +232,8 @@ _READERS = {
 
 
 def _fill(found: Part, entries: list[Entry]) -> Part:
+    if len(entries) > MOST_ENTRIES:
+        entries, found.cut = entries[:MOST_ENTRIES], True
     for entry in entries:
         kind = entry.type
         if not kind:

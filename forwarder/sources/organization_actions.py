@@ -12,7 +12,7 @@ import msgspec
 
 from forwarder.contracts import ListedAction, Retryable
 from forwarder.http import UNREADABLE
-from forwarder.normalize.size import is_beyond_reading
+from forwarder.net.json_size import is_beyond_reading
 
 MOST_PAGES = 500
 MOST_ACTIONS = 10_000

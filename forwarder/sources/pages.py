@@ -19,7 +19,7 @@ import msgspec
 
 from forwarder.contracts import Retryable
 from forwarder.http import UNREADABLE
-from forwarder.normalize.size import LONGEST_EVENT, is_beyond_reading
+from forwarder.net.json_size import LONGEST_EVENT, is_beyond_reading
 
 MOST_EVENTS = 2000
 """Events of one answer; four times the most that is ever asked for. Counted before anything is built: 5 million empty

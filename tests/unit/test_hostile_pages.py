@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from forwarder.contracts import Retryable
-from forwarder.normalize.size import LONGEST_EVENT, MOST_VALUES
+from forwarder.net.json_size import LONGEST_EVENT, MOST_VALUES
 from forwarder.sources.organization_actions import LONGEST_PAGE, MOST_ACTIONS, read_list
 from forwarder.sources.pages import MOST_EVENTS, heads_of, open_page
+from tests.scaling import assert_in_proportion
 
 MEGABYTE = 2**20
 
@@ -32,15 +32,6 @@ def peak(work: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-def cpu(work: Callable[[], object]) -> float:
-    spent = []
-    for _ in range(3):
-        begun = time.process_time()
-        work()
-        spent.append(time.process_time() - begun)
-    return min(spent)
 
 
 @pytest.mark.parametrize("event", [b"{}", b"[]", b"0", b'""', b"null", b'{"id":"x"}', b'"\\ud83d"', b"NaN", b"[NaN]"])
@@ -129,7 +120,7 @@ def test_twice_the_page_takes_twice_the_time(name: str) -> None:
             return
 
     once, twice = SHAPES[name](MEGABYTE), SHAPES[name](2 * MEGABYTE)
-    assert cpu(lambda: read(twice)) < 3 * cpu(lambda: read(once)) + 0.05
+    assert_in_proportion(read, once, twice)
 
 
 def listing(count: int, following: str | None = None, first: int = 0) -> bytes:
