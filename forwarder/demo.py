@@ -378,6 +378,7 @@ def run_demo(*, keep: bool) -> ExitCode:
     """Run the demo in a folder of its own, and remove it unless something went wrong or `keep` is set."""
     folder = Path(tempfile.mkdtemp(prefix="audit-forwarder-demo-"))
     code = ExitCode.UNEXPECTED
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # the daemon it started ends with it
     try:
         code = asyncio.run(Demo(folder).run(keep=keep))
     except (DemoError, Standstill) as error:

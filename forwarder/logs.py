@@ -3,8 +3,8 @@
 ::
 
     structlog ─┐
-               ├─► ProcessorFormatter: time · error text · redact · make printable · render ─► one write per line
-    stdlib ────┘
+               ├─► ProcessorFormatter: time · error text · redact · make printable · render ─► one line
+    stdlib ────┘                                                                 (a thread: observe.log_writer)
 
 Invariants: a known secret never leaves; a line ends only where a log event ends; nothing that comes from outside can
 move the terminal's cursor or look like a field of its own; a traceback shows no local variables.
@@ -22,6 +22,7 @@ import msgspec
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
+from forwarder.observe.log_writer import LineWriter
 from forwarder.redaction import Redactor
 from forwarder.text import shorten, visible
 
@@ -76,9 +77,16 @@ class LogSetup:
             ProcessorFormatter.remove_processors_meta,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
             Scrubber(redactor),
-            ConsoleLine(colours=terminal) if console else json_line,
+            render := ConsoleLine(colours=terminal) if console else json_line,
         ]
-        self._handler = LineHandler(stream)
+        stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp")
+
+        def left_out(lines: int) -> str:
+            event = {"event": "log_lines_left_out", "level": "warning", "logger": __name__, "lines": lines}
+            return render(None, "", stamp(None, "", event))
+
+        self._writer = LineWriter(stream, left_out)
+        self._handler = LineHandler(self._writer)
         self._handler.setFormatter(ProcessorFormatter(foreign_pre_chain=shared, processors=last))
         self._root = logging.getLogger()
         self._before = {name: logging.getLogger(name).level for name in ("", *QUIET_LOGGERS)}
@@ -97,16 +105,34 @@ class LogSetup:
         """Change the lowest level that is written, from now on."""
         self._root.setLevel(level.upper())
 
-    def close(self) -> None:
-        """Give back what was there before. Safe to call twice."""
+    @property
+    def lines_left_out(self) -> int:
+        """Lines that the reader did not take, or that could not be written."""
+        return self._writer.left_out
+
+    def close(self) -> bool:
+        """Give back what was there before; return False when the reader does not take the last lines."""
         self._root.removeHandler(self._handler)
+        taken = self._writer.close()
         for name, level in self._before.items():
             logging.getLogger(name).setLevel(level)
         structlog.reset_defaults()
+        return taken
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes lines; when one cannot be written it says so in one line, without the line's content."""
+class LineHandler(logging.Handler):
+    """Makes lines; when one cannot be made it says so in one line, without the line's content."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Make the line and hand it over."""
+        try:
+            self._writer.write(self.format(record))
+        except Exception:  # noqa: BLE001 -- logging must not fail for a value it cannot show
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the standard library's name
         """Say which logger's line failed and why; the usual report would print the arguments, secrets included."""
@@ -117,7 +143,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
             "error.type": cause and cause.__name__,
         }
         try:
-            self.stream.write(msgspec.json.encode(failed).decode() + "\n")
+            self._writer.write(msgspec.json.encode(failed).decode())
         except (OSError, ValueError):
             return  # the stream itself is gone; there is nowhere left to say it
 

@@ -191,6 +191,7 @@ class DaemonReport:
     spool_alive: float  # when the spool's thread last turned, or 0
     running: bool = True
     spool_written: float = 0.0
+    log_lines_left_out: int = 0  # the reader of the log did not take them
 
     @property
     def loop_age(self) -> float | None:

@@ -316,6 +316,14 @@ METRICS: list[Metric] = [
         lambda report: len(report.degraded),
     ),
     Metric(
+        "forwarder_log_errors_total",
+        "counter",
+        "Lines of the log that its reader did not take, or that could not be written.",
+        (),
+        "DaemonReport.log_lines_left_out",
+        lambda report: [((), report.log_lines_left_out)],
+    ),
+    Metric(
         "forwarder_task_restarts_total",
         "counter",
         "Times a task ended by a fault and was started again.",

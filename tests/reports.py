@@ -132,6 +132,7 @@ def full_report(**changes: Any) -> DaemonReport:
         "spool": spool_status(),
         "books": [books(), books(sink="archive", waiting=324)],
         "task_restarts": {"poller:acme": 2},
+        "log_lines_left_out": 401,
         "monotonic": NOW,
         "loop_alive": NOW - 0.5,
         "spool_alive": NOW - 1.5,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import sys
 from typing import TYPE_CHECKING, cast
 
 from forwarder.config.preflight import certain_to_fail
@@ -11,6 +14,7 @@ from forwarder.config.references import secrets_of
 from forwarder.daemon.daemon import run_daemon
 from forwarder.exit_codes import ExitCode
 from forwarder.logs import LogLevel, LogSetup
+from forwarder.observe.log_writer import PATIENCE
 from forwarder.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -28,8 +32,25 @@ def run(invocation: Invocation) -> ExitCode:
     log = LogSetup(redactor, format=settings.log.format, level=settings.log.level)
     try:
         asyncio.run(
-            run_daemon(settings, redactor=redactor, on_log_level=lambda level: log.set_level(cast("LogLevel", level)))
+            run_daemon(
+                settings,
+                redactor=redactor,
+                on_log_level=lambda level: log.set_level(cast("LogLevel", level)),
+                log_lines_left_out=lambda: log.lines_left_out,
+            )
         )
     finally:
-        log.close()
+        if not (log.close() and _is_read(sys.stderr.fileno())):
+            _let_go_of_standard_error()
     return ExitCode.OK
+
+
+def _is_read(descriptor: int) -> bool:
+    return bool(select.select([], [descriptor], [], PATIENCE)[1])
+
+
+def _let_go_of_standard_error() -> None:
+    """Keep the last words from waiting for a reader that stands still."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)

@@ -68,6 +68,8 @@ class Daemon:
         clock: Time for everybody.
         rng: Randomness for everybody's jitter.
         redactor: Takes secrets out of what is shown.
+        on_log_level: Called with the level when the configuration is read again.
+        log_lines_left_out: Counts what the reader of the log did not take.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Daemon:
         rng: random.Random | None = None,
         redactor: Redactor | None = None,
         on_log_level: Callable[[str], None] | None = None,
+        log_lines_left_out: Callable[[], int] = int,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()  # noqa: S311 -- jitter
         self._redactor = redactor
         self._on_log_level = on_log_level
+        self._log_lines_left_out = log_lines_left_out
         self._log = structlog.get_logger()
         self._stopping = asyncio.Event()
         self._restarts: dict[str, int] = {}
@@ -346,6 +350,7 @@ class Daemon:
             spool=status,
             books=books,
             task_restarts=dict(self._restarts),
+            log_lines_left_out=self._log_lines_left_out(),
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,
@@ -353,12 +358,19 @@ class Daemon:
 
 
 async def run_daemon(
-    settings: Settings, *, redactor: Redactor | None = None, on_log_level: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    redactor: Redactor | None = None,
+    on_log_level: Callable[[str], None] | None = None,
+    log_lines_left_out: Callable[[], int] = int,
 ) -> None:
-    """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start."""
-    daemon = Daemon(settings, redactor=redactor, on_log_level=on_log_level)
+    """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, SpoolLost at any time."""
+    daemon = Daemon(settings, redactor=redactor, on_log_level=on_log_level, log_lines_left_out=log_lines_left_out)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
+    came_early = getattr(signal.getsignal(signal.SIGHUP), "came", False)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    if came_early:
+        daemon.reload()
     await daemon.run()

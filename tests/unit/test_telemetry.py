@@ -129,6 +129,7 @@ EXPECTED = {
     "forwarder_draining_state": 0,
     "forwarder_degraded_components": 1,
     "forwarder_task_restarts_total": 2,
+    "forwarder_log_errors_total": 401,
 }
 
 

@@ -1,0 +1,78 @@
+"""Where the program begins: what must stand before anything that takes long to import.
+
+Two things go wrong in the first second otherwise. A signal finds no handler: it kills, or is lost when we are the first
+process of a container. And a standard descriptor that was closed is given to the first file that is opened, so that a
+stray message would be written into the spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from types import FrameType
+
+_SERVE = {"run", "simulate"}
+"""Commands that end with 0 when they are asked to stop. Nothing is begun before they listen themselves."""
+
+
+class Waiting:
+    """Keeps in mind that a signal came before it could be heard."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Note it."""
+        del number, frame
+        self.came = True
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os._exit(0)
+
+
+def listen(words: list[str]) -> None:
+    """Hear signals from now on, for commands that serve until they are asked to stop."""
+    if words[:1] and words[0] in _SERVE:
+        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGINT, _end)
+        signal.signal(signal.SIGHUP, Waiting())
+
+
+def open_standard_descriptors() -> None:
+    """Give 0, 1 and 2 to the null device where they are closed."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            found = os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+            if found != number:  # pragma: no cover -- another thread would have to open one meanwhile
+                os.dup2(found, number)
+                os.close(found)
+            os.set_inheritable(number, True)  # noqa: FBT003
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                raw = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+                setattr(sys, name, raw if number != 2 else _unbuffered(raw))
+
+
+def _unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    return stream
+
+
+def main() -> None:
+    """Run the command line."""
+    open_standard_descriptors()
+    listen(sys.argv[1:])
+    from forwarder.cli import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()
