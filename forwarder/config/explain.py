@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.config.layers import MAPS, PREFIX
+from forwarder.config.other_names import right_name, right_type
 from forwarder.config.problems import Problem, dotted, env_name, first_sentence, placed, shown_key
 from forwarder.config.shape import model_at
 from forwarder.config.words import QUOTE, explained
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
@@ -78,9 +79,8 @@ class Explainer:
         if kind == "no_type":
             return self._no_type(path, where, str(context["known"]))
         if kind in {"unknown_type", "broken_plugin"}:
-            return Problem(
-                f"{shown}.type", str(context["said"]), str(context.get("fix", "")), self.where((*path, "type"))
-            )
+            what, fix = str(context["said"]), _right_type(context) if kind == "unknown_type" else ""
+            return Problem(f"{shown}.type", what, fix, self.where((*path, "type")))
         if kind == "string_pattern_mismatch" and path[:1] and path[0] in MAPS and len(path) == 2:
             fix = "write small letters, digits and single underscores, beginning with a letter"
             return Problem(f"the name {shown}", "not usable", fix, where)
@@ -99,12 +99,14 @@ class Explainer:
         parent, key = path[:-1], str(path[-1])
         model = model_at(self._root, self._tree, parent)
         known = self._names(model)
-        guess = nearest(key, known)
+        guess = right_name(key, model, known)
         fix = f"known keys: {', '.join(known)}"
-        if not shown_key(key).isidentifier() and not where.startswith(PREFIX):
+        if not shown_key(key).isidentifier() and not where.startswith(PREFIX) and (guess is None or ":" in key):
             fix = "write `key: value`, with a colon and a space"
         elif guess:
-            fix = f"did you mean {env_name((*parent, guess)) if where.upper().startswith(PREFIX) else guess}?"
+            fix = (
+                f"did you mean {env_name((*parent, *guess.split('.'))) if where.upper().startswith(PREFIX) else guess}?"
+            )
         return Problem(dotted(path), "unknown key" if parent else "unknown section", fix, where)
 
     def _missing(self, path: Keys, where: str) -> Problem:
@@ -148,3 +150,9 @@ class Explainer:
             return []
         secrets: list[str] = getattr(model, "secret_fields", list)()
         return [*model.model_fields, *(f"{name}_file" for name in secrets)]
+
+
+def _right_type(context: Mapping[str, Any]) -> str:
+    known = f"known types: {', '.join(context['known']) or 'none'}"
+    guess = right_type(context["type"], context["known"])
+    return f"did you mean {guess}? ({known})" if guess else known

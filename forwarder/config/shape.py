@@ -64,7 +64,9 @@ class Plugin:
             config: type[BaseModel] = self.registry.load(str(kind)).Config
         except UnknownType as error:
             raise PydanticCustomError(
-                "unknown_type", "{said}", {"said": f"unknown {self.registry.kind} type", "fix": _fix_type(error)}
+                "unknown_type",
+                "{said}",
+                {"said": f"unknown {self.registry.kind} type", "type": str(kind), "known": error.known},
             ) from None
         except BrokenPlugin as error:
             raise PydanticCustomError("broken_plugin", "{said}", {"said": str(error)}) from None
@@ -76,11 +78,6 @@ class Plugin:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Leave a mark, which `json_schema` replaces by the union of what is installed, told apart by `type`."""
         return {"type": "object", "required": ["type"], PLUGINS: self.registry.kind}
-
-
-def _fix_type(error: UnknownType) -> str:
-    known = f"known types: {', '.join(error.known) or 'none'}"
-    return f"did you mean {error.nearest}? ({known})" if error.nearest else known
 
 
 def resolve(annotation: Any, value: Any) -> Any:

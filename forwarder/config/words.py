@@ -81,6 +81,12 @@ def _choice(expected: str, value: Any) -> tuple[str, str]:
     known = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
     if isinstance(value, bool) and {"on", "off", "yes", "no"} & set(known):
         return "not one of its words", QUOTE
+    if isinstance(value, str) and "://" in value:
+        return "not one of its words", f"{_every(known)}; an address is written as url"
     guess = nearest(value, known, cutoff=0.6) if isinstance(value, str) else None
-    every = f"write one of: {', '.join(known)}" if len(known) > 1 else f"write {known[0]}"
+    every = _every(known)
     return "not one of its words", f"did you mean {guess}? ({every})" if guess else every
+
+
+def _every(known: list[str]) -> str:
+    return f"write one of: {', '.join(known)}" if len(known) > 1 else f"write {known[0]}"

@@ -117,7 +117,7 @@ class _Walk:
                     self.visit(merged, path)
                 continue
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:null":
-                self.problems.append(Problem(self._at(key), "a key must be plain text", "write `key: value`"))
+                self.problems.append(self._odd_key(key))
                 continue
             if key.tag != "tag:yaml.org,2002:str":
                 self.problems.append(
@@ -133,22 +133,54 @@ class _Walk:
             self.places[here] = self._at(key)
             self.visit(value, here)
 
+    def _odd_key(self, key: yaml.Node) -> Problem:
+        if isinstance(key, yaml.MappingNode):  # `{{ name }}` is read as a map whose key is a map
+            return Problem(self._at(key), "a template such as {{ … }} that nothing fills in", "write the value itself")
+        return Problem(self._at(key), "a key must be plain text", "write `key: value`")
+
     def _at(self, node: yaml.Node) -> str:
         return f"{self.file} line {node.start_mark.line + 1}"
+
+
+_LOOK = "look at the indentation and the colons there and above, and put values with one of * & ! % @ : # in quotes"
+_QUOTE = "put the value in quotes"
+
+# Fragments of PyYAML's sentences, with what they mean to whoever wrote the file; the first that fits counts.
+_WORDS = (
+    (r"'\t'", ("not YAML: a tab", "set lines in with spaces, two for each step")),
+    ("'@'", ("not YAML: a value that begins with @", _QUOTE)),
+    ("'`'", ("not YAML: a value that begins with `", _QUOTE)),
+    ("'%'", ("not YAML: a value that begins with %", _QUOTE)),
+    ("mapping values are not allowed", ("not YAML: a second colon, or a line set in too far", _LOOK)),
+    ("could not find expected ':'", ("not YAML: a line without a colon", "write `key: value`, and " + _LOOK)),
+    ("undefined alias", ("not YAML: a value that begins with *", _QUOTE)),
+    (
+        "could not determine a constructor",
+        ("not YAML: a value that begins with !, a tag that nothing reads here", _QUOTE),
+    ),
+    ("alphabetic or numeric character", ("not YAML: a value that begins with * or &", _QUOTE)),
+    ("end of stream", ("not YAML: a quote or a bracket is never closed", "close it")),
+    ("expected <block end>", ("not YAML: lines of one group are set in differently", _LOOK)),
+    ("',' or '}'", ("not YAML: a { is not closed, or a comma is missing", _LOOK)),
+    ("',' or ']'", ("not YAML: a [ is not closed, or a comma is missing", _LOOK)),
+    (
+        "special characters are not allowed",
+        ("not YAML: a character that does not print", "save the file as UTF-8 text"),
+    ),
+    ("more nodes", ("more nodes than a configuration has", "look at the aliases with * and &")),
+)
 
 
 def _explain(file: str, error: yaml.YAMLError) -> Problem:
     """Describe a fault by its place and PyYAML's own words, without the words of the file that it quotes."""
     mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    said = _without_quotes(str(said))
+    unknown = f"not YAML: {_without_quotes(str(said))}"
+    what, fix = next((ours for theirs, ours in _WORDS if theirs in str(said)), (unknown, _LOOK))
     if mark is None:
-        return Problem(file, f"not YAML: {said}", "look for characters that do not print")
-    return Problem(
-        f"{file} line {mark.line + 1} column {mark.column + 1}",
-        f"not YAML: {said}",
-        "look at the indentation and the colons there and above, and put values with one of * & ! % @ : # in quotes",
-    )
+        return Problem(file, what, "look for characters that do not print")
+    place = f"{file} line {mark.line + 1} column {mark.column + 1}"
+    return Problem(place, what, fix)
 
 
 def _without_quotes(said: str) -> str:

@@ -12,11 +12,13 @@ State of a cursor, JSON: `cursor` (last given, or None), `from` (epoch ms, used 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
     AuthFailed,
@@ -64,12 +66,25 @@ TRAIL = 8
 """Answers remembered to recognise a loop, also one over several cursors."""
 
 
+def _organization_id(value: Any) -> Any:
+    """Refuse what stands in its place: the address of a page, a host, a name."""
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9-]*", value):
+        return value
+    if "/o/" in value or value.startswith("o/"):
+        said = "the address of a page, not the id in it; write what stands behind /o/ up to the next slash"
+    elif "." in value or "/" in value:
+        said = "an address, not an id; open Atlassian Administration and write what stands behind /o/ in its address"
+    else:
+        said = "not the id of an organization; write the letters, digits and dashes behind /o/ in the address bar"
+    raise PydanticCustomError("org_id", "{said}", {"said": said})
+
+
 class OrganizationConfig(SourceConfig):
     """The audit log of an Atlassian organization. Needs Atlassian Guard or an Enterprise plan."""
 
     type: Literal["organization"]
     """Which kind of source this is."""
-    org_id: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9-]+$")]
+    org_id: Annotated[str, BeforeValidator(_organization_id), Field(min_length=1, max_length=100)]
     """Organization id; it stands in the address bar of Atlassian Administration."""
     api_key: Secret
     """Organization API key with the scope `read:events:admin`."""
