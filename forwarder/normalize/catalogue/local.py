@@ -23,16 +23,26 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forwarder.config.problems import Problem, SettingsError, dotted
+from forwarder.config.words import explained
 from forwarder.config.yaml_file import read_yaml
 from forwarder.normalize.catalogue import load_catalogue, read_table
+from forwarder.normalize.catalogue.known import known_acts, known_objects
 from forwarder.normalize.catalogue.meaning import Meaning
 from forwarder.normalize.catalogue.ocsf import ocsf_classes
+from forwarder.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
     from forwarder.normalize.catalogue import Catalogue
+
+_NEARLY = 0.88
+"""Likeness from which a word of one's own is taken for a typo."""
+
+_MANY = 60
 
 _Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 
@@ -106,7 +116,11 @@ class _File:
     def records(self) -> dict[str, _Record]:
         """Return the records that have the right shape."""
         for key in self._tree.keys() - {"actions"}:
-            self._complain((key,), "unknown key", "records stand below `actions:`")
+            self._complain(
+                (key,),
+                "unknown key",
+                "did you mean actions?" if nearest(key, ["actions"]) else "records stand below `actions:`",
+            )
         actions = self._tree.get("actions", {})
         if not isinstance(actions, dict):
             self._complain(("actions",), "not a map of actions", "write `action_id:` and its record below it")
@@ -117,9 +131,7 @@ class _File:
                 found[action] = _Record.model_validate(told)
             except ValidationError as error:
                 for fault in error.errors(include_input=False, include_url=False):
-                    path = ("actions", action, *fault["loc"])
-                    fix = f"known keys: {', '.join(_Record.model_fields)}" if fault["type"] == "extra_forbidden" else ""
-                    self._complain(path, fault["msg"][:1].lower() + fault["msg"][1:], fix)
+                    self._complain(("actions", action, *fault["loc"]), *_said(fault, told))
         return found
 
     def meaning(self, action: str, record: _Record, catalogue: Catalogue) -> Meaning | None:
@@ -151,8 +163,24 @@ class _File:
         if record.ocsf is not None:
             changed |= {"ocsf_class": record.ocsf.class_, "ocsf_activity": record.ocsf.activity}
         meaning = msgspec.structs.replace(meaning, **changed)
-        sound = [self._is_ecs(action, meaning), self._is_ocsf(action, record.ocsf)]
+        sound = [
+            self._is_word(action, "act", record.act, record, known_acts()),
+            self._is_word(action, "object", record.object, record, known_objects()),
+            self._is_ecs(action, meaning),
+            self._is_ocsf(action, record.ocsf),
+        ]
         return meaning if all(sound) else None
+
+    def _is_word(self, action: str, key: str, word: str | None, record: _Record, known: frozenset[str]) -> bool:
+        """Refuse a word of which nothing follows; with a category of its own a record may say what it likes."""
+        guess = nearest(word, known, cutoff=_NEARLY if record.category is not None else 0.6) if word else None
+        if word is None or word in known or (record.category is not None and guess is None):
+            return True
+        every = f"known: {', '.join(sorted(known))}" if len(known) < _MANY else "or give it category and types"
+        self._complain(
+            ("actions", action, key), f"no {key} that is known", f"did you mean {guess}?" if guess else every
+        )
+        return False
 
     def _is_ecs(self, action: str, meaning: Meaning) -> bool:
         allowed = ecs_types()
@@ -167,7 +195,9 @@ class _File:
             return False
         [category] = meaning.category
         if category not in allowed:
-            self._complain((*here, "category"), "no category of ECS", f"known: {', '.join(allowed)}")
+            guess = nearest(category, allowed, cutoff=0.6)
+            fix = f"{f'did you mean {guess}? ' if guess else ''}known: {', '.join(allowed)}"
+            self._complain((*here, "category"), "no category of ECS", fix)
         elif not meaning.types or not set(meaning.types) <= allowed[category]:
             fix = f"types of {category}: {', '.join(sorted(allowed[category]))}"
             self._complain((*here, "types"), f"does not go with the category {category}", fix)
@@ -196,6 +226,21 @@ class _File:
             (self._places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._places), self._name
         )
         self.problems.append(Problem(dotted(path), what, fix, place))
+
+
+def _said(fault: ErrorDetails, record: Any) -> tuple[str, str]:
+    """Return what pydantic found in our words, and the fix."""
+    *above, last = fault["loc"] or ("",)
+    if fault["type"] == "extra_forbidden":
+        known = ["class", "activity"] if above else list(_Record.model_fields)
+        guess = nearest(str(last), known, cutoff=0.6)
+        return "unknown key", f"did you mean {guess}?" if guess else f"known keys: {', '.join(known)}"
+    if fault["type"] == "missing":
+        return "missing", f"set {last}"
+    if fault["type"] == "string_pattern_mismatch":
+        return "not a word", "write small letters, digits, - and _, beginning with a letter"
+    value = record.get(last) if isinstance(record, dict) else None
+    return explained(fault["type"], fault.get("ctx", {}), fault["msg"], value)
 
 
 @cache
