@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format servers test-servers chart image crash bench backlog torture docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format servers test-servers chart image crash bench backlog torture docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,27 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 
 test: $(VENV)/.dev ## run every test that needs only PyPI
 	@$(BIN)/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
+
+# What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
+ACROSS := tests/unit tests/property tests/integration tests/sinks tests/contract tests/golden
+
+test-versions: ## the tests again with each other Python that is found here, one after the other
+	@for version in 3.12 3.13; do \
+	  if python=$$(.ci/find-python $$version); then \
+	    echo "with Python $$version, $$python" && \
+	    $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version ARGS="$(ACROSS) $(ARGS)" || exit 1; \
+	  else echo "NOT TESTED WITH PYTHON $$version: none is found on PATH or with pyenv"; fi; \
+	done
+
+.venv-oldest/.dev: requirements/oldest.lock requirements/build.lock pyproject.toml
+	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	@echo "installing the oldest dependencies that are supported into .venv-oldest (once)"
+	@for lock in oldest build; do .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$$lock.lock || exit 1; done
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
+	@.venv-oldest/bin/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml $(ACROSS) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .
@@ -63,6 +84,9 @@ crash: $(VENV)/.dev ## the long crash test: 200 kill -9
 torture: $(VENV)/.dev ## rounds of faults everywhere, all sinks at once; ARGS="--rounds 500 --seed 1"
 	@$(BIN)/python -m tests.torture $(ARGS)
 
+mutants: $(VENV)/.dev ## small wrong changes to the core: do the tests notice; ARGS="--sample 200"
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -78,6 +102,9 @@ lock: ## resolve the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-deps requirements/packaging.in -o requirements/packaging.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/image.in -o requirements/image.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --resolution lowest-direct --no-emit-index-url --no-header --no-annotate pyproject.toml -o .oldest.in
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c .oldest.in pyproject.toml --group test -o requirements/oldest.lock
+	rm .oldest.in
 
 clean: ## remove what make made
-	rm -rf .venv .venv-* .reports .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-* .reports .mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -24,7 +24,8 @@ from forwarder.simulator.simulator import Simulator
 from tests.crash.test_stop import elastic
 from tests.engine import file_sink, lines_of, source, truth
 from tests.far_end import digest, look_into
-from tests.process import Process, free_port, write_config
+from tests.process import Process, write_config
+from tests.sockets import held_port
 
 EVENTS = 300
 
@@ -75,15 +76,15 @@ class Place:
 
 @asynccontextmanager
 async def place(folder: Path) -> AsyncIterator[Place]:
-    port = free_port()
-    async with Simulator(SimulatorConfig(events=EVENTS, history="2d")) as sim:
-        sinks = {"elastic": elastic(f"http://127.0.0.1:{port}"), "out": file_sink(folder / "out.ndjson")}
-        config = write_config(folder, {"acme": source(sim)}, sinks)
-        async with Process(config) as process:
-            found = Place(folder, sim, process, port)
-            await process.start()
-            await found.settle()
-            yield found
+    with held_port() as port:
+        async with Simulator(SimulatorConfig(events=EVENTS, history="2d")) as sim:
+            sinks = {"elastic": elastic(f"http://127.0.0.1:{port}"), "out": file_sink(folder / "out.ndjson")}
+            config = write_config(folder, {"acme": source(sim)}, sinks)
+            async with Process(config) as process:
+                found = Place(folder, sim, process, port)
+                await process.start()
+                await found.settle()
+                yield found
 
 
 def remove_all(state: Path) -> None:

@@ -18,7 +18,6 @@ from forwarder.observe import summary
 from forwarder.simulator.config import RateLimits, SimulatorConfig, Switches
 from forwarder.simulator.simulator import Simulator
 from tests.engine import Engine, engine, file_sink, source, truth
-from tests.process import free_port
 
 EVENTS = 2500
 
@@ -52,9 +51,11 @@ async def metric(e: Engine, name: str) -> float:
     return float(found)
 
 
-async def test_what_waits_for_a_dead_sink_is_all_that_was_read_and_goes_on_growing(tmp_path: Path) -> None:
+async def test_what_waits_for_a_dead_sink_is_all_that_was_read_and_goes_on_growing(
+    tmp_path: Path, dead_port: int
+) -> None:
     """Its lane is full after a few batches and makes no exchange any more, so it cannot know by itself."""
-    sinks = {"out": file_sink(tmp_path / "out.ndjson"), "far": dead(free_port())}
+    sinks = {"out": file_sink(tmp_path / "out.ndjson"), "far": dead(dead_port)}
     async with Simulator(some()) as sim, engine(tmp_path, {"acme": source(sim)}, sinks) as e:
         await e.until(lambda: e.daemon.admin_port > 0)
         for more in (0, 300):
@@ -105,10 +106,12 @@ async def test_a_report_keeps_its_moment(tmp_path: Path) -> None:
         assert [(lane.accepted, lane.state) for lane in early.lanes] == before
 
 
-async def test_the_first_summary_comes_soon_and_says_what_is_wrong(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_the_first_summary_comes_soon_and_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: Any, dead_port: int
+) -> None:
     assert summary.FIRST <= 10
     monkeypatch.setattr(summary, "FIRST", 0.5)
-    sinks = {"out": file_sink(tmp_path / "out.ndjson"), "far": dead(free_port())}
+    sinks = {"out": file_sink(tmp_path / "out.ndjson"), "far": dead(dead_port)}
     with capture_logs() as lines:
         async with Simulator(some()) as sim, engine(tmp_path, {"acme": source(sim)}, sinks) as e:
             await e.until(lambda: any(line["event"] == "summary" for line in lines))

@@ -183,7 +183,7 @@ async def test_a_fault_at_the_tip(tmp_path: Path, case: Case) -> None:
             seen = await until(e, lambda report: the_source(report).state == case.state)
             shown = the_source(seen)
             assert [words for words in case.says if words not in f"{shown.reason} {shown.fix}"] == []
-            assert shown.fix
+            assert shown.fix or case.what == "loop"
             assert seen.degraded == ["acme"]
             assert sim.api_key not in repr(seen)
         await e.until(lambda: sim.faults.fired(case.what) >= 4 or case.parameters.get("shape"))

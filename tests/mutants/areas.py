@@ -1,0 +1,73 @@
+"""Which tests must notice a wrong change, and where. Paths are patterns, so that a module that moves stays in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Area:
+    """Modules, and the tests that are to notice; the quick ones first, because the first failure ends a run."""
+
+    name: str
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def sources(self, root: Path) -> list[Path]:
+        """Return the modules that exist."""
+        return sorted(
+            {found for pattern in self.modules for found in root.glob(pattern) if found.name != "__init__.py"}
+        )
+
+    def test_modules(self, root: Path) -> list[str]:
+        """Return the test modules that exist, in the order of their patterns."""
+        found = {str(path.relative_to(root)): None for pattern in self.tests for path in sorted(root.glob(pattern))}
+        return list(found)
+
+
+AREAS = (
+    Area(
+        "polling",
+        ("forwarder/poller.py", "forwarder/walks.py", "forwarder/polling/**/*.py"),
+        (
+            "tests/unit/test_walks.py",
+            "tests/unit/test_plan*.py",
+            "tests/unit/test_poll*.py",
+            "tests/integration/test_reading*.py",
+            "tests/property/test_following.py",
+            "tests/integration/test_source_identity.py",
+            "tests/integration/test_source_faults.py",
+        ),
+    ),
+    Area(
+        "delivery",
+        ("forwarder/delivery.py", "forwarder/settling.py", "forwarder/promises.py", "forwarder/delivery/**/*.py"),
+        (
+            "tests/unit/test_lane*.py",
+            "tests/unit/test_deliver*.py",
+            "tests/integration/test_lane*.py",
+            "tests/contract/test_sink_clauses.py",
+        ),
+    ),
+    Area(
+        "spool",
+        ("forwarder/spool/**/*.py",),
+        (
+            "tests/unit/test_spool_*.py",
+            "tests/unit/test_poller_and_spool.py",
+            "tests/integration/test_spool_*.py",
+            "tests/property/test_spool_machine.py",
+            "tests/crash/test_spool_*.py",
+        ),
+    ),
+    Area(
+        "answers",
+        ("sinks/*answers*.py", "sinks/*/answers*.py"),
+        (
+            "tests/unit/test_*answers*.py",
+            "tests/integration/test_elasticsearch_sink.py",
+            "tests/integration/test_splunk_hec_*.py",
+        ),
+    ),
+)
