@@ -58,7 +58,7 @@ AREAS = (
             "tests/unit/test_poller_and_spool.py",
             "tests/integration/test_spool_*.py",
             "tests/property/test_spool_machine.py",
-            "tests/crash/test_spool_*.py",
+            "tests/crash/test_spool_kill.py",
         ),
     ),
     Area(
