@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format servers test-servers chart image crash bench backlog torture docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format servers test-servers chart image crash bench fuzz backlog torture docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ mutants: $(VENV)/.dev ## small wrong changes to the core: do the tests notice; A
 
 bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor
 	@$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(VENV)/.dev ## damaged bytes for every parser of foreign ones; ARGS="--minutes 30 --target pages"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 backlog: $(VENV)/.dev ## a sink dead for a day beside one that is well, then drained; ARGS="--events 36000000"
 	@$(BIN)/python -m bench.outage $(ARGS)

@@ -35,7 +35,7 @@ def config(folder: Path, feed: dict, admin: int) -> Path:
         "sources": {"org": {"type": "organization", "org_id": feed["org"], "api_key": feed["key"], "base_url": url}},
         "sinks": {
             "elastic": {"type": "elasticsearch", "url": url, "unmanaged": True},
-            "splunk": {"type": "splunk_hec", "url": url, "token": "none"},
+            "splunk": {"type": "splunk_hec", "url": url, "token": "token-of-the-bench-5d20b8"},
             "http": {"type": "http", "url": url + "/lines"},
             "file": {"type": "file", "path": str(folder / "out.ndjson")},
         },

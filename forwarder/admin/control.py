@@ -27,6 +27,7 @@ import structlog
 
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode, code_for
+from forwarder.net.json_size import UNREADABLE
 
 PATIENCE = 10.0
 """Seconds for a client to send its line, and to take each part of its answer."""
@@ -172,7 +173,7 @@ class ControlSocket:
             request = msgspec.json.decode(line, type=Request)
             verb = self._verbs[request.do]
             about: Any = msgspec.json.decode(request.about, type=verb.takes)
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        except (*UNREADABLE, KeyError):
             text = "the daemon does not know this request; use the command of the same version"
             return Answer(error=text, code=ExitCode.CONFIGURATION)
         try:

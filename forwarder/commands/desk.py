@@ -20,6 +20,7 @@ from forwarder.admin.verbs import verbs_of
 from forwarder.contracts import SystemClock
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode
+from forwarder.net.json_size import UNREADABLE
 from forwarder.spool.contract import SpoolError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class _Remote:
             answer = msgspec.json.decode(line, type=Answer)
             if not answer.error:
                 return msgspec.json.decode(answer.result, type=gives)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             answer = Answer(error="the daemon's answer is not understood; use the command of its version", code=1)
         raise Refused(answer.error, answer.code)
 

@@ -107,7 +107,7 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
         raise SettingsError([Problem("admin.token", "the daemon refuses it" if admin.token else "missing", fix)])
     try:
         report = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         report = None
     if answer.status != http.HTTPStatus.OK or not isinstance(report, dict) or "sources" not in report:
         raise _NoAnswerError(

@@ -10,7 +10,10 @@ import contextlib
 import errno
 import os
 import sqlite3
+import struct
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from forwarder.errors import ForwarderError, Held
 from forwarder.spool import files
@@ -33,6 +36,8 @@ _WRITE_FAULTS = {
     sqlite3.SQLITE_IOERR_TRUNCATE,
 }
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NOT_AS_WRITTEN = (TypeError, ValueError, LookupError, OverflowError, struct.error, msgspec.MsgspecError)
+"""What comes of a row whose bytes changed on the disk: another type or length, no UTF-8."""
 
 
 class Database:
@@ -212,6 +217,12 @@ class Database:
             if hasattr(self, "con"):
                 self.verify(names_only=True)  # an error that comes of a file that was taken away says so
             raise self._meaning(error) from error
+        except _NOT_AS_WRITTEN as error:
+            raise SpoolError(
+                f"The spool {self.path} is damaged: a row is not as it was written ({type(error).__name__}). "
+                "Stop the forwarder and restore the spool from a snapshot, or move it away and start anew: the source "
+                "is read again as far back as `since` says."
+            ) from error
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise self._full() from error

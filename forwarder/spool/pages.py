@@ -95,10 +95,15 @@ def compress(raw: bytes) -> bytes:
 
 def decompress(packed: bytes) -> bytes:
     """Return the raw event of a dead letter. Raises ValueError."""
+    # Not by `decompress`, which takes as much memory as damaged bytes claim to need.
+    frame = zstd.ZstdDecompressor()
     try:
-        return bytes(zstd.decompress(packed))
-    except zstd.ZstdError as error:
+        plain = bytes(frame.decompress(packed))
+    except (zstd.ZstdError, MemoryError) as error:
         raise ValueError(f"it does not unpack ({error})") from error
+    if not frame.eof or frame.unused_data:
+        raise ValueError("it does not unpack (its end is not where it should be)")
+    return plain
 
 
 def pack(bodies: Sequence[bytes]) -> bytes:
@@ -192,7 +197,8 @@ class Pages:
         self.drop((row.last,))
         self._cache[row.last] = (size, content)
         self._cached += size
-        while self._cached > _CACHE_BYTES:
+        # The last one stays whatever its size: else each lane would have a copy of its own of an event of 60 MB.
+        while self._cached > _CACHE_BYTES and len(self._cache) > 1:
             self._cached -= self._cache.popitem(last=False)[1][0]
 
     def drop(self, numbers: Iterable[int]) -> None:
