@@ -170,7 +170,7 @@ def _legend(report: Mapping[str, Any]) -> list[str]:
     if not _is_running(report):
         return [durable]
     started = _duration(report.get("started_age_seconds"))
-    return [f"{durable}; failed: tries since this process started, {started} ago, those that went well later included"]
+    return [f"{durable}; failed: tries since this process started, {started} ago, whatever became of them later"]
 
 
 def _spool_lines(report: Mapping[str, Any]) -> list[str]:
@@ -182,7 +182,7 @@ def _spool_lines(report: Mapping[str, Any]) -> list[str]:
     ids = f"{_size(spool.get('id_bytes'))} of {_size(spool.get('id_bytes_max'))}"
     pages, path = _cell(spool.get("pages")), _cell(spool.get("path"))
     lines = [f"spool: {_size(used)} of {_size(limit)}{share}; {pages} pages; ids {ids}; {path}"]
-    if _number(hours) and any(map(_waits, (*_list(report, "sinks"), *_strangers(report)))):
+    if _number(hours) and _is_running(report) and any(map(_waits, (*_list(report, "sinks"), *_strangers(report)))):
         lines.append(
             f"spool: full in {_duration(hours * 3600)} if every sink stopped now and events came in as in the last hour"
         )

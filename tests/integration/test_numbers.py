@@ -101,9 +101,13 @@ async def test_a_report_keeps_its_moment(tmp_path: Path) -> None:
         while not (early := await e.daemon.report()).lanes or not early.lanes[0].accepted:  # noqa: ASYNC110 -- as below
             await asyncio.sleep(0.01)
         before = [(lane.accepted, lane.state) for lane in early.lanes]
+        asked = [source.requests for source in early.sources]
         while (await e.daemon.report()).lanes[0].accepted < EVENTS:  # noqa: ASYNC110 -- the report is what is asked
             await asyncio.sleep(0.05)
         assert [(lane.accepted, lane.state) for lane in early.lanes] == before
+        while (await e.daemon.report()).sources[0].requests == asked[0]:  # noqa: ASYNC110 -- the report is what is asked
+            await asyncio.sleep(0.05)
+        assert [source.requests for source in early.sources] == asked
 
 
 async def test_the_first_summary_comes_soon_and_says_what_is_wrong(

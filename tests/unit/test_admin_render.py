@@ -112,6 +112,7 @@ def test_a_forwarder_that_does_not_run_makes_no_claim_of_a_process():
         assert "audit-forwarder is NOT RUNNING; its spool was last written 2 h ago." in text
         assert "process" not in text.splitlines()[0]
         assert "never" not in text
+        assert "if every sink stopped now" not in text, "nothing comes in"
         assert re.search(r"acme +stopped +- +- +104 +-", text)
         assert re.search(r"elastic +stopped +211 +1 min 30 s +500 +212 +- +delivered", text)
 
@@ -223,3 +224,12 @@ def test_a_narrow_terminal_loses_nothing_silently():
     text = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(report_to_dict(full_report()), width=60))
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 60
+
+
+def test_a_renamed_source_keeps_its_numbers_and_a_stranger_of_its_name_has_none():
+    renamed = report_to_dict(full_report(sources=[source_report(name="renamed")]))
+    stranger = report_to_dict(full_report(sources=[source_report(identity="organization:o-2")]))
+    for text in shown(renamed):
+        assert re.search(r"renamed +working .* 104 +4\b", text)
+    for text in shown(stranger):
+        assert re.search(r"acme +working .* - +4\b", text)

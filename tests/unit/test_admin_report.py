@@ -98,3 +98,22 @@ def test_balance_and_degraded():
     assert [line["balance"] for line in found["books"]] == [0, 1]
     assert found["degraded"] == ["elastic"]
     assert found["started_age_seconds"] == NOW - (NOW - 86_400 * 3)
+
+
+def test_numbers_of_a_process_are_unknown_without_one_and_those_of_the_spool_are_not():
+    running = report_to_dict(full_report())
+    assert running["counters_since"] == running["started"] != running["now"]
+    stopped = report_to_dict(full_report(running=False, started=0.0))
+    assert stopped["counters_since"] is None
+    for kind, durable in (
+        ("sources", set()),
+        ("sinks", {"position", "lag_events", "lag_seconds", "dead_letters", "dead_letters_max"}),
+    ):
+        before, after = running[kind][0], stopped[kind][0]
+        counts = {
+            key for key, value in before.items() if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        ages = {key for key in counts if key.endswith("_age_seconds") or key == "next_try_in_seconds"}
+        assert {key for key in counts if after[key] is not None} - ages == durable
+    assert stopped["spool"] == running["spool"]
+    assert stopped["books"] == running["books"]

@@ -168,3 +168,19 @@ async def test_a_letter_that_is_retried_waits_since_its_event_was_read(tmp_path:
         await b.drained("s")
         (row,) = (await b.spool.status()).lanes
         assert (row.lag, row.retried, row.oldest_ms) == (0, 0, None)
+
+
+async def test_the_next_try_is_a_moment_to_come_and_none_while_it_is_tried(tmp_path: Path):
+    async with bench(tmp_path) as b:
+        during: list[float] = []
+
+        def answer(batch: Batch, number: int) -> Any:
+            during.append(lane.report.next_try)
+            return Retryable("x", kind="reset", retry_after=0.3) if number == 1 else Delivery.all_accepted(batch)
+
+        lane = b.start("s", ScriptedSink(answer), retry={"base": 0.001, "max": 5})
+        await b.fill(EVENTS[0])
+        await b.until(lambda: lane.report.next_try > 0)
+        assert 0 < lane.report.next_try - time.time() <= 0.3
+        await b.until(lambda: lane.report.accepted == 1)
+        assert during == [0.0, 0.0]

@@ -210,3 +210,25 @@ async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -
 def test_what_becomes_visible_in_time_is_in_the_spool(acts: list[Act], by_time: bool, resumes: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder), acts, by_time=by_time, resumes=resumes))
+
+
+async def test_late_events_and_repeats_are_counted_by_who_found_them(tmp_path: Path) -> None:
+    """Of 7 events one becomes visible behind the cursor: a re-read finds that one, and has seen the others."""
+    clock = SkewedClock()
+    log = Log(clock, by_time=False, resumes=True)
+    async with spool_in(tmp_path) as spool:
+        life = Life(log, clock, spool)
+        await life.start()
+        assert life.poller is not None
+        report = life.poller.report
+        await life.live(3)
+        log.happen(4, seen_after=20)
+        log.happen(3)
+        await life.live(6)
+        assert (report.spooled, report.late_found) == (6, 0)
+        await life.live(20 + 2 * TRAILING_EVERY)
+        assert (report.spooled, report.late_found) == (7, 1)
+        assert report.events == report.spooled + report.repeats
+        assert report.repeats >= 6
+        (row,) = (await spool.status()).sources
+        assert (row.spooled, row.repeats, row.revisions) == (7, report.repeats, 0)

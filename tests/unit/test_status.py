@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
+from structlog.testing import capture_logs
 
+from forwarder.observe.summary import Summary, summary
 from forwarder.spool.contract import LaneStatus
 from forwarder.status import LaneReport, Report, SourceReport
-from tests.reports import lane_report, source_report
+from tests.reports import NOW, full_report, lane_report, source_report
 
 
 def test_a_trouble_begins_once_whatever_its_reasons_and_states_are():
@@ -69,3 +72,44 @@ def test_what_waits_is_what_the_spool_says():
     assert (seen.lag, seen.oldest_waiting, seen.dead_letters, seen.position) == (10, 20.5, 30, 40)
     assert live.seen_with(LaneStatus(1, "", "", 40, 41, 0, None, 0, True, "pause")).oldest_waiting == 0.0
     assert (live.lag, seen.errors) == (1, Counter({"setup_missing": 2}))
+
+
+def test_a_send_that_took_exactly_a_bound_is_below_it():
+    lane = LaneReport("a", "t")
+    for seconds in (0.005, 60.0, 60.001):
+        lane.observe_send(seconds)
+    assert (lane.send_buckets[0], lane.send_buckets[-2], lane.send_buckets[-1]) == (1, 1, 1)
+
+
+def test_the_summary_says_what_is_wrong_and_since_when_whatever_the_reasons_were():
+    ill = lane_report(state="retrying", reason="reset", since=NOW - 31, trouble_since=NOW - 97.4, lag=9)
+    well = lane_report(name="b", state="idle", reason="", accepted=5, lag=0, dead_letters=1)
+    report = full_report(lanes=[ill, well], sources=[source_report(spooled=3)])
+    assert summary(report) == {
+        "sources": {"acme": {"state": "working", "spooled": 3}},
+        "sinks": {
+            "elastic": {
+                "state": "retrying", "for_seconds": 97, "reason": "reset", "accepted": 201, "lag": 9, "dead_letters": 212,
+            },
+            "b": {"state": "idle", "accepted": 5, "lag": 0, "dead_letters": 1},
+        },
+    }  # fmt: skip
+
+
+async def test_the_first_summary_comes_soon_and_the_others_now_and_then(monkeypatch):
+    monkeypatch.setattr("forwarder.observe.summary.FIRST", 0.01)
+    monkeypatch.setattr("forwarder.observe.summary.EVERY", 3600.0)
+    stopping, made = asyncio.Event(), 0
+
+    async def report():
+        nonlocal made
+        made += 1
+        return full_report()
+
+    task = asyncio.create_task(Summary(report, stopping).run())
+    with capture_logs() as lines:
+        await asyncio.sleep(0.3)
+    assert (made, [line["event"] for line in lines]) == (1, ["summary"])
+    stopping.set()
+    await task
+    assert made == 1
