@@ -166,7 +166,7 @@ class HttpConfig(ComponentConfig):
     total_timeout: Annotated[Duration, Within("10ms", "6h")] = 120.0
     """Longest time for a whole request, however slowly it drips."""
     proxy: str | None = None
-    """URL of a proxy; default: the environment's HTTPS_PROXY and NO_PROXY."""
+    """URL of a proxy; default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, but for NO_PROXY."""
     max_response: Annotated[ByteSize, Within("1KB", "1GiB")] = 64 * 2**20
     """Largest answer that is read."""
 

@@ -93,6 +93,7 @@ class HttpClient:
         self._headers = {"accept-encoding": "gzip", "user-agent": f"audit-forwarder/{__version__}", **(headers or {})}
         self._times = httpx.Timeout(http.read_timeout, connect=http.connect_timeout, pool=5.0).as_dict()
         self._transport: httpx.AsyncHTTPTransport | None = None
+        self._proxy = ""  # host and port of the one in use
         self._turn = asyncio.Lock()
         self._closed = False
 
@@ -192,6 +193,7 @@ class HttpClient:
         context = build_ssl_context(self._tls) if self._scheme == "https" else _NO_TLS
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_IDLE)
         proxy = self._http.proxy or proxy_of_environment(self._scheme, self._host, self._port)
+        self._proxy = "" if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
         return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy, trust_env=False)
 
     async def _drop(self, course: _Course | None) -> None:
@@ -206,6 +208,10 @@ class HttpClient:
 
     def _failure(self, error: BaseException, course: _Course) -> Retryable:
         """Return the failure by its kind, in our own words."""
+        if self._proxy and not course.tunnelled and not course.sent:
+            kind, message = _describe(error)
+            way = f"the proxy {self._proxy} on the way to {self._place}"
+            return Retryable(f"{way}: {message}", kind=kind)
         if isinstance(error, httpx.TimeoutException | TimeoutError):
             kind, message = _describe(error)
             return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
@@ -227,18 +233,19 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class _Course:
     """How far a request has come; httpcore reports each step (its `trace` extension)."""
 
-    __slots__ = ("handshaking", "sent", "unfinished")
+    __slots__ = ("handshaking", "sent", "tunnelled", "unfinished")
 
     def __init__(self) -> None:
         self.sent = False
         self.handshaking = False
+        self.tunnelled = False
         self.unfinished: Any = None  # a stream that no pool knows of yet: a cancelled handshake would leave it open
 
     async def __call__(self, step: str, facts: dict[str, Any]) -> None:
         if step == "connection.connect_tcp.complete":
             self.unfinished = facts["return_value"]
         elif step == "connection.start_tls.started":
-            self.handshaking = True
+            self.handshaking = self.tunnelled = True  # of a proxy it is the first thing behind the tunnel
         elif step == "connection.start_tls.complete":
             self.handshaking = False
         elif step.endswith(".send_request_headers.started"):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from forwarder.contracts import Endpoint, Finding, Held, TlsConfig
 from forwarder.text import plain
 from forwarder.tls import build_ssl_context, diagnose
-from forwarder.urls import proxy_of_environment
+from forwarder.urls import way_of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +41,13 @@ _TLS_FIX = "Check the tls settings on both sides."
 
 async def examine(endpoint: Endpoint) -> list[Finding]:
     """Return what was found on the way, up to the first thing that fails."""
-    proxy = None
+    proxy, why = None, ""
     if endpoint.http is not None:
         scheme = "https" if endpoint.tls is not None else "http"
         try:
-            proxy = endpoint.http.proxy or proxy_of_environment(scheme, endpoint.host, endpoint.port)
+            proxy, why = endpoint.http.proxy, "http.proxy"
+            if proxy is None:
+                proxy, why = way_of_environment(scheme, endpoint.host, endpoint.port)
         except Held as held:
             return [Finding("proxy", ok=False, detail=held.reason, fix=held.fix)]
     if proxy is not None:
@@ -54,15 +56,26 @@ async def examine(endpoint: Endpoint) -> list[Finding]:
         findings, reached = await _reach(host, port, endpoint.within, "proxy ")
         if reached is not None:
             reached.close()
-            findings.append(Finding("proxy", ok=True, detail=f"asked to connect us to {_place(endpoint)}"))
-        return findings
+            detail = f"{_place(endpoint)} is asked for through {_host_port(host, port)}, as {why} says"
+            findings.append(Finding("proxy", ok=True, detail=detail))
+        return [_with_fix(finding, why) for finding in findings]
     findings, reached = await _reach(endpoint.host, endpoint.port, endpoint.within)
+    if why:
+        findings.insert(0, Finding("proxy", ok=True, detail=f"none: {why}"))
     if reached is None:
         return findings
     if endpoint.tls is None:
         reached.close()
         return findings
     return [*findings, *await _shake_hands(endpoint, endpoint.tls, reached)]
+
+
+def _with_fix(finding: Finding, why: str) -> Finding:
+    """Say of a proxy that cannot be reached where it is named."""
+    if finding.ok:
+        return finding
+    fix = f"See that the proxy runs, correct {why}, or let NO_PROXY name the host behind it."
+    return Finding(finding.subject, ok=False, detail=finding.detail, fix=fix)
 
 
 # ------------------------------------------------------------------------------------------------------- name, TCP

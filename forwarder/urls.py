@@ -7,11 +7,13 @@ repeats a credential.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import urllib.request
 from urllib.parse import SplitResult, urlsplit
 
 from forwarder.contracts import ConfigError, Held
+from forwarder.net.no_proxy import goes_directly
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 _UNUSABLE = "Not a URL that can be used"
@@ -95,15 +97,24 @@ def proxy_of_environment(scheme: str, host: str, port: int) -> str | None:
 
     Raises Held when it cannot be used.
     """
-    if is_loopback(host):
-        return None
+    return way_of_environment(scheme, host, port)[0]
+
+
+def way_of_environment(scheme: str, host: str, port: int) -> tuple[str | None, str]:
+    """Return the same, and why in words; these are empty when the environment names no proxy."""
     named = urllib.request.getproxies_environment()
-    proxy = named.get(scheme) or named.get("all")
-    # The type stubs do not know the function; the standard library documents it by the variables it reads.
-    if proxy is None or urllib.request.proxy_bypass_environment(f"{host}:{port}", named):  # type: ignore[attr-defined]
-        return None
+    kind = scheme if scheme in named else "all"
+    proxy = named.get(kind)
+    if proxy is None:
+        return None, ""
+    variable = next((name for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY") if os.environ.get(name)), kind)
+    if is_loopback(host):
+        return None, f"{variable} is for other machines than this one"
+    entry = goes_directly(host, port, named.get("no", ""))
+    if entry is not None:
+        return None, f"{entry} of NO_PROXY keeps it from the proxy of {variable}"
     try:
-        return check_proxy(proxy if "://" in proxy else f"http://{proxy}")
+        return check_proxy(proxy if "://" in proxy else f"http://{proxy}"), variable
     except ConfigError:
         fix = f"Correct or unset {scheme.upper()}_PROXY and ALL_PROXY, or set http.proxy."
         raise Held("The environment names a proxy that cannot be used.", fix=fix, kind="connection") from None

@@ -415,6 +415,25 @@ async def test_no_proxy_is_heeded(no_proxy: str, environment: pytest.MonkeyPatch
         assert seen == []
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("way", ["setting", "environment"])
+async def test_a_dead_proxy_is_named_and_not_the_server(scheme: str, way: str, environment: pytest.MonkeyPatch) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        place = f"127.0.0.1:{held.getsockname()[1]}"
+        url = f"http://me:{SECRET}@{place}"
+        if way == "environment":
+            environment.setenv("ALL_PROXY", url)
+        http = HttpConfig(proxy=url) if way == "setting" else HttpConfig()
+        client = client_of(f"{scheme}://somewhere.example.com", http, insecure=True)
+        error = await fails(client)
+        await client.close()
+    assert str(error).startswith(f"the proxy {place} on the way to somewhere.example.com:")
+    assert "refused" in str(error)
+    assert (error.kind, error.sent) == ("connection", False)
+    assert SECRET not in str(error)
+
+
 async def test_loopback_never_goes_through_a_proxy_of_the_environment(environment: pytest.MonkeyPatch) -> None:
     async with proxying() as (url, seen), serving(_TEN) as (client, _):
         environment.setenv("HTTP_PROXY", url)
