@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from forwarder import walks
 from forwarder.contracts import Origin, Page, SystemClock
 from forwarder.identity import EventKeys, content_digests
+from forwarder.polling import progress
 from forwarder.simulator.config import SimulatorConfig
 from forwarder.simulator.simulator import Simulator
 from forwarder.spool.config import SpoolConfig
@@ -39,7 +39,7 @@ async def main(path: Path, events: int, org: str) -> None:
     version = state.cursors["tail"].version if "tail" in state.cursors else None
     await spool.open_lane("elastic", "bench", start=None, on_full="pause")
     since = int(clock.time() * 1000)
-    tail = walks.begin({"cursor": None, "from": since}, since)  # else the poller of a run over this spool falls over
+    tail = progress.begin({"cursor": None, "from": since}, since)  # else the poller of a run over this spool falls over
     for first in range(0, events, PAGE):
         # Every event is distinct: its id stands in its body.
         page = [_numbered(bodies[(first + i) % len(bodies)], first + i) for i in range(PAGE)]

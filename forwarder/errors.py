@@ -22,6 +22,7 @@ ErrorKind = Literal[
     "not_found",
     "cursor_lost",
     "loop",
+    "no_cursor",
     "too_large",
     "too_many_events",
     "setup_missing",
@@ -48,6 +49,7 @@ _RETRY_FIXES: dict[ErrorKind, str] = {
     "login_page": _OTHER_PAGE,
     "redirect": _OTHER_PAGE,
     "too_large": "Raise http.max_response.",
+    "no_cursor": "Nothing while events arrive; report the shape of the answer's meta.",
     "loop": "Nothing here; if it stays, tell the support of the source.",
     "unconfirmed": "See whether the other side keeps up with indexing; confirm_within gives it more time.",
 }
@@ -75,6 +77,7 @@ class Retryable(ForwarderError):
         retry_after: Seconds the other side asked for, if it did.
         sent: True when the request may have taken effect although no answer was read: a re-send may double.
         fix: What a person can do, one sentence in the imperative; default: what suits the kind.
+        smaller: True when the next try asks for less, and need not wait out a back-off.
     """
 
     def __init__(
@@ -85,9 +88,11 @@ class Retryable(ForwarderError):
         retry_after: float | None = None,
         sent: bool = False,
         fix: str = "",
+        smaller: bool = False,
     ) -> None:
         super().__init__(message)
         self.fix = fix or fix_of(kind)
+        self.smaller = smaller
         self.kind: ErrorKind = kind
         self.retry_after = retry_after
         self.sent = sent

@@ -52,6 +52,8 @@ class Page(msgspec.Struct, frozen=True):
         newest: Highest processing time in the page, epoch milliseconds, or None.
         late: Events whose processing came later than the overlap after they happened.
         looping: The source gave the same cursor with the same events again; hold and say so.
+        by_time: No cursor of the source can be used, and the walk goes on by the time it has come to.
+        since: The lower bound of such a walk from here on, epoch milliseconds.
     """
 
     bodies: Sequence[bytes]
@@ -65,3 +67,5 @@ class Page(msgspec.Struct, frozen=True):
     newest: int | None = None
     late: int = 0
     looping: bool = False
+    by_time: bool = False
+    since: int | None = None

@@ -17,7 +17,7 @@ from forwarder.contracts import (
     SystemClock,
 )
 from forwarder.identity import EventKeys, content_digests
-from forwarder.poller import Poller
+from forwarder.polling.poller import Poller
 from forwarder.retry import RequestBudget
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Settlement

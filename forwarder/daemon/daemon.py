@@ -46,7 +46,7 @@ from forwarder.delivery import Lane
 from forwarder.filters import Filter
 from forwarder.learning import Learning
 from forwarder.observe.summary import Summary
-from forwarder.poller import Poller
+from forwarder.polling.poller import Poller
 from forwarder.records import RecordMaker
 from forwarder.redaction import Redactor
 from forwarder.registry import SINKS, SOURCES, build_format

@@ -1,20 +1,13 @@
 """The audit log of an Atlassian organization, followed through `/events-stream`.
 
 The stream is sorted by processing time, so that late events are not missed; its cursor can be kept at the tip and
-asked again (developer.atlassian.com, "Poll events migration"). Public sources disagree on what `meta.next` is at the
-tip, so these are normal and silent: `null` (the cursor last used is asked again), an unchanged cursor without events,
-and an empty page with a new cursor (followed). The same cursor with the same events is a loop.
-
-State of a cursor, JSON: `cursor` (last given, or None), `from` (epoch ms, used until there is a cursor), `empties`
-(empty pages with a new cursor in a row), `trail` (the newest answers, hashed, to see a loop).
+asked again (developer.atlassian.com, "Poll events migration"). What an answer means is in `organization_reading`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from pydantic import BeforeValidator, Field, field_validator
@@ -41,13 +34,15 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.http import UNREADABLE, HttpClient, Response, check_url
-from forwarder.identity import EventKeys, content_digests
+from forwarder.identity import EventKeys
 from forwarder.normalize.organization import OrganizationNormalizer
-from forwarder.normalize.times import TimeReader
 from forwarder.redaction import hide
 from forwarder.retry import RequestBudget, retry_after_seconds
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization_actions import LONGEST_PAGE, read_list
+from forwarder.sources.organization_cursors import is_sendable, onward_of
+from forwarder.sources.organization_limits import Limits, Repeats
+from forwarder.sources.organization_reading import EMPTY_PAGES_TO_TIP, Reading
 from forwarder.sources.pages import heads_of, open_page, open_patiently
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
@@ -56,14 +51,8 @@ HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 RETENTION_MS = 180 * 86_400_000
 """How long Atlassian keeps events."""
 
-EMPTY_PAGES_TO_TIP = 3
-"""So many empty pages in a row, each with a new cursor, are taken for the tip; the cursor is followed all the same."""
-
 _LONGEST_SAID = 4096
 """Characters of an error's text that are looked at, before it is shortened."""
-
-TRAIL = 8
-"""Answers remembered to recognise a loop, also one over several cursors."""
 
 
 def _organization_id(value: Any) -> Any:
@@ -118,11 +107,11 @@ class OrganizationSource:
         self._budget: RequestBudget = context.budget
         self._client = self._new_client()
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
-        self._limit = config.limit
+        self._limits = Limits(config.limit)
+        self._repeats = Repeats()
         self._key = ""  # as it was sent last
-        self._times = TimeReader()
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
-        self._keys = EventKeys(self.feed, self.origin.scope)
+        self._reading = Reading(EventKeys(self.feed, self.origin.scope), config.overlap * 1000)
 
     @classmethod
     def normalizer(cls) -> Normalizer:
@@ -134,11 +123,58 @@ class OrganizationSource:
         return {"cursor": None, "from": since_ms}
 
     async def fetch(self, state: CursorState) -> Page:
-        """Fetch the page at `state`."""
-        response = await self._ask(state.get("cursor"), state["from"])
+        """Fetch the page at `state`; after an answer that was too much, the next time a smaller one."""
+        cursor = state.get("cursor")
+        if cursor is not None and not is_sendable(cursor):
+            raise CursorLost("the stored cursor is longer than can be sent")
+        try:
+            page = await self._fetch(state)
+        except Retryable as error:
+            raise self._limits.failed(state, error) from None
+        self._limits.passed(state, page.next)
+        return page
+
+    def by_time(self, state: CursorState, at_ms: int) -> CursorState:
+        """Return the state that goes on without any cursor after `at_ms` (epoch milliseconds, processing time)."""
+        return self._reading.begin_steps(state, at_ms, self._now_ms())
+
+    async def _fetch(self, state: CursorState) -> Page:
+        limit = self._limits.at(state)
+        try:
+            page = await self._read(state, limit)
+        except Held as error:
+            if error.kind != "no_cursor" or limit >= HIGHEST_LIMIT:
+                raise
+            page = await self._read(state, HIGHEST_LIMIT)  # more events carry one time than were asked for
+        looks_like_tip = page.done and page.bodies and "at" not in page.next
+        if looks_like_tip and self._repeats.doubts(state, page.digests) and await self._is_capped(state, page, limit):
+            return await self._read(state, len(page.bodies))
+        return page
+
+    async def _read(self, state: CursorState, limit: int) -> Page:
+        response = await self._ask(state.get("cursor"), state["from"], limit)
         self._budget.observe(response.headers)
-        bodies, following, link = await open_patiently(response.body)
-        return self._page(state, bodies, _cursor_of(following) or _cursor_in(link))
+        bodies, members = await open_patiently(response.body)
+        onward = onward_of(members, response.headers)
+        full = len(bodies) >= (min(limit, SAFE_LIMIT) if self._limits.most == SAFE_LIMIT else limit)
+        return self._reading.page(state, bodies, onward, full=full, now_ms=self._now_ms())
+
+    async def _is_capped(self, state: CursorState, page: Page, limit: int) -> bool:
+        """Tell whether something follows a page that names no next one, and does not come where it should.
+
+        What came into being between two requests is no sign: it must be missing when the first is asked again.
+        """
+        if page.newest is None:
+            return False
+        try:
+            beyond = await self._read({"cursor": None, "from": page.newest - 1}, limit)
+            unseen = set(beyond.digests) - set(page.digests)
+            return bool(unseen) and unseen.isdisjoint((await self._read(state, limit)).digests)
+        except (Retryable, Held, CursorLost):
+            return False  # the page itself is good, and is doubted again later
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -168,12 +204,12 @@ class OrganizationSource:
     async def _probe_log(self, response: Response) -> Finding:
         """Say whether there is any event; a page may be empty and have a next one."""
         for _ in range(EMPTY_PAGES_TO_TIP):
-            bodies, following, link = open_page(response.body)
+            bodies, members = open_page(response.body)
             if bodies:
                 seen = heads_of(bodies)[0].attributes
                 moment = plain((seen.processedAt or seen.time or "") if seen else "", 40)
                 return Finding("log", ok=True, detail=f"the oldest event is of {moment or 'an unknown time'}")
-            cursor = _cursor_of(following) or _cursor_in(link)
+            cursor = onward_of(members, response.headers).cursor
             if cursor is None:
                 break
             response = await self._request({"cursor": cursor, "limit": "1"})
@@ -208,14 +244,14 @@ class OrganizationSource:
 
     # ------------------------------------------------------------------------------------------------- one request
 
-    async def _ask(self, cursor: str | None, since_ms: int) -> Response:
+    async def _ask(self, cursor: str | None, since_ms: int, limit: int) -> Response:
         """Ask once, and once more with a smaller limit when that is what the API refuses."""
         where = {"cursor": cursor} if cursor else {"from": str(since_ms), "sortOrder": "asc"}
-        response = await self._request({**where, "limit": str(self._limit)})
-        if response.status == 400 and self._limit > SAFE_LIMIT and _error_of(response)[0] != "ADMIN-400-1":
+        response = await self._request({**where, "limit": str(limit)})
+        if response.status == 400 and limit > SAFE_LIMIT and _error_of(response)[0] != "ADMIN-400-1":
             smaller = await self._request({**where, "limit": str(SAFE_LIMIT)})
             if smaller.status == 200:
-                self._limit = SAFE_LIMIT
+                self._limits.most = SAFE_LIMIT
             response = smaller
         self._raise_for(response, cursor)
         return response
@@ -284,62 +320,6 @@ class OrganizationSource:
             kind="bad_request" if status == 400 else "unexpected_status",
         )
 
-    # ---------------------------------------------------------------------------------------------------- one page
-
-    def _page(self, state: CursorState, bodies: list[bytes], following: str | None) -> Page:
-        used: str | None = state.get("cursor")
-        if not bodies:
-            return self._empty_page(state, used, following)
-        heads = heads_of(bodies)
-        derived = frozenset(position for position, head in enumerate(heads) if not head.id)
-        keys = self._keys.keys(head.id or "" for head in heads)
-        for position in derived:
-            keys[position] = self._keys.derived(bodies[position])
-        times = [(head.attributes.time or "") if head.attributes else "" for head in heads]
-        processed = [(head.attributes.processedAt or "") if head.attributes else "" for head in heads]
-        onward = following is not None and following != used
-        looping, after = False, {**state, "empties": 0}
-        if following is not None:
-            # Followed even in a loop: one that runs over several cursors may mend at any of them.
-            print_of_page = _fingerprint(used, keys, following)
-            trail: list[str] = state.get("trail", [])
-            looping = print_of_page in trail
-            trail = trail if looping else [*trail, print_of_page][-TRAIL:]
-            after = {"cursor": following, "from": state["from"], "trail": trail}
-        newest = max(processed, default="") or max(times, default="")
-        return Page(
-            bodies=bodies,
-            keys=keys,
-            digests=content_digests(bodies),
-            minutes=[time[:16] if time[10:11] == "T" else "" for time in times],
-            derived=derived,
-            next=after,
-            more=onward and not looping,
-            done=following is None,
-            newest=self._times.read(newest),
-            late=self._late(times, processed),
-            looping=looping,
-        )
-
-    @staticmethod
-    def _empty_page(state: CursorState, used: str | None, following: str | None) -> Page:
-        if following is None or following == used:
-            return Page(bodies=(), keys=(), digests=(), minutes=(), next=state, done=True)
-        empties = min(state.get("empties", 0) + 1, EMPTY_PAGES_TO_TIP)
-        after = {**state, "cursor": following, "empties": empties}
-        at_tip = empties >= EMPTY_PAGES_TO_TIP
-        return Page(bodies=(), keys=(), digests=(), minutes=(), next=after, more=not at_tip, done=at_tip)
-
-    def _late(self, times: list[str], processed: list[str]) -> int:
-        """Count the events that were processed later after they happened than a heal would look back."""
-        overlap_ms = self._config.overlap * 1000
-        late = 0
-        for happened, seen in zip(times, processed, strict=True):
-            if happened[:13] != seen[:13]:  # the same hour is the rule, and needs no parsing
-                first, second = self._times.read(happened), self._times.read(seen)
-                late += first is not None and second is not None and second - first > overlap_ms
-        return late
-
 
 _KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found"}
 _REFUSALS: dict[int, tuple[type[Held], str, str]] = {
@@ -391,24 +371,3 @@ def _error_of(response: Response, secrets: tuple[str, ...] = ()) -> tuple[str, s
 def _clean(text: str, secrets: tuple[str, ...]) -> str:
     printable = "".join(char for char in text[:_LONGEST_SAID] if char.isprintable())
     return plain(hide(printable, secrets), 120)
-
-
-def _cursor_of(value: str | None) -> str | None:
-    """Return the cursor, also when the API (or a proxy) gives it as a whole URL, which must never be passed back."""
-    if value and value.startswith(("https://", "http://")):
-        return _cursor_in(value)
-    return value or None
-
-
-def _cursor_in(url: str | None) -> str | None:
-    """Return the parameter `cursor` of a URL. A `+` stays one: a cursor is no form, and its base64 may be unescaped."""
-    try:
-        query = urlsplit(url or "").query
-    except ValueError:  # brackets that hold no IPv6 address
-        return None
-    return next((unquote(part[7:]) for part in query.split("&") if part.startswith("cursor=")), None) or None
-
-
-def _fingerprint(cursor: str | None, keys: list[bytes], following: str) -> str:
-    given = [(cursor or "").encode(), b"\0", following.encode(), b"\0", *keys]
-    return hashlib.blake2b(b"".join(given), digest_size=8).hexdigest()

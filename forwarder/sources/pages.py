@@ -20,6 +20,7 @@ import msgspec
 from forwarder.contracts import Retryable
 from forwarder.http import UNREADABLE
 from forwarder.net.json_size import LONGEST_EVENT, is_beyond_reading
+from forwarder.sources.organization_cursors import MEMBERS
 
 MOST_EVENTS = 2000
 """Events of one answer; four times the most that is ever asked for. Counted before anything is built: 5 million empty
@@ -29,7 +30,7 @@ _QUICK = 4 * 2**20
 """Bytes of a page that is taken apart at once."""
 
 _LONGEST_TEXT = 2**20
-"""Bytes of `meta`, of `links`, and of the id of an event that is too much to be read."""
+"""Bytes of a member beside the events, and of the id of an event that is too much to be read."""
 
 _ABSENT = msgspec.Raw()
 _Events: Any = msgspec.defstruct(
@@ -42,27 +43,12 @@ _Events: Any = msgspec.defstruct(
 """An array with at most so many elements. A list with a limit of length would be built whole before it is counted."""
 
 
-class Meta(msgspec.Struct):
-    """Where the feed goes on; every member may be missing."""
+_Envelope: Any = msgspec.defstruct(
+    "_Envelope", [("data", _Events), *((name, msgspec.Raw, _ABSENT) for name in MEMBERS)], gc=False
+)
+"""A page: its events, and what may say where the feed goes on. All of it stays bytes."""
 
-    next: str | None = None
-
-
-class Links(msgspec.Struct):
-    """The same as URLs."""
-
-    next: str | None = None
-
-
-class Envelope(msgspec.Struct):
-    """A page of the organization feeds; `data` stays bytes."""
-
-    data: _Events
-    meta: Meta | None = None
-    links: Links | None = None
-
-
-_envelope = msgspec.json.Decoder(Envelope)
+_envelope = msgspec.json.Decoder(_Envelope)
 # Only offsets are wanted: numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
 _scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
 _SPACES = re.compile(r"[ \t\n\r]*")
@@ -76,8 +62,8 @@ class _TooMany(Exception):
     """The answer holds more events than we would ever ask for."""
 
 
-def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
-    """Return (events, meta.next, links.next) of an answer.
+def open_page(body: bytes) -> tuple[list[bytes], dict[str, bytes]]:
+    """Return the events of an answer, and the members that may say where the feed goes on, each as its bytes.
 
     Raises Retryable: `not_json` when it is not the JSON object we asked for (a cut body, HTML, an error page),
     `too_many_events` when it holds more than `MOST_EVENTS`.
@@ -86,20 +72,20 @@ def open_page(body: bytes) -> tuple[list[bytes], str | None, str | None]:
         page = _envelope.decode(body)
     except UNREADABLE:
         return _open_page_leniently(body)
-    following, link = page.meta.next if page.meta else None, page.links.next if page.links else None
-    return list(takewhile(bool, map(bytes, msgspec.structs.astuple(page.data)))), following, link
+    members = {name: bytes(raw) for name in MEMBERS if 0 < len(raw := getattr(page, name)) <= _LONGEST_TEXT}
+    return list(takewhile(bool, map(bytes, msgspec.structs.astuple(page.data)))), members
 
 
-async def open_patiently(body: bytes) -> tuple[list[bytes], str | None, str | None]:
+async def open_patiently(body: bytes) -> tuple[list[bytes], dict[str, bytes]]:
     """Do what `open_page` does; a large page, which may be made to take seconds, in a thread."""
     return open_page(body) if len(body) <= _QUICK else await asyncio.to_thread(open_page, body)
 
 
-def _open_page_leniently(body: bytes) -> tuple[list[bytes], str | None, str | None]:
+def _open_page_leniently(body: bytes) -> tuple[list[bytes], dict[str, bytes]]:
     # As Latin-1 every byte is one character of one byte, and on the way back the same byte: all that counts is ASCII.
     walk = _Walk(body.removeprefix(_BOM).decode("latin-1"), measure_only=is_beyond_reading(body))
     try:
-        spans, following, link = walk.page()
+        spans, members = walk.page()
     except _TooMany:
         raise Retryable(
             f"the answer holds more than {MOST_EVENTS} events, and at most 500 were asked for", kind="too_many_events"
@@ -108,7 +94,8 @@ def _open_page_leniently(body: bytes) -> tuple[list[bytes], str | None, str | No
         raise Retryable(
             "the answer is not a page of events: it was cut, or something else answered", kind="not_json"
         ) from error
-    return [walk.text[start:end].encode("latin-1") for start, end in spans], following, link
+    parts = {name: walk.text[start:end].encode("latin-1") for name, (start, end) in members.items()}
+    return [walk.text[start:end].encode("latin-1") for start, end in spans], parts
 
 
 Span = tuple[int, int]
@@ -126,11 +113,11 @@ class _Walk:
         self.text = text
         self._measure_only = measure_only
 
-    def page(self) -> tuple[list[Span], str | None, str | None]:
-        """Return where the events are, and both cursors. Raises KeyError when there are no events, and _TooMany."""
+    def page(self) -> tuple[list[Span], dict[str, Span]]:
+        """Return where the events and the members are. Raises KeyError when there are no events, and _TooMany."""
         text = self.text
         found: list[Span] | None = None
-        cursors: dict[str, Span] = {}
+        members: dict[str, Span] = {}
         at = self._skip(0)
         if text[at] != "{":
             raise ValueError
@@ -147,14 +134,14 @@ class _Walk:
                 found, end = self._elements(start)
             else:
                 end = self._end(start)
-                if name in {"meta", "links"}:
-                    cursors[name] = (start, end)
+                if name in MEMBERS and end - start <= _LONGEST_TEXT:
+                    members[name] = (start, end)
             at = self._after_comma(self._skip(end), "}")
         if self._skip(at + 1) != len(text):
             raise ValueError
         if found is None:
             raise KeyError
-        return found, self._next_of(cursors.get("meta")), self._next_of(cursors.get("links"))
+        return found, members
 
     def _elements(self, at: int) -> tuple[list[Span], int]:
         """Return where each element of the array at `at` is, and where the array ends."""
@@ -195,23 +182,6 @@ class _Walk:
                 if depth <= 0:
                     return at
         raise ValueError  # a string or a bracket without its end
-
-    def _next_of(self, span: Span | None) -> str | None:
-        """Return the cursor. Raises ValueError when its text is damaged: it could be neither stored nor sent."""
-        if span is None:
-            return None
-        if span[1] - span[0] > _LONGEST_TEXT:
-            raise ValueError
-        text = self.text[slice(*span)].encode("latin-1").decode("utf-8", "surrogateescape")
-        try:
-            member, _ = _scanner.raw_decode(text)
-        except RecursionError:
-            return None
-        value = member.get("next") if isinstance(member, dict) else None
-        if not isinstance(value, str):
-            return None
-        value.encode()
-        return value
 
     def _skip(self, at: int) -> int:
         found = _SPACES.match(self.text, at)

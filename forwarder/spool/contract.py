@@ -135,6 +135,7 @@ class Committed(msgspec.Struct, frozen=True):
     last_seq: int
     versions: dict[str, int]
     gaps: tuple[int, ...] = ()  # numbers of the gaps it opened
+    derived: int = 0  # how many of the new ones have no id of their own
 
 
 class LaneState(msgspec.Struct, frozen=True):

@@ -104,15 +104,15 @@ class Intake:
         gaps = tuple(self._losses.open(gap, now_ms) for gap in commit.open_gaps)
         for number in commit.close_gaps:
             self._losses.close(number, now_ms)
-        new = repeats = revisions = 0
+        new = repeats = revisions = derived = 0
         if commit.page is not None and commit.page.bodies:
-            new, repeats, revisions = self._store(commit.source, commit.audience or "", commit.page, now_ms)
+            new, repeats, revisions, derived = self._store(commit.source, commit.audience or "", commit.page, now_ms)
         self._con.execute(
             "UPDATE sources SET moves = ?, repeats = repeats + ?, revisions = revisions + ? WHERE number = ?",
             (moved + len(commit.moves), repeats, revisions, commit.source),
         )
         last_seq = self._database.meta("next_seq") - 1
-        return Committed(new, repeats, revisions, last_seq, versions, gaps)
+        return Committed(new, repeats, revisions, last_seq, versions, gaps, derived)
 
     def _move(self, source: int, name: str, move: CursorMove, version: int) -> None:
         """Compare and swap one cursor; versions only rise, so that a removed and remade cursor is another one."""
@@ -138,12 +138,12 @@ class Intake:
         if done != 1:
             raise Fenced(f"The cursor {move.name} of source {name} was moved by somebody else. Read its state again.")
 
-    def _store(self, source: int, audience: str, page: Page, now_ms: int) -> tuple[int, int, int]:
+    def _store(self, source: int, audience: str, page: Page, now_ms: int) -> tuple[int, int, int, int]:
         verdict = self._ids.judge((source, audience), page)
         self._database.after.append(lambda: self._ids.remember(verdict))
         kept = verdict.kept
         if not kept:
-            return 0, verdict.repeats, 0
+            return 0, verdict.repeats, 0, 0
         whole = len(kept) == len(page.bodies)
         if whole:
             content = Content(list(page.bodies), b"".join(page.keys), verdict.revisions, page.derived)
@@ -174,7 +174,7 @@ class Intake:
         self._database.set_meta("next_seq", row.last + 1)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") + taken)
         self._database.after.append(lambda: self._pages.remember(row, content))
-        return len(kept), verdict.repeats, len(verdict.revisions)
+        return len(kept), verdict.repeats, len(verdict.revisions), len(content.derived)
 
 
 def _text(state: dict[str, object]) -> str:

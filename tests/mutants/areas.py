@@ -29,9 +29,10 @@ class Area:
 AREAS = (
     Area(
         "polling",
-        ("forwarder/poller.py", "forwarder/walks.py", "forwarder/polling/**/*.py"),
+        ("forwarder/polling/**/*.py",),
         (
-            "tests/unit/test_walks.py",
+            "tests/unit/test_progress.py",
+            "tests/unit/test_plan.py",
             "tests/unit/test_plan*.py",
             "tests/unit/test_poll*.py",
             "tests/integration/test_reading*.py",

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import CursorLost, Origin, Page, Retryable, SourceConfig
 from forwarder.identity import EventKeys, content_digests
-from forwarder.poller import HEAL, TAIL, TRAIL, Poller
+from forwarder.polling.plan import HEAL, TAIL, TRAIL
+from forwarder.polling.poller import Poller
 from forwarder.retry import RequestBudget
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull, Tally

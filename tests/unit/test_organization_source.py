@@ -11,7 +11,7 @@ import pytest
 from forwarder.contracts import CursorLost, Held
 from forwarder.identity import EventKeys, content_digests
 from forwarder.simulator.httpd import Response
-from forwarder.sources.organization import EMPTY_PAGES_TO_TIP
+from forwarder.sources.organization_reading import EMPTY_PAGES_TO_TIP
 from tests.answers import KEY, ODD_CURSOR, ORG, SINCE, desk, event, onward, page, refusal
 
 # ------------------------------------------------------------------------------------------------------- requests

@@ -18,7 +18,8 @@ from forwarder.contracts import (
     SystemClock,
 )
 from forwarder.errors import fix_of
-from forwarder.poller import BACKFILL, HEAL, TAIL, TAIL_SHARE, TRAIL, Poller
+from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TAIL_SHARE, TRAIL
+from forwarder.polling.poller import Poller
 from forwarder.retry import RequestBudget
 from tests.clocks import FakeClock
 from tests.polling import ScriptedSource, page, poller_of, quiet, running, spool_in, until
@@ -149,13 +150,13 @@ async def test_a_second_heal_waits_until_it_may(tmp_path: Path) -> None:
 
         await lose()
         first = clock.now
-        assert poller._due[HEAL] == first  # at once
+        assert poller._plan[HEAL].due == first  # at once
         assert poller._choose() == (HEAL, 0.0)
         await poller._step(HEAL)
         assert HEAL not in poller._rows
         clock.advance(10)
         await lose()
-        assert poller._due[HEAL] == first + 900
+        assert poller._plan[HEAL].due == first + 900
         clock.advance(2000)
         await poller._step(HEAL)
         assert poller.report.heals == 2
@@ -181,7 +182,7 @@ async def test_a_lost_backfill_goes_on_an_overlap_before_where_it_was(tmp_path: 
         await poller._step(BACKFILL)
         await poller._step(BACKFILL)
         assert poller._rows[BACKFILL].state["walk"]["from"] == reached - 86_400_000
-        assert poller._due[BACKFILL] == clock.now + 30
+        assert poller._plan[BACKFILL].due == clock.now + 30
         assert poller.report.heals == 0
         assert (await spool.status()).gaps == []
 
@@ -246,6 +247,8 @@ async def test_a_loop_is_degraded_and_held_at_every(tmp_path: Path) -> None:
         assert "same cursor" in poller.report.reason
         looping = False
         await poller._step(TAIL)
+        assert not poller.report.well  # the trail has not been asked since
+        await poller._step(TRAIL)
         assert (poller.report.well, poller.report.reason) == (True, "")
 
 
@@ -281,7 +284,7 @@ async def test_trouble_is_told_and_forgotten(tmp_path: Path, error: Any, state: 
     source = ScriptedSource(lambda state: trouble[0] if trouble else page(state))
     async with spool_in(tmp_path) as spool:
         poller = poller_of(source, spool, every=0.02)
-        poller._backoff.next = lambda floor=None: 0.01
+        poller._plan[TAIL].backoff.next = lambda floor=None: 0.01
         async with running(poller) as task:
             await until(lambda: poller.report.state == state, task)
             assert (poller.report.fix, poller.report.errors[error.kind] >= 1) == (fix, True)
@@ -300,7 +303,7 @@ async def test_a_refused_key_is_tried_again_at_every_however_long_it_was_refused
     source = ScriptedSource(lambda _: AuthFailed("The key is wrong.", fix="Change it."))
     async with spool_in(tmp_path) as spool:
         poller = poller_of(source, spool, every=0.01)
-        poller._backoff.next = lambda floor=None: 300.0
+        poller._plan[TAIL].backoff.next = lambda floor=None: 300.0
         async with running(poller) as task:
             await until(lambda: len(source.asked) >= 4, task)
 
@@ -322,7 +325,7 @@ async def test_an_objection_to_one_makes_all_who_share_the_budget_wait(tmp_path:
         async with running(pollers[0]) as first:
             await until(lambda: pollers[0].report.state == "retrying", first)
             async with running(pollers[1]) as second:
-                await until(lambda: second.done() or pollers[1]._streak > 0, second)
+                await until(lambda: second.done() or pollers[1]._plan._streak > 0, second)
                 for _ in range(3):
                     pollers[1].ring()
                     await until(lambda: not pollers[1].wake.is_set(), second)
@@ -342,7 +345,7 @@ async def test_an_objection_that_comes_while_one_waits_for_its_turn_holds_it_too
         for _ in range(4):
             budget.reserve()
         step = asyncio.create_task(poller._step(TAIL))
-        await until(lambda: poller._streak == 1, None)
+        await until(lambda: poller._plan._streak == 1, None)
         budget.object({"retry-after": "3600"})
         end = clock.monotonic() + 0.4  # its turn comes in a quarter of a second at most
         await until(lambda: step.done() or clock.monotonic() > end)

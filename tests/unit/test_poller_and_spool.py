@@ -14,7 +14,7 @@ from forwarder.contracts import (
     ConfigError,
     Page,
 )
-from forwarder.poller import TAIL
+from forwarder.polling.plan import TAIL
 from forwarder.spool.contract import Fenced, Settlement, Tally
 from tests.polling import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, until
 
@@ -32,7 +32,7 @@ def big_pages(count: int) -> Callable[[dict[str, Any]], Page]:
 async def test_a_full_spool_pauses_and_the_page_in_hand_is_not_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forwarder.poller.SPOOL_WAIT", 0.02)
+    monkeypatch.setattr("forwarder.polling.poller.SPOOL_WAIT", 0.02)
     source = ScriptedSource(big_pages(40))
     async with spool_in(tmp_path, max_bytes=2**21, retain=0) as spool:
         lane = await spool.open_lane("slow", "memory", start=None, on_full="pause")

@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import CursorLost, Page
-from forwarder.poller import HEAL, Poller
+from forwarder.polling.plan import HEAL
+from forwarder.polling.poller import Poller
 from forwarder.spool.sqlite import SqliteSpool
 from tests.polling import ScriptedSource, page, poller_of, spool_in, spooled
 

@@ -4,7 +4,8 @@ Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms o
 read as far as the clock can be right), `reached` (newest read, whatever the clock says), `marks` (a few places it
 passed lately, as [high, walk]), `near` (when it first came within the trailing stretch of the present). Marks make it
 possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone
-would miss an event that happened long ago and became visible behind the cursor.
+would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor
+when it had to go on without one.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int,
         spared = marks[needed:first][:1] if keep_ms is not None else []
         marks = [*spared, *marks[first:], [row["high"], row["walk"]]]
     after = {**row, "walk": page.next, "high": high, "reached": max(reached(row), newest), "marks": marks}
+    if page.by_time:
+        after["by_time"] = row.get("by_time", row["high"])
+    if page.since is not None:
+        after["from"] = max(row["from"], page.since)
     if "near" not in row and (page.done or high >= now_ms - trailing_ms):
         after["near"] = now_ms
     return after

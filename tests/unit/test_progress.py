@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder import walks
 from forwarder.contracts import Page
-from forwarder.walks import MARKS_PER_TRAIL, MOST_SKEW_MS
+from forwarder.polling import progress
+from forwarder.polling.progress import MARKS_PER_TRAIL, MOST_SKEW_MS
 
 NOW = 1_790_000_000_000
 TRAILING, REREAD = 600_000, 300_000
@@ -23,17 +23,17 @@ def page(newest: int | None, at: int = 0, *, done: bool = False) -> Page:
 
 
 def advance(row: dict[str, Any], newest: int | None, now: int, at: int = 0, *, done: bool = False) -> dict[str, Any]:
-    return walks.advance(row, page(newest, at, done=done), now, TRAILING, REREAD)
+    return progress.advance(row, page(newest, at, done=done), now, TRAILING, REREAD)
 
 
 def test_a_row_begins_where_the_walk_does() -> None:
-    row = walks.begin({"at": 0}, NOW)
+    row = progress.begin({"at": 0}, NOW)
     assert row == {"walk": {"at": 0}, "from": NOW, "high": NOW, "reached": NOW, "marks": [[NOW, {"at": 0}]]}
-    assert walks.mark_before(row, NOW - 1) == (NOW, {"at": 0})
+    assert progress.mark_before(row, NOW - 1) == (NOW, {"at": 0})
 
 
 def test_advance_changes_no_row() -> None:
-    row = walks.begin({"at": 0}, NOW)
+    row = progress.begin({"at": 0}, NOW)
     before = copy.deepcopy(row)
     for n in range(5):
         after = advance(row, NOW + n * SPACING, NOW + n * SPACING, n)
@@ -42,33 +42,33 @@ def test_advance_changes_no_row() -> None:
 
 
 def test_high_never_falls_and_a_page_without_times_leaves_it() -> None:
-    row = walks.begin({}, NOW)
+    row = progress.begin({}, NOW)
     row = advance(row, NOW + 5, NOW + 5)
     assert advance(row, NOW - 5, NOW + 5)["high"] == NOW + 5
     assert advance(row, None, NOW + 5)["high"] == NOW + 5
 
 
 def test_an_event_from_the_future_is_no_measure() -> None:
-    row = walks.begin({}, NOW)
+    row = progress.begin({}, NOW)
     assert advance(row, NOW + MOST_SKEW_MS, NOW)["high"] == NOW + MOST_SKEW_MS
     assert advance(row, NOW + MOST_SKEW_MS + 1, NOW)["high"] == NOW
     assert advance(row, 253_402_300_799_999, NOW)["high"] == NOW
 
 
 def test_near_is_noted_once_when_the_present_is_reached() -> None:
-    row = walks.begin({}, NOW - 10 * TRAILING)
+    row = progress.begin({}, NOW - 10 * TRAILING)
     row = advance(row, NOW - 5 * TRAILING, NOW)
     assert "near" not in row
     row = advance(row, NOW - TRAILING, NOW)
     assert row["near"] == NOW
     assert advance(row, NOW, NOW + 7)["near"] == NOW
-    assert advance(walks.begin({}, NOW - 10 * TRAILING), None, NOW, done=True)["near"] == NOW
+    assert advance(progress.begin({}, NOW - 10 * TRAILING), None, NOW, done=True)["near"] == NOW
 
 
 @given(st.lists(st.tuples(st.integers(0, 3 * SPACING), st.integers(-10_000, 10_000)), max_size=80))
 def test_marks_are_few_in_order_and_reach_back_far_enough(steps: list[tuple[int, int]]) -> None:
     now = NOW
-    row = walks.begin({"at": -1}, now - TRAILING)
+    row = progress.begin({"at": -1}, now - TRAILING)
     passed = [(row["high"], row["walk"])]
     for at, (elapsed, skew) in enumerate(steps):
         now += elapsed
@@ -82,29 +82,29 @@ def test_marks_are_few_in_order_and_reach_back_far_enough(steps: list[tuple[int,
         # Whenever the trail was begun lately, the place to begin the next one is still known.
         begun = now - REREAD
         wanted = begun - TRAILING
-        high, _ = walks.mark_before(row, wanted)
+        high, _ = progress.mark_before(row, wanted)
         assert high <= max(wanted, passed[0][0])
 
 
 def test_the_newest_mark_at_or_before_the_moment_is_taken() -> None:
-    row = walks.begin({"at": 0}, NOW)
+    row = progress.begin({"at": 0}, NOW)
     for n in range(1, 6):
         row = advance(row, NOW + n * SPACING, NOW + n * SPACING, n)
     highs = [high for high, _ in row["marks"]]
     for earlier, later in pairwise(highs):
-        assert walks.mark_before(row, later - 1)[0] == earlier
-        assert walks.mark_before(row, later)[0] == later
-    assert walks.mark_before(row, NOW - 10**9)[0] == highs[0]
+        assert progress.mark_before(row, later - 1)[0] == earlier
+        assert progress.mark_before(row, later)[0] == later
+    assert progress.mark_before(row, NOW - 10**9)[0] == highs[0]
 
 
 def test_after_a_long_silence_the_place_where_the_next_reread_begins_is_still_known() -> None:
     """What became visible behind the walk just before the silence is found by that read, and by nothing else."""
-    rows = {keep: walks.begin({"at": 0}, NOW) for keep in (None, NOW + SPACING)}
+    rows = {keep: progress.begin({"at": 0}, NOW) for keep in (None, NOW + SPACING)}
     silence = 24 * 3600 * 1000
     highs = [NOW + n * SPACING for n in range(4)] + [NOW + silence + n * SPACING for n in range(400)]
     for at, high in enumerate(highs):
         for keep, row in rows.items():
-            rows[keep] = walks.advance(row, page(high, at), NOW + 2 * silence, TRAILING, REREAD, keep)
-    assert walks.mark_before(rows[NOW + SPACING], NOW + SPACING)[0] <= NOW + SPACING
-    assert walks.mark_before(rows[None], NOW + SPACING)[0] > NOW + SPACING
+            rows[keep] = progress.advance(row, page(high, at), NOW + 2 * silence, TRAILING, REREAD, keep)
+    assert progress.mark_before(rows[NOW + SPACING], NOW + SPACING)[0] <= NOW + SPACING
+    assert progress.mark_before(rows[None], NOW + SPACING)[0] > NOW + SPACING
     assert len(rows[NOW + SPACING]["marks"]) <= len(rows[None]["marks"]) + 1

@@ -1,0 +1,281 @@
+"""The stored cursors of one source, and what becomes durable with each page: its events, and every cursor that moves.
+
+::
+
+    tail      begins ten minutes back on the first start: live events never wait for history
+    backfill  begins `since` back, and walks to the tip behind the tail
+    heal      begins `overlap` before the last good point when the source lost the tail's cursor
+    trail     reads the newest ten minutes again every five, for events that became visible behind the cursor
+
+`backfill` and `heal` walk without an end; at the tip they *become* the tail, in one transaction. So the tail's own
+lower bound moves back to theirs, and it does not matter whether the API compares it with processing or event time.
+What is known is dropped by the spool. `trail` reads from a mark that the tail itself left, so in its order and under
+its bound; its row holds `begun` and `until` besides what `progress` explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+import msgspec
+import structlog
+
+from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
+from forwarder.polling import progress
+from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
+from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
+
+OLDEST_MS = 180 * 86_400_000
+"""Atlassian keeps 180 days (support.atlassian.com, "View audit log activities")."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What became of a page.
+
+    Attributes:
+        committed: The answer of the spool, None when nothing moved.
+        ended: Its walk is over.
+        high: How far the walk came, epoch milliseconds.
+        heals: A heal begins, because what a walk by time could not see is read by cursor now.
+    """
+
+    committed: Committed | None
+    ended: bool
+    high: int
+    heals: bool = False
+
+
+class HandOver:
+    """The cursors of one source, as they are in the spool.
+
+    Args:
+        source: What makes the state of a new walk.
+        config: How far back walks begin.
+        spool: Where everything becomes durable.
+        clock: Wall time.
+        refused: Called when the spool takes nothing now; returns when it may be tried again, or raises what it got.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: SourceConfig,
+        *,
+        spool: Spool,
+        clock: Clock,
+        refused: Callable[[Held], Awaitable[None]],
+    ) -> None:
+        self.rows: dict[str, CursorRow] = {}
+        self._source = source
+        self._config = config
+        self._spool = spool
+        self._clock = clock
+        self._refused = refused
+        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._number = 0
+        self._epoch = 0
+        self._gaps: list[int] = []
+        self._trailing_ms = int(config.trailing * 1000)
+        self._overlap_ms = int(config.overlap * 1000)
+
+    # -------------------------------------------------------------------------------------------------- the cursors
+
+    async def open(self, configured: Collection[str]) -> None:
+        """Take the source over from whoever had it, and begin the first walks."""
+        state = await self._spool.open_source(self._source.origin, configured=configured)
+        if state.known_as:
+            self._log.info("source_renamed", known_as=state.known_as)
+        self._number, self._epoch, self.rows = state.number, state.epoch, dict(state.cursors)
+        self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
+        if TAIL not in self.rows:
+            now = self._now_ms()
+            history = min(int(self._config.since * 1000), OLDEST_MS)
+            first = min(history, self._trailing_ms)
+            moves = [CursorMove(TAIL, None, self._walk(now - first))]
+            if history > first:
+                moves.append(CursorMove(BACKFILL, None, self._walk(now - history)))
+            await self._commit(moves)
+
+    def walks(self, name: str) -> bool:
+        """Tell whether a cursor is at work; the row of a trail stays between two reads."""
+        row = self.rows.get(name)
+        return row is not None and row.state.get("walk") is not None
+
+    def dropped(self, name: str) -> str:
+        """Return who dropped a cursor by hand while no poller ran, or nothing."""
+        row = self.rows.get(name)
+        return "" if row is None else str(row.state.get("dropped", ""))
+
+    async def heal_damage(self) -> bool:
+        """Read again what a damaged page of the spool held, whose ids the spool has forgotten; True when it begins."""
+        if self.walks(HEAL):
+            return False
+        gaps = await self._open_gaps("damaged_page")
+        if not gaps:
+            return False
+        overlap = self._overlap_ms
+        since = min((gap.to_ms or gap.opened_ms) - overlap if gap.from_ms is None else gap.from_ms for gap in gaps)
+        self._log.warning("damaged_page_is_read_again", since=since, gaps=len(gaps))
+        self._gaps.extend(gap.number for gap in gaps)
+        await self._commit([CursorMove(HEAL, None, self._walk(since))])
+        return True
+
+    async def _open_gaps(self, cause: str) -> list[Gap]:
+        gaps = (await self._spool.status()).gaps
+        return [gap for gap in gaps if gap.source == self._number and gap.cause == cause and gap.closed_ms is None]
+
+    def _walk(self, since_ms: int) -> progress.Row:
+        since_ms = max(since_ms, self._now_ms() - OLDEST_MS)
+        return progress.begin(self._source.walk(since_ms), since_ms)
+
+    # --------------------------------------------------------------------------------------------- the newest again
+
+    def begin_trail(self) -> bool:
+        """Begin to read the newest stretch again when it is time; True when it begins."""
+        if self.walks(TRAIL):
+            return False
+        row, now, tail = self.rows.get(TRAIL), self._now_ms(), self.rows[TAIL].state
+        begun = row.state["begun"] if row else None
+        if begun is not None and 0 <= now - begun < self._config.trailing_every * 1000:
+            return False
+        since = min(min(now, tail["high"]) - self._trailing_ms, self._reread_from())
+        high, walk = progress.mark_before(tail, since)
+        state = {**progress.begin(walk, high), "begun": now, "until": progress.reached(tail)}
+        # Durable with its first page; before that a restart simply begins it again.
+        self.rows[TRAIL] = CursorRow(TRAIL, state, row.version if row else 0)
+        return True
+
+    def _reread_from(self) -> int:
+        """Return where the next trail begins at the latest, epoch milliseconds: a stretch before the last one began.
+
+        By what was read as by the clock: one that was ahead for a while must not leave a stretch out.
+        """
+        row = self.rows.get(TRAIL)
+        begun = row.state["begun"] if row is not None else None
+        if row is None or begun is None:
+            return self._now_ms() - self._trailing_ms
+        floor: int = min(begun, row.state.get("floor", begun), row.state.get("until", begun))
+        return floor - self._trailing_ms
+
+    # ------------------------------------------------------------------------------------------------------ a page
+
+    async def page(self, name: str, page: Page) -> Done:
+        """Commit a page with the cursor that follows it; a walk's end and promotion in the same transaction."""
+        row = self.rows[name]
+        after = progress.advance(
+            row.state,
+            page,
+            self._now_ms(),
+            self._trailing_ms,
+            int(self._config.trailing_every * 1000),
+            self._reread_from() if name == TAIL else None,
+        )
+        ended = name != TAIL and (page.done or (name == TRAIL and progress.reached(after) > row.state["until"]))
+        moves: list[CursorMove] = []
+        closing: list[int] = []
+        if name in {HEAL, BACKFILL} and ended:
+            moves = self._promotion(name, after)
+            closing = self._gaps if name == HEAL or not self.walks(HEAL) else []
+        elif name == TRAIL and ended:
+            floor = min(row.state["begun"], row.state["until"])
+            state = {"begun": row.state["begun"], "floor": floor}
+            moves = [CursorMove(TRAIL, row.version or None, state)]
+        elif page.bodies or page.next != row.state["walk"]:
+            moves = [CursorMove(name, row.version or None, after)]
+        heals = name == TAIL and "by_time" in after and not page.by_time and not self.walks(HEAL)
+        if heals:
+            # What the walk by time could not see under one reading of its bound, a walk by cursor finds.
+            back = after["by_time"]
+            moves = [
+                CursorMove(TAIL, row.version, {key: after[key] for key in after if key != "by_time"}),
+                CursorMove(HEAL, None, self._walk(back - self._overlap_ms)),
+            ]
+        if not moves:
+            return Done(None, ended, after["high"])
+        done = await self._commit(moves, page=page if page.bodies else None, closing=closing)
+        if closing:
+            self._gaps = []
+        return Done(done, ended, after["high"], heals)
+
+    def _promotion(self, name: str, after: progress.Row) -> list[CursorMove]:
+        """Return the moves by which a heal or backfill that reached the tip becomes the tail."""
+        # What became visible behind this walk while it was near the present is for the next trail to find,
+        # and what a trail that is still on its way has not read.
+        trail, tail, begun = self.rows.get(TRAIL), self.rows[TAIL], after.pop("near")
+        if self.walks(TRAIL):
+            begun = min(begun, self._reread_from() + self._trailing_ms)
+        moves = [
+            CursorMove(name, self.rows[name].version or None, None),
+            CursorMove(TRAIL, (trail.version or None) if trail else None, {"begun": begun}),
+        ]
+        if after["from"] < tail.state["from"]:  # else another walk has moved the bound further back meanwhile
+            moves.append(CursorMove(TAIL, tail.version, after))
+        return moves
+
+    async def _commit(
+        self,
+        moves: list[CursorMove],
+        *,
+        page: Page | None = None,
+        opening: list[Gap] | None = None,
+        closing: list[int] | None = None,
+    ) -> Committed:
+        """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
+        commit = PageCommit(
+            self._number, self._epoch, moves, page, open_gaps=opening or (), close_gaps=tuple(closing or ())
+        )
+        while True:
+            try:
+                done = await self._spool.commit(commit)
+                break
+            except (SpoolFull, Held) as error:
+                await self._refused(error)
+        for move in moves:
+            if move.state is None:
+                self.rows.pop(move.name, None)
+            else:
+                self.rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
+        self._gaps.extend(done.gaps)
+        return done
+
+    # ------------------------------------------------------------------------------------------------- a lost cursor
+
+    async def lost(self, name: str, told: str) -> bool:
+        """Go on near now, and read again from before the last good point; True when a heal begins."""
+        row, now = self.rows[name], self._now_ms()
+        back = max(min(row.state["high"], now) - self._overlap_ms, row.state["from"])
+        if name == TRAIL:
+            again = {**self._walk(row.state["from"]), "begun": row.state["begun"], "until": row.state["until"]}
+            self.rows[TRAIL] = CursorRow(TRAIL, again, row.version)
+            return False
+        if name != TAIL:
+            await self._commit([CursorMove(name, row.version, self._walk(back))])
+            return False
+        moves = [CursorMove(TAIL, row.version, self._walk(now - self._trailing_ms))]
+        gaps: list[Gap] = []
+        heals = not self.walks(HEAL)
+        if heals:
+            moves.append(CursorMove(HEAL, None, self._walk(back)))
+            gaps = [Gap("cursor_lost", told, source=self._number, from_ms=row.state["high"], to_ms=now)]
+        elif back < self.rows[HEAL].state["from"]:  # a longer walk had become this tail
+            moves.append(CursorMove(HEAL, self.rows[HEAL].version, self._walk(back)))
+        await self._commit(moves, opening=gaps)
+        return heals
+
+    async def by_time(self, name: str) -> bool:
+        """Go on without any cursor, from what was read last; False when the source cannot do that."""
+        row = self.rows[name]
+        go_on = getattr(self._source, "by_time", None)
+        if go_on is None:
+            return False
+        walk = go_on(row.state["walk"], min(row.state["high"], self._now_ms()))
+        await self._commit([CursorMove(name, row.version or None, {**row.state, "walk": walk})])
+        return True
+
+    def untouched(self, name: str) -> bool:
+        """Tell whether a walk stands where it began, so that it has no cursor of the source yet."""
+        row = self.rows[name].state
+        return len(row["marks"]) == 1 and bool(row["marks"][0][1] == row["walk"])
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)
