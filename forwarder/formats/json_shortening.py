@@ -21,6 +21,8 @@ LENGTHS = (4096, 1024, 256, 64)
 
 SHORTEST_ACTOR = 16
 
+_HOLDS_TEXT = (str, dict, list)
+
 Path = tuple[str, ...]
 Tree = dict[str, Any]
 
@@ -52,13 +54,17 @@ def shorten(tree: Tree, limit: int, plan: Plan) -> bytes | None:
     """
     actor = next((path for path in plan.actor if type(told := _at(tree, path)) is str and told), None)
     kept = {path for path in (*plan.essential, *([actor] if actor else [])) if _at(tree, path) is not None}
+    body = _encode(tree)
     for some in ([path for path in plan.least if _holds(tree, path)], None):
         members = _others(tree, kept) if some is None else some
+        texts = _long_texts(tree, members) if len(body) > limit else []
         for most in LENGTHS:
-            if len(body := _encode(tree)) <= limit:
+            if len(body) <= limit:
                 return body
-            for path in members:
-                _cut_texts(_at(tree, path[:-1]), path[-1], most)
+            if _cut(texts, most):
+                body = _encode(tree)
+        if len(body) <= limit:
+            return body
         _remove(tree, members, limit)
         if len(body := _encode(tree)) <= limit:
             return body
@@ -83,18 +89,35 @@ def _others(tree: Tree, kept: Iterable[Path]) -> list[Path]:
     return [(*way, name) for way in sorted(ways) for name in _at(tree, way) if (*way, name) not in stay]
 
 
-def _cut_texts(holder: Any, key: Any, most: int) -> None:
-    """Cut every text that is a member or lies in it."""
-    stack = [(holder, key)]
+Place = tuple[Any, Any]
+"""An object or array, and the name or number of a value in it."""
+
+
+def _long_texts(tree: Tree, members: Iterable[Path]) -> list[Place]:
+    """Return where every text is that is a member or lies in one, and could be cut; each value is looked at once."""
+    stack: list[Place] = [(_at(tree, path[:-1]), path[-1]) for path in members]
+    found: list[Place] = []
     while stack:
-        holder, key = stack.pop()
-        value = holder[key]
+        place = stack.pop()
+        value = place[0][place[1]]
         if type(value) is str:
-            holder[key] = value[:most]
+            if len(value) > LENGTHS[-1]:
+                found.append(place)
         elif type(value) is dict:
-            stack += [(value, name) for name in value]
+            stack += [(value, name) for name, inner in value.items() if type(inner) in _HOLDS_TEXT]
         elif type(value) is list:
-            stack += [(value, number) for number in range(len(value))]
+            stack += [(value, number) for number, inner in enumerate(value) if type(inner) in _HOLDS_TEXT]
+    return found
+
+
+def _cut(texts: Iterable[Place], most: int) -> bool:
+    """Cut texts to so many characters; say whether any was longer."""
+    cut = False
+    for holder, name in texts:
+        if len(holder[name]) > most:
+            holder[name] = holder[name][:most]
+            cut = True
+    return cut
 
 
 def _remove(tree: Tree, paths: Iterable[Path], limit: int) -> None:
