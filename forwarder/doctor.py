@@ -2,7 +2,7 @@
 
 ::
 
-    configuration files · spool (place, room, fsync)
+    configuration files · spool (place, room, fsync) · admin port
     source, sink:  the way there (network) ─ open? ─► the component's own probe
 
 Nothing is written at a destination, and nothing of the spool is changed. A part that fails, hangs or raises is its own
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder import network
+from forwarder.admin import probe as admin_port
 from forwarder.config.preflight import certain_to_fail, of_part, worth_a_look
 from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
 from forwarder.registry import SINKS, SOURCES, build_format
@@ -67,6 +68,7 @@ class Doctor:
     def parts(self) -> list[Part]:
         """Return what there is to look at, in the order of the configuration."""
         found = [Part("configuration", self._in_time(self._configuration)), Part("spool", self._in_time(self._spool))]
+        found.append(Part("admin", self._in_time(self._admin)))
         found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.sources]
         return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
 
@@ -114,6 +116,9 @@ class Doctor:
             return findings
         files = f"secrets and TLS files can be read; digest {self._settings.digest()}"
         return [Finding("files", ok=True, detail=files), *findings]
+
+    async def _admin(self) -> list[Finding]:
+        return await admin_port.examine(self._settings.admin)
 
     async def _spool(self) -> list[Finding]:
         state: list[Finding] = []

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
     Batch,
@@ -37,10 +38,33 @@ _STANDARD_OUTPUT = 1
 _LEAST_FREE = 16  # MiB
 _LOOK_UP = 0.2  # seconds after which a write that waits for the reader looks whether the sink is closing
 
+_STDOUT = 'standard output; write path: "-" for it'
+_STDERR = 'standard error, which belongs to the log; write path: "-" for standard output'
+_STREAMS = {
+    **dict.fromkeys(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "stdout://", "stdout:"), _STDOUT),
+    **dict.fromkeys(("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2", "stderr://", "stderr:"), _STDERR),
+}
+
 
 def _octal(value: Any) -> Any:
     """Give back the digits of an unquoted mode, which YAML reads as an octal number."""
     return format(value, "04o") if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _usable(path: str) -> str:
+    """Refuse what can be seen to be no file; whether it can be written to is another question."""
+    said = _STREAMS.get(path.rstrip("/"), "")
+    if path.endswith("/"):
+        said = said or "a directory; name a file in it, such as out/events.ndjson"
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        said = "the user behind ~ does not exist here; write the whole path"
+    if "\0" in path:
+        said = "it holds a zero byte; write the path again by hand"
+    if said:
+        raise PydanticCustomError("path", "{said}", {"said": said})
+    return path
 
 
 class RotateConfig(ComponentConfig):
@@ -59,7 +83,7 @@ class FileConfig(SinkConfig):
 
     type: Literal["file"] = "file"
     """Which kind of sink this is."""
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_usable)]
     """File to append to, or `-` for standard output."""
     rotate: RotateConfig = RotateConfig()
     """When to set the file aside and begin a new one."""

@@ -407,7 +407,7 @@ def test_the_command_on_a_terminal(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["siemm"], "did you mean siem?"),
-        (["zzzz"], "known: configuration, spool, acme, siem"),
+        (["zzzz"], "known: configuration, spool, admin, acme, siem"),
         (["--timeout", "0"], "greater than"),
     ],
 )

@@ -175,3 +175,24 @@ def test_yaml(tmp_path, text, words):
     assert words in str(caught.value)
     assert "config.yaml line" in str(caught.value)
     assert "token" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/dev/stdout", 'standard output; write path: "-" for it'),
+        ("/proc/self/fd/1", 'standard output; write path: "-" for it'),
+        ("/dev/stderr", "standard error, which belongs to the log"),
+        ("out/", "a directory; name a file in it"),
+        ("~nosuchuser/events", "the user behind ~ does not exist here; write the whole path"),
+    ],
+)
+def test_paths_of_the_file_sink(tmp_path, path, words):
+    file = tmp_path / "config.yaml"
+    text = GOOD.replace("./events", path)
+    for mark in PLACES.values():
+        text = text.replace(f" {mark}}}", "}")
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(file, {})
+    assert f"sinks.file.path (config.yaml line 8): {words}" in str(caught.value)

@@ -1,0 +1,76 @@
+"""Looks whether the admin port could be listened on: tries it for a moment, and says who has it otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import http.client
+import json
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from forwarder.contracts import Finding
+
+if TYPE_CHECKING:
+    from forwarder.settings import AdminConfig
+
+_PATIENCE = 3.0
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_FIXES = {
+    errno.EACCES: "Give admin.listen a port of 1024 or more, or let this user listen below.",
+    errno.EPERM: "Give admin.listen a port of 1024 or more, or let this user listen below.",
+    errno.EADDRNOTAVAIL: "Write an address of this machine into admin.listen; 0.0.0.0 means all of them.",
+    errno.EADDRINUSE: "End the other program, or give admin.listen another port.",
+}
+_CAUSES = {
+    errno.EACCES: "this user may not listen on this port",
+    errno.EPERM: "this user may not listen on this port",
+    errno.EADDRNOTAVAIL: "not an address of this machine",
+    errno.EADDRINUSE: "another program listens there",
+}
+
+
+async def examine(admin: AdminConfig) -> list[Finding]:
+    """Return what was found."""
+    host, port = admin.address
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError):
+        fix = "Write an address of this machine into admin.listen, such as 127.0.0.1:9464."
+        return [Finding("port", ok=False, detail="the name in admin.listen is unknown", fix=fix)]
+    for family, kind, protocol, _, address in found:
+        number = _try(family, kind, protocol, address)
+        if number == errno.EADDRINUSE and await asyncio.to_thread(_is_ours, _ANY.get(host, host), port):
+            return [Finding("port", ok=True, detail=f"the daemon listens on {admin.listen}")]
+        if number:
+            cause = _CAUSES.get(number, os.strerror(number).lower())
+            fix = _FIXES.get(number, "Write another address and port into admin.listen.")
+            return [Finding("port", ok=False, detail=f"{admin.listen}: {cause}", fix=fix)]
+    return [Finding("port", ok=True, detail=f"{admin.listen} is free")]
+
+
+def _try(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> int:
+    """Listen for a moment; return the number of what is in the way, or 0."""
+    try:
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the daemon does
+            if family == socket.AF_INET6:
+                tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            tried.bind(address)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def _is_ours(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/livez", headers={"Host": f"localhost:{port}"})
+        return "live" in json.loads(connection.getresponse().read(65_536))
+    except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError):
+        return False
+    finally:
+        connection.close()
