@@ -45,6 +45,7 @@ _LEFT = {"source", "sink", "state", "proof", "gap", "cause", "concerns", "from",
 _MOST_GAPS = 10
 _MOST_ASIDE = 5
 _LONGEST_CELL = 200
+_LARGEST = 1e18
 _WAITS_LONG = 60.0
 """Seconds of delivery lag from when on it matters how long the spool lasts."""
 
@@ -77,7 +78,7 @@ def plain_status(report: Mapping[str, Any]) -> str:
 def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
     yield "sources", _SOURCE_COLUMNS, [_source_row(source, report) for source in _list(report, "sources")]
     yield "sinks", _SINK_COLUMNS, [_sink_row(sink, report) for sink in _list(report, "sinks")]
-    gaps = [gap for gap in _list(report.get("spool") or {}, "gaps") if gap.get("closed") is None]
+    gaps = [gap for gap in _list(_spool(report), "gaps") if gap.get("closed") is None]
     if gaps:
         title = f"open gaps, the newest {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else "open gaps"
         yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-_MOST_GAPS:]]
@@ -87,7 +88,7 @@ def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
 
 
 def _source_row(source: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
-    rows = _list(report.get("spool") or {}, "sources")
+    rows = _list(_spool(report), "sources")
     spooled = next((row.get("spooled") for row in rows if row.get("identity") == source.get("identity")), None)
     runs = _is_running(report)
     return (
@@ -107,7 +108,7 @@ def _sink_row(sink: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
         _cell(sink.get("state")),
         _cell(sink.get("lag_events")),
         _duration(sink.get("lag_seconds")),
-        _cell(sum(line.get("accepted") or 0 for line in lines) if lines else None),
+        _cell(sum(_count(line, "accepted") for line in lines) if lines else None),
         _cell(sink.get("dead_letters")),
         _failed(sink),
         _cell(sink.get("proof")),
@@ -131,7 +132,7 @@ def _row(line: Mapping[str, Any], columns: Sequence[str]) -> Row:
 
 
 def _headline(report: Mapping[str, Any]) -> str:
-    degraded, reasons = _list(report, "degraded"), _list(report, "not_ready")
+    degraded, reasons = _texts(report, "degraded"), _texts(report, "not_ready")
     if not _is_running(report):
         written = _age(report.get("spool_written_age_seconds"), "")
         last = f"; its spool was last written {written}" if written else ""
@@ -139,9 +140,9 @@ def _headline(report: Mapping[str, Any]) -> str:
     if report.get("draining"):
         word = "draining"
     elif not report.get("ready", True):
-        word = "not ready: " + ", ".join(map(_cell, reasons))
+        word = "not ready: " + ", ".join(reasons)
     elif degraded:
-        word = "degraded: " + ", ".join(map(_cell, degraded))
+        word = "degraded: " + ", ".join(degraded)
     else:
         word = "well"
     started = _duration(report.get("started_age_seconds"))
@@ -174,8 +175,8 @@ def _legend(report: Mapping[str, Any]) -> list[str]:
 
 
 def _spool_lines(report: Mapping[str, Any]) -> list[str]:
-    spool = report.get("spool")
-    if not isinstance(spool, dict) or not spool:
+    spool = _spool(report)
+    if not spool:
         return ["spool: not open"]
     used, limit, hours = spool.get("bytes_used"), spool.get("bytes_max"), spool.get("hours_left")
     share = f" ({100 * used / limit:.0f} %)" if _number(used) and _number(limit) and limit else ""
@@ -197,11 +198,15 @@ def _waits(sink: Mapping[str, Any]) -> bool:
     return not sink.get("well", True) or (_number(lag) and lag >= _WAITS_LONG)
 
 
+def _place(lane: Mapping[str, Any]) -> tuple[str, str]:
+    return _cell(lane.get("name")), _cell(lane.get("target"))
+
+
 def _strangers(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the lanes of the spool, with events that wait, that belong to no configured sink."""
-    configured = {(sink.get("name"), sink.get("target")) for sink in _list(report, "sinks")}
-    waiting = [lane for lane in _list(report.get("spool") or {}, "lanes") if lane.get("lag_events")]
-    return [lane for lane in waiting if (lane.get("name"), lane.get("target")) not in configured]
+    configured = {_place(sink) for sink in _list(report, "sinks")}
+    waiting = [lane for lane in _list(_spool(report), "lanes") if lane.get("lag_events")]
+    return [lane for lane in waiting if _place(lane) not in configured]
 
 
 def _problems(report: Mapping[str, Any]) -> list[str]:
@@ -272,8 +277,8 @@ def _books_line(report: Mapping[str, Any]) -> str:
     wrong = sum(bool(line.get("balance")) for line in books)
     if wrong:
         return f"books: {wrong} of {len(books)} lines DO NOT BALANCE; events are lost or invented, see above"
-    sums = {key: sum(line.get(key) or 0 for line in books) for key in _BOOKS_COLUMNS[2:-1]}
-    sinks = len({line.get("sink") for line in books})
+    sums = {key: sum(_count(line, key) for line in books) for key in _BOOKS_COLUMNS[2:-1]}
+    sinks = len({_cell(line.get("sink")) for line in books})
     count = "" if sinks == 1 else f", each event counted for each of {sinks} sinks"
     return (
         f"books: balanced{count}: {sums['spooled']} to deliver = accepted {sums['accepted']} + rejected "
@@ -290,9 +295,24 @@ def _aligned(columns: Row, rows: list[Row]) -> list[str]:
     ]
 
 
-def _list(report: Mapping[str, Any], key: str) -> list[Any]:
-    found = report.get(key)
-    return found if isinstance(found, list) else []
+def _list(tree: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; what is no object, or no list, is not there."""
+    found = tree.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _texts(tree: Mapping[str, Any], key: str) -> list[str]:
+    found = tree.get(key)
+    return [_cell(item) for item in found] if isinstance(found, list) else []
+
+
+def _spool(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = report.get("spool")
+    return found if isinstance(found, dict) else {}
+
+
+def _count(tree: Mapping[str, Any], key: str) -> int | float:
+    return found if _number(found := tree.get(key)) else 0
 
 
 def _cell(value: Any) -> str:
@@ -312,7 +332,8 @@ def _style(column: str, cell: str) -> str:
 
 
 def _number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # beyond that a number is no count and no time, and some cannot even be turned into text
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _age(seconds: Any, never: str) -> str:

@@ -388,7 +388,13 @@ def test_status_brings_the_token_and_any_address_means_this_machine(shell, daemo
     assert "admin.token_file" in shell("status").stderr
 
 
-@pytest.mark.parametrize("answer", [(200, b"<html>hello</html>"), (200, b"[]"), (500, b"{}"), (200, b'{"a": 1}')])
+STRANGERS = [
+    (200, b"<html>hello</html>"), (200, b"[]"), (500, b"{}"), (200, b'{"a": 1}'), (200, b"[" * 100_000),
+    (200, b'{"a":' * 100_000), (200, b"1" * 10_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", STRANGERS, ids=lambda answer: answer[1][:8].decode())
 def test_status_of_a_stranger_on_the_port(shell, daemon, answer):
     daemon.answer = answer
     shell.config(f"{CONFIG}admin: {{listen: '127.0.0.1:{daemon.port}'}}\n")
