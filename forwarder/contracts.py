@@ -36,7 +36,7 @@ from forwarder.errors import (
     Retryable,
     UnexpectedPayload,
 )
-from forwarder.event import Actor, AuditEvent, Authentication, Change, ListedAction, Thing
+from forwarder.event import Actor, Also, AuditEvent, Authentication, Change, ListedAction, Thing
 from forwarder.fields import (
     BatchConfig,
     ByteSize,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Actor",
+    "Also",
     "AuditEvent",
     "AuthFailed",
     "Authentication",

@@ -31,13 +31,18 @@ class Authentication(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Thing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Content or a container: a page, space, issue, project, group, role, policy, app, site …."""
+    """Content or a container: a page, space, issue, project, group, role, policy, app, site ….
+
+    `url` is its address for people, `api_url` that in an API.
+    """
 
     kind: str
     id: str | None = None
     key: str | None = None
     name: str | None = None
     url: str | None = None
+    vendor: str | None = None
+    api_url: str | None = None
 
 
 class Change(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -48,13 +53,23 @@ class Change(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     after: str | None = None
 
 
+class Also(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Who and what an event names besides the first of each kind."""
+
+    users: tuple[Actor, ...] = ()
+    things: tuple[Thing, ...] = ()
+    roles: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+
 class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     """The canonical event that every format renders. An absent fact is None or empty, never a guess.
 
     Times are epoch milliseconds. `context` and `container` are the untouched JSON of the API, validated as JSON.
     `act` and `object` say what was done to what kind of thing (`grant`, `permission`); `content` is that thing, `space`
     the place it lies in (space, project, repository). `layer` says which part of the catalogue decided the meaning:
-    local, attested, organization, words or unknown. `ocsf_class` is 0 where no class of OCSF 1.8.0 is claimed.
+    local, attested, organization, words or unknown. `ocsf_class` is 0 where no class of OCSF 1.8.0 is claimed. Of
+    several users, groups, roles and products the first stands by itself, the others in `also`.
     """
 
     document_id: str
@@ -103,6 +118,8 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
     attributes: msgspec.Raw | None = None
+    also: Also | None = None
+    domain: str | None = None  # the domain an event is about
 
 
 class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):

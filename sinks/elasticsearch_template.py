@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from forwarder.contracts import SetupStep
 
-VERSION = 3
+VERSION = 4
 """Goes up with every change of the template."""
 
 PRIORITY = 250
@@ -40,7 +40,7 @@ _WHOLE: dict[Flavour, dict[str, Any]] = {
 
 _WHO = ("user", "user.target", "user.effective", "user.changes")
 _PERSON = ("id", "email", "domain", "roles", "group.id", "group.name")
-_THINGS = ("content", "space", "site", "app")
+_THINGS = ("content", "space", "site", "app", "also.things")
 _KEYWORDS = (
     *("ecs.version", "tags", "data_stream.type", "data_stream.dataset", "data_stream.namespace"),
     *("event.kind", "event.category", "event.type", "event.outcome", "event.action", "event.id", "event.code"),
@@ -59,18 +59,21 @@ _KEYWORDS = (
         "observer.version",
     ),
     *(f"atlassian.audit.{name}" for name in ("feed", "layer", "product", "act", "action_name", "actor_kind")),
-    *("atlassian.audit.revision", "atlassian.audit.marks", "atlassian.audit.changes.field"),
+    *("atlassian.audit.revision", "atlassian.audit.marks", "atlassian.audit.changes.field", "atlassian.audit.roles"),
+    *("atlassian.audit.domain", "atlassian.audit.also.roles", "atlassian.audit.also.products"),
+    *(f"atlassian.audit.also.users.{name}" for name in ("id", "address", "kind")),
     *(f"atlassian.audit.authentication.{n}" for n in ("type", "token_id", "token_label", "session_id", "app_id")),
-    *(f"atlassian.audit.{thing}.{name}" for thing in _THINGS for name in ("kind", "id", "key")),
+    *(f"atlassian.audit.{thing}.{name}" for thing in _THINGS for name in ("kind", "id", "key", "vendor")),
 )
 _LONG_KEYWORDS = (
     *("atlassian.audit.changes.before", "atlassian.audit.changes.after"),
-    *(f"atlassian.audit.{thing}.url" for thing in _THINGS),
+    *(f"atlassian.audit.{thing}.{name}" for thing in _THINGS for name in ("url", "api_url")),
 )
 _NAMES = (
     *(f"{who}.{name}" for who in _WHO for name in ("full_name", "name")),
     "organization.name",
     *(f"atlassian.audit.{thing}.name" for thing in _THINGS),
+    "atlassian.audit.also.users.name",
 )
 _LONG_NAMES = ("url.full", "user_agent.original")
 _DATES = ("@timestamp", "event.created", "event.ingested", "event.start", "event.end", "atlassian.audit.processed_at")

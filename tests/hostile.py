@@ -3,7 +3,7 @@
 import msgspec
 from hypothesis import strategies as st
 
-from forwarder.contracts import Actor, AuditEvent, Authentication, Change, Record, Thing
+from forwarder.contracts import Actor, Also, AuditEvent, Authentication, Change, Record, Thing
 from tests.events import ORIGIN
 
 NASTY = [
@@ -82,6 +82,8 @@ audit_events = st.builds(
     time_text=maybe,
     context=parts,
     container=parts,
+    domain=maybe,
+    also=st.one_of(st.none(), st.builds(Also, st.lists(st.builds(Actor, sound, sound), max_size=2).map(tuple))),
 )
 
 
@@ -109,6 +111,18 @@ def full_event(**changes) -> AuditEvent:
         outer, _, inner = name.partition(".")
         changed = msgspec.structs.replace(getattr(event, outer), **{inner: value}) if inner else value
         setattr(event, outer, changed)
+    return event
+
+
+def with_what_is_rare(event: AuditEvent) -> AuditEvent:
+    """Return an event with the facts that few have."""
+    event.domain = "example.com"
+    event.also = Also(
+        (Actor("712020:2", "Ann Admin", "ann@example.com"),), (Thing("group", "g-2"),), ("reader",), ("jira",)
+    )
+    for name in ("content", "app"):
+        told = {"vendor": "Example", "api_url": f"https://api.example.net/{name}"}
+        setattr(event, name, msgspec.structs.replace(getattr(event, name), **told))
     return event
 
 

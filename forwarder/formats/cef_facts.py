@@ -32,7 +32,16 @@ _DUID, _DUSER, _TARGET_NAME, _ROLE = (
 _KIND, _OBJECT, _KEY, _NAME = BEFORE["fileType"], BEFORE["fileId"], BEFORE["filePath"], BEFORE["fname"]
 _URL, _GROUP, _SPACE, _MESSAGE = BEFORE["request"], BEFORE["cs1"], BEFORE["cs2"], BEFORE["msg"]
 _PROCESSED, _ORGANIZATION_NAME = BEFORE["deviceCustomDate1"], BEFORE["AtlassianAuditOrganization"]
-JSON = (BEFORE["cs5"], BEFORE["cs6"], BEFORE["AtlassianAuditContainer"])
+_EFFECTIVE_NAME, _EFFECTIVE_EMAIL = (
+    BEFORE["AtlassianAuditEffectiveName"],
+    BEFORE["AtlassianAuditEffectiveEmail"],
+)
+_VENDOR, _API_URL, _DOMAIN = (
+    BEFORE["AtlassianAuditVendor"],
+    BEFORE["AtlassianAuditApiUrl"],
+    BEFORE["AtlassianAuditDomain"],
+)
+JSON = (BEFORE["AtlassianAuditAlso"], BEFORE["cs5"], BEFORE["cs6"], BEFORE["AtlassianAuditContainer"])
 
 
 def facts(event: AuditEvent) -> list[str]:
@@ -48,9 +57,8 @@ def facts(event: AuditEvent) -> list[str]:
         parts += _ADDRESS, event.source_address
     if event.user_agent is not None:
         parts += _AGENT, event.user_agent
-    effective = event.impersonated or event.on_behalf_of
-    if effective is not None and (named := effective.id or effective.address or effective.name):
-        parts += _EFFECTIVE, named
+    if event.impersonated is not None or event.on_behalf_of is not None:
+        _add_effective(parts, event.impersonated or event.on_behalf_of)
     if event.authentication is not None:
         _add_authentication(parts, event.authentication)
     _add_targets(parts, event)
@@ -70,6 +78,16 @@ def _add_person(parts: list[str], person: Actor, ident: str, known_as: str, name
         parts += known_as, person.name
     if person.name is not None:
         parts += name, person.name
+
+
+def _add_effective(parts: list[str], person: Actor | None) -> None:
+    if person is None or not (named := person.id or person.address or person.name):
+        return
+    parts += _EFFECTIVE, named
+    if person.name is not None:
+        parts += _EFFECTIVE_NAME, person.name
+    if person.address is not None:
+        parts += _EFFECTIVE_EMAIL, person.address
 
 
 def _add_authentication(parts: list[str], authentication: Authentication) -> None:
@@ -96,6 +114,8 @@ def _add_targets(parts: list[str], event: AuditEvent) -> None:
     thing = event.content or event.app
     if thing is not None:
         _add_thing(parts, thing)
+    if event.domain is not None:
+        parts += _DOMAIN, event.domain
     if event.organization_name is not None:
         parts += _ORGANIZATION_NAME, event.organization_name
 
@@ -110,3 +130,7 @@ def _add_thing(parts: list[str], thing: Thing) -> None:
         parts += _NAME, thing.name
     if thing.url is not None:
         parts += _URL, thing.url
+    if thing.vendor is not None:
+        parts += _VENDOR, thing.vendor
+    if thing.api_url is not None:
+        parts += _API_URL, thing.api_url

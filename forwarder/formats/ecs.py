@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
+from forwarder.contracts import Also, AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
 from forwarder.formats.ecs_document import (
     Atlassian,
     Audit,
@@ -37,7 +37,8 @@ from forwarder.formats.ecs_document import (
     What,
 )
 from forwarder.formats.ecs_fields import rules
-from forwarder.formats.ecs_people import names_of, user_with_others
+from forwarder.formats.ecs_people import names as names_of_all
+from forwarder.formats.ecs_people import names_of, roles_of, user_with_others
 from forwarder.formats.json_lines import JsonLines
 from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.json_template import JsonTemplate
@@ -129,7 +130,7 @@ class EcsFormat:
         created = self._moments[event.read_ms]
         user: User | None = None
         names: tuple[str, ...] = ()
-        if event.target_user or event.on_behalf_of or event.impersonated or event.target_role:
+        if event.target_user or event.on_behalf_of or event.impersonated:
             user, names = user_with_others(event)
         elif actor is not None:
             user, names = User(actor.id, actor.name, actor.address, actor.address), names_of(actor)
@@ -140,6 +141,9 @@ class EcsFormat:
             url = Url(content.url, host)
         elif site is not None and site.url is not None:
             hosts = self._hosts[_start(site.url)][1]
+        also = event.also
+        if also is not None or event.domain is not None:
+            names, hosts = self._with_others(event, names, hosts)
         place = (
             self._places[geo, event.country, event.region, event.city]
             if geo or event.country or event.region or event.city
@@ -172,12 +176,28 @@ class EcsFormat:
                     event.space,
                     site,
                     event.app,
+                    roles_of(event) if event.target_role is not None else NOWHERE,
+                    event.domain,
+                    also,
                     event.changes,
                     event.context,
                     event.container,
                 )
             ),
         )
+
+    def _with_others(
+        self, event: AuditEvent, names: tuple[str, ...], hosts: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return identifiers and hosts with those of whom and what an event names besides."""
+        also = event.also or Also()
+        found = dict.fromkeys(hosts)
+        for thing in also.things:
+            if thing.url is not None:
+                found |= dict.fromkeys(self._hosts[_start(thing.url)][1])
+        if event.domain is not None:
+            found[event.domain] = None
+        return tuple(dict.fromkeys([*names, *names_of_all(*also.users)])), tuple(found)
 
     def _runs_of(self, said: Said) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
         """Return what an action is, as runs of `Kind`, `What` and `Facts`."""

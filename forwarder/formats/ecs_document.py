@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from forwarder.contracts import Authentication, Change, Thing
+from forwarder.contracts import Also, Authentication, Change, Thing
 
 
 class Group(msgspec.Struct, gc=False, omit_defaults=True):
@@ -134,6 +134,9 @@ class Audit(msgspec.Struct, gc=False, omit_defaults=True):
     space: Thing | None = None
     site: Thing | None = None
     app: Thing | None = None
+    roles: tuple[str, ...] = ()
+    domain: str | None = None
+    also: Also | None = None
     changes: tuple[Change, ...] = ()
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None

@@ -1,7 +1,8 @@
 """`user.*` of ECS: who acted, whom it was done to, what changed of that one, and as whom it was done.
 
 `user.target` is somebody as he was before: a role that is taken away stands there, one that is given stands under
-`user.changes`, as every new value does (ECS 9.4, "User fields usage").
+`user.changes`, as every new value does (ECS 9.4, "User fields usage"). Where nobody is named it was done to, both would
+speak of whoever acted: then a role stands under `atlassian.audit.roles` only, where every role does.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ def names(*actors: Actor | None) -> tuple[str, ...]:
 def user_with_others(event: AuditEvent) -> tuple[User, tuple[str, ...]]:
     """Return `user.*` with whom it was done to, for or as, and everybody's identifiers."""
     user = person(event.actor) if event.actor is not None else User()
-    role, given = event.target_role, event.act in GIVEN
-    if event.target_user is not None or (role is not None and not given):
-        target = user.target = person(event.target_user) if event.target_user is not None else User()
-        if role is not None and not given:
-            target.roles = (role,)
+    if event.target_user is not None:
+        roles, given = roles_of(event), event.act in GIVEN
+        target = user.target = person(event.target_user)
+        if not given:
+            target.roles = roles
         if event.target_group is not None:
             target.group = Group(event.target_group.id, event.target_group.name)
-    user.changes = _changes(event, role if given else None)
+        if event.outcome != "failure":
+            user.changes = _changes(event, roles if given else ())
     effective = event.impersonated or event.on_behalf_of
     if effective is not None:
         user.effective = person(effective)
@@ -57,14 +59,21 @@ def user_with_others(event: AuditEvent) -> tuple[User, tuple[str, ...]]:
     return user, tuple(dict.fromkeys([*involved, *filter(None, changed)]))
 
 
-def _changes(event: AuditEvent, role: str | None) -> User | None:
+def roles_of(event: AuditEvent) -> tuple[str, ...]:
+    """Return every role that is spoken of."""
+    if event.target_role is None:
+        return ()
+    return (event.target_role, *(event.also.roles if event.also is not None else ()))
+
+
+def _changes(event: AuditEvent, roles: tuple[str, ...]) -> User | None:
     """Return what somebody has now and had not before, or None when nothing is said.
 
     The fields of an account are named as product audit logs name them.
     """
-    if role is not None:
-        return User(roles=(role,))
-    if event.object != "user" or event.target_user is None:
+    if roles:
+        return User(roles=roles)
+    if event.object != "user":
         return None
     told = {change.field.lower(): change.after for change in event.changes if change.after}
     new = User(full_name=told.get("full name"), name=told.get("username"), email=told.get("email"))

@@ -19,7 +19,7 @@ HASH = 32
 """Characters of a document id, without the digest of a revision."""
 
 _PERSON = ("id", "name", "email")
-_THING = ("id", "key", "name", "url")
+_THING = ("id", "key", "name", "url", "vendor", "api_url")
 _AUTHENTICATION = ("auth_type", "token_id", "token_label", "session_id", "auth_app_id")
 
 
@@ -37,6 +37,7 @@ class NamedFacts:
         "_app",
         "_auth",
         "_content",
+        "_domain",
         "_effective",
         "_group",
         "_id",
@@ -63,13 +64,14 @@ class NamedFacts:
         self._id, self._actor_kind, self._ip = before["id"], before["actor_kind"], before["source_ip"]
         self._source, self._user_agent = before["source_address"], before["user_agent"]
         self._role, self._kind, self._message = before["target_role"], before["object_kind"], before["message"]
+        self._domain = before["domain"]
         self._processed, self._organization_name = before["processed_at"], before["organization_name"]
         self._actor, self._effective, self._target = (some(of, _PERSON) for of in ("actor", "effective", "target"))
         self._auth = tuple(before[name] for name in _AUTHENTICATION)
         self._content, self._group, self._space, self._site, self._app = (
             some(of, _THING) for of in ("object", "group", "space", "site", "app")
         )
-        self._json = (before["changes"], before["context"], before["container"])
+        self._json = (before["also"], before["changes"], before["context"], before["container"])
 
     def of(self, event: AuditEvent) -> list[str]:
         """Return all but the JSON of an event; its id comes first."""
@@ -112,6 +114,8 @@ class NamedFacts:
             _add_thing(parts, event.site, self._site)
         if event.app is not None:
             _add_thing(parts, event.app, self._app)
+        if event.domain is not None:
+            parts += self._domain, event.domain
         if event.organization_name is not None:
             parts += self._organization_name, event.organization_name
 
@@ -121,9 +125,11 @@ class NamedFacts:
 
 
 def json_facts(event: AuditEvent, before: tuple[str, ...]) -> list[str]:
-    """Return the JSON of an event under its three names: changes, context, container."""
-    changes, context, container = before
+    """Return the JSON of an event under its names: what else it names, changes, context, container."""
+    also, changes, context, container = before
     large: list[str] = []
+    if event.also is not None:
+        large += also, msgspec.json.encode(event.also).decode("utf-8", "replace")
     if event.changes:
         large += changes, msgspec.json.encode(event.changes).decode("utf-8", "replace")
     if event.context is not None:
@@ -159,7 +165,7 @@ def _add_authentication(parts: list[str], told: Authentication, before: tuple[st
 
 def _add_thing(parts: list[str], thing: Thing, before: tuple[str, ...]) -> None:
     """Add what has a name; a fact that the format has no name for is left out."""
-    ident, key, name, url = before
+    ident, key, name, url, vendor, api_url = before
     if thing.id is not None:
         parts += ident, thing.id
     if key and thing.key is not None:
@@ -168,3 +174,7 @@ def _add_thing(parts: list[str], thing: Thing, before: tuple[str, ...]) -> None:
         parts += name, thing.name
     if url and thing.url is not None:
         parts += url, thing.url
+    if vendor and thing.vendor is not None:
+        parts += vendor, thing.vendor
+    if api_url and thing.api_url is not None:
+        parts += api_url, thing.api_url

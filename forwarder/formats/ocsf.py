@@ -137,6 +137,8 @@ class OcsfFormat:
             event.app,
             names,
             None,
+            event.domain,
+            event.also,
             event.changes,
             event.context,
             event.container,
@@ -170,7 +172,7 @@ class OcsfFormat:
             made.http_request = HttpRequest(event.user_agent)
         if site is not None and class_uid in _WITH_DESTINATION:
             made.dst_endpoint, host, whole = self._sites[site.id, site.name, site.url]
-            if whole and site.key is None:
+            if whole and site.key is None and site.api_url is None:
                 rest.site = None
         wanted = (event.ocsf_class, event.ocsf_activity)
         made.activity_id, made.metadata.version, rest.layer = self._said[

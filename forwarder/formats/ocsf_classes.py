@@ -138,7 +138,7 @@ def _access(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | Non
     whose, group = user(event.target_user), _named(event.target_group)
     if power is None or (whose is None and group is None):
         return _entity(event, into, rest)
-    into.privileges = (power,)
+    into.privileges = (power, *(event.also.roles if event.also is not None and event.target_role is not None else ()))
     over = event.content or event.space
     where = _resource(over, None) if over is not None else None
     if where is not None and over is not None:
@@ -191,7 +191,7 @@ def _web(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
         if activity not in _OF_THE_WHOLE[WEB] and _is_part(event.object, thing):
             activity = UPDATE
         into.web_resources = (found,)
-        _take(event, rest, thing, None)
+        _take(event, rest, thing, _left(thing, url=None))
         return WEB, activity
     if activity not in _IN_A_PLACE:
         return None
@@ -200,7 +200,7 @@ def _web(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
         into.web_resources = (Resource(person.id, known_as, event.object or "user"),)
     elif event.space is not None and (found := _resource(event.space, event.space.url)) is not None:
         into.web_resources = (found,)
-        rest.space = None
+        rest.space = _left(event.space, url=None)
     elif event.site is not None and (found := _resource(event.site, event.site.url)) is not None:
         into.web_resources = (found,)
     elif event.organization:
@@ -290,6 +290,12 @@ def _resource(thing: Thing, url: str | None) -> Resource | None:
     return Resource(url, None, thing.kind, None, url) if url else None
 
 
-def _left(thing: Thing, key: str | None = None) -> Thing | None:
-    """Return what of a thing is not said where it has no address, and no key besides its name."""
-    return Thing(thing.kind, None, key, None, thing.url) if thing.url is not None or key is not None else None
+_LINK = "link"
+
+
+def _left(thing: Thing, key: str | None = None, url: str | None = _LINK) -> Thing | None:
+    """Return what of a thing is not said where it has no address, and no key besides its name; None is none left."""
+    url = thing.url if url is _LINK else url
+    if url is None and key is None and thing.vendor is None and thing.api_url is None:
+        return None
+    return Thing(thing.kind, None, key, None, url, thing.vendor, thing.api_url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from forwarder.contracts import Actor, Authentication, Change, Thing
+from forwarder.contracts import Actor, Also, Authentication, Change, Thing
 
 
 class User(msgspec.Struct, gc=False, omit_defaults=True):
@@ -151,6 +151,8 @@ class Rest(msgspec.Struct, gc=False, omit_defaults=True):
     app: Thing | None = None
     source: msgspec.Raw | Where | None = None
     user_agent: str | None = None
+    domain: str | None = None
+    also: Also | None = None
     changes: tuple[Change, ...] = ()
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None

@@ -9,7 +9,7 @@ import msgspec
 from forwarder.formats.ocsf_document import Observable
 
 if TYPE_CHECKING:
-    from forwarder.contracts import AuditEvent
+    from forwarder.contracts import Also, AuditEvent
     from forwarder.formats.ocsf_document import ActingUser, Event, Group, Resource, Rest, User
 
 TYPES = {
@@ -64,6 +64,8 @@ def observe(event: AuditEvent, made: Event, rest: Rest, host: str | None) -> lis
         found.append(Observable(_HOST, host))
     if event.user_agent is not None:
         found.append(Observable(_AGENT if made.http_request is not None else _LEFT_AGENT, event.user_agent))
+    if rest.also is not None:
+        _add_also(found, rest.also)
     if rest.target_user or rest.on_behalf_of or rest.impersonated or rest.target_group:
         _add_rest(found, rest)
     return found
@@ -95,6 +97,18 @@ def _add_resource(found: list[Observable], resource: Resource) -> None:
         found.append(Observable(_WEB, resource.uid))
     if resource.url_string is not None:
         found.append(Observable(_URL, resource.url_string))
+
+
+def _add_also(found: list[Observable], also: Also) -> None:
+    for place, person in enumerate(also.users):
+        if person.id is not None:
+            found.append(Observable(_run(f"unmapped.also.users[{place}].id", 31), person.id))
+        if person.address is not None:
+            found.append(Observable(_run(f"unmapped.also.users[{place}].address", 5), person.address))
+    for place, thing in enumerate(also.things):
+        if thing.id is not None:
+            number = 33 if thing.kind == "group" else 10
+            found.append(Observable(_run(f"unmapped.also.things[{place}].id", number), thing.id))
 
 
 def _add_rest(found: list[Observable], rest: Rest) -> None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.contracts import Actor, AuditEvent, Authentication, Change, UnexpectedPayload
+from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip, valid_mail
+from forwarder.normalize.also import also_of, changes_in, domain_in, overlap
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
-from forwarder.normalize.things import ABSENT, PartReader
+from forwarder.normalize.statements import decide, outcomes
+from forwarder.normalize.things import ABSENT, NO_RARE, Part, PartReader
 from forwarder.normalize.times import TimeReader, names_zone
 
 if TYPE_CHECKING:
@@ -111,7 +113,8 @@ class OrganizationNormalizer:
         self.use(catalogue or load_catalogue())
         self._decode = msgspec.json.Decoder(_Event).decode
         self._times = TimeReader()
-        self._parts = PartReader()
+        self._outcomes = outcomes()
+        self._parts = PartReader(self._outcomes)
         self._ips: set[str] = set()
 
     def use(self, catalogue: Catalogue) -> None:
@@ -152,14 +155,16 @@ class OrganizationNormalizer:
         action, when, origin = told.action or "", told.time or "", record.origin
         meaning = self._meanings.get(action) or self._catalogue.meaning(action)
         context, container = self._parts.read(told.context), self._parts.read(told.container)
-        changes = tuple(context.changes)
-        if meaning.layer == "unknown" or changes:
-            meaning = self._by_the_rest(meaning, decoded.message, told, changes)
-        time_ms = self._times.read(when)
-        odd, cut = context.odd or container.odd, context.cut or container.cut
-        if odd or cut or time_ms is None or not action or not decoded.id or when[-1:] != "Z":
-            marks = _marks(marks, decoded, told, time_ms, odd=odd, cut=cut)
-        processed = told.processedAt or decoded.processedAt
+        rare = context.rare is not None or container.rare is not None
+        if meaning.layer == "unknown" or rare:
+            meaning = self._by_the_rest(meaning, decoded.message, told, context, container)
+        if rare or (meaning.outcome == "unknown" and meaning.act is not None):
+            meaning = self._by_what_is_said(meaning, decoded.message, told, context, container)
+        time_ms, processed = self._times.read(when), told.processedAt or decoded.processedAt
+        processed_ms = self._times.read(processed) if processed else None
+        if rare or time_ms is None or time_ms < 0 or not action or not decoded.id or when[-1:] != "Z":
+            marks = _marks(marks, decoded, time_ms, processed_ms, context, container)
+            time_ms = _usable(time_ms, processed_ms, record.read_ms)
 
         ip = address = None
         where = told.location or _NOWHERE
@@ -179,18 +184,18 @@ class OrganizationNormalizer:
                 actor = _actor(who.id, who.name, who.email)
             if who.onBehalfOf is not None:
                 other = _actor(who.onBehalfOf.id, who.onBehalfOf.name, who.onBehalfOf.email)
-        impersonates = meaning.target == "impersonated"
+        impersonates, user = meaning.target == "impersonated", context.user or container.user
 
         return AuditEvent(  # by position, in the order of the fields: by name costs 1.5 µs more
             record.id,
             origin.feed,
             origin.organization,
             action,
-            record.read_ms if time_ms is None else time_ms,
+            time_ms,
             record.read_ms,
             decoded.id or None,
-            self._times.read(processed) if processed else None,
-            meaning.product or container.product,
+            processed_ms,
+            meaning.product or container.product or context.product or meaning.presumed,
             meaning.name,
             meaning.act,
             meaning.layer,
@@ -205,15 +210,15 @@ class OrganizationNormalizer:
             container.organization or context.organization,
             actor,
             other,
-            context.user if impersonates else None,
+            user if impersonates else None,
             authentication,
-            None if impersonates else context.user,
-            context.group,
-            context.role,
+            None if impersonates else user,
+            context.group or container.group,
+            context.role or container.role,
             context.content or container.content,
             context.space or container.space,
             container.site or context.site,
-            context.app,
+            context.app or container.app,
             ip,
             address,
             where.geo or None,
@@ -222,15 +227,18 @@ class OrganizationNormalizer:
             where.city or None,
             None,  # the feed names no user agent
             (decoded.message.content or None) if decoded.message is not None else None,
-            changes,
+            changes_in(context, container) if rare else (),
             marks,
             when or None,
             context.raw,
             container.raw,
+            None,
+            also_of(context, container) if rare or overlap(context, container) else None,
+            domain_in(context, container) if rare else None,
         )
 
     def _by_the_rest(
-        self, meaning: Meaning, message: _Message | None, told: _Attributes, changes: tuple[Change, ...]
+        self, meaning: Meaning, message: _Message | None, told: _Attributes, context: Part, container: Part
     ) -> Meaning:
         """Return what the rest of an event says of its action: the message where nobody knows it, and which setting.
 
@@ -238,9 +246,35 @@ class OrganizationNormalizer:
         """
         if meaning.layer == "unknown" and message is not None and message.content:
             said = self._catalogue.meaning_of_message(message.content, told.actor.name if told.actor else None)
-            meaning = said if said.act is not None else meaning
-        for change in changes:
+            if said.act is not None:
+                meaning = self._catalogue.of_action(said, meaning)
+        for change in changes_in(context, container):
             meaning = self._catalogue.meaning_of_setting(told.action or "", meaning, change.field)
+        return meaning
+
+    def _by_what_is_said(
+        self, meaning: Meaning, message: _Message | None, told: _Attributes, context: Part, container: Part
+    ) -> Meaning:
+        """Return the meaning with the outcome that an event tells beside its action."""
+        here, there = context.rare or NO_RARE, container.rare or NO_RARE
+        statements = [*here.statements, *there.statements]
+        if statements:
+            elsewhere = self._catalogue.is_told_elsewhere(meaning, self._outcomes.elsewhere)
+            outcome, reason = decide(meaning.outcome, statements, elsewhere=elsewhere)
+            if outcome != meaning.outcome or (reason and not meaning.failure):
+                meaning = self._catalogue.with_outcome(meaning, outcome, reason)
+            if outcome != "unknown" or elsewhere:
+                return meaning
+        if message is not None and message.content and told.actor is not None and told.actor.name:
+            name, content = told.actor.name, message.content
+            others: list[Any] = [*filter(None, (context.user, container.user, context.group, container.group)),
+                *here.users, *there.users]  # fmt: skip
+            if any(other.name and other.name.startswith(name) and content.startswith(other.name) for other in others
+                   if other.name != name):  # fmt: skip
+                return meaning
+            outcome = self._catalogue.outcome_of_message(told.action or "", meaning, content, name)
+            if outcome != "unknown":
+                return self._catalogue.with_outcome(meaning, outcome)
         return meaning
 
     def _is_ip(self, text: str) -> bool:
@@ -276,19 +310,39 @@ def _actor(ident: str | None, name: str | None, email: str | None, kind: Any = N
 
 
 def _marks(
-    marks: tuple[str, ...], decoded: _Event, told: _Attributes, time_ms: int | None, *, odd: bool, cut: bool
+    marks: tuple[str, ...],
+    decoded: _Event,
+    time_ms: int | None,
+    processed_ms: int | None,
+    context: Part,
+    container: Part,
 ) -> tuple[str, ...]:
     """Return the marks of an event that is not as documented."""
+    told = decoded.attributes or _Attributes()
+    here, there = context.rare or NO_RARE, container.rare or NO_RARE
+    useless = time_ms is None or time_ms < 0
+    processed = processed_ms is not None and processed_ms >= 0
     found = {
         "derived_id": not decoded.id,
         "action_missing": not told.action,
         "time_missing": not told.time,
         "time_unreadable": bool(told.time) and time_ms is None,
+        "time_before_1970": time_ms is not None and time_ms < 0,
+        "time_of_processing": useless and processed,
+        "time_of_reading": useless and not processed,
         "zone_assumed": time_ms is not None and not names_zone(told.time or ""),
-        "odd_shape": odd,
-        "truncated": cut,
+        "odd_shape": here.odd or there.odd,
+        "refitted": here.refitted or there.refitted,
+        "truncated": here.cut or there.cut,
     }
     return (*marks, *(mark for mark, holds in found.items() if holds and mark not in marks))
+
+
+def _usable(time_ms: int | None, processed_ms: int | None, read_ms: int) -> int:
+    """Return when it happened, or the next best moment: nothing was recorded before 1970, and receivers refuse it."""
+    if time_ms is not None and time_ms >= 0:
+        return time_ms
+    return read_ms if processed_ms is None or processed_ms < 0 else processed_ms
 
 
 def _shape(tree: Tree) -> tuple[_Event, bool]:

@@ -1,50 +1,81 @@
 """What an event was done to and where: the entries of `context` and `container`, as far as meaning needs them.
 
-Both parts are decoded whole, which proves that they are JSON that every reader takes (UTF-8, numbers in range, no
-half surrogates), because their bytes travel on unchanged. Entries with the attributes we know take a typed decode that
-admits nothing else and skips nothing; attributes we do not know take a slower one that still wants plain texts; all
-others are cut to that shape first. Nothing is remembered: parts seldom recur, and reading one costs little more than
-looking it up.
+Both parts are read alike, because the API puts a fact now into the one, now into the other. Both are decoded whole,
+which proves that they are JSON that every reader takes (UTF-8, numbers in range, no half surrogates), because their
+bytes travel on unchanged, but for what no store takes (`fitting`). Entries with the attributes we know take a typed
+decode that admits nothing else and skips nothing; attributes we do not know take a slower one that still wants plain
+texts; all others are cut to that shape first. Nothing is remembered: parts seldom recur, and reading one costs little
+more than looking it up.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from forwarder.contracts import Actor, Change, Thing
 from forwarder.normalize.addresses import valid_mail
+from forwarder.normalize.entries import MOST, Attributes, Common, Entry, WideEntry, attributes, links, shaped
+from forwarder.normalize.fitting import fit, is_plain
+from forwarder.normalize.singulars import singular
+from forwarder.normalize.statements import Outcomes, Statement, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["ABSENT", "NOTHING", "Attributes", "Part", "PartReader"]
 
 _ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
 API_PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
-_IRREGULAR = {"policies": "policy", "repositories": "repository", "categories": "category"}
-
+_SPELLED = {
+    **{name: name for name in API_PRODUCTS},
+    **dict.fromkeys(("software", "servicedesk", "jira-software", "jira-servicedesk", "jira-core"), "jira"),
+}
 _PLACES = {"project", "repository", "workspace", "board", "database", "folder"}
 """Kinds that are content by themselves, and a place where something lies in them."""
 
-MOST_ENTRIES = 1000
-"""Entries of a part that meaning reads; the API was seen to send dozens. The event with more is marked `truncated`, and
-its raw part still has them all."""
 
-Told = dict[str, str | None]
-"""Attributes or links of an entry; only texts."""
+class Rare(msgspec.Struct, gc=False):
+    """What few events say.
+
+    Attributes:
+        odd: The part had a shape that the documentation does not give.
+        refitted: `raw` is not what the API sent: names or depth would have kept it out of stores.
+        cut: There were more people or things than are kept.
+        named: The role stands in an entry of its own or as a permission, not beside a user.
+        domain: Name of a domain that the event is about.
+        changes: Settings with what they are now; the feed does not say what they were.
+        statements: What is said of how the act went.
+        users, things, roles, products: Further ones.
+    """
+
+    odd: bool = False
+    refitted: bool = False
+    cut: bool = False
+    named: bool = False
+    domain: str | None = None
+    changes: list[Change] = []
+    statements: list[Statement] = []
+    users: list[Actor] = []
+    things: list[Thing] = []
+    roles: list[str] = []
+    products: list[str] = []
 
 
 class Part(msgspec.Struct, gc=False):
     """What one of the two parts says; `raw` is None when it says nothing at all. Not changed once it is returned.
 
-    Of each kind the first entry counts; the rest stays in the raw part. Of a place and something in it, the latter is
-    the content.
+    Of each kind the first entry counts; further ones are in `rare`. Of a place and something in it, the latter is the
+    content.
 
     Attributes:
         raw: The bytes of the API; wrapped as `{"value": …}` when they are neither an object nor an array of objects,
             because no store indexes those as a field.
-        product: The product a site entry names, when it is one of the API's own.
-        odd: The part had a shape that the documentation does not give.
+        product: The product an entry names, when it is one of the API's own.
         organization: Name of the organization.
-        changes: Settings with what they are now; the feed does not say what they were.
-        cut: There were more entries than are read.
+        rare: What few events say; None when nothing.
     """
 
     raw: msgspec.Raw | None = None
@@ -56,170 +87,223 @@ class Part(msgspec.Struct, gc=False):
     site: Thing | None = None
     app: Thing | None = None
     product: str | None = None
-    odd: bool = False
     organization: str | None = None
-    changes: list[Change] = []
-    cut: bool = False
+    rare: Rare | None = None
+
+    def more(self) -> Rare:
+        """Return what few events say, to be added to."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
 
 
-class Attributes(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The attributes that mean something, and those that often stand beside them."""
-
-    name: str | None = None
-    key: str | None = None
-    title: str | None = None
-    email: str | None = None
-    role: str | None = None
-    accountType: str | None = None  # noqa: N815 - the API's own names, here and below
-    groupName: str | None = None  # noqa: N815
-    siteName: str | None = None  # noqa: N815
-    product: str | None = None
-    issueId: str | None = None  # noqa: N815
-    issueKeyOrId: str | None = None  # noqa: N815
-    issueKey: str | None = None  # noqa: N815
-    pageId: str | None = None  # noqa: N815
-    siteHostName: str | None = None  # noqa: N815
-    cloudUrl: str | None = None  # noqa: N815
-    permissionName: str | None = None  # noqa: N815
-    settingName: str | None = None  # noqa: N815
-    settingValues: str | None = None  # noqa: N815
-
-
-class Links(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The links of an entry."""
-
-    self: str | None = None
-    alt: str | None = None
-
-
-class Entry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """One entry with nothing in it but what we know."""
-
-    id: str | None = None
-    type: str | None = None
-    attributes: Attributes | None = None
-    links: Links | None = None
-
-
-class WideEntry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """One entry in the documented shape, with any attributes."""
-
-    id: str | None = None
-    type: str | None = None
-    attributes: Told | None = None
-    links: Told | None = None
-
-
+NO_RARE = Rare()
 NOTHING = Part()
 ABSENT = msgspec.Raw()
 """Stands for a part that is not there."""
 
 _NO_ATTRIBUTES = Attributes()
-_WEB = ("https://", "http://")
-_KNOWN = Attributes.__struct_fields__
+_HOST = re.compile(
+    r"(?://)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+(?::[0-9]{1,5})?(?:/[^\s\\]*)?"
+)
+"""A host as sites have it in some events, without `https://`."""
+
+_HTTPS = "https://"
+MOST_ENTRIES = 1000
+"""Entries of a part that meaning reads, and things of a kind that are kept; the API was seen to send dozens. The event
+with more is marked `truncated`, and its raw part still has them all."""
+
+_LONGEST_ADDRESS = 2048
 _EMPTY = {b"[]", b"{}", b"null", b'""'}
 
 
-def _kind(name: str) -> str:
-    if name in _IRREGULAR:
-        return _IRREGULAR[name]
-    if name.endswith(("ches", "shes", "xes")):
-        return name[:-2]
-    return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
-
-
 def _url(text: str | None) -> str | None:
-    return text if text and text.startswith(_WEB) else None
+    """Return an address of the web; one without its scheme gets it."""
+    if not text:
+        return None
+    if text.startswith(("https://", "http://")):
+        return text
+    if len(text) > _LONGEST_ADDRESS:
+        return None
+    if text[:8].lower().startswith(("https://", "http://")):
+        scheme, _, rest = text.partition(":")
+        return f"{scheme.lower()}:{rest}"
+    bare = text.strip()
+    return f"https://{bare.removeprefix('//')}" if _HOST.fullmatch(bare) is not None else None
 
 
-def _thing(kind: str, entry: Entry, told: Attributes, name: str | None = None) -> Thing:
-    url = entry.links.alt if entry.links is not None else None
-    if url is not None and not url.startswith(_WEB):
-        url = None
-    return Thing(kind, entry.id or None, told.key or None, name or told.name or told.title or None, url)
+def _add(found: Part, name: str, one: Any) -> None:
+    """Add to a list of `Rare`, which is bounded."""
+    rare = found.more()
+    known: list[Any] = getattr(rare, name)
+    if len(known) < MOST_ENTRIES:
+        known.append(one)
+    else:
+        rare.cut = True
 
 
-def _user(found: Part, entry: Entry, told: Attributes) -> None:
+def _thing(kind: str, entry: Entry, told: Common, name: str | None = None) -> Thing:
+    url = api_url = None
+    if entry.links is not None:
+        url = entry.links.alt
+        if url is not None and not url.startswith(_HTTPS):
+            url = _url(url)
+        if entry.links.self:
+            api_url = _url(entry.links.self)
+    return Thing(
+        kind,
+        entry.id or None,
+        told.key or None,
+        name or told.name or told.title or None,
+        url,
+        told.vendor or None,
+        api_url,
+    )
+
+
+def _is_named(thing: Thing) -> bool:
+    return bool(thing.id or thing.key or thing.name or thing.url)
+
+
+def _user(found: Part, entry: Entry, told: Common) -> None:
+    ident, address = entry.id or None, told.email
     if found.role is None:
         found.role = told.role or None
-    if found.user is not None:
-        return
-    ident, address = entry.id or None, told.email
     if ident is not None and "@" in ident and valid_mail(ident):  # an invited person has no account yet
         ident, address = None, address or ident
     mail = address if address and valid_mail(address) else None
     if ident or mail or told.name:
-        found.user = Actor(ident, told.name or None, mail, _ACCOUNT_KINDS.get(told.accountType))
+        user = Actor(ident, told.name or None, mail, _ACCOUNT_KINDS.get(told.accountType))
+        if found.user is None:
+            found.user = user
+        elif user != found.user:
+            _add(found, "users", user)
 
 
-def _group(found: Part, entry: Entry, told: Attributes) -> None:
-    if found.group is None and (entry.id or told.groupName or told.name):
-        found.group = _thing("group", entry, told, told.groupName)
+def _group(found: Part, entry: Entry, told: Common) -> None:
+    if entry.id or told.groupName or told.name:
+        group = _thing("group", entry, told, told.groupName)
+        if found.group is None:
+            found.group = group
+        elif group != found.group:
+            _add(found, "things", group)
 
 
-def _role(found: Part, entry: Entry, told: Attributes) -> None:
-    found.role = found.role or told.name or entry.id or None
+def _add_role(found: Part, role: str | None) -> None:
+    """Take a role that stands for itself; others count beside it only if that one does so, too."""
+    if not role:
+        return
+    rare = found.more()
+    if found.role is None:
+        found.role, rare.named = role, True
+    elif rare.named and role != found.role and role not in rare.roles:
+        _add(found, "roles", role)
 
 
-def _space(found: Part, entry: Entry, told: Attributes) -> None:
+def _role(found: Part, entry: Entry, told: Common) -> None:
+    _add_role(found, told.name or told.role or entry.id)
+
+
+def _space(found: Part, entry: Entry, told: Common) -> None:
+    space = _thing("space", entry, told)
     if found.space is None:
-        found.space = _thing("space", entry, told)
+        found.space = space
+    elif _is_named(space) and space != found.space:
+        _add(found, "things", space)
 
 
-def _app(found: Part, entry: Entry, told: Attributes) -> None:
+def _app(found: Part, entry: Entry, told: Common) -> None:
+    app = _thing("app", entry, told)
     if found.app is None:
-        found.app = _thing("app", entry, told)
+        found.app = app
+    elif _is_named(app) and app != found.app:
+        _add(found, "things", app)
 
 
-def _site(found: Part, entry: Entry, told: Attributes) -> None:
+def _product(text: str) -> str | None:
+    """Return a product by the API's own name, which some events spell `Jira Software` or `jira-servicedesk`."""
+    if text in _SPELLED:
+        return _SPELLED[text]
+    low = text[:MOST].strip().lower().replace("-", "_").replace(" ", "_")
+    return next((one for one in API_PRODUCTS if low == one or low.startswith(f"{one}_")), None)
+
+
+def _add_product(found: Part, text: str) -> None:
+    product = _product(text)
+    if product is None:
+        return
+    if found.product is None:
+        found.product = product
+    elif product != found.product and product not in found.more().products:
+        _add(found, "products", product)
+
+
+def _site(found: Part, entry: Entry, told: Common) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
-    link = _url(entry.links.alt) if entry.links is not None else None
-    home = _url(told.siteHostName or told.cloudUrl)
-    inner = None
-    if home is not None and link is not None and link != home and link.rstrip("/") != home.rstrip("/"):
-        inner = link
-    name = told.siteName
+    home, link = told.siteHostName, entry.links.alt if entry.links is not None else None
+    if link is not None and not link.startswith(_HTTPS):
+        link = _url(link)
+    if home is None or not home.startswith(_HTTPS):
+        home = _url(home) or _url(told.cloudUrl)
+    inner = link if home is not None and link is not None and link.rstrip("/") != home.rstrip("/") else None
+    name = told.siteName or None
+    if told.issueId or told.issueKeyOrId or told.issueKey or told.pageId:
+        _inside(found, told, inner)
+    else:
+        name = name or told.name or None
+    api_url = _url(entry.links.self) if entry.links is not None and entry.links.self else None
+    site = Thing("site", entry.id or None, None, name, home or (None if inner else link), None, api_url)
+    if found.site is None:
+        found.site = site
+    elif site != found.site and _is_named(site):
+        _add(found, "things", site)
+
+
+def _inside(found: Part, told: Common, url: str | None) -> None:
+    """Take the issue or page that a site entry names."""
     issue, key, page = told.issueId, told.issueKeyOrId or told.issueKey, told.pageId
     if key and key.isdigit():
         issue, key = issue or key, None
     if issue or key:
-        if found.content is None:
-            found.content = Thing("issue", issue or None, key or None, None, inner)
-    elif page:
-        if found.content is None:
-            found.content = Thing("page", page, None, told.name or None, inner)
+        content = Thing("issue", issue or None, key or None, None, url)
+    else:
+        content = Thing("page", page, None, told.name or None, url)
         if told.key:
             found.space = found.space or Thing("space", None, told.key)
-    else:
-        name = name or told.name
-    product = told.product
-    if product in API_PRODUCTS:
-        found.product = found.product or product
-    if found.site is None:
-        found.site = Thing("site", entry.id or None, None, name or None, home or (None if inner else link))
+    if found.content is None:
+        found.content = content
+    elif content != found.content:
+        _add(found, "things", content)
 
 
-def _organization(found: Part, entry: Entry, told: Attributes) -> None:
-    """Read the organization, which is no content, and its settings."""
-    if told.settingName:
-        found.changes.append(Change(told.settingName, None, told.settingValues or None))
-    elif entry.type not in _SETTINGS:
-        found.organization = found.organization or told.name or None
+def _organization(found: Part, entry: Entry, told: Common) -> None:
+    """Read the organization, which is no content."""
+    del entry
+    found.organization = found.organization or told.name or None
 
 
-def _content(found: Part, kind: str, entry: Entry, told: Attributes) -> None:
-    thing = _thing(_kind(kind), entry, told)
+def _nothing(found: Part, entry: Entry, told: Common) -> None:
+    """Read an entry that holds settings only; a name it has is theirs."""
+    del found, entry, told
+
+
+def _content(found: Part, kind: str, entry: Entry, told: Common) -> None:
+    thing = _thing(singular(kind), entry, told)
     before = found.content
     if before is None:
         found.content = thing
     elif before.kind in _PLACES and thing.kind not in _PLACES:
         found.content = thing
-        found.space = found.space or before
+        if found.space is None:
+            found.space = before
+        else:
+            _add(found, "things", before)
     elif thing.kind in _PLACES and found.space is None:
         found.space = thing
+    elif _is_named(thing) and thing != before:
+        _add(found, "things", thing)
 
 
-_SETTINGS = ("settings", "setting")
 _READERS = {
     **dict.fromkeys(("users", "user", "invited-user", "invited-users", "account", "accounts"), _user),
     **dict.fromkeys(("groups", "group"), _group),
@@ -227,62 +311,64 @@ _READERS = {
     **dict.fromkeys(("space", "spaces"), _space),
     **dict.fromkeys(("apps", "app"), _app),
     **dict.fromkeys(("sites", "site"), _site),
-    **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units", *_SETTINGS), _organization),
+    **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units"), _organization),
+    **dict.fromkeys(("settings", "setting"), _nothing),
 }
 
 
-def _fill(found: Part, entries: list[Entry]) -> Part:
-    if len(entries) > MOST_ENTRIES:
-        entries, found.cut = entries[:MOST_ENTRIES], True
+def _fill(found: Part, entries: Iterable[Entry]) -> Part:
     for entry in entries:
-        kind = entry.type
-        if not kind:
-            continue
         told = entry.attributes or _NO_ATTRIBUTES
-        if kind in _READERS:
-            _READERS[kind](found, entry, told)
-        else:
-            _content(found, kind, entry, told)
-        if told.permissionName is not None and found.role is None:
-            found.role = told.permissionName or None
+        kind = entry.type
+        if kind:
+            if kind in _READERS:
+                _READERS[kind](found, entry, told)
+            else:
+                _content(found, kind, entry, told)
+        if told.product:
+            if found.product is None and told.product in _SPELLED:
+                found.product = _SPELLED[told.product]
+            else:
+                _add_product(found, told.product)
+        if not told.is_common:
+            _add_facts(found, told)
     return found
 
 
-def _text(value: Any) -> str | None:
-    """Return a text or a whole number as text; anything else is absent."""
-    if type(value) is str:
-        return value
-    return str(value) if type(value) is int else None
+def _first(found: Part, entries: list[Any]) -> list[Any]:
+    """Return as many entries as are read."""
+    if len(entries) <= MOST_ENTRIES:
+        return entries
+    found.more().cut = True
+    return entries[:MOST_ENTRIES]
 
 
-def _attributes(told: Any) -> Attributes | None:
-    if type(told) is not dict:
-        return None
-    found = Attributes(*[_text(told.get(name)) for name in _KNOWN])
-    if type(values := told.get("settingValues")) is list:  # one value is a text, several are a list
-        found.settingValues = ", ".join(filter(None, map(_text, values)))
+def _add_facts(found: Part, told: Any) -> None:
+    """Take the facts that may stand in an entry of any type."""
+    if told.permissionName:
+        _add_role(found, told.permissionName)
+    if told.settingName:
+        _add(found, "changes", Change(told.settingName, None, told.settingValues or None))
+    if told.domain and found.more().domain is None:
+        found.more().domain = told.domain
+
+
+def _end(found: Part) -> Part:
+    """Let the domain that an event is about be its content where it has no other."""
+    if found.rare is not None and found.rare.domain is not None and found.content is None:
+        found.content = Thing("domain", None, None, found.rare.domain)
     return found
-
-
-def _links(told: Any) -> Links | None:
-    return Links(None, _text(told.get("alt"))) if type(told) is dict else None
-
-
-def _cut(tree: dict[str, Any]) -> Entry:
-    """Return what of an entry has the documented shape."""
-    kind = tree.get("type")
-    return Entry(
-        _text(tree.get("id")),
-        kind if type(kind) is str else None,
-        _attributes(tree.get("attributes")),
-        _links(tree.get("links")),
-    )
 
 
 class PartReader:
-    """Reads parts; one for each normaliser."""
+    """Reads parts; one for each normaliser.
 
-    def __init__(self) -> None:
+    Args:
+        listening: Reads what entries say of how an act went.
+    """
+
+    def __init__(self, listening: Outcomes | None = None) -> None:
+        self._outcomes = listening or outcomes()
         self._decode_any = msgspec.json.Decoder().decode
         self._decode_entries = msgspec.json.Decoder(list[Entry]).decode
         self._decode_wide = msgspec.json.Decoder(list[WideEntry]).decode
@@ -297,7 +383,8 @@ class PartReader:
             return self._read_slowly(raw)
         if not entries and bytes(raw) in _EMPTY:
             return NOTHING
-        return _fill(Part(raw), entries)
+        found = Part(raw)
+        return _fill(found, entries if len(entries) <= MOST_ENTRIES else _first(found, entries))
 
     def _read_slowly(self, raw: msgspec.Raw) -> Part:
         if bytes(raw) in _EMPTY:
@@ -306,14 +393,40 @@ class PartReader:
             wide = self._decode_wide(raw)
         except msgspec.ValidationError:
             return self._read_any(raw)
-        return _fill(
-            Part(raw),
-            [Entry(entry.id, entry.type, _attributes(entry.attributes), _links(entry.links)) for entry in wide],
-        )
+        if not all(is_plain(name) for entry in wide for part in (entry.attributes, entry.links) for name in part or ()):
+            return self._read_any(raw)
+        found = Part(raw)
+        for one in _first(found, wide):
+            told = attributes(one.attributes)[0] if one.attributes else None
+            _fill(found, (Entry(one.id, one.type, told, links(one.links)),))
+            if one.attributes:
+                self._listen(found, one.type, one.attributes)
+        return _end(found)
 
     def _read_any(self, raw: msgspec.Raw) -> Part:
         tree = self._decode_any(raw)
         entries = [tree] if type(tree) is dict else tree
+        fitted = fit(tree, raw)
+        body = raw if fitted is None else fitted
         if type(entries) is not list or not all(type(entry) is dict for entry in entries):
-            return Part(msgspec.Raw(b'{"value":' + bytes(raw) + b"}"), odd=True)
-        return _fill(Part(raw, odd=type(tree) is dict), [_cut(entry) for entry in entries])
+            body = msgspec.Raw(b'{"value":' + bytes(body) + b"}")
+            return Part(body, rare=Rare(odd=True, refitted=fitted is not None))
+        found = Part(body)
+        if type(tree) is dict or fitted is not None:
+            found.rare = Rare(odd=type(tree) is dict, refitted=fitted is not None)
+        for entry in _first(found, entries):
+            _fill(found, shaped(entry))
+            if type(entry.get("attributes")) is dict:
+                self._listen(found, entry.get("type"), entry["attributes"])
+        return _end(found)
+
+    def _listen(self, found: Part, kind: Any, told: Mapping[str, Any]) -> None:
+        """Take what the attributes of an entry say of how it went."""
+        whose = singular(kind) if type(kind) is str else ""
+        if any(told.get(name) for name in _OF_CONTENT):
+            whose = "issue"
+        if statements := self._outcomes.read(whose, told.items()):
+            found.more().statements += statements
+
+
+_OF_CONTENT = ("issueId", "issueKeyOrId", "issueKey", "pageId")

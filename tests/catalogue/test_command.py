@@ -81,7 +81,7 @@ def test_explain_says_where_every_field_of_an_event_came_from(tmp_path):
         code, out, _ = run(tmp_path, "explain", *words, stdin=stdin)
         lines = {" ".join(line.split()) for line in out.splitlines()}
         assert code == 0
-        assert "user.target.roles SETSPACEPERMISSIONS attributes.context[0].attributes.permissionName" in lines
+        assert "atlassian.audit.roles SETSPACEPERMISSIONS attributes.context[0].attributes.permissionName" in lines
         assert "user.id 557058:bd955be1-0c53-4a51-8f0e-3f2a1c9d7e11 attributes.actor.id" in lines
         assert "event.category iam the catalogue" in lines
 

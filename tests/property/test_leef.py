@@ -37,6 +37,7 @@ def texts(event: AuditEvent) -> dict[str, str | None]:
         "groupID": group.id, "groupName": group.name, "objectKind": thing.kind, "objectId": thing.id, "objectKey": thing.key,
         "resource": thing.name, "url": thing.url, "spaceId": space.id, "spaceKey": space.key, "spaceName": space.name,
         "siteId": site.id, "siteName": site.name, "siteUrl": site.url, "appId": app.id, "appName": app.name,
+        "aboutDomain": event.domain, "vendor": thing.vendor, "apiUrl": thing.api_url, "appVendor": app.vendor, "appApiUrl": app.api_url,
         "message": event.message, "userAgent": event.user_agent, "src": event.ip, "sourceAddress": event.source_address,
         "organization": event.organization, "organizationName": event.organization_name, "country": event.country,
         "region": event.region, "city": event.city, "geo": event.geo, "feed": event.feed, "product": event.product,
@@ -70,7 +71,7 @@ def test_a_record_reads_back_to_what_was_said_and_to_nothing_else(event):
     if event.context is not None:
         whole = msgspec.json.format(str(event.context, "utf-8"), indent=-1)
         assert same_json(left.pop("context"), re.sub("[\x7f-\x9f\u2028\u2029]", " ", whole))
-    for name in ("devTime", "devTimeFormat", "readAt", "processedAt", "container", "changes", "authType", "tokenId",
+    for name in ("devTime", "devTimeFormat", "readAt", "processedAt", "container", "changes", "also", "authType", "tokenId",
                  "tokenLabel", "sessionId", "authAppId"):  # fmt: skip
         left.pop(name, None)
     assert not left, "nobody said that"

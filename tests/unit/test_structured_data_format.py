@@ -6,7 +6,7 @@ from forwarder.contracts import Actor, Change, Shrinks, Thing, UnexpectedPayload
 from forwarder.formats.structured_data import StructuredDataFormat
 from forwarder.formats.structured_data_names import NAMES
 from forwarder.registry import FORMATS
-from tests.hostile import full_event, record_of
+from tests.hostile import full_event, record_of, with_what_is_rare
 from tests.structured_data import strictly
 
 
@@ -41,8 +41,12 @@ def test_other_characters_stay():
 
 
 def test_every_name_of_the_table_is_written_somewhere():
-    event = full_event(changes=(Change("role", "a", "b"),), marks=("revision",), app=Thing("app", "x", None, "X"))
-    assert {name.name for name in NAMES} == set(strictly(element_of(event)))
+    event = full_event(
+        changes=(Change("role", "a", "b"),),
+        marks=("revision",),
+        app=Thing("app", "x", None, "X", None, "Example", "https://api.example.net/x"),
+    )
+    assert {name.name for name in NAMES} == set(strictly(element_of(with_what_is_rare(event))))
 
 
 def test_names_are_printable_short_and_listed_once():

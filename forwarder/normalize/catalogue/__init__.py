@@ -13,10 +13,13 @@ OCSF. Actions are an open set that others fill, so answers are remembered in bou
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib.resources import files
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import msgspec
 
 from forwarder.contracts import ListedAction
 from forwarder.normalize.catalogue.grammar import Grammar
@@ -26,7 +29,7 @@ from forwarder.normalize.catalogue.records import Records
 from forwarder.normalize.catalogue.words import LONGEST_ACTION, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome", "UsesCatalogue", "load_catalogue"]
 
@@ -58,6 +61,7 @@ class Catalogue:
         self._listed: dict[str, ListedAction] = {}
         self._messages: dict[tuple[str, bool], Meaning] = {}
         self._settings: dict[tuple[str, str], Meaning] = {}
+        self._outcomes: dict[tuple[Meaning, Outcome], Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
         """Return the meaning of `action`; never fails, whatever the text."""
@@ -119,20 +123,111 @@ class Catalogue:
                 self._settings[action, setting] = found
         return found
 
+    def of_action(self, said: Meaning, action: Meaning) -> Meaning:
+        """Return what a message says with the name and the product of the action; a message proves none."""
+        presumed = said.product or said.presumed or self.grammar.home(said.object)
+        return msgspec.structs.replace(
+            said,
+            product=action.product,
+            presumed=None if action.product else action.presumed or presumed,
+            name=action.name,
+        )
+
+    def is_told_elsewhere(self, meaning: Meaning, elsewhere: Collection[str]) -> bool:
+        """Say whether an act, its thing or the kind of that is one of `elsewhere`."""
+        return not {meaning.act, meaning.object, self.grammar.kind(meaning.object)}.isdisjoint(elsewhere)
+
+    def outcome_of_message(self, action: str, before: Meaning, message: str, actor: str | None) -> Outcome:
+        """Return how an act went of which the id says only what it is, by the words right behind the actor's own name.
+
+        `org_settings_update` with `Ann Admin updated organization settings`. A message is content: it counts only where
+        it says the very act and thing in words that are all known, and nothing behind them may be about a failure.
+        """
+        if before.act is None or before.outcome != "unknown" or not actor or not message.startswith(actor):
+            return "unknown"
+        rest = message[len(actor) : len(actor) + LONGEST_ACTION]
+        if (
+            not rest[:1].isspace()
+            or self.grammar.is_open(action)
+            or (before.name and self.grammar.is_open(before.name))
+        ):
+            return "unknown"
+        return self.grammar.told_of(rest, before)
+
+    def with_outcome(self, before: Meaning, outcome: Outcome, reason: str | None = None) -> Meaning:
+        """Return a meaning with another outcome, and with the severity that this gives it."""
+        key = (before, outcome)
+        found = self._outcomes.get(key)
+        if found is None:
+            found = self.grammar.with_outcome(before, outcome)
+            if len(self._outcomes) >= REMEMBERED:
+                self._outcomes.clear()
+            self._outcomes[key] = found
+        return (
+            msgspec.structs.replace(found, failure=before.failure or reason)
+            if reason and outcome == "failure"
+            else found
+        )
+
     def _look_up(self, action: str) -> Meaning:
         found = self.local.get(action) or self.records.by_id.get(action)
         if found is not None:
             return found
+        words = self.grammar.meaning(action)
         listed = self._listed.get(action)
-        name = listed.name if listed is not None and listed.name else None
-        if listed is not None and name is not None:
-            found = self.records.by_name.get(name.casefold())
-            if found is None:
-                found = self.grammar.meaning(name, " ".join(listed.groups), layer="organization", name=name)
-            if found.category:
-                return found
-        words = self.grammar.meaning(action, name=name)
-        return found if found is not None and found.layer != "unknown" and not words.category else words
+        if listed is None or not listed.name:
+            return self._at_home(words, action, words.product)
+        groups = " ".join(listed.groups)
+        named = self.grammar.meaning(listed.name, groups, layer="organization", name=listed.name)
+        record, proved = self._named(listed, words.product)
+        if record is not None and (not proved or record.product == proved or not named.category):
+            named = record
+        if (not named.category and words.category) or (named.layer == "unknown" and words.layer != "unknown"):
+            named = msgspec.structs.replace(words, name=listed.name)
+        return self._at_home(named, action, proved, listed.name)
+
+    def _named(self, listed: ListedAction, product: str | None) -> tuple[Meaning | None, str | None]:
+        """Return the record that a display name has, and the product that id or group prove.
+
+        The name proves none: several products create projects.
+        """
+        name = listed.name.casefold()
+        record = self.records.by_name.get(name)
+        groups = {group.casefold() for group in listed.groups}
+        if product is None:
+            in_groups = self.grammar.products(listed.groups)
+            if len(in_groups) == 1:
+                product = in_groups[0]
+            elif record is not None and self.records.group_of[name] in groups:
+                product = record.product
+            elif _ADMINISTRATION in groups:
+                product = "admin"
+        return record, product
+
+    def _at_home(self, found: Meaning, action: str, product: str | None, name: str = "") -> Meaning:
+        """Return a meaning with the product that is proved, or else with one that is only presumed."""
+        presumed = None
+        if product is None:
+            of_name = self.grammar.products([name]) if name else []
+            home = self.grammar.home(found.object) if found.act is not None else None
+            presumed = of_name[0] if of_name else home
+            if found.product in _NO_PRODUCT:
+                presumed = presumed or found.product
+            if presumed is None and found.act is not None and not _ORGANIZATION.isdisjoint(_WORD.split(action.lower())):
+                presumed = "admin"
+        if found.product == product and found.presumed == presumed:
+            return found
+        return msgspec.structs.replace(found, product=product, presumed=presumed)
+
+
+_ADMINISTRATION = "users, groups and roles"
+"""A group of the organization's own administration."""
+
+_NO_PRODUCT = {"admin", "atlassian-account", "apps"}
+"""What the records name as product and is none: only there the display name is enough."""
+
+_ORGANIZATION = {"org", "orgs", "organization", "organisation"}
+_WORD = re.compile(r"[^a-z]+")
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ last word nobody knows names nothing, even if an earlier word is known: unknown 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,7 +33,7 @@ from forwarder.normalize.catalogue.sentences import (
 from forwarder.normalize.catalogue.words import LONGEST_ACTION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from forwarder.normalize.catalogue.kinds import Kinds, Line, Person
     from forwarder.normalize.catalogue.words import Term, Vocabulary
@@ -53,6 +53,12 @@ _SETTING = frozenset({"add", "create", "delete", "remove"})
 _PLACED = frozenset({"to", "from", "on"})
 _ELSEWHERE = frozenset({"to", "from"})
 _PUT = frozenset({"content", "structure", "repository", "app"})
+_OF_ANOTHER = frozenset({"was", "is", "be", "been", "were", "and", "or", "with", "of"})
+"""Words behind a name that make what follows something that was done to it, or the name go on."""
+
+_DOUBTS = frozenset({"not", "never", "but", "nothing", "cannot", "couldn't", "didn't"})
+_ORG = frozenset({"org", "organization", "organisation", "product", "site"})
+_FAILURE_WORDS = 6
 _UNASSIGN = {"add": "assign", "assign": "assign", "remove": "unassign", "unassign": "unassign"}
 
 
@@ -120,9 +126,11 @@ class Grammar:
 
     def meaning_of_line(self, line: Line, act: str, thing: str | None, outcome: Outcome, before: Meaning) -> Meaning:
         """Return the meaning that a line gives, with the names that are known already."""
-        return self._kinds.meaning(
+        found = self._kinds.meaning(
             line, act=act, thing=thing, outcome=outcome, layer=before.layer, name=before.name, product=before.product
         )
+        presumed = before.presumed if before.product is None else None
+        return msgspec.structs.replace(found, presumed=presumed) if presumed is not None else found
 
     def of_setting(self, before: Meaning, setting: str) -> Meaning:
         """Return what it means that a setting of this name changed: more, where it is the name of a thing we know."""
@@ -132,6 +140,59 @@ class Grammar:
         thing = terms[0].thing
         line = self.line(thing, before.act)
         return self.meaning_of_line(line, before.act, thing, before.outcome, before) if line is not None else before
+
+    def with_outcome(self, before: Meaning, outcome: Outcome) -> Meaning:
+        """Return a meaning with another outcome; its severity follows, where nobody chose one."""
+        changed: dict[str, Any] = {"outcome": outcome, "failure": before.failure if outcome == "failure" else None}
+        line = self.line(before.object, before.act) if before.act is not None and before.layer != "local" else None
+        if line is not None and line.failed is not None and before.severity in {line.severity, line.failed}:
+            failed = outcome == "failure"
+            changed |= {
+                "severity": line.failed if failed else line.severity,
+                "reason": "it failed" if failed else line.why,
+            }
+        return msgspec.structs.replace(before, **changed)
+
+    def is_open(self, text: str) -> bool:
+        """Say whether a text says itself that something was only tried, asked for or begun, or how it went."""
+        return len(text) > LONGEST_ACTION or bool(self.read(text).status)
+
+    def told_of(self, text: str, before: Meaning) -> Outcome:
+        """Return how the act of `before` went by a sentence without its subject: ` updated organization settings`.
+
+        The verb stands first and is that act; only words that are known may stand before what was done to what is told.
+        """
+        spelled = text.split()
+        terms = self._words.terms(text)
+        bare = [term for term in terms if "noise" not in term.marks]
+        if not bare or spelled[0].lower().strip(".,:;") in _OF_ANOTHER:
+            return "unknown"
+        if bare[0].done == before.act:
+            known = len(bare) == 1 or self._is_known(bare[1])
+            doubt = any(term.marks & {"failed", "open", "cancelled"} and not term.thing for term in bare[1:])
+            return "success" if known and not doubt and not _DOUBTS.intersection(map(str.lower, spelled)) else "unknown"
+        found = self.read(" ".join(spelled[:_FAILURE_WORDS]))
+        if found.outcome == "failure" and found.act == before.act and terms[0].marks & {"failed"}:
+            return "failure"
+        return "unknown"
+
+    @staticmethod
+    def _is_known(term: Term) -> bool:
+        return bool(
+            term.thing or term.product or term.marks & {"preposition", "attribute", "container"} or term.text in _ORG
+        )
+
+    def kind(self, thing: str | None) -> str | None:
+        """Return the kind of a thing of this name."""
+        return self._words.kind(thing or "")
+
+    def home(self, thing: str | None) -> str | None:
+        """Return whose things of this name are, where nothing else says it."""
+        return self._words.home(thing)
+
+    def products(self, texts: Iterable[str]) -> list[str]:
+        """Return the products that texts name, each once."""
+        return self._words.products(texts)
 
     def may_begin(self, word: str) -> bool:
         """Say whether a verb begins with this word; a quick look before the real one."""

@@ -15,7 +15,8 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         name: Display name.
-        product: Whose act it is; `admin` is the organization's own administration.
+        product: Whose act it is, proved by the id or the group; `admin` is the organization's own administration.
+        presumed: The same where only the display name or the thing speaks for it: what a site says outranks it.
         act: What is done: view, create, change, delete, login, grant ….
         object: The thing it is done to: page, issue, permission ….
         category: ECS `event.category`.
@@ -32,6 +33,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str | None = None
     product: str | None = None
+    presumed: str | None = None
     act: str | None = None
     object: str | None = None
     category: tuple[str, ...] = ()

@@ -128,6 +128,11 @@ class Records:
         """Actions of the organization's audit log by display name, in small letters."""
         return {line.name.casefold(): self._meaning(line) for line in lines_of("organization") if line.name}
 
+    @cached_property
+    def group_of(self) -> dict[str, str]:
+        """The group of an action by its display name, both in small letters."""
+        return {line.name.casefold(): line.group.casefold() for line in lines_of("organization") if line.name}
+
     def lines(self, name: str) -> Iterator[tuple[Listed, Meaning]]:
         """Give the lines of a list with their meaning."""
         return ((line, self._meaning(line)) for line in lines_of(name))

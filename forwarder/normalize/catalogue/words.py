@@ -7,14 +7,20 @@ that a reader sees that something is there that it does not understand.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_ACTION = 200
 """Longer ids are no ids, and splitting them would cost more than they can tell."""
 
 LONGEST_TERM = 4
+_WHOLE = {"token", "mfa", "group", "session", "password", "app"}
+"""Kinds all of whose things are at home where `home` says."""
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PREFIX = re.compile(r"\b(un|re|de|dis|e)-(?=[a-z])")
 """A syllable that a hyphen keeps from its word: "un-archived" is no archiving, an "e-mail" is an email."""
@@ -63,6 +69,7 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verbs: tuple[str, ...]
     narrow: dict[str, tuple[str, ...]]
     products: dict[str, str]
+    home: dict[str, tuple[str, ...]]
     done: dict[str, tuple[str, ...]]
     named: dict[str, tuple[str, ...]]
     things: dict[str, dict[str, tuple[str, ...]]]
@@ -104,6 +111,7 @@ class Vocabulary:
         self.beginnings = frozenset(term.partition("_")[0] for term in self._done)
         self._named = {term: act for act, terms in words.named.items() for term in terms}
         self._products = words.products
+        self._home = {name: product for product, names in words.home.items() for name in names}
         self._marks: dict[str, frozenset[str]] = {}
         for mark, terms in marked.items():
             for term in terms:
@@ -113,6 +121,18 @@ class Vocabulary:
     def kind(self, thing: str) -> str | None:
         """Return the kind of a thing, by its name."""
         return self._kinds.get(thing)
+
+    def home(self, thing: str | None) -> str | None:
+        """Return whose things of this name are, where nothing else says it."""
+        own = self._home.get(thing or "")
+        return own or (
+            self._home.get(self._kinds.get(thing or "", "")) if self._kinds.get(thing or "") in _WHOLE else None
+        )
+
+    def products(self, texts: Iterable[str]) -> list[str]:
+        """Return the products that texts name, each once."""
+        found = (term.product for text in texts for term in self.terms(text[:LONGEST_ACTION]) if term.product)
+        return list(dict.fromkeys(found))
 
     def term(self, text: str) -> Term:
         """Return a word with all its parts."""

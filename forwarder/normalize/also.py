@@ -1,0 +1,75 @@
+"""Who and what an event names besides the first of each kind, in both of its parts together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forwarder.contracts import Also
+from forwarder.normalize.things import NO_RARE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forwarder.contracts import Change
+    from forwarder.normalize.things import Part
+
+_THINGS = ("group", "content", "space", "app")
+
+
+def overlap(context: Part, container: Part) -> bool:
+    """Say whether the two parts may name two of a kind: a quick look that finds little in an ordinary event."""
+    return bool(
+        context.site
+        or context.product
+        or container.user
+        or container.group
+        or container.role
+        or container.app
+        or (container.content and context.content)
+        or (container.space and context.space)
+    )
+
+
+def changes_in(*parts: Part) -> tuple[Change, ...]:
+    """Return the settings that both parts say changed."""
+    return tuple(_all("changes", *parts))
+
+
+def domain_in(*parts: Part) -> str | None:
+    """Return the domain that an event is about."""
+    return next((part.rare.domain for part in parts if part.rare is not None and part.rare.domain is not None), None)
+
+
+def also_of(context: Part, container: Part) -> Also | None:
+    """Return it, or None when there is nothing more. Of two sites, the one that the container names is the site."""
+    users = _others(context.user or container.user, context.user, container.user, *_all("users", context, container))
+    things: dict[Any, Any] = {}
+    for name in _THINGS:
+        first = getattr(context, name) or getattr(container, name)
+        rest = _others(first, getattr(context, name), getattr(container, name))
+        things |= dict.fromkeys(one for one in rest if one.id is None or (one.kind, one.id) != (first.kind, first.id))
+    things |= dict.fromkeys(_others(container.site or context.site, container.site, context.site))
+    things |= dict.fromkeys(_all("things", context, container))
+    roles = _roles(context, container)
+    products = dict.fromkeys(filter(None, (container.product, context.product, *_all("products", container, context))))
+    named = tuple(products) if len(products) > 1 else ()
+    if not (users or things or roles or named):
+        return None
+    return Also(tuple(users), tuple(things), tuple(roles), named)
+
+
+def _roles(context: Part, container: Part) -> list[str]:
+    here, there = context.rare or NO_RARE, container.rare or NO_RARE
+    if context.role is None:
+        return there.roles
+    other = [container.role] if here.named and there.named else []
+    return _others(context.role, *here.roles, *other, *there.roles)
+
+
+def _all(name: str, *parts: Part) -> Iterable[Any]:
+    return (one for part in parts if part.rare is not None for one in getattr(part.rare, name))
+
+
+def _others(first: Any, *rest: Any) -> list[Any]:
+    """Return all but the first, each once."""
+    return [one for one in dict.fromkeys(rest) if one is not None and one != first]
