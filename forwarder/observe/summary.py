@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -42,15 +43,19 @@ class Summary:
 
 
 def summary(report: DaemonReport) -> dict[str, Any]:
-    """Return the fields of the line. `spooled` and `accepted` count since the process started; the rest is of now."""
+    """Return the fields of the line; every number is the one that `status` shows, by the spool and over restarts."""
+    spooled = {source.identity: source.spooled for source in report.spool.sources} if report.spool is not None else {}
+    accepted = Counter[str]()
+    for line in report.books:
+        accepted[line.sink] += line.accepted
     return {
         "sources": {
-            source.name: {**_state(source, report.now), "spooled": source.spooled} for source in report.sources
+            one.name: {**_state(one, report.now), "spooled": spooled.get(one.identity, 0)} for one in report.sources
         },
         "sinks": {
             lane.name: {
                 **_state(lane, report.now),
-                "accepted": lane.accepted,
+                "accepted": accepted[lane.name],
                 "lag": lane.lag,
                 "dead_letters": lane.dead_letters,
             }

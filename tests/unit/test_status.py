@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from forwarder.observe.summary import Summary, summary
 from forwarder.spool.contract import LaneStatus
 from forwarder.status import LaneReport, Report, SourceReport
-from tests.reports import NOW, full_report, lane_report, source_report
+from tests.reports import NOW, books, full_report, lane_report, source_report
 
 
 def test_a_trouble_begins_once_whatever_its_reasons_and_states_are():
@@ -83,13 +83,14 @@ def test_a_send_that_took_exactly_a_bound_is_below_it():
 
 def test_the_summary_says_what_is_wrong_and_since_when_whatever_the_reasons_were():
     ill = lane_report(state="retrying", reason="reset", since=NOW - 31, trouble_since=NOW - 97.4, lag=9)
-    well = lane_report(name="b", state="idle", reason="", accepted=5, lag=0, dead_letters=1)
-    report = full_report(lanes=[ill, well], sources=[source_report(spooled=3)])
+    well = lane_report(name="b", state="idle", reason="", accepted=3, lag=0, dead_letters=1)
+    lines = [books(), books(source="other", accepted=7), books(sink="b", accepted=5)]
+    report = full_report(lanes=[ill, well], sources=[source_report(spooled=3)], books=lines)
     assert summary(report) == {
-        "sources": {"acme": {"state": "working", "spooled": 3}},
+        "sources": {"acme": {"state": "working", "spooled": 104}},
         "sinks": {
             "elastic": {
-                "state": "retrying", "for_seconds": 97, "reason": "reset", "accepted": 201, "lag": 9, "dead_letters": 212,
+                "state": "retrying", "for_seconds": 97, "reason": "reset", "accepted": 507, "lag": 9, "dead_letters": 212,
             },
             "b": {"state": "idle", "accepted": 5, "lag": 0, "dead_letters": 1},
         },
