@@ -23,6 +23,7 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.http import UNREADABLE, Response
+from forwarder.net.answers import leads_to, own_words
 from forwarder.retry import retry_after_seconds
 
 QUERY = {"filter_path": "errors,items.*.status,items.*.error,items.*.failure_store"}
@@ -201,18 +202,20 @@ def refusal(response: Response, now: float) -> ForwarderError:
     """Return what an answer means that refuses a request as a whole."""
     status = response.status
     error = _error_of(response)
-    said = f" ({_words(error)})" if error.type or error.reason else ""
+    words = _words(error) if error.type or error.reason else own_words(response)
+    said = f" ({words})" if words else ""
     if status == 413:
         return PayloadTooLarge("the server refuses the size of the request")
     if status in {408, 425, 429} or status >= 500:
         kind: ErrorKind = "rate_limited" if status == 429 else "timeout" if status == 408 else "server_error"
         retry_after = retry_after_seconds(response.headers, now)
         return Retryable(f"the server answers {status}{said}", kind=kind, retry_after=retry_after, sent=status != 429)
-    fate = _fate_of_request(status, error, said)
+    fate = _fate_of_request(response, error, said)
     return (AuthFailed if fate.verdict == "auth" else Held)(fate.reason, fix=fate.fix, kind=fate.kind)
 
 
-def _fate_of_request(status: int, error: _Error, said: str) -> _Fate:
+def _fate_of_request(response: Response, error: _Error, said: str) -> _Fate:
+    status = response.status
     known = _BY_TYPE.get(error.type)
     if status == 401:
         return _BY_STATUS[401]
@@ -221,7 +224,7 @@ def _fate_of_request(status: int, error: _Error, said: str) -> _Fate:
     if status == 403:
         return _Fate("auth", f"The credential lacks a right{said}.", "forbidden", RIGHTS_FIX)
     if 300 <= status < 400:
-        return _Fate("hold", f"The server redirects ({status}).", "redirect", URL_FIX)
+        return _Fate("hold", f"The server redirects ({status}){leads_to(response)}.", "redirect", URL_FIX)
     kinds: dict[int, ErrorKind] = {400: "bad_request", 404: "not_found"}
     return _Fate("hold", f"The server answers {status}{said}.", kinds.get(status, "unexpected_status"), URL_FIX)
 

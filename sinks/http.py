@@ -39,6 +39,7 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.http import HttpClient, Response, answer_to, check_url
+from forwarder.net.answers import leads_to, own_words
 from forwarder.retry import retry_after_seconds
 
 _CONTENT_TYPES = {"ndjson": "application/x-ndjson", "array": "application/json"}
@@ -344,13 +345,25 @@ def _refusal(response: Response, now: float) -> ForwarderError:
     if status == 413:
         return PayloadTooLarge("the server refuses the size of the request")
     if status in {401, 403, 407}:
-        return AuthFailed(f"The server refuses the credential ({status}).", fix=_AUTH_FIX)
+        return AuthFailed(f"The server refuses the credential ({status}).{_quoted(response)}", fix=_AUTH_FIX)
     if status in _BUSY or status >= 500:
         kind = _BUSY.get(status, "server_error")
         after = retry_after_seconds(response.headers, now)
         return Retryable(f"the server answers {status}", kind=kind, retry_after=after, sent=status >= 500)
+    return _held(response)
+
+
+def _held(response: Response) -> Held:
+    status = response.status
+    if 300 <= status < 400:
+        return Held(f"The server redirects ({status}){leads_to(response)}.", fix=_URL_FIX, kind="redirect")
     reason, fix = _HELD.get(status, (f"The server answers {status}.", _URL_FIX))
-    return Held(reason, fix=fix)
+    return Held(f"{reason}{_quoted(response)}", fix=fix)
+
+
+def _quoted(response: Response) -> str:
+    words = own_words(response)
+    return f" It says: {words}" if words else ""
 
 
 def _is_page(response: Response) -> bool:

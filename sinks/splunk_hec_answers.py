@@ -13,6 +13,7 @@ import msgspec
 
 from forwarder.contracts import AuthFailed, ErrorKind, ForwarderError, Held, PayloadTooLarge, Retryable, plain
 from forwarder.http import UNREADABLE, Response
+from forwarder.net.answers import leads_to, own_words
 from forwarder.retry import retry_after_seconds
 
 SLOW_DOWN = 5.0
@@ -149,7 +150,7 @@ def judge(response: Response, now: float) -> Answer:
     """
     reply = said(response)
     fate = _fate(response, reply)
-    words = _words(reply)
+    words = _words(reply, response)
     wait = retry_after_seconds(response.headers, now)
     if fate is None or fate.verdict not in {"taken", "slow", "isolate", "index"}:
         raise _error(response, fate, words, wait)
@@ -171,7 +172,7 @@ def told(response: Response, now: float) -> Mapping[str, bool]:
     fate = _fate(response, reply)
     if fate is not None and fate.verdict in {"isolate", "index"}:
         fate = None
-    raise _error(response, fate, _words(reply), retry_after_seconds(response.headers, now))
+    raise _error(response, fate, _words(reply, response), retry_after_seconds(response.headers, now))
 
 
 def _fate(response: Response, reply: _Said | None) -> Fate | None:
@@ -185,19 +186,20 @@ def _error(response: Response, fate: Fate | None, words: str, wait: float | None
         return PayloadTooLarge("the server refuses the size of the request")
     if 200 <= status < 300:
         return _not_ours(response)
-    fate = fate or _fate_of_unknown(status, words)
+    fate = fate or _fate_of_unknown(response, words)
     if fate.verdict in {"busy", "unsure"}:
         message = f"the server answers {status}: {fate.meaning}"
         return Retryable(message, kind=fate.kind, retry_after=wait, sent=fate.verdict == "unsure")
     return (AuthFailed if fate.verdict == "auth" else Held)(fate.meaning, fix=fate.fix, kind=fate.kind)
 
 
-def _fate_of_unknown(status: int, words: str) -> Fate:
+def _fate_of_unknown(response: Response, words: str) -> Fate:
+    status = response.status
     shown = f" ({words})" if words else ""
     if status >= 500:
         return Fate(status, "unsure", f"not at its best{shown}", kind="server_error")
     if 300 <= status < 400:
-        return Fate(status, "hold", f"The server redirects ({status}).", URL_FIX, "redirect")
+        return Fate(status, "hold", f"The server redirects ({status}){leads_to(response)}.", URL_FIX, "redirect")
     kind: ErrorKind = "bad_request" if status == 400 else "unexpected_status"
     return Fate(status, "hold", f"The server answers {status}{shown}.", URL_FIX, kind)
 
@@ -210,7 +212,7 @@ def _not_ours(response: Response) -> Retryable:
     return Retryable(f"the answer is {message}", kind=kind, sent=True)
 
 
-def _words(reply: _Said | None) -> str:
-    return (
-        "" if reply is None else plain(f"{reply.text}, code {reply.code}" if reply.text else f"code {reply.code}", 200)
-    )
+def _words(reply: _Said | None, response: Response) -> str:
+    if reply is None:
+        return own_words(response)
+    return plain(f"{reply.text}, code {reply.code}" if reply.text else f"code {reply.code}", 200)

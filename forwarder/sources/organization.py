@@ -35,6 +35,7 @@ from forwarder.contracts import (
 )
 from forwarder.http import UNREADABLE, HttpClient, Response, check_url
 from forwarder.identity import EventKeys
+from forwarder.net.answers import leads_to, own_words
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.redaction import hide
 from forwarder.retry import RequestBudget, retry_after_seconds
@@ -305,9 +306,19 @@ class OrganizationSource:
                 ),
             )
         if 300 <= status < 400:
-            raise Retryable(f"the API answers {status}, a redirect, as a login page or a proxy does", kind="redirect")
+            where = hide(leads_to(response), (self._key, cursor or ""))
+            message = f"the API answers {status}, a redirect{where}, as a login page or a proxy does"
+            raise Retryable(message, kind="redirect")
+        if status < 300:
+            raise Held(
+                f"the API answers {status}, a success without a page of events.",
+                fix="Check base_url, and what stands between: a proxy or a cache answers so.",
+                kind="unexpected_status",
+            )
         code, title = _error_of(response, secrets=(self._key, cursor or ""))
-        told = f" ({code} {title})".replace(" )", ")") if code or title else ""
+        if not (code or title):
+            title = _clean(own_words(response), (self._key, cursor or ""))
+        told = f" ({code} {title})".replace("( ", "(").replace(" )", ")") if code or title else ""
         if status == 400 and code == "ADMIN-400-1" and cursor:
             raise CursorLost("the API no longer knows the cursor (ADMIN-400-1)")
         refusal = _REFUSALS.get(status)
@@ -321,7 +332,7 @@ class OrganizationSource:
         )
 
 
-_KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found"}
+_KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found", 410: "not_found"}
 _REFUSALS: dict[int, tuple[type[Held], str, str]] = {
     401: (
         AuthFailed,
@@ -336,6 +347,11 @@ _REFUSALS: dict[int, tuple[type[Held], str, str]] = {
             "Enterprise plan."
         ),
         "Check these four in Atlassian Administration; without Guard or Enterprise use the products' own audit logs.",
+    ),
+    410: (
+        Held,
+        "the API says that this address is gone for good{told}.",
+        "Check base_url; if it is right, the API has moved: install a newer version, or report it.",
     ),
     404: (
         Held,
