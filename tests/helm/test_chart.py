@@ -197,6 +197,11 @@ def test_a_network_policy_lets_out_to_the_ports_of_the_configuration_only(helm: 
     ports = [(each["protocol"], each["port"]) for each in destinations["ports"]]
     assert sorted(ports) == [("TCP", port) for port in (80, 443, 2514, 3128, 8080, 8443, 9200)] + [("UDP", 5514)]
     assert "to" not in destinations
+    loud = {"config": {"sinks": {"elastic": {"url": "HTTPS://ES.example"}}}}
+    _, destinations = helm.render(MINIMAL, networkPolicy={"enabled": True}, **loud).manifests["NetworkPolicy"]["spec"][
+        "egress"
+    ]
+    assert destinations["ports"] == [{"protocol": "TCP", "port": 443}]
 
 
 def test_a_network_policy_narrows_down_who_and_where(helm: Helm):

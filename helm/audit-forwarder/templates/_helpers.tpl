@@ -86,6 +86,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $schemes := dict "http" 80 "https" 443 -}}
 {{- $found := dict -}}
 {{- range $url := compact $urls -}}
+{{- $url = lower $url -}}
 {{- $scheme := regexFind "^[a-z]+" $url -}}
 {{- $place := regexReplaceAll "^[a-z]+://|[/?#].*$" $url "" -}}
 {{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" | default (get $schemes $scheme) | int64 -}}
