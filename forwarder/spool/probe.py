@@ -34,6 +34,9 @@ SHORT_HOURS = 24.0
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "9p", "afs"}
 _TRIES = 7
+_LEAST_NAMES, _MANY_NAMES = 16, 1000
+"""Inodes: the spool with its companions needs a handful, and others make files too."""
+
 _MOVE_FIX = "Put spool.path on a local disk: a database on a network file system is damaged sooner or later."
 
 
@@ -53,6 +56,7 @@ def examine(config: SpoolConfig, status: SpoolStatus | None) -> list[Finding]:
     made = "" if there == path.parent else f"; {path.parent} will be made"
     findings = [Finding("folder", ok=True, detail=f"{there} can be written{made}"), _kind(there)]
     findings.append(_disk(config, status, found.f_bavail * found.f_frsize))
+    findings += names_left(found.f_files, found.f_favail)
     findings.append(_fsync(there))
     findings.append(_hours(config, status))
     return findings
@@ -99,6 +103,20 @@ def _disk(config: SpoolConfig, status: SpoolStatus | None, free: int) -> Finding
         "" if free >= wanted else "Give it a larger disk, or lower spool.max_bytes so that it is full before the disk."
     )
     return Finding("disk", ok=True, detail=detail, fix=fix)
+
+
+def names_left(most: int, free: int) -> list[Finding]:
+    """Say when the file system can hold few more files, however much room it has; `most` is 0 where there is no limit.
+
+    Args:
+        most: Inodes there are.
+        free: Inodes left for us.
+    """
+    if not most or free >= _MANY_NAMES:
+        return []
+    detail = f"{free} of {most} inodes free: no file can be made however much room there is"
+    fix = "Remove files that are not needed from this disk (see `df -i`), or name another spool.path."
+    return [Finding("inodes", ok=free >= _LEAST_NAMES, detail=detail, fix=fix)]
 
 
 def _fsync(folder: Path) -> Finding:

@@ -10,7 +10,7 @@ import pytest
 from forwarder.contracts import Finding
 from forwarder.spool import probe
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.probe import examine, file_system
+from forwarder.spool.probe import examine, file_system, names_left
 from tests.disks import fill_up, mounted, read_only
 from tests.reports import spool_status
 
@@ -146,3 +146,14 @@ def test_what_the_spool_has_already_needs_no_further_room(tmp_path):
     settings = {"max_bytes": free + GIB, "id_max_bytes": 2**20}
     assert look(tmp_path / "spool.db", **settings)["disk"].fix
     assert not look(tmp_path / "spool.db", spool_status(bytes_file=2 * GIB), **settings)["disk"].fix
+
+
+@pytest.mark.parametrize(
+    ("most", "free", "ok"), [(0, 0, None), (1000, 0, False), (1000, 15, False), (1000, 16, True), (10**6, 1000, None)]
+)
+def test_a_file_system_that_can_hold_few_more_files_is_named(most, free, ok):
+    found = names_left(most, free)
+    assert [finding.ok for finding in found] == ([] if ok is None else [ok])
+    for finding in found:
+        assert f"{free} of {most} inodes" in finding.detail
+        assert "df -i" in finding.fix
