@@ -24,6 +24,7 @@ from forwarder.contracts import (
 )
 from forwarder.http import UNREADABLE, Response
 from forwarder.net.answers import leads_to, own_words
+from forwarder.net.json_size import values_in
 from forwarder.retry import retry_after_seconds
 
 QUERY = {"filter_path": "errors,items.*.status,items.*.error,items.*.failure_store"}
@@ -73,6 +74,9 @@ class _Answer(msgspec.Struct):
 class _Refusal(msgspec.Struct):
     error: _Error | str = ""
 
+
+_VALUES, _VALUES_OF_EVENT = 10_000, 400
+"""Most values of an answer; an error quotes a field of the event, whose commas count as well."""
 
 _read_answer = msgspec.json.Decoder(_Answer).decode
 _read_refusal = msgspec.json.Decoder(_Refusal).decode
@@ -133,6 +137,8 @@ def read(response: Response, positions: Sequence[int], now: float) -> Delivery:
     """
     if response.body == _all_created(len(positions)):
         return Delivery(accepted=positions)
+    if values_in(response.body) > _VALUES + _VALUES_OF_EVENT * len(positions):
+        raise Retryable("the answer holds far more than what becomes of each event", kind="too_large", sent=True)
     try:
         items = [item for line in _read_answer(response.body).items for item in line.values()]
     except UNREADABLE:

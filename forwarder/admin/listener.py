@@ -39,6 +39,7 @@ _AT_ONCE = 16  # accepted before the loop turns again
 _PAUSE = 0.2  # seconds without accepting when there is no descriptor
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _HIGHEST_PORT = 65535
+_LONGEST_PORT = 5
 _UVICORN_GRACE = 10  # seconds, never reached: `close` cuts connections earlier, without uvicorn's tracebacks
 
 
@@ -47,6 +48,7 @@ def parse_listen(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     good = colon and bare and (bare == host) == (":" not in bare) and port.isascii() and port.isdigit()
+    good = good and len(port) <= _LONGEST_PORT
     if not good or int(port) > _HIGHEST_PORT:
         raise ConfigError(f"{SETTING}: {listen!r} is no address; write host:port, such as 127.0.0.1:9464 or [::1]:9464")
     return bare, int(port)

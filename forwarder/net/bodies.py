@@ -11,7 +11,7 @@ from io import BytesIO
 
 from forwarder.compression import Damaged, Decompressor, TooLong
 
-ANSWER = 4 * 2**20
+ANSWER = 2 * 2**20
 """Most bytes of an answer to a question of a few words."""
 
 ECHO = 4

@@ -53,6 +53,7 @@ RETENTION_MS = 180 * 86_400_000
 """How long Atlassian keeps events."""
 
 _LONGEST_SAID = 4096
+_LONGEST_ERROR = 2**18
 """Characters of an error's text that are looked at, before it is shortened."""
 
 
@@ -375,6 +376,8 @@ def _error_of(response: Response, secrets: tuple[str, ...] = ()) -> tuple[str, s
 
     An answer may repeat what was sent: the texts of `secrets` do not come out, whole or in part.
     """
+    if len(response.body) > _LONGEST_ERROR:  # a million of empty errors would fill the memory
+        return "", ""
     try:
         found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
     except UNREADABLE:

@@ -35,6 +35,7 @@ from forwarder.settings import load
 from forwarder.sources import organization
 from forwarder.sources.headers import clock_finding
 from forwarder.sources.organization_actions import actions_of
+from forwarder.sources.organization_cursors import is_sendable, onward_of
 from forwarder.sources.pages import heads_of, open_page
 from forwarder.spool import pages as spool_pages
 from forwarder.state_files import read_state
@@ -57,10 +58,10 @@ _EVENTS = list(golden_bodies().values())
 
 
 def _page(body: bytes) -> None:
-    events, following, link = open_page(body)
+    events, members = open_page(body)
     heads_of(events)
-    organization._cursor_of(following)
-    organization._cursor_in(link)
+    cursor = onward_of(members, {}).cursor
+    assert cursor is None or isinstance(is_sendable(cursor), bool)
 
 
 def _event(body: bytes) -> None:
@@ -200,7 +201,7 @@ admin: {listen: "127.0.0.1:9464"}
 """
 
 TARGETS: dict[str, Target] = {
-    "pages": Target([_PAGE, b'\xef\xbb\xbf{"data":[1,NaN]}', b'{"data":[],"meta":{"next":null}}'], _page, (Retryable,)),
+    "pages": Target([_PAGE, b'\xef\xbb\xbf{"data":[1,NaN]}', b'{"data":[],"meta":{"next":null}}', b'{"data":[1],"meta":{"page":{"nextCursor":5,"hasMore":true}}}'], _page, (Retryable,)),
     "events": Target(_EVENTS, _event),
     "actions": Target(
         [b'{"data":[{"id":"a","attributes":{"displayName":"A","groupDisplayNames":["g"]}}],"meta":{"next":"n"}}'],

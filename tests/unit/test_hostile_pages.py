@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from forwarder.contracts import Retryable
+from forwarder.http import Response
 from forwarder.net.json_size import LONGEST_EVENT, MOST_VALUES
+from forwarder.sources.organization import _error_of
 from forwarder.sources.organization_actions import LONGEST_PAGE, MOST_ACTIONS, read_list
 from forwarder.sources.pages import MOST_EVENTS, heads_of, open_page
+from sinks.elasticsearch_answers import read
 from tests.scaling import assert_in_proportion
 
 MEGABYTE = 2**20
@@ -185,3 +188,27 @@ async def test_a_list_of_empty_pages_without_an_end_is_refused() -> None:
 
 def test_the_longest_event_is_far_above_what_real_ones_have() -> None:
     assert LONGEST_EVENT >= 4 * MEGABYTE
+
+
+def test_an_error_of_countless_errors_is_not_read() -> None:
+    body = b'{"errors":[%s]}' % much_of(b"{}", 1_000_000)
+    assert peak(lambda: _error_of(Response(400, {}, body))) < MEGABYTE
+    assert _error_of(Response(400, {}, b'{"errors":[{"code":"c","title":"t"}]}')) == ("c", "t")
+
+
+@pytest.mark.parametrize("item", [b"{}", b'{"create":{"status":201}}', b'{"create":{"status":400,"error":{}}}'])
+def test_a_bulk_answer_of_countless_items_is_refused_before_it_is_built(item: bytes) -> None:
+    body = b'{"errors":true,"items":[%s]}' % much_of(item, 200_000)
+
+    def read_it() -> None:
+        with pytest.raises(Retryable) as caught:
+            read(Response(200, {}, body), range(40), 0.0)
+        assert caught.value.kind == "too_large"
+
+    assert peak(read_it) < MEGABYTE
+
+
+def test_a_bulk_answer_of_long_errors_is_read() -> None:
+    error = b'{"type":"x","reason":"%s","caused_by":{"reason":"r"}}' % (b"a,b " * 90)
+    body = b'{"errors":true,"items":[%s]}' % much_of(b'{"create":{"status":400,"error":%s}}' % error, 1000)
+    assert len(read(Response(200, {}, body), range(1000), 0.0).rejected) == 1000
