@@ -15,8 +15,12 @@ from email.utils import parsedate_to_datetime
 
 from forwarder.contracts import Clock, RetryConfig
 
-LONGEST_WAIT = 3600.0
-"""No header makes us wait longer than this, seconds: a mistaken one must not silence a source for ever."""
+LONGEST_WAIT = 300.0
+"""No header makes us wait longer than this, seconds: a mistaken one must not silence a source or a sink. Who means more
+says it again to the one request that comes then; limits are counted by the minute."""
+
+_LEAST_EPOCH = 10**9
+"""A reset below this many seconds is no moment since 1970 but a time from now, as some servers send it."""
 
 START_PER_MINUTE = 10.0
 """Documented limit of `/events` since May 2025; the stream's own limit is not published."""
@@ -38,7 +42,7 @@ def _instant(text: str) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)
-        except (ValueError, OverflowError, IndexError):  # the other two for numbers and blanks it did not expect
+        except (ValueError, TypeError, OverflowError, IndexError):  # the others for what it did not expect
             return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
@@ -58,16 +62,22 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
         headers: Response headers, lower-case names.
         now: Epoch seconds.
     """
-    text = headers.get("retry-after", "").strip()
-    if text:
-        seconds = _seconds(text)
-        if seconds is not None:
-            return min(seconds, LONGEST_WAIT)
-        moment = _instant(text)
+    asked = _first_wait(headers.get("retry-after", ""), now)
+    if asked is None:
+        asked = _first_wait(headers.get("x-ratelimit-reset", ""), now)
+    return None if asked is None else min(max(asked, 0.0), LONGEST_WAIT)
+
+
+def _first_wait(text: str, now: float) -> float | None:
+    """Read seconds or a moment as seconds from `now`; of several values, joined by commas, the first that is one."""
+    for part in (text, *text.split(",")):
+        seconds = _seconds(part.strip())
+        if seconds is not None and seconds < _LEAST_EPOCH:
+            return seconds
+        moment = _instant(part)
         if moment is not None:
-            return min(max(moment - now, 0.0), LONGEST_WAIT)
-    moment = _instant(headers.get("x-ratelimit-reset", ""))
-    return None if moment is None else min(max(moment - now, 0.0), LONGEST_WAIT)
+            return moment - now
+    return None
 
 
 class Backoff:

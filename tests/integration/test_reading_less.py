@@ -11,6 +11,7 @@ import pytest
 
 from forwarder.contracts import Held, Retryable
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
+from forwarder.retry import LONGEST_WAIT
 from forwarder.simulator.http_types import Wire
 from forwarder.simulator.httpd import Response
 from tests.answers import desk, onward, refusal
@@ -180,3 +181,28 @@ async def test_a_cursor_in_the_spool_that_no_client_can_send_is_lost_at_the_star
         await c.until(lambda: c.poller.report.state == "idle" and c.poller._at_tip)
         assert Counter(await spooled(c.spool)) == names(log)
         assert c.poller.report.errors["cursor_lost"] == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("asked", ["31557600000000", "Fri, 31 Dec 9999 23:59:59 GMT", "-7", "NaN", "1e400", "9" * 500])
+async def test_no_wait_that_a_server_asks_for_silences_a_source(tmp_path: Path, status: int, asked: str) -> None:
+    log = Log(instead=lambda _: Response(status, {"retry-after": asked}))
+    log.happen(5, at=NOW - 60_000)
+    async with course(tmp_path, log) as c:
+        await c.start()
+        report, step = c.poller.report, c.poller._pause
+
+        async def pause(seconds: float) -> None:
+            c.clock.advance(seconds + 0.001)
+
+        c.poller._pause = pause  # type: ignore[method-assign]
+        await c.until(lambda: report.tries >= 4)
+        assert c.clock.now < report.next_try + 1 <= c.clock.now + LONGEST_WAIT + 1
+        before, begun = len(log.asked), c.clock.now
+        await c.until(lambda: c.clock.now > begun + 3600)
+        assert len(log.asked) - before >= 10  # it is asked every few minutes all the same
+        log.instead = lambda _: None
+        begun = c.clock.now
+        await c.until_all()
+        assert c.clock.now - begun <= LONGEST_WAIT + 60
+        c.poller._pause = step  # type: ignore[method-assign]

@@ -38,6 +38,7 @@ def at(seconds: float) -> datetime:
     floors=st.lists(st.none() | st.floats(0, 5000), min_size=1, max_size=60),
 )
 def test_a_wait_lies_between_the_floor_and_a_ceiling_that_doubles(base, most, seed, floors) -> None:
+    most = max(base, most)
     backoff = Backoff(RetryConfig(base=base, max=most), random.Random(seed))
     for failures, floor in enumerate(floors):
         wait = backoff.next(floor)
@@ -89,6 +90,17 @@ def test_a_million_failures_do_not_overflow() -> None:
         ({"x-ratelimit-reset": format_datetime(at(40), usegmt=True)}, 40),
         ({"x-ratelimit-reset": "2999-01-01T00:00Z"}, LONGEST_WAIT),
         ({"x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-reset": "30"}, 30),
+        ({"x-ratelimit-reset": "-30"}, None),
+        ({"retry-after": "5, 31557600000000"}, 5),
+        ({"retry-after": "31557600000000, 5"}, LONGEST_WAIT),
+        ({"retry-after": "soon, 5"}, 5),
+        ({"retry-after": f"{format_datetime(at(40), usegmt=True)}, 99"}, 40),
+        ({"retry-after": "31557600000000"}, LONGEST_WAIT),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_WAIT),
+        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 GMT"}, 0),
+        ({"x-ratelimit-reset": "9999-12-31T23:59Z"}, LONGEST_WAIT),
+        ({"x-ratelimit-reset": "0001-01-01T00:00Z"}, 0),
         ({"retry-after": "17", "x-ratelimit-reset": "2999-01-01T00:00Z"}, 17),
         ({"retry-after": "soon", "x-ratelimit-reset": "2026-09-21T14:14Z"}, 40),
         ({"retry-after": "-5"}, None),
