@@ -29,6 +29,11 @@ ADVICE: dict[str, str] = {
         "The event is longer than the sink takes. Raise the limit at the destination, or shorten what the sink is sent "
         "with another format; then retry. Else export it and keep it elsewhere."
     ),
+    "not_taken": (
+        "The destination failed on this event alone, again and again, while it took others. See its own log, and that "
+        "of any proxy or web application firewall before it, which may take the text of the event for an attack; allow "
+        "the event there, then retry."
+    ),
     "line_break": (
         "The rendered event held a line end, which would forge a second event. Report it: that is a fault of ours."
     ),

@@ -7,9 +7,10 @@
     ForwarderError
     ├─ ConfigError        exit at start; nothing else may stop the process
     ├─ Retryable          the same again after max(back-off, retry_after)
-    ├─ Held               wait, say why and how to mend it; nothing is lost meanwhile
+    ├─ Held               wait, say why and how to fix it; nothing is lost meanwhile
     │  └─ AuthFailed      the same, and the secret is read again before the next try
     ├─ PayloadTooLarge    the lane halves the batch; a single record is rejected
+    ├─ ContentRefused     something in the batch is refused: the lane takes it apart, and rejects what is refused alone
     ├─ CursorLost         the source refuses the cursor: `tail` goes on near now, `heal` re-reads an overlap
     └─ UnexpectedPayload  this one event becomes a dead letter in the lanes that need its meaning
 
@@ -28,6 +29,7 @@ from forwarder.clock import Clock, SystemClock
 from forwarder.errors import (
     AuthFailed,
     ConfigError,
+    ContentRefused,
     CursorLost,
     ErrorKind,
     ForwarderError,
@@ -72,6 +74,7 @@ __all__ = [
     "ComponentConfig",
     "ConfigError",
     "Confirms",
+    "ContentRefused",
     "CursorLost",
     "CursorState",
     "Delivery",
@@ -271,6 +274,7 @@ class Delivery(msgspec.Struct):
         doubtful: The kept ones may have been taken although no answer says so.
         duplicates: How many of the accepted were there already.
         retry_after: Seconds until this slot sends again, be it kept ones or because we are asked to slow down.
+        suspect: The kept ones may be at fault themselves; False when the sink says that it is busy.
     """
 
     accepted: Collection[int] = ()
@@ -281,6 +285,7 @@ class Delivery(msgspec.Struct):
     duplicates: int = 0
     retry_after: float | None = None
     reason: str = ""
+    suspect: bool = True
 
     @classmethod
     def all_accepted(cls, batch: Batch) -> Delivery:
@@ -342,6 +347,8 @@ class Sink(Protocol):
         max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
         endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
         advice (Mapping[str, str]): What to change, by the reason of a rejection; people see it beside the dead letter.
+        patience (float): Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.
+        unconfirmed (tuple[str, str]): What it means when receipts are lost again and again, and what to do.
     """
 
     Config: ClassVar[type[SinkConfig]]
@@ -362,7 +369,7 @@ class Sink(Protocol):
         ...
 
     async def send(self, batch: Batch) -> Delivery:
-        """Send once. Raises Retryable, Held, AuthFailed or PayloadTooLarge for the whole batch."""
+        """Send once. Raises Retryable, Held, AuthFailed, ContentRefused or PayloadTooLarge for the whole batch."""
         ...
 
     async def probe(self) -> list[Finding]:

@@ -31,6 +31,7 @@ ErrorKind = Literal[
     "spool_damaged",
     "partial",
     "unconfirmed",
+    "refused",
     "other",
 ]
 """Closed set of error labels, so that a metric can carry them."""
@@ -76,6 +77,7 @@ class Retryable(ForwarderError):
         kind: The error label of the metric.
         retry_after: Seconds the other side asked for, if it did.
         sent: True when the request may have taken effect although no answer was read: a re-send may double.
+        suspect: Whether one of the events may be what the other side chokes on; default: what was sent may be.
         fix: What a person can do, one sentence in the imperative; default: what suits the kind.
         smaller: True when the next try asks for less, and need not wait out a back-off.
     """
@@ -87,6 +89,7 @@ class Retryable(ForwarderError):
         kind: ErrorKind = "other",
         retry_after: float | None = None,
         sent: bool = False,
+        suspect: bool | None = None,
         fix: str = "",
         smaller: bool = False,
     ) -> None:
@@ -96,6 +99,12 @@ class Retryable(ForwarderError):
         self.kind: ErrorKind = kind
         self.retry_after = retry_after
         self.sent = sent
+        self._suspect = suspect
+
+    @property
+    def suspect(self) -> bool:
+        """Whether one of the events may be at fault."""
+        return self.sent if self._suspect is None else self._suspect
 
 
 class Held(ForwarderError):
@@ -105,10 +114,12 @@ class Held(ForwarderError):
         reason: What is wrong, one sentence.
         fix: What to do about it, one sentence in the imperative.
         kind: The error label of the metric.
+        suspect: Whether one of the events may be what the other side refuses, as a filter between the two may do.
     """
 
-    def __init__(self, reason: str, *, fix: str, kind: ErrorKind = "other") -> None:
+    def __init__(self, reason: str, *, fix: str, kind: ErrorKind = "other", suspect: bool = False) -> None:
         super().__init__(f"{reason} {fix}")
+        self.suspect = suspect
         self.reason = reason
         self.fix = fix
         self.kind: ErrorKind = kind
@@ -123,6 +134,24 @@ class AuthFailed(Held):
 
 class PayloadTooLarge(ForwarderError):
     """The other side refuses the size of the batch (HTTP 413): the lane halves it."""
+
+
+class ContentRefused(ForwarderError):
+    """The other side refuses the batch for what is in it: the lane takes it apart.
+
+    Args:
+        reason: Short stable word, for the dead letter of an event that is refused alone.
+        detail: The other side's own words, shortened; hostile text, never a secret.
+        sent: True when a part of the batch may have been taken.
+        position: Of the event at fault, where the other side names one; it may be wrong.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, sent: bool = True, position: int | None = None) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.sent = sent
+        self.position = position
 
 
 class CursorLost(ForwarderError):

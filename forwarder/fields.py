@@ -289,5 +289,8 @@ class SinkConfig(ComponentConfig):
     """When the spool is full: `pause` polling until this sink catches up, or `detach` it, with a gap on record."""
     max_dead_letters: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     """Dead letters this sink may have; at the limit the lane holds, so that a broken mapping cannot drain the log."""
+    patience: Annotated[Duration, Within("10ms", "30d", zero=True)] = 900.0
+    """How long an event that fails alone, again and again, while the sink takes others, waits apart from them before it
+    becomes a dead letter. While everything fails, none does."""
     retry: RetryConfig = RetryConfig()
     """Back-off between tries."""

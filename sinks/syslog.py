@@ -39,7 +39,7 @@ from sinks.syslog_message import FRAMINGS, Composer, unknown_words
 from sinks.syslog_pipe import Pipe
 from sinks.syslog_place import Place, Times
 from sinks.syslog_probe import probe
-from sinks.syslog_relp import RelpSlot, Taking
+from sinks.syslog_relp import RelpSlot
 from sinks.syslog_stream import StreamSlot
 
 _SETTLE = 0.25
@@ -105,8 +105,8 @@ class SyslogConfig(SinkConfig):
     relp_window: Annotated[int, Field(ge=1, le=10_000)] = 128
     """For `relp` and `relps`: most messages without an answer."""
     relp_patience: Annotated[Duration, Within("10ms", "30d")] = 300.0
-    """For `relp` and `relps`: how long a record must have been refused, again and again, before it becomes a dead
-    letter; and only where the receiver takes others, or where it is sent alone. A batch that is refused whole waits."""
+    """For `relp` and `relps`, instead of `patience`: how long a record is refused alone, again and again, while the
+    receiver takes others, before it becomes a dead letter. While the receiver takes nothing, none does."""
     udp_rate: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and nobody is
     told; Atlassian's own log grows by at most some 400 events a second."""
@@ -162,11 +162,16 @@ class SyslogSink:
     default_format: ClassVar[str] = "cef"
     wants_event: ClassVar[bool] = True
     advice: ClassVar[Mapping[str, str]] = {
-        "refused": (
-            "The receiver went on refusing this record over RELP for longer than relp_patience. Mend what its answer "
+        "refused": (  # of letters from before `not_taken`
+            "The receiver went on refusing this record over RELP for longer than relp_patience. Fix what its answer "
             "and its own log name, then retry."
         )
     }
+    patience: float | None = None
+    unconfirmed: ClassVar[tuple[str, str]] = (
+        "the receiver ends the connection, or stops reading, soon after whatever it is sent",
+        "See its own log. Where it ends every connection by habit, set resend below the time it keeps one, or to 0.",
+    )
     proof: Literal["delivered", "received", "none"] = "none"
 
     def __init__(self, config: SyslogConfig, context: SinkContext) -> None:
@@ -185,10 +190,10 @@ class SyslogSink:
         self.max_body = config.max_message_bytes - self._composer.most
         self._times = Times(config.connect_timeout, config.silence_timeout)
         self._streams: list[StreamSlot] = []
-        self._taking = Taking()
         self._slots: list[Slot] = [self._slot(number, context) for number in range(context.slots)]
         if self._scheme in {"relp", "relps"}:
             self.proof = "delivered"
+            self.patience = config.relp_patience
 
     def _slot(self, number: int, context: SinkContext) -> Slot:
         config = self._config
@@ -196,7 +201,7 @@ class SyslogSink:
             return DatagramSlot(self._place, self._times, config.udp_rate)
         if self._scheme in {"relp", "relps"}:
             dial = partial(Pipe.open, self._place, self._tls, self._times)
-            return RelpSlot(dial, config.relp_window, config.relp_patience, context.clock, self._taking)
+            return RelpSlot(dial, config.relp_window)
         dial = partial(Pipe.open, self._place, self._tls, self._times, settle=_SETTLE)
         framing = config.framing or ("octet-counting" if self._tls else "newline")
         self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], config.resend, context.clock))

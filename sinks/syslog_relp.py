@@ -1,34 +1,17 @@
 """Syslog over RELP: the session of one slot, and what the answers mean for the records.
 
 Invariants: a record is accepted by its own 200 only; without an answer it is kept, and on record as possibly there. A
-refusal buries nobody by itself: RELP has no word for *never*, and librelp one code, 500, for every trouble of its own.
+refusal is no rejection: RELP has no word for *never*, and librelp one code, 500, for every trouble of its own. So what
+is refused is kept, and the lane finds out whether it is the record or the server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
-from forwarder.contracts import Clock, Delivery, Record, Rejection, Retryable, plain
+from forwarder.contracts import Delivery, Record, Retryable, plain
 from sinks.relp import Answer, Relp
 from sinks.syslog_pipe import Pipe
-
-_TRIES = 3
-"""A record must have been refused so often before it becomes a dead letter."""
-
-
-class _Suspect(NamedTuple):
-    """A refused record: how often and since when (monotonic seconds), and whether it is the odd one of its batch."""
-
-    times: int
-    since: float
-    alone: bool
-
-
-class Taking:
-    """When the receiver last took a record over any of the slots, monotonic seconds."""
-
-    at = float("-inf")
 
 
 class RelpSlot:
@@ -37,21 +20,12 @@ class RelpSlot:
     Args:
         dial: Opens a connection.
         window: Most messages without an answer.
-        patience: Seconds for which a record must have been refused before it becomes a dead letter.
-        clock: Monotonic time.
-        taking: What all slots of the receiver share.
     """
 
-    def __init__(
-        self, dial: Callable[[], Awaitable[Pipe]], window: int, patience: float, clock: Clock, taking: Taking
-    ) -> None:
+    def __init__(self, dial: Callable[[], Awaitable[Pipe]], window: int) -> None:
         self._dial = dial
         self._window = window
-        self._patience = patience
-        self._clock = clock
-        self._taking = taking
         self._relp: Relp | None = None
-        self._suspects: dict[int, _Suspect] = {}  # by number in the spool; only of the batch at hand
 
     async def send(self, messages: Sequence[bytes], records: Sequence[Record]) -> Delivery:
         """Send all messages and wait for their answers.
@@ -107,45 +81,15 @@ class RelpSlot:
         self, records: Sequence[Record], answers: dict[int, Answer], broken: Retryable | None = None
     ) -> Delivery:
         accepted = [n for n, answer in answers.items() if answer.good]
-        if accepted:
-            self._taking.at = self._clock.monotonic()
         if len(accepted) == len(records):
-            self._suspects.clear()
             return Delivery(accepted=range(len(records)))
-        self._suspects = self._suspected(records, answers, max(accepted, default=-1))
-        rejected: dict[int, Rejection] = {}
         reason = str(broken) if broken else ""
-        for n, answer in answers.items():
-            if answer.good:
-                continue
-            words = plain(f"{answer.code} {answer.words.decode('ascii', 'replace')}", 200)
-            if self._is_at_fault(self._suspects[records[n].seq]):
-                rejected[n] = Rejection("refused", words)
-            else:
-                reason = reason or f"the RELP server does not take {_many(answers, records)}, and answers {words}"
-        decided = {*accepted, *rejected}
-        kept = [n for n in range(len(records)) if n not in decided]
-        return Delivery(accepted=accepted, rejected=rejected, kept=kept, doubtful=broken is not None, reason=reason)
-
-    def _suspected(self, records: Sequence[Record], answers: dict[int, Answer], taken: int) -> dict[int, _Suspect]:
-        """Return what was refused; `taken` is the last that was taken: what follows may be the fault of the server."""
-        now, known = self._clock.monotonic(), self._suspects
-        found = {}
-        for n, seq in ((n, records[n].seq) for n, answer in answers.items() if not answer.good):
-            before = known.get(seq, _Suspect(0, now, alone=False))
-            alone = n < taken or len(records) == 1
-            found[seq] = _Suspect(before.times + 1, before.since, before.alone or alone)
-        return found
-
-    def _is_at_fault(self, suspect: _Suspect) -> bool:
-        """Say whether it is the record, and not the server that is in trouble.
-
-        It was refused often and for long. Besides, others behind it in its batch were taken or it was a batch of its
-        own; or the receiver takes others still, over another slot.
-        """
-        long = suspect.since + self._patience
-        often_and_long = suspect.times >= _TRIES and long <= self._clock.monotonic()
-        return often_and_long and (suspect.alone or self._taking.at >= long)
+        refusal = next((answer for answer in answers.values() if not answer.good), None)
+        if refusal is not None and not broken:
+            words = plain(f"{refusal.code} {refusal.words.decode('ascii', 'replace')}", 200)
+            reason = f"the RELP server does not take {_many(answers, records)}, and answers {words}"
+        kept = sorted(set(range(len(records))) - set(accepted))
+        return Delivery(accepted=accepted, kept=kept, doubtful=broken is not None, reason=reason)
 
 
 def _many(answers: dict[int, Answer], records: Sequence[Record]) -> str:

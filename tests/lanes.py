@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import CursorMove, PageCommit
 from forwarder.spool.sqlite import SqliteSpool
 from forwarder.status import LaneReport
-from tests.waiting import until
+from tests.waiting import LONGEST, until
 
 ORIGIN = Origin("acme", "organization", "org-1")
 KEYS = EventKeys("organization", "org-1")
@@ -86,6 +87,11 @@ class Bench:
         self.names: list[str] = []
         self.redact: Callable[[str], str] = str
 
+    @property
+    def document_ids(self) -> list[str]:
+        """Return the document id of each event, by its number less one."""
+        return [key.hex() for key in KEYS.keys(self.names)]
+
     async def open(self) -> None:
         state = await self.spool.open_source(ORIGIN)
         self.source, self.epoch = state.number, state.epoch
@@ -144,8 +150,8 @@ class Bench:
         lane.stop()
         await task
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        await until(holds, watch=self.watch, every=0.002)
+    async def until(self, holds: Callable[[], bool], within: float = LONGEST) -> None:
+        await until(holds, watch=self.watch, shown=self.shown, every=0.002, within=within)
 
     def watch(self) -> None:
         """Fail when a lane ended with an error."""
@@ -153,14 +159,24 @@ class Bench:
             if task.done():
                 task.result()
 
-    async def drained(self, name: str) -> None:
-        """Wait until the spool, not only the lane, says that nothing waits."""
+    def shown(self) -> str:
+        """Say how the lanes are."""
+        return str({name: (lane.report.state, lane.report.reason) for name, (lane, _) in self.lanes.items()})
+
+    async def drained(self, name: str, *, others: bool = False) -> None:
+        """Wait until the spool, not only the lane, says that nothing waits.
+
+        With `others`, events go on coming: a sink that refuses the last ones is believed once it takes another.
+        """
+        looks = count(1)
 
         async def nothing_waits() -> bool:
+            if others and (look := next(looks)) % 50 == 0:
+                await self.fill(event(f"other{look}"))
             lines = [line for line in await self.spool.books() if line.sink == name]
             return bool(lines and self.names) and all(line.waiting == 0 for line in lines)
 
-        await until(nothing_waits, watch=self.watch, every=0.005)
+        await until(nothing_waits, watch=self.watch, shown=self.shown, every=0.005)
 
     async def doubts(self, name: str) -> list[tuple[int, int]]:
         """Return the ranges of a lane that may have been delivered twice."""

@@ -1,11 +1,15 @@
 """Receipts of a sink that confirms late: what is promised, until when, and what must be sent again.
 
 Neither bodies nor records are kept, only the numbers a receipt stands for, as ranges: a thousand receipts for a
-thousand records each are a few hundred KB. A promise that is broken is read from the spool once more, a batch at a
-time. No answer is no confirmation.
+thousand records each are a few hundred KB. What was not confirmed is read from the spool once more, a batch at a time;
+what was not confirmed twice is suspected, and its next send waits for its receipts. No answer is no confirmation.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import structlog
 
@@ -27,23 +31,50 @@ class Promises:
         self._clock = clock
         self._report = report
         self._log = structlog.get_logger().bind(sink=report.name)
-        self._open: dict[Receipt, tuple[float, list[Span]]] = {}
-        self.broken: list[Range] = []
+        self._open: dict[Receipt, tuple[float, int, list[Span]]] = {}
+        self._awaited: dict[Receipt, asyncio.Future[bool]] = {}
+        self._once: list[Range] = []  # not confirmed once, and not confirmed since
+        self.unconfirmed: list[Range] = []
+        self.suspected: list[Range] = []
+        self.newest_confirmed = 0  # number of the newest send of which anything was confirmed
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, receipt: Receipt, record: Record) -> None:
-        """Remember that `receipt` stands for this record too."""
-        _, spans = self._open.setdefault(receipt, (self._clock.monotonic() + self._within, []))
+    @property
+    def troubled(self) -> bool:
+        """Whether anything that was not confirmed is still not."""
+        return bool(self._once)
+
+    def add(self, receipt: Receipt, record: Record, begun: int = 0) -> None:
+        """Remember that `receipt` stands for this record too; `begun` is the number of the send."""
+        _, _, spans = self._open.setdefault(receipt, (self._clock.monotonic() + self._within, begun, []))
         if spans and spans[-1][0] == record.source and spans[-1][2] == record.seq - 1:
             spans[-1] = (record.source, spans[-1][1], record.seq)
         else:
             spans.append((record.source, record.seq, record.seq))
         self._report.pending = len(self._open)
 
+    async def confirmed(self, receipts: Collection[Receipt], stopped: asyncio.Event) -> dict[Receipt, bool] | None:
+        """Wait until `ask` knows all of these; None when `stopped` comes first, and they are as any others then."""
+        loop = asyncio.get_running_loop()
+        self._awaited.update((receipt, loop.create_future()) for receipt in receipts)
+        waiting = [self._awaited[receipt] for receipt in receipts]
+        stop = asyncio.create_task(stopped.wait())
+        try:
+            while not stop.done() and not all(future.done() for future in waiting):
+                left: set[asyncio.Future[Any]] = {stop, *(future for future in waiting if not future.done())}
+                await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            if not all(future.done() for future in waiting):
+                return None
+            return {receipt: future.result() for receipt, future in zip(receipts, waiting, strict=True)}
+        finally:
+            stop.cancel()
+            for receipt in receipts:
+                self._awaited.pop(receipt, None)
+
     async def ask(self) -> tuple[list[Span], list[Range]]:
-        """Ask the sink; return what is confirmed, and the ranges that are broken now (they are in `broken` too).
+        """Ask the sink; return what is confirmed, and the ranges that are not and must be sent again.
 
         Raises Retryable or Held when the sink cannot be asked and nothing is overdue.
         """
@@ -60,35 +91,64 @@ class Promises:
         confirmed: list[Span] = []
         lost: list[Range] = []
         now = self._clock.monotonic()
-        for receipt, (deadline, spans) in list(self._open.items()):
+        for receipt, (deadline, begun, spans) in list(self._open.items()):
             answer = answers.get(receipt)
             if answer is None and now < deadline:
                 continue
             del self._open[receipt]
+            awaited = self._awaited.get(receipt)
+            if awaited is not None and not awaited.done():
+                awaited.set_result(bool(answer))
             if answer:
                 confirmed.extend(spans)
+                self.newest_confirmed = max(self.newest_confirmed, begun)
+            elif awaited is not None:  # who waits for it has the records still
+                self._report.errors["unconfirmed"] += 1
             else:
                 self._report.errors["unconfirmed"] += 1
                 lost.extend((first, last) for _, first, last in spans)
         self._report.pending = len(self._open)
         if trouble is not None and not (confirmed or lost):
             raise trouble
+        self.settled((first, last) for _, first, last in confirmed)
         lost = ranges.merge(lost)
-        self.broken = ranges.merge([*self.broken, *lost])
+        twice = [part for first, last in lost for part in ranges.inside(first, last, self._once)]
+        once = [part for first, last in lost for part in ranges.outside(first, last, self._once)]
+        self.suspected = ranges.merge([*self.suspected, *twice])
+        self.unconfirmed = ranges.merge([*self.unconfirmed, *once])
+        self._once = ranges.merge([*self._once, *once])
         return confirmed, lost
 
-    def take_broken(self, most: int) -> list[Range]:
-        """Take the first `most` numbers of what must be sent again."""
-        taken: list[Range] = []
-        while self.broken and most > 0:
-            first, last = self.broken.pop(0)
-            end = min(last, first + most - 1)
-            taken.append((first, end))
-            most -= end - first + 1
-            if end < last:
-                self.broken.insert(0, (end + 1, last))
-        return taken
+    def settled(self, spans: Iterable[Range]) -> None:
+        """Forget that these were not confirmed before."""
+        if self._once:
+            done = ranges.merge(spans)
+            self._once = [part for first, last in self._once for part in ranges.outside(first, last, done)]
 
-    def give_back(self, spans: list[Range], after: int) -> None:
+    def take_unconfirmed(self, most: int) -> list[Range]:
+        """Take the first `most` numbers of what must be sent again."""
+        return _take(self.unconfirmed, most)
+
+    def take_suspected(self, most: int) -> list[Range]:
+        """Take the first `most` numbers of what was not confirmed twice."""
+        return _take(self.suspected, most)
+
+    def requeue(self, spans: list[Range], after: int, *, suspected: bool = False) -> None:
         """Put back what lies above `after` of ranges that were taken and could not all be read at once."""
-        self.broken = ranges.merge([*self.broken, *ranges.inside(after + 1, 2**62, spans)])
+        left = ranges.inside(after + 1, 2**62, spans)
+        if suspected:
+            self.suspected = ranges.merge([*self.suspected, *left])
+        else:
+            self.unconfirmed = ranges.merge([*self.unconfirmed, *left])
+
+
+def _take(queue: list[Range], most: int) -> list[Range]:
+    taken: list[Range] = []
+    while queue and most > 0:
+        first, last = queue.pop(0)
+        end = min(last, first + most - 1)
+        taken.append((first, end))
+        most -= end - first + 1
+        if end < last:
+            queue.insert(0, (end + 1, last))
+    return taken

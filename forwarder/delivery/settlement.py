@@ -94,7 +94,7 @@ class Settler:
             self._report.accepted += last - first + 1
         self._report.last_accepted = self._clock.time()
 
-    def leave_out(self, source: int, numbers: Sequence[int]) -> None:
+    def record_filtered(self, source: int, numbers: Sequence[int]) -> None:
         """Note that the filter keeps these from the sink."""
         self._notes.ranges.extend(runs(numbers))
         self._tally(source).filtered += len(numbers)
@@ -107,9 +107,9 @@ class Settler:
 
     async def reject(self, record: Record, why: Rejection) -> None:
         """Note that the sink will never take this one."""
-        await self.bury(DeadLetter.of(record, self._redact(why.reason), self._redact(why.detail)))
+        await self.add_dead_letter(DeadLetter.of(record, self._redact(why.reason), self._redact(why.detail)))
 
-    async def bury(self, letter: DeadLetter) -> None:
+    async def add_dead_letter(self, letter: DeadLetter) -> None:
         """Note a dead letter, or hold while there are too many: a broken mapping must not drain the log."""
         self.waiting += 1
         try:

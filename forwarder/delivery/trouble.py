@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from forwarder.contracts import AuthFailed, ErrorKind, Held, Record, Retryable
+from forwarder.contracts import AuthFailed, ContentRefused, ErrorKind, Held, Record, Rejection, Retryable
 from forwarder.errors import fix_of
 
 AUTH_RETRY = 5.0
@@ -12,7 +12,14 @@ AUTH_RETRY = 5.0
 
 
 class Trouble(Exception):
-    """What is left of a batch, why, and how long to wait."""
+    """What is left of a batch, why, and how long to wait.
+
+    Attributes:
+        suspect: One of the records may be at fault.
+        odd: In the same answer others were taken, behind each of those left, or all but the one.
+        rejections: What the sink says of each, by number in the spool, while nothing else was taken: not believed yet.
+        refused: The sink says itself that a record is at fault.
+    """
 
     def __init__(
         self,
@@ -25,15 +32,34 @@ class Trouble(Exception):
         ceiling: float | None = None,
         doubtful: bool = False,
         state: Literal["retrying", "held"] = "retrying",
+        suspect: bool = False,
+        odd: bool = False,
+        rejections: dict[int, Rejection] | None = None,
     ) -> None:
         super().__init__(reason)
         self.left, self.kind, self.reason, self.fix = left, kind, reason, fix or fix_of(kind)
         self.floor, self.ceiling, self.doubtful, self.state = floor, ceiling, doubtful, state
+        self.suspect, self.odd, self.rejections = suspect, odd, rejections or {}
+        self.refused = bool(self.rejections)
 
     @classmethod
-    def told(cls, todo: list[Record], error: Retryable | Held) -> Self:
+    def from_error(cls, todo: list[Record], error: Retryable | Held | ContentRefused) -> Self:
         """Return what an error that a sink raises means for the whole batch."""
+        if isinstance(error, ContentRefused):
+            why = Rejection(error.reason, error.detail)
+            alone = {todo[0].seq: why} if len(todo) == 1 else None
+            made = cls(todo, "refused", str(error), doubtful=error.sent, suspect=True, rejections=alone)
+            made.refused = True
+            return made
         if isinstance(error, Retryable):
-            return cls(todo, error.kind, str(error), fix=error.fix, floor=error.retry_after, doubtful=error.sent)
+            return cls(
+                todo,
+                error.kind,
+                str(error),
+                fix=error.fix,
+                floor=error.retry_after,
+                doubtful=error.sent,
+                suspect=error.suspect,
+            )
         ceiling = AUTH_RETRY if isinstance(error, AuthFailed) else None
-        return cls(todo, error.kind, error.reason, fix=error.fix, ceiling=ceiling, state="held")
+        return cls(todo, error.kind, error.reason, fix=error.fix, ceiling=ceiling, state="held", suspect=error.suspect)

@@ -130,14 +130,32 @@ async def test_b3_what_is_refused_is_refused_alone(name: str, tmp_path: Path) ->
 
 
 @each("reject_all")
-async def test_b4_when_all_is_refused_all_are_dead_letters_and_the_lane_goes_on(name: str, tmp_path: Path) -> None:
+async def test_b4_what_is_refused_alike_waits_until_the_sink_takes_anything_else(name: str, tmp_path: Path) -> None:
     async with delivering(name, tmp_path) as d:
         d.end.reject(everything())
         d.start()
         await d.fill()
-        await d.until(lambda: d.lane.report.rejected == EVENTS)
+        await d.until(lambda: d.lane.report.state == "held" and d.lane.report.tries >= 6)
+        assert d.lane.report.reason
+        assert d.lane.report.fix
+        assert d.lane.report.dead_letters == 0
         await d.fill(3, "later")
         assert set(await d.arrived()) == everything(3, "later")
+        assert d.lane.report.rejected == EVENTS
+
+
+@each("reject_all")
+async def test_b4_what_is_refused_alike_arrives_when_the_sink_is_fixed(name: str, tmp_path: Path) -> None:
+    async with delivering(name, tmp_path) as d:
+        d.end.reject(everything())
+        d.start()
+        await d.fill()
+        await d.until(lambda: d.lane.report.state == "held" and d.lane.report.tries >= 6)
+        d.end.calm()
+        landed = await d.arrived()
+        assert set(landed) == everything()
+        assert d.lane.report.dead_letters == 0
+        await d.only_doubtful_doubles(landed)
 
 
 @each("busy")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,17 @@ from forwarder.registry import build_format
 from forwarder.spool.contract import Exchange, Settlement
 from forwarder.status import LaneReport
 from tests.lanes import ORIGIN, ScriptedSink, bench, event
+
+
+def refuse_all_but(*good: str) -> Callable[[Batch, int], Delivery]:
+    """Refuse every event for good but these, by their ids."""
+
+    def answer(batch: Batch, _: int) -> Delivery:
+        taken = [n for n, record in enumerate(batch.records) if record.raw.split(b'"')[3].decode() in good]
+        rejected = {n: Rejection("no") for n in range(len(batch.records)) if n not in taken}
+        return Delivery(accepted=taken, rejected=rejected)
+
+    return answer
 
 
 async def test_everything_arrives_in_order_and_the_books_balance(tmp_path: Path) -> None:
@@ -343,15 +354,15 @@ async def test_too_many_promises_stop_the_sending(tmp_path: Path) -> None:
 
 async def test_the_limit_of_dead_letters_holds_the_lane(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        sink = ScriptedSink(lambda batch, _: Delivery(rejected={i: Rejection("no") for i in range(len(batch.records))}))
+        sink = ScriptedSink(refuse_all_but("good"))
         lane = b.start("one", sink, max_dead_letters=3, window=1)
-        await b.fill(*(event(f"e{i}") for i in range(8)))
+        await b.fill(*(event(f"e{i}") for i in range(8)), event("good"))
         await b.until(lambda: lane.report.state == "held")
         assert "dead letters" in lane.report.reason
         await b.stop("one")
         assert len(await b.spool.dead_letters("one")) == 3
         (line,) = await b.spool.books()
-        assert (line.rejected, line.waiting) == (3, 5)
+        assert (line.accepted, line.rejected, line.waiting) == (1, 3, 5)
         await b.balanced()
 
 
@@ -374,10 +385,10 @@ async def test_a_lane_held_by_dead_letters_settles_what_the_sink_has_and_keeps_t
 
 async def test_a_flood_of_dead_letters_is_one_line_of_the_log(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        sink = ScriptedSink(lambda batch, _: Delivery(rejected={i: Rejection("no") for i in range(len(batch.records))}))
+        sink = ScriptedSink(refuse_all_but("good"))
         with capture_logs() as logs:
-            b.start("one", sink)
-            await b.fill(*(event(f"e{i}") for i in range(300)))
+            b.start("one", sink, batch={"events": 400, "wait": 0.1})
+            await b.fill(*(event(f"e{i}") for i in range(300)), event("good"))
             await b.drained("one")
         lines = [line for line in logs if line["event"] == "events_became_dead_letters"]
         assert [(line["count"], line["last_reason"]) for line in lines] == [(1, "no")]

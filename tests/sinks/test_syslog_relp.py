@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from forwarder.contracts import Delivery, Held, Retryable
 from forwarder.simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.relp import Relp
 from sinks.syslog import SyslogSink
-from tests.clocks import FakeClock
+from tests.lanes import bench, event
 from tests.sinks.syslog import Authority, receiving, sink_for
 from tests.sinks_for_tests import batch_of
 from tests.sockets import listening
@@ -98,85 +99,54 @@ async def test_a_session_that_ends_before_any_answer_is_tried_again() -> None:
         await sink.close()
 
 
-async def test_a_record_that_is_refused_again_and_again_becomes_a_dead_letter_alone() -> None:
-    clock = FakeClock()
+async def test_what_is_refused_is_kept_and_the_lane_is_told_how() -> None:
     async with receiving("relp") as receiver:
         receiver.rules = [Rule("refuse", times=None, only=lambda message: message.content == b"7", words="no\x1b[31m")]
-        sink = sink_for(receiver, clock=clock, relp_patience=300)
+        sink = sink_for(receiver)
         first = await sent(sink, *BODIES)
-        assert (list(first.kept), first.rejected, first.doubtful) == ([7], {}, False)
+        assert (list(first.kept), first.rejected, first.doubtful, first.suspect) == ([7], {}, False, True)
         assert "1 of 50 records" in first.reason
-        assert "500 no [31m" in first.reason
-        alone = batch_of(b"7", first=8)
-        for _ in range(5):
-            assert list((await sink.send(alone)).kept) == [0], "often is not long"
-        clock.advance(301)
-        last = await sink.send(alone)
-        assert {n: (one.reason, one.detail) for n, one in last.rejected.items()} == {0: ("refused", "500 no [31m")}
+        assert "500 no" in first.reason
+        assert first.reason.isprintable()
         assert sorted(contents(receiver)) == sorted(body for body in BODIES if body != b"7")
         await sink.close()
 
 
-async def test_long_is_not_often_and_a_refusal_that_passes_costs_nothing() -> None:
-    clock = FakeClock()
+@pytest.mark.parametrize("first", [0, 20])
+async def test_a_server_that_takes_nothing_any_more_gets_all_of_it_again(first: int) -> None:
     async with receiving("relp") as receiver:
-        receiver.rules = [Rule("refuse", times=2)]
-        sink = sink_for(receiver, clock=clock, relp_patience=300)
-        assert list((await sent(sink, b"a")).kept) == [0]
-        clock.advance(301)
-        assert list((await sent(sink, b"a")).kept) == [0]
-        assert await sent(sink, b"a") == Delivery(accepted=range(1))
-        receiver.rules = [Rule("refuse", times=1)]
-        assert list((await sent(sink, b"a")).kept) == [0], "an old refusal is forgotten"
+        receiver.rules = [Rule("refuse", times=None, only=lambda message: int(message.content) >= first)]
+        sink = sink_for(receiver)
+        delivery = await sent(sink, *BODIES)
+        assert (list(delivery.kept), delivery.rejected) == (list(range(first, 50)), {})
+        assert "anything" in delivery.reason or first
+        receiver.rules.clear()
+        rest = BODIES[first:]
+        assert await sent(sink, *rest) == Delivery(accepted=range(len(rest)))
         await sink.close()
 
 
-async def test_a_whole_batch_is_refused_for_good_only_while_another_slot_delivers() -> None:
-    clock = FakeClock()
-    async with receiving("relp") as receiver:
-        receiver.rules = [Rule("refuse", times=None, only=lambda message: message.content.startswith(b"bad"))]
-        sink = sink_for(receiver, clock=clock, slots=2, relp_patience=300)
-        bad = batch_of(b"bad 1", b"bad 2", first=100)
-        assert await sink.send(batch_of(b"good", slot=1)) == Delivery(accepted=range(1))
-        for _ in range(5):
-            assert list((await sink.send(bad)).kept) == [0, 1]
-        clock.advance(301)
-        assert list((await sink.send(bad)).kept) == [0, 1], "what was taken before says nothing of now"
-        assert await sink.send(batch_of(b"good, too", slot=1)) == Delivery(accepted=range(1))
-        assert set((await sink.send(bad)).rejected) == {0, 1}
-        await sink.close()
+@pytest.mark.parametrize("window", [1, 2])
+async def test_behind_the_lane_a_refused_record_is_a_dead_letter_and_a_server_that_takes_nothing_waits(
+    window: int, tmp_path: Path
+) -> None:
+    def of(*names: str) -> Rule:
+        return Rule("refuse", times=None, only=lambda message: json.loads(message.content)["id"] in names)
 
-
-async def test_a_server_that_takes_nothing_buries_nothing_however_long() -> None:
-    clock = FakeClock()
-    async with receiving("relp") as receiver:
+    async with receiving("relp") as receiver, bench(tmp_path) as b:
         receiver.rules = [Rule("refuse", times=None)]
-        sink = sink_for(receiver, clock=clock, relp_patience=300)
-        for _ in range(10):
-            delivery = await sent(sink, *BODIES)
-            assert (list(delivery.accepted), list(delivery.kept), delivery.rejected) == ([], list(range(50)), {})
-            assert "does not take anything" in delivery.reason
-            clock.advance(3600)
-        receiver.rules.clear()
-        assert await sent(sink, *BODIES) == Delivery(accepted=range(50))
-        await sink.close()
-
-
-async def test_a_server_that_takes_nothing_any_more_from_the_middle_of_a_batch_on_buries_nothing() -> None:
-    clock = FakeClock()
-    async with receiving("relp") as receiver:
-        full = Rule("refuse", times=None, only=lambda message: int(message.content) >= 20)
-        receiver.rules = [full]
-        sink = sink_for(receiver, clock=clock, relp_patience=300)
-        first = await sent(sink, *BODIES)
-        assert (list(first.kept), first.rejected) == (list(range(20, 50)), {})
-        rest = batch_of(*BODIES[20:], first=21)
-        for _ in range(5):
-            clock.advance(300)
-            later = await sink.send(rest)
-            assert (list(later.kept), later.rejected) == (list(range(30)), {})
-        receiver.rules.clear()
-        assert await sink.send(rest) == Delivery(accepted=range(30))
+        sink = sink_for(receiver, slots=2, relp_patience=0.1, format="raw")
+        lane = b.start("one", sink, window=window)
+        await b.fill(*(event(f"e{n}") for n in range(25)))
+        await b.until(lambda: lane.report.tries >= 20)
+        assert lane.report.dead_letters == 0
+        assert "500" in lane.report.reason
+        receiver.rules = [of("e0", "e1", "e13", "e24")]
+        await b.drained("one")
+        letters = {letter.seq: letter.reason for letter in await b.spool.dead_letters("one")}
+        assert letters == dict.fromkeys((1, 2, 14, 25), "not_taken")
+        assert len(receiver.messages) == 21
+        await b.stop("one")
         await sink.close()
 
 
