@@ -494,7 +494,7 @@ async def test_a_lane_that_stops_asks_once_more(tmp_path: Path) -> None:
 
 
 async def test_a_lane_that_stops_waits_for_no_silent_splunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forwarder.delivery.LAST_QUESTION", 0.05)
+    monkeypatch.setattr("forwarder.delivery.lane.LAST_QUESTION", 0.05)
     async with lane_to_splunk(tmp_path, confirm_every=3600) as d:
         d.receiver.rules.append(Rule(door="ack", times=1))  # that of the first look
         d.receiver.rules.append(Rule(door="ack", times=None, wire=Wire(delay=3600)))
