@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from forwarder.contracts import ForwarderError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -38,8 +40,16 @@ class Summary:
                 async with asyncio.timeout(wait):
                     await self._stopping.wait()
             except TimeoutError:
-                self._log.info("summary", **summary(await self._report()))
+                await self._write()
                 wait = EVERY
+
+    async def _write(self) -> None:
+        try:
+            report = await self._report()
+        except ForwarderError as error:  # the spool cannot be asked; who needs it for more than a summary says more
+            self._log.warning("summary_failed", reason=str(error))
+        else:
+            self._log.info("summary", **summary(report))
 
 
 def summary(report: DaemonReport) -> dict[str, Any]:

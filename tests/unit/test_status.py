@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
+from forwarder.contracts import Held
 from forwarder.observe.summary import Summary, summary
-from forwarder.spool.contract import LaneStatus
+from forwarder.spool.contract import LaneStatus, SpoolError
 from forwarder.status import LaneReport, Report, SourceReport
 from tests.reports import NOW, books, full_report, lane_report, source_report
 
@@ -114,3 +115,20 @@ async def test_the_first_summary_comes_soon_and_the_others_now_and_then(monkeypa
     stopping.set()
     await task
     assert made == 1
+
+
+async def test_a_spool_that_cannot_be_asked_costs_a_summary_and_not_the_task(monkeypatch):
+    monkeypatch.setattr("forwarder.observe.summary.FIRST", 0.01)
+    monkeypatch.setattr("forwarder.observe.summary.EVERY", 0.01)
+    stopping, answers = asyncio.Event(), [Held("It is gone.", fix="Put it back."), SpoolError("no")]
+
+    async def report():
+        if answers:
+            raise answers.pop(0)
+        stopping.set()
+        return full_report()
+
+    with capture_logs() as lines:
+        await Summary(report, stopping).run()
+    assert [line["event"] for line in lines] == ["summary_failed", "summary_failed", "summary"]
+    assert "It is gone." in lines[0]["reason"]
