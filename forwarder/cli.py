@@ -8,6 +8,7 @@ message shows a secret; help, completion and usage errors import nothing of the 
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
 from pathlib import Path
@@ -66,6 +67,13 @@ app = typer.Typer(
         *ExitCode,
     ),
 )
+
+
+def _finite(number: float) -> float:
+    """Refuse what passes every bound: `inf` and `nan` are numbers to Python."""
+    if not math.isfinite(number):
+        raise typer.BadParameter("not a number that ends; write one such as 30")
+    return number
 
 
 def _version(wanted: bool) -> None:
@@ -185,7 +193,7 @@ def doctor(
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for each part.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=1, callback=_finite, help="Seconds for each part.")] = 30.0,
     as_json: Json = False,
 ) -> None:
     """Find out whether everything would work from here, and say how to mend what would not.
@@ -235,7 +243,7 @@ def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same people and the same events.")] = 1,
     events: Annotated[int, typer.Option(min=0, help="Events that exist at the start, in each organization.")] = 10_000,
-    rate: Annotated[float, typer.Option(min=0, help="New events a second.")] = 5.0,
+    rate: Annotated[float, typer.Option(min=0, callback=_finite, help="New events a second.")] = 5.0,
     history: Annotated[str, typer.Option(help="How far the events at the start reach back.")] = "7d",
     organizations: Annotated[int, typer.Option(min=1, help="How many organizations.")] = 1,
     faults: Annotated[

@@ -21,6 +21,7 @@ import msgspec
 from forwarder import network
 from forwarder.admin import probe as admin_port
 from forwarder.config.preflight import certain_to_fail, of_part, worth_a_look
+from forwarder.config.targets import shared_targets
 from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
 from forwarder.registry import SINKS, SOURCES, build_format
 from forwarder.retry import RequestBudget
@@ -111,6 +112,8 @@ class Doctor:
     async def _configuration(self) -> list[Finding]:
         problems = await asyncio.to_thread(certain_to_fail, self._settings)
         looks = await asyncio.to_thread(worth_a_look, self._settings)
+        shared, may_be_meant = await shared_targets(self._settings)
+        problems, looks = [*problems, *shared], [*looks, *may_be_meant]
         findings = [*(_finding(each, ok=False) for each in problems), *(_finding(each, ok=True) for each in looks)]
         if problems:
             return findings

@@ -55,12 +55,19 @@ class FilterCheck:
                     guess = nearest(glob, self._open[field](), cutoff=_NEARLY)
                     if field == "product" and guess:
                         yield Problem(path, "no product that is known", f"did you mean {guess}?")
+            for path, product in _choices(name, sink):
+                guess = nearest(product, known_products(), cutoff=_NEARLY)
+                if guess and product not in known_products():
+                    yield Problem(path, "no product that is known", f"did you mean {guess}?")
 
     def worth_a_look(self) -> Iterator[Problem]:
         """Yield what may be meant, and matches nothing that is known."""
         for name, sink in self._settings.sinks.items():
             if not any(may_pass(source, sink) for source in self._settings.sources):
                 yield Problem(f"sinks.{name}", "its filters let nothing through", "correct include and exclude")
+            for path, product in _choices(name, sink):
+                if product not in known_products() and not nearest(product, known_products(), cutoff=_NEARLY):
+                    yield Problem(path, "no product that is known", "correct it, unless it is a new one")
             for path, field, glob in _globs(name, sink):
                 known = self._closed[field] if field in self._closed else self._open[field]()
                 if any(fnmatchcase(each, glob.lower()) for each in known):
@@ -101,6 +108,15 @@ def _globs(name: str, sink: SinkConfig) -> Iterator[tuple[str, str, str]]:
                 globs = getattr(rule, field)
                 for glob in [globs] if isinstance(globs, str) else globs or []:
                     yield f"sinks.{name}.{kind}.{index}.{field}", field, glob
+
+
+def _choices(name: str, sink: SinkConfig) -> Iterator[tuple[str, str]]:
+    """Yield (path, product) for the settings that choose by product."""
+    for key in ("index", "sourcetype", "source", "host"):
+        choice = getattr(sink, key, None)
+        for product in choice if isinstance(choice, dict) else ():
+            if product != "*":
+                yield f"sinks.{name}.{key}.{product}", product
 
 
 def _is_glob(text: str) -> bool:

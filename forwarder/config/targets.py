@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from forwarder.config.problems import Problem
+from forwarder.contracts import ForwarderError, SinkContext, SystemClock
+from forwarder.registry import SINKS
 from forwarder.urls import is_loopback
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import Sink
     from forwarder.fields import SinkConfig
+    from forwarder.settings import Settings
 
 _ONE_WRITER = {
     "file": "two writers of one file cut each other's lines",
@@ -42,6 +46,21 @@ def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -
         what = f"writes to the same place as {other}{f': {why}' if why else ''}"
         fix = "give it a place of its own, or remove one" if why else "see that this is what you want"
         yield Problem(f"sinks.{name}", what, fix), not why
+
+
+async def shared_targets(settings: Settings) -> tuple[list[Problem], list[Problem]]:
+    """Return what fails and what may be meant; sinks that cannot be built are left out, others name them."""
+    sinks: dict[str, Sink] = {}
+    for name, config in settings.sinks.items():
+        with suppress(Exception):  # a stranger's constructor may raise anything
+            sinks[name] = SINKS.load(config.type)(config, SinkContext(name, config.window, SystemClock()))
+    try:
+        found = list(same_targets(sinks, settings.sinks))
+    finally:
+        for sink in sinks.values():
+            with suppress(ForwarderError):
+                await sink.close()
+    return [each for each, may_be in found if not may_be], [each for each, may_be in found if may_be]
 
 
 def _told_apart(one: SinkConfig, other: SinkConfig) -> bool:

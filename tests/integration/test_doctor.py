@@ -409,6 +409,8 @@ def test_the_command_on_a_terminal(tmp_path: Path) -> None:
         (["siemm"], "did you mean siem?"),
         (["zzzz"], "known: configuration, spool, admin, acme, siem"),
         (["--timeout", "0"], "greater than"),
+        (["--timeout", "nan"], "not a number that ends"),
+        (["--timeout", "inf"], "not a number that ends"),
     ],
 )
 def test_what_cannot_be_meant_exits_2(tmp_path: Path, arguments: list[str], words: str) -> None:

@@ -293,3 +293,23 @@ def test_a_query_has_nothing_to_do_with_the_clear(tmp_path, monkeypatch, url, in
         found = str(error)
     assert words in found
     assert bool(found) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("{jirra: one, '*': two}", "sinks.splunk.index.jirra: no product that is known; did you mean jira?"),
+        ("{teamwork-graph: one, '*': two}", "look: sinks.splunk.index.teamwork-graph"),
+        ("{jira: one, confluence: two}", ""),
+    ],
+)
+def test_products_that_an_index_is_chosen_by(tmp_path, choice, words):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"sources: {{acme: {{type: organization, org_id: {ORG}, api_key: {KEY}}}}}\n"
+        f"sinks: {{splunk: {{type: splunk_hec, url: 'https://hec.corp.net', token: t1, index: {choice}}}}}\n"
+    )
+    settings = load(path, {})
+    found = [*map(str, certain_to_fail(settings)), *(f"look: {each}" for each in worth_a_look(settings))]
+    assert words in "\n".join(found)
+    assert bool(found) == bool(words)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from forwarder.commands.check import build_sink
-from forwarder.config.targets import same_targets
+from forwarder.config.targets import same_targets, shared_targets
 from forwarder.settings import Settings
 
 ES: dict[str, Any] = {"type": "elasticsearch"}
@@ -98,3 +98,12 @@ async def test_files(tmp_path, monkeypatch):
     assert await verdict(file | {"path": "real/a"}, file | {"path": "link/a", "format": "ecs"}) == "same"
     assert await verdict(file | {"path": "-"}, file | {"path": "-"}) == "same"
     assert await verdict(file | {"path": "a"}, file | {"path": "b"}) == "apart"
+
+
+async def test_doctor_asks_the_same(tmp_path):
+    source = {"type": "organization", "org_id": "org-1", "api_key": "k"}
+    hec = HEC | {"url": "https://hec.corp.net"}
+    settings = Settings(sources={"acme": source}, sinks={"one": hec, "two": hec, "three": hec | {"format": "ecs"}})
+    failed, looks = await shared_targets(settings)
+    assert [problem.path for problem in failed] == ["sinks.two"]
+    assert [problem.path for problem in looks] == ["sinks.three"]
