@@ -21,6 +21,11 @@ ADVICE: dict[str, str] = {
         "The event has a shape that its format or a filter cannot read. Give the sink the format raw and no filter on "
         "meaning, or report the event: a release that understands it maps it anew when you retry."
     ),
+    "not_json": (
+        "The bytes are no JSON that readers take, so the format raw cannot pass them on. A format that writes "
+        "the event's meaning (ecs, ocsf, cef) carries what can be read of it: give the sink one of these and retry, or "
+        "export the event."
+    ),
     "field_in_use": (
         "The event has something of its own where this sink's fields put a new name. Choose another name there, "
         "restart the forwarder, then retry."

@@ -3,14 +3,16 @@
 A body is read once as a whole before it is passed on, so that no line of the output can stop a reader: it must be one
 JSON object, UTF-8, with numbers that a double holds. That is the whole cost of this format. Cheaper looks (a grammar
 scan with a search for non-ASCII and long exponents) were measured at two thirds of it and are not worth their code.
-The only change ever made is to blank out line ends between tokens, where JSON allows any white space; but for an event
-that is too long for its sink, which is cut, and says so.
+Line ends between tokens are blanked out, where JSON allows any white space. Two more changes are made, and said in the
+event: one that is too long for its sink is cut, and the escape of half a surrogate pair, which is JSON by its grammar
+and stops readers for good (jq 1.6 reads no line behind it), becomes that of U+FFFD.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import msgspec
@@ -20,7 +22,6 @@ from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.json_template import JSON_EXAMPLE, JSON_NAME, JsonTemplate
 from forwarder.formats.template import Rules
 from forwarder.net.json_size import QUICK, TOO_MUCH, UNREADABLE, is_beyond_reading, why_unsound
-from forwarder.normalize.lenient import read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,15 @@ _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 
 
 MARK = "audit_forwarder"
-"""Member that a shortened event has besides its own: `{"truncated": true, "bytes": 12345}`, the length it had."""
+"""Member that a changed event has besides its own: `{"truncated": true, "bytes": 12345}`, the length it had, or
+`{"repaired": true}`."""
+
+UNSOUND = "not_json"
+"""Why an event is refused that no line of JSON could carry as it is."""
+
+_REPAIRED = b',"audit_forwarder":{"repaired":true}}'
+_ESCAPES = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
+"""Escapes, of which only the group is half a pair."""
 
 _PLAN = Plan(
     essential=((MARK,), ("id",), ("attributes", "time"), ("attributes", "action"), ("attributes", "actor", "id")),
@@ -83,11 +92,11 @@ class RawFormat:
             return body
         if is_beyond_reading(body):
             return UnexpectedPayload(TOO_MUCH, "too_large")
-        try:
-            tree = decode(body)
-        except msgspec.DecodeError:  # an escaped half surrogate, which only the slow reader takes, and mends
-            tree, _ = read_tree(body)
-        tree[MARK] = {"truncated": True, "bytes": len(record.raw)}
+        tree = decode(body)
+        repaired = (
+            {"repaired": True} if body.endswith(_REPAIRED) and not record.raw.rstrip().endswith(_REPAIRED) else {}
+        )
+        tree[MARK] = {"truncated": True, "bytes": len(record.raw), **repaired}
         try:
             short = shorten(tree, limit, _PLAN)
         except RecursionError:
@@ -99,19 +108,33 @@ class RawFormat:
         return _Changed(self, told, RULES)
 
     def _one(self, raw: bytes) -> bytes | UnexpectedPayload:
-        refusal = why_unsound(raw) if len(raw) > QUICK and is_beyond_reading(raw) else self._why_refused(raw)
+        if len(raw) > QUICK and is_beyond_reading(raw):
+            refusal = why_unsound(raw)
+            suspect = refusal is None and b"\\u" in raw
+        else:
+            refusal, suspect = self._why_refused(raw)
         if refusal is not None:
-            return UnexpectedPayload(refusal)
+            return UnexpectedPayload(refusal, UNSOUND)
+        if suspect:
+            raw = with_whole_characters(raw)
         if b"\n" in raw or b"\r" in raw:
             return raw.translate(_ONE_LINE)
         return raw
 
-    def _why_refused(self, raw: bytes) -> str | None:
+    def _why_refused(self, raw: bytes) -> tuple[str | None, bool]:
+        """Say what is wrong, and whether there is half a character in it, which only the fast decoder refuses."""
         try:
             tree = self._decode(raw)
         except UNREADABLE:
-            return _refusal(raw)
-        return None if type(tree) is dict else "the event is no JSON object"
+            refusal = _refusal(raw)
+            return refusal, refusal is None
+        return (None if type(tree) is dict else "the event is no JSON object"), False
+
+
+def with_whole_characters(raw: bytes) -> bytes:
+    """Return a JSON object with U+FFFD for every escaped half of a surrogate pair, marked when there was one."""
+    whole = _ESCAPES.sub(lambda found: found[0] if found[1] is None else b"\\ufffd", raw)
+    return raw if whole == raw else whole.rstrip()[:-1] + _REPAIRED
 
 
 def _constant(name: str) -> NoReturn:

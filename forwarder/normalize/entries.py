@@ -80,6 +80,7 @@ class WideEntry(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     links: Texts | None = None
 
 
+_OF_ENTRIES = WideEntry.__struct_fields__
 _MARKS = re.compile(r"[\W_]+")
 KNOWN = Attributes.__struct_fields__
 _SPELLED = {name.lower(): name for name in KNOWN} | {
@@ -167,12 +168,19 @@ def links(found: Any) -> Links | None:
     return Links(text(found.get("self")), text(found.get("alt"))) if type(found) is dict else None
 
 
+def attributes_of(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the attributes of an entry; where it has none, its other members are looked at as such."""
+    found = tree.get("attributes")
+    if type(found) is dict:
+        return found
+    return {name: value for name, value in tree.items() if name not in _OF_ENTRIES}
+
+
 def shaped(tree: Mapping[str, Any]) -> Iterator[Entry]:
     """Give what of an entry has the documented shape, and an entry for each further value that an attribute has."""
     kind = tree.get("type")
     kind = kind if type(kind) is str else None
-    found = tree.get("attributes")
-    told, more = attributes(found) if type(found) is dict else (None, [])
+    told, more = attributes(attributes_of(tree))
     yield Entry(text(tree.get("id")), kind, told, links(tree.get("links")))
     for one in more:
         yield Entry(None, kind, one)

@@ -17,7 +17,17 @@ import msgspec
 
 from forwarder.contracts import Actor, Change, Thing
 from forwarder.normalize.addresses import valid_mail
-from forwarder.normalize.entries import MOST, Attributes, Common, Entry, WideEntry, attributes, links, shaped
+from forwarder.normalize.entries import (
+    MOST,
+    Attributes,
+    Common,
+    Entry,
+    WideEntry,
+    attributes,
+    attributes_of,
+    links,
+    shaped,
+)
 from forwarder.normalize.fitting import fit, is_plain
 from forwarder.normalize.singulars import singular
 from forwarder.normalize.statements import Outcomes, Statement, outcomes
@@ -416,8 +426,7 @@ class PartReader:
             found.rare = Rare(odd=type(tree) is dict, refitted=fitted is not None)
         for entry in _first(found, entries):
             _fill(found, shaped(entry))
-            if type(entry.get("attributes")) is dict:
-                self._listen(found, entry.get("type"), entry["attributes"])
+            self._listen(found, entry.get("type"), attributes_of(entry))
         return _end(found)
 
     def _listen(self, found: Part, kind: Any, told: Mapping[str, Any]) -> None:

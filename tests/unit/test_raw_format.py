@@ -2,6 +2,7 @@
 
 import pytest
 
+from forwarder.advice import ADVICE, advice_for
 from forwarder.contracts import UnexpectedPayload
 from forwarder.formats.raw import RawFormat
 from tests.events import record_of
@@ -19,7 +20,7 @@ def raw_of(body: bytes):
         b'{"a":1.10,"a":2, "b" : "\\/"}',
         b'{"n":123456789012345678901234567890}',
         '{"a":"grün \u2028\u0085"}'.encode(),
-        b'{"half":"\\ud800"}',
+        b'{"whole":"\\ud83d\\ude00","escaped":"\\\\ud800"}',
         b'{"e":1e308,"z":1e-400}',
     ],
 )
@@ -39,6 +40,28 @@ def test_the_rest_is_refused_with_a_reason(body):
     line = raw_of(body)
     assert isinstance(line, UnexpectedPayload)
     assert line.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        (rb'{"a":"\ud800"}', rb'{"a":"\ufffd"}'),
+        (rb'{"a":"\uDC00\ud800x"}', rb'{"a":"\ufffd\ufffdx"}'),
+        (rb'{"a":"\ud800\ud83d\ude00","n":1.10}', rb'{"a":"\ufffd\ud83d\ude00","n":1.10}'),
+        (rb'{"a":"\\\ud800 \\ud800"}', rb'{"a":"\\\ufffd \\ud800"}'),
+        (rb'{"\udfff":1} ', rb'{"\ufffd":1}'),
+    ],
+)
+def test_half_a_character_becomes_a_whole_one_and_the_event_says_so(body, whole):
+    assert raw_of(body) == whole[:-1] + b',"audit_forwarder":{"repaired":true}}'
+    record = record_of(body[:-1].rstrip(b"}") + b',"b":"' + b"x" * 500 + b'"}')
+    assert b'"repaired":true' in RawFormat().shrink(record, 200)
+
+
+def test_the_advice_for_what_raw_refuses_is_not_raw():
+    line = raw_of(b"x")
+    assert isinstance(line, UnexpectedPayload)
+    assert advice_for(line.word, None) == ADVICE["not_json"]
 
 
 def test_line_ends_between_tokens_become_blanks():
