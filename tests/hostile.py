@@ -1,6 +1,7 @@
 """Events that want to break out of a format: every text of an AuditEvent may hold what ends a value, line or header."""
 
 import msgspec
+from hypothesis import example
 from hypothesis import strategies as st
 
 from forwarder.contracts import Actor, Also, AuditEvent, Authentication, Change, Record, Thing
@@ -137,3 +138,29 @@ nearly_plain = st.builds(
     st.sampled_from(TEXT_FIELDS), st.sampled_from(["", "x"]), st.sampled_from(NASTY), st.sampled_from(["", "y"]),
 )  # fmt: skip
 """Ordinary but for one thing in one place, so that no other oddity hides how it is treated."""
+
+
+GUARDED = (
+    *(f"{before}{sign}{after}" for sign in ('"', "\\", "]", "=", "|", "^", "\x7f", "\x85", "\u2028", "\n", "\r", "\t", "\x00", "  ", "\ud800")
+      for before, after in (("x", "y"), ("gr\u00fcn", ""), ("", "\u00fc"), ("\u4e2d", "\u4e2d"))),
+    "", " ", " x", "x ", "\u00fc" * 256, "x" * 1024, "x" * 5000,
+)  # fmt: skip
+"""One text for each guard of a fast way, alone among letters that are ASCII and beside others."""
+
+
+def at_every_guard(test):
+    """Give a property about events an example for each guard, in a text and in the JSON of the API."""
+    for text in GUARDED:
+        test = example(full_event(message=text))(test)
+        if text.isprintable():
+            test = example(full_event(context=msgspec.Raw(msgspec.json.encode([{"id": text}]))))(test)
+    for raw in (
+        '[{"a":"\u00fc\x85"}]',
+        '[{"a":"\u00fc\u2028"}]',
+        '[{"a":"\x7f"}]',
+        "[\n{}]",
+        "[{}\t]",
+        '[{"a":"\\n"}]',
+    ):
+        test = example(full_event(container=msgspec.Raw(raw.encode())))(test)
+    return test

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -114,6 +115,10 @@ def test_raw_passes_the_bytes_or_says_why_not(name):
     if name in NOT_SOUND:
         assert isinstance(line, UnexpectedPayload)
         assert line.reason
+    elif "half_surrogate" in name:  # no reader of lines takes half a character
+        whole = re.sub(rb"\\ud[89a-f]..", rb"\\ufffd", body.replace(b"\n", b" "))
+        assert line == whole[:-1] + b',"audit_forwarder":{"repaired":true}}'
+        assert json.dumps(strictly(line), ensure_ascii=False).encode()
     else:
         assert line == body.replace(b"\n", b" ").replace(b"\r", b" ")
         strictly(line)

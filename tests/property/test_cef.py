@@ -10,7 +10,7 @@ from forwarder.contracts import Actor, AuditEvent, UnexpectedPayload
 from forwarder.formats.cef import CefFormat
 from forwarder.formats.cef_keys import KEYS
 from tests.cef import strictly
-from tests.hostile import audit_events, nearly_plain, record_of
+from tests.hostile import at_every_guard, audit_events, nearly_plain, record_of
 
 any_events = nearly_plain | audit_events
 CEF = CefFormat()  # shared: memories must not bend results
@@ -77,6 +77,7 @@ def test_a_record_reads_back_to_what_was_said(event):
 
 
 @many
+@at_every_guard
 @given(any_events)
 def test_the_fast_way_and_the_careful_way_say_the_same(event):
     assert CEF._line(event) == CefFormat()._carefully(event)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Actor, AuditEvent, Thing, UnexpectedPayload
 from forwarder.formats.leef import LeefFormat
-from tests.hostile import audit_events, nearly_plain, record_of
+from tests.hostile import at_every_guard, audit_events, nearly_plain, record_of
 from tests.leef.reader import read
 
 any_events = nearly_plain | audit_events
@@ -83,6 +83,7 @@ def same_json(left: str, right: str) -> bool:
 
 
 @many
+@at_every_guard
 @given(any_events)
 def test_the_fast_way_and_the_careful_way_say_the_same(event):
     assert LEEF._line(event) == LeefFormat()._carefully(event)

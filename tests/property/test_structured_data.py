@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Actor, AuditEvent, Thing, UnexpectedPayload
 from forwarder.formats.structured_data import StructuredDataFormat
-from tests.hostile import audit_events, nearly_plain, record_of
+from tests.hostile import at_every_guard, audit_events, nearly_plain, record_of
 from tests.structured_data import strictly
 
 SD = StructuredDataFormat()  # shared: memories must not bend results
@@ -62,6 +62,7 @@ def test_an_element_reads_back_to_what_was_said(event):
 
 
 @many
+@at_every_guard
 @given(any_events)
 def test_the_fast_way_and_the_careful_way_say_the_same(event):
     assert SD._element(event) == StructuredDataFormat()._carefully(event)
