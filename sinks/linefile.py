@@ -70,6 +70,7 @@ class LineFile:
         self._end = 0
         self._written_at = 0.0
         self._synced_at = 0.0
+        self._led_to = False
 
     def append(self, lines: bytes) -> None:
         """Write complete lines, or leave the file as it was. Raises Held or Retryable."""
@@ -139,7 +140,7 @@ class LineFile:
         self._open()
 
     def _open(self) -> None:
-        _make_folder(self._path.parent)
+        self._make_folder()
         with suppress(FileNotFoundError):
             refuse_odd(self._path, os.lstat(self._path).st_mode)
         # NONBLOCK: somebody may put a pipe there between the look and the opening
@@ -150,16 +151,31 @@ class LineFile:
             self._descriptor = os.open(self._path, flags)
         else:
             os.fchmod(self._descriptor, self._durability.mode)
-            _sync_folder(self._path.parent)
         found = os.fstat(self._descriptor)
         try:
             refuse_odd(self._path, found.st_mode)
             self._lock()
+            _sync_folder(self._path.parent)  # also of a file that was there: who made it may have died before this
             self._end = self._cut_tail(found.st_size)
         except Held:
             self._drop()
             raise
         self._written_at = found.st_mtime
+
+    def _make_folder(self) -> None:
+        """Make the folder where it is missing, and once make the names that lead to it durable.
+
+        Those that are there, too: a life that made them may have ended before they were.
+        """
+        folder = self._path.parent
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(mode=0o750, exist_ok=True)
+        if missing or not self._led_to:
+            for parent in folder.parents:
+                with suppress(OSError):  # not ours to look into, so it was not made by us either
+                    _sync_folder(parent)
+            self._led_to = True
 
     def _lock(self) -> None:
         try:
@@ -260,14 +276,6 @@ def _last_line_end(descriptor: int, size: int) -> int | None:
             return lower + found + 1
         upper = lower
     return 0
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder and its parents where they are missing, durably."""
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    for parent in reversed(missing):
-        parent.mkdir(mode=0o750, exist_ok=True)
-        _sync_folder(parent.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ from forwarder.config.problems import Problem, SettingsError
 from forwarder.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode
+from forwarder.spool.files import sync_folder
 from forwarder.spool.letter import DeadLetter, Discard, LetterAct, LetterCount, Selection
 from forwarder.text import visible
 
@@ -286,6 +287,8 @@ class _Output:
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
+            if self._path is not None:
+                sync_folder(self._path.absolute().parent)  # or the name goes with the power, and what it names with it
         except OSError as error:
             if kind is None:
                 raise ForwarderError(f"{self._path} is not complete: {error.strerror}") from None
