@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from forwarder import __version__, cli_catalogue, cli_dead_letters
+from forwarder import __version__, cli_catalogue, cli_cursors, cli_dead_letters
 from forwarder.cli_options import ON_TERMINAL, Config, Json, OnlySink, Overrides, SecretsDir, call, teach
 from forwarder.commands.terminal import complain, say
 from forwarder.errors import ForwarderError
@@ -208,6 +208,7 @@ def doctor(
 
 
 app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.add_typer(cli_cursors.app, name="cursors")
 app.add_typer(cli_catalogue.app, name="catalogue")
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.control import Verb
+from forwarder.admin.cursors import Cursors
 from forwarder.dead_letters import Letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from forwarder.contracts import SinkConfig
+    from forwarder.contracts import Origin, SinkConfig
     from forwarder.dead_letters import Change
     from forwarder.spool.contract import Spool, SpoolStatus
 
@@ -22,11 +23,28 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def verbs_of(
-    spool: Spool, sinks: Mapping[str, SinkConfig], changed: Callable[[Change], None] | None = None
+    spool: Spool,
+    sinks: Mapping[str, SinkConfig],
+    changed: Callable[[Change], None] | None = None,
+    *,
+    origins: Callable[[], Mapping[str, Origin]] = dict,
+    drop_cursor: Callable[[str, str, str], None] | None = None,
 ) -> dict[str, Verb]:
-    """Return the verbs over an open spool; `changed` is told what was done to dead letters."""
+    """Return the verbs over an open spool.
+
+    Args:
+        spool: Open.
+        sinks: The sinks that are configured now.
+        changed: Told what was done to dead letters.
+        origins: Returns the origins of the configured sources, by name.
+        drop_cursor: Has a running poller drop a cursor: source, cursor, who.
+    """
 
     async def status(_: Nothing, __: str) -> SpoolStatus:
         return await spool.status()
 
-    return {**Letters(spool, sinks, changed).verbs(), "spool.status": Verb(Nothing, status)}
+    return {
+        **Letters(spool, sinks, changed).verbs(),
+        **Cursors(spool, origins, drop_cursor).verbs(),
+        "spool.status": Verb(Nothing, status),
+    }

@@ -17,7 +17,7 @@ import msgspec
 
 from forwarder.admin.control import Answer, Request, Verb, short_name, socket_path, who
 from forwarder.admin.verbs import verbs_of
-from forwarder.contracts import SystemClock
+from forwarder.contracts import SourceContext, SystemClock
 from forwarder.errors import ForwarderError
 from forwarder.exit_codes import ExitCode
 from forwarder.net.json_size import UNREADABLE
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from forwarder.contracts import Origin
     from forwarder.settings import Settings
 
 T = TypeVar("T")
@@ -76,9 +77,21 @@ async def desk(settings: Settings) -> AsyncIterator[Desk]:
             f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
         ) from error
     try:
-        yield _Local(verbs_of(spool, settings.sinks))
+        yield _Local(verbs_of(spool, settings.sinks, origins=lambda: _origins(settings)))
     finally:
         await spool.close()
+
+
+def _origins(settings: Settings) -> Mapping[str, Origin]:
+    """Return where the configured sources' events come from; nothing is asked."""
+    from forwarder.registry import SOURCES  # noqa: PLC0415 -- few commands need a source
+    from forwarder.retry import RequestBudget  # noqa: PLC0415
+
+    clock = SystemClock()
+    return {
+        name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock))).origin
+        for name, config in settings.sources.items()
+    }
 
 
 class _Remote:

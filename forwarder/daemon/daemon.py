@@ -118,7 +118,13 @@ class Daemon:
             clock=self._clock,
         )
         spool = SqliteSpool(self._settings.spool, self._clock)
-        verbs = verbs_of(spool, self._settings.sinks, self._letters_changed)
+        verbs = verbs_of(
+            spool,
+            self._settings.sinks,
+            self._letters_changed,
+            origins=lambda: {name: source.origin for name, source in self._sources.items()},
+            drop_cursor=lambda source, cursor, told: self._pollers[source].drop(cursor, told),
+        )
         control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
