@@ -136,6 +136,15 @@ def states(components: Iterable[Report]) -> Iterator[Sample]:
             yield (component.name, state), float(component.state == state)
 
 
+def unclaimed(report: DaemonReport) -> Iterator[Sample]:
+    """Yield what waits in lanes whose sink is not configured."""
+    configured = {lane.name for lane in report.lanes}
+    yield from (((name,), 0) for name in sorted(configured))
+    for lane in report.spool.lanes if report.spool is not None else ():
+        if lane.name not in configured:
+            yield (lane.name,), lane.lag
+
+
 def errors(components: Iterable[Report]) -> Iterator[Sample]:
     """Yield every kind, seen or not, so that the first error of a kind is an increase; unknown kinds are `other`."""
     kinds = get_args(ErrorKind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -27,19 +28,25 @@ def state_file(folder: Path, kind: str, owner: str = "") -> Path:
 
 def write_state(path: Path, value: object) -> None:
     """Replace a file as a whole, or leave the old one. Raises OSError."""
-    aside = path.with_suffix(".tmp")
     body = msgspec.json.encode(value)
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    # a name that nobody can foresee, and a file that nobody made before: a link there would be written through
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105 -- the name is a text
+    except BaseException:
+        os.unlink(name)  # noqa: PTH108
+        raise
 
 
 def read_state(path: Path, kind: type[T]) -> T | None:
     """Return what a file holds; None when it is absent, damaged or not for us to read: it will be written again."""
     try:
-        with path.open("rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
             return msgspec.json.decode(file.read(LARGEST), type=kind)
     except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None

@@ -34,6 +34,7 @@ from forwarder.metric_rows import (
     of_spool,
     open_gaps,
     states,
+    unclaimed,
 )
 from forwarder.status import SEND_BUCKETS
 
@@ -288,6 +289,14 @@ METRICS: list[Metric] = [
         ("digest",),
         "DaemonReport.config_digest",
         lambda report: [((report.config_digest,), 1)],
+    ),
+    Metric(
+        "forwarder_spool_unclaimed_events",
+        "gauge",
+        "Events that wait for a sink which is not configured any more; they are forgotten after a grace time.",
+        ("sink",),
+        "SpoolStatus.lanes",
+        unclaimed,
     ),
     of_daemon("forwarder_start_timestamp_seconds", "started", "When it started.", lambda report: report.started),
     of_daemon("forwarder_report_timestamp_seconds", "now", "When this snapshot was taken.", lambda report: report.now),

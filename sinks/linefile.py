@@ -1,7 +1,9 @@
 """A file of lines that survives crashes, full disks, rotation and other people's hands. Blocking; used from one thread.
 
 Invariant: outside `append` the file ends with a complete line. What a crash or a full disk left half-written is cut
-off: nobody was told that it is safe, so it is written again.
+off: no one was told that it is safe, so it is written again. What others wrote is never cut. A file that we had open is
+marked (an extended attribute), so that after a crash its half line is known to be ours; where the file system has no
+such marks, a half line is ours when it begins as our lines do.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+import msgspec
 import structlog
 
 from forwarder.contracts import Clock, Held, Retryable
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _TAIL_LIMIT = 64 * 2**20  # a longer stretch without a line end was not written by us
 _CHUNK = 2**16
+_MARK, _OPEN, _CLOSED = "user.audit-forwarder", b"open", b"closed"
+_TELLING = 16  # bytes at the head of a line that is not JSON, such as `CEF:0|Atlassian|`
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNLOCKABLE = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 _sync_content = getattr(os, "fdatasync", os.fsync)
@@ -75,8 +80,8 @@ class LineFile:
     def append(self, lines: bytes) -> None:
         """Write complete lines, or leave the file as it was. Raises Held or Retryable."""
         try:
-            self._follow()
-            self._rotate_if_due(len(lines))
+            self._follow(lines)
+            self._rotate_if_due(lines)
         except OSError as error:
             self._drop()
             self._explain(error)
@@ -96,13 +101,13 @@ class LineFile:
             os.fsync(self._descriptor)
         except OSError as error:
             self._explain(error)
+        else:
+            _mark(self._descriptor, _CLOSED)
         finally:
             self._drop()
 
     def _write(self, lines: bytes) -> None:
-        rest = memoryview(lines)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        _write_all(self._descriptor, lines)
         now = self._clock.monotonic()
         wanted = self._durability
         if wanted.fsync == "always" or (wanted.fsync == "interval" and now - self._synced_at >= wanted.interval):
@@ -124,7 +129,7 @@ class LineFile:
                 os.close(self._descriptor)
             self._descriptor = -1
 
-    def _follow(self) -> None:
+    def _follow(self, coming: bytes) -> None:
         """Open the file unless it is open; notice that somebody moved, removed, cut or extended it."""
         if self._descriptor >= 0:
             ours = os.fstat(self._descriptor)
@@ -133,13 +138,14 @@ class LineFile:
                 there = os.lstat(self._path)
             if there is not None and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
                 if ours.st_size != self._end:
-                    self._end = self._cut_tail(ours.st_size)
+                    by_others = ours.st_size > self._end
+                    self._end = self._settle_tail(ours.st_size, b"" if by_others else coming)
                 return
             self._log.info("file_reopened", path=str(self._path), cause="moved" if there else "removed")
             self._drop()
-        self._open()
+        self._open(coming)
 
-    def _open(self) -> None:
+    def _open(self, coming: bytes) -> None:
         self._make_folder()
         with suppress(FileNotFoundError):
             refuse_odd(self._path, os.lstat(self._path).st_mode)
@@ -156,7 +162,8 @@ class LineFile:
             refuse_odd(self._path, found.st_mode)
             self._lock()
             _sync_folder(self._path.parent)  # also of a file that was there: who made it may have died before this
-            self._end = self._cut_tail(found.st_size)
+            self._end = self._settle_tail(found.st_size, coming)
+            _mark(self._descriptor, _OPEN)
         except Held:
             self._drop()
             raise
@@ -188,28 +195,58 @@ class LineFile:
             if error.errno not in _UNLOCKABLE:
                 raise
 
-    def _cut_tail(self, size: int) -> int:
-        """Cut what follows the last line end, and return where that is."""
+    def _settle_tail(self, size: int, coming: bytes) -> int:
+        """Make the file end with a line end, and return where that is: cut our own half line, end a whole foreign one.
+
+        Raises Held for a half line that we cannot have written; `coming` are the lines to be written next, if ours
+        can be told by them.
+        """
         end = _last_line_end(self._descriptor, size)
         if end is None:
             raise Held(
                 f"{self._path} does not end in a line that this sink could have written.",
                 fix="Move the file away, or name another one.",
             )
-        if end < size:
+        if end == size:
+            return size
+        tail = os.pread(self._descriptor, size - end, end)
+        whole = _is_json(tail)
+        if not whole and coming and self._is_ours(tail, end, coming):
             os.ftruncate(self._descriptor, end)
             os.fsync(self._descriptor)
             self._log.warning("half_written_line_cut", path=str(self._path), bytes=size - end)
-        return end
+            return end
+        if not whole:
+            raise Held(
+                f"{self._path} ends in a line that has no end and that this sink did not write.",
+                fix="End that line with a line feed, move the file away, or name another one.",
+            )
+        _write_all(self._descriptor, b"\n")
+        os.fsync(self._descriptor)
+        self._log.warning("line_ended", path=str(self._path))
+        return size + 1
 
-    def _rotate_if_due(self, coming: int) -> None:
+    def _is_ours(self, tail: bytes, end: int, coming: bytes) -> bool:
+        if not tail.strip(b"\0"):  # what a power cut leaves
+            return True
+        if _left_open(self._descriptor):
+            return True
+        return _begins_as(coming, tail) and _begins_as(coming, self._line_before(end))
+
+    def _line_before(self, end: int) -> bytes:
+        """Return the beginning of the last complete line; of a very long one, or where there is none, nothing."""
+        lower = max(0, end - _CHUNK)
+        lines = os.pread(self._descriptor, end - lower, lower).split(b"\n")
+        return lines[-2][:_CHUNK] if len(lines) > 2 or (lower == 0 and len(lines) == 2) else b""
+
+    def _rotate_if_due(self, coming: bytes) -> None:
         limit, every = self._rotation.bytes, self._rotation.every
-        large = limit is not None and self._end + coming > limit
+        large = limit is not None and self._end + len(coming) > limit
         if self._end and (large or (every and self._clock.time() // every != self._written_at // every)):
             os.fsync(self._descriptor)
             self._set_aside()
             self._drop()
-            self._open()
+            self._open(coming)
 
     def _set_aside(self) -> None:
         """Rename the file to a free name: reserve the name first, for a rename overwrites without asking."""
@@ -262,6 +299,43 @@ def refuse_odd(path: Path, mode: int) -> None:
         raise Held(f"{path} is a symbolic link.", fix="Name the file that it points to.")
     what = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
     raise Held(f"{path} is {what}.", fix="Name a regular file, or - for standard output.")
+
+
+def _mark(descriptor: int, state: bytes) -> None:
+    """Note on the file itself whether we have it open; not every system and file system can."""
+    if hasattr(os, "setxattr"):
+        with suppress(OSError):
+            os.setxattr(descriptor, _MARK, state)
+
+
+def _left_open(descriptor: int) -> bool:
+    """Tell whether we had the file open when we ended, which is a crash."""
+    if not hasattr(os, "getxattr"):
+        return False
+    try:
+        return os.getxattr(descriptor, _MARK) == _OPEN
+    except OSError:
+        return False
+
+
+def _begins_as(coming: bytes, line: bytes) -> bool:
+    """Tell whether a line, or the beginning of one, could be one of those to come: JSON, or of the same head."""
+    head = coming[:1] if coming.startswith(b"{") else coming.partition(b"\n")[0][:_TELLING]
+    return bool(head) and (line.startswith(head) or head.startswith(line))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _last_line_end(descriptor: int, size: int) -> int | None:

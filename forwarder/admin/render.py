@@ -252,9 +252,14 @@ def _aside(report: Mapping[str, Any]) -> list[str]:
 def _removed(report: Mapping[str, Any]) -> list[str]:
     return [
         f"sink {_cell(lane.get('name'))} is not in the configuration, and {_cell(lane.get('lag_events'))} events wait "
-        f"for it at {_cell(lane.get('target'))}. To do: configure it again, or let them go."
+        f"for it at {_cell(lane.get('target'))}{_until(lane.get('forgotten'))}. "
+        "To do: configure it again, or let them go."
         for lane in _strangers(report)
     ]
+
+
+def _until(moment: Any) -> str:
+    return f" until {moment[:16].replace('T', ' ')} UTC" if isinstance(moment, str) and moment else ""
 
 
 def _letters(report: Mapping[str, Any]) -> list[str]:

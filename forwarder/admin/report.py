@@ -177,6 +177,7 @@ def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
                 **_moment("oldest_waiting", (lane.oldest_ms or 0) / 1000, now),
                 "dead_letters": lane.dead_letters,
                 "retried": lane.retried,
+                "forgotten": _iso((lane.forgotten_ms or 0) / 1000),
             }
             for lane in spool.lanes
         ],

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forwarder.config.filter_rules import FilterCheck
+from forwarder.config.one_file import one_file_twice
+from forwarder.config.permissions import loose_permissions, open_to_others
 from forwarder.config.placeholders import example_hosts, placeholders
 from forwarder.config.references import unreadable_files
+from forwarder.config.spool_changes import SpoolChanges
 from forwarder.normalize.catalogue.local import check_files
 
 if TYPE_CHECKING:
@@ -15,18 +18,26 @@ if TYPE_CHECKING:
 
 
 def certain_to_fail(settings: Settings) -> list[Problem]:
-    """Return what cannot work: files, secrets, placeholders, rules of filters, own records of the catalogue."""
+    """Return what cannot work: files, secrets, placeholders, filters, own records, what does not fit the spool."""
     return [
         *unreadable_files(settings),
         *placeholders(settings),
         *FilterCheck(settings).problems(),
         *check_files(settings.catalogue.files),
+        *one_file_twice(settings),
+        *SpoolChanges(settings).problems,
+        *open_to_others(settings),
     ]
 
 
 def worth_a_look(settings: Settings) -> list[Problem]:
     """Return what works, and is probably not meant."""
-    return [*example_hosts(settings), *FilterCheck(settings).worth_a_look()]
+    return [
+        *example_hosts(settings),
+        *FilterCheck(settings).worth_a_look(),
+        *SpoolChanges(settings).looks,
+        *loose_permissions(settings),
+    ]
 
 
 def of_part(problems: list[Problem], part: str) -> list[Problem]:

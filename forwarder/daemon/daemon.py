@@ -19,6 +19,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -160,7 +161,10 @@ class Daemon:
         """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""
         while not self._stopping.is_set():
             try:
-                await spool.open()
+                await spool.open(stop=self._stopping.is_set)
+            except SpoolError:
+                if not self._stopping.is_set():
+                    raise  # else a migration was given up, and nothing of it is left
             except Held as error:
                 if error.kind != "disk_full":
                     raise SpoolError(str(error)) from error
@@ -189,6 +193,7 @@ class Daemon:
             sinks=list(self._sinks),
             admin_port=self.admin_port,
         )
+        await self._name_unclaimed(spool)
         await self._stopping.wait()
         deadline = asyncio.get_running_loop().time() + self._settings.shutdown.grace
         for poller in self._pollers.values():
@@ -201,6 +206,15 @@ class Daemon:
         await self._learning.keep(self._lane_reports.values())
         if late:
             self._log.warning("grace_time_is_over", still_running=late)
+
+    async def _name_unclaimed(self, spool: Spool) -> None:
+        """Say for which sinks that are no longer configured events wait, and until when."""
+        for lane in (await spool.status()).lanes:
+            if lane.name not in self._sinks and lane.lag:
+                until = datetime.fromtimestamp((lane.forgotten_ms or 0) / 1000, UTC).isoformat(timespec="seconds")
+                self._log.warning(
+                    "lane_not_configured", sink=lane.name, target=lane.target, waiting=lane.lag, forgotten=until
+                )
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
         task = asyncio.create_task(

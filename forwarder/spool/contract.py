@@ -249,6 +249,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
     active: bool
     on_full: str
     retried: int = 0  # dead letters on their way again
+    forgotten_ms: int | None = None  # when it no longer pins what waits for it; None while its sink is there
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -45,10 +45,14 @@ class Database:
 
     Args:
         path: Absolute path of the file.
+        named: How the configuration names it, with links.
         create: Make it when there is none; else that is a SpoolError.
+        stop: Asked during a migration, which ends with a SpoolError when it says so.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(
+        self, path: Path, *, create: bool, named: Path | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> None:
         self.path = path
         self.after: list[Callable[[], None]] = []
         self._reserve = files.beside(path, ".reserve")
@@ -60,11 +64,13 @@ class Database:
         self._claim = Claim(path)
         try:
             with self._translated():
-                if files.is_new(path):
+                is_new = files.is_new(path)
+                files.refuse_shared(named or path)
+                if is_new:
                     files.create(path)
                 self._presence = Presence(path, files.beside(path, "-wal"))
                 try:
-                    self.con = files.connect(path)
+                    self.con = files.connect(path, stop=stop)
                     self._presence.begin(self.con)
                 except BaseException:
                     self._presence.close()

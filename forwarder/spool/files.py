@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import struct
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from forwarder.spool.contract import SpoolError
 from forwarder.spool.schema import APPLICATION_ID, MIGRATIONS, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 LOG_PAGES = 256
 """Database pages the log may hold before they are moved into the file."""
+_STEPS = 100_000  # of SQLite's machine, between two looks whether the end is wanted; some milliseconds
 _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
 _FRACTIONS = b"\x40\x20\x20"  # fixed bytes 21..23 of every SQLite file
@@ -34,6 +36,41 @@ def beside(path: Path, ending: str) -> Path:
 def notice_of(path: Path) -> Path:
     """Return the name of the notice that keeps a start from beginning anew: the spool was moved away while open."""
     return beside(path, ".missing")
+
+
+def state_folders(path: Path) -> list[Path]:
+    """Return the folder that a spool's path names, and the one it lies in when links are resolved."""
+    try:
+        path = path.expanduser()
+    except RuntimeError:  # of a user that is not there; whoever opens it says so
+        return []
+    return list(dict.fromkeys((path.absolute().parent, path.resolve().parent)))
+
+
+def shared_folder(folder: Path) -> str:
+    """Return what is wrong when any user of this machine may put files into a folder; nothing when that is not so.
+
+    The sticky bit keeps others from replacing our files. The root of a volume that belongs to root is left to whoever
+    mounted it: in a container there is nobody else.
+    """
+    try:
+        found = folder.stat()
+    except OSError:
+        return ""
+    mode = found.st_mode
+    if not mode & stat.S_IWOTH or mode & stat.S_ISVTX or (found.st_uid == 0 and os.path.ismount(folder)):
+        return ""
+    return f"every user of this machine can write into its folder {folder} (mode {stat.S_IMODE(mode):04o})"
+
+
+def refuse_shared(path: Path) -> None:
+    """Raise SpoolError when others could replace the spool, or put links where its files are made."""
+    for folder in state_folders(path):
+        if what := shared_folder(folder):
+            raise SpoolError(
+                f"The spool {path} is not safe: {what}. Take that right away (chmod o-w {folder}), or name a file in a "
+                "folder of its own in spool.path."
+            )
 
 
 def prepare_folder(path: Path) -> None:
@@ -138,8 +175,12 @@ def _sync_names(folder: Path) -> None:
             sync_folder(parent)
 
 
-def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+def connect(
+    path: Path, migrations: Sequence[str] = MIGRATIONS, *, stop: Callable[[], bool] = lambda: False
+) -> sqlite3.Connection:
     """Open an existing spool that `is_new` found to be ours. Call with the lock held, in the thread that will use it.
+
+    A migration is given up, and leaves nothing, as soon as `stop` says so.
 
     Raises SpoolError when SQLite cannot read it or it comes from a newer version.
     """
@@ -153,7 +194,9 @@ def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Conne
         con.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         con.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")
         con.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        con.set_progress_handler(lambda: int(stop()), _STEPS)
         migrate(con, path, migrations)
+        con.set_progress_handler(None, 0)
     except sqlite3.DatabaseError as error:
         con.close()
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

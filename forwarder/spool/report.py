@@ -155,6 +155,7 @@ class Reports:
                     active=lane.number in self._room.active,
                     on_full=lane.on_full,
                     retried=sum(self._letters.waiting(lane.number).values()),
+                    forgotten_ms=self._room.forgotten_ms(lane),
                 )
             )
         return found

@@ -82,6 +82,13 @@ class Room:
             if starting or lane.number in self.active or now_ms - lane.seen_ms <= grace
         ]
 
+    def forgotten_ms(self, lane: Lane) -> int | None:
+        """Return when a lane stops pinning what waits for it, epoch milliseconds; None while it is in use."""
+        if lane.number in self.active:
+            return None
+        grace = self._config.forget_lanes_after * 1000
+        return int(max(lane.seen_ms + grace, self._age.opened_ms + min(grace, _TO_OPEN_MS)))
+
     def horizon(self) -> int:
         """Return the number up to which no lane needs anything."""
         return min((lane.position for lane in self.pinning()), default=self._lanes.newest())

@@ -56,8 +56,10 @@ _MOST_STEPS = 8
 class _Open:
     """The parts of an open spool, wired."""
 
-    def __init__(self, config: SpoolConfig, path: Path, clock: Clock, *, create: bool) -> None:
-        self.database = Database(path, create=create)
+    def __init__(
+        self, config: SpoolConfig, path: Path, clock: Clock, *, create: bool, stop: Callable[[], bool]
+    ) -> None:
+        self.database = Database(path, create=create, named=config.path, stop=stop)
         con = self.database.con
         self.pages = Pages(con)
         self.letters = Letters(con)
@@ -97,8 +99,8 @@ class SqliteSpool:
         self._worker: Worker | None = None
         self._parts: _Open | None = None
 
-    async def open(self, *, create: bool = True) -> None:
-        """Lock and open the file, or make it.
+    async def open(self, *, create: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
+        """Lock and open the file, or make it; a migration is given up when `stop` says so.
 
         Raises:
             SpoolError: It is somebody else's file, damaged, of a newer version, in use, or cannot be written. The
@@ -109,7 +111,9 @@ class SqliteSpool:
             raise SpoolError(f"The spool {self._path} is open already.")
         worker = Worker("spool", self._clock)
         try:
-            self._parts = await worker.run(lambda: _Open(self._config, self._path, self._clock, create=create))
+            self._parts = await worker.run(
+                lambda: _Open(self._config, self._path, self._clock, create=create, stop=stop)
+            )
         except BaseException:
             worker.stop()
             raise

@@ -83,13 +83,13 @@ async def test_a_batch_of_forgeries_only_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "left"),
     [
-        (b"one\ntwo\nthr", b"one\ntwo\n"),
-        (b"thr", b""),
-        (b"one\n", b"one\n"),
+        (b'{"a":1}\n{"b":2}\n{"c', b'{"a":1}\n{"b":2}\n'),
+        (b'{"c', b""),
+        (b'{"a":1}\n', b'{"a":1}\n'),
         (b"", b""),
-        (b"one\n" + b"x" * 200_000, b"one\n"),
-        (b"o" * 70_000 + b"\n" + b"x" * 65_536, b"o" * 70_000 + b"\n"),
-        (b"one\n" + b"\0" * 4096, b"one\n"),
+        (b'{"a":1}\n{' + b"x" * 200_000, b'{"a":1}\n'),
+        (b"{" + b"o" * 70_000 + b"\n{" + b"x" * 65_535, b"{" + b"o" * 70_000 + b"\n"),
+        (b'{"a":1}\n' + b"\0" * 4096, b'{"a":1}\n'),
     ],
     ids=["tail", "only a tail", "whole", "empty", "tail over chunks", "tail of one chunk", "zeros after a power cut"],
 )
@@ -97,9 +97,60 @@ async def test_a_half_written_last_line_is_cut_at_start(tmp_path: Path, found: b
     path = tmp_path / "x"
     path.write_bytes(found)
     sink = file_sink(path)
-    await send(sink, b"new")
+    await send(sink, b'{"new":1}')
     await sink.close()
-    assert path.read_bytes() == left + b"new\n"
+    assert path.read_bytes() == left + b'{"new":1}\n'
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        b"notes of mine\nand the last of them",
+        b"one line only",
+        b"# a heading\n{ begins as ours do",
+        b"CEF:0|Example|Other|1|x|y|5|\nCEF:0|Example|Other|1|x",
+        b"\xff\xfe\n\x00binary",
+        b"[section]\nkey=value",
+    ],
+)
+@pytest.mark.parametrize("new", [b'{"new":1}', b"CEF:0|Atlassian|Organization|1|a|b|3|", b"plain"])
+async def test_the_last_line_of_a_foreign_file_is_left_alone(tmp_path: Path, found: bytes, new: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(found)
+    sink = file_sink(path)
+    for _ in range(2):
+        with pytest.raises(Held, match="did not write"):
+            await sink.send(batch_of(new))
+    assert path.read_bytes() == found
+    with path.open("ab") as file:  # as the message says
+        file.write(b"\n")
+    await send(sink, new)
+    await sink.close()
+    assert path.read_bytes() == found + b"\n" + new + b"\n"
+
+
+@pytest.mark.parametrize("found", [b'{"theirs":1}', b'{"a":1}\n{"theirs":[1,2]}', b"[]", b'"text"'])
+async def test_a_whole_json_text_without_a_line_end_gets_one(tmp_path: Path, found: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(found)
+    sink = file_sink(path)
+    await send(sink, b'{"new":1}')
+    await sink.close()
+    assert path.read_bytes() == found + b'\n{"new":1}\n'
+
+
+async def test_what_others_append_after_an_end_in_order_is_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    sink = file_sink(path)
+    await send(sink, b"ours")
+    await sink.close()
+    with path.open("ab") as file:
+        file.write(b"theirs")
+    sink = file_sink(path)
+    with pytest.raises(Held, match="did not write"):
+        await sink.send(batch_of(b"ours again"))
+    await sink.close()
+    assert path.read_bytes() == b"ours\ntheirs"
 
 
 async def test_what_we_cannot_have_written_is_not_cut(tmp_path: Path) -> None:
@@ -146,9 +197,13 @@ async def test_a_file_cut_or_extended_by_others_is_noticed(tmp_path: Path) -> No
     await send(sink, b"3")
     with path.open("ab") as file:
         file.write(b"theirs\nhal")
+    with pytest.raises(Held, match="did not write"):
+        await sink.send(batch_of(b"4"))
+    with path.open("ab") as file:
+        file.write(b"f\n")
     await send(sink, b"4")
     await sink.close()
-    assert lines_of(path) == [b"3", b"theirs", b"4"]
+    assert lines_of(path) == [b"3", b"theirs", b"half", b"4"]
 
 
 def _fifo(path: Path) -> None:

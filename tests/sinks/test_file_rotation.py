@@ -47,13 +47,13 @@ async def test_rotation_by_time_begins_at_midnight_utc(tmp_path: Path) -> None:
 
 async def test_a_file_of_yesterday_is_set_aside_after_a_restart(tmp_path: Path) -> None:
     path, clock = tmp_path / "x.log", StoppedClock()
-    path.write_bytes(b"old\nhal")
+    path.write_bytes(b'{"old":1}\n{"hal')
     os.utime(path, (clock.now - 86400, clock.now - 86400))
     sink = file_sink(path, clock, rotate={"every": "1d"})
-    await send(sink, b"new")
+    await send(sink, b'{"new":1}')
     await sink.close()
-    assert [lines_of(file) for file in rotated(path)] == [[b"old"]]
-    assert lines_of(path) == [b"new"]
+    assert [lines_of(file) for file in rotated(path)] == [[b'{"old":1}']]
+    assert lines_of(path) == [b'{"new":1}']
 
 
 async def test_rotation_never_overwrites(tmp_path: Path) -> None:

@@ -284,6 +284,19 @@ async def test_a_migration_runs_once_and_whole(tmp_path):
 # ------------------------------------------------------------------------------------------------------- inspect
 
 
+async def test_a_long_migration_is_given_up_when_the_end_is_wanted(tmp_path):
+    async with opened(tmp_path) as desk:
+        path = desk.config.path
+        await desk.put("a")
+    endless = "CREATE TABLE n AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;"
+    asked = []
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        files.connect(path, [*MIGRATIONS, endless], stop=lambda: asked.append(1) or len(asked) > 3)
+    async with opened(tmp_path) as desk:
+        assert (await desk.put("a")).repeats == 1
+        assert await desk.spool._run(lambda parts: version_of(parts.database.con)) == len(MIGRATIONS)
+
+
 async def test_a_stopped_spool_can_be_inspected_and_stays_as_it_was(tmp_path):
     async with opened(tmp_path) as desk:
         lane = await desk.lane()

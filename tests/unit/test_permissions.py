@@ -1,0 +1,98 @@
+"""Others may neither replace the spool nor plant links where our files are made; loose permissions are said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forwarder.config.permissions import loose_permissions, open_to_others
+from forwarder.settings import Settings, load
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.contract import SpoolError
+from forwarder.spool.sqlite import SqliteSpool
+from forwarder.state_files import read_state, write_state
+from tests.clocks import FakeClock
+
+
+def settings_of(folder: Path, mode: int = 0o600) -> Settings:
+    key = folder / "key"
+    key.write_text("an-api-key-of-a-test\n")
+    key.chmod(mode)
+    source = {"type": "organization", "org_id": "11111111-2222-4333-8444-555555555555", "api_key_file": str(key)}
+    tree = {
+        "spool": {"path": str(folder / "state" / "spool.db")},
+        "sources": {"acme": source},
+        "sinks": {"out": {"type": "file", "path": "-"}},
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return load(path)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o757, 0o702, 0o2777])
+async def test_a_folder_that_everybody_may_write_is_refused_and_said(tmp_path: Path, mode: int) -> None:
+    settings = settings_of(tmp_path)
+    settings.spool.path.parent.mkdir()
+    settings.spool.path.parent.chmod(mode)
+    assert [problem.path for problem in open_to_others(settings)] == ["spool.path"]
+    with pytest.raises(SpoolError, match="chmod o-w"):
+        await SqliteSpool(settings.spool, FakeClock()).open()
+    assert [path.name for path in settings.spool.path.parent.iterdir()] == ["spool.db.lock"]
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o770, 0o755, 0o1777])
+async def test_other_folders_are_used(tmp_path: Path, mode: int) -> None:
+    settings = settings_of(tmp_path)
+    settings.spool.path.parent.mkdir()
+    settings.spool.path.parent.chmod(mode)
+    assert list(open_to_others(settings)) == []
+    spool = SqliteSpool(settings.spool, FakeClock())
+    await spool.open()
+    await spool.close()
+
+
+async def test_a_link_into_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    (open_folder / "spool.db").symlink_to(victim / "spool.db")
+    for path in (open_folder / "spool.db", victim / ".." / "open" / "spool.db"):
+        with pytest.raises(SpoolError, match="not safe"):
+            await SqliteSpool(SpoolConfig(path=path), FakeClock()).open()
+    assert [path.name for path in victim.iterdir()] == ["spool.db.lock"]
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o604, 0o602])
+def test_a_secret_that_others_can_read_or_change_is_worth_a_look(tmp_path: Path, mode: int) -> None:
+    paths = [problem.path for problem in loose_permissions(settings_of(tmp_path, mode))]
+    assert "sources.acme.api_key_file" in paths
+    assert ("user" in paths) == (os.geteuid() == 0)
+
+
+def test_a_secret_of_our_own_is_not(tmp_path: Path) -> None:
+    assert [each.path for each in loose_permissions(settings_of(tmp_path)) if each.path != "user"] == []
+
+
+@pytest.mark.parametrize("name", ["kept.tmp", "kept.json"])
+def test_a_link_that_was_planted_is_not_written_through(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / name).symlink_to(victim)
+    write_state(tmp_path / "kept.json", {"a": 1})
+    assert victim.read_text() == "precious"
+    assert read_state(tmp_path / "kept.json", dict[str, int]) == {"a": 1}
+    assert not (tmp_path / "kept.json").is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} <= {"victim", "kept.json", name}
+
+
+def test_state_is_not_read_through_a_link_or_from_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text('{"a":1}')
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    assert read_state(tmp_path / "link.json", dict[str, int]) is None
+    assert read_state(tmp_path / "pipe.json", dict[str, int]) is None
