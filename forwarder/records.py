@@ -7,8 +7,9 @@ shorter, by its format.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -24,6 +25,10 @@ OTHER_NAMES = "(other)"
 
 AT_ONCE = 32
 """Records taken through all steps together: what one step made is still in the processor's cache for the next."""
+
+
+HEAVY = 256 * 1024
+"""Bytes of events that end such a group early."""
 
 
 class Prepared(msgspec.Struct):
@@ -69,10 +74,30 @@ class RecordMaker:
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
         prepared = Prepared([], [], [])
-        records = self._records(chunk)
-        for start in range(0, len(records), AT_ONCE):
-            self._prepare(chunk, records[start : start + AT_ONCE], prepared)
+        for records in self._groups(chunk):
+            self._prepare(chunk, records, prepared)
         return prepared
+
+    async def make_in_turns(self, chunk: Chunk) -> Prepared:
+        """Do what `make` does, and let others have their turn after what is heavy: a probe waits for one event only."""
+        prepared = Prepared([], [], [])
+        for records in self._groups(chunk):
+            self._prepare(chunk, records, prepared)
+            if sum(len(record.raw) for record in records) >= HEAVY:
+                await asyncio.sleep(0)
+        return prepared
+
+    def _groups(self, chunk: Chunk) -> Iterator[list[Record]]:
+        group: list[Record] = []
+        size = 0
+        for record in self._records(chunk):
+            group.append(record)
+            size += len(record.raw)
+            if len(group) == AT_ONCE or size >= HEAVY:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
 
     def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
         refused = prepared.refused

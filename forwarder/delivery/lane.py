@@ -183,7 +183,7 @@ class Lane:
         prepared = None
         while prepared is None:
             try:
-                prepared = self._maker.make(chunk)
+                prepared = await self._maker.make_in_turns(chunk)
             except Held as error:  # nobody here knows what the events of this feed mean
                 self._hold(error.reason, error.fix, error.kind)
                 if await self.nap(RETRY_WRITE):
@@ -201,7 +201,7 @@ class Lane:
         chunks = await self._spool.take_again(self._settler.lane, spans)
         if chunks:  # else all of it has left the spool meanwhile
             promises.requeue(spans, chunks[-1].last, suspected=suspected)
-        records = [record for chunk in chunks for record in self._maker.make(chunk).records]
+        records = [record for chunk in chunks for record in (await self._maker.make_in_turns(chunk)).records]
         self.report.resent += len(records)
         if not suspected:
             self._queue(records)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 
 import pytest
 
 from forwarder.contracts import AuditEvent, Shrinks, UnexpectedPayload
+from forwarder.filters import Filter
 from forwarder.net.json_size import LONGEST_EVENT, MOST_VALUES
 from forwarder.normalize.organization import OrganizationNormalizer
 from forwarder.normalize.things import MOST_ENTRIES
+from forwarder.records import HEAVY, RecordMaker
 from forwarder.registry import build_format
-from tests.events import meaning_of, record_of, strictly
+from forwarder.spool.contract import Chunk
+from tests.events import ORIGIN, meaning_of, record_of, strictly
 from tests.heavy import SETTING, SHAPES, entries, event
 from tests.scaling import assert_in_proportion
 
@@ -130,3 +135,23 @@ def test_raw_passes_on_nothing_that_stops_a_reader_however_large(more: bytes, re
 def test_line_ends_of_a_large_event_are_blanks_and_texts_like_numbers_pass() -> None:
     raw = event(b',\r\n"x":"%s 1e999 %s"' % (b"x" * LONGEST_EVENT, b"9" * 400))
     assert deliver(raw)["raw"] == raw.replace(b"\r\n", b"  ")
+
+
+async def test_others_have_their_turn_between_heavy_events() -> None:
+    """A chunk of many heavy events may not stop the loop, and so the probes, until all of them are done."""
+    chunk = Chunk(1, ORIGIN, 1, [SHAPES["many settings in context"](HEAVY) for _ in range(10)], bytes(160), 0)
+    maker = RecordMaker(build_format("ecs"), Filter(None, None), lambda _: OrganizationNormalizer(), Counter())
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    prepared = await maker.make_in_turns(chunk)
+    task.cancel()
+    assert turns >= 9
+    assert [record.body for record in prepared.records] == [record.body for record in maker.make(chunk).records]
+    assert len(prepared.records) == 10
