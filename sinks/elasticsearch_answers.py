@@ -25,6 +25,7 @@ from forwarder.contracts import (
 from forwarder.http import UNREADABLE, Response
 from forwarder.net.answers import leads_to, own_words
 from forwarder.net.json_size import values_in
+from forwarder.net.verdicts import may_mean_an_event, not_of, refused_between
 from forwarder.retry import retry_after_seconds
 
 QUERY = {"filter_path": "errors,items.*.status,items.*.error,items.*.failure_store"}
@@ -142,10 +143,7 @@ def read(response: Response, positions: Sequence[int], now: float) -> Delivery:
     try:
         items = [item for line in _read_answer(response.body).items for item in line.values()]
     except UNREADABLE:
-        page = "html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
-        kind: ErrorKind = "login_page" if page else "not_json"
-        message = "the answer is a web page, as of a login or a proxy" if page else "the answer is not that of _bulk"
-        raise Retryable(message, kind=kind, sent=True) from None
+        raise not_of("_bulk", response) from None
     if len(items) != len(positions):
         message = f"the answer speaks of {len(items)} events, {len(positions)} were sent"
         raise Retryable(message, kind="other", sent=True)
@@ -163,7 +161,7 @@ def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float
     kept: list[int] = []
     first: _Fate | None = None
     duplicates = 0
-    doubtful = False
+    doubtful = busy = False
     for position, item in zip(positions, items, strict=True):
         error = item.error or _Error()
         if item.status in {200, 201}:
@@ -181,6 +179,7 @@ def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float
             kept.append(position)
             first = fate if first is None or first.verdict == "keep" else first
             doubtful = doubtful or item.status >= 500
+            busy = busy or item.status == 429
     if len(accepted) == len(positions):
         return Delivery(accepted=positions, duplicates=duplicates)
     if first is not None and not accepted and not rejected:
@@ -192,6 +191,7 @@ def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float
         doubtful=doubtful,
         duplicates=duplicates,
         retry_after=retry_after if kept else None,
+        suspect=not busy,
         reason=f"{first.reason} {first.fix}".strip() if first is not None else "",
     )
 
@@ -216,8 +216,12 @@ def refusal(response: Response, now: float) -> ForwarderError:
         kind: ErrorKind = "rate_limited" if status == 429 else "timeout" if status == 408 else "server_error"
         retry_after = retry_after_seconds(response.headers, now)
         return Retryable(f"the server answers {status}{said}", kind=kind, retry_after=retry_after, sent=status != 429)
+    if (between := refused_between(response)) is not None:
+        return between
     fate = _fate_of_request(response, error, said)
-    return (AuthFailed if fate.verdict == "auth" else Held)(fate.reason, fix=fate.fix, kind=fate.kind)
+    held = (AuthFailed if fate.verdict == "auth" else Held)(fate.reason, fix=fate.fix, kind=fate.kind)
+    held.suspect = error.type not in _BY_TYPE and may_mean_an_event(response)
+    return held
 
 
 def _fate_of_request(response: Response, error: _Error, said: str) -> _Fate:

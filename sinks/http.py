@@ -40,6 +40,7 @@ from forwarder.contracts import (
 )
 from forwarder.http import HttpClient, Response, answer_to, check_url
 from forwarder.net.answers import leads_to, own_words
+from forwarder.net.verdicts import is_page, may_mean_an_event, not_of, refused_between
 from forwarder.retry import retry_after_seconds
 
 _CONTENT_TYPES = {"ndjson": "application/x-ndjson", "array": "application/json"}
@@ -271,9 +272,9 @@ class HttpSink:
         response = await self._clients[slot].request(
             self._config.method, self._address(), headers=headers, content=content, gzip=self._config.compress
         )
-        if 200 <= response.status < 300 and response.status not in _PARTS and not _is_page(response):
+        if 200 <= response.status < 300 and response.status not in _PARTS and not is_page(response):
             return None
-        if response.status in self._config.reject_on and not _is_page(
+        if response.status in self._config.reject_on and not is_page(
             response
         ):  # a page is a proxy's, or a wrong port's
             words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
@@ -334,18 +335,21 @@ def _partly(accepted: list[int], rejected: dict[int, Rejection], error: Forwarde
     return Delivery(accepted=accepted, rejected=rejected, doubtful=sent, retry_after=after, reason=str(error))
 
 
-def _refusal(response: Response, now: float) -> ForwarderError:
+def _refusal(response: Response, now: float) -> ForwarderError:  # noqa: PLR0911 -- one for each kind of answer
     """Return what a status makes the lane do."""
     status = response.status
-    if _is_page(response) and status < 300:
-        message = "the answer is a web page, as of a login or a proxy"
-        return Retryable(message, kind="login_page", sent=True)
+    if is_page(response) and status < 300:
+        return not_of("a receiver of events", response)
     if status in _PARTS:
         return Retryable(f"the server took a part, or says so ({status})", kind="partial", sent=True)
     if status == 413:
         return PayloadTooLarge("the server refuses the size of the request")
+    if (between := refused_between(response)) is not None:
+        return between
     if status in {401, 403, 407}:
-        return AuthFailed(f"The server refuses the credential ({status}).{_quoted(response)}", fix=_AUTH_FIX)
+        refused = AuthFailed(f"The server refuses the credential ({status}).{_quoted(response)}", fix=_AUTH_FIX)
+        refused.suspect = may_mean_an_event(response)
+        return refused
     if status in _BUSY or status >= 500:
         kind = _BUSY.get(status, "server_error")
         after = retry_after_seconds(response.headers, now)
@@ -358,15 +362,9 @@ def _held(response: Response) -> Held:
     if 300 <= status < 400:
         return Held(f"The server redirects ({status}){leads_to(response)}.", fix=_URL_FIX, kind="redirect")
     reason, fix = _HELD.get(status, (f"The server answers {status}.", _URL_FIX))
-    return Held(f"{reason}{_quoted(response)}", fix=fix)
+    return Held(f"{reason}{_quoted(response)}", fix=fix, suspect=may_mean_an_event(response))
 
 
 def _quoted(response: Response) -> str:
     words = own_words(response)
     return f" It says: {words}" if words else ""
-
-
-def _is_page(response: Response) -> bool:
-    """Tell a web page by its type or, since proxies and logins give any or none, by how it begins."""
-    kind = response.headers.get("content-type", "").lower()
-    return "html" in kind or response.body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))

@@ -14,6 +14,7 @@ import msgspec
 from forwarder.contracts import AuthFailed, ErrorKind, ForwarderError, Held, PayloadTooLarge, Retryable, plain
 from forwarder.http import UNREADABLE, Response
 from forwarder.net.answers import leads_to, own_words
+from forwarder.net.verdicts import may_mean_an_event, not_of, refused_between
 from forwarder.retry import retry_after_seconds
 
 SLOW_DOWN = 5.0
@@ -190,7 +191,11 @@ def _error(response: Response, fate: Fate | None, words: str, wait: float | None
     if fate.verdict in {"busy", "unsure"}:
         message = f"the server answers {status}: {fate.meaning}"
         return Retryable(message, kind=fate.kind, retry_after=wait, sent=fate.verdict == "unsure")
-    return (AuthFailed if fate.verdict == "auth" else Held)(fate.meaning, fix=fate.fix, kind=fate.kind)
+    if (between := refused_between(response)) is not None:
+        return between
+    held = (AuthFailed if fate.verdict == "auth" else Held)(fate.meaning, fix=fate.fix, kind=fate.kind)
+    held.suspect = said(response) is None and may_mean_an_event(response)
+    return held
 
 
 def _fate_of_unknown(response: Response, words: str) -> Fate:
@@ -206,10 +211,7 @@ def _fate_of_unknown(response: Response, words: str) -> Fate:
 
 def _not_ours(response: Response) -> Retryable:
     """Return the error for a success that the collector did not write: it says nothing about the events."""
-    page = "html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
-    kind: ErrorKind = "login_page" if page else "not_json"
-    message = "a web page, as of a login or a proxy" if page else "not that of the collector"
-    return Retryable(f"the answer is {message}", kind=kind, sent=True)
+    return not_of("the collector", response)
 
 
 def _words(reply: _Said | None, response: Response) -> str:

@@ -115,6 +115,8 @@ def test_a_wish_for_a_pause_is_heard() -> None:
 def test_the_status_alone_decides_where_no_code_fits_it(
     status: int, error: type[ForwarderError], kind: str | None, body: bytes
 ) -> None:
+    if status == 403 and body.startswith(b"<"):
+        error = Held  # a firewall wrote it, and not the collector
     with pytest.raises(error) as caught:
         judge(answer(status, body), NOW)
     assert type(caught.value) is error
