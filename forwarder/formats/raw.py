@@ -87,11 +87,11 @@ class RawFormat:
 
         Id, time, action and who acted stay as they are; a limit that cannot hold them is refused.
         """
+        if is_beyond_reading(record.raw):
+            return UnexpectedPayload(TOO_MUCH, "too_large")
         body = self._one(record.raw)
         if isinstance(body, UnexpectedPayload):
             return body
-        if is_beyond_reading(body):
-            return UnexpectedPayload(TOO_MUCH, "too_large")
         tree = decode(body)
         repaired = (
             {"repaired": True} if body.endswith(_REPAIRED) and not record.raw.rstrip().endswith(_REPAIRED) else {}
