@@ -23,6 +23,7 @@ from forwarder.contracts import (
     Rejection,
     Retryable,
 )
+from forwarder.spool.contract import Exchange, Settlement
 from tests.lanes import Bench, ScriptedSink, bench, event
 
 Answer = Callable[[Batch, int], Any]
@@ -381,4 +382,73 @@ async def test_a_stop_while_a_suspect_waits_for_its_receipt_ends_and_loses_nothi
         await b.stop("one")
         b.start("one", Stream(lambda _: False))
         await b.drained("one")
+        await b.balanced()
+
+
+# ------------------------------------------------------------------------------------- doubts, while a write is held
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_nothing_is_sent_again_while_its_doubt_is_not_written(late: bool, tmp_path: Path) -> None:
+    """The write of the doubt is held open here: neither a failed send nor a lost receipt may go on without it."""
+    async with bench(tmp_path) as b:
+        exchange, writing, go_on = b.spool.exchange, asyncio.Event(), asyncio.Event()
+
+        async def held(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+            if settlement.doubts:
+                writing.set()
+                await go_on.wait()
+            return await exchange(lane, settlement, after=after, events=events)
+
+        b.spool.exchange = held  # type: ignore[method-assign]
+        ends: set[str] = {"e1"}
+        sink = Stream(lambda name: name in ends) if late else ScriptedSink(choking_on("e1"))
+        b.start("one", sink, patience=0.01)
+        await b.fill(event("e0"), event("e1"))
+        await writing.wait()
+        for _ in range(50):
+            await asyncio.sleep(0.002)
+        assert sink.sends == 1
+        go_on.set()
+        await b.drained("one")
+        assert await in_doubt(b) >= {"e1"}
+
+
+async def test_what_is_noted_while_a_write_fails_is_written_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forwarder.delivery.settlement.RETRY_WRITE", 0.01)
+    async with bench(tmp_path) as b:
+        exchange, failing, noted = b.spool.exchange, asyncio.Event(), asyncio.Event()
+        fails = 0
+
+        async def full(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+            nonlocal fails
+            if settlement and fails < 3:
+                fails += 1
+                failing.set()
+                await noted.wait()
+                raise Held("full", fix="make room", kind="disk_full")
+            return await exchange(lane, settlement, after=after, events=events)
+
+        async def answer(batch: Batch) -> Any:
+            if "e0" in names(batch):
+                return Delivery.all_accepted(batch)
+            await failing.wait()  # the first batch is on its way to the disk
+            noted.set()
+            if not any(name in seen for name in names(batch)):
+                seen.update(names(batch))
+                raise Retryable("silent", kind="timeout", sent=True)
+            last = len(batch.records) - 1
+            return Delivery(accepted=range(last), rejected={last: Rejection("no")} if last else {})
+
+        seen: set[str] = set()
+        b.spool.exchange = full  # type: ignore[method-assign]
+        b.start("one", ScriptedSink(lambda batch, _: answer(batch)), batch={"events": 5, "wait": 0})
+        await b.fill(*(event(f"e{n}") for n in range(10)))
+        await b.drained("one")
+        (line,) = await b.spool.books()
+        assert (line.accepted, line.rejected) == (9, 1)
+        assert await letters_of(b) == {"e9": "no"}
+        assert await in_doubt(b) == {f"e{n}" for n in range(5, 10)}
         await b.balanced()
