@@ -35,18 +35,16 @@ async def test_a_backfill_that_ends_while_a_heal_is_open_leaves_its_gap_open(tmp
         assert [gap.closed_ms is None for gap in (await spool.status()).gaps] == [False]
 
 
-async def test_a_gap_left_by_a_heal_that_is_gone_is_closed_by_the_backfill(tmp_path: Path) -> None:
+async def test_a_gap_without_a_heal_is_closed_by_the_backfill(tmp_path: Path) -> None:
     clock = FakeClock()
-    lost = [True]
-
-    def answer(state: dict[str, Any]) -> Any:
-        return CursorLost("ADMIN-400-1") if lost and lost.pop() else page(state)
-
     async with spool_in(tmp_path, clock) as spool:
-        poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=600)
+        first = poller_of(ScriptedSource(page), spool, clock, since=86400)
+        await first._open()
+        store = first._store
+        gap = Gap("cursor_lost", source=store._number)
+        await spool.commit(PageCommit(store._number, store._epoch, open_gaps=[gap]))
+        poller = poller_of(ScriptedSource(page), spool, clock, since=86400)
         await poller._open()
-        await poller._step(TAIL)
-        await poller._step(HEAL)
         await poller._step(BACKFILL)
         assert [gap.closed_ms is None for gap in (await spool.status()).gaps] == [False]
 
@@ -206,3 +204,42 @@ async def test_every_event_keeps_its_own_id_whatever_of_its_page_is_known(tmp_pa
     ]
     wanted += [(document_id(key[name]), bodies_of(name)[0]) for name in "ef"]
     assert found == wanted
+
+
+async def test_a_tail_that_a_longer_walk_became_is_lost_while_a_shorter_heal_is_on_its_way(tmp_path: Path) -> None:
+    clock = FakeClock()
+    lost = [True]
+
+    def answer(state: dict[str, Any]) -> Any:
+        return CursorLost("ADMIN-400-1") if lost and lost.pop() else page(state)
+
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=43_200)
+        await poller._open()
+        await poller._step(TAIL)
+        short = poller._rows[HEAL].state["from"]
+        await poller._step(BACKFILL)
+        lost.append(True)
+        high = poller._rows[TAIL].state["high"]
+        await poller._step(TAIL)
+        assert poller._rows[HEAL].state["from"] == max(high - 43_200_000, int(clock.now * 1000) - DAY) < short
+        assert len((await spool.status()).gaps) == 1
+
+
+async def test_the_next_reread_begins_before_what_this_one_was_to_reach(tmp_path: Path) -> None:
+    clock = FakeClock()
+    newest = int(clock.now * 1000) - 400_000
+
+    def answer(state: dict[str, Any]) -> Any:
+        return page(state, "a", newest=newest) if state["walk"] == 1 and "n" not in state else page(state)
+
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(ScriptedSource(answer), spool, clock, trailing=600, since=600)
+        await poller._open()
+        await poller._step(TAIL)
+        poller._choose()
+        assert poller._rows[TRAIL].state["until"] == newest
+        await poller._step(TRAIL)
+        await poller._step(TRAIL)
+        assert poller._rows[TRAIL].state["floor"] == newest
+        assert poller._store._reread_from() == newest - 600_000
