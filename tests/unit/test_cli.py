@@ -239,7 +239,7 @@ def test_check_is_pure(shell):
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=shell.folder, env=shell.env
+        [sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False, cwd=shell.folder, env=shell.env
     )
     assert done.returncode == 0, done.stderr
     assert "FORBIDDEN" not in done.stderr
