@@ -389,14 +389,20 @@ async def test_a_stop_while_a_suspect_waits_for_its_receipt_ends_and_loses_nothi
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_nothing_is_sent_again_while_its_doubt_is_not_written(late: bool, tmp_path: Path) -> None:
-    """The write of the doubt is held open here: neither a failed send nor a lost receipt may go on without it."""
+@pytest.mark.parametrize("fails", [False, True])
+async def test_nothing_is_sent_again_while_its_doubt_is_not_written(
+    fails: bool, late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write of the doubt is held open, or fails: neither a failed send nor a lost receipt may go on without it."""
+    monkeypatch.setattr("forwarder.delivery.settlement.RETRY_WRITE", 0.01)
     async with bench(tmp_path) as b:
         exchange, writing, go_on = b.spool.exchange, asyncio.Event(), asyncio.Event()
 
         async def held(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
-            if settlement.doubts:
+            if settlement.doubts and not go_on.is_set():
                 writing.set()
+                if fails:
+                    raise Held("full", fix="make room", kind="disk_full")
                 await go_on.wait()
             return await exchange(lane, settlement, after=after, events=events)
 
