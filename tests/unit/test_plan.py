@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.contracts import RetryConfig
+from forwarder.contracts import Retryable, RetryConfig
 from forwarder.polling.plan import BACKFILL, CATCH_UP, HEAL, TAIL, TAIL_SHARE, TRAIL, Plan
+from tests.clocks import FakeClock
+from tests.polling import ScriptedSource, page, poller_of, spool_in
 
 
 def plan() -> Plan:
@@ -91,3 +94,18 @@ def test_the_worst_is_shown_and_the_tail_among_equals() -> None:
 def test_a_cursor_is_doubted_by_the_kind_and_number_of_failures(kind: str, doubted: list[int]) -> None:
     course = plan()[TAIL]
     assert [number for number in range(1, 25) if course.doubts(kind)] == doubted  # type: ignore[arg-type]
+
+
+async def test_a_good_answer_ends_the_back_off_of_its_cursor(tmp_path: Path) -> None:
+    clock = FakeClock()
+    bad = [True]
+    source = ScriptedSource(lambda state: Retryable("made up", kind="connection") if bad else page(state))
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(source, spool, clock)
+        await poller._open()
+        for _ in range(8):
+            await poller._attempt(TAIL)
+        assert poller._plan[TAIL].backoff.failures == 8
+        bad.clear()
+        await poller._attempt(TAIL)
+        assert (poller._plan[TAIL].backoff.failures, poller._plan[TAIL].failures) == (0, 0)
