@@ -51,6 +51,8 @@ class Presence:
         # never closed before SQLite's own: with it would go the locks that SQLite holds on this file
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         self.file = _id(os.fstat(self._descriptor))
+        # where a name and an open file are numbered differently, only a name that is gone says anything
+        self._numbered = _id(path.lstat()) == self.file
         self.folder = _id(path.parent.stat())
         self.log_file: FileId | None = None
         self._seen = self._log_seen = _Look(-1, -1)
@@ -105,7 +107,7 @@ class Presence:
             found = self.path.lstat()
         except OSError:
             raise self._lost(self._how_missing(), "deleted") from None
-        if _id(found) != self.file:
+        if self._numbered and _id(found) != self.file:
             raise self._lost("was replaced by another file while it was open", "replaced")
         if self.log_file is None:
             return

@@ -180,4 +180,6 @@ async def test_a_spool_that_cannot_be_read_is_worth_a_look_and_no_spool_is_nothi
             assert faults == ""
             assert "spool.path" in looks or odd == content[: len(content) // 2]
         spool.unlink()
-        assert await world.found() == ("", "")
+        faults, looks = await world.found()
+        assert faults == ""
+        assert "spool" not in looks
