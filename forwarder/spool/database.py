@@ -113,6 +113,13 @@ class Database:
             self.lost = lost
             raise
 
+    def _note(self) -> None:
+        try:
+            self._presence.note()
+        except SpoolLost as lost:
+            self.lost = lost
+            raise
+
     def keep_lock(self) -> None:
         """Take the lock's name again when it was deleted, so that no other process begins here."""
         self._claim.renew()
@@ -127,9 +134,9 @@ class Database:
         except BaseException:
             if self.con.in_transaction:
                 self.con.rollback()
-            self._presence.note()  # what failed may have written a part of it
+            self._note()  # what failed may have written a part of it
             raise
-        self._presence.note()
+        self._note()
         self.verify(names_only=True)  # what was committed went into the file that has the spool's name
         for change in self.after:
             change()
@@ -143,7 +150,7 @@ class Database:
             try:
                 self.con.executescript(script)
             finally:
-                self._presence.note()
+                self._note()
             self.verify(names_only=True)
 
     def pragma(self, name: str) -> int:
@@ -193,7 +200,7 @@ class Database:
         # one that fails for want of room leaves the log, which is as good
         with contextlib.suppress(sqlite3.OperationalError):
             self.con.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
-        self._presence.note()
+        self._note()
 
     # ------------------------------------------------------------------------------------------------- reserve
 

@@ -72,10 +72,14 @@ class Presence:
         os.close(self._descriptor)
 
     def note(self) -> None:
-        """Remember how our own work left the files."""
+        """Remember how our own work left the files. Raises SpoolLost when the file was cut meanwhile."""
         seen = _look(os.fstat(self._descriptor))
         if seen != self._seen:
+            shrunk = seen.size < self._seen.size
             self._seen, self._content = seen, self._read()
+            # what SQLite itself gives back, it takes off the number of pages in the header, too
+            if shrunk and (not seen.size or seen.size < int.from_bytes(self._content[0][28:32]) * self._page):
+                raise self._lost("was cut by another program while it was open", "overwritten")
         try:
             found = self.log.lstat()
         except OSError:  # there is none before the first write; once known, `verify` misses it
