@@ -159,3 +159,10 @@ def test_the_schema_refuses_what_check_refuses(change, validator, tmp_path):
     path.write_text(json.dumps(good | change))
     with pytest.raises(Exception, match=r"\w"):
         load(path)
+
+
+def test_every_decision_has_a_number_of_its_own():
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))]
+    assert len(numbers) == len(set(numbers))
+    for path in (ROOT / "docs" / "adr").glob("[0-9]*.md"):
+        assert path.read_text(encoding="utf-8").startswith(f"# {int(path.name[:4])}. "), path.name
