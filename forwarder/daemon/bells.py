@@ -9,9 +9,11 @@ clock, and the trigger counts from now, so that there is never more than one tim
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -47,7 +49,8 @@ class Bells:
         """Run a coroutine every so many seconds; while it runs its bell is silent."""
 
         async def rung() -> None:  # APScheduler runs in a thread what is not plainly a coroutine function
-            await work()
+            with suppress(asyncio.CancelledError):  # the end came; it would be logged as a fault
+                await work()
 
         self._scheduler.add_job(rung, _Every(seconds, jitter, self._rng))
 
