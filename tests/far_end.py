@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forwarder.contracts import SystemClock
+from forwarder.identity import document_id
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Books, DeadLetter, Settlement
 from forwarder.spool.sqlite import Doubt, SqliteSpool
@@ -35,13 +36,14 @@ def digest(line: bytes) -> str:
 
 @dataclass
 class Kept:
-    """What a spool kept: number by digest, doubts by sink, the books, and how often each lane stands in doubt."""
+    """What a spool kept: number by digest and by document id, doubts by sink, the books, bodies by number."""
 
     numbers: dict[str, int]
     doubts: dict[str, list[Doubt]]
     books: list[Books]
     bodies: dict[int, bytes]
     letters: list[DeadLetter] = field(default_factory=list)
+    documents: dict[str, int] = field(default_factory=dict)
 
     def doubted(self, sink: str, seq: int) -> bool:
         return any(doubt.first <= seq <= doubt.last for doubt in self.doubts[sink])
@@ -71,6 +73,7 @@ async def look_into(path: Path, *, after: int = 0, letters_after: int = 0) -> Ke
         doubts = {lane.name: await spool.doubts(lane.number) for lane in lanes}
         number = (await spool.open_lane("auditor", "test", start="oldest", on_full="pause")).number
         bodies: dict[int, bytes] = {}
+        documents: dict[str, int] = {}
         letters: list[DeadLetter] = []
         while found := await spool.dead_letters(after=letters_after):
             letters += found
@@ -78,7 +81,10 @@ async def look_into(path: Path, *, after: int = 0, letters_after: int = 0) -> Ke
         while chunks := (await spool.exchange(number, Settlement(), after=after, events=5000)).chunks:
             for chunk in chunks:
                 bodies |= dict(enumerate(chunk.bodies, chunk.first))
+                for at in range(len(chunk.bodies)):
+                    key = chunk.keys[16 * at : 16 * (at + 1)]
+                    documents[document_id(key, chunk.revisions.get(at))] = chunk.first + at
             after = chunks[-1].last
     finally:
         await spool.close()
-    return Kept({digest(body): seq for seq, body in bodies.items()}, doubts, books, bodies, letters)
+    return Kept({digest(body): seq for seq, body in bodies.items()}, doubts, books, bodies, letters, documents)

@@ -124,7 +124,7 @@ class Losses:
             if row.audience not in {"", lane.name}:
                 continue
             missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
-            if row.last > lane.position and missing:
+            if missing:
                 self._lanes.count(lane.number, row.source, detached=ranges.count(missing))
                 self._lanes.overtake(lane, missing, row.source)
             if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered

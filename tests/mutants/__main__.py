@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -46,12 +46,13 @@ class Mutant:
     area: Area
     module: str
     change: Change
+    source: bytes = field(repr=False)
 
     def key(self) -> str:
-        return self.change.key(self.module, (ROOT / self.module).read_bytes())
+        return self.change.key(self.module, self.source)
 
     def diff(self) -> str:
-        before = (ROOT / self.module).read_bytes()
+        before = self.source
         lines = [text.decode().splitlines(keepends=True) for text in (before, self.change.apply(before))]
         return "".join(difflib.unified_diff(*lines, self.module, self.module, n=1))
 
@@ -65,7 +66,7 @@ def mutants_of(area: Area) -> Iterator[Mutant]:
                 compile(change.apply(source), path, "exec")
             except SyntaxError:
                 continue
-            yield Mutant(area, str(path.relative_to(ROOT)), change)
+            yield Mutant(area, str(path.relative_to(ROOT)), change, source)
 
 
 class Copy:
@@ -105,12 +106,11 @@ class Copy:
     def try_out(self, mutant: Mutant, within: float) -> str:
         """Apply a change, run the tests, take the change back."""
         path = self.root / mutant.module
-        source = path.read_bytes()
-        path.write_bytes(mutant.change.apply(source))
+        path.write_bytes(mutant.change.apply(mutant.source))
         try:
             return self.notices(mutant.area, within)
         finally:
-            path.write_bytes(source)
+            path.write_bytes(mutant.source)
 
 
 class Results:

@@ -122,7 +122,7 @@ def test_options_choose(folder, options, numbers):
         (["show", "99"], "no dead letter has the number 99"),
         (["export", "99"], "no dead letter has the number 99"),
         (["show"], "Missing argument"),
-        (["show", "0"], "greater than or equal to 1"),
+        (["show", "0"], "NUMBER"),
         (["export", "-o", "config.yaml"], "File exists"),
         (["export", "-o", "nowhere/x"], "No such file"),
     ],
