@@ -68,7 +68,15 @@ def _rows(catalogue: Catalogue) -> Iterator[list[str]]:
 
 def _row(title: str, where: str, meaning: Meaning) -> list[str]:
     severity = str(meaning.severity or "-")
-    return [title, where, meaning.product or "-", _does(meaning), _ecs(meaning), meaning.outcome, severity]
+    return [
+        title,
+        where,
+        meaning.product or meaning.presumed or "-",
+        _does(meaning),
+        _ecs(meaning),
+        meaning.outcome,
+        severity,
+    ]
 
 
 def _does(meaning: Meaning) -> str:
@@ -117,7 +125,7 @@ def _explain_action(catalogue: Catalogue, action: str, meaning: Meaning) -> None
         ["decided by", f"{meaning.layer}: {LAYERS[meaning.layer]}"],
         ["name", meaning.name or "-"],
         ["your organization says", f"{listed.name} ({', '.join(listed.groups)})" if listed is not None else "-"],
-        ["product", meaning.product or "-"],
+        ["product", meaning.product or meaning.presumed or "-"],
         ["does", _does(meaning)],
         ["ECS category: type", _ecs(meaning)],
         ["outcome", meaning.outcome],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +116,54 @@ def test_rules_are_not_wrong_about_what_nobody_listed(file, most_unknown, in_the
         print(f"\n{file}: {len(listed)} texts, {len(wrong)} wrong ({len(wrong) / len(listed):.1%}), {silent} unknown")
     assert len(wrong) <= 0.02 * len(listed), wrong
     assert silent <= most_unknown * len(listed)
+
+
+LABELLED = ["unseen.tsv", "held_out.tsv", "independent.tsv", "independent_again.tsv", "plausible.tsv", "ordinary.tsv"]
+
+
+@pytest.mark.parametrize("file", LABELLED)
+def test_the_list_of_an_organization_makes_no_answer_wrong(file, capsys):
+    """In production the organization's own list is asked for: every id comes with a display name and a group."""
+    listed = [label for label in labels(file) if label.how != "message"]
+    catalogue = load_catalogue()
+    ids = [
+        label.text if label.how == "id" else re.sub(r"[^a-z0-9]+", "_", f"{label.text} {n}".lower())
+        for n, label in enumerate(listed)
+    ]
+    names = [re.sub(r"[_.]+", " ", label.text).capitalize() for label in listed]
+    catalogue.learn(
+        ListedAction(ident, name, tuple(filter(None, [label.group])))
+        for ident, name, label in zip(ids, names, listed, strict=True)
+    )
+    found = [catalogue.meaning(ident) for ident in ids]
+    wrong = [
+        f"{label.text}: {', '.join(faults)}"
+        for label, one in zip(listed, found, strict=True)
+        if (faults := label.faults(one))
+    ]
+    silent = sum(not one.category for one in found)
+    with capsys.disabled():
+        print(f"\n{file} with the list of an organization: {len(listed)} texts, {len(wrong)} wrong, {silent} unknown")
+    assert len(wrong) <= 0.02 * len(listed), wrong
+
+
+def test_products_are_right_with_the_list_of_an_organization(capsys):
+    """The group of a display name proves its product; where id and group name another, that one is right."""
+    named = [line for line in lines_of("organization") if line.name]
+    catalogue, wrong = load_catalogue(), []
+    catalogue.learn(ListedAction(f"a_{n}", line.name, (line.group,)) for n, line in enumerate(named))
+    catalogue.learn(ListedAction(f"jira_a_{n}", line.name, ("Jira administration",)) for n, line in enumerate(named))
+    for n, line in enumerate(named):
+        by_group, by_id = catalogue.meaning(f"a_{n}"), catalogue.meaning(f"jira_a_{n}")
+        if (by_group.product or by_group.presumed) != line.product:
+            wrong.append(f"{line.name}: {by_group.product}")
+        if by_id.product != "jira":
+            wrong.append(f"{line.name} of Jira: {by_id.product}")
+        if (by_group.act, by_group.category) != (by_id.act, by_id.category) and by_id.category:
+            wrong.append(f"{line.name}: {by_group.act} {by_group.category}, of Jira {by_id.act} {by_id.category}")
+    with capsys.disabled():
+        print(f"\nproducts of {len(named)} names, by group and by id: {len(wrong)} wrong")
+    assert len(wrong) <= 0.03 * len(named), wrong
 
 
 def test_a_wrong_answer_is_seen_as_one():
