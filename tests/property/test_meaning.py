@@ -126,6 +126,19 @@ def clean(value):
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def whole(value):
+    """What raw makes of half surrogates, wherever they stand."""
+    if isinstance(value, dict):
+        return {whole(name): whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [whole(inner) for inner in value]
+    return (
+        "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)
+        if isinstance(value, str)
+        else value
+    )
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(events, st.booleans(), st.sampled_from([None, 1]))
 @example({"attributes": {}}, True, None)
@@ -133,7 +146,12 @@ def test_one_record_or_one_reason(event, ascii_only, indent):
     body = json.dumps(event, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
     told = json.loads(body)
     meaning, document, raw = outcome(body)
-    assert strictly(raw) == told if isinstance(raw, bytes) else raw.reason
+    assert (
+        strictly(raw) in (told, {**whole(told), "audit_forwarder": {"repaired": True}})
+        if isinstance(raw, bytes)
+        else raw.reason
+    )
+    assert not isinstance(raw, bytes) or json.dumps(strictly(raw), ensure_ascii=False).encode()
 
     attributes = told.get("attributes")
     if not isinstance(attributes, dict) or isinstance(attributes.get("action"), bool | float | list | dict):
