@@ -44,6 +44,7 @@ from forwarder.formats.json_shortening import Plan, decode, shorten
 from forwarder.formats.json_template import JsonTemplate
 from forwarder.formats.memory import FEW, Actions, Memory, Said
 from forwarder.formats.texts import truncated
+from forwarder.normalize.addresses import valid_host
 from forwarder.normalize.times import TimeWriter
 
 if TYPE_CHECKING:
@@ -195,8 +196,10 @@ class EcsFormat:
         for thing in also.things:
             if thing.url is not None:
                 found |= dict.fromkeys(self._hosts[_start(thing.url)][1])
-        if event.domain is not None:
-            found[event.domain] = None
+            if thing.kind == "domain" and thing.name is not None and valid_host(thing.name):
+                found[thing.name.lower()] = None
+        if event.domain is not None and valid_host(event.domain):
+            found[event.domain.lower()] = None
         return tuple(dict.fromkeys([*names, *names_of_all(*also.users)])), tuple(found)
 
     def _runs_of(self, said: Said) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:

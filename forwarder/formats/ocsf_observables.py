@@ -40,9 +40,8 @@ _GROUP, _GROUP_NAME = _run("group.uid", 33), _run("group.name", 32)
 _WEB, _URL = _run("web_resources[0].uid", 10), _run("web_resources[0].url_string", 6)
 _LEFT_IP, _LEFT_AGENT = _run("unmapped.source.ip", 2), _run("unmapped.user_agent", 16)
 _TARGET, _OTHER, _IMPERSONATED = (
-    _run("unmapped.target_user.id", 31),
-    _run("unmapped.on_behalf_of.id", 31),
-    _run("unmapped.impersonated.id", 31),
+    (_run(f"unmapped.{who}.id", 31), _run(f"unmapped.{who}.address", 5))
+    for who in ("target_user", "on_behalf_of", "impersonated")
 )
 _LEFT_GROUP = _run("unmapped.target_group.id", 33)
 
@@ -112,11 +111,14 @@ def _add_also(found: list[Observable], also: Also) -> None:
 
 
 def _add_rest(found: list[Observable], rest: Rest) -> None:
-    for run, somebody in (
+    for (ident, mail), person in (
         (_TARGET, rest.target_user),
         (_OTHER, rest.on_behalf_of),
         (_IMPERSONATED, rest.impersonated),
-        (_LEFT_GROUP, rest.target_group),
     ):
-        if somebody is not None and somebody.id is not None:
-            found.append(Observable(run, somebody.id))
+        if person is not None and person.id is not None:
+            found.append(Observable(ident, person.id))
+        if person is not None and person.address is not None:
+            found.append(Observable(mail, person.address))
+    if rest.target_group is not None and rest.target_group.id is not None:
+        found.append(Observable(_LEFT_GROUP, rest.target_group.id))

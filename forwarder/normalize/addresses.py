@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 LONGEST_IP = 45
 LONGEST_MAIL = 320
+LONGEST_HOST = 253
 
 _IPV4 = re.compile(
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}", re.ASCII
@@ -14,6 +15,15 @@ _IPV4 = re.compile(
 # Most addresses are plain; a list of allowed characters is searched at half the cost of a list of forbidden ones.
 _PLAIN_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", re.ASCII).fullmatch
 _MAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\\x00-\x1f]+@[^\s@<>(),;:\"\[\]\\\x00-\x1f]+")
+_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})+\.?")
+
+
+def valid_host(text: str) -> bool:
+    """Say whether `text` is the name of a host with a domain, in any script, or an IPv4 address."""
+    if len(text) > LONGEST_HOST or _HOST.fullmatch(text) is None:
+        return False
+    return not text.rstrip(".").rpartition(".")[2].isdigit() or _IPV4(text) is not None
 
 
 def valid_ip(text: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.contracts import Also
+from forwarder.contracts import Also, Thing
 from forwarder.normalize.things import NO_RARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from forwarder.contracts import Change
+    from forwarder.contracts import Actor, Change
     from forwarder.normalize.things import Part
 
 _THINGS = ("group", "content", "space", "app")
@@ -32,17 +32,25 @@ def overlap(context: Part, container: Part) -> bool:
 
 def changes_in(*parts: Part) -> tuple[Change, ...]:
     """Return the settings that both parts say changed."""
-    return tuple(_all("changes", *parts))
+    return tuple(dict.fromkeys(_all("changes", *parts)))
 
 
 def domain_in(*parts: Part) -> str | None:
     """Return the domain that an event is about."""
-    return next((part.rare.domain for part in parts if part.rare is not None and part.rare.domain is not None), None)
+    return next(iter(_domains(*parts)), None)
 
 
-def also_of(context: Part, container: Part) -> Also | None:
-    """Return it, or None when there is nothing more. Of two sites, the one that the container names is the site."""
-    users = _others(context.user or container.user, context.user, container.user, *_all("users", context, container))
+def _domains(*parts: Part) -> list[str]:
+    return [part.rare.domain for part in parts if part.rare is not None and part.rare.domain is not None]
+
+
+def also_of(context: Part, container: Part, person: Actor | None = None) -> Also | None:
+    """Return it, or None when there is nothing more. Of two sites, the one that the container names is the site.
+
+    `person` is somebody whom the event names elsewhere and who has no place of his own.
+    """
+    first_user = context.user or container.user
+    users = _others(first_user, context.user, container.user, *_all("users", context, container), person)
     things: dict[Any, Any] = {}
     for name in _THINGS:
         first = getattr(context, name) or getattr(container, name)
@@ -50,6 +58,9 @@ def also_of(context: Part, container: Part) -> Also | None:
         things |= dict.fromkeys(one for one in rest if one.id is None or (one.kind, one.id) != (first.kind, first.id))
     things |= dict.fromkeys(_others(container.site or context.site, container.site, context.site))
     things |= dict.fromkeys(_all("things", context, container))
+    named_so = {thing.name for thing in (context.content, container.content, *things) if thing is not None}
+    domains = [one for one in _domains(context, container)[1:] if one not in named_so and one != domain_in(context)]
+    things |= dict.fromkeys(Thing("domain", None, None, one) for one in domains)
     roles = _roles(context, container)
     products = dict.fromkeys(filter(None, (container.product, context.product, *_all("products", container, context))))
     named = tuple(products) if len(products) > 1 else ()

@@ -35,7 +35,7 @@ def is_plain(name: str) -> bool:
 
 @lru_cache(4096)
 def _is_plain(name: str) -> bool:
-    return _PLAIN.fullmatch(name) is not None and ".." not in name and not name.isspace()
+    return _PLAIN.fullmatch(name) is not None and all(map(str.strip, name.split(".")))
 
 
 def fit(tree: Any, raw: bytes | msgspec.Raw) -> msgspec.Raw | None:
@@ -49,7 +49,7 @@ def fit(tree: Any, raw: bytes | msgspec.Raw) -> msgspec.Raw | None:
 def _fit(value: Any, depth: int, path: int) -> tuple[Any, bool]:
     if type(value) is dict:
         if depth >= DEEPEST:
-            return _as_text(value), True
+            return as_text(value), True
         made: dict[str, Any] = {}
         changed, number = False, 0
         for name, inner in value.items():
@@ -66,7 +66,7 @@ def _fit(value: Any, depth: int, path: int) -> tuple[Any, bool]:
         return made, changed
     if type(value) is list:
         if depth >= DEEPEST:
-            return _as_text(value), True
+            return as_text(value), True
         items = [_fit(inner, depth + 1, path) for inner in value]
         return [item for item, _ in items], any(other for _, other in items)
     if type(value) is int and value.bit_length() > 64:
@@ -81,7 +81,8 @@ def _whole_number(value: int) -> tuple[Any, bool]:
     return (str(value) if value.bit_length() < 13_000 else hex(value)), True
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return any value as one text of JSON."""
     try:
         return _encode(value).decode()
     except RecursionError:

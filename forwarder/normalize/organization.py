@@ -7,6 +7,7 @@ Empty text is an absent fact.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -100,6 +101,9 @@ class _Event(msgspec.Struct, gc=False):
 
 
 _NOWHERE = _Location()
+_SIGNS_IN = {"login", "impersonate"}
+_fails = re.compile(r"fail|denied|unsuccessful|unable|rejected|blocked", re.IGNORECASE).search
+"""A message may say that a sign-in failed of which the id says only that there was one."""
 
 
 class OrganizationNormalizer:
@@ -158,10 +162,16 @@ class OrganizationNormalizer:
         rare = context.rare is not None or container.rare is not None
         if meaning.layer == "unknown" or rare:
             meaning = self._by_the_rest(meaning, decoded.message, told, context, container)
-        if rare or (meaning.outcome == "unknown" and meaning.act is not None):
+        if (
+            rare
+            or (meaning.outcome == "unknown" and meaning.act is not None)
+            or (meaning.act in _SIGNS_IN and decoded.message is not None and _fails(decoded.message.content or ""))
+        ):
             meaning = self._by_what_is_said(meaning, decoded.message, told, context, container)
-        time_ms, processed = self._times.read(when), told.processedAt or decoded.processedAt
-        processed_ms = self._times.read(processed) if processed else None
+        time_ms = self._times.read(when)
+        processed_ms = self._times.read(told.processedAt) if told.processedAt else None
+        beside = decoded.processedAt if processed_ms is None else None
+        processed_ms = self._times.read(beside) if beside else processed_ms
         if rare or time_ms is None or time_ms < 0 or not action or not decoded.id or when[-1:] != "Z":
             marks = _marks(marks, decoded, time_ms, processed_ms, context, container)
             time_ms = _usable(time_ms, processed_ms, record.read_ms)
@@ -233,7 +243,9 @@ class OrganizationNormalizer:
             context.raw,
             container.raw,
             None,
-            also_of(context, container) if rare or overlap(context, container) else None,
+            also_of(context, container, other if impersonates and user is not None else None)
+            if rare or overlap(context, container) or (impersonates and other is not None)
+            else None,
             domain_in(context, container) if rare else None,
         )
 
@@ -260,7 +272,8 @@ class OrganizationNormalizer:
         statements = [*here.statements, *there.statements]
         if statements:
             elsewhere = self._catalogue.is_told_elsewhere(meaning, self._outcomes.elsewhere)
-            outcome, reason = decide(meaning.outcome, statements, elsewhere=elsewhere)
+            signs_in = meaning.act in _SIGNS_IN
+            outcome, reason = decide(meaning.outcome, statements, elsewhere=elsewhere, signs_in=signs_in)
             if outcome != meaning.outcome or (reason and not meaning.failure):
                 meaning = self._catalogue.with_outcome(meaning, outcome, reason)
             if outcome != "unknown" or elsewhere:
@@ -272,8 +285,9 @@ class OrganizationNormalizer:
             if any(other.name and other.name.startswith(name) and content.startswith(other.name) for other in others
                    if other.name != name):  # fmt: skip
                 return meaning
-            outcome = self._catalogue.outcome_of_message(told.action or "", meaning, content, name)
-            if outcome != "unknown":
+            tried = self._catalogue.with_outcome(meaning, "unknown") if meaning.outcome == "success" else meaning
+            outcome = self._catalogue.outcome_of_message(told.action or "", tried, content, name)
+            if outcome != "unknown" and (outcome == "failure" or tried is meaning):
                 return self._catalogue.with_outcome(meaning, outcome)
         return meaning
 

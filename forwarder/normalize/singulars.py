@@ -58,5 +58,7 @@ def singular(kind: str) -> str:
         return kind[: found.start()] + (one.capitalize() if word[0].isupper() else one)
     for ending, instead in _RULES:
         if low.endswith(ending) and len(low) > len(ending) + (ending != "ss"):
-            return kind[: len(kind) - len(ending)] + instead if ending != instead else kind
+            if ending == instead:
+                return kind
+            return kind[: len(kind) - len(ending)] + (instead.upper() if word[-2:].isupper() else instead)
     return kind

@@ -44,16 +44,19 @@ class Statement(NamedTuple):
         verdict: What that means.
         certain: It is said of the act, not perhaps of the thing it was done to.
         reason: Why it failed, in the words of the source.
+        own: It is the status of a thing that has one of its own, which only a sign-in is never done to.
     """
 
     verdict: Verdict
     certain: bool
     reason: str | None = None
+    own: bool = False
 
 
 class _Names(msgspec.Struct, frozen=True):
     outcome: frozenset[str]
     status: frozenset[str]
+    state: frozenset[str]
     acts: frozenset[str]
     succeeded: frozenset[str]
     failed: frozenset[str]
@@ -92,20 +95,27 @@ class Outcomes:
         """Return what the attributes of an entry say; `kind` is that of the entry, in the singular."""
         found: list[Statement] = []
         for name, value in attributes:
-            if value is None or value == "":
-                continue
             role = self._role(name)
-            if role and not (role == "status" and kind in self._own_status):
-                found += self._statements(role, value)
+            if role:
+                said = self._statements(role, value)
+                found += [one._replace(own=True) for one in said] if self._is_own(role, kind) else said
+            elif type(value) is dict or type(value) is list:
+                found += self._inside_of(kind, value)
         return found
 
-    def status(self, kind: str, value: str) -> list[Statement]:
-        """Return what a bare `status` says."""
-        return [] if kind in self._own_status else self._statements("status", value)
+    def _is_own(self, role: str, kind: str) -> bool:
+        return role in {"status", "state"} and kind in self._own_status
 
-    def says_anything(self, name: str) -> bool:
-        """Say whether an attribute of this name says how it went."""
-        return bool(self._role(name))
+    def _inside_of(self, kind: str, value: Any) -> list[Statement]:
+        """Return what objects say that are the value of an attribute, one level deep: `{"details": {"status": …}}`."""
+        parts = [part for part in (value[:MOST] if type(value) is list else [value]) if type(part) is dict]
+        return [
+            one._replace(own=self._is_own(role, kind))
+            for part in parts
+            for name, inner in pairs(part)
+            if type(inner) is not dict and (role := self._role(name))
+            for one in self._statements(role, inner)
+        ]
 
     def _role(self, name: str) -> str:
         role = self._roles.get(name)
@@ -118,7 +128,7 @@ class Outcomes:
 
     def _find_role(self, name: str) -> str:
         names = self._names
-        for role in ("outcome", "status", "succeeded", "failed", "error"):
+        for role in ("outcome", "status", "state", "succeeded", "failed", "error"):
             if name in getattr(names, role):
                 return role
         for end in (*names.outcome, *names.status):
@@ -130,25 +140,41 @@ class Outcomes:
         return ""
 
     def _statements(self, role: str, value: Any) -> list[Statement]:
-        values = value[:MOST] if isinstance(value, list) else [value]
-        return [one for part in values if (one := self._statement(role, _inner(part))) is not None]
+        values = value[:MOST] if isinstance(value, list) and value else [value]
+        found: list[Statement] = []
+        for part in values:
+            inside = self._told_inside(part) if isinstance(part, dict) else []
+            one = None if inside else self._statement(role, _inner(part))
+            found += inside or ([one] if one is not None else [])
+        return found
+
+    def _told_inside(self, value: Mapping[str, Any]) -> list[Statement]:
+        """Return what the members of a status say: `{"success": false, "error": "…"}`."""
+        return [
+            one
+            for name, inner in value.items()
+            if isinstance(inner, str | int) and (role := self._role(name))
+            if (one := self._statement(role, inner)) is not None
+        ]
 
     def _statement(self, role: str, value: Any) -> Statement | None:
         text = str(value) if isinstance(value, str | int) else "?" if value else ""
-        if not text.strip():
-            return None
+        if not text.strip():  # a place for a word that holds none speaks for nothing, least of all for success
+            return Statement("unclear", certain=role == "outcome") if role in {"outcome", "status"} else None
         if role == "error":
-            if "".join(_words_of(text)) in self._words.none:
-                return None
-            return Statement("failure", certain=True, reason=_reason(value))
+            none = "".join(_words_of(text)) in self._words.none
+            return None if none else Statement("failure", certain=True, reason=_reason(value))
         if role in {"succeeded", "failed"}:
             low = plain(text.strip())
             if low in _TRUE | _FALSE:
                 return Statement("success" if (low in _TRUE) == (role == "succeeded") else "failure", certain=True)
             if role == "failed":
                 return Statement("failure", certain=True, reason=_reason(value))
-        certain = role != "status" or not self._words.surely.isdisjoint(_words_of(text))
-        return Statement(self.verdict(text), certain=certain)
+        verdict = self.verdict(text)
+        if role == "state" and verdict == "unclear":
+            return None  # where things are in is a state as well
+        certain = role not in {"status", "state"} or not self._words.surely.isdisjoint(_words_of(text))
+        return Statement(verdict, certain=certain)
 
     def verdict(self, text: str) -> Verdict:
         """Return what a text for how it went means; whatever is not wholly understood is unclear."""
@@ -184,13 +210,15 @@ def outcomes() -> Outcomes:
     return Outcomes(read_table("outcomes.toml"))
 
 
-def decide(own: Outcome, statements: Iterable[Statement], *, elsewhere: bool) -> tuple[Outcome, str | None]:
+def decide(
+    own: Outcome, statements: Iterable[Statement], *, elsewhere: bool, signs_in: bool = False
+) -> tuple[Outcome, str | None]:
     """Return how an act went, and why it failed; `own` is what its id says.
 
     Two that contradict each other leave it open, and so does a word nobody knows where the id says no more than that
     the act was tried (`elsewhere`).
     """
-    heard = [one for one in statements if one.certain or elsewhere]
+    heard = [one for one in statements if (not one.own or signs_in) and (one.certain or elsewhere)]
     verdicts = {one.verdict for one in heard}
     if "failure" in verdicts:
         reason = next((one.reason for one in heard if one.reason), None)
@@ -200,6 +228,12 @@ def decide(own: Outcome, statements: Iterable[Statement], *, elsewhere: bool) ->
     if "success" in verdicts:
         return ("unknown" if own == "failure" else "success"), None
     return own, None
+
+
+def pairs(told: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the members of an object; those of `{"name": "status", "value": "FAILED"}` are one."""
+    name = next((told[word] for word in ("name", "key") if isinstance(told.get(word), str)), None)
+    return [(name, told["value"])] if name is not None and "value" in told else told.items()
 
 
 def _inner(value: Any) -> Any:

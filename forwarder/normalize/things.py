@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.contracts import Actor, Change, Thing
-from forwarder.normalize.addresses import valid_mail
+from forwarder.normalize.addresses import valid_host, valid_mail
 from forwarder.normalize.entries import (
     MOST,
     Attributes,
@@ -25,6 +25,7 @@ from forwarder.normalize.entries import (
     WideEntry,
     attributes,
     attributes_of,
+    is_cut,
     links,
     shaped,
 )
@@ -113,10 +114,8 @@ ABSENT = msgspec.Raw()
 """Stands for a part that is not there."""
 
 _NO_ATTRIBUTES = Attributes()
-_HOST = re.compile(
-    r"(?://)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+(?::[0-9]{1,5})?(?:/[^\s\\]*)?"
-)
-"""A host as sites have it in some events, without `https://`."""
+_HOST = re.compile(r"(?://)?([^\s/\\?#@:]+)((?::[0-9]{1,5})?(?:[/?#][^\s\\]*)?)")
+"""A host as sites have it in some events, without `https://`, and what follows it."""
 
 _HTTPS = "https://"
 MOST_ENTRIES = 1000
@@ -138,8 +137,8 @@ def _url(text: str | None) -> str | None:
     if text[:8].lower().startswith(("https://", "http://")):
         scheme, _, rest = text.partition(":")
         return f"{scheme.lower()}:{rest}"
-    bare = text.strip()
-    return f"https://{bare.removeprefix('//')}" if _HOST.fullmatch(bare) is not None else None
+    found = _HOST.fullmatch(text.strip())
+    return f"https://{found[1].rstrip('.')}{found[2]}" if found is not None and valid_host(found[1]) else None
 
 
 def _add(found: Part, name: str, one: Any) -> None:
@@ -297,6 +296,14 @@ def _nothing(found: Part, entry: Entry, told: Common) -> None:
     del found, entry, told
 
 
+def _domain(found: Part, entry: Entry, told: Common) -> None:
+    """Read a domain, which is content by itself and what the event is about."""
+    _content(found, "domain", entry, told)
+    name = told.name or (entry.id if entry.id and valid_host(entry.id) else None)
+    if name and found.more().domain is None:
+        found.more().domain = name.strip() or None
+
+
 def _content(found: Part, kind: str, entry: Entry, told: Common) -> None:
     thing = _thing(singular(kind), entry, told)
     before = found.content
@@ -323,6 +330,7 @@ _READERS = {
     **dict.fromkeys(("sites", "site"), _site),
     **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units"), _organization),
     **dict.fromkeys(("settings", "setting"), _nothing),
+    **dict.fromkeys(("domains", "domain"), _domain),
 }
 
 
@@ -353,14 +361,24 @@ def _first(found: Part, entries: list[Any]) -> list[Any]:
     return entries[:MOST_ENTRIES]
 
 
+def _add_domain(found: Part, text: str) -> None:
+    domain = text.strip()
+    if not domain:
+        return
+    if found.more().domain is None:
+        found.more().domain = domain
+    elif domain != found.more().domain:
+        _add(found, "things", Thing("domain", None, None, domain))
+
+
 def _add_facts(found: Part, told: Any) -> None:
     """Take the facts that may stand in an entry of any type."""
     if told.permissionName:
         _add_role(found, told.permissionName)
-    if told.settingName:
+    if told.settingName and not told.settingName.isspace():
         _add(found, "changes", Change(told.settingName, None, told.settingValues or None))
-    if told.domain and found.more().domain is None:
-        found.more().domain = told.domain
+    if told.domain:
+        _add_domain(found, told.domain)
 
 
 def _end(found: Part) -> Part:
@@ -426,7 +444,10 @@ class PartReader:
             found.rare = Rare(odd=type(tree) is dict, refitted=fitted is not None)
         for entry in _first(found, entries):
             _fill(found, shaped(entry))
-            self._listen(found, entry.get("type"), attributes_of(entry))
+            told = attributes_of(entry)
+            self._listen(found, entry.get("type"), told)
+            if is_cut(told) or (type(entry.get("id")) is list and len(entry["id"]) > MOST):
+                found.more().cut = True
         return _end(found)
 
     def _listen(self, found: Part, kind: Any, told: Mapping[str, Any]) -> None:

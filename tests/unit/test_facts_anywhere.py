@@ -23,7 +23,7 @@ def event(
     action, context=(), container=(), *, message=None, actor=ANN, catalogue=CATALOGUE, **attributes
 ) -> AuditEvent:
     attributes = {"time": "2026-01-31T10:00:00Z", "processedAt": "2026-01-31T10:00:01Z", **attributes}
-    body = {"id": "e", "attributes": {**attributes, "action": action, "actor": actor, "context": list(context),
+    body = {"id": "e", "processedAt": attributes.pop("beside", None), "attributes": {**attributes, "action": action, "actor": actor, "context": list(context),
             "container": list(container)}, "message": {"content": message}}  # fmt: skip
     [found] = OrganizationNormalizer(catalogue).normalize([record_of(json.dumps(body).encode())])
     assert isinstance(found, AuditEvent), found
@@ -48,7 +48,9 @@ def ecs(found: AuditEvent):
         ({"result": "FAILURE"}, "failure"), ({"loginStatus": "denied"}, "failure"), ({"is_success": "false"}, "failure"),
         ({"success": False}, "failure"), ({"success": True}, "success"), ({"errorMessage": "wrong password"}, "failure"),
         ({"errorMessage": "none"}, "success"), ({"status": "SUCCESS", "errorMessage": "timeout"}, "unknown"),
-        ({"status": "FAILED", "success": True}, "unknown"), ({"status": ""}, "success"), ({"status": None}, "success"),
+        ({"status": "FAILED", "success": True}, "unknown"), *(({"status": empty}, "unknown") for empty in ("", " ", None, [], {})), ({"error": ""}, "success"),
+        ({"status": {"success": False}}, "failure"), ({"details": {"status": "FAILED"}}, "failure"), ({"ok": False}, "failure"),
+        ({"details": [{"name": "status", "value": "FAILED"}]}, "failure"), ({"state": "FAILED"}, "failure"), ({"state": "CA"}, "success"),
     ],
 )  # fmt: skip
 def test_a_login_went_as_an_entry_says_in_either_part_and_in_any_order(told, outcome):
@@ -254,7 +256,7 @@ def test_id_group_and_site_outrank_a_display_name(action, name, groups, site, pr
         ("directories", "directory"), ("addresses", "address"), ("user-directories", "user-directory"), ("caches", "cache"),
         ("branches", "branch"), ("boxes", "box"), ("aliases", "alias"), ("databases", "database"), ("statuses", "status"),
         ("access", "access"), ("analyses", "analysis"), ("movies", "movie"), ("series", "series"), ("indices", "index"),
-        ("apis", "api"), ("dataSources", "dataSource"), ("people", "person"), ("news", "news"), ("s", "s"), ("status", "status"),
+        ("ADDRESSES", "ADDRESS"), ("DIRECTORIES", "DIRECTORY"), ("APIs", "API"), ("apis", "api"), ("dataSources", "dataSource"), ("people", "person"), ("news", "news"), ("s", "s"), ("status", "status"),
     ],
 )  # fmt: skip
 def test_singulars(plural, one):
@@ -270,6 +272,11 @@ def test_singulars(plural, one):
         ({"time": "soon"}, 1_769_853_601_000, "time_of_processing"),
         ({"time": "1969-12-31T23:59:59Z"}, 1_769_853_601_000, "time_of_processing"),
         ({"time": None}, 1_769_853_601_000, "time_of_processing"),
+        (
+            {"time": "soon", "processedAt": "later", "beside": "2026-01-31T10:00:02Z"},
+            1_769_853_602_000,
+            "time_of_processing",
+        ),
         ({"time": "soon", "processedAt": "later"}, READ_MS, "time_of_reading"),
         ({"time": "1969-12-31T23:59:59Z", "processedAt": "1960-01-01T00:00:00Z"}, READ_MS, "time_of_reading"),
         ({"time": "1970-01-01T00:00:00Z"}, 0, None),

@@ -265,7 +265,7 @@ def test_what_is_needed_least_goes_first():
     short = OcsfFormat().shrink(record_of(event), len(whole) - 100)
     assert isinstance(short, bytes)
     told = strictly(short)
-    assert (told["metadata"]["is_truncated"], told["metadata"]["untruncated_size"]) == (True, 6)
+    assert (told["metadata"]["is_truncated"], told["metadata"]["untruncated_size"]) == (True, 7)
     assert len(told["message"]) == 3000
     assert "observables" not in told
     assert told["unmapped"]["context"]
