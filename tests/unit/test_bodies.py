@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import random
 import tracemalloc
 import zlib
@@ -85,6 +86,7 @@ def test_however_it_is_cut_it_reads_the_same(encoding: str, seed: int) -> None:
         (gzip.compress(gzip.compress(b"abc")), "gzip, gzip", LookupError),
         (b"abc", "br", LookupError),
     ],
+    ids=itertools.count(),  # a packed body holds the time it was packed at, and its name must not
 )
 def test_what_cannot_be_read_has_its_error(body: bytes, encoding: str, error: type[Exception]) -> None:
     with pytest.raises(error):
