@@ -121,7 +121,7 @@ def is_new(path: Path) -> bool:
             "It was left as it is; move it away, or name another spool.path."
         )
     if len(head) < _HEADER or head[21:24] != _FRACTIONS or not _page_size_is_valid(head):
-        raise _damaged(path, "its header is damaged")
+        raise damaged(path, "its header is damaged")
     if struct.unpack_from(">I", head, 68)[0] != APPLICATION_ID:
         raise SpoolError(
             f"The file {path} is a database of another program. It was left as it is; name another spool.path."
@@ -134,7 +134,8 @@ def _page_size_is_valid(head: bytes) -> bool:
     return size == 1 or (size >= 512 and size & (size - 1) == 0)  # 1 stands for 65536
 
 
-def _damaged(path: Path, what: str) -> SpoolError:
+def damaged(path: Path, what: str) -> SpoolError:
+    """Return the error for a spool that cannot be believed; `what` is wrong with it."""
     return SpoolError(
         f"The spool {path} is damaged: {what}. It was left as it is; restore it from a snapshot, or move it away and "
         "start anew: the source is read again as far back as `since` says."
@@ -201,7 +202,7 @@ def connect(
         con.close()
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise _damaged(path, str(error)) from error
+            raise damaged(path, str(error)) from error
         raise
     except BaseException:
         con.close()

@@ -15,6 +15,7 @@ import structlog
 
 from forwarder.errors import Held
 from forwarder.spool.age import Age
+from forwarder.spool.books import disagreement
 from forwarder.spool.contract import (
     Books,
     Chunk,
@@ -29,6 +30,7 @@ from forwarder.spool.contract import (
     SpoolStatus,
 )
 from forwarder.spool.database import Database
+from forwarder.spool.files import damaged
 from forwarder.spool.ids import IdMemory
 from forwarder.spool.intake import Intake
 from forwarder.spool.lanes import Lanes
@@ -73,6 +75,15 @@ class _Open:
         self.reports = Reports(
             config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.intake, self.room
         )
+        try:
+            self.database.transaction(self._verify_books)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _verify_books(self) -> None:
+        if what := disagreement(self.database.con, self.reports.books()):
+            raise damaged(self.database.path, what)
 
 
 class Doubt(msgspec.Struct, frozen=True):
