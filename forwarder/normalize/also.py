@@ -16,20 +16,6 @@ if TYPE_CHECKING:
 _THINGS = ("group", "content", "space", "app")
 
 
-def overlap(context: Part, container: Part) -> bool:
-    """Say whether the two parts may name two of a kind: a quick look that finds little in an ordinary event."""
-    return bool(
-        context.site
-        or context.product
-        or container.user
-        or container.group
-        or container.role
-        or container.app
-        or (container.content and context.content)
-        or (container.space and context.space)
-    )
-
-
 def changes_in(*parts: Part) -> tuple[Change, ...]:
     """Return the settings that both parts say changed."""
     return tuple(dict.fromkeys(_all("changes", *parts)))

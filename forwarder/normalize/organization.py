@@ -15,7 +15,7 @@ import msgspec
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip, valid_mail
-from forwarder.normalize.also import also_of, changes_in, domain_in, overlap
+from forwarder.normalize.also import also_of, changes_in, domain_in
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
 from forwarder.normalize.statements import decide, outcomes
@@ -131,12 +131,12 @@ class OrganizationNormalizer:
         decode, event = self._decode, self._event
         results: list[AuditEvent | UnexpectedPayload] = []
         for record in records:
-            if len(record.raw) > QUICK and is_beyond_reading(record.raw):
+            raw = record.raw
+            if len(raw) > QUICK and is_beyond_reading(raw):
                 results.append(UnexpectedPayload(TOO_MUCH, "too_large"))
                 continue
             try:
-                decoded = decode(record.raw)
-                results.append(event(record, decoded, record.marks))
+                results.append(event(record, decode(raw), record.marks))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 results.append(self._leniently(record))  # finds out what is wrong, and says it
         return results
@@ -165,13 +165,12 @@ class OrganizationNormalizer:
         if (
             rare
             or (meaning.outcome == "unknown" and meaning.act is not None)
-            or (meaning.act in _SIGNS_IN and decoded.message is not None and _fails(decoded.message.content or ""))
+            or (meaning.act in _SIGNS_IN and _may_have_failed(decoded.message, told.actor))
         ):
             meaning = self._by_what_is_said(meaning, decoded.message, told, context, container)
         time_ms = self._times.read(when)
-        processed_ms = self._times.read(told.processedAt) if told.processedAt else None
-        beside = decoded.processedAt if processed_ms is None else None
-        processed_ms = self._times.read(beside) if beside else processed_ms
+        read = self._times.read(told.processedAt or "")
+        processed_ms = read if read is not None else self._times.read(decoded.processedAt or "")
         if rare or time_ms is None or time_ms < 0 or not action or not decoded.id or when[-1:] != "Z":
             marks = _marks(marks, decoded, time_ms, processed_ms, context, container)
             time_ms = _usable(time_ms, processed_ms, record.read_ms)
@@ -194,7 +193,14 @@ class OrganizationNormalizer:
                 actor = _actor(who.id, who.name, who.email)
             if who.onBehalfOf is not None:
                 other = _actor(who.onBehalfOf.id, who.onBehalfOf.name, who.onBehalfOf.email)
-        impersonates, user = meaning.target == "impersonated", context.user or container.user
+        user, group, role = container.user, container.group, container.role
+        content, space, app, site = container.content, container.space, container.app, container.site
+        impersonates = meaning.target == "impersonated"
+        named_twice = (  # perhaps; little is found in an ordinary event
+            rare or impersonates or user or group or role or app or context.site or context.product
+            or (content and context.content) or (space and context.space)
+        )  # fmt: skip
+        user = context.user or user
 
         return AuditEvent(  # by position, in the order of the fields: by name costs 1.5 µs more
             record.id,
@@ -223,12 +229,12 @@ class OrganizationNormalizer:
             user if impersonates else None,
             authentication,
             None if impersonates else user,
-            context.group or container.group,
-            context.role or container.role,
-            context.content or container.content,
-            context.space or container.space,
-            container.site or context.site,
-            context.app or container.app,
+            context.group or group,
+            context.role or role,
+            context.content or content,
+            context.space or space,
+            site or context.site,
+            context.app or app,
             ip,
             address,
             where.geo or None,
@@ -243,9 +249,7 @@ class OrganizationNormalizer:
             context.raw,
             container.raw,
             None,
-            also_of(context, container, other if impersonates and user is not None else None)
-            if rare or overlap(context, container) or (impersonates and other is not None)
-            else None,
+            also_of(context, container, other if impersonates and user is not None else None) if named_twice else None,
             domain_in(context, container) if rare else None,
         )
 
@@ -260,6 +264,8 @@ class OrganizationNormalizer:
             said = self._catalogue.meaning_of_message(message.content, told.actor.name if told.actor else None)
             if said.act is not None:
                 meaning = self._catalogue.of_action(said, meaning)
+        if context.rare is None and container.rare is None:
+            return meaning
         for change in changes_in(context, container):
             meaning = self._catalogue.meaning_of_setting(told.action or "", meaning, change.field)
         return meaning
@@ -298,6 +304,13 @@ class OrganizationNormalizer:
             self._ips.clear()
         self._ips.add(text)
         return True
+
+
+def _may_have_failed(message: _Message | None, actor: _Actor | None) -> bool:
+    """Say whether a message that begins with the actor's own name may go on to say that the sign-in failed."""
+    if message is None or actor is None or not message.content or not actor.name:
+        return False
+    return message.content.startswith(actor.name) and _fails(message.content) is not None
 
 
 def _authentication(auth: _Auth | None, app: _App | None) -> Authentication | None:

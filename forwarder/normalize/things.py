@@ -11,7 +11,7 @@ more than looking it up.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -34,7 +34,7 @@ from forwarder.normalize.singulars import singular
 from forwarder.normalize.statements import Outcomes, Statement, outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["ABSENT", "NOTHING", "Attributes", "Part", "PartReader"]
 
@@ -113,7 +113,7 @@ NOTHING = Part()
 ABSENT = msgspec.Raw()
 """Stands for a part that is not there."""
 
-_NO_ATTRIBUTES = Attributes()
+_NO_ATTRIBUTES = Common()
 _HOST = re.compile(r"(?://)?([^\s/\\?#@:]+)((?::[0-9]{1,5})?(?:[/?#][^\s\\]*)?)")
 """A host as sites have it in some events, without `https://`, and what follows it."""
 
@@ -247,6 +247,11 @@ def _add_product(found: Part, text: str) -> None:
         _add(found, "products", product)
 
 
+def _is_same(link: str, home: str) -> bool:
+    """Say whether two addresses differ by a stroke at the end at most."""
+    return len(link) <= len(home) + 1 and link.rstrip("/") == home.rstrip("/")
+
+
 def _site(found: Part, entry: Entry, told: Common) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
     home, link = told.siteHostName, entry.links.alt if entry.links is not None else None
@@ -254,7 +259,7 @@ def _site(found: Part, entry: Entry, told: Common) -> None:
         link = _url(link)
     if home is None or not home.startswith(_HTTPS):
         home = _url(home) or _url(told.cloudUrl)
-    inner = link if home is not None and link is not None and link.rstrip("/") != home.rstrip("/") else None
+    inner = link if home is not None and link is not None and not _is_same(link, home) else None
     name = told.siteName or None
     if told.issueId or told.issueKeyOrId or told.issueKey or told.pageId:
         _inside(found, told, inner)
@@ -298,14 +303,14 @@ def _nothing(found: Part, entry: Entry, told: Common) -> None:
 
 def _domain(found: Part, entry: Entry, told: Common) -> None:
     """Read a domain, which is content by itself and what the event is about."""
-    _content(found, "domain", entry, told)
+    _content(found, entry, told)
     name = told.name or (entry.id if entry.id and valid_host(entry.id) else None)
     if name and found.more().domain is None:
         found.more().domain = name.strip() or None
 
 
-def _content(found: Part, kind: str, entry: Entry, told: Common) -> None:
-    thing = _thing(singular(kind), entry, told)
+def _content(found: Part, entry: Entry, told: Common) -> None:
+    thing = _thing(singular(entry.type or ""), entry, told)
     before = found.content
     if before is None:
         found.content = thing
@@ -321,7 +326,7 @@ def _content(found: Part, kind: str, entry: Entry, told: Common) -> None:
         _add(found, "things", thing)
 
 
-_READERS = {
+_READERS: dict[str | None, Callable[[Part, Entry, Common], None]] = {
     **dict.fromkeys(("users", "user", "invited-user", "invited-users", "account", "accounts"), _user),
     **dict.fromkeys(("groups", "group"), _group),
     **dict.fromkeys(("roles", "role"), _role),
@@ -329,25 +334,23 @@ _READERS = {
     **dict.fromkeys(("apps", "app"), _app),
     **dict.fromkeys(("sites", "site"), _site),
     **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units"), _organization),
-    **dict.fromkeys(("settings", "setting"), _nothing),
+    **dict.fromkeys(("settings", "setting", "", None), _nothing),
     **dict.fromkeys(("domains", "domain"), _domain),
 }
+
+_reader_of = _READERS.get
 
 
 def _fill(found: Part, entries: Iterable[Entry]) -> Part:
     for entry in entries:
         told = entry.attributes or _NO_ATTRIBUTES
-        kind = entry.type
-        if kind:
-            if kind in _READERS:
-                _READERS[kind](found, entry, told)
+        _reader_of(entry.type, _content)(found, entry, told)
+        product = told.product
+        if product:
+            if found.product is None and product in _SPELLED:
+                found.product = _SPELLED[product]
             else:
-                _content(found, kind, entry, told)
-        if told.product:
-            if found.product is None and told.product in _SPELLED:
-                found.product = _SPELLED[told.product]
-            else:
-                _add_product(found, told.product)
+                _add_product(found, product)
         if not told.is_common:
             _add_facts(found, told)
     return found
@@ -398,7 +401,9 @@ class PartReader:
     def __init__(self, listening: Outcomes | None = None) -> None:
         self._outcomes = listening or outcomes()
         self._decode_any = msgspec.json.Decoder().decode
-        self._decode_entries = msgspec.json.Decoder(list[Entry]).decode
+        self._decode_entries = msgspec.json.Decoder(
+            Annotated[list[Entry], msgspec.Meta(max_length=MOST_ENTRIES)]
+        ).decode
         self._decode_wide = msgspec.json.Decoder(list[WideEntry]).decode
 
     def read(self, raw: msgspec.Raw) -> Part:
@@ -411,8 +416,7 @@ class PartReader:
             return self._read_slowly(raw)
         if not entries and bytes(raw) in _EMPTY:
             return NOTHING
-        found = Part(raw)
-        return _fill(found, entries if len(entries) <= MOST_ENTRIES else _first(found, entries))
+        return _fill(Part(raw), entries)
 
     def _read_slowly(self, raw: msgspec.Raw) -> Part:
         if bytes(raw) in _EMPTY:

@@ -37,6 +37,14 @@ def test_a_message_may_say_that_a_login_failed(message, outcome):
     assert event("user_login", [USER], message=message, actor={"id": "1", "name": name}).outcome == outcome
 
 
+def test_entries_beyond_those_that_are_read_are_marked_on_the_fast_way_as_well():
+    many = [{"id": str(n), "type": "users"} for n in range(1001)]
+    found = event("user_added_to_group", many)
+    assert (found.target_user.id, len(found.also.users)) == ("0", 999)
+    assert "truncated" in found.marks
+    assert "truncated" not in event("user_added_to_group", many[:1000]).marks
+
+
 def test_a_message_takes_nothing_back_that_the_id_says_of_a_failure():
     assert event("user_login_failed", [USER], message="Login blocked").outcome == "failure"
 
