@@ -1,10 +1,12 @@
 """The raw format: the very bytes, or a reason."""
 
+import tracemalloc
+
 import pytest
 
 from forwarder.advice import ADVICE, advice_for
 from forwarder.contracts import UnexpectedPayload
-from forwarder.formats.raw import RawFormat
+from forwarder.formats.raw import RawFormat, with_whole_characters
 from tests.events import record_of
 
 
@@ -50,12 +52,25 @@ def test_the_rest_is_refused_with_a_reason(body):
         (rb'{"a":"\ud800\ud83d\ude00","n":1.10}', rb'{"a":"\ufffd\ud83d\ude00","n":1.10}'),
         (rb'{"a":"\\\ud800 \\ud800"}', rb'{"a":"\\\ufffd \\ud800"}'),
         (rb'{"\udfff":1} ', rb'{"\ufffd":1}'),
+        (rb'{"a":"\\ud83d\udc00"}', rb'{"a":"\\ud83d\ufffd"}'),
+        (rb'{"a":"\ud83d\ud83d\ude00\ude00"}', rb'{"a":"\ufffd\ud83d\ude00\ufffd"}'),
     ],
 )
 def test_half_a_character_becomes_a_whole_one_and_the_event_says_so(body, whole):
     assert raw_of(body) == whole[:-1] + b',"audit_forwarder":{"repaired":true}}'
     record = record_of(body[:-1].rstrip(b"}") + b',"b":"' + b"x" * 500 + b'"}')
     assert b'"repaired":true' in RawFormat().shrink(record, 200)
+
+
+@pytest.mark.parametrize("escape", [rb"\u20ac", rb"\\", rb"\n", rb"\ud83d\ude00", rb"\\ud83d"])
+def test_an_event_of_escapes_takes_no_memory_but_its_own(escape):
+    body = b'{"a":"' + escape * (2**21 // len(escape)) + b'"}'
+    tracemalloc.start()
+    try:
+        assert with_whole_characters(body) is body
+        assert tracemalloc.get_traced_memory()[1] < len(body)
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_advice_for_what_raw_refuses_is_not_raw():
