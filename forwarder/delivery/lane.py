@@ -196,7 +196,8 @@ class Lane:
 
     async def _take_again(self, promises: Promises, wanted: int, *, suspected: bool = False) -> None:
         """Read once more what was never confirmed; it may be there already, and that is on record first."""
-        await self._settler.flush(after=self.head)
+        if not await self._settler.flush(after=self.head):
+            return
         spans = promises.take_suspected(wanted) if suspected else promises.take_unconfirmed(wanted)
         chunks = await self._spool.take_again(self._settler.lane, spans)
         if chunks:  # else all of it has left the spool meanwhile

@@ -250,11 +250,8 @@ class Sender:
                 reason, fix = f"{_REFUSED_ALIKE}: {reason}", _REFUSED_FIX
             if trouble.refused or trouble.kind in _STAYS:
                 state = "held"
-            left = case.rest()
-            if len(left) == 1 and not case.controlled and trouble.suspect:
-                reason = (
-                    f"{reason}; only event {left[0].seq} (id {left[0].id}) waits, so nothing tells whose fault it is"
-                )
+            if trouble.suspect and not (case.controlled or self._lane.has_control()):
+                reason = f"{reason}; {_no_comparison(case.rest())}"
         self._lane.turn(state, reason, fix)
 
     async def _pause(self, slot: int, seconds: float, case: Case | None = None) -> None:
@@ -389,3 +386,15 @@ class Sender:
             self._settler.doubt(runs([todo[position].seq for position in delivery.pending]), "unconfirmed")
             return []
         return [todo[position] for position, receipt in sorted(delivery.pending.items()) if not answers[receipt]]
+
+
+def _no_comparison(left: list[Record]) -> str:
+    """Say which events wait without another to compare them with, and what will happen."""
+    first, last = left[0], left[-1]
+    which = f"event {first.seq} (id {first.id})"
+    if last is not first:
+        which = f"{len(left)} events from number {first.seq} (id {first.id}) to number {last.seq} (id {last.id})"
+    return (
+        f"nothing waits behind {which}, so nothing tells whose fault it is; what waits is sent again, and the next "
+        "event that is taken decides"
+    )

@@ -172,15 +172,17 @@ class Settler:
             await asyncio.sleep(STOP_RETRY)
         return None
 
-    async def flush(self, *, after: int) -> None:
-        """Write what is noted, however long it takes; only `stop` ends the waiting.
+    async def flush(self, *, after: int) -> bool:
+        """Write what is noted, however long it takes; only `stop` ends the waiting, and then the answer is False.
 
         What was noted before may be on its way in somebody else's exchange, so one of our own follows.
         """
         while True:
             done = await self.exchange(after=after, events=0)
-            if not self._notes or (done is None and await self._nap(0)):
-                return
+            if not self._notes:
+                return True
+            if done is None and await self._nap(0):
+                return False
 
     async def leave(self) -> None:
         """Write for the last time, in order: nothing of this lane is in flight any more.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from forwarder.contracts import ErrorKind, Held, Retryable, plain
+from forwarder.contracts import AuthFailed, ErrorKind, Held, Retryable, plain
 from forwarder.net.answers import own_words
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _FIREWALL_FIX = (
     "See the log of the firewall or proxy before the server, and let our requests through; when it is one event's text "
     "that it objects to, that event is found and set apart."
 )
+_FORBIDDEN_FIX = f"When it meets every event, see that the credential may write there. {_FIREWALL_FIX}"
 _OTHER_FIX = "Check url: another server, or a proxy, answers there and does not say what became of the events."
 
 _LOOKS_LIKE: tuple[tuple[re.Pattern[bytes], str], ...] = (
@@ -74,13 +75,23 @@ def not_of(what: str, response: Response) -> Retryable:
 
 
 def refused_between(response: Response) -> Held | None:
-    """Return the error for a refusal that a firewall or proxy wrote, and None for any other answer."""
-    status = response.status
-    if not 400 <= status < 500 or status in _CANNOT_BE_AN_EVENT or not is_page(response):
+    """Return the error for a refusal that a firewall or proxy wrote, or may have, and None for any other answer.
+
+    A 403 in words that are not the API's own may be about the credential as well, so neither is named alone.
+    """
+    if not may_mean_an_event(response):
         return None
-    reason = f"Something before the server refuses the request with a web page ({status}): {quoted(response)}."
-    kinds: dict[int, ErrorKind] = {400: "bad_request", 403: "forbidden"}
-    return Held(reason, fix=_FIREWALL_FIX, kind=kinds.get(status, "unexpected_status"), suspect=True)
+    status = response.status
+    if is_page(response):
+        reason = f"Something before the server refuses the request with a web page ({status}): {quoted(response)}."
+        kinds: dict[int, ErrorKind] = {400: "bad_request", 403: "forbidden"}
+        return Held(reason, fix=_FIREWALL_FIX, kind=kinds.get(status, "unexpected_status"), suspect=True)
+    if status != 403:
+        return None
+    reason = f"The server, or a firewall or proxy before it, refuses the request ({status}): {quoted(response)}."
+    refused = AuthFailed(reason, fix=_FORBIDDEN_FIX, kind="forbidden")
+    refused.suspect = True
+    return refused
 
 
 def may_mean_an_event(response: Response) -> bool:

@@ -21,6 +21,8 @@ from tests.sinks_for_tests import context
 PAGE = b"<html><head><title>Request Rejected</title></head><body>Support ID: 1234</body></html>"
 FAULTS: dict[str, bytes] = {
     "403 page": b"HTTP/1.1 403 Forbidden\r\ncontent-type: text/html\r\n",
+    "403 words": b"HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\n",
+    "403 silent": b"HTTP/1.1 403 Forbidden\r\n",
     "406 page": b"HTTP/1.1 406 Not Acceptable\r\ncontent-type: text/html\r\n",
     "400 page": b"HTTP/1.1 400 Bad Request\r\n",
     "200 page": b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n",
@@ -29,6 +31,8 @@ FAULTS: dict[str, bytes] = {
     "reset": b"",
     "closed": b"",
 }
+BODIES = {"403 words": b"denied", "403 silent": b""}
+"""What an answer says that is no page."""
 
 
 class Server:
@@ -69,7 +73,8 @@ class Server:
         names = [one["id"] for one in found]
         if self.everything or self.bad & set(names):
             head = FAULTS[self.fault]
-            return head and head + b"content-length: %d\r\n\r\n" % len(PAGE) + PAGE
+            said = BODIES.get(self.fault, PAGE)
+            return head and head + b"content-length: %d\r\n\r\n" % len(said) + said
         if self.words is not None:
             return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self.words) + self.words
         self.has.update(names)
@@ -123,6 +128,7 @@ async def test_b15_an_event_that_something_chokes_on_is_a_dead_letter_and_the_ot
         (letter,) = await b.spool.dead_letters("one")
         assert (letter.seq, letter.reason) == (14, "not_taken")
         assert letter.detail
+        assert "credential" not in letter.detail
         assert set(server.has) == {f"e{n}" for n in range(25)} - {"e13"}
         doubled = {name for name, times in server.has.items() if times > 1}
         in_doubt = {b.names[seq - 1] for first, last in await b.doubts("one") for seq in range(first, last + 1)}

@@ -205,6 +205,19 @@ async def test_all_outcomes_in_one_answer_keep_their_places() -> None:
         assert [set(part) for part in decided(delivery)] == want
 
 
+@pytest.mark.parametrize(("status", "type_", "error", "kind"), HELD)
+async def test_what_was_decided_beside_what_is_held_is_not_lost(
+    status: int, type_: str, error: type[Held], kind: str
+) -> None:
+    del error, kind
+    fates = [Refused("document_parsing_exception", "x", 400), Refused(type_, "x", status)]
+    async with delivering() as (sink, receiver):
+        receiver.rules.append(Rule(item=lambda document_id, _: fates[int(document_id, 16) % 2]))
+        delivery = await sink.send(batch(4))
+        assert decided(delivery) == ([], [1, 3], [0, 2])
+        assert delivery.reason, "nothing says why the others wait"
+
+
 async def test_the_words_of_the_server_are_made_harmless() -> None:
     async with delivering() as (sink, receiver):
         receiver.rules.append(second(Refused("document_parsing_exception", "a\x1b[31m\r\n\u202e" + "x" * 5000)))
@@ -249,6 +262,8 @@ async def test_a_refused_request_has_its_kind_and_loses_nothing(
         assert getattr(caught.value, "kind", None) == kind
         if isinstance(caught.value, Held):
             assert caught.value.fix
+        if isinstance(caught.value, Retryable):
+            assert caught.value.sent is (answer.status != 429), "a server in trouble may have taken some of it"
         if answer.status == 429:
             assert isinstance(caught.value, Retryable)
             assert (caught.value.retry_after, caught.value.sent) == (7.0, False)

@@ -43,7 +43,7 @@ AREAS = (
     ),
     Area(
         "delivery",
-        ("forwarder/delivery.py", "forwarder/settling.py", "forwarder/promises.py", "forwarder/delivery/**/*.py"),
+        ("forwarder/delivery/**/*.py",),
         (
             "tests/unit/test_lane*.py",
             "tests/unit/test_deliver*.py",
