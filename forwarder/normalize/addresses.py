@@ -8,6 +8,7 @@ from ipaddress import ip_address
 LONGEST_IP = 45
 LONGEST_MAIL = 320
 LONGEST_HOST = 253
+LONGEST_ADDRESS = 2048
 
 _IPV4 = re.compile(
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}", re.ASCII
@@ -17,6 +18,8 @@ _PLAIN_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", re.ASCII).fullmatc
 _MAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\\x00-\x1f]+@[^\s@<>(),;:\"\[\]\\\x00-\x1f]+")
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})+\.?")
+_HOST_OF = re.compile(r"(?://)?([^\s/\\?#@:]+)((?::[0-9]{1,5})?(?:[/?#][^\s\\]*)?)")
+"""A host as sites have it in some events, without `https://`, and what follows it."""
 
 
 def valid_host(text: str) -> bool:
@@ -44,3 +47,18 @@ def valid_ip(text: str) -> bool:
 def valid_mail(text: str) -> bool:
     """Say whether `text` has the form of one e-mail address (`Atlassian app` has not)."""
     return len(text) <= LONGEST_MAIL and (_PLAIN_MAIL(text) is not None or _MAIL.fullmatch(text) is not None)
+
+
+def web_address(text: str | None) -> str | None:
+    """Return an address of the web; one without its scheme gets it."""
+    if not text:
+        return None
+    if text.startswith(("https://", "http://")):
+        return text
+    if len(text) > LONGEST_ADDRESS:
+        return None
+    if text[:8].lower().startswith(("https://", "http://")):
+        scheme, _, rest = text.partition(":")
+        return f"{scheme.lower()}:{rest}"
+    found = _HOST_OF.fullmatch(text.strip())
+    return f"https://{found[1].rstrip('.')}{found[2]}" if found is not None and valid_host(found[1]) else None

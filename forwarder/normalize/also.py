@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts import Also, Thing
-from forwarder.normalize.things import NO_RARE
+from forwarder.normalize.parts import NO_RARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forwarder.contracts import Actor, Change
-    from forwarder.normalize.things import Part
+    from forwarder.normalize.parts import Part
 
 _THINGS = ("group", "content", "space", "app")
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from forwarder.normalize.things import ABSENT
+from forwarder.normalize.parts import ABSENT
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -18,9 +18,11 @@ from forwarder.normalize.addresses import valid_ip, valid_mail
 from forwarder.normalize.also import also_of, changes_in, domain_in
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
+from forwarder.normalize.marks import marks_of, usable_time
+from forwarder.normalize.parts import ABSENT, NO_RARE, Part
 from forwarder.normalize.statements import decide, outcomes
-from forwarder.normalize.things import ABSENT, NO_RARE, Part, PartReader
-from forwarder.normalize.times import TimeReader, names_zone
+from forwarder.normalize.things import PartReader
+from forwarder.normalize.times import TimeReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,8 +174,9 @@ class OrganizationNormalizer:
         read = self._times.read(told.processedAt or "")
         processed_ms = read if read is not None else self._times.read(decoded.processedAt or "")
         if rare or time_ms is None or time_ms < 0 or not action or not decoded.id or when[-1:] != "Z":
-            marks = _marks(marks, decoded, time_ms, processed_ms, context, container)
-            time_ms = _usable(time_ms, processed_ms, record.read_ms)
+            said = (decoded.id, action, when)
+            marks = marks_of(marks, said, time_ms, processed_ms, context, container)
+            time_ms = usable_time(time_ms, processed_ms, record.read_ms)
 
         ip = address = None
         where = told.location or _NOWHERE
@@ -334,42 +337,6 @@ def _actor(ident: str | None, name: str | None, email: str | None, kind: Any = N
     elif (nobody := (ident or name or "").casefold()) in _NOBODY:
         kind = _NOBODY[nobody]
     return Actor(ident or None, name or None, None, kind)
-
-
-def _marks(
-    marks: tuple[str, ...],
-    decoded: _Event,
-    time_ms: int | None,
-    processed_ms: int | None,
-    context: Part,
-    container: Part,
-) -> tuple[str, ...]:
-    """Return the marks of an event that is not as documented."""
-    told = decoded.attributes or _Attributes()
-    here, there = context.rare or NO_RARE, container.rare or NO_RARE
-    useless = time_ms is None or time_ms < 0
-    processed = processed_ms is not None and processed_ms >= 0
-    found = {
-        "derived_id": not decoded.id,
-        "action_missing": not told.action,
-        "time_missing": not told.time,
-        "time_unreadable": bool(told.time) and time_ms is None,
-        "time_before_1970": time_ms is not None and time_ms < 0,
-        "time_of_processing": useless and processed,
-        "time_of_reading": useless and not processed,
-        "zone_assumed": time_ms is not None and not names_zone(told.time or ""),
-        "odd_shape": here.odd or there.odd,
-        "refitted": here.refitted or there.refitted,
-        "truncated": here.cut or there.cut,
-    }
-    return (*marks, *(mark for mark, holds in found.items() if holds and mark not in marks))
-
-
-def _usable(time_ms: int | None, processed_ms: int | None, read_ms: int) -> int:
-    """Return when it happened, or the next best moment: nothing was recorded before 1970, and receivers refuse it."""
-    if time_ms is not None and time_ms >= 0:
-        return time_ms
-    return read_ms if processed_ms is None or processed_ms < 0 else processed_ms
 
 
 def _shape(tree: Tree) -> tuple[_Event, bool]:

@@ -10,16 +10,14 @@ more than looking it up.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from forwarder.contracts import Actor, Change, Thing
-from forwarder.normalize.addresses import valid_host, valid_mail
+from forwarder.normalize.addresses import valid_host, valid_mail, web_address
 from forwarder.normalize.entries import (
     MOST,
-    Attributes,
     Common,
     Entry,
     WideEntry,
@@ -30,13 +28,13 @@ from forwarder.normalize.entries import (
     shaped,
 )
 from forwarder.normalize.fitting import fit, is_plain
+from forwarder.normalize.parts import ABSENT, NOTHING, Part, Rare
 from forwarder.normalize.singulars import singular
-from forwarder.normalize.statements import Outcomes, Statement, outcomes
+from forwarder.normalize.statements import Outcomes, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["ABSENT", "NOTHING", "Attributes", "Part", "PartReader"]
 
 _ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
 API_PRODUCTS = {"bitbucket", "confluence", "guard_detect", "jira", "loom"}  # the API's own enumeration
@@ -48,97 +46,13 @@ _PLACES = {"project", "repository", "workspace", "board", "database", "folder"}
 """Kinds that are content by themselves, and a place where something lies in them."""
 
 
-class Rare(msgspec.Struct, gc=False):
-    """What few events say.
-
-    Attributes:
-        odd: The part had a shape that the documentation does not give.
-        refitted: `raw` is not what the API sent: names or depth would have kept it out of stores.
-        cut: There were more people or things than are kept.
-        named: The role stands in an entry of its own or as a permission, not beside a user.
-        domain: Name of a domain that the event is about.
-        changes: Settings with what they are now; the feed does not say what they were.
-        statements: What is said of how the act went.
-        users, things, roles, products: Further ones.
-    """
-
-    odd: bool = False
-    refitted: bool = False
-    cut: bool = False
-    named: bool = False
-    domain: str | None = None
-    changes: list[Change] = []
-    statements: list[Statement] = []
-    users: list[Actor] = []
-    things: list[Thing] = []
-    roles: list[str] = []
-    products: list[str] = []
-
-
-class Part(msgspec.Struct, gc=False):
-    """What one of the two parts says; `raw` is None when it says nothing at all. Not changed once it is returned.
-
-    Of each kind the first entry counts; further ones are in `rare`. Of a place and something in it, the latter is the
-    content.
-
-    Attributes:
-        raw: The bytes of the API; wrapped as `{"value": …}` when they are neither an object nor an array of objects,
-            because no store indexes those as a field.
-        product: The product an entry names, when it is one of the API's own.
-        organization: Name of the organization.
-        rare: What few events say; None when nothing.
-    """
-
-    raw: msgspec.Raw | None = None
-    user: Actor | None = None
-    group: Thing | None = None
-    role: str | None = None
-    content: Thing | None = None
-    space: Thing | None = None
-    site: Thing | None = None
-    app: Thing | None = None
-    product: str | None = None
-    organization: str | None = None
-    rare: Rare | None = None
-
-    def more(self) -> Rare:
-        """Return what few events say, to be added to."""
-        if self.rare is None:
-            self.rare = Rare()
-        return self.rare
-
-
-NO_RARE = Rare()
-NOTHING = Part()
-ABSENT = msgspec.Raw()
-"""Stands for a part that is not there."""
-
 _NO_ATTRIBUTES = Common()
-_HOST = re.compile(r"(?://)?([^\s/\\?#@:]+)((?::[0-9]{1,5})?(?:[/?#][^\s\\]*)?)")
-"""A host as sites have it in some events, without `https://`, and what follows it."""
-
 _HTTPS = "https://"
 MOST_ENTRIES = 1000
 """Entries of a part that meaning reads, and things of a kind that are kept; the API was seen to send dozens. The event
 with more is marked `truncated`, and its raw part still has them all."""
 
-_LONGEST_ADDRESS = 2048
 _EMPTY = {b"[]", b"{}", b"null", b'""'}
-
-
-def _url(text: str | None) -> str | None:
-    """Return an address of the web; one without its scheme gets it."""
-    if not text:
-        return None
-    if text.startswith(("https://", "http://")):
-        return text
-    if len(text) > _LONGEST_ADDRESS:
-        return None
-    if text[:8].lower().startswith(("https://", "http://")):
-        scheme, _, rest = text.partition(":")
-        return f"{scheme.lower()}:{rest}"
-    found = _HOST.fullmatch(text.strip())
-    return f"https://{found[1].rstrip('.')}{found[2]}" if found is not None and valid_host(found[1]) else None
 
 
 def _add(found: Part, name: str, one: Any) -> None:
@@ -156,9 +70,9 @@ def _thing(kind: str, entry: Entry, told: Common, name: str | None = None) -> Th
     if entry.links is not None:
         url = entry.links.alt
         if url is not None and not url.startswith(_HTTPS):
-            url = _url(url)
+            url = web_address(url)
         if entry.links.self:
-            api_url = _url(entry.links.self)
+            api_url = web_address(entry.links.self)
     return Thing(
         kind,
         entry.id or None,
@@ -256,16 +170,16 @@ def _site(found: Part, entry: Entry, told: Common) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
     home, link = told.siteHostName, entry.links.alt if entry.links is not None else None
     if link is not None and not link.startswith(_HTTPS):
-        link = _url(link)
+        link = web_address(link)
     if home is None or not home.startswith(_HTTPS):
-        home = _url(home) or _url(told.cloudUrl)
+        home = web_address(home) or web_address(told.cloudUrl)
     inner = link if home is not None and link is not None and not _is_same(link, home) else None
     name = told.siteName or None
     if told.issueId or told.issueKeyOrId or told.issueKey or told.pageId:
         _inside(found, told, inner)
     else:
         name = name or told.name or None
-    api_url = _url(entry.links.self) if entry.links is not None and entry.links.self else None
+    api_url = web_address(entry.links.self) if entry.links is not None and entry.links.self else None
     site = Thing("site", entry.id or None, None, name, home or (None if inner else link), None, api_url)
     if found.site is None:
         found.site = site

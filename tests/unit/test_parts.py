@@ -5,7 +5,9 @@ import json
 import msgspec
 import pytest
 
-from forwarder.normalize.things import ABSENT, NOTHING, Attributes, PartReader
+from forwarder.normalize.entries import Attributes
+from forwarder.normalize.parts import ABSENT, NOTHING
+from forwarder.normalize.things import PartReader
 from tests.events import golden_bodies
 
 READER = PartReader()
