@@ -146,7 +146,7 @@ def read(response: Response, positions: Sequence[int], now: float) -> Delivery:
         raise not_of("_bulk", response) from None
     if len(items) != len(positions):
         message = f"the answer speaks of {len(items)} events, {len(positions)} were sent"
-        raise Retryable(message, kind="other", sent=True)
+        raise Retryable(message, kind="not_json", sent=True, fix=URL_FIX)
     return _settle(items, positions, retry_after_seconds(response.headers, now))
 
 
@@ -207,6 +207,8 @@ def _raise(fate: _Fate) -> None:
 def refusal(response: Response, now: float) -> ForwarderError:
     """Return what an answer means that refuses a request as a whole."""
     status = response.status
+    if 200 <= status < 300:  # some of it may have been taken
+        return not_of("_bulk", response)
     error = _error_of(response)
     words = _words(error) if error.type or error.reason else own_words(response)
     said = f" ({words})" if words else ""

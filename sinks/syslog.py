@@ -105,8 +105,8 @@ class SyslogConfig(SinkConfig):
     relp_window: Annotated[int, Field(ge=1, le=10_000)] = 128
     """For `relp` and `relps`: most messages without an answer."""
     relp_patience: Annotated[Duration, Within("10ms", "30d")] = 300.0
-    """For `relp` and `relps`, instead of `patience`: how long a record is refused alone, again and again, while the
-    receiver takes others, before it becomes a dead letter. While the receiver takes nothing, none does."""
+    """For `relp` and `relps`, instead of `patience` unless only that is set: how long a record is refused alone, again
+    and again, while the receiver takes others, before it becomes a dead letter. While it takes nothing, none does."""
     udp_rate: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and nobody is
     told; Atlassian's own log grows by at most some 400 events a second."""
@@ -193,7 +193,8 @@ class SyslogSink:
         self._slots: list[Slot] = [self._slot(number, context) for number in range(context.slots)]
         if self._scheme in {"relp", "relps"}:
             self.proof = "delivered"
-            self.patience = config.relp_patience
+            if {"patience", "relp_patience"} & config.model_fields_set != {"patience"}:
+                self.patience = config.relp_patience
 
     def _slot(self, number: int, context: SinkContext) -> Slot:
         config = self._config

@@ -171,3 +171,16 @@ async def test_b17_a_success_in_other_words_holds_and_quotes_them(
         server.words = None
         await b.drained("one")
         assert lane.report.dead_letters == 0
+
+
+async def test_b17_an_answer_about_another_number_of_events_holds(tmp_path: Path) -> None:
+    async with delivering("elasticsearch", "500", tmp_path) as (b, server, built):
+        server.words = b'{"errors":false,"items":[]}'
+        lane = b.start("one", built)
+        await b.fill(*(event(f"e{n}") for n in range(25)))
+        await b.until(lambda: lane.report.state == "held")
+        assert "speaks of 0 events" in lane.report.reason
+        assert lane.report.fix
+        server.words = None
+        await b.drained("one")
+        assert lane.report.dead_letters == 0

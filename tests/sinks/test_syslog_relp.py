@@ -31,6 +31,19 @@ async def sent(sink: SyslogSink, *bodies: bytes) -> Delivery:
     return await sink.send(batch_of(*bodies))
 
 
+@pytest.mark.parametrize(
+    ("settings", "patience"),
+    [({}, 300.0), ({"relp_patience": 7}, 7.0), ({"patience": 5}, None), ({"patience": 5, "relp_patience": 7}, 7.0)],
+)
+async def test_the_lanes_own_patience_counts_when_only_that_is_set(
+    settings: dict[str, Any], patience: float | None
+) -> None:
+    async with receiving("relp") as receiver:
+        sink = sink_for(receiver, **settings)
+        assert sink.patience == patience, "None means that of the lane"
+        await sink.close()
+
+
 @pytest.mark.parametrize("window", [1, 3, 128])
 async def test_everything_is_answered_and_arrives_in_order(window: int) -> None:
     async with receiving("relp") as receiver:
