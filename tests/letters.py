@@ -25,6 +25,9 @@ sinks:
 """
 
 
+TAKEN = b'{"id":"taken","attributes":{"action":"x"}}'
+
+
 def hostile_event(name: str) -> bytes:
     escaped = HOSTILE.replace("\x1b", "\\u001b").replace("\x07", "\\u0007").replace("\x00", "\\u0000")
     escaped = escaped.replace("\r\n", "\\r\\n")
@@ -34,19 +37,23 @@ def hostile_event(name: str) -> bytes:
 
 
 async def fill(folder: Path, events: list[bytes], *, reasons: list[str], detail: str = "no") -> None:
-    """Make `folder` a place to call commands in; every event becomes a dead letter of `elastic`."""
+    """Make `folder` a place to call commands in; every event becomes a dead letter of `elastic`.
+
+    One more, behind them, is taken: a sink that refuses everything alike would be held.
+    """
     (folder / "config.yaml").write_text(CONFIG)
 
     def answer(batch: Batch, _: int) -> Delivery:
-        return Delivery(
-            rejected={
-                i: Rejection(reasons[record.seq % len(reasons)], detail) for i, record in enumerate(batch.records)
-            }
-        )
+        refused = {
+            i: Rejection(reasons[record.seq % len(reasons)], detail)
+            for i, record in enumerate(batch.records)
+            if record.raw != TAKEN
+        }
+        return Delivery(accepted=[i for i in range(len(batch.records)) if i not in refused], rejected=refused)
 
     async with bench(folder / "state") as b:
-        b.start("elastic", ScriptedSink(answer))
-        await b.fill(*events)
+        b.start("elastic", ScriptedSink(answer), batch={"events": 1000, "wait": 0.01})  # all in one answer
+        await b.fill(*events, TAKEN)
         await b.drained("elastic")
         await b.stop("elastic")
 
