@@ -251,7 +251,7 @@ class Sender:
             if trouble.refused or trouble.kind in _STAYS:
                 state = "held"
             if trouble.suspect and not (case.controlled or self._lane.has_control()):
-                reason = f"{reason}; {_no_comparison(case.rest())}"
+                reason = f"{reason.rstrip('.')}; {_no_comparison(case.rest())}"
         self._lane.turn(state, reason, fix)
 
     async def _pause(self, slot: int, seconds: float, case: Case | None = None) -> None:
