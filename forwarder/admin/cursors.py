@@ -52,14 +52,15 @@ class Cursors:
     Args:
         spool: Open.
         origins: Returns the origin of each configured source, by its name.
-        drop: Has the poller of a source drop a cursor (source, cursor, who); None while no daemon runs.
+        drop: Has the poller of a source drop a cursor (source, cursor, who), False when it does not read just now; None
+            while no daemon runs.
     """
 
     def __init__(
         self,
         spool: Spool,
         origins: Callable[[], Mapping[str, Origin]],
-        drop: Callable[[str, str, str], None] | None = None,
+        drop: Callable[[str, str, str], bool] | None = None,
     ) -> None:
         self._spool = spool
         self._origins = origins
@@ -90,7 +91,10 @@ class Cursors:
             raise ConfigError(f"the source {chosen.source} has no cursor {chosen.cursor} at work; it has: {there}")
         told = f"dropped by {who}"
         if self._drop is not None:
-            self._drop(chosen.source, chosen.cursor, told)
+            if not self._drop(chosen.source, chosen.cursor, told):
+                raise ConfigError(
+                    f"the daemon does not read the source {chosen.source} just now; try again in a moment"
+                )
             return found
         identities = [each.identity for each in self._origins().values()]
         state = await self._spool.open_source(origin, configured=identities)

@@ -28,7 +28,7 @@ def verbs_of(
     changed: Callable[[Change], None] | None = None,
     *,
     origins: Callable[[], Mapping[str, Origin]] = dict,
-    drop_cursor: Callable[[str, str, str], None] | None = None,
+    drop_cursor: Callable[[str, str, str], bool] | None = None,
 ) -> dict[str, Verb]:
     """Return the verbs over an open spool.
 
@@ -37,7 +37,7 @@ def verbs_of(
         sinks: The sinks that are configured now.
         changed: Told what was done to dead letters.
         origins: Returns the origins of the configured sources, by name.
-        drop_cursor: Has a running poller drop a cursor: source, cursor, who.
+        drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
     """
 
     async def status(_: Nothing, __: str) -> SpoolStatus:

@@ -124,7 +124,7 @@ class Daemon:
             self._settings.sinks,
             self._letters_changed,
             origins=lambda: {name: source.origin for name, source in self._sources.items()},
-            drop_cursor=lambda source, cursor, told: self._pollers[source].drop(cursor, told),
+            drop_cursor=lambda name, *what: name in self._pollers and self._pollers[name].drop(*what),
         )
         control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:

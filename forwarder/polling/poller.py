@@ -83,6 +83,7 @@ class Poller:
         self._plan = Plan(config.retry, rng)
         self._dropped: dict[str, str] = {}
         self._at_tip = False
+        self._reads = False
         self._stopping = False
         self._last_heal: float | None = None
 
@@ -90,6 +91,7 @@ class Poller:
         """Follow the source until `stop`."""
         try:
             await self._open()
+            self._reads = not self._stopping
             while not self._stopping:
                 self.wake.clear()
                 await self._drop_by_hand()
@@ -105,6 +107,8 @@ class Poller:
             words = f"the poller failed ({type(error).__name__}) and is started anew; the log says more"
             self._turn("retrying", words, "Report it with the lines of the log.")
             raise
+        finally:
+            self._reads = False
         self.report.turn("stopped", self._clock.time())
 
     def ring(self) -> None:
@@ -115,12 +119,15 @@ class Poller:
     def stop(self) -> None:
         """Ask the loop to end after the page at hand."""
         self._stopping = True
+        self._reads = False
         self.wake.set()
 
-    def drop(self, name: str, told: str) -> None:
-        """Take a cursor for lost, because a person says so; what follows is what a loss leads to."""
-        self._dropped[name] = told
-        self.wake.set()
+    def drop(self, name: str, told: str) -> bool:
+        """Take a cursor for lost, because a person says so; False when it does not run, and would forget that."""
+        if self._reads:
+            self._dropped[name] = told
+            self.wake.set()
+        return self._reads
 
     async def _open(self) -> None:
         """Take the source over, begin the first walks, and see to what was left behind."""

@@ -148,8 +148,13 @@ class OrganizationSource:
             if error.kind != "no_cursor" or limit >= HIGHEST_LIMIT:
                 raise
             page = await self._read(state, HIGHEST_LIMIT)  # more events carry one time than were asked for
+            if limit >= self._limits.cap:
+                if len(page.bodies) <= limit:
+                    raise
+                self._limits = Limits(self._config.limit)  # the server cuts its pages no more
         looks_like_tip = page.done and page.bodies and "at" not in page.next
         if looks_like_tip and self._repeats.doubts(state, page.digests) and await self._is_capped(state, page, limit):
+            self._limits.cut_at(len(page.bodies))
             return await self._read(state, len(page.bodies))
         return page
 
@@ -169,8 +174,10 @@ class OrganizationSource:
         if page.newest is None:
             return False
         try:
-            beyond = await self._read({"cursor": None, "from": page.newest - 1}, limit)
-            unseen = set(beyond.digests) - set(page.digests)
+            unseen: set[bytes] = set()
+            for since in (page.newest - 1, page.newest + 1):  # all that was given may carry one time
+                beyond = await self._read({"cursor": None, "from": since}, limit)
+                unseen |= set(beyond.digests) - set(page.digests)
             return bool(unseen) and unseen.isdisjoint((await self._read(state, limit)).digests)
         except (Retryable, Held, CursorLost):
             return False  # the page itself is good, and is doubted again later

@@ -49,9 +49,14 @@ _NEXT = {
 _MORE = {"hasmore", "hasnext", "hasnextpage", "more", "truncated", "istruncated"}
 _INSIDE = ("cursor", "next", "href", "url", "link", "value", "token")
 """Where the cursor is within one that is an object, in order; an object without them is sent as JSON."""
+_LINKS = {"href", "url", "link"}
 
 _DEEPEST = 4
 _LINK_HEADER = re.compile(r'<([^>]*)>[^,<]*\brel="?next\b', re.IGNORECASE)
+
+
+_RELATIVE_URL = re.compile(r"[\w./~-]*\?[\w.-]+=", re.ASCII)
+"""A path with a query. Base64 may begin with `/` and end with `=`, and has no `?`."""
 
 
 class Onward(msgspec.Struct, frozen=True):
@@ -168,14 +173,15 @@ def _text_of(value: Any, depth: int) -> str | None:
         for name in _INSIDE:
             if name in value and (text := _text_of(value[name], depth + 1)) is not None:
                 return text
-    return _json(value) if isinstance(value, dict | list) else None
+    is_link = isinstance(value, dict) and not _LINKS.isdisjoint(value)  # and has no cursor
+    return _json(value) if isinstance(value, dict | list) and not is_link else None
 
 
 def _of_text(text: str) -> str | None:
     """Return the cursor of a text, also when it is a whole or relative URL, which must never be passed back."""
-    if text.startswith(("https://", "http://")):
+    if text.lower().startswith(("https://", "http://")):
         return _in_url(text)
-    if text.startswith(("/", "?")) and "cursor=" in text.lower():
+    if _RELATIVE_URL.match(text) and (text[0] in "/?" or "cursor=" in text.lower()):
         return _in_url(text)
     return text or None
 

@@ -6,6 +6,7 @@ again without a cursor looks like the tip, and may be a server with a smaller li
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,16 +64,24 @@ class Limits:
 
     Args:
         most: Events to ask for where nothing is in the way.
+
+    Attributes:
+        cap: Events at which the server was seen to cut its pages without a word; infinite while it was not.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.cap = math.inf
         self._places: dict[Place, _Reduced] = {}
 
     def at(self, state: CursorState) -> int:
         """Return how many events to ask for."""
         found = self._places.get(_place(state))
         return self.most if found is None else min(found.limit, self.most)
+
+    def cut_at(self, events: int) -> None:
+        """Ask for as many as the server gives, so that a page it cut is full, and is not taken for the tip again."""
+        self.cap = self.most = events
 
     def passed(self, state: CursorState, following: CursorState) -> None:
         """Note a page that came: after some of them twice as much is asked for, sooner each time that goes well."""

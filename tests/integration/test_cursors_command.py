@@ -15,6 +15,7 @@ from forwarder.cli import app
 from forwarder.simulator.config import SimulatorConfig
 from forwarder.simulator.simulator import Simulator
 from tests.engine import digests_of, engine, file_sink, lines_of, source, truth
+from tests.polling import ScriptedSource, poller_of, quiet, running, spool_in, until
 
 
 async def command(*words: str) -> Any:
@@ -69,6 +70,37 @@ async def test_a_cursor_dropped_while_no_daemon_runs_is_seen_to_at_the_start(tmp
         async with engine(tmp_path, *parts) as e:  # once is enough
             await e.until(lambda: any(r.requests > 0 for r in e.daemon._source_reports.values()))
             assert e.daemon._source_reports["acme"].errors["cursor_lost"] == 0
+
+
+async def test_a_source_that_is_not_read_just_now_drops_nothing_and_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "out.ndjson"
+    drop = ("drop", "-c", str(tmp_path / "config.yaml"), "--source", "acme")
+    async with (
+        Simulator(SimulatorConfig(events=60, history="2d")) as sim,
+        engine(tmp_path, {"acme": source(sim, limit=40)}, {"out": file_sink(out)}) as e,
+    ):
+        await e.until(lambda: len(lines_of(out)) >= 60)
+        poller = e.daemon._pollers.pop("acme")
+        refused = await command(*drop)
+        assert (refused.exit_code, "does not read the source acme just now" in refused.stderr) == (2, True)
+        e.daemon._pollers["acme"] = poller
+        assert (await command(*drop)).exit_code == 0
+
+
+async def test_a_poller_that_does_not_run_takes_no_cursor_for_dropped(tmp_path: Path) -> None:
+    source = ScriptedSource(lambda state, _: quiet(state))
+    async with spool_in(tmp_path) as spool:
+        poller = poller_of(source, spool)
+        assert not poller.drop("tail", "by a test")
+        async with running(poller) as task:
+            await until(lambda: source.asked, task)
+            assert poller.drop("tail", "by a test")
+            assert poller.drop("tail", "by a test")
+            await until(lambda: poller.report.errors["cursor_lost"] == 1, task)
+            assert poller.drop("backfill", "by a test")
+            poller.stop()
+            assert not poller.drop("tail", "by a test")
+        assert not poller.drop("tail", "by a test")
 
 
 @pytest.mark.parametrize("words", [["list"], ["drop", "--source", "acme"]])

@@ -227,6 +227,22 @@ async def test_a_server_that_gives_fewer_than_were_asked_for_and_no_cursor_is_re
         assert Counter(await c.until_all(2000)) == names(log)
 
 
+@pytest.mark.parametrize("before", [0, 60])
+async def test_more_events_of_one_time_than_a_server_gives_without_a_cursor_are_no_tip(
+    tmp_path: Path, before: int
+) -> None:
+    log = Log(lambda _: {"meta": {"next": None}}, cap=30, inclusive=True)
+    log.happen(before, at=START)
+    log.happen(40, at=START + 60_000_000, every=0)
+    log.happen(60, at=START + 60_001_000)
+    async with course(tmp_path, log, limit=100) as c:
+        await c.start()
+        await c.until(lambda: c.poller.report.state == "held", 300)
+        assert "carries the same time" in c.poller.report.reason
+        log.cap = 100
+        assert Counter(await c.until_all(2000)) == names(log)
+
+
 async def test_a_capped_server_with_cursors_is_followed(tmp_path: Path) -> None:
     log = Log(cap=100)
     log.happen(1200, at=START)

@@ -6,6 +6,7 @@ Each fault is also known by its kind, and while it lasts the status says the lik
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import time
 from collections import Counter
@@ -275,7 +276,7 @@ async def test_a_key_that_ends_and_is_replaced_in_its_file(tmp_path: Path, what:
 
 
 SOUND = {"surrogate", "without_id", "without_time", "bad_time"}
-"""Kinds of bad events that are JSON all the same, so that `raw` passes them on byte for byte."""
+"""Kinds of bad events that are JSON all the same, so that `raw` passes them on: as they came, but for half a character."""
 
 
 @pytest.mark.parametrize("kind", [*SOUND, "nan", "huge_number", "bad_utf8"])
@@ -312,7 +313,12 @@ async def test_events_with_bad_content(tmp_path: Path, kind: str) -> None:
         assert len(lines_of(ecs)) == books["ecs"].accepted
         assert all(letter.reason and letter.detail for letter in letters)
         found = digests_of(raw) + Counter(hashlib.sha256(letter.raw).hexdigest() for letter in of_raw)
-        assert found == Counter(wanted)
+        if kind == "surrogate":  # its escape, at which readers stop, has become that of U+FFFD
+            changed = [line for line in lines_of(raw) if json.loads(line).get("audit_forwarder") == {"repaired": True}]
+            assert len(changed) == len(set(changed)) == 3
+            assert len(found - Counter(wanted)) == len(Counter(wanted) - found) == 3
+        else:
+            assert found == Counter(wanted)
         assert good <= set(digests_of(raw))
         source_report = the_source(report)
         assert source_report.derived_ids == (3 if kind == "without_id" else 0)
