@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 import struct
 import sys
 from hashlib import blake2s
@@ -108,10 +109,15 @@ def _take_lock(path: Path) -> int:
     try:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
+        if name.is_symlink() or name.is_dir():
+            raise SpoolError(f"{name} is not a regular file, so it is not ours. Remove it.") from error
         raise SpoolError(
             f"The spool's folder {path.parent} cannot be written by uid {os.geteuid()} ({error.strerror}). "
             "Give it to the user that runs the forwarder, mount it writable, or name another spool.path."
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SpoolError(f"{name} is not a regular file, so it is not ours. Remove it.")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -96,3 +96,18 @@ def test_state_is_not_read_through_a_link_or_from_a_pipe(tmp_path: Path) -> None
     os.mkfifo(tmp_path / "pipe.json")
     assert read_state(tmp_path / "link.json", dict[str, int]) is None
     assert read_state(tmp_path / "pipe.json", dict[str, int]) is None
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a link", "a folder"])
+async def test_what_lies_where_the_lock_belongs_and_is_no_file_is_named(tmp_path: Path, kind: str) -> None:
+    lock, victim = tmp_path / "spool.db.lock", tmp_path / "victim"
+    victim.write_text("theirs")
+    if kind == "a pipe":
+        os.mkfifo(lock)
+    elif kind == "a link":
+        lock.symlink_to(victim)
+    else:
+        lock.mkdir()
+    with pytest.raises(SpoolError, match=r"spool\.db\.lock is not a regular file"):
+        await SqliteSpool(SpoolConfig(path=tmp_path / "spool.db"), FakeClock()).open()
+    assert victim.read_text() == "theirs"
