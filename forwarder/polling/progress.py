@@ -2,7 +2,7 @@
 
 Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound, newest
 read as far as the clock can be right), `reached` (newest read, whatever the clock says), `marks` (a few places it
-passed lately, as [high, walk]), `near` (when it first came within the trailing stretch of the present). Marks make it
+passed lately, as [high, walk]), `near` (where it first came within the trailing stretch of the present). Marks make it
 possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone
 would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor
 when it had to go on without one.
@@ -55,7 +55,7 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int,
     if page.since is not None:
         after["from"] = max(row["from"], page.since)
     if "near" not in row and (page.done or high >= now_ms - trailing_ms):
-        after["near"] = now_ms
+        after["near"] = min(now_ms, after["reached"])  # a clock that is ahead must not leave out what comes late
     return after
 
 

@@ -170,6 +170,10 @@ BEHIND += [("happen", 9), ("live", 6), ("skew", 0)]
 LOSSES: list[Act] = [("happen", 3), ("lose", 2), ("live", 1), ("lose", 2), ("live", 1), ("told late", 23)]
 """The tail that the history has become is lost while a shorter heal is on its way."""
 
+AHEAD: list[Act] = [("late", 1), ("happen", 1), ("skew", 60), ("live", 1), ("live", 1), ("sleep", 100), ("happen", 1)]
+AHEAD += [("kill", 0)]
+"""The history reaches the present while the clock is ahead, and something becomes visible behind it at once."""
+
 
 async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -> None:
     clock = SkewedClock()
@@ -207,6 +211,7 @@ async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -
 @given(acts=st.lists(ACTS, max_size=25))
 @example(acts=BEHIND)
 @example(acts=LOSSES)
+@example(acts=AHEAD)
 @settings(max_examples=40, deadline=None)
 def test_what_becomes_visible_in_time_is_in_the_spool(acts: list[Act], by_time: bool, resumes: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
