@@ -35,10 +35,11 @@ test: $(VENV)/.dev ## run every test that needs only PyPI
 	@$(BIN)/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
 # What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
-ACROSS := tests/unit tests/property tests/integration tests/sinks tests/contract tests/golden
+VERSIONS ?= 3.12 3.13
+ACROSS := tests/unit tests/property tests/integration
 
 test-versions: ## the tests again with each other Python that is found here, one after the other
-	@for version in 3.12 3.13; do \
+	@for version in $(VERSIONS); do \
 	  if python=$$(.ci/find-python $$version); then \
 	    echo "with Python $$version, $$python" && \
 	    $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version ARGS="$(ACROSS) $(ARGS)" || exit 1; \
