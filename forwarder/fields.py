@@ -291,6 +291,6 @@ class SinkConfig(ComponentConfig):
     """Dead letters this sink may have; at the limit the lane holds, so that a broken mapping cannot drain the log."""
     patience: Annotated[Duration, Within("10ms", "30d", zero=True)] = 900.0
     """How long an event that fails alone, again and again, while the sink takes others, waits apart from them before it
-    becomes a dead letter. While everything fails, none does."""
+    becomes a dead letter; 0 makes it one as soon as it failed three times alone. While everything fails, none does."""
     retry: RetryConfig = RetryConfig()
     """Back-off between tries."""

@@ -123,13 +123,15 @@ class Sender:
         """Send until nothing of these is left to this slot; `suspected` ones failed before."""
         case = Case(records, self._evidence, suspected=suspected)
         backoff = Backoff(self._config.retry, self._rng)
+        again = suspected
         if suspected:
             self.troubled.add(slot)
             await self._pause(slot, backoff.next())
         while (part := case.next(self._lane.control)) is not None and not (suspected and self._lane.stopped.is_set()):
             rest = 0.0
-            if case.failures:
+            if again and part.role != "control":  # that one counts when it comes back, as this was its first time
                 self._report.resent += len(part.records)
+            again = True
             try:
                 rest = await self._attempt(slot, part.records, awaited=case.searching)
             except PayloadTooLarge:
@@ -176,6 +178,7 @@ class Sender:
         self._report.tries += 1
         if part.role == "control":
             self._lane.give_back(part.records[0])
+            self._report.resent += 1
         await self._record_doubt(trouble)
         full = not await self._decide(slot, case, part, trouble, backoff)
         if not case:

@@ -199,5 +199,5 @@ def test_whatever_may_pass_says_what_a_person_can_do() -> None:
         assert Retryable("x", kind=kind).fix.endswith(".")
     assert Retryable("x", kind="tls", fix="Do that.").fix == "Do that."
     assert Trouble([], "partial", "x").fix == fix_of("partial")
-    assert Trouble.told([], Retryable("x", kind="reset")).fix == fix_of("reset")
-    assert Trouble.told([], Held("x.", fix="Do this.")).fix == "Do this."
+    assert Trouble.from_error([], Retryable("x", kind="reset")).fix == fix_of("reset")
+    assert Trouble.from_error([], Held("x.", fix="Do this.")).fix == "Do this."

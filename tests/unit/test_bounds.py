@@ -21,7 +21,7 @@ COMPONENTS = {
     "syslog": ("sinks", {"address": "tls://siem.example.com:6514"}),
 }
 HUGE = 10**400
-ZERO_MEANS = {"batch.wait", "since", "trailing", "shutdown.grace", "spool.retain", "resend"}
+ZERO_MEANS = {"batch.wait", "since", "trailing", "shutdown.grace", "spool.retain", "resend", "patience"}
 """Settings whose description says what 0 does."""
 
 
