@@ -85,6 +85,7 @@ class Poller:
         self._at_tip = False
         self._reads = False
         self._stopping = False
+        self._takes_nothing = False  # the spool, when it was last asked
         self._last_heal: float | None = None
 
     async def run(self) -> None:
@@ -218,6 +219,9 @@ class Poller:
         done = await self._store.page(name, page)
         new = done.committed.new if done.committed is not None else 0
         if done.committed is not None:
+            if self._takes_nothing:
+                self._takes_nothing = False
+                self._log.info("source_recovered")
             report = self.report
             report.pages += bool(page.bodies)
             report.events += len(page.bodies)
@@ -335,7 +339,10 @@ class Poller:
     async def _refused(self, error: Held) -> None:
         """Say that the spool takes nothing, and wait a moment; raises it when the end has come."""
         self.report.errors[error.kind] += 1
-        self._turn("paused" if isinstance(error, SpoolFull) else "held", error.reason, error.fix)
+        state: ComponentState = "paused" if isinstance(error, SpoolFull) else "held"
+        if self._turn(state, error.reason, error.fix):
+            self._log.warning("source_degraded", state=state, reason=error.reason, fix=error.fix)
+        self._takes_nothing = True
         self.report.failed(self._clock.time(), SPOOL_WAIT)
         if self._stopping:
             raise error
@@ -364,8 +371,8 @@ class Poller:
         where = "" if name == TAIL else f" (cursor {name})"
         self._turn(course.state or "working", course.reason + where, course.fix)
 
-    def _turn(self, state: ComponentState, reason: str = "", fix: str = "") -> None:
-        self.report.turn(state, self._clock.time(), reason, fix)
+    def _turn(self, state: ComponentState, reason: str = "", fix: str = "") -> bool:
+        return self.report.turn(state, self._clock.time(), reason, fix)
 
     def _measure(self) -> None:
         self.report.requests_per_minute = self._budget.per_minute

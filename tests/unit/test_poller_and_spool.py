@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from forwarder.contracts import (
-    ConfigError,
-    Page,
-)
+from forwarder.contracts import ConfigError, Held, Page
 from forwarder.polling.plan import TAIL
-from forwarder.spool.contract import Fenced, Settlement, Tally
+from forwarder.spool.contract import Committed, Fenced, PageCommit, Settlement, SpoolFull, Tally
 from tests.polling import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, until
 
 # -------------------------------------------------------------------------------------------------- the spool says no
@@ -66,6 +64,41 @@ async def test_a_full_spool_pauses_and_the_page_in_hand_is_not_asked_for_again(
             of_tail = [state.get("n", 0) for state in source.asked if state["walk"] == 1 and state.get("n", 0) < 40]
             assert of_tail[:40] == list(range(40))  # what comes after is the tip being read again
             assert [line.balance for line in await spool.books()] == [0]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (SpoolFull("It is full.", fix="Make room.", kind="spool_full"), "paused"),
+        (Held("The disk is full.", fix="Free space."), "held"),
+    ],
+    ids=["spool", "disk"],
+)
+async def test_a_spool_that_takes_nothing_is_in_the_log_once_and_so_is_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Held, state: str
+) -> None:
+    monkeypatch.setattr("forwarder.polling.poller.SPOOL_WAIT", 0.01)
+    with capture_logs() as lines:
+        async with spool_in(tmp_path) as spool:
+            commit, refuses = spool.commit, True
+
+            async def refusing(page: PageCommit) -> Committed:
+                if refuses and page.page is not None:
+                    raise error
+                return await commit(page)
+
+            monkeypatch.setattr(spool, "commit", refusing)
+            poller = poller_of(ScriptedSource(big_pages(2)), spool)
+            async with running(poller) as task:
+                await until(lambda: poller.report.errors[error.kind] >= 4, task)
+                said = [line for line in lines if line["event"] in {"source_degraded", "source_recovered"}]
+                assert [(line["state"], line["reason"], line["fix"]) for line in said] == [
+                    (state, error.reason, error.fix)
+                ]
+                refuses = False
+                await until(lambda: poller.report.spooled == 40, task)
+    said = [line for line in lines if line["event"] in {"source_degraded", "source_recovered"}]
+    assert [line["event"] for line in said] == ["source_degraded", "source_recovered"]
 
 
 async def test_a_stop_while_the_spool_is_full_ends_and_loses_nothing(tmp_path: Path) -> None:
