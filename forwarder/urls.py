@@ -28,8 +28,7 @@ def check_url(url: str, *, insecure: bool = False) -> str:
         raise ConfigError(f"{_UNUSABLE}. Write https://host:port.") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError("The URL holds a user name or password. Set the credential in its own setting.")
-    if not (url.isascii() and url.isprintable() and " " not in url):
-        raise ConfigError(f"{_UNUSABLE}: it holds white space or other characters. Write https://host:port.")
+    _check_form(url, parts.netloc)
     if "://" not in url:
         raise ConfigError(f"{_UNUSABLE}: it has no scheme. Write https:// before it.")
     if parts.scheme not in {"http", "https"}:
@@ -44,6 +43,18 @@ def check_url(url: str, *, insecure: bool = False) -> str:
             f"http://{host} would send events and credentials in the clear. Use https://, or set insecure: true."
         )
     return url.rstrip("/")
+
+
+def _check_form(url: str, netloc: str) -> None:
+    """Raise ConfigError for what is written otherwise than a URL, or is more than one."""
+    if not netloc.isascii():
+        raise ConfigError(f"{_UNUSABLE}: its host is not ASCII. Write the host as xn--… (IDNA).")
+    if not (url.isascii() and url.isprintable() and " " not in url):
+        raise ConfigError(f"{_UNUSABLE}: it holds white space or other characters. Write https://host:port.")
+    if re.match(r"https?[:/\\]", url, re.IGNORECASE) and "://" not in url:
+        raise ConfigError(f"{_UNUSABLE}: its scheme is not followed by ://. Write https://host:port.")
+    if "," in netloc or ";" in netloc:
+        raise ConfigError("Not one URL but several. Write one, that of a load balancer when there are more.")
 
 
 def goes_in_the_clear(url: str) -> bool:
@@ -75,7 +86,8 @@ def _is_host(host: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine, by its name or address alone."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 

@@ -12,6 +12,7 @@ Invariant: text from outside is neither read as markup nor able to reach the ter
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rich import box
@@ -40,6 +41,10 @@ _STYLES = {
 _SOURCE_COLUMNS = ("source", "state", "last good poll", "newest event", "spooled", "failed")
 _SINK_COLUMNS = ("sink", "state", "waiting", "lag", "accepted", "dead letters", "failed", "proof")
 _GAP_COLUMNS = ("gap", "cause", "concerns", "from", "to", "opened")
+_SETTLED = ("accepted", "rejected", "filtered", "detached")
+_ENOUGH = 10
+"""So many events tell that filters let nothing through."""
+
 _BOOKS_COLUMNS = ("source", "sink", "spooled", "accepted", "rejected", "filtered", "detached", "waiting", "balance")
 _LEFT = {"source", "sink", "state", "proof", "gap", "cause", "concerns", "from", "to"}
 _MOST_GAPS = 10
@@ -210,7 +215,7 @@ def _strangers(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _problems(report: Mapping[str, Any]) -> list[str]:
-    return [*_complaints(report), *_aside(report), *_removed(report), *_letters(report)]
+    return [*_complaints(report), *_aside(report), *_kept_out(report), *_removed(report), *_letters(report)]
 
 
 def _complaints(report: Mapping[str, Any]) -> list[str]:
@@ -247,6 +252,19 @@ def _aside(report: Mapping[str, Any]) -> list[str]:
         if len(events) > _MOST_ASIDE:
             lines.append(f"sink {name} fails on {len(events) - _MOST_ASIDE} more events")
     return lines
+
+
+def _kept_out(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for every sink whose filters have let nothing through, once there was enough to tell."""
+    sums: dict[str, Counter[str]] = {}
+    for line in _list(report, "books"):
+        sums.setdefault(_cell(line.get("sink")), Counter()).update({key: _count(line, key) for key in _SETTLED})
+    return [
+        f"sink {name}: its filters let nothing through: all {found['filtered']} events so far were kept out. "
+        "To do: correct include and exclude, unless this is meant."
+        for name, found in sums.items()
+        if found["filtered"] >= _ENOUGH and found["filtered"] == found.total()
+    ]
 
 
 def _removed(report: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from forwarder.config.preflight import certain_to_fail
 from forwarder.config.problems import SettingsError
 from forwarder.config.references import secrets_of
+from forwarder.config.targets import shared_targets
 from forwarder.daemon.daemon import run_daemon
 from forwarder.exit_codes import ExitCode
 from forwarder.logs import LogLevel, LogSetup
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> ExitCode:
     """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, and nothing later."""
     settings = invocation.settings()
-    problems = certain_to_fail(settings)
+    problems = [*certain_to_fail(settings), *asyncio.run(shared_targets(settings))[0]]
     if problems:
         raise SettingsError(problems)
     secrets = secrets_of(settings)

@@ -92,7 +92,8 @@ class Explainer:
         if kind == "too_short" and len(path) == 1:
             return "nothing is configured", f"add at least one of the {dotted(path)}"
         if kind == "secret" and isinstance(self._value(path), int | float):
-            return "a number, not a text", QUOTE
+            value = self._value(path)
+            return f"a {'switch' if isinstance(value, bool) else 'number'}, not a text", QUOTE
         return explained(kind, details.get("ctx", {}), details["msg"], self._value(path))
 
     def _unknown(self, path: Keys, where: str) -> Problem:

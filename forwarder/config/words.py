@@ -19,6 +19,7 @@ _TEXT, _NUMBER, _WHOLE = "not a text", "not a number", "not a whole number"
 _SWITCH = "not a switch", "write true or false"
 _LIST = "not a list", "write [first, second], or one line with a dash for each"
 _MAP = "not a map of settings", "write `key: value`, one a line and set in"
+_OF_TEXT = {"string_type", "path_type", "secret"}
 _NOT_OURS = "not usable here", "see its line in docs/reference/configuration.md"
 
 _WORDS: dict[str, tuple[str, str]] = {
@@ -64,6 +65,10 @@ def explained(kind: str, context: Mapping[str, Any], message: str, value: Any = 
         message: Its sentence; of a component's the part behind a semicolon is the fix.
         value: What was written, to guess what was meant.
     """
+    if kind in _OF_TEXT and value is None:
+        return "empty", "write a text, or leave it out"
+    if kind in _OF_TEXT and isinstance(value, list | dict):
+        return f"a {'list' if isinstance(value, list) else 'map'}, not a text", "write one value, without brackets"
     if kind in {"literal_error", "enum"}:
         return _choice(str(context["expected"]), value)
     if kind in _WORDS:

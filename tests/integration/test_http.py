@@ -476,6 +476,7 @@ async def test_a_proxy_that_cannot_be_used(proxy: str, environment: pytest.Monke
         "http://127.0.0.1:1",
         "http://localhost",
         "http://[::1]:9",
+        "http://[::ffff:127.0.0.1]:9",
     ],
 )
 def test_good_urls(url: str) -> None:
@@ -501,6 +502,14 @@ def test_good_urls(url: str) -> None:
         ("https://es.example.com/a b", "https://"),
         ("https://es.example.com\r\nx: y", "https://"),
         ("", "https://"),
+        ("https://münchen.example.com", "xn--"),
+        ("https:/es.example.com", "followed by ://"),
+        ("https:es.example.com", "followed by ://"),
+        ("HTTP:\\\\es.example.com", "followed by ://"),
+        ("https://a.example.com:9200,b.example.com:9200", "Not one URL but several"),
+        ("https://a.example.com,https://b.example.com", "Not one URL but several"),
+        ("https://a.example.com;b.example.com", "Not one URL but several"),
+        ("http://[::ffff:192.0.2.1]:9", "insecure: true"),
     ],
 )
 def test_bad_urls(url: str, says: str) -> None:

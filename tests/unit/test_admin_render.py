@@ -139,6 +139,29 @@ def test_events_that_wait_aside_are_named_and_counted():
         assert all(line.isprintable() for line in text.split("\n"))
 
 
+@pytest.mark.parametrize(
+    ("accepted", "filtered", "other", "said"),
+    [
+        (0, 10, 0, "all 10 events so far"),
+        (0, 10, 5, "all 15 events so far"),
+        (0, 9, 0, ""),
+        (1, 500, 0, ""),
+        (0, 0, 0, ""),
+    ],
+)
+def test_filters_that_let_nothing_through_are_named(accepted, filtered, other, said):
+    counts = {"spooled": 1000, "rejected": 0, "detached": 0}
+    lines = [
+        books(**counts, accepted=accepted, filtered=filtered, waiting=1000 - accepted - filtered),
+        books(**counts, source="second", accepted=0, filtered=other, waiting=1000 - other),
+        books(sink="archive"),
+    ]
+    for text in shown(report_to_dict(full_report(books=lines))):
+        assert ("sink elastic: its filters let nothing through" in text) == bool(said)
+        assert said in text
+        assert "sink archive: its filters" not in text
+
+
 def test_books_balanced_and_not():
     for text in shown(report_to_dict(full_report(books=[books(), books(sink="b")]))):
         assert (

@@ -556,6 +556,18 @@ def test_run_ends_at_once_on_a_wrong_configuration_or_secret(shell):
     assert_no_traceback(done)
 
 
+@pytest.mark.parametrize("path", ["./out/events.ndjson", "./out/../out/events.ndjson"])
+def test_run_refuses_two_sinks_of_one_place_as_check_does(shell, path):
+    shell.config(f"{CONFIG}  copy: {{type: file, path: {path}}}\nadmin: {{listen: '127.0.0.1:0'}}\n")
+    for command in ("check", "run"):
+        done = shell(command)
+        assert done.returncode == ExitCode.CONFIGURATION, command
+        assert "sinks.copy" in done.stderr
+        assert "writes to the same place as archive" in done.stderr
+        assert_no_traceback(done)
+    assert not (shell.folder / "out").exists()
+
+
 def test_run_leaves_a_foreign_file_alone(shell):
     shell.config(CONFIG + "admin: {listen: '127.0.0.1:0'}\n")
     (shell.folder / "state").mkdir()

@@ -95,6 +95,11 @@ def messages(tmp_path: Path, place: str, text: str) -> str:
         ("es", "batch: 5", "not a map of settings"),
         ("hook", "reject_on: 400", "not a list; write [first, second]"),
         ("hook", "method: GET", "write one of: POST, PUT"),
+        ("hook", "token: [x]", "a list, not a text; write one value, without brackets"),
+        ("hook", "token: {x: y}", "a map, not a text; write one value, without brackets"),
+        ("hook", "token: true", "a switch, not a text; put the value in quotes"),
+        ("hook", "token: 5", "a number, not a text; put the value in quotes"),
+        ("es", "tls: {ca_file: [/x]}", "a list, not a text"),
     ],
 )  # fmt: skip
 def test_the_right_name_is_told(tmp_path, place, text, words):
