@@ -131,13 +131,14 @@ class Sender:
             rest = 0.0
             if again and part.role != "control":  # that one counts when it comes back, as this was its first time
                 self._report.resent += len(part.records)
-            again = True
+            again, known = True, case.others_taken
             try:
                 rest = await self._attempt(slot, part.records, awaited=case.searching)
             except PayloadTooLarge:
                 case.split(part.records)
             except Trouble as trouble:
-                await self._learn(slot, case, part, trouble, backoff)
+                early = case.failures > 0 and not known and case.others_taken
+                await self._learn(slot, case, part, trouble, backoff, early=early)
             else:
                 case.taken(part)
                 backoff.reset()
@@ -170,8 +171,13 @@ class Sender:
 
     # ------------------------------------------------------------------------------------------------------- learning
 
-    async def _learn(self, slot: int, case: Case, part: Part, trouble: Trouble, backoff: Backoff) -> None:
-        """Put what may be doubled on record, decide what the failure means, say what is wrong, and wait."""
+    async def _learn(
+        self, slot: int, case: Case, part: Part, trouble: Trouble, backoff: Backoff, *, early: bool
+    ) -> None:
+        """Put what may be doubled on record, decide what the failure means, say what is wrong, and wait.
+
+        An `early` part was sent before the sink took the others that it would be compared with: it is asked once more.
+        """
         self.troubled.add(slot)
         self._crowded.discard(slot)
         self._report.errors[trouble.kind] += 1
@@ -180,7 +186,11 @@ class Sender:
             self._lane.give_back(part.records[0])
             self._report.resent += 1
         await self._record_doubt(trouble)
-        full = not await self._decide(slot, case, part, trouble, backoff)
+        if early and len(trouble.left) == len(part.records):
+            case.put_back(part, trouble.left)
+            full = False
+        else:
+            full = not await self._decide(slot, case, part, trouble, backoff)
         if not case:
             self.troubled.discard(slot)
             return
