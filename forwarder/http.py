@@ -209,8 +209,10 @@ class HttpClient:
     def _failure(self, error: BaseException, course: _Course) -> Retryable:
         """Return the failure by its kind, in our own words."""
         if self._proxy and not course.tunnelled and not course.sent:
-            kind, message = _describe(error)
             way = f"the proxy {self._proxy} on the way to {self._place}"
+            if (failed := _cause(error, ssl.SSLError)) is not None:
+                return Retryable(f"{way}: {explain(failed)}", kind="tls")
+            kind, message = _describe(error)
             return Retryable(f"{way}: {message}", kind=kind)
         if isinstance(error, httpx.TimeoutException | TimeoutError):
             kind, message = _describe(error)
@@ -244,9 +246,10 @@ class _Course:
     async def __call__(self, step: str, facts: dict[str, Any]) -> None:
         if step == "connection.connect_tcp.complete":
             self.unfinished = facts["return_value"]
-        elif step == "connection.start_tls.started":
-            self.handshaking = self.tunnelled = True  # of a proxy it is the first thing behind the tunnel
-        elif step == "connection.start_tls.complete":
+        elif step.endswith(".start_tls.started"):
+            self.handshaking = True
+            self.tunnelled = step == "proxy.start_tls.started"  # with the server behind it, not with the proxy
+        elif step.endswith(".start_tls.complete"):
             self.handshaking = False
         elif step.endswith(".send_request_headers.started"):
             self.sent = self.sent or facts["request"].method != b"CONNECT"

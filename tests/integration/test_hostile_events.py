@@ -45,6 +45,14 @@ SOUND = {
     "a long id": with_attributes(b"x" * 100_000, TIME),
     "white space": b'{ "id" :\t"w1" , "attributes" : { "time" : "2026-01-31T10:00:00Z" } }',
 }
+HALVES = SOUND["lone surrogates"]
+WRITTEN = HALVES.replace(b"\\ud83d", b"\\ufffd").replace(b"\\udc00", b"\\ufffd")[:-1]
+WRITTEN += b',"audit_forwarder":{"repaired":true}}'
+"""What raw makes of it: readers stop at half a character."""
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["one by one", "in one page"])
@@ -72,7 +80,7 @@ async def test_hostile_events_cost_nobody_else_anything(tmp_path: Path, alone: b
         letters = await e.daemon._spool.dead_letters()
         of_raw = Counter(hashlib.sha256(letter.raw).hexdigest() for letter in letters if letter.lane == "raw")
         assert of_raw == Counter(hashlib.sha256(body).hexdigest() for body in DEAD.values())
-        assert digests_of(raw) + of_raw == Counter(wanted)
+        assert digests_of(raw) + of_raw == Counter(wanted - {digest(HALVES)} | {digest(WRITTEN)})
         assert all(letter.reason and letter.detail for letter in letters)
         books = {line.sink: line for line in report.books}
         assert [line.balance for line in report.books] == [0, 0]
