@@ -277,7 +277,7 @@ def _removed(report: Mapping[str, Any]) -> list[str]:
 
 
 def _until(moment: Any) -> str:
-    return f" until {moment[:16].replace('T', ' ')} UTC" if isinstance(moment, str) and moment else ""
+    return f" until {visible(moment[:16].replace('T', ' '))} UTC" if isinstance(moment, str) and moment else ""
 
 
 def _letters(report: Mapping[str, Any]) -> list[str]:
