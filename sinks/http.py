@@ -212,6 +212,7 @@ class HttpSink:
         forged = Rejection("line_break", "the rendered event is empty or contains a line end")
         rejected = {n: forged for n, record in enumerate(batch.records) if not record.body or b"\n" in record.body}
         accepted: list[int] = []
+        early: list[int] = []  # refused before anything was taken: the server may have been fixed since
         doubtful = self._doubtful.get(batch.slot, frozenset())
         known = doubtful.issuperset(record.seq for record in batch.records)
         stack = [[n for n in range(len(batch.records)) if n not in rejected]]
@@ -228,8 +229,11 @@ class HttpSink:
                 return _partly(accepted, rejected, error)
             if refused is None:
                 accepted += positions
+                rejected = {n: why for n, why in rejected.items() if n not in early}
+                stack, early = [*([n] for n in early), *stack], []  # asked once more, last
             elif len(positions) == 1:
                 rejected[positions[0]] = refused
+                early += [] if accepted else positions
             else:
                 stack += _halves(positions)
         self._doubtful.pop(batch.slot, None)

@@ -38,13 +38,18 @@ from sinks.splunk_hec_settings import SplunkHecConfig, written
 
 
 class _Outcome:
-    """What was decided of a batch so far, by position, and what is set aside because its index is refused."""
+    """What was decided of a batch so far, by position, and what is set aside because its index is refused.
+
+    Attributes:
+        early: Refused before anything of the batch was taken: the collector may have been fixed since.
+    """
 
     def __init__(self, rejected: dict[int, Rejection]) -> None:
         self.accepted: list[int] = []
         self.pending: dict[int, Receipt] = {}
         self.rejected = rejected
         self.aside: list[int] = []
+        self.early: list[int] = []
         self.held: Held | None = None
         self.retry_after: float | None = None
 
@@ -164,8 +169,14 @@ class SplunkHecSink:
         verdict = answer.fate.verdict
         if verdict in {"taken", "slow"}:
             self._take(slot, part, answer, channel, outcome)
+            for position in outcome.early:  # asked once more, now that others are known to be taken
+                del outcome.rejected[position]
+                queue.append([position])
+            outcome.early = []
         elif verdict == "isolate" and len(part) == 1:
             outcome.rejected[part[0]] = Rejection(answer.fate.meaning, answer.words)
+            if not (outcome.accepted or outcome.pending):
+                outcome.early.append(part[0])
         elif verdict == "index" and len({self._wrapper.metadata(records[position]).index for position in part}) == 1:
             index = self._wrapper.metadata(records[part[0]]).index or "the token's default"
             outcome.aside += part

@@ -74,12 +74,22 @@ async def test_bad_events_are_rejected_and_no_others(bad: list[int], number: str
         assert doubled <= doubtful
 
 
-async def test_with_the_right_number_it_takes_four_requests_and_doubles_only_what_stood_before() -> None:
+async def test_with_the_right_number_it_takes_five_requests_and_doubles_only_what_stood_before() -> None:
     async with delivering() as (sink, receiver):
         receiver.rules.append(refusing(250))
         await settle(sink, batch(500))
-        assert receiver.requests["event"] == 4, "all; the one alone; those before; those behind"
+        assert receiver.requests["event"] == 5, "all; the one alone; those before; those behind; the one again"
         assert landed(receiver) == Counter({f"e-{n}": 1 + (n < 250) for n in range(1, 501) if n != 250})
+
+
+async def test_a_collector_that_is_fixed_while_the_bad_one_is_looked_for_gets_every_event() -> None:
+    """What was refused before anything was taken is asked once more: the refusal may have been the collector's fault."""
+    async with delivering() as (sink, receiver):
+        rule = refusing(*range(1, 11))
+        rule.times = 3  # the whole, and the first two that stand alone
+        receiver.rules.append(rule)
+        accepted, rejected, _ = await settle(sink, batch(10))
+        assert (rejected, accepted) == ([], list(range(1, 11)))
 
 
 async def test_nothing_is_sent_again_before_the_doubt_is_told() -> None:
