@@ -97,7 +97,7 @@ class Lane:
         self.head, self._more = 0, True
         self._ready: deque[Record] = deque()
         self._ready_bytes, self._ready_since = 0, 0.0
-        self._suspected: deque[list[Record]] = deque()  # batches that were not confirmed twice
+        self._suspected: deque[list[Record]] = deque()  # batches that were not confirmed `BREAKS` times
         self._sends: dict[int, asyncio.Task[None]] = {}
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
         self._cut_short = False

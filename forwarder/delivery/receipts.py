@@ -2,7 +2,7 @@
 
 Neither bodies nor records are kept, only the numbers a receipt stands for, as ranges: a thousand receipts for a
 thousand records each are a few hundred KB. What was not confirmed is read from the spool once more, a batch at a time;
-what was not confirmed twice is suspected, and its next send waits for its receipts. No answer is no confirmation.
+what was not confirmed `BREAKS` times is suspected: its next send waits for its receipts. No answer is no confirmation.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from forwarder.status import LaneReport
 Span = tuple[int, int, int]
 """Source number, first and last sequence number, both included."""
 
+BREAKS = 3
+"""So many promises in a row not kept make an event suspected: a receiver that is restarted twice breaks two."""
+
 
 class Promises:
     """The open receipts of one lane, and what must be sent again because its promise was broken."""
@@ -33,7 +36,7 @@ class Promises:
         self._log = structlog.get_logger().bind(sink=report.name)
         self._open: dict[Receipt, tuple[float, int, list[Span]]] = {}
         self._awaited: dict[Receipt, asyncio.Future[bool]] = {}
-        self._once: list[Range] = []  # not confirmed once, and not confirmed since
+        self._broken: list[list[Range]] = [[] for _ in range(BREAKS - 1)]  # at least so many times, and not kept since
         self.unconfirmed: list[Range] = []
         self.suspected: list[Range] = []
         self.newest_confirmed = 0  # number of the newest send of which anything was confirmed
@@ -44,7 +47,7 @@ class Promises:
     @property
     def troubled(self) -> bool:
         """Whether anything that was not confirmed is still not."""
-        return bool(self._once)
+        return bool(self._broken[0])
 
     def add(self, receipt: Receipt, record: Record, begun: int = 0) -> None:
         """Remember that `receipt` stands for this record too; `begun` is the number of the send."""
@@ -112,25 +115,34 @@ class Promises:
             raise trouble
         self.settled((first, last) for _, first, last in confirmed)
         lost = ranges.merge(lost)
-        twice = [part for first, last in lost for part in ranges.inside(first, last, self._once)]
-        once = [part for first, last in lost for part in ranges.outside(first, last, self._once)]
-        self.suspected = ranges.merge([*self.suspected, *twice])
-        self.unconfirmed = ranges.merge([*self.unconfirmed, *once])
-        self._once = ranges.merge([*self._once, *once])
+        self._count(lost)
         return confirmed, lost
+
+    def _count(self, lost: list[Range]) -> None:
+        """Note once more that these were not confirmed."""
+        often = [part for first, last in lost for part in ranges.inside(first, last, self._broken[-1])]
+        rarely = [part for first, last in lost for part in ranges.outside(first, last, self._broken[-1])]
+        self.suspected = ranges.merge([*self.suspected, *often])
+        self.unconfirmed = ranges.merge([*self.unconfirmed, *rarely])
+        for number, before in enumerate(self._broken):
+            self._broken[number] = ranges.merge([*before, *lost])
+            lost = [part for first, last in lost for part in ranges.inside(first, last, before)]
 
     def settled(self, spans: Iterable[Range]) -> None:
         """Forget that these were not confirmed before."""
-        if self._once:
+        if self._broken[0]:
             done = ranges.merge(spans)
-            self._once = [part for first, last in self._once for part in ranges.outside(first, last, done)]
+            self._broken = [
+                [part for first, last in broken for part in ranges.outside(first, last, done)]
+                for broken in self._broken
+            ]
 
     def take_unconfirmed(self, most: int) -> list[Range]:
         """Take the first `most` numbers of what must be sent again."""
         return _take(self.unconfirmed, most)
 
     def take_suspected(self, most: int) -> list[Range]:
-        """Take the first `most` numbers of what was not confirmed twice."""
+        """Take the first `most` numbers of what is suspected."""
         return _take(self.suspected, most)
 
     def requeue(self, spans: list[Range], after: int, *, suspected: bool = False) -> None:
