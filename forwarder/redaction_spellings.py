@@ -28,6 +28,7 @@ def spellings(secret: str) -> set[str]:
     found.add(repr(b"'\"" + secret.encode("utf-8", "surrogatepass"))[5:-1])
     found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], visible(secret)}
     found |= {line.strip() for line in secret.splitlines() if not line.startswith("-----")}
+    found |= {spelling[::-1] for spelling in found}  # tables and scripts of the other direction
     return {spelling for spelling in found if len(spelling) >= SHORTEST}
 
 
@@ -43,7 +44,7 @@ def parts(secret: str) -> set[str]:
 
 
 def encodings(secret: str) -> set[str]:
-    """Return what any base64 or hex of a text that holds the secret must contain.
+    """Return what any base64, base32 or hex of a text that holds the secret must contain.
 
     The value of an Authorization header is base64 of `user:password` or `id:key`: the secret stands at one of three
     places in a group of three bytes, and for each the inner characters of its encoding are the same.
@@ -51,7 +52,11 @@ def encodings(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogatepass")
     once = _in_base64(raw)
     twice = set().union(*(_in_base64(inner.encode()) for inner in once))
-    found = {raw.hex(), *once, *twice}
+    found = {raw.hex(), raw.hex(":"), raw.hex(" "), *once, *twice}
+    found |= {
+        base64.b32encode(b"\0" * before + raw).decode()[-(-8 * before // 5) : 8 * (before + len(raw)) // 5]
+        for before in range(5)
+    }
     found |= {inner.replace("+", "-").replace("/", "_") for inner in once}
     return {text for text in found if len(text) >= SHORTEST}
 

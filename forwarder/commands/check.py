@@ -19,8 +19,6 @@ from forwarder.retry import RequestBudget
 from forwarder.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from forwarder.commands.invocation import Invocation
     from forwarder.contracts import Sink, Source
     from forwarder.fields import SinkConfig, SourceConfig
@@ -55,7 +53,6 @@ def check(invocation: Invocation) -> ExitCode:
             sinks[name] = build_sink(name, sink)
         except ConfigError as error:
             problems.append(Problem(f"sinks.{name}", str(error)))
-    problems += _twins(sources)
     for problem, may_be_meant in same_targets(sinks, settings.sinks):
         (looks if may_be_meant else problems).append(problem)
     try:
@@ -67,15 +64,6 @@ def check(invocation: Invocation) -> ExitCode:
     if problems:
         raise SettingsError(problems)
     return ExitCode.OK
-
-
-def _twins(sources: dict[str, Source]) -> Iterator[Problem]:
-    first: dict[str, str] = {}
-    for name, source in sources.items():
-        other = first.setdefault(source.origin.identity, name)
-        if other != name:
-            what = f"follows the same log as {other} ({source.origin.identity})"
-            yield Problem(f"sources.{name}", what, "remove one: every event would come once anyway")
 
 
 def build_source(name: str, config: SourceConfig) -> Source:

@@ -83,16 +83,32 @@ class FilterCheck:
 
 
 def may_pass(source: str, sink: SinkConfig) -> bool:
-    """Return False when the rules on sources alone keep everything of this one out."""
-    if sink.include is not None and not any(_names(rule, source) for rule in sink.include):
-        return False
-    return not any(_takes_everything(rule) and _names(rule, source) for rule in sink.exclude or [])
+    """Return False when the rules alone keep everything of this source out."""
+    excluded = [rule for rule in sink.exclude or [] if _names(rule, source)]
+    if sink.include is None:
+        return not any(_covers(rule, None) for rule in excluded)
+    included = [rule for rule in sink.include if _names(rule, source)]
+    return any(not any(_covers(rule, other) for rule in excluded) for other in included)
 
 
-def _takes_everything(rule: FilterRule) -> bool:
-    """Tell whether a rule matches all events of the sources that it names."""
-    others = rule.model_dump(exclude_none=True, exclude={"source"})
-    return all("*" in ([globs] if isinstance(globs, str) else globs) for globs in others.values())
+def _covers(exclude: FilterRule, include: FilterRule | None) -> bool:
+    """Tell whether one rule matches all that another does, sources aside; without another, whether it does everything.
+
+    A glob that holds nothing but stars beside plain characters covers whatever text it matches, wildcards included.
+    """
+    for field, globs in exclude.model_dump(exclude_none=True, exclude={"source"}).items():
+        ours = [glob.lower() for glob in ([globs] if isinstance(globs, str) else globs)]
+        if any(glob and not glob.strip("*") for glob in ours):
+            continue
+        named = getattr(include, field, None)
+        theirs = [named] if isinstance(named, str) else named
+        if theirs is None or not all(any(_within(each.lower(), glob) for glob in ours) for each in theirs):
+            return False
+    return True
+
+
+def _within(narrow: str, wide: str) -> bool:
+    return narrow == wide or (not {"?", "["} & set(wide) and fnmatchcase(narrow, wide))
 
 
 def _names(rule: FilterRule, source: str) -> bool:

@@ -101,7 +101,7 @@ def right_name(key: str, model: type[BaseModel] | None, known: Iterable[str]) ->
     for ours in _table(_SETTINGS).get(plain, ()):
         if _is_there(ours, model, names):
             return ours
-    return nearest(key, names, cutoff=0.6)
+    return nearest(key, names, cutoff=0.66)
 
 
 def right_type(kind: str, known: Iterable[str]) -> str | None:

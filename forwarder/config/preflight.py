@@ -10,6 +10,7 @@ from forwarder.config.permissions import loose_permissions, open_to_others
 from forwarder.config.placeholders import example_hosts, placeholders
 from forwarder.config.references import unreadable_files
 from forwarder.config.spool_changes import SpoolChanges
+from forwarder.config.targets import same_logs
 from forwarder.normalize.catalogue.local import check_files
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
         *FilterCheck(settings).problems(),
         *check_files(settings.catalogue.files),
         *one_file_twice(settings),
+        *same_logs(settings),
         *SpoolChanges(settings).problems,
         *open_to_others(settings),
     ]

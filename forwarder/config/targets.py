@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from forwarder.config.components import targets_and_identities
 from forwarder.config.problems import Problem
 from forwarder.contracts import ForwarderError, SinkContext, SystemClock
 from forwarder.registry import SINKS
@@ -31,6 +32,17 @@ _APART = (
     *("endpoint", "sourcetype", "source", "host", "facility", "app_name", "protocol"),
 )
 """Settings by which a destination can tell two sinks apart."""
+
+
+def same_logs(settings: Settings) -> Iterator[Problem]:
+    """Yield a problem for each source that follows what an earlier one does; ids differ neither by case nor dashes."""
+    _, identities = targets_and_identities(settings)
+    first: dict[str, str] = {}
+    for name, identity in identities.items():
+        other = first.setdefault(identity.lower().replace("-", ""), name)
+        if other != name:
+            what = f"follows the same log as {other} ({identity})"
+            yield Problem(f"sources.{name}", what, "remove one: every event would come once anyway")
 
 
 def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -> Iterator[tuple[Problem, bool]]:

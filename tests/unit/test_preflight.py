@@ -11,7 +11,7 @@ from forwarder.commands.check import build_sink
 from forwarder.config.preflight import certain_to_fail, of_part, worth_a_look
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.secret_file import LARGEST, read_secret
-from forwarder.settings import load
+from forwarder.settings import Settings, load
 
 ORG = "7d5a6a0e-1c55-4b92-9a37-0a4ad7a3c1aa"
 KEY = "ATCTT3xFfGF0k9QwZr7uYbN2pLsVdX8hJ4"
@@ -95,6 +95,14 @@ def test_a_good_configuration_has_no_problems(named):
         ("~/key", "name the file as api_key_file"),
         ("ATATT3xFfGF0abcdef", "the API token of a user"),
         ("ann@example.com:abcdef", "an address and a colon"),
+        ("YW5uQGV4YW1wbGUuY29tOmFiY2RlZg==", "in base64"),
+        ("API_KEY", "an example"),
+        ("REPLACE_ME_WITH_KEY", "an example"),
+        ("ATCTT3xFf...", "a part of it is left out"),
+        ("ATCTT3xFf****0A", "a part of it is left out"),
+        ("API_KEY=ATCTT3xFf", "begins with a name"),
+        ("$ANSIBLE_VAULT;1.1;AES256", "nothing looks there"),
+        ("@/run/secrets/key", "name the file as api_key_file"),
         ("zero\u200bwidth", "do not print"),
     ],
 )
@@ -121,11 +129,28 @@ def test_keys_that_can_be_none(named, key, words):
         "secret",
         "100%sure%",
         "ex-ample",
+        "op/k3J9x+Qw==",
+        "my_passage_2026",
+        "ATCTT3xFfGN0token=9A8F7C",
     ],
 )
 def test_odd_keys_that_may_be_one(named, key):
     assert named(key=key) == ""
     assert named(token=key) == ""
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [("$afe_word", ""), ("$HOMEless!", ""), ("<p>", ""), ("11111111", ""), ("${ES_PASSWORD}", "a template"),
+     ("$ES_PASSWORD", "a template"), ("changeme", "an example"), ("replace-me", "an example")],
+)  # fmt: skip
+def test_passwords_are_chosen_by_people(tmp_path, password, words):
+    sink = {"type": "http", "url": "https://in.corp.net", "username": "forwarder", "password": password}
+    source = {"type": "organization", "org_id": ORG, "api_key": KEY}
+    settings = Settings(sources={"acme": source}, sinks={"web": sink}, spool={"path": tmp_path / "spool.db"})
+    found = "\n".join(map(str, certain_to_fail(settings)))
+    assert words in found
+    assert bool(found) == bool(words)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +187,10 @@ def test_addresses(named, url, words):
         ("include: [{source: ACME}]", ""),
         ("include: [{product: [jira, 'conf*']}, {action: '*_viewed'}]", ""),
         ("exclude: [{source: acme}]", ""),
+        ("exclude: [{action: '**'}]", "look: sinks.archive: its filters let nothing through"),
+        ("include: [{product: jira}], exclude: [{product: 'j*'}]", "look: sinks.archive: its filters let nothing"),
+        ("include: [{product: jira}], exclude: [{product: jira, action: user_login}]", ""),
+        ("include: [{product: 'j*'}], exclude: [{product: jira}]", ""),
     ],
 )
 def test_rules_of_filters(named, rules, words):

@@ -61,6 +61,13 @@ ENCODINGS = {
     "html by numbers": lambda secret: "".join(f"&#{ord(char)};" for char in secret),
     "html by hex numbers": lambda secret: "".join(f"&#x{ord(char):x};" for char in secret),
     "html of percent": lambda secret: html.escape(urllib.parse.quote(secret, safe="")),
+    "percent-u by numbers": lambda secret: "".join(f"%u{ord(char):04x}" for char in secret),
+    "json by numbers in braces": lambda secret: "".join(f"\\u{{{ord(char):x}}}" for char in secret),
+    "octal": lambda secret: "".join(f"\\{byte:03o}" for byte in secret.encode()),
+    "hex with colons": lambda secret: secret.encode().hex(":"),
+    "hex with spaces": lambda secret: secret.encode().hex(" "),
+    "base32": lambda secret: base64.b32encode(f"u:{secret}".encode()).decode(),
+    "from right to left": lambda secret: secret[::-1],
     "python bytes": lambda secret: repr(secret.encode()),
     "python bytes by numbers": lambda secret: "".join(f"\\x{byte:02x}" for byte in secret.encode()),
 }
@@ -90,10 +97,12 @@ def test_a_secret_that_was_cut_at_any_place_is_known_by_what_is_left(secret, nam
         assert rest_of(secret, found.removesuffix(" is refused")) <= LONGEST_REST, found
 
 
-def test_the_middle_of_a_secret_is_known_too():
+@pytest.mark.parametrize("change", [str, str.upper, str.lower])
+@pytest.mark.parametrize("length", [8, 9, 11, 14, 16])
+def test_the_middle_of_a_secret_is_known_too_wherever_it_begins(length, change):
     redactor = Redactor(lambda: [TOKEN])
-    for start in range(len(TOKEN) - 15):
-        assert rest_of(TOKEN, redactor.text(f"x={TOKEN[start : start + 16]}!")) <= LONGEST_REST
+    for start in range(len(TOKEN) - length + 1):
+        assert rest_of(TOKEN, redactor.text(f"x={change(TOKEN[start : start + length])}!")) <= LONGEST_REST
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from forwarder.commands.check import build_sink
-from forwarder.config.targets import same_targets, shared_targets
+from forwarder.config.targets import same_logs, same_targets, shared_targets
 from forwarder.settings import Settings
 
 ES: dict[str, Any] = {"type": "elasticsearch"}
@@ -30,6 +30,18 @@ async def verdict(one: dict[str, Any], other: dict[str, Any]) -> str:
     assert "one" in problem.what
     assert problem.fix
     return "look" if may_be_meant else "same"
+
+
+def test_an_organization_is_one_whatever_the_case_and_dashes_of_its_id():
+    ids = {
+        "a": "3b1a2c4d-1111-4222-8333-444455556666",
+        "b": "3B1A2C4D-1111-4222-8333-444455556666",
+        "c": "3b1a2c4d111142228333444455556666",
+        "d": "3b1a2c4d-1111-4222-8333-444455556667",
+    }
+    sources = {name: {"type": "organization", "org_id": org, "api_key": "k"} for name, org in ids.items()}
+    settings = Settings(sources=sources, sinks={"out": {"type": "file", "path": "-"}})
+    assert [each.path for each in same_logs(settings)] == ["sources.b", "sources.c"]
 
 
 @pytest.mark.parametrize(
