@@ -33,6 +33,8 @@ from tests.elasticsearch_sinks import (
 from tests.events import golden_bodies, meaning_of
 from tests.sinks_for_tests import batch_of
 
+GOOD = b'{"create":{"status":201}}'
+
 
 def second(refused: Refused) -> Rule:
     """Refuse the second record of a batch that starts at 1."""
@@ -141,6 +143,39 @@ async def test_a_busy_server_keeps_only_that_event(status: int, doubtful: bool, 
         assert delivery.doubtful is doubtful
         assert str(status) in delivery.reason
         assert decided(await sink.send(sent))[0] == list(range(len(sent.records)))
+
+
+@pytest.mark.parametrize(
+    ("item", "fate"),
+    [
+        (b'{"status":400}', "refused"),
+        (b'{"status":400,"error":null}', "refused"),
+        (b'{"status":400,"error":{"reason":"no type"}}', "refused: no type"),
+        (b'{"status":400,"error":{"type":"x_exception"}}', "refused: x_exception:"),
+        (b'{"status":400,"error":{"reason":"a","caused_by":{"reason":"b"}}}', "refused: a; b"),
+        (b'{"status":404}', "kept: The data stream does not exist"),
+        (b'{"status":404,"error":{"type":"new_exception"}}', "kept: The data stream does not exist"),
+        (b'{"status":403}', "kept: The credential may not write"),
+        (b'{"status":401}', "kept: The credential is refused"),
+        (b'{"status":409}', "accepted"),
+        (b'{"status":413}', "too_large"),
+        (b'{"status":413,"error":{"reason":"too big"}}', "too_large: too big"),
+        (b'{"status":503}', "kept: the server is busy (503"),
+    ],
+)
+async def test_an_item_that_says_less_than_usual_is_decided_by_its_status(item: bytes, fate: str) -> None:
+    async with delivering() as (sink, receiver):
+        said = b'{"errors":true,"items":[%b,{"create":%b},%b]}' % (GOOD, item, GOOD)
+        receiver.rules.append(Rule(answer=Response(200, {}, said)))
+        delivery = await sink.send(batch(3))
+        if 1 in delivery.accepted:
+            assert fate == "accepted"
+        elif 1 in delivery.kept:
+            assert f"kept: {delivery.reason}".startswith(fate)
+        else:
+            why = delivery.rejected[1]
+            assert f"{why.reason}: {why.detail}".strip(": ") == fate.strip(": ")
+        assert {0, 2} <= set(delivery.accepted)
 
 
 HELD = [
@@ -273,7 +308,22 @@ async def test_a_refused_request_has_its_kind_and_loses_nothing(
         assert await sink.send(batch(3)) == Delivery.all_accepted(batch(3))
 
 
-GOOD = b'{"create":{"status":201}}'
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"reason": "only a reason"}, "only a reason"),
+        ({"type": "x_exception"}, "x_exception"),
+        ({"type": "x_exception", "reason": "why"}, "x_exception: why"),
+        ({"reason": "why", "caused_by": {"type": "y", "reason": "deeper"}}, "why; deeper"),
+        ("a text", "a text"),
+    ],
+)
+async def test_what_a_refusal_says_is_quoted_whichever_part_of_it_is_missing(error: Any, words: str) -> None:
+    async with delivering() as (sink, receiver):
+        receiver.rules.append(Rule(answer=Response.json({"error": error, "status": 400}, 400)))
+        with pytest.raises(Held) as caught:
+            await sink.send(batch(3))
+        assert words in caught.value.reason
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,24 @@ def test_the_status_alone_decides_where_no_code_fits_it(
 
 
 @pytest.mark.parametrize(
+    ("status", "meant", "fix"),
+    [
+        (401, "token", "token"),
+        (403, "token", "token"),
+        (404, "no collector at this address", "url"),
+        (405, "no collector at this address", "url"),
+        (415, "gzip", "compress: false"),
+        (418, "418", "url"),
+    ],
+)
+def test_a_status_without_a_code_says_what_is_wrong_and_what_to_change(status: int, meant: str, fix: str) -> None:
+    with pytest.raises(Held) as caught:
+        judge(answer(status, {}), NOW)
+    assert meant in caught.value.reason
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
     ("body", "kind"),
     [
         (b"<!doctype html><title>Log in</title>", "login_page"),
