@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 ADVICE: dict[str, str] = {
     "not_understood": (
         "The event has a shape that its format or a filter cannot read. Give the sink the format raw and no filter on "
-        "meaning, or report the event: a release that understands it maps it anew when you retry."
+        "meaning, or report the event: a release that understands it maps it again when you retry."
     ),
     "not_json": (
-        "The bytes are no JSON that readers take, so the format raw cannot pass them on. A format that writes "
+        "The bytes are not JSON that readers take, so the format raw cannot pass them on. A format that writes "
         "the event's meaning (ecs, ocsf, cef) carries what can be read of it: give the sink one of these and retry, or "
         "export the event."
     ),
     "field_in_use": (
-        "The event has something of its own where this sink's fields put a new name. Choose another name there, "
+        "The event already has a field of the name that this sink's `fields` setting gives. Choose another name there, "
         "restart the forwarder, then retry."
     ),
     "too_large": (
@@ -46,8 +46,8 @@ ADVICE: dict[str, str] = {
 }
 """By reason, for every sink."""
 
-UNKNOWN = "Read the answer, mend its cause at the destination or in this sink's settings, then retry."
-"""For a reason that nobody explains."""
+UNKNOWN = "Read the answer, fix its cause at the destination or in this sink's settings, then retry."
+"""For a reason without advice of its own."""
 
 
 def advice_for(reason: str, sink: SinkConfig | None) -> str:

@@ -106,7 +106,7 @@ def _audit_forwarder(
 def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
     """Run the daemon: follow the sources, keep events in the spool, deliver them to every sink.
 
-    Nothing but a configuration that cannot work ends it; the trouble of a server is waited for and shown by `status`.
+    Only a configuration or a spool that cannot work ends it; `status` shows the failure of a server.
     """
     from forwarder.commands import run as command
 
@@ -168,7 +168,7 @@ def setup(
 ) -> None:
     """Put in place what a destination needs first, such as an index template.
 
-    Shows the difference before anything is written, and never overwrites what somebody else changed.
+    Shows the difference before anything is written, and never overwrites what others changed.
     """
     from forwarder.commands import setup as command
 
@@ -196,7 +196,7 @@ def doctor(
     timeout: Annotated[float, typer.Option(min=1, callback=_finite, help="Seconds for each part.")] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Find out whether everything would work from here, and say how to mend what would not.
+    """Find out whether everything would work from here, and say how to fix what would not.
 
     Tries every API (key, scope, plan, clock, budget), every sink (name, TCP, TLS, credential, right to write, template)
     and the spool (disk, fsync, room). It sends no event and writes nothing at a destination; the daemon may run.

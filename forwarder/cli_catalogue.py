@@ -14,12 +14,12 @@ from forwarder.cli_options import ON_TERMINAL, Config, Json, Overrides, SecretsD
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
-    help="Show what actions mean, why an event means what it does, and which actions nobody knows.",
+    help="Show what actions mean, why an event means what it does, and which actions are unknown.",
     epilog=teach(
         [
             ("audit-forwarder catalogue search grant", "who may give power, and what that is in ECS"),
             ("audit-forwarder catalogue explain user_granted_role", "why it means that"),
-            ("audit-forwarder catalogue missing", "what the daemon met and nobody knows"),
+            ("audit-forwarder catalogue missing", "unknown actions that the daemon met"),
         ]
     ),
 )
@@ -83,7 +83,7 @@ def missing(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """List actions that the daemon met and whose meaning nobody knows; counted once a minute and kept over restarts."""
+    """List actions that the daemon met and whose meaning is unknown; counted once a minute and kept over restarts."""
     from forwarder.commands import catalogue as command
 
     raise typer.Exit(command.missing(call(config, secrets_dir, overrides), as_json=as_json))

@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog=teach(
         [
             ("audit-forwarder cursors list", "how far each source was read"),
-            ("audit-forwarder cursors drop --source acme", "go on near now, and read again what lies between"),
+            ("audit-forwarder cursors drop --source acme", "continue near now, and read again what is between"),
         ],
         *CODES,
     ),
@@ -70,7 +70,7 @@ def drop(
 ) -> None:
     """Drop a cursor, as if the source had lost it.
 
-    Live events are followed from ten minutes ago on, and what lies between is read again from `overlap` before the
+    Live events are followed from ten minutes ago on, and what is between is read again from `overlap` before the
     last good point. Nothing is lost by it; what is known is recognised and not delivered again.
     """
     from forwarder.commands import cursors as command

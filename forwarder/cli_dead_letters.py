@@ -25,7 +25,7 @@ app = typer.Typer(
         [
             ("audit-forwarder dead-letters list", "what was refused, why, and what to change"),
             ("audit-forwarder dead-letters show 12", "one of them, with its event"),
-            ("audit-forwarder dead-letters retry --sink elastic", "after the cause is mended"),
+            ("audit-forwarder dead-letters retry --sink elastic", "after the cause is fixed"),
         ],
         *CODES,
     ),
@@ -149,8 +149,8 @@ def export(
 ) -> None:
     """Write them with their events as NDJSON.
 
-    They stay where they are. An event is written under the privacy of its sink, as the API sent it; one that is no
-    JSON stands in `event_base64`.
+    They stay where they are. An event is written under the privacy of its sink, as the API sent it; one that is not
+    JSON is in `event_base64`.
     """
     from forwarder.commands import dead_letters as command
 
@@ -164,7 +164,7 @@ def export(
             ("audit-forwarder dead-letters retry 12 13", "two of them"),
             (
                 "audit-forwarder dead-letters retry --sink elastic --reason mapping_conflict",
-                "after a template was mended",
+                "after a template was fixed",
             ),
             ("audit-forwarder dead-letters retry --all", "every one"),
         ],
@@ -185,7 +185,7 @@ def retry(
 ) -> None:
     """Put them back into their lanes.
 
-    Each is mapped, formatted and sent anew, by the code and the configuration of now. One that is refused again
+    Each is mapped, formatted and sent again, by the current code and configuration. One that is refused again
     becomes a dead letter again, under a new number. One whose event is damaged stays.
     """
     from forwarder.commands import dead_letters as command

@@ -32,12 +32,12 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: ("All is well; `run` was asked to stop and stopped in order.", "Nothing."),
     ExitCode.UNEXPECTED: (
-        "A fault nobody foresaw, or a result that is not complete: `demo` found an event missing.",
+        "A fault that was not foreseen, or a result that is not complete: `demo` found an event missing.",
         "Read the last lines of standard error.",
     ),
     ExitCode.CONFIGURATION: (
         "The command line or the configuration cannot work.",
-        "Mend what the message names; `check` shows everything at once. A restart alone does not help.",
+        "Fix what the message names; `check` shows everything at once. A restart alone does not help.",
     ),
     ExitCode.SPOOL: (
         "The spool cannot be opened or used: damaged, foreign, newer, read-only, held by another process, taken away.",

@@ -242,7 +242,7 @@ class FilterRule(ComponentConfig):
 class FieldsConfig(ComponentConfig):
     """What is changed in every record after its format has written it.
 
-    Names are those of `docs/reference/formats.md`: dotted paths in JSON; keys, attributes or names elsewhere. It is no
+    Names are those of `docs/reference/formats.md`: dotted paths in JSON; keys, attributes or names elsewhere. It is not
     privacy: other fields may say the same.
     """
 

@@ -221,7 +221,7 @@ def _described(certificate: dict[str, Any]) -> str:
         names = [str(value) for group in certificate.get("subject", ()) for _, value in group]
     issuer = ", ".join(str(value) for group in certificate.get("issuer", ()) for _, value in group)
     until = certificate.get("notAfter", "ever")
-    return plain(f"for {', '.join(names[:5]) or 'nobody'}, until {until}, signed by {issuer or 'nobody'}", 300)
+    return plain(f"for {', '.join(names[:5]) or 'no name'}, until {until}, signed by {issuer or 'no name'}", 300)
 
 
 def _place(endpoint: Endpoint) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
-"""Where the configuration is looked for when nobody names it."""
+"""Where the configuration is looked for when no option names it."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
@@ -45,7 +45,7 @@ class BudgetConfig(ComponentConfig):
     """How often an API may be asked, together, by the sources that name this budget."""
 
     requests_per_minute: Annotated[float, Field(ge=0.01, le=10_000_000)] | None = None
-    """A fixed pace; default: follow what the API says, and feel the way up where it says nothing."""
+    """A fixed pace; default: follow what the API says, and probe for the limit where it states none."""
 
 
 class CatalogueConfig(ComponentConfig):

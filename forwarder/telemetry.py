@@ -116,7 +116,7 @@ METRICS: list[Metric] = [
     age_of_sources(
         "forwarder_source_newest_event_age_seconds",
         "newest_event",
-        "Age of the newest event seen; grows while the organization is quiet, which is no fault.",
+        "Age of the newest event seen; grows while the organization is quiet, which is not a fault.",
         since_start=False,
     ),
     of_sources("forwarder_source_budget_requests_per_minute", "gauge", "requests_per_minute", "Request budget now."),
@@ -140,7 +140,7 @@ METRICS: list[Metric] = [
         "forwarder_sink_duplicate_events_total",
         "counter",
         "duplicates",
-        "Accepted events that the destination had already; only a sink that is told of it counts.",
+        "Accepted events that the destination had already; only sinks whose destination reports it count.",
     ),
     of_lanes(
         "forwarder_sink_rejected_events_total",
@@ -254,9 +254,7 @@ METRICS: list[Metric] = [
         "rejected",
         "Of these: dead letters, and discarded ones; falls when letters are retried.",
     ),
-    of_books(
-        "forwarder_books_discarded_events_total", "counter", "discarded", "Of the rejected: discarded by somebody."
-    ),
+    of_books("forwarder_books_discarded_events_total", "counter", "discarded", "Of the rejected: discarded by a user."),
     of_books("forwarder_books_filtered_events_total", "counter", "filtered", "Of these: left out by filters."),
     of_books(
         "forwarder_books_detached_events_total",

@@ -72,7 +72,7 @@ def _check_port(parts: SplitResult) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigError(f"{_UNUSABLE}: its port is no number from 1 to 65535. Write https://host:port.")
+        raise ConfigError(f"{_UNUSABLE}: its port is not a number from 1 to 65535. Write https://host:port.")
 
 
 def _is_host(host: str) -> bool:

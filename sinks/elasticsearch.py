@@ -94,7 +94,7 @@ class ElasticsearchConfig(SinkConfig):
     @model_validator(mode="after")
     def _takes_json(self) -> ElasticsearchConfig:
         if self.format in _NO_JSON:
-            raise PydanticCustomError("format", "{format} is no JSON; use ecs", {"format": self.format})
+            raise PydanticCustomError("format", "{format} is not JSON; use ecs", {"format": self.format})
         if self.format in _NO_TIMESTAMP and not self.unmanaged:
             raise PydanticCustomError(
                 "format",
@@ -236,7 +236,7 @@ class ElasticsearchSink:
                 return {"authorization": f"Bearer {config.bearer_token.reveal()}"}
         except OSError as error:
             reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
-            raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
+            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
         except ValueError as error:
             what, _, fix = str(error).partition("; ")
             raise AuthFailed(
@@ -339,7 +339,7 @@ class ElasticsearchSink:
             "same": (True, "in place", ""),
             "missing": (False, "missing", SETUP_FIX),
             "ours_older": (True, "an older one of ours", "Run `audit-forwarder setup` to renew it."),
-            "foreign": (True, "changed by somebody else, left as it is", ""),
+            "foreign": (True, "changed by others, left as it is", ""),
         }
         ok, detail, fix = details[step.state]
         return Finding(step.what, ok=ok, detail=detail, fix=fix)

@@ -40,17 +40,17 @@ URL_FIX = "Check url: it must be the address of Elasticsearch or OpenSearch itse
 ADVICE = {
     "mapping_conflict": (
         "A field of the event does not fit its type in the index. Run `audit-forwarder setup` to put our template in "
-        "place, roll the data stream over so that it applies, then retry; with a template of your own, mend it there."
+        "place, roll the data stream over so that it applies, then retry; with a template of your own, fix it there."
     ),
     "illegal_argument": (
         "The index cannot take the document, often for a limit of fields. Raise what the answer names (such as "
         "index.mapping.total_fields.limit) in the template and the index, then retry."
     ),
     "failure_store": (
-        "The document is in the failure store of the data stream, where searches do not find it. Mend the cause that "
+        "The document is in the failure store of the data stream, where searches do not find it. Fix the cause that "
         "is noted there, then retry; the copy in the failure store stays until you delete it."
     ),
-    "refused": "Mend what the answer names at Elasticsearch, such as an ingest pipeline that fails, then retry.",
+    "refused": "Fix what the answer names at Elasticsearch, such as an ingest pipeline that fails, then retry.",
 }
 """What to change, by the reason of a rejection."""
 

@@ -59,7 +59,7 @@ _HELD: dict[int, tuple[str, str]] = {
 """Statuses that only a person can mend, with what they say; other 3xx and 4xx are held too, by their number."""
 
 _REFUSED = (
-    "The server refuses the event for what is in it: mend there what its answer names, or choose another format, then "
+    "The server refuses the event for what is in it: fix there what its answer names, or choose another format, then "
     "retry. When it means the request and not the event, take the status out of reject_on: the sink then waits instead."
 )
 
@@ -170,7 +170,7 @@ class HttpSink:
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
         if config.body == "array" and config.format not in {None, "ecs", "ocsf", "raw"}:
             raise ConfigError(
-                f"body: array needs events in JSON, and format {config.format} is none; use ecs, ocsf or raw"
+                f"body: array needs events in JSON, and format {config.format} is not JSON; use ecs, ocsf or raw"
             )
         self._config = config
         self._clock = context.clock
@@ -314,7 +314,7 @@ class HttpSink:
             return {f"{{{name}}}": secret.reveal() for name, secret in given.items() if secret is not None}
         except OSError as error:
             reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
-            raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
+            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
         except ValueError as error:
             what, _, fix = str(error).partition("; ")
             raise AuthFailed(

@@ -180,7 +180,7 @@ def _answer(frame: _Frame, number: int) -> Answer:
         return _TAKEN
     code = _CODE.match(frame.content)
     if frame.command != b"rsp" or frame.number != number or code is None:
-        raise _broken("its answer is none")
+        raise _broken("its answer is malformed")
     return Answer(int(code[1]), code[2])
 
 

@@ -49,7 +49,7 @@ class Acknowledgements:
         if slot.channels.broken_in_a_row >= MOST_BREAKS:
             slot.channels.broken_in_a_row -= 1  # the next one tries
             raise Held(
-                "Acknowledgements are missing or begin to count anew, again and again.",
+                "Acknowledgements are missing or start again at 0, again and again.",
                 fix="Let the load balancer keep a client at one indexer by a cookie, or set acknowledge: false.",
                 kind="setup_missing",
             )
@@ -72,7 +72,7 @@ class Acknowledgements:
             raise Retryable("Splunk took the events and promises no acknowledgement", kind="unconfirmed", sent=True)
         if not channel.counts(answer.ack):
             slot.channels.give_up(channel)
-            message = "the acknowledgements began to count anew, as after a restart"
+            message = "the acknowledgements started again at 0, as after a restart"
             raise Retryable(message, kind="unconfirmed", sent=True)
         if channel.given >= STEADY:
             slot.channels.broken_in_a_row = 0

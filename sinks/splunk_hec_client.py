@@ -100,7 +100,7 @@ class Slot:
             return {"authorization": f"Splunk {self._config.token.reveal()}"}
         except OSError as error:
             reason = f"The file of the token cannot be read: {error.strerror or type(error).__name__}."
-            raise AuthFailed(reason, fix="Mend the file; it is read again by itself.") from None
+            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
         except ValueError as error:
             what, _, fix = str(error).partition("; ")
             raise AuthFailed(f"The file of the token cannot be used: {what}.", fix=f"{fix.capitalize()}.") from None

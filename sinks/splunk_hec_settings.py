@@ -55,7 +55,9 @@ def _template(text: str) -> str:
     try:
         parts = list(Formatter().parse(text))
     except ValueError:
-        raise PydanticCustomError("template", "not a template; a brace that is no placeholder is doubled") from None
+        raise PydanticCustomError(
+            "template", "not a template; a brace that is not part of a placeholder is doubled"
+        ) from None
     wrong = [
         name
         for _, name, spec, conversion in parts

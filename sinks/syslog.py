@@ -76,12 +76,12 @@ class SyslogConfig(SinkConfig):
     type: Literal["syslog"] = "syslog"
     """Which kind of sink this is."""
     address: Annotated[str, AfterValidator(_address)]
-    """Where to send, `scheme://host:port`: `tls` and `tcp` (a stream nobody answers), `relps` and `relp` (every message
-    is answered; TLS with the s), or `udp`."""
+    """Where to send, `scheme://host:port`: `tls` and `tcp` (a stream without answers), `relps` and `relp` (every
+    message is answered; TLS with the s), or `udp`."""
     protocol: Literal["rfc5424", "rfc3164"] = "rfc5424"
     """Which header is written. The times of `rfc3164` are UTC, and have no year and no zone."""
     framing: Literal["octet-counting", "newline"] | None = None
-    """How messages of a stream are told apart; default: `octet-counting` for `tls`, `newline` for `tcp`. Ignored by
+    """How messages of a stream are separated; default: `octet-counting` for `tls`, `newline` for `tcp`. Ignored by
     `relp` and `udp`, which have frames of their own."""
     facility: Annotated[int, Field(ge=0, le=23)] = 13
     """Facility: 13 log audit, 10 authpriv, 4 auth, 16 to 23 local0 to local7."""
@@ -108,8 +108,8 @@ class SyslogConfig(SinkConfig):
     """For `relp` and `relps`, instead of `patience` unless only that is set: how long a record is refused alone, again
     and again, while the receiver takes others, before it becomes a dead letter. While it takes nothing, none does."""
     udp_rate: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
-    """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and nobody is
-    told; Atlassian's own log grows by at most some 400 events a second."""
+    """For `udp`: most messages a second and connection. A receiver drops what comes faster than it reads, and no one is
+    informed; Atlassian's own log grows by at most some 400 events a second."""
     connect_timeout: Annotated[Duration, Within("10ms", "10m")] = 5.0
     """Time to look up, connect and shake hands, each."""
     silence_timeout: Annotated[Duration, Within("100ms", "1h")] = 30.0

@@ -54,7 +54,7 @@ class DatagramSlot:
             objection = error.errno or errno.EIO
         if objection:
             self._drop()
-            reason = "nobody listens there" if objection == errno.ECONNREFUSED else os.strerror(objection).lower()
+            reason = "no program listens there" if objection == errno.ECONNREFUSED else os.strerror(objection).lower()
             raise Retryable(f"{self._place}: {reason}", kind="connection", sent=sent)
         return Delivery(accepted=[n for n in range(len(records)) if n not in too_long], rejected=too_long)
 

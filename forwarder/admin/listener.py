@@ -50,7 +50,9 @@ def parse_listen(listen: str) -> tuple[str, int]:
     good = colon and bare and (bare == host) == (":" not in bare) and port.isascii() and port.isdigit()
     good = good and len(port) <= _LONGEST_PORT
     if not good or int(port) > _HIGHEST_PORT:
-        raise ConfigError(f"{SETTING}: {listen!r} is no address; write host:port, such as 127.0.0.1:9464 or [::1]:9464")
+        raise ConfigError(
+            f"{SETTING}: {listen!r} is not an address; write host:port, such as 127.0.0.1:9464 or [::1]:9464"
+        )
     return bare, int(port)
 
 

@@ -162,7 +162,7 @@ def _explain_event(catalogue: Catalogue, body: bytes) -> None:
     record = Record(1, Origin("explain", "organization", ""), "0" * 32, body, read_ms=int(time.time() * 1000))
     [event] = OrganizationNormalizer(catalogue).normalize([record])
     if isinstance(event, UnexpectedPayload):
-        raise ConfigError(f"this is no event of the organization's audit log: {event.reason}")
+        raise ConfigError(f"this is not an event of the organization's audit log: {event.reason}")
     record.event = event
     [line] = EcsFormat().render([record])
     if isinstance(line, UnexpectedPayload):

@@ -44,7 +44,7 @@ def drop(invocation: Invocation, source: str, cursor: str) -> ExitCode:
         async with desk(settings) as found:
             await found.ask("cursors.drop", CursorChoice(source, cursor), list[CursorShown])
             running = found.running
-        say(f"the cursor {cursor} of {source} is dropped; what lies between is read again")
+        say(f"the cursor {cursor} of {source} is dropped; what is between is read again")
         if not running:
             say("the daemon is not running; it does so when it starts: audit-forwarder run")
         return ExitCode.OK

@@ -179,7 +179,7 @@ def acted(act: LetterAct) -> Iterator[str]:
     """Yield what a retry did to one lane."""
     name = visible(act.lane)
     if act.numbers:
-        yield f"{name}: {len(act.numbers)} put back, to be mapped and sent anew"
+        yield f"{name}: {len(act.numbers)} put back, to be mapped and sent again"
     if act.left:
         yield f"{name}: {act.left} left: a former target refused them; export or discard them"
     if act.damaged:

@@ -28,7 +28,7 @@ WORDS = {
     "missing": "missing, would be made",
     "same": "in place",
     "ours_older": "an older one of ours, would be replaced",
-    "foreign": "changed by somebody else, stays as it is",
+    "foreign": "changed by others, stays as it is",
 }
 
 

@@ -100,7 +100,7 @@ def _clash(one: Path, two: Path) -> str:
     if one in two.parents:
         return "is a folder above"
     if two in one.parents:
-        return "lies below"
+        return "is below"
     if str(one).casefold() == str(two).casefold() and _ignores_case(one.parent):
         return "is, but for capital letters, the same file as"
     return ""

@@ -91,7 +91,7 @@ def expanded(path: Path) -> Path:
 
 def _content(path: Path) -> bytes:
     if str(path).startswith(_NOT_FILES) or os.path.realpath(path).startswith(_NOT_FILES):
-        raise ValueError(f"it is no file that can be read again; {_WRITE_IT}")
+        raise ValueError(f"it is not a file that can be read again; {_WRITE_IT}")
     # Without O_NONBLOCK a pipe would wait for its writer; a terminal must not become ours.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:

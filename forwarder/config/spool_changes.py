@@ -103,7 +103,7 @@ def _sources(known: Known, identities: dict[str, str]) -> Iterator[Problem]:
             yield Problem(
                 f"sources.{name}",
                 f"followed {before} until now and is configured for {identity}",
-                "give the new organization a new name: events and gaps of the two would be told apart by nothing",
+                "give the new organization a new name: nothing would distinguish the events and gaps of the two",
             )
 
 

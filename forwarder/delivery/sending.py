@@ -36,7 +36,7 @@ from forwarder.delivery.trouble import Trouble
 from forwarder.retry import Backoff
 from forwarder.status import LaneReport
 
-_REFUSED_ALIKE = "the sink refuses everything alike, so it is no event's fault"
+_REFUSED_ALIKE = "the sink refuses everything alike, so no event is at fault"
 _REFUSED_FIX = "Fix at the destination, or in this sink's settings, what its answer names; nothing is lost meanwhile."
 _STAYS: frozenset[ErrorKind] = frozenset({"not_json", "login_page", "unconfirmed"})
 """Kinds of trouble that do not pass when everything meets them: the lane is held, and says what to do."""

@@ -136,7 +136,7 @@ class Settler:
         while self._report.dead_letters >= self._config.max_dead_letters:
             self._hold(
                 f"there are {self._report.dead_letters} dead letters, the most this sink may have.",
-                f"Mend the cause, then run `audit-forwarder dead-letters retry --sink {self._name}`, or discard some; "
+                f"Fix the cause, then run `audit-forwarder dead-letters retry --sink {self._name}`, or discard some; "
                 "or raise max_dead_letters.",
                 "other",
             )

@@ -60,7 +60,7 @@ KEYS = (
     Key("AtlassianAuditActorKind", 63, Need.HANDY, "`person`, `app`, `system` …"),
     Key("src", 0, Need.WHOLE, "IPv4 address that the act came from"),
     Key("c6a2", 0, Need.WHOLE, "IPv6 address that the act came from", "Source IPv6 Address"),
-    Key("shost", 1023, Need.TEXT, "where the act came from, when that is said and is no IP address"),
+    Key("shost", 1023, Need.TEXT, "where the act came from, when the event states it and it is not an IP address"),
     Key("requestClientApplication", 1023, Need.TEXT, "user agent"),
     Key("flexString1", 1023, Need.WHOLE, "for or as whom it was done: account id, else address, else name",
         "Effective User"),

@@ -69,7 +69,7 @@ ATTRIBUTES = (
     Attribute("actor_kind", "actorKind", Need.HANDY, "`person`, `app`, `system` …"),
     Attribute("source_ip", "src", Need.WHOLE, "IP address that the act came from, version 4 or 6"),
     Attribute("source_address", "sourceAddress", Need.TEXT,
-        "where the act came from, when that is said and is no IP address"),
+        "where the act came from, when the event states it and it is not an IP address"),
     Attribute("user_agent", "userAgent", Need.TEXT, "user agent"),
     Attribute("effective_id", "effectiveId", Need.WHOLE, "account id of the user for or as whom it was done"),
     Attribute("effective_name", "effectiveName", Need.TEXT, "display name of that user"),

@@ -128,7 +128,7 @@ class RawFormat:
         except UNREADABLE:
             refusal = _refusal(raw)
             return refusal, refusal is None
-        return (None if type(tree) is dict else "the event is no JSON object"), False
+        return (None if type(tree) is dict else "the event is not a JSON object"), False
 
 
 def with_whole_characters(raw: bytes) -> bytes:
@@ -149,7 +149,7 @@ def with_whole_characters(raw: bytes) -> bytes:
 
 
 def _constant(name: str) -> NoReturn:
-    msg = f"{name} is no JSON value"
+    msg = f"{name} is not a JSON value"
     raise ValueError(msg)
 
 
@@ -168,5 +168,5 @@ def _refusal(raw: bytes) -> str | None:
     except RecursionError:
         return "the event is nested too deeply"
     except ValueError as error:
-        return f"the event is no JSON: {str(error)[:120]}"
-    return None if type(tree) is dict else "the event is no JSON object"
+        return f"the event is not JSON: {str(error)[:120]}"
+    return None if type(tree) is dict else "the event is not a JSON object"

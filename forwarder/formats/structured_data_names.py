@@ -44,7 +44,7 @@ NAMES = (
     Name("actor_email", Need.WHOLE, "e-mail address of who acted"),
     Name("actor_kind", Need.HANDY, "`person`, `app`, `system` …"),
     Name("source_ip", Need.WHOLE, "IP address that the act came from"),
-    Name("source_address", Need.TEXT, "where the act came from, when that is said and is no IP address"),
+    Name("source_address", Need.TEXT, "where the act came from, when the event states it and it is not an IP address"),
     Name("user_agent", Need.TEXT, "user agent"),
     Name("effective_id", Need.WHOLE, "account id of the user for or as whom it was done"),
     Name("effective_name", Need.TEXT, "display name of that user"),

@@ -37,7 +37,7 @@ def sound(value: Any) -> Any:
 
 
 def _constant(name: str) -> NoReturn:
-    msg = f"{name} is no JSON value"
+    msg = f"{name} is not a JSON value"
     raise Unreadable(msg)
 
 
@@ -47,7 +47,7 @@ def _number(text: str) -> float | str:
 
 
 def read_tree(body: bytes) -> tuple[Tree, bool]:
-    """Return the event as plain values, and whether it had to be mended. Raises Unreadable."""
+    """Return the event as plain values, and whether it had to be repaired. Raises Unreadable."""
     repaired = False
     try:
         tree: Any = msgspec.json.decode(body)
@@ -59,9 +59,9 @@ def read_tree(body: bytes) -> tuple[Tree, bool]:
         except RecursionError:
             raise Unreadable("the event is nested too deeply") from None
         except ValueError as error:
-            raise Unreadable(f"the event is no JSON: {str(error)[:120]}") from None
+            raise Unreadable(f"the event is not JSON: {str(error)[:120]}") from None
     if type(tree) is not dict:
-        raise Unreadable("the event is no JSON object")
+        raise Unreadable("the event is not a JSON object")
     return tree, repaired
 
 

@@ -105,7 +105,7 @@ class Poller:
             if not self._stopping:  # else the spool took nothing to the end; the page is read again
                 raise
         except Exception as error:
-            words = f"the poller failed ({type(error).__name__}) and is started anew; the log says more"
+            words = f"the poller failed ({type(error).__name__}) and is started again; the log says more"
             self._turn("retrying", words, "Report it with the lines of the log.")
             raise
         finally:

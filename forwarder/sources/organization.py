@@ -297,7 +297,7 @@ class OrganizationSource:
             if "json" in kind or response.body.lstrip()[:1] == b"{":
                 return
             raise Retryable(
-                "a page that is no JSON answered with status 200, as a login page or a proxy does", kind="login_page"
+                "a page that is not JSON answered with status 200, as a login page or a proxy does", kind="login_page"
             )
         if status == 429:
             raise Retryable(
@@ -351,14 +351,14 @@ _REFUSALS: dict[int, tuple[type[Held], str, str]] = {
         AuthFailed,
         (
             "the key may not read the audit log of organization {org}{told}: it lacks the scope read:events:admin, or "
-            "its maker is no organization admin any more, or org_id is another's, or there is no Atlassian Guard or "
-            "Enterprise plan."
+            "its creator is not an organization admin any more, or org_id is another's, or there is no Atlassian "
+            "Guard or Enterprise plan."
         ),
         "Check these four in Atlassian Administration; without Guard or Enterprise use the products' own audit logs.",
     ),
     410: (
         Held,
-        "the API says that this address is gone for good{told}.",
+        "the API says that this address is permanently gone{told}.",
         "Check base_url; if it is right, the API has moved: install a newer version, or report it.",
     ),
     404: (

@@ -42,7 +42,7 @@ WHERE b.discarded < 0 OR b.rejected - b.discarded <> coalesce(d.held, 0)
 """
 _QUESTIONS = (
     ("a page ends before it begins, or holds numbers of another", _PAGES),
-    ("a page lies beyond the newest number", _NEWEST),
+    ("a page is beyond the newest number", _NEWEST),
     ("a counter is missing", _COUNTERS),
     ("a position of a sink is impossible", _POSITIONS),
     ("a range that a sink settled is impossible", _SETTLED),

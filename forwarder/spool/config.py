@@ -14,7 +14,7 @@ class SpoolConfig(ComponentConfig):
     """The spool: one SQLite file on a local disk, owned by one process."""
 
     path: Path = Path("state/spool.db")
-    """File of the spool; never on a network file system. Beside it lie `-wal`, `.lock`, `.reserve`, `.sock`."""
+    """File of the spool; never on a network file system. Beside it are `-wal`, `.lock`, `.reserve`, `.sock`."""
     max_bytes: Annotated[ByteSize, Within("1MiB", "16TiB")] = 2 * 2**30
     """Most bytes of events; at the limit each sink's `on_full` decides. One page is always taken."""
     retain: Annotated[Duration, Within("10ms", "3650d", zero=True)] = 86_400.0

@@ -233,8 +233,8 @@ class Database:
         except _NOT_AS_WRITTEN as error:
             raise SpoolError(
                 f"The spool {self.path} is damaged: a row is not as it was written ({type(error).__name__}). "
-                "Stop the forwarder and restore the spool from a snapshot, or move it away and start anew: the source "
-                "is read again as far back as `since` says."
+                "Stop the forwarder and restore the spool from a snapshot, or move it away and start again without it: "
+                "the source is read again as far back as `since` says."
             ) from error
         except OSError as error:
             if error.errno in _NO_ROOM:
@@ -247,7 +247,7 @@ class Database:
     def _full(self) -> Held:
         return Held(
             f"The disk of the spool {self.path} is full or cannot be written.",
-            fix="Make room on it; work goes on by itself.",
+            fix="Make room on it; work then continues without a restart.",
             kind="disk_full",
         )
 
@@ -263,14 +263,15 @@ class Database:
         if code & 0xFF == sqlite3.SQLITE_READONLY:
             return Held(
                 f"The spool {self.path} can no longer be written ({error}).",
-                fix="Make its folder writable again; work goes on by itself.",
+                fix="Make its folder writable again; work then continues without a restart.",
             )
         if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             return SpoolError(
                 f"The spool {self.path} is damaged ({error}). Stop the forwarder, then restore the file from a "
-                "snapshot, or move it away and start anew: the source is read again as far back as `since` says."
+                "snapshot, or move it away and start again without it: the source is read again as far back as "
+                "`since` says."
             )
-        return SpoolError(f"The spool {self.path} cannot be used ({error}). Check the disk it lies on.")
+        return SpoolError(f"The spool {self.path} cannot be used ({error}). Check the disk that holds it.")
 
 
 def _is_full(error: sqlite3.Error) -> bool:

@@ -97,13 +97,14 @@ def is_new(path: Path) -> bool:
         log = beside(path, "-wal")
         if log.exists() and log.stat().st_size:
             raise SpoolError(
-                f"There is no spool at {path}, but its write-ahead log {log.name} lies there. "
+                f"There is no spool at {path}, but its write-ahead log {log.name} is there. "
                 "Put the spool back beside it, or move the log away."
             )
         if notice_of(path).exists():
             raise SpoolError(
                 f"There is no spool at {path}: it was moved away, cut or deleted while the forwarder ran. Put it back; "
-                f"or remove {notice_of(path)} to begin anew, which delivers again what is still in the source."
+                f"or remove {notice_of(path)} to start with an empty one, which delivers again "
+                "what is still in the source."
             )
         return True
     try:
@@ -117,7 +118,7 @@ def is_new(path: Path) -> bool:
         head = file.read(_HEADER)
     if not head.startswith(_MAGIC):
         raise SpoolError(
-            f"The file {path} is not a spool: it is no SQLite database, or its header is damaged. "
+            f"The file {path} is not a spool: it is not an SQLite database, or its header is damaged. "
             "It was left as it is; move it away, or name another spool.path."
         )
     if len(head) < _HEADER or head[21:24] != _FRACTIONS or not _page_size_is_valid(head):
@@ -138,7 +139,7 @@ def damaged(path: Path, what: str) -> SpoolError:
     """Return the error for a spool that cannot be believed; `what` is wrong with it."""
     return SpoolError(
         f"The spool {path} is damaged: {what}. It was left as it is; restore it from a snapshot, or move it away and "
-        "start anew: the source is read again as far back as `since` says."
+        "start again without it: the source is read again as far back as `since` says."
     )
 
 

@@ -136,7 +136,7 @@ class Intake:
                 (_text(move.state), version, *at, move.version),
             ).rowcount
         if done != 1:
-            raise Fenced(f"The cursor {move.name} of source {name} was moved by somebody else. Read its state again.")
+            raise Fenced(f"The cursor {move.name} of source {name} was moved by another process. Read its state again.")
 
     def _store(self, source: int, audience: str, page: Page, now_ms: int) -> tuple[int, int, int, int]:
         verdict = self._ids.judge((source, audience), page)

@@ -114,14 +114,14 @@ class Ledger:
             moment = datetime.fromisoformat(start or "")
         except ValueError as error:
             raise ConfigError(
-                f"sinks.{name}.start: {start!r} is no place to begin. Write now, oldest, continue, or a time such as "
-                "2026-01-31T00:00:00Z."
+                f"sinks.{name}.start: {start!r} is not a place to begin. Write now, oldest, continue, or a time such "
+                "as 2026-01-31T00:00:00Z."
             ) from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         since_ms = int(moment.timestamp() * 1000)
         if since_ms > now_ms:
-            raise ConfigError(f"sinks.{name}.start: {start} lies in the future. Write now, or a time that has passed.")
+            raise ConfigError(f"sinks.{name}.start: {start} is in the future. Write now, or a time that has passed.")
         found = self._con.execute("SELECT max(last_seq) FROM pages WHERE committed_ms < ?", (since_ms,)).fetchone()
         return oldest.first - 1 if found[0] is None else int(found[0])
 

@@ -144,7 +144,7 @@ class Presence:
         if not self.path.parent.exists():
             return "is gone while it was open: its folder was deleted or renamed"
         if not self.is_in_its_folder():
-            return "is gone while it was open: another folder or volume lies where its folder was"
+            return "is gone while it was open: another folder or volume is where its folder was"
         return "was deleted while it was open" if self.is_deleted() else "was moved away while it was open"
 
     def _lost(self, what: str, how: str) -> SpoolLost:

@@ -149,10 +149,10 @@ def _hours(config: SpoolConfig, status: SpoolStatus | None) -> Finding:
     fix = (
         ""
         if hours >= SHORT_HOURS or rate.startswith("the API")
-        else "Raise spool.max_bytes, or mend the sink that waits."
+        else "Raise spool.max_bytes, or fix the sink that waits."
     )
     if not hours:
-        fix = "Mend the sink that waits, raise spool.max_bytes, or set the sink's on_full to detach."
+        fix = "Fix the sink that waits, raise spool.max_bytes, or set the sink's on_full to detach."
         return Finding("room", ok=False, detail="the spool is full", fix=fix)
     return Finding("room", ok=True, detail=detail, fix=fix)
 

@@ -98,7 +98,7 @@ def _copy_back(con: sqlite3.Connection, presence: Presence, alive: Callable[[], 
     if place == path:
         return f"A whole copy was put back as {path}; start again to go on where this ended."
     return (
-        f"What lies at {path} now was left as it is. The whole spool was kept as {place.name} beside it: "
+        f"What is at {path} now was left as it is. The whole spool was kept as {place.name} beside it: "
         f"to go on with it, move it to {path.name}; else delete it. Then start again."
     )
 
@@ -117,7 +117,7 @@ def _put_log_aside(presence: Presence, lost: SpoolLost) -> str:
 def _leave_notice(presence: Presence, lost: SpoolLost) -> str:
     path = presence.path
     if path.exists():
-        return f"The spool is whole where it was moved to. What lies at {path} now was left as it is."
+        return f"The spool is whole where it was moved to. What is at {path} now was left as it is."
     _write_notice(path, lost)
     return f"The spool is whole where it was moved to: put it back to {path}."
 

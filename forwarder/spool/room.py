@@ -125,7 +125,7 @@ class Room:
         return SpoolFull(
             f"The spool {self._database.path} is full ({self._config.max_bytes} bytes) of events that "
             f"{', '.join(names)} did not take yet.",
-            fix="Mend the sink, raise spool.max_bytes, or set the sink's on_full to detach.",
+            fix="Fix the sink, raise spool.max_bytes, or set the sink's on_full to detach.",
             kind="spool_full",
         )
 

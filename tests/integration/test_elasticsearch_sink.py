@@ -392,7 +392,7 @@ async def test_a_body_the_server_finds_too_large() -> None:
 
 @pytest.mark.parametrize("name", ["cef", "leef", "rfc5424_sd"])
 def test_a_format_that_is_no_json_is_refused_before_anything_runs(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"{name} is no JSON; use ecs"):
+    with pytest.raises(ValidationError, match=f"{name} is not JSON; use ecs"):
         ElasticsearchConfig(url="https://es.example", format=name)
 
 

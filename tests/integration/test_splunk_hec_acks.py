@@ -186,7 +186,7 @@ async def test_after_a_restart_an_old_number_confirms_nothing() -> None:
     async with delivering(acks=True, at_once=False) as (sink, receiver):
         old = [await promised(sink, batch(1, first=n)) for n in range(1, 4)]
         await receiver.restart()
-        with pytest.raises(Retryable, match="anew") as caught:  # it answers with number 0
+        with pytest.raises(Retryable, match="again at 0") as caught:  # it answers with number 0
             await sink.send(batch(1, first=9))
         assert (caught.value.sent, caught.value.kind) == (True, "unconfirmed")
         fresh = await promised(sink, batch(1, first=9))

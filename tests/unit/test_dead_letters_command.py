@@ -183,7 +183,7 @@ async def test_what_is_damaged_is_left_and_said(folder):
     done = shell(folder, "retry", "2", "4")
     assert done.returncode == ExitCode.DEGRADED
     assert done.stdout.splitlines()[:2] == [
-        "elastic: 1 put back, to be mapped and sent anew",
+        "elastic: 1 put back, to be mapped and sent again",
         "elastic: 1 left (2): its event is damaged in the spool and cannot be sent; see `dead-letters show 2`",
     ]
     done = shell(folder, "retry", "2", "3")

@@ -42,7 +42,7 @@ ERRORS: list[tuple[Callable[[], Response], type[Exception], str, list[str]]] = [
     (lambda: Response(408), Retryable, "server_error", ["408"]),
     (lambda: Response(301, {"location": "/login"}), Retryable, "redirect", ["301", "login"]),
     (lambda: Response(307, {"location": "https://login.example.com"}), Retryable, "redirect", ["307", "proxy"]),
-    (lambda: Response(200, HTML, b"<html><form>"), Retryable, "login_page", ["no JSON", "login", "proxy"]),
+    (lambda: Response(200, HTML, b"<html><form>"), Retryable, "login_page", ["not JSON", "login", "proxy"]),
     (lambda: Response(200, HTML, b"{oops"), Retryable, "not_json", ["not a page"]),
     (lambda: Response.json({"data": None}), Retryable, "not_json", ["not a page"]),
     (lambda: Response.json({"errors": []}), Retryable, "not_json", ["not a page"]),

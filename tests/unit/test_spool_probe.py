@@ -130,7 +130,7 @@ def test_a_slow_fsync_is_pointed_out(tmp_path, monkeypatch):
         (26.5, "26 hours", True, ""),
         (3.2, "3 hours", True, "Raise spool.max_bytes"),
         (0.25, "15m", True, "Raise spool.max_bytes"),
-        (0.0, "the spool is full", False, "Mend the sink"),
+        (0.0, "the spool is full", False, "Fix the sink"),
         (None, "at the API's highest rate", True, ""),
     ],
 )
