@@ -156,9 +156,11 @@ class ControlSocket:
             async with asyncio.timeout(PATIENCE):
                 line = await reader.readuntil(b"\n")
             answer = await self._answer(line, writer.get_extra_info("socket"))
+            writer.transport.set_write_buffer_limits(high=0)  # so that drain waits until all of it is sent
             writer.write(msgspec.json.encode(answer) + b"\n")
-            writer.close()
             async with asyncio.timeout(PATIENCE):
+                await writer.drain()  # before close: a transport that is closed while it still sends fails at abort
+                writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # it went away, or never said anything that we could answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import socket
@@ -39,7 +40,11 @@ async def fails(word: Word, _: str) -> None:
     raise {"config": ConfigError("no"), "held": Held("full", fix="mend")}.get(word.text, RuntimeError("secret words"))
 
 
-VERBS = {"echo": Verb(Word, echo), "fails": Verb(Word, fails)}
+async def much(word: Word, _: str) -> list[str]:
+    return [word.text] * 1_000_000
+
+
+VERBS = {"echo": Verb(Word, echo), "fails": Verb(Word, fails), "much": Verb(Word, much)}
 
 
 @asynccontextmanager
@@ -145,6 +150,30 @@ async def test_clients_that_say_nothing_or_too_much_are_dropped(tmp_path, monkey
         with socket.socket(socket.AF_UNIX) as gone:
             gone.connect(str(tmp_path / "s"))
         assert (await ask(tmp_path / "s", "echo", text="still here"))[0] == "still here"
+
+
+async def test_a_long_answer_arrives_whole_and_leaves_no_failed_task(tmp_path):
+    faults: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    async with served(tmp_path / "s") as server:
+        answer = json.loads(await raw(tmp_path / "s", b'{"do":"much","about":{"text":"eight or more"}}\n'))
+        assert len(answer["result"]) == 1_000_000
+        if server._served:
+            await asyncio.wait(set(server._served))
+    gc.collect()  # a task whose exception no one asked for says so when it goes
+    assert faults == []
+
+
+async def test_the_end_does_not_wait_for_a_client_that_reads_nothing_of_a_long_answer(tmp_path):
+    faults: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    async with served(tmp_path / "s"):
+        with socket.socket(socket.AF_UNIX) as idle:
+            idle.connect(str(tmp_path / "s"))
+            idle.sendall(b'{"do":"much","about":{"text":"eight or more"}}\n')
+            await asyncio.to_thread(idle.recv, 1)  # the answer has begun
+    gc.collect()
+    assert faults == []
 
 
 async def test_the_end_does_not_wait_for_a_client(tmp_path):
