@@ -61,7 +61,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/codespell forwarder sinks tests docs bench README.md CONTRIBUTING.md
+	@$(BIN)/codespell forwarder sinks tests docs bench README.md CONTRIBUTING.md CHANGELOG.md
 
 format: $(VENV)/.dev ## let ruff write the code the one way
 	@$(BIN)/ruff check --fix-only --quiet .
