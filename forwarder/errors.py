@@ -52,6 +52,7 @@ _RETRY_FIXES: dict[ErrorKind, str] = {
     "too_large": "Raise http.max_response.",
     "no_cursor": "Nothing while events arrive; report the shape of the answer's meta.",
     "loop": "Nothing here; if it stays, tell the support of the source.",
+    "partial": "Nothing while other events are taken; if it stays, see at the destination what its answer names.",
     "unconfirmed": "See whether the other side keeps up with indexing; confirm_within gives it more time.",
 }
 

@@ -208,4 +208,4 @@ def _examine(path: Path) -> Finding:
     if free < _LEAST_FREE:
         fix = "Make room on its disk, or name a file on another one."
         return Finding(subject, ok=False, detail=f"the disk is full: {free} MiB free", fix=fix)
-    return Finding(subject, ok=True, detail=f"can be written; {free} MiB free")
+    return Finding(subject, ok=True, detail=f"can be written; {free / 1024:.1f} GiB free")

@@ -21,7 +21,7 @@ def open_to_others(settings: Settings) -> Iterator[Problem]:
     """Yield a problem when any user of the machine could put files into the state folder: `run` refuses it."""
     for folder in state_folders(settings.spool.path):
         if what := shared_folder(folder):
-            yield Problem("spool.path", what, f"chmod o-w {folder}, or name a file in a folder of its own")
+            yield Problem("spool.path", what, f"run chmod o-w {folder}, or name a file in a folder of its own")
 
 
 def loose_permissions(settings: Settings) -> Iterator[Problem]:
@@ -32,7 +32,7 @@ def loose_permissions(settings: Settings) -> Iterator[Problem]:
         found = _stat(folder)
         if found is not None and found.st_uid not in {0, os.geteuid()}:
             what = f"its folder {folder} belongs to uid {found.st_uid}, who can replace the spool"
-            yield Problem("spool.path", what, f"chown {os.geteuid()} {folder}")
+            yield Problem("spool.path", what, f"run chown {os.geteuid()} {folder}")
     for keys, value, _ in leaves(settings, ()):
         if not isinstance(value, Secret) or value.path is None:
             continue
@@ -42,7 +42,7 @@ def loose_permissions(settings: Settings) -> Iterator[Problem]:
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
         can = "read and change" if found.st_mode & 0o002 else "read"
         what = f"every user of this machine can {can} {value.path} (mode {mode})"
-        yield Problem(f"{dotted(keys)}_file", what, f"chmod o= {value.path}")
+        yield Problem(f"{dotted(keys)}_file", what, f"run chmod o= {value.path}")
 
 
 def _stat(path: os.PathLike[str]) -> os.stat_result | None:
