@@ -287,6 +287,26 @@ async def test_doubts_are_merged_and_bounded_but_never_shrink(desk: Desk, monkey
     assert await desk.spool.doubts(lane) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ([(10, 12), (13, 20)], [(10, 20)]),
+        ([(13, 20), (10, 12)], [(10, 20)]),
+        ([(10, 12), (14, 20)], [(10, 12), (14, 20)]),
+        ([(14, 20), (10, 12)], [(10, 12), (14, 20)]),
+        ([(10, 12), (20, 22), (13, 19)], [(10, 22)]),
+        ([(10, 12), (20, 22), (14, 18)], [(10, 12), (14, 18), (20, 22)]),
+        ([(10, 20), (12, 13)], [(10, 20)]),
+        ([(12, 13), (10, 20)], [(10, 20)]),
+    ],
+)
+async def test_what_lies_between_two_doubts_is_in_no_doubt(desk: Desk, told, kept):
+    lane = await desk.lane()
+    for span in told:
+        await desk.spool.exchange(lane, Settlement(doubts=[(span, "timeout")]), after=0, events=0)
+    assert [(doubt.first, doubt.last) for doubt in await desk.spool.doubts(lane)] == kept
+
+
 async def test_an_idle_exchange_writes_nothing(desk: Desk):
     await three_pages(desk)
     lane = await desk.lane()

@@ -79,6 +79,15 @@ async def test_each_condition_chooses_and_together_they_narrow(desk: Desk):
     assert [found.seq for found in await desk.spool.dead_letters("archive")] == []
 
 
+@pytest.mark.parametrize(
+    "one", [{"reasons": ("x",)}, {"numbers": (1,)}, {"since_ms": 0}, {"until_ms": 0}, {"since_ms": 1, "until_ms": 2}]
+)
+def test_any_condition_is_a_choice_and_none_means_every_letter(one: dict[str, object]) -> None:
+    assert Selection(**one).chooses
+    assert not Selection().chooses
+    assert not Selection(upto=7).chooses, "what came after someone looked is left out, and nothing else"
+
+
 async def test_a_page_of_letters_begins_after_the_last_one(desk: Desk):
     await ten(desk, *"xxxxx")
     first = await desk.spool.dead_letters(limit=2)

@@ -1,5 +1,7 @@
 """The limits: a full spool, what gives way, what is forgotten, and space that goes back to the disk."""
 
+from datetime import datetime
+
 import pytest
 
 from forwarder.contracts import Held
@@ -81,6 +83,29 @@ async def test_detach_moves_the_lane_and_says_what_it_missed(desk: Desk):
     assert (line.spooled, line.balance) == (2000, 0)
     assert len(await desk.drain(lane)) == 2000 - line.detached
     assert (await desk.line()).balance == 0
+
+
+@pytest.mark.parametrize(
+    ("pages", "begins"),
+    [
+        ([["12:05", "11:58", "", "12:00"]], "11:58"),
+        ([["12:05"], ["11:58", "12:30"]], "11:58"),
+        ([["11:58", "12:30"], ["12:05"]], "11:58"),
+        ([["12:05"], [""]], None),
+        ([[""], ["12:05"]], None),
+    ],
+)
+async def test_a_gap_begins_at_the_oldest_event_it_lacks_and_nowhere_when_a_page_does_not_say(tmp_path, pages, begins):
+    async with opened(tmp_path, retain=0, forget_lanes_after=60) as desk:
+        await desk.lane()
+        for page, times in enumerate(pages):
+            await desk.put(*((f"{page}-{at}", "", f"2026-01-31T{at}" if at else "") for at in times))
+        await desk.reopen()
+        desk.clock.advance(3600)
+        assert await desk.spool.clean_up() == len(pages)
+        (gap,) = (await desk.spool.status()).gaps
+        assert gap.events == sum(map(len, pages))
+        assert gap.from_ms == (begins and datetime.fromisoformat(f"2026-01-31T{begins}Z").timestamp() * 1000)
 
 
 async def test_one_lane_that_pauses_keeps_the_events_of_all(desk: Desk):
@@ -249,6 +274,25 @@ async def test_a_long_stop_forgets_nobody_who_is_opened_again(tmp_path):
         desk.clock.advance(2 * 86_400)
         assert await desk.spool.clean_up() == 0
         assert len(await desk.drain(lane)) == 5
+
+
+@pytest.mark.parametrize("grace", [600, 3600, 86_400])
+async def test_after_a_long_stop_a_lane_has_its_grace_or_an_hour_to_be_opened_whichever_is_less(tmp_path, grace):
+    async with opened(tmp_path, retain=0, forget_lanes_after=grace) as desk:
+        await desk.lane("gone")
+        await desk.put(*names("a", 5))
+        await desk.spool.close()
+        desk.clock.advance(30 * 86_400)
+        await desk.reopen()
+        (lane,) = (await desk.spool.status()).lanes
+        end = min(grace, 3600)
+        assert lane.forgotten_ms == int(desk.clock.time() + end) * 1000
+        desk.clock.advance(end)
+        assert await desk.spool.clean_up() == 0
+        desk.clock.advance(1)
+        assert await desk.spool.clean_up() == 1
+        (gap,) = (await desk.spool.status()).gaps
+        assert (gap.cause, gap.lane, gap.events) == ("lane_forgotten", "gone", 5)
 
 
 async def test_a_lane_in_use_is_never_forgotten(tmp_path):
