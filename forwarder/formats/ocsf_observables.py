@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TYPES = {
     1: "Hostname",
     2: "IP Address",
+    4: "User Name",
     5: "Email Address",
     6: "URL String",
     10: "Resource UID",
@@ -40,7 +41,7 @@ _GROUP, _GROUP_NAME = _run("group.uid", 33), _run("group.name", 32)
 _WEB, _URL = _run("web_resources[0].uid", 10), _run("web_resources[0].url_string", 6)
 _LEFT_IP, _LEFT_AGENT = _run("unmapped.source.ip", 2), _run("unmapped.user_agent", 16)
 _TARGET, _OTHER, _IMPERSONATED = (
-    (_run(f"unmapped.{who}.id", 31), _run(f"unmapped.{who}.address", 5))
+    (_run(f"unmapped.{who}.id", 31), _run(f"unmapped.{who}.address", 5), _run(f"unmapped.{who}.name", 4))
     for who in ("target_user", "on_behalf_of", "impersonated")
 )
 _LEFT_GROUP = _run("unmapped.target_group.id", 33)
@@ -104,14 +105,18 @@ def _add_also(found: list[Observable], also: Also) -> None:
             found.append(Observable(_run(f"unmapped.also.users[{place}].id", 31), person.id))
         if person.address is not None:
             found.append(Observable(_run(f"unmapped.also.users[{place}].address", 5), person.address))
+        if person.name is not None and person.id is None and person.address is None:
+            found.append(Observable(_run(f"unmapped.also.users[{place}].name", 4), person.name))
     for place, thing in enumerate(also.things):
         if thing.id is not None:
             number = 33 if thing.kind == "group" else 10
             found.append(Observable(_run(f"unmapped.also.things[{place}].id", number), thing.id))
+        elif thing.kind == "group" and thing.name is not None:
+            found.append(Observable(_run(f"unmapped.also.things[{place}].name", 32), thing.name))
 
 
 def _add_rest(found: list[Observable], rest: Rest) -> None:
-    for (ident, mail), person in (
+    for (ident, mail, name), person in (
         (_TARGET, rest.target_user),
         (_OTHER, rest.on_behalf_of),
         (_IMPERSONATED, rest.impersonated),
@@ -120,5 +125,7 @@ def _add_rest(found: list[Observable], rest: Rest) -> None:
             found.append(Observable(ident, person.id))
         if person is not None and person.address is not None:
             found.append(Observable(mail, person.address))
+        if person is not None and person.name is not None and person.id is None and person.address is None:
+            found.append(Observable(name, person.name))
     if rest.target_group is not None and rest.target_group.id is not None:
         found.append(Observable(_LEFT_GROUP, rest.target_group.id))

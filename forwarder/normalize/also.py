@@ -30,13 +30,18 @@ def _domains(*parts: Part) -> list[str]:
     return [part.rare.domain for part in parts if part.rare is not None and part.rare.domain is not None]
 
 
-def also_of(context: Part, container: Part, person: Actor | None = None) -> Also | None:
+def behalf_in(*parts: Part) -> Iterable[Actor]:
+    """Return for or as whom entries say it was done."""
+    return _all("behalf", *parts)
+
+
+def also_of(context: Part, container: Part, people: Iterable[Actor | None] = ()) -> Also | None:
     """Return it, or None when there is nothing more. Of two sites, the one that the container names is the site.
 
-    `person` is somebody whom the event names elsewhere and who has no place of his own.
+    `people` are those whom the event names elsewhere and who have no place of their own.
     """
     first_user = context.user or container.user
-    users = _others(first_user, context.user, container.user, *_all("users", context, container), person)
+    users = _others(first_user, context.user, container.user, *_all("users", context, container), *people)
     things: dict[Any, Any] = {}
     for name in _THINGS:
         first = getattr(context, name) or getattr(container, name)

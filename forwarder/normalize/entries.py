@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from forwarder.normalize.fitting import as_text
+from forwarder.normalize.json_texts import looks_like_json, unpacked
 from forwarder.normalize.statements import pairs
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ _SPELLED = {name.lower(): name for name in KNOWN} | {
     "emailaddress": "email",
     "mail": "email",
     "roles": "role",
+    "rolenames": "role",
+    "permissionnames": "permissionName",
+    "productnames": "product",
+    "productkeys": "product",
     "rolename": "role",
     "permissions": "permissionName",
     "permission": "permissionName",
@@ -228,12 +233,15 @@ def links(found: Any) -> Links | None:
 def attributes_of(tree: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes of an entry; members that it has besides are looked at as such, where none is called so.
 
-    A list of `{"name": …, "value": …}` is read as well.
+    A list of `{"name": …, "value": …}` is read as well, and either as the text of its JSON. Of any other text a word
+    counts that says how it went.
     """
-    found = tree.get("attributes")
+    found = unpacked(tree.get("attributes"))
     beside = {name: value for name, value in tree.items() if name not in _OF_ENTRIES}
     if type(found) is list:
         found = dict(pair for part in found[:MOST] if type(part) is dict for pair in pairs(part))
+    if type(found) is str and found:
+        found = {"status" if looks_like_json(found) else "state": found}
     if type(found) is not dict:
         return beside
     return {**beside, **found} if beside else found

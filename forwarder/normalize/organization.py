@@ -15,17 +15,29 @@ import msgspec
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip, valid_mail
-from forwarder.normalize.also import also_of, changes_in, domain_in
+from forwarder.normalize.also import also_of, behalf_in, changes_in, domain_in
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
-from forwarder.normalize.lenient import Shaper, Tree, Unreadable, read_tree
+from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.marks import marks_of, usable_time
-from forwarder.normalize.parts import ABSENT, NO_RARE, Part
+from forwarder.normalize.part_reader import PartReader
+from forwarder.normalize.parts import NO_RARE, Part
+from forwarder.normalize.shapes import (
+    Acting,
+    App,
+    Attributes,
+    Auth,
+    Event,
+    ExactEvent,
+    Location,
+    Message,
+    beside,
+    shape,
+)
 from forwarder.normalize.statements import decide, outcomes
-from forwarder.normalize.things import PartReader
 from forwarder.normalize.times import TimeReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from forwarder.contracts import Record
 
@@ -48,61 +60,8 @@ _BY_TOKEN: dict[str | None, Any] = {"session": "person", "connect-token": "app",
 two-legged OAuth know no user."""
 
 
-class _Auth(msgspec.Struct, gc=False):
-    authType: str | None = None  # noqa: N815 - the API's own names, here and below
-    tokenId: str | None = None  # noqa: N815
-    tokenLabel: str | None = None  # noqa: N815
-
-
-class _Person(msgspec.Struct, gc=False):
-    id: str | None = None
-    name: str | None = None
-    email: str | None = None
-
-
-class _App(msgspec.Struct, gc=False):
-    id: str | None = None
-
-
-class _Actor(msgspec.Struct, gc=False):
-    id: str | None = None
-    name: str | None = None
-    email: str | None = None
-    auth: _Auth | None = None
-    onBehalfOf: _Person | None = None  # noqa: N815
-    app: _App | None = None
-
-
-class _Location(msgspec.Struct, gc=False):
-    ip: str | None = None
-    geo: str | None = None
-    countryName: str | None = None  # noqa: N815
-    regionName: str | None = None  # noqa: N815
-    city: str | None = None
-
-
-class _Attributes(msgspec.Struct, gc=False):
-    time: str | None = None
-    processedAt: str | None = None  # noqa: N815
-    action: str | None = None
-    actor: _Actor | None = None
-    context: msgspec.Raw = ABSENT
-    container: msgspec.Raw = ABSENT
-    location: _Location | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: str | None = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    id: str | None = None
-    attributes: _Attributes | None = None
-    message: _Message | None = None
-    processedAt: str | None = None  # noqa: N815 - older copies have it beside `attributes`
-
-
-_NOWHERE = _Location()
+_NOWHERE = Location()
+_NOBODY_BEHIND = (None,)
 _SIGNS_IN = {"login", "impersonate"}
 _fails = re.compile(r"fail|denied|unsuccessful|unable|rejected|blocked", re.IGNORECASE).search
 """A message may say that a sign-in failed of which the id says only that there was one."""
@@ -117,7 +76,8 @@ class OrganizationNormalizer:
 
     def __init__(self, catalogue: Catalogue | None = None) -> None:
         self.use(catalogue or load_catalogue())
-        self._decode = msgspec.json.Decoder(_Event).decode
+        self._decode = msgspec.json.Decoder(ExactEvent).decode
+        self._decode_any = msgspec.json.Decoder(Event).decode
         self._times = TimeReader()
         self._outcomes = outcomes()
         self._parts = PartReader(self._outcomes)
@@ -139,28 +99,40 @@ class OrganizationNormalizer:
                 continue
             try:
                 results.append(event(record, decode(raw), record.marks))
+            except msgspec.ValidationError:
+                results.append(self._with_more(record))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 results.append(self._leniently(record))  # finds out what is wrong, and says it
         return results
 
+    def _with_more(self, record: Record) -> AuditEvent | UnexpectedPayload:
+        """Read an event that has members besides those we know, or members of other types."""
+        try:
+            return self._event(record, self._decode_any(record.raw), record.marks, beside(record.raw))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return self._leniently(record)
+
     def _leniently(self, record: Record) -> AuditEvent | UnexpectedPayload:
         try:
             tree, repaired = read_tree(record.raw)
-            decoded, odd = _shape(tree)
+            decoded, more, odd = shape(tree)
             marks = (*record.marks, *(("repaired",) if repaired else ()), *(("odd_shape",) if odd else ()))
-            return self._event(record, decoded, marks)
+            return self._event(record, decoded, marks, more)
         except Unreadable as error:
             return UnexpectedPayload(str(error))
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             return UnexpectedPayload(f"the event cannot be read: {str(error)[:120]}")
 
-    def _event(self, record: Record, decoded: _Event, marks: tuple[str, ...]) -> AuditEvent:
+    def _event(
+        self, record: Record, decoded: Event, marks: tuple[str, ...], more: Mapping[str, Any] | None = None
+    ) -> AuditEvent:
         told = decoded.attributes
         if told is None:
             raise Unreadable("the event has no attributes")
         action, when, origin = told.action or "", told.time or "", record.origin
         meaning = self._meanings.get(action) or self._catalogue.meaning(action)
         context, container = self._parts.read(told.context), self._parts.read(told.container)
+        context = self._parts.with_members(context, more) if more else context
         rare = context.rare is not None or container.rare is not None
         if meaning.layer == "unknown" or rare:
             meaning = self._by_the_rest(meaning, decoded.message, told, context, container)
@@ -186,7 +158,7 @@ class OrganizationNormalizer:
             else:
                 address = where.ip
 
-        actor = other = authentication = None
+        actor = authentication = None
         who = told.actor
         if who is not None:
             if who.auth is not None or who.app is not None:
@@ -194,13 +166,16 @@ class OrganizationNormalizer:
                 actor = _actor(who.id, who.name, who.email, _BY_TOKEN.get(who.auth.authType) if who.auth else None)
             else:
                 actor = _actor(who.id, who.name, who.email)
-            if who.onBehalfOf is not None:
-                other = _actor(who.onBehalfOf.id, who.onBehalfOf.name, who.onBehalfOf.email)
         user, group, role = container.user, container.group, container.role
         content, space, app, site = container.content, container.space, container.app, container.site
         impersonates = meaning.target == "impersonated"
+        other, *besides = (
+            _behind(who, context, container)
+            if rare or (who is not None and (who.onBehalfOf is not None or who.impersonator is not None))
+            else _NOBODY_BEHIND
+        )
         named_twice = (  # perhaps; little is found in an ordinary event
-            rare or impersonates or user or group or role or app or context.site or context.product
+            rare or besides or impersonates or user or group or role or app or context.site or context.product
             or (content and context.content) or (space and context.space)
         )  # fmt: skip
         user = context.user or user
@@ -252,12 +227,14 @@ class OrganizationNormalizer:
             context.raw,
             container.raw,
             None,
-            also_of(context, container, other if impersonates and user is not None else None) if named_twice else None,
+            also_of(context, container, (*besides, other) if impersonates and user is not None else besides)
+            if named_twice
+            else None,
             domain_in(context, container) if rare else None,
         )
 
     def _by_the_rest(
-        self, meaning: Meaning, message: _Message | None, told: _Attributes, context: Part, container: Part
+        self, meaning: Meaning, message: Message | None, told: Attributes, context: Part, container: Part
     ) -> Meaning:
         """Return what the rest of an event says of its action: the message where nobody knows it, and which setting.
 
@@ -274,7 +251,7 @@ class OrganizationNormalizer:
         return meaning
 
     def _by_what_is_said(
-        self, meaning: Meaning, message: _Message | None, told: _Attributes, context: Part, container: Part
+        self, meaning: Meaning, message: Message | None, told: Attributes, context: Part, container: Part
     ) -> Meaning:
         """Return the meaning with the outcome that an event tells beside its action."""
         here, there = context.rare or NO_RARE, container.rare or NO_RARE
@@ -309,14 +286,21 @@ class OrganizationNormalizer:
         return True
 
 
-def _may_have_failed(message: _Message | None, actor: _Actor | None) -> bool:
+def _may_have_failed(message: Message | None, actor: Acting | None) -> bool:
     """Say whether a message that begins with the actor's own name may go on to say that the sign-in failed."""
     if message is None or actor is None or not message.content or not actor.name:
         return False
     return message.content.startswith(actor.name) and _fails(message.content) is not None
 
 
-def _authentication(auth: _Auth | None, app: _App | None) -> Authentication | None:
+def _behind(who: Acting | None, context: Part, container: Part) -> Sequence[Actor | None]:
+    """Return for or as whom it was done, the one whom the actor names first."""
+    told = (who.onBehalfOf, who.impersonator) if who is not None else ()
+    people = [_actor(one.id, one.name, one.email) for one in told if one is not None]
+    return list(dict.fromkeys(filter(None, (*people, *behalf_in(context, container))))) or _NOBODY_BEHIND
+
+
+def _authentication(auth: Auth | None, app: App | None) -> Authentication | None:
     """Return how the actor was authenticated, or None when nothing is said."""
     app_id = (app.id or None) if app is not None else None
     if auth is None:
@@ -337,47 +321,3 @@ def _actor(ident: str | None, name: str | None, email: str | None, kind: Any = N
     elif (nobody := (ident or name or "").casefold()) in _NOBODY:
         kind = _NOBODY[nobody]
     return Actor(ident or None, name or None, None, kind)
-
-
-def _shape(tree: Tree) -> tuple[_Event, bool]:
-    """Return what can be understood of an event with unexpected types, and whether anything was odd.
-
-    Raises Unreadable when the action is neither a text nor a number: without it, the rest could only mislead.
-    """
-    shape = Shaper()
-    event = _Event(id=shape.text(tree, "id"), processedAt=shape.text(tree, "processedAt"))
-    if (message := shape.mapping(tree, "message")) is not None:
-        event.message = _Message(shape.text(message, "content"))
-    told = shape.mapping(tree, "attributes")
-    if told is None:
-        return event, shape.odd
-    action = shape.text(told, "action")
-    if action is None and told.get("action") is not None:
-        msg = f"the action is {_SHAPES.get(type(told['action']), 'no text')}"
-        raise Unreadable(msg)
-    attributes = event.attributes = _Attributes(
-        time=shape.text(told, "time"),
-        processedAt=shape.text(told, "processedAt"),
-        action=action,
-        context=shape.raw(told, "context"),
-        container=shape.raw(told, "container"),
-    )
-    if (where := shape.mapping(told, "location")) is not None:
-        attributes.location = _Location(*(shape.text(where, name) for name in _Location.__struct_fields__))
-    if (actor := shape.mapping(told, "actor")) is not None:
-        attributes.actor = _shape_actor(shape, actor)
-    return event, shape.odd
-
-
-def _shape_actor(shape: Shaper, tree: Tree) -> _Actor:
-    actor = _Actor(shape.text(tree, "id"), shape.text(tree, "name"), shape.text(tree, "email"))
-    if (auth := shape.mapping(tree, "auth")) is not None:
-        actor.auth = _Auth(*(shape.text(auth, name) for name in _Auth.__struct_fields__))
-    if (other := shape.mapping(tree, "onBehalfOf")) is not None:
-        actor.onBehalfOf = _Person(*(shape.text(other, name) for name in _Person.__struct_fields__))
-    if (app := shape.mapping(tree, "app")) is not None:
-        actor.app = _App(shape.text(app, "id"))
-    return actor
-
-
-_SHAPES: dict[type, str] = {list: "an array", dict: "an object", bool: "a truth value", float: "a fraction"}

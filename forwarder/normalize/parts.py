@@ -23,6 +23,7 @@ class Rare(msgspec.Struct, gc=False):
         domain: Name of a domain that the event is about.
         changes: Settings with what they are now; the feed does not say what they were.
         statements: What is said of how the act went.
+        behalf: For or as whom it was done, where an entry says so.
         users, things, roles, products: Further ones.
     """
 
@@ -33,6 +34,7 @@ class Rare(msgspec.Struct, gc=False):
     domain: str | None = None
     changes: list[Change] = []
     statements: list[Statement] = []
+    behalf: list[Actor] = []
     users: list[Actor] = []
     things: list[Thing] = []
     roles: list[str] = []

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 
 from forwarder.normalize.catalogue import read_table
+from forwarder.normalize.json_texts import unpacked
+from forwarder.normalize.singulars import singular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +26,11 @@ LONGEST = 200
 """Characters of a value that are read; what a reason may have as well."""
 
 MOST = 20
-"""Statements of one event that are listened to."""
+"""Values of a list that are listened to."""
+
+DEEPEST = 8
+MOST_MEMBERS = 2000
+"""How deep, and at how many members in all, the attributes of an entry are looked at."""
 
 Verdict = Literal["success", "failure", "unclear"]
 
@@ -58,6 +64,7 @@ class _Names(msgspec.Struct, frozen=True):
     status: frozenset[str]
     state: frozenset[str]
     acts: frozenset[str]
+    entries: frozenset[str]
     succeeded: frozenset[str]
     failed: frozenset[str]
     error: frozenset[str]
@@ -70,6 +77,17 @@ class _Words(msgspec.Struct, frozen=True, rename={"negation": "not"}):
     negation: frozenset[str]
     filler: frozenset[str]
     none: frozenset[str]
+
+
+class _Looking(NamedTuple):
+    """How deep a look still goes, how many members it has left, and whether what it finds is surely said of the act."""
+
+    depth: int
+    left: list[int]
+    sure: bool
+
+    def deeper(self, *, sure: bool | None = None) -> _Looking:
+        return _Looking(self.depth - 1, self.left, self.sure if sure is None else sure)
 
 
 class Outcomes:
@@ -91,31 +109,36 @@ class Outcomes:
         self._within = sorted((word for word in words if _NOT_LATIN.search(word)), key=len, reverse=True)
         self._roles: dict[str, str] = {}
 
-    def read(self, kind: str, attributes: Iterable[tuple[str, Any]]) -> list[Statement]:
-        """Return what the attributes of an entry say; `kind` is that of the entry, in the singular."""
+    def read(self, kind: str, attributes: Iterable[tuple[str, Any]], *, of_event: bool = False) -> list[Statement]:
+        """Return what the attributes of an entry say; `kind` is that of the entry, in the singular.
+
+        With `of_event` they are members of the event itself, which is the act.
+        """
         found: list[Statement] = []
-        for name, value in attributes:
-            role = self._role(name)
-            if role:
-                said = self._statements(role, value)
-                found += [one._replace(own=True) for one in said] if self._is_own(role, kind) else said
-            elif type(value) is dict or type(value) is list:
-                found += self._inside_of(kind, value)
+        self._gather(
+            found, kind, attributes, _Looking(DEEPEST, [MOST_MEMBERS], of_event or kind in self._names.entries)
+        )
         return found
 
     def _is_own(self, role: str, kind: str) -> bool:
         return role in {"status", "state"} and kind in self._own_status
 
-    def _inside_of(self, kind: str, value: Any) -> list[Statement]:
-        """Return what objects say that are the value of an attribute, one level deep: `{"details": {"status": …}}`."""
-        parts = [part for part in (value[:MOST] if type(value) is list else [value]) if type(part) is dict]
-        return [
-            one._replace(own=self._is_own(role, kind))
-            for part in parts
-            for name, inner in pairs(part)
-            if type(inner) is not dict and (role := self._role(name))
-            for one in self._statements(role, inner)
-        ]
+    def _gather(self, found: list[Statement], kind: str, members: Iterable[tuple[str, Any]], at: _Looking) -> None:
+        """Add what members say and what lies in them: `{"details": [{"name": "status", "value": "FAILED"}]}`."""
+        for name, value in members:
+            at.left[0] -= 1
+            if at.left[0] < 0:
+                return
+            role = self._role(name)
+            if role:
+                said = self._statements(role, kind, value, at)
+                found += [one._replace(own=True) for one in said] if self._is_own(role, kind) else said
+            elif at.depth and type(inner := unpacked(value)) in (dict, list):
+                inside = singular(name)
+                own = inside if inside in self._own_status else kind
+                for part in inner[:MOST] if type(inner) is list else [inner]:
+                    if type(part) is dict:
+                        self._gather(found, own, pairs(part), at.deeper(sure=at.sure and own == kind))
 
     def _role(self, name: str) -> str:
         role = self._roles.get(name)
@@ -133,48 +156,55 @@ class Outcomes:
                 return role
         for end in (*names.outcome, *names.status):
             if name.endswith(end) and name.removesuffix(end) in names.acts:
-                return "outcome"
+                return "act"
         for end in (*names.succeeded, *names.failed):
             if name.endswith(end) and name.removesuffix(end) in names.acts:
                 return "succeeded" if end in names.succeeded else "failed"
         return ""
 
-    def _statements(self, role: str, value: Any) -> list[Statement]:
-        values = value[:MOST] if isinstance(value, list) and value else [value]
-        found: list[Statement] = []
-        for part in values:
-            inside = self._told_inside(part) if isinstance(part, dict) else []
-            one = None if inside else self._statement(role, _inner(part))
-            found += inside or ([one] if one is not None else [])
-        return found
+    def _statements(self, role: str, kind: str, value: Any, at: _Looking) -> list[Statement]:
+        """Return what a member says that tells how it went, or what is said within it: `{"success": false}`."""
+        value = unpacked(value)
+        if type(value) is list and value and at.depth:
+            return [one for part in value[:MOST] for one in self._statements(role, kind, part, at.deeper())]
+        if type(value) is dict and value:
+            inside: list[Statement] = []
+            if at.depth:
+                self._gather(inside, kind, pairs(value), at.deeper())
+            if inside:
+                return inside
+            word = next((value[name] for name in _WORD_OF if value.get(name) is not None), "?")
+            if type(word) is dict or type(word) is list:
+                return self._statements(role, kind, word, at.deeper()) if at.depth else []
+            value = word
+        one = self._statement(role, value, sure=at.sure)
+        return [one] if one is not None else []
 
-    def _told_inside(self, value: Mapping[str, Any]) -> list[Statement]:
-        """Return what the members of a status say: `{"success": false, "error": "…"}`."""
-        return [
-            one
-            for name, inner in value.items()
-            if isinstance(inner, str | int) and (role := self._role(name))
-            if (one := self._statement(role, inner)) is not None
-        ]
-
-    def _statement(self, role: str, value: Any) -> Statement | None:
+    def _statement(self, role: str, value: Any, *, sure: bool) -> Statement | None:
         text = str(value) if isinstance(value, str | int) else "?" if value else ""
         if not text.strip():  # a place for a word that holds none speaks for nothing, least of all for success
-            return Statement("unclear", certain=role == "outcome") if role in {"outcome", "status"} else None
+            empty = role in {"outcome", "status", "act", "succeeded"}
+            return Statement("unclear", certain=sure or role == "outcome") if empty else None
+        if role in {"error", "succeeded", "failed"}:
+            return self._of_a_flag(role, value, text, sure=sure)
+        verdict = self.verdict(text)
+        if verdict == "unclear":  # where things are in is a state as well
+            return Statement(verdict, certain=sure or role == "outcome") if role != "state" else None
+        certain = role not in {"status", "state"} or not self._words.surely.isdisjoint(_words_of(text))
+        return Statement(verdict, certain=sure or certain)
+
+    def _of_a_flag(self, role: str, value: Any, text: str, *, sure: bool) -> Statement | None:
+        """Return what is said by what need only be true, or there."""
+        low = plain(text.strip())
         if role == "error":
             none = "".join(_words_of(text)) in self._words.none
             return None if none else Statement("failure", certain=True, reason=_reason(value))
-        if role in {"succeeded", "failed"}:
-            low = plain(text.strip())
-            if low in _TRUE | _FALSE:
-                return Statement("success" if (low in _TRUE) == (role == "succeeded") else "failure", certain=True)
-            if role == "failed":
-                return Statement("failure", certain=True, reason=_reason(value))
+        if low in _TRUE | _FALSE:
+            return Statement("success" if (low in _TRUE) == (role == "succeeded") else "failure", certain=True)
+        if role == "failed":
+            return Statement("failure", certain=True, reason=_reason(value))
         verdict = self.verdict(text)
-        if role == "state" and verdict == "unclear":
-            return None  # where things are in is a state as well
-        certain = role not in {"status", "state"} or not self._words.surely.isdisjoint(_words_of(text))
-        return Statement(verdict, certain=certain)
+        return Statement(verdict, certain=sure or verdict != "unclear")
 
     def verdict(self, text: str) -> Verdict:
         """Return what a text for how it went means; whatever is not wholly understood is unclear."""
@@ -215,15 +245,18 @@ def decide(
 ) -> tuple[Outcome, str | None]:
     """Return how an act went, and why it failed; `own` is what its id says.
 
-    Two that contradict each other leave it open, and so does a word nobody knows where the id says no more than that
-    the act was tried (`elsewhere`).
+    Two that contradict each other leave it open, and so does a word nobody knows where it is surely said of the act or
+    the id says no more than that the act was tried (`elsewhere`). Such an act is no success beside a thing that failed.
     """
-    heard = [one for one in statements if (not one.own or signs_in) and (one.certain or elsewhere)]
+    told = list(statements)
+    heard = [one for one in told if (not one.own or signs_in) and (one.certain or elsewhere)]
     verdicts = {one.verdict for one in heard}
     if "failure" in verdicts:
         reason = next((one.reason for one in heard if one.reason), None)
         return ("unknown", None) if "success" in verdicts else ("failure", reason)
-    if "unclear" in verdicts and elsewhere:
+    doubted = told if own == "unknown" and "success" in verdicts else heard
+    unclear = any(one.verdict == "unclear" and (one in heard or not one.own) for one in doubted)
+    if unclear or (elsewhere and any(one.own and one.verdict == "failure" for one in told)):
         return ("failure" if own == "failure" else "unknown"), None
     if "success" in verdicts:
         return ("unknown" if own == "failure" else "success"), None
@@ -234,13 +267,6 @@ def pairs(told: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Return the members of an object; those of `{"name": "status", "value": "FAILED"}` are one."""
     name = next((told[word] for word in ("name", "key") if isinstance(told.get(word), str)), None)
     return [(name, told["value"])] if name is not None and "value" in told else told.items()
-
-
-def _inner(value: Any) -> Any:
-    """Return what an object says in one word: `{"code": "FAILED", "message": "…"}`."""
-    if not isinstance(value, dict):
-        return value
-    return next((value[name] for name in _WORD_OF if isinstance(value.get(name), str | int)), "?" if value else "")
 
 
 def _reason(value: Any) -> str | None:

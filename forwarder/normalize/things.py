@@ -1,36 +1,22 @@
-"""What an event was done to and where: the entries of `context` and `container`, as far as meaning needs them.
+"""What an event was done to and where: which fact an entry of `context` or `container` is, by its type.
 
-Both parts are read alike, because the API puts a fact now into the one, now into the other. Both are decoded whole,
-which proves that they are JSON that every reader takes (UTF-8, numbers in range, no half surrogates), because their
-bytes travel on unchanged, but for what no store takes (`fitting`). Entries with the attributes we know take a typed
-decode that admits nothing else and skips nothing; attributes we do not know take a slower one that still wants plain
-texts; all others are cut to that shape first. Nothing is remembered: parts seldom recur, and reading one costs little
-more than looking it up.
+Both parts are read alike, because the API puts a fact now into the one, now into the other. Of each kind the first
+entry counts, further ones are kept beside it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts import Actor, Change, Thing
 from forwarder.normalize.addresses import valid_host, valid_mail, web_address
-from forwarder.normalize.entries import (
-    MOST,
-    Common,
-    Entry,
-    WideEntry,
-    attributes,
-    attributes_of,
-    is_cut,
-    links,
-    shaped,
-)
-from forwarder.normalize.fitting import fit, is_plain
-from forwarder.normalize.parts import ABSENT, NOTHING, Part, Rare
+from forwarder.normalize.catalogue import read_table
+from forwarder.normalize.entries import MOST, Common, Entry
+from forwarder.normalize.nested import MOST_NAMED, named_in
+from forwarder.normalize.parts import NO_RARE, Part
 from forwarder.normalize.singulars import singular
-from forwarder.normalize.statements import Outcomes, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,17 +28,17 @@ _SPELLED = {
     **{name: name for name in API_PRODUCTS},
     **dict.fromkeys(("software", "servicedesk", "jira-software", "jira-servicedesk", "jira-core"), "jira"),
 }
+_BETWEEN = re.compile(r"[,;]")
 _PLACES = {"project", "repository", "workspace", "board", "database", "folder"}
 """Kinds that are content by themselves, and a place where something lies in them."""
 
 
 _NO_ATTRIBUTES = Common()
+_NO_ENTRY = Entry()
 _HTTPS = "https://"
 MOST_ENTRIES = 1000
 """Entries of a part that meaning reads, and things of a kind that are kept; the API was seen to send dozens. The event
 with more is marked `truncated`, and its raw part still has them all."""
-
-_EMPTY = {b"[]", b"{}", b"null", b'""'}
 
 
 def _add(found: Part, name: str, one: Any) -> None:
@@ -90,8 +76,10 @@ def _is_named(thing: Thing) -> bool:
 
 def _user(found: Part, entry: Entry, told: Common) -> None:
     ident, address = entry.id or None, told.email
-    if found.role is None:
-        found.role = told.role or None
+    if told.role:
+        _role_of(found, entry, told)
+    if told.groupName:
+        _group(found, _NO_ENTRY, Common(groupName=told.groupName))
     if ident is not None and "@" in ident and valid_mail(ident):  # an invited person has no account yet
         ident, address = None, address or ident
     mail = address if address and valid_mail(address) else None
@@ -101,6 +89,14 @@ def _user(found: Part, entry: Entry, told: Common) -> None:
             found.user = user
         elif user != found.user:
             _add(found, "users", user)
+
+
+def _role_of(found: Part, entry: Entry, told: Common) -> None:
+    """Take the role of a user; further ones count beside it where they are the same user's."""
+    if found.role is None:
+        found.role = told.role
+    elif not (entry.id or told.email or told.name) and told.role not in (found.role, *found.more().roles):
+        _add(found, "roles", told.role)
 
 
 def _group(found: Part, entry: Entry, told: Common) -> None:
@@ -143,12 +139,17 @@ def _app(found: Part, entry: Entry, told: Common) -> None:
         _add(found, "things", app)
 
 
+@cache
+def _products() -> frozenset[str]:
+    return frozenset({*API_PRODUCTS, *read_table("words.toml")["products"].values()})
+
+
 def _product(text: str) -> str | None:
-    """Return a product by the API's own name, which some events spell `Jira Software` or `jira-servicedesk`."""
+    """Return a product by the name that we have for it; some events spell `Jira Software` or `jira-servicedesk`."""
     if text in _SPELLED:
         return _SPELLED[text]
     low = text[:MOST].strip().lower().replace("-", "_").replace(" ", "_")
-    return next((one for one in API_PRODUCTS if low == one or low.startswith(f"{one}_")), None)
+    return next((one for one in _products() if low == one or low.startswith(f"{one}_")), None)
 
 
 def _add_product(found: Part, text: str) -> None:
@@ -255,27 +256,24 @@ _READERS: dict[str | None, Callable[[Part, Entry, Common], None]] = {
 _reader_of = _READERS.get
 
 
-def _fill(found: Part, entries: Iterable[Entry]) -> Part:
+def fill(found: Part, entries: Iterable[Entry]) -> Part:
+    """Add what entries say to a part, and return it."""
     for entry in entries:
         told = entry.attributes or _NO_ATTRIBUTES
-        _reader_of(entry.type, _content)(found, entry, told)
+        reader = _reader_of(entry.type, _content)
+        reader(found, entry, told)
+        if told.role and reader is not _user and reader is not _role:
+            _add_role(found, told.role)
         product = told.product
         if product:
             if found.product is None and product in _SPELLED:
                 found.product = _SPELLED[product]
             else:
-                _add_product(found, product)
+                for one in _BETWEEN.split(product, maxsplit=MOST):
+                    _add_product(found, one)
         if not told.is_common:
             _add_facts(found, told)
     return found
-
-
-def _first(found: Part, entries: list[Any]) -> list[Any]:
-    """Return as many entries as are read."""
-    if len(entries) <= MOST_ENTRIES:
-        return entries
-    found.more().cut = True
-    return entries[:MOST_ENTRIES]
 
 
 def _add_domain(found: Part, text: str) -> None:
@@ -298,83 +296,41 @@ def _add_facts(found: Part, told: Any) -> None:
         _add_domain(found, told.domain)
 
 
-def _end(found: Part) -> Part:
-    """Let the domain that an event is about be its content where it has no other."""
-    if found.rare is not None and found.rare.domain is not None and found.content is None:
-        found.content = Thing("domain", None, None, found.rare.domain)
-    return found
+def add_named(found: Part, kind: Any, told: Mapping[str, Any]) -> None:
+    """Take the people and groups that are named within attributes and were not named before."""
+    left = [MOST_NAMED]
+    known: set[str | None] | None = None
+    for what, ident, name, email, role in named_in(
+        told, left, _OWN_NAMES.get(_READERS.get(kind if type(kind) is str else None), "")
+    ):
+        if known is None:
+            known = _known_in(found)
+        own: set[str | None] = {one for one in (ident, email) if one} or {name}
+        if own <= known:
+            continue
+        known |= own
+        if what == "users":
+            _user(found, Entry(ident), Common(name, email=email, role=role))
+        elif what == "groups":
+            _group(found, Entry(ident), Common(name))
+        else:
+            _add(found, _LISTS[what], Actor(ident, name, email))
+    if left[0] < 0:
+        found.more().cut = True
 
 
-class PartReader:
-    """Reads parts; one for each normaliser.
-
-    Args:
-        listening: Reads what entries say of how an act went.
-    """
-
-    def __init__(self, listening: Outcomes | None = None) -> None:
-        self._outcomes = listening or outcomes()
-        self._decode_any = msgspec.json.Decoder().decode
-        self._decode_entries = msgspec.json.Decoder(
-            Annotated[list[Entry], msgspec.Meta(max_length=MOST_ENTRIES)]
-        ).decode
-        self._decode_wide = msgspec.json.Decoder(list[WideEntry]).decode
-
-    def read(self, raw: msgspec.Raw) -> Part:
-        """Return what the part says. Raises msgspec.DecodeError or ValueError when its bytes are not sound JSON."""
-        if raw is ABSENT:
-            return NOTHING
-        try:
-            entries = self._decode_entries(raw)
-        except msgspec.ValidationError:
-            return self._read_slowly(raw)
-        if not entries and bytes(raw) in _EMPTY:
-            return NOTHING
-        return _fill(Part(raw), entries)
-
-    def _read_slowly(self, raw: msgspec.Raw) -> Part:
-        if bytes(raw) in _EMPTY:
-            return NOTHING
-        try:
-            wide = self._decode_wide(raw)
-        except msgspec.ValidationError:
-            return self._read_any(raw)
-        if not all(is_plain(name) for entry in wide for part in (entry.attributes, entry.links) for name in part or ()):
-            return self._read_any(raw)
-        found = Part(raw)
-        for one in _first(found, wide):
-            told = attributes(one.attributes)[0] if one.attributes else None
-            _fill(found, (Entry(one.id, one.type, told, links(one.links)),))
-            if one.attributes:
-                self._listen(found, one.type, one.attributes)
-        return _end(found)
-
-    def _read_any(self, raw: msgspec.Raw) -> Part:
-        tree = self._decode_any(raw)
-        entries = [tree] if type(tree) is dict else tree
-        fitted = fit(tree, raw)
-        body = raw if fitted is None else fitted
-        if type(entries) is not list or not all(type(entry) is dict for entry in entries):
-            body = msgspec.Raw(b'{"value":' + bytes(body) + b"}")
-            return Part(body, rare=Rare(odd=True, refitted=fitted is not None))
-        found = Part(body)
-        if type(tree) is dict or fitted is not None:
-            found.rare = Rare(odd=type(tree) is dict, refitted=fitted is not None)
-        for entry in _first(found, entries):
-            _fill(found, shaped(entry))
-            told = attributes_of(entry)
-            self._listen(found, entry.get("type"), told)
-            if is_cut(told) or (type(entry.get("id")) is list and len(entry["id"]) > MOST):
-                found.more().cut = True
-        return _end(found)
-
-    def _listen(self, found: Part, kind: Any, told: Mapping[str, Any]) -> None:
-        """Take what the attributes of an entry say of how it went."""
-        whose = singular(kind) if type(kind) is str else ""
-        if any(told.get(name) for name in _OF_CONTENT):
-            whose = "issue"
-        if statements := self._outcomes.read(whose, told.items()):
-            found.more().statements += statements
+_OWN_NAMES: dict[Any, str] = {_user: "users", _group: "groups"}
+_LISTS = {"behalf": "behalf", "others": "users"}
 
 
-_OF_CONTENT = ("issueId", "issueKeyOrId", "issueKey", "pageId")
+def _known_in(found: Part) -> set[str | None]:
+    """Return how the people and groups that were found are known; people by name where they have nothing else."""
+    rare = found.rare or NO_RARE
+    known: set[str | None] = set()
+    for person in (found.user, *rare.users, *rare.behalf):
+        if person is not None:
+            known |= {person.id, person.address} if person.id or person.address else {person.name}
+    for thing in (found.group, *rare.things):
+        if thing is not None and thing.kind == "group":
+            known |= {thing.id, thing.name}
+    return known - {None}

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from forwarder.normalize.entries import Attributes
+from forwarder.normalize.part_reader import PartReader
 from forwarder.normalize.parts import ABSENT, NOTHING
-from forwarder.normalize.things import PartReader
 from tests.events import golden_bodies
 
 READER = PartReader()

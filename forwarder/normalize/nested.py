@@ -1,0 +1,181 @@
+"""People and groups that an event names within an attribute: `{"users": [{"id": "…"}, "b@example.com"]}`.
+
+They may be objects, addresses, account ids or names, in lists or alone, under names that say what they are; what lies
+deeper is somebody who has to do with the act, and not whom it was done to.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from forwarder.normalize.addresses import valid_mail
+from forwarder.normalize.json_texts import unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MOST_NAMED = 2000
+"""Members that are looked at for the people and groups of one entry."""
+
+DEEPEST = 4
+LONGEST_NAME = 100
+
+_MARKS = re.compile(r"[\W_]+")
+_ID = re.compile(r"[\w.-]*[0-9:][\w.:-]*")
+_NAMED_MAIL = re.compile(r"\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*")
+_ENDS = re.compile(r"(?:account)?(?:ids?|names?|emails?|emailaddress(?:es)?|mails?)$")
+
+_NAMES = {
+    **dict.fromkeys((
+        "user", "users", "member", "members", "person", "people", "participant", "participants", "invitee", "invitees",
+        "inviteduser", "invitedusers", "accounts", "accountid", "accountids", "targetuser", "targetusers",
+        "affecteduser", "affectedusers", "addeduser", "addedusers", "removeduser", "removedusers", "impersonateduser",
+        "collaborator", "collaborators", "customers", "recipients", "userlist",
+        "email", "emails", "emailaddress", "emailaddresses",
+    ), "users"),
+    **dict.fromkeys((
+        "onbehalfof", "onbehalfofuser", "behalfof", "actingfor", "impersonator", "impersonatedby", "impersonating",
+        "delegator", "delegatedby", "realuser", "realactor", "originaluser", "originalactor", "effectiveuser",
+    ), "behalf"),
+    **dict.fromkeys((
+        "invitedby", "inviter", "grantedby", "requestedby", "requester", "approvedby", "approver",
+        "approvers", "addedby", "removedby", "changedby", "updatedby", "performedby", "initiatedby", "initiator",
+        "triggeredby",
+    ), "others"),
+    **dict.fromkeys((
+        "group", "groups", "team", "teams", "usergroup", "usergroups", "targetgroup", "targetgroups", "addedgroups",
+        "removedgroups", "grouplist",
+    ), "groups"),
+}  # fmt: skip
+"""What an attribute of a name holds: whom it was done to, for or as whom, who else has to do with it, groups."""
+
+_OWN = {"name", "groupname", "email", "emailaddress", "mail"}
+"""What says something of the entry itself where it stands as a text."""
+
+_IDS = ("id", "accountid", "userid", "aaid", "uid", "groupid", "teamid")
+_FULL_NAMES = ("name", "displayname", "fullname", "groupname", "publicname", "title")
+_MAILS = ("email", "emailaddress", "mail")
+
+
+class Named(NamedTuple):
+    """A person or a group that is named within an attribute.
+
+    Attributes:
+        what: `users`, `behalf`, `others` or `groups`.
+        id, name, email: What is said.
+        role: The role that stands beside.
+    """
+
+    what: str
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+    role: str | None = None
+
+
+@lru_cache(4096)
+def _plain(name: str) -> str:
+    return _MARKS.sub("", name).lower()
+
+
+@lru_cache(4096)
+def _what(name: str) -> tuple[str, str]:
+    """Return what an attribute of this name holds, and the end that says as what: `ids`, `emails`."""
+    plain = _plain(name)
+    if plain in _NAMES:
+        return _NAMES[plain], ""
+    end = _ENDS.search(plain)
+    if end is None or plain[: end.start()] not in _NAMES:
+        return "", ""
+    return _NAMES[plain[: end.start()]], end[0]
+
+
+def named_in(told: Mapping[str, Any], left: list[int], own: str = "") -> Iterator[Named]:
+    """Give who is named within the attributes of an entry, in order; `left` is below 0 when not all was looked at.
+
+    `own` is `users` or `groups` where the entry is one: then `userName` and its like are its own.
+    """
+    return _within(told, 0, left, own)
+
+
+def person_in(told: Any) -> tuple[str | None, str | None, str | None] | None:
+    """Return id, name and address of the first who is named, or None."""
+    for one in _each("behalf", "", told, 0, [MOST_NAMED]):
+        return one.id, one.name, one.email
+    return None
+
+
+def _within(told: Mapping[str, Any], depth: int, left: list[int], own: str = "") -> Iterator[Named]:
+    for name, value in told.items():
+        if value is None or len(name) > LONGEST_NAME or (type(value) in (str, int) and _plain(name) in _OWN):
+            continue
+        what, end = _what(name)
+        if what:
+            if what == own and type(unpacked(value)) in (str, int):
+                continue
+            if depth and what == "users":
+                what = "others"
+            yield from _each(what, end, value, depth, left)
+        elif depth < DEEPEST:
+            inner = unpacked(value)
+            for part in inner[: MOST_NAMED + 1] if type(inner) is list else [inner]:
+                left[0] -= 1
+                if type(part) is dict and left[0] >= 0:
+                    yield from _within(part, depth + 1, left)
+
+
+def _each(what: str, end: str, value: Any, depth: int, left: list[int]) -> Iterator[Named]:
+    value = unpacked(value)
+    left[0] -= 1
+    if left[0] < 0 or depth > DEEPEST:
+        return
+    if type(value) is list:
+        for part in value[: MOST_NAMED + 1]:
+            yield from _each(what, end, part, depth + 1, left)
+    elif type(value) is dict:
+        yield from _of_object(what, value, depth, left)
+    elif type(value) is str and value.strip():
+        yield _of_text(what, end, value.strip())
+    elif type(value) is int and value.bit_length() < 256:
+        yield Named(what, str(value))
+
+
+def _of_object(what: str, told: Mapping[str, Any], depth: int, left: list[int]) -> Iterator[Named]:
+    inner = told.get("attributes")
+    members = {_plain(name): value for name, value in ({**inner, **told} if type(inner) is dict else told).items()
+               if len(name) <= LONGEST_NAME}  # fmt: skip
+    ident, name, mail = (_first(members, names) for names in (_IDS, _FULL_NAMES, _MAILS))
+    if ident or name or mail:
+        if ident and "@" in ident and valid_mail(ident):
+            ident, mail = None, mail or ident
+        yield Named(
+            what, ident, name, mail if mail and valid_mail(mail) else None, _first(members, ("role", "rolename"))
+        )
+        return
+    for name, value in told.items():
+        if type(value) is dict and _what(name)[0] == "" and value.keys() & {"name", "email", "displayName"}:
+            yield from _of_object(what, {"id": name, **value}, depth + 1, left)  # a map by id
+        elif type(value) is dict or type(value) is list:
+            yield from _each(what, "", value, depth + 1, left)
+
+
+def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = members.get(name)
+        if type(value) is str and value.strip():
+            return value
+        if type(value) is int and value.bit_length() < 256:
+            return str(value)
+    return None
+
+
+def _of_text(what: str, end: str, text: str) -> Named:
+    if valid_mail(text):
+        return Named(what, email=text)
+    if (both := _NAMED_MAIL.fullmatch(text)) is not None and valid_mail(both[2]):
+        return Named(what, None, both[1].strip('" '), both[2])
+    if end.endswith(("id", "ids")) or ("name" not in end and _ID.fullmatch(text) is not None):
+        return Named(what, text)
+    return Named(what, None, text)
