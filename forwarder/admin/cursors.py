@@ -15,7 +15,7 @@ from forwarder.errors import ConfigError
 from forwarder.spool.contract import CursorMove, PageCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from forwarder.contracts import Origin
     from forwarder.spool.contract import CursorRow, Spool
@@ -35,7 +35,7 @@ class CursorShown(msgspec.Struct, frozen=True):
         begins_ms: Where its walk began.
         reached_ms: How far it came.
         bytes: Size of the source's state, in which the cursor is.
-        dropped: Who dropped it while no daemon ran; it is seen to at the next start.
+        dropped: Who dropped it; the daemon sees to it when the request at hand is over, or at its next start.
     """
 
     source: str
@@ -52,15 +52,15 @@ class Cursors:
     Args:
         spool: Open.
         origins: Returns the origin of each configured source, by its name.
-        drop: Has the poller of a source drop a cursor (source, cursor, who), False when it does not read just now; None
-            while no daemon runs.
+        drop: Has the poller of a source drop a cursor (source, cursor, who), False when it does not read just now; it
+            is durable when that returns. None while no daemon runs.
     """
 
     def __init__(
         self,
         spool: Spool,
         origins: Callable[[], Mapping[str, Origin]],
-        drop: Callable[[str, str, str], bool] | None = None,
+        drop: Callable[[str, str, str], Awaitable[bool]] | None = None,
     ) -> None:
         self._spool = spool
         self._origins = origins
@@ -91,7 +91,7 @@ class Cursors:
             raise ConfigError(f"the source {chosen.source} has no cursor {chosen.cursor} at work; it has: {there}")
         told = f"dropped by {who}"
         if self._drop is not None:
-            if not self._drop(chosen.source, chosen.cursor, told):
+            if not await self._drop(chosen.source, chosen.cursor, told):
                 raise ConfigError(
                     f"the daemon does not read the source {chosen.source} just now; try again in a moment"
                 )

@@ -11,7 +11,7 @@ from forwarder.admin.cursors import Cursors
 from forwarder.dead_letters import Letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from forwarder.contracts import Origin, SinkConfig
     from forwarder.dead_letters import Change
@@ -28,7 +28,7 @@ def verbs_of(
     changed: Callable[[Change], None] | None = None,
     *,
     origins: Callable[[], Mapping[str, Origin]] = dict,
-    drop_cursor: Callable[[str, str, str], bool] | None = None,
+    drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
 ) -> dict[str, Verb]:
     """Return the verbs over an open spool.
 

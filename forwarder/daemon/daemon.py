@@ -124,7 +124,7 @@ class Daemon:
             self._settings.sinks,
             self._letters_changed,
             origins=lambda: {name: source.origin for name, source in self._sources.items()},
-            drop_cursor=lambda name, *what: name in self._pollers and self._pollers[name].drop(*what),
+            drop_cursor=self._drop_cursor,
         )
         control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:
@@ -156,6 +156,9 @@ class Daemon:
         if self._on_log_level is not None:
             self._on_log_level(level)
         self._log.info("configuration_reloaded", log_level=level)
+
+    async def _drop_cursor(self, source: str, cursor: str, told: str) -> bool:
+        return source in self._pollers and await self._pollers[source].drop(cursor, told)
 
     async def _open(self, spool: SqliteSpool) -> bool:
         """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""

@@ -102,9 +102,16 @@ class HandOver:
         return row is not None and row.state.get("walk") is not None
 
     def dropped(self, name: str) -> str:
-        """Return who dropped a cursor by hand while no poller ran, or nothing."""
+        """Return who dropped a cursor by hand and was not heard yet, or nothing."""
         row = self.rows.get(name)
         return "" if row is None else str(row.state.get("dropped", ""))
+
+    async def note_dropped(self, name: str, told: str) -> None:
+        """Keep durable that a person dropped a cursor. Raises what the spool raises; it does not wait for room."""
+        row = self.rows[name]
+        move = CursorMove(name, row.version or None, {**row.state, "dropped": told})
+        done = await self._spool.commit(PageCommit(self._number, self._epoch, [move]))
+        self.rows[name] = CursorRow(name, {**row.state, "dropped": told}, done.versions[name])
 
     async def heal_damage(self) -> bool:
         """Read again what a damaged page of the spool held, whose ids the spool has forgotten; True when it begins."""
@@ -171,15 +178,16 @@ class HandOver:
             self._reread_from() if name == TAIL else None,
         )
         ended = name != TAIL and (page.done or (name == TRAIL and progress.reached(after) > row.state["until"]))
+        if ended and name != TRAIL and page.bodies and "tip" not in row.state:
+            # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
+            ended, after["tip"] = False, True
         moves: list[CursorMove] = []
         closing: list[int] = []
         if name in {HEAL, BACKFILL} and ended:
             moves = self._promotion(name, after)
             closing = self._gaps if name == HEAL or not self.walks(HEAL) else []
         elif name == TRAIL and ended:
-            floor = min(row.state["begun"], row.state["until"])
-            state = {"begun": row.state["begun"], "floor": floor}
-            moves = [CursorMove(TRAIL, row.version or None, state)]
+            moves = [CursorMove(TRAIL, row.version or None, _rested(row.state))]
         elif page.bodies or page.next != row.state["walk"]:
             moves = [CursorMove(name, row.version or None, after)]
         heals = name == TAIL and "by_time" in after and not page.by_time and not self.walks(HEAL)
@@ -202,6 +210,7 @@ class HandOver:
         # What became visible behind this walk while it was near the present is for the next trail to find,
         # and what a trail that is still on its way has not read.
         trail, tail, begun = self.rows.get(TRAIL), self.rows[TAIL], after.pop("near")
+        after = {key: after[key] for key in after if key not in {"tip", "dropped"}}
         if self.walks(TRAIL):
             begun = min(begun, self._reread_from() + self._trailing_ms)
         moves = [
@@ -262,6 +271,29 @@ class HandOver:
         await self._commit(moves, opening=gaps)
         return heals
 
+    async def set_aside(self, name: str, error: Held) -> bool | None:
+        """Leave a place that cannot be passed to the heal, and go on beyond it; True when a heal begins.
+
+        Returns None for a cursor that has to wait there itself.
+        """
+        row, heal, now = self.rows[name], self.rows.get(HEAL), self._now_ms()
+        if name == TRAIL and heal is not None:
+            await self._commit([CursorMove(TRAIL, row.version or None, _rested(row.state))])
+            return False
+        if name != TAIL:
+            return None
+        # Events of one time end with its millisecond; where an event is that does not come is unknown.
+        high, beyond = row.state["high"], now
+        if error.kind == "no_cursor" and high > row.state["from"]:
+            beyond = min(high + 1, now)
+        moves, gaps = [CursorMove(TAIL, row.version, self._walk(beyond))], []
+        if heal is None:
+            gaps = [Gap("cursor_lost", error.reason, source=self._number, from_ms=high, to_ms=now)]
+        if heal is None or high < heal.state["high"]:  # else the heal comes to that place
+            moves.append(CursorMove(HEAL, heal.version if heal else None, row.state))
+        await self._commit(moves, opening=gaps)
+        return heal is None
+
     async def by_time(self, name: str) -> bool:
         """Go on without any cursor, from what was read last; False when the source cannot do that."""
         row = self.rows[name]
@@ -279,3 +311,8 @@ class HandOver:
 
     def _now_ms(self) -> int:
         return int(self._clock.time() * 1000)
+
+
+def _rested(row: progress.Row) -> progress.Row:
+    """Return what stays of a trail between two reads."""
+    return {"begun": row["begun"], "floor": min(row["begun"], row["until"])}

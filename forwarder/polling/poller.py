@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection
-from typing import Literal
 
 import structlog
 
@@ -28,7 +27,7 @@ from forwarder.contracts import (
     Source,
     SourceConfig,
 )
-from forwarder.errors import fix_of
+from forwarder.polling import complaints
 from forwarder.polling.handover import OLDEST_MS, HandOver
 from forwarder.polling.plan import CATCH_UP, HEAL, TAIL, TRAIL, Plan
 from forwarder.retry import RequestBudget
@@ -44,14 +43,6 @@ MOST_LOSSES = 7
 _TRIAL = (False, False, True, False, True)
 """Requests without and with a cursor that is doubted. A fault that comes and goes, also one that meets every second or
 third request, does not refuse just those with the cursor in this order."""
-
-_NO_CURSOR = "no cursor that the API gives can be used, so it is read on by time"
-_NO_CURSOR_FIX = (
-    "Nothing has to be done while events arrive; report it, for the API, or a proxy before it, has changed. Events "
-    "that become known late may come later than usual."
-)
-_LOOP = "the API gives the same cursor with the same events again"
-_UNKNOWN = "the API gives cursors and does not know them when they are used"
 
 
 class Poller:
@@ -82,6 +73,7 @@ class Poller:
         self._store = HandOver(source, config, spool=spool, clock=clock, refused=self._refused)
         self._plan = Plan(config.retry, rng)
         self._dropped: dict[str, str] = {}
+        self._writes = asyncio.Lock()  # a person drops a cursor from another task
         self._at_tip = False
         self._reads = False
         self._stopping = False
@@ -123,12 +115,18 @@ class Poller:
         self._reads = False
         self.wake.set()
 
-    def drop(self, name: str, told: str) -> bool:
-        """Take a cursor for lost, because a person says so; False when it does not run, and would forget that."""
-        if self._reads:
-            self._dropped[name] = told
-            self.wake.set()
-        return self._reads
+    async def drop(self, name: str, told: str) -> bool:
+        """Take a cursor for lost at the next turn or start, durably; False when nothing is read or written now."""
+        if not self._reads or self._takes_nothing:
+            return False
+        async with self._writes:
+            if not self._reads:
+                return False
+            if self._open_walk(name):
+                await self._store.note_dropped(name, told)
+        self._dropped[name] = told
+        self.wake.set()
+        return True
 
     async def _open(self) -> None:
         """Take the source over, begin the first walks, and see to what was left behind."""
@@ -165,7 +163,8 @@ class Poller:
             await self._step(name)
         except (Retryable, Held) as error:
             if not isinstance(error, SpoolFull):
-                self._failed(name, error, self._clock.monotonic() - begun)
+                took = self._clock.monotonic() - begun
+                self._failed(await self._set_aside(name, error), error, took)
 
     async def _step(self, name: str) -> None:
         """Ask once for a cursor, hand the page over, and decide when to ask again."""
@@ -191,7 +190,8 @@ class Poller:
         course.distrusts = course.distrusts and page.by_time
         self.report.last_good_poll = self._clock.time()
         self._measure()
-        await self._hand_over(name, page)
+        async with self._writes:
+            await self._hand_over(name, page)
         self._judge(name, page)
 
     async def _may_ask(self) -> bool:
@@ -237,7 +237,8 @@ class Poller:
         if name == TAIL:
             self._at_tip = not page.more
         # The bell rings every `every`; this is the net below it.
-        self._plan[name].due = 0.0 if page.more else self._clock.monotonic() + self._config.every * 1.5
+        at_once = page.more or (page.done and name != TAIL)  # its end is made sure of
+        self._plan[name].due = 0.0 if at_once else self._clock.monotonic() + self._config.every * 1.5
         if done.heals:
             self._heal_begins()
         if done.ended:
@@ -254,16 +255,10 @@ class Poller:
 
     def _judge(self, name: str, page: Page) -> None:
         """Say whether a cursor that answered does well."""
-        course = self._plan[name]
-        if page.looping:
-            self._complain(name, "retrying", _LOOP, fix_of("loop"), kind="loop")
-        elif page.by_time and course.distrusts:
-            self._complain(name, "retrying", f"{_UNKNOWN}, so it is read on by time", _NO_CURSOR_FIX)
-        elif page.by_time:
-            self._complain(name, "retrying", _NO_CURSOR, _NO_CURSOR_FIX, kind="no_cursor")
-        elif course.losses.failures > 1:
-            self._complain(name, "retrying", _UNKNOWN, fix_of("no_cursor"))
-        elif course.recover():
+        complaint = complaints.of_page(page, self._plan[name])
+        if complaint is not None:
+            self._complain(name, complaint)
+        elif self._plan[name].recover():
             self._log.info("source_recovered", cursor=name)
         self._show()
 
@@ -296,10 +291,11 @@ class Poller:
         course.failures = 0
         distrust = course.losses.failures >= MOST_LOSSES and not by_hand
         wait = 0.0 if by_hand else min(self._config.every, course.losses.next())
-        if distrust and await self._store.by_time(name):
-            course.distrusts = True
-        elif await self._store.lost(name, told):
-            self._heal_begins()
+        async with self._writes:
+            if distrust and await self._store.by_time(name):
+                course.distrusts = True
+            elif await self._store.lost(name, told):
+                self._heal_begins()
         # A source that loses every new cursor must not make us spin; the request without one always goes well.
         course.laid = self._rows[name].state["walk"]
         course.due = self._clock.monotonic() + (wait if name == TAIL else self._config.every)
@@ -317,6 +313,21 @@ class Poller:
             if self._open_walk(name):
                 await self._lost(name, told, by_hand=True)
 
+    async def _set_aside(self, name: str, error: Retryable | Held) -> str:
+        """Go on beyond what cannot be passed; return the cursor that stays with it."""
+        if not isinstance(error, Held) or error.kind not in complaints.OF_A_PLACE:
+            return name
+        async with self._writes:
+            heals = await self._store.set_aside(name, error)
+        if heals is None:
+            return name
+        course = self._plan[name]
+        course.recover()
+        course.blocked = self._clock.monotonic() + course.backoff.next()
+        if heals:
+            self._heal_begins()
+        return HEAL
+
     def _failed(self, name: str, error: Retryable | Held, took: float) -> None:
         """Note what is wrong with a cursor and when it is asked again."""
         course = self._plan[name]
@@ -328,10 +339,7 @@ class Poller:
         elif name != TAIL:
             wait = max(wait, took)  # one that hangs takes half of the time at most
         course.blocked = self._clock.monotonic() + wait
-        if isinstance(error, Held):
-            self._complain(name, "held", error.reason, error.fix, kind=error.kind)
-        else:
-            self._complain(name, "retrying", str(error), error.fix, kind=error.kind)
+        self._complain(name, complaints.of_error(error, self._rows[name].state["high"]))
         self._measure()
         self._show()
         self.report.failed(self._clock.time(), max(wait, self._budget.blocked()))
@@ -350,11 +358,10 @@ class Poller:
 
     # ---------------------------------------------------------------------------------------------------- the report
 
-    def _complain(
-        self, name: str, state: Literal["retrying", "held"], reason: str, fix: str = "", *, kind: str = ""
-    ) -> None:
-        if kind:
-            self.report.errors[kind] += 1
+    def _complain(self, name: str, complaint: complaints.Complaint) -> None:
+        state, reason, fix = complaint.state, complaint.reason, complaint.fix
+        if complaint.kind:
+            self.report.errors[complaint.kind] += 1
         if self._plan[name].complain(state, reason, fix):
             self._log.warning("source_degraded", cursor=name, state=state, reason=reason, fix=fix)
 

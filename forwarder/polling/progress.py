@@ -5,7 +5,7 @@ read as far as the clock can be right), `reached` (newest read, whatever the clo
 passed lately, as [high, walk]), `near` (where it first came within the trailing stretch of the present). Marks make it
 possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone
 would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor
-when it had to go on without one.
+when it had to go on without one, `tip` that it once came to what looked like its end, `dropped` who dropped it by hand.
 """
 
 from __future__ import annotations

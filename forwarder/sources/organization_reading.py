@@ -29,8 +29,8 @@ EMPTY_PAGES_TO_TIP = 3
 TRAIL = 8
 """Answers remembered to recognise a loop, also one over several cursors."""
 
-MOST_LOOPS = 20
-"""Answers of a loop in a row after which it is read on by time."""
+MOST_LOOPS = TRAIL
+"""Answers of a loop in a row after which it is read on by time: any loop that can be seen has come round once."""
 
 MOST_COPIES = 100
 """Events without an id whose number is remembered from page to page."""
@@ -91,6 +91,8 @@ class Reading:
                 given = onward.cursor  # not believed, but nothing else leads on
         if step is not None:
             after, more = step.state, step.more
+            if looping:
+                after = {**after, "without": now_ms + DISTRUST_MS}  # else the next answer leads into the loop again
         elif given is None:
             after, more = {**state, "empties": 0}, False  # the tip: the cursor last used is asked again
         else:

@@ -12,10 +12,12 @@ import yaml
 from typer.testing import CliRunner
 
 from forwarder.cli import app
+from forwarder.contracts import Page
+from forwarder.polling.plan import BACKFILL, TAIL
 from forwarder.simulator.config import SimulatorConfig
 from forwarder.simulator.simulator import Simulator
 from tests.engine import digests_of, engine, file_sink, lines_of, source, truth
-from tests.polling import ScriptedSource, poller_of, quiet, running, spool_in, until
+from tests.polling import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, until
 
 
 async def command(*words: str) -> Any:
@@ -91,16 +93,67 @@ async def test_a_poller_that_does_not_run_takes_no_cursor_for_dropped(tmp_path: 
     source = ScriptedSource(lambda state, _: quiet(state))
     async with spool_in(tmp_path) as spool:
         poller = poller_of(source, spool)
-        assert not poller.drop("tail", "by a test")
+        assert not await poller.drop("tail", "by a test")
         async with running(poller) as task:
             await until(lambda: source.asked, task)
-            assert poller.drop("tail", "by a test")
-            assert poller.drop("tail", "by a test")
+            assert await poller.drop("tail", "by a test")
+            assert await poller.drop("tail", "by a test")
             await until(lambda: poller.report.errors["cursor_lost"] == 1, task)
-            assert poller.drop("backfill", "by a test")
+            assert await poller.drop("backfill", "by a test")
             poller.stop()
-            assert not poller.drop("tail", "by a test")
-        assert not poller.drop("tail", "by a test")
+            assert not await poller.drop("tail", "by a test")
+        assert not await poller.drop("tail", "by a test")
+
+
+@pytest.mark.parametrize("name", [TAIL, BACKFILL])
+async def test_a_cursor_that_was_dropped_is_lost_also_when_the_daemon_is_killed_before_its_next_turn(
+    tmp_path: Path, name: str
+) -> None:
+    hangs = asyncio.Event()
+
+    class Hanging(ScriptedSource):
+        async def fetch(self, state: dict[str, Any]) -> Page:
+            hangs.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with spool_in(tmp_path) as spool:
+        poller = poller_of(Hanging(quiet), spool, since=86400, every=0.05)
+        task = asyncio.create_task(poller.run())
+        await hangs.wait()
+        assert await poller.drop(name, "dropped by a test")
+        task.cancel()
+        await asyncio.wait([task])
+        assert poller.report.errors["cursor_lost"] == 0
+    async with spool_in(tmp_path) as spool:
+        poller = poller_of(ScriptedSource(quiet), spool, since=86400, every=0.05)
+        async with running(poller) as task:
+            await until(lambda: poller.report.errors["cursor_lost"] == 1, task)
+        again = poller_of(ScriptedSource(quiet), spool, since=86400, every=0.05)  # once is enough
+        async with running(again) as task:
+            await until(lambda: again.report.requests > 0, task)
+            assert again.report.errors["cursor_lost"] == 0
+
+
+async def test_a_page_that_comes_while_a_cursor_is_dropped_is_kept_and_the_cursor_lost(tmp_path: Path) -> None:
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(ScriptedSource):
+        async def fetch(self, state: dict[str, Any]) -> Page:
+            asked.set()
+            await goes_on.wait()
+            return page(state, "e1") if not state.get("n") else page(state)
+
+    async with spool_in(tmp_path) as spool:
+        poller = poller_of(Slow(quiet), spool, every=0.05)
+        async with running(poller) as task:
+            await asked.wait()
+            assert await poller.drop(TAIL, "dropped by a test")
+            goes_on.set()
+            await until(lambda: poller.report.errors["cursor_lost"] == 1 and poller.report.spooled == 1, task)
+        assert await spooled(spool) == ["e1"]
+        rows = (await spool.status()).sources[0].cursors.values()
+        assert not any("dropped" in row.state for row in rows)
 
 
 @pytest.mark.parametrize("words", [["list"], ["drop", "--source", "acme"]])

@@ -244,7 +244,7 @@ async def test_a_loop_is_degraded_and_held_at_every(tmp_path: Path) -> None:
         names = await course(poller, clock, 6)
         assert clock.now - 1_790_000_000 >= 30 * (names.count(TAIL) - 1)
         assert (poller.report.state, poller.report.errors["loop"]) == ("retrying", len(names))
-        assert "same cursor" in poller.report.reason
+        assert "same events" in poller.report.reason
         looping = False
         await poller._step(TAIL)
         assert not poller.report.well  # the trail has not been asked since
