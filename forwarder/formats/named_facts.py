@@ -45,6 +45,7 @@ class NamedFacts:
         "_json",
         "_kind",
         "_message",
+        "_object_role",
         "_organization_name",
         "_processed",
         "_role",
@@ -64,6 +65,7 @@ class NamedFacts:
         self._id, self._actor_kind, self._ip = before["id"], before["actor_kind"], before["source_ip"]
         self._source, self._user_agent = before["source_address"], before["user_agent"]
         self._role, self._kind, self._message = before["target_role"], before["object_kind"], before["message"]
+        self._object_role = before.get("object_role", self._role)
         self._domain = before["domain"]
         self._processed, self._organization_name = before["processed_at"], before["organization_name"]
         self._actor, self._effective, self._target = (some(of, _PERSON) for of in ("actor", "effective", "target"))
@@ -102,7 +104,7 @@ class NamedFacts:
         if event.target_user is not None:
             _add_person(parts, event.target_user, self._target)
         if event.target_role is not None:
-            parts += self._role, event.target_role
+            parts += (self._role if event.target_user is not None else self._object_role), event.target_role
         if event.target_group is not None:
             _add_thing(parts, event.target_group, self._group)
         if event.content is not None:

@@ -137,7 +137,7 @@ def _access(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | Non
     power = event.target_role or event.object
     whose, group = user(event.target_user), _named(event.target_group)
     if power is None or (whose is None and group is None):
-        return _entity(event, into, rest)
+        return _power_over(event, into, rest)
     into.privileges = (power, *(event.also.roles if event.also is not None and event.target_role is not None else ()))
     over = event.content or event.space
     where = _resource(over, None) if over is not None else None
@@ -156,6 +156,24 @@ def _access(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | Non
         rest.target_group = _left(event.target_group, event.target_group.key)
     into.group, into.resource = group, where
     return GROUP, event.ocsf_activity  # 1, 2 and 99 are the same as for users
+
+
+def _power_over(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+    """Power over a thing, or a role by itself, of no one who is named: the thing changed, or the role."""
+    found = _entity(event, into, rest)
+    if found is None or into.entity is None or event.target_role is None:
+        return found
+    into.access_list = (event.target_role, *(event.also.roles if event.also is not None else ()))
+    rest.target_role = None
+    space, entity = event.space, into.entity
+    if entity.uid is None and entity.name is None:
+        if space is not None and (space.id or space.name or space.key):
+            type_id, caption = _entity_type(space.kind)
+            into.entity = Entity(type_id, caption, space.id, space.name or space.key)
+            rest.space = _left(space, space.key if space.name else None)
+        else:
+            entity.name = event.target_role
+    return found
 
 
 def _entity(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:

@@ -173,6 +173,7 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     privileges: tuple[str, ...] = ()
     resource: Resource | None = None
     resources: tuple[Resource, ...] = ()
+    access_list: tuple[str, ...] = ()
     entity: Entity | None = None
     web_resources: tuple[Resource, ...] = ()
     api: Api | None = None

@@ -30,6 +30,13 @@ def _domains(*parts: Part) -> list[str]:
     return [part.rare.domain for part in parts if part.rare is not None and part.rare.domain is not None]
 
 
+def names_in(*parts: Part) -> Iterable[str]:
+    """Return the names of all groups and roles that parts name."""
+    things = (*(part.group for part in parts), *_all("things", *parts))
+    groups = (thing.name for thing in things if thing is not None and thing.kind == "group")
+    return filter(None, (*groups, *(part.role for part in parts), *_all("roles", *parts)))
+
+
 def behalf_in(*parts: Part) -> Iterable[Actor]:
     """Return for or as whom entries say it was done."""
     return _all("behalf", *parts)

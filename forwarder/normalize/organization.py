@@ -15,7 +15,7 @@ import msgspec
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip, valid_mail
-from forwarder.normalize.also import also_of, behalf_in, changes_in, domain_in
+from forwarder.normalize.also import also_of, behalf_in, changes_in, domain_in, names_in
 from forwarder.normalize.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.marks import marks_of, usable_time
@@ -142,6 +142,7 @@ class OrganizationNormalizer:
             or (meaning.act in _SIGNS_IN and _may_have_failed(decoded.message, told.actor))
         ):
             meaning = self._by_what_is_said(meaning, decoded.message, told, context, container)
+        meaning = self._catalogue.with_power(meaning, names_in(context, container)) if meaning.admin else meaning
         time_ms = self._times.read(when)
         read = self._times.read(told.processedAt or "")
         processed_ms = read if read is not None else self._times.read(decoded.processedAt or "")

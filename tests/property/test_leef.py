@@ -33,7 +33,9 @@ def texts(event: AuditEvent) -> dict[str, str | None]:
     return {
         "action": event.action, "actionName": event.action_name, "actorId": actor.id, "actorName": actor.name,
         "actorKind": actor.kind, "effectiveId": other.id, "effectiveName": other.name, "effectiveEmail": other.address,
-        "targetId": target.id, "targetName": target.name, "targetEmail": target.address, "role": event.target_role,
+        "targetId": target.id, "targetName": target.name, "targetEmail": target.address,
+        "role": event.target_role if event.target_user is not None else None,
+        "objectRole": event.target_role if event.target_user is None else None,
         "groupID": group.id, "groupName": group.name, "objectKind": thing.kind, "objectId": thing.id, "objectKey": thing.key,
         "resource": thing.name, "url": thing.url, "spaceId": space.id, "spaceKey": space.key, "spaceName": space.name,
         "siteId": site.id, "siteName": site.name, "siteUrl": site.url, "appId": app.id, "appName": app.name,

@@ -117,3 +117,65 @@ def test_more_people_than_are_read_are_marked():
     found = event("user_added_to_group", [_with(users=[f"u{n}" for n in range(2500)])])
     assert "truncated" in found.marks
     assert len(found.also.users) == 1000
+
+
+# -------------------------------------------------------------------------------------------------------- power
+
+
+SPACE = {"id": "1", "type": "spaces", "attributes": {"key": "OPS", "name": "Ops", "permissionName": "ADMIN"}}
+ROLE = {"id": "r", "type": "roles", "attributes": {"name": "site-admin"}}
+
+
+@pytest.mark.parametrize(
+    ("action", "entries", "name", "role"),
+    [
+        ("confluence_added_space_permission", [SPACE], "Ops", "ADMIN"),
+        ("confluence_space_permission_removed", [SPACE], "Ops", "ADMIN"),
+        (
+            "jira_project_role_granted",
+            [{"id": "9", "type": "projects", "attributes": {"name": "Web"}}, ROLE],
+            "Web",
+            "site-admin",
+        ),
+        ("jira_permission_granted", [ROLE], "site-admin", "site-admin"),
+    ],
+)
+def test_power_of_no_one_named_is_of_its_thing_and_never_the_actors(action, entries, name, role):
+    for context, container in ((entries, []), ([], entries)):
+        found = event(action, context, container)
+        made = ocsf_strictly(_rendered(OcsfFormat(), found))
+        assert (made["class_name"], made["entity"]["name"], made["access_list"]) == ("Entity Management", name, [role])
+        leef = _rendered(LeefFormat(), found).decode()
+        assert f"^objectRole={role}^" in leef
+        assert "^role=" not in leef
+
+
+def test_a_role_of_a_user_who_is_named_is_his():
+    leef = _rendered(LeefFormat(), event("user_granted_role", [{"id": "u", "type": "users"}, ROLE])).decode()
+    assert "^role=site-admin^" in leef
+    assert "objectRole" not in leef
+
+
+@pytest.mark.parametrize(
+    ("action", "entry", "severity"),
+    [
+        ("user_added_to_group", {"type": "groups", "attributes": {"name": "site-admins"}}, 7),
+        ("user_added_to_group", {"type": "groups", "attributes": {"groupName": "jira-Administrators"}}, 7),
+        ("user_added_to_group", {"type": "groups", "attributes": {"name": "badminton"}}, 5),
+        ("user_added_to_group", {"type": "users", "attributes": {"groups": ["ops", "siteAdmins"]}}, 7),
+        ("user_removed_from_group", {"type": "groups", "attributes": {"name": "site-admins"}}, 5),
+        ("user_invited", {"type": "users", "attributes": {"role": "ORG_ADMIN"}}, 7),
+        ("user_invited", {"type": "roles", "attributes": {"name": "Organization admin"}}, 7),
+        ("user_invited", {"type": "users", "attributes": {"name": "Admin"}}, 3),
+        ("audit_log_content_disabled", {"type": "x"}, 9),
+        ("user_activity_content_disabled", {"type": "x"}, 9),
+        ("content_in_audit_log_disabled", {"type": "x"}, 9),
+    ],
+)
+def test_who_gains_power_or_ends_the_audit_weighs_more(action, entry, severity):
+    assert event(action, [entry]).severity == severity
+
+
+def test_a_joining_that_failed_gives_no_power():
+    group = {"type": "groups", "attributes": {"name": "site-admins"}}
+    assert event("user_added_to_group", [group], status="FAILED").severity == 5

@@ -169,6 +169,10 @@ class Catalogue:
             else found
         )
 
+    def with_power(self, before: Meaning, names: Iterable[str]) -> Meaning:
+        """Return a meaning with more severity where a group or role that is named is one of administrators."""
+        return self.grammar.with_power(before, names)
+
     def _look_up(self, action: str) -> Meaning:
         found = self.local.get(action) or self.records.by_id.get(action)
         if found is not None:

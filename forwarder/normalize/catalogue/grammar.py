@@ -30,7 +30,7 @@ from forwarder.normalize.catalogue.sentences import (
     unsure,
     until_preposition,
 )
-from forwarder.normalize.catalogue.words import LONGEST_ACTION
+from forwarder.normalize.catalogue.words import LONGEST_ACTION, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -152,6 +152,15 @@ class Grammar:
                 "reason": "it failed" if failed else line.why,
             }
         return msgspec.structs.replace(before, **changed)
+
+    def with_power(self, before: Meaning, names: Iterable[str]) -> Meaning:
+        """Return a meaning that weighs more, where one of the groups or roles of these names is of administrators."""
+        power = self._kinds.power
+        if before.admin is None or before.admin <= before.severity or before.outcome == "failure":
+            return before
+        if any(not power.names.isdisjoint(words_of(name[:LONGEST_ACTION])) for name in names):
+            return msgspec.structs.replace(before, severity=before.admin, reason=power.why)
+        return before
 
     def is_open(self, text: str) -> bool:
         """Say whether a text says itself that something was only tried, asked for or begun, or how it went."""

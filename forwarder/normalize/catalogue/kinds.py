@@ -24,6 +24,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: int
     why: str
     failed: int | None = None
+    admin: int | None = None
     act: str | None = None
     thing: str | None = None
     people: bool = False
@@ -40,10 +41,18 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (first, person, *rest) if person and self.people else (first, *rest)
 
 
+class Power(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The words by which a group or role is one of administrators, and why that weighs more."""
+
+    names: frozenset[str]
+    why: str
+
+
 class Kinds:
     """The lines by kind and act."""
 
     def __init__(self, tables: dict[str, Any]) -> None:
+        self.power = msgspec.convert(tables.pop("power", {"names": (), "why": ""}), Power)
         self._like = msgspec.convert(tables.pop("like", {}), dict[str, str])
         self._lines = msgspec.convert(tables, dict[str, dict[str, Line]])
         self._any = self._lines["any"]
@@ -75,5 +84,6 @@ class Kinds:
             ocsf_class=int(ocsf_class),
             ocsf_activity=int(activity),
             target=line.target,
+            admin=line.admin,
             layer=layer,
         )

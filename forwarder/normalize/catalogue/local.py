@@ -156,6 +156,8 @@ class _File:
             changed["failure"] = None
         if record.severity is not None and record.reason is None:
             changed["reason"] = f"by {self._name}"
+        if record.severity is not None:
+            changed["admin"] = None
         if record.category is not None:
             changed["category"] = (record.category,)
         if record.types is not None:

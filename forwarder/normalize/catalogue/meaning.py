@@ -25,6 +25,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         failure: Why it failed, where the display name says so.
         severity: 0 (unknown) to 10; the severity of CEF as well.
         reason: Why that severity.
+        admin: Severity at least where a group or role that is named is one of administrators.
         ocsf_class: Class of OCSF 1.8.0, 0 where none is claimed.
         ocsf_activity: Activity within the class; 99 is Other.
         target: What a context entry of type user is.
@@ -42,6 +43,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failure: str | None = None
     severity: int = 0
     reason: str | None = None
+    admin: int | None = None
     ocsf_class: int = 0
     ocsf_activity: int = 0
     target: Literal["target", "impersonated"] = "target"

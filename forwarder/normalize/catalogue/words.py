@@ -29,6 +29,11 @@ _BREAK = re.compile(r"[^a-z0-9]+")
 _ASIDE = re.compile(r"\([^()]*\)")
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a name in small letters: `siteAdmins` has two."""
+    return _BREAK.split(_HUMP.sub("_", text).lower())
+
+
 class Term(msgspec.Struct, frozen=True):
     """One word or several, and every part it can play.
 
