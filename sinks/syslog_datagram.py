@@ -55,7 +55,8 @@ class DatagramSlot:
         if objection:
             self._drop()
             reason = "no program listens there" if objection == errno.ECONNREFUSED else os.strerror(objection).lower()
-            raise Retryable(f"{self._place}: {reason}", kind="connection", sent=sent)
+            # No event's text can make a network object, so none is suspected.
+            raise Retryable(f"{self._place}: {reason}", kind="connection", sent=sent, suspect=False)
         return Delivery(accepted=[n for n in range(len(records)) if n not in too_long], rejected=too_long)
 
     async def _one(self, sock: socket.socket, message: bytes) -> None:

@@ -270,6 +270,8 @@ class Lane:
             self._cut_short = True
             self._failure = error
             self.stop()
+        else:
+            self._turn_unless_troubled()  # what it had to settle may be settled already, and nothing else says so
         self._wake.set()
 
     def control(self) -> Record | None:
@@ -305,7 +307,8 @@ class Lane:
             self._settler.doubt(lost, "unconfirmed")
             if lost:
                 self.turn("retrying", "what was sent was not confirmed, and is sent again")
-            self._wake.set()
+            if confirmed or lost:  # else the lane would never be quiet long enough to look by itself
+                self._wake.set()
 
     # --------------------------------------------------------------------------------------------------------- ending
 
@@ -351,6 +354,9 @@ class Lane:
             self._taken.popleft()
         self.report.position, self.report.lag = position, last_seq - position
         self.report.oldest_waiting = self._taken[0][1] / 1000 if self._taken else 0.0
+        self._turn_unless_troubled()
+
+    def _turn_unless_troubled(self) -> None:
         if self._sender.troubled or self._settler.waiting or (self._promises is not None and self._promises.troubled):
             return
         if self._asides:

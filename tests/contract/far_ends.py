@@ -1,7 +1,8 @@
 """The other side of each sink, by one interface, so that every clause is tried on every sink.
 
 A new sink adds a class and a line to `FAR_ENDS`. `can` says which clauses make sense for it; what its protocol does not
-have (a refusal for a file, say) is left out there, and nowhere else.
+have (a refusal for a file, say) is left out there, and nowhere else. Of the clauses about an event at fault every far
+end says in `cannot` why it has no part in them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from forwarder.registry import FORMATS, SINKS
-from forwarder.simulator.http_types import Response, Wire
+from forwarder.simulator.http_types import Request, Response, Wire
 from forwarder.simulator.httpd import Server
 from forwarder.simulator.receivers.bulk import BulkReceiver
 from forwarder.simulator.receivers.hec import HecReceiver
@@ -27,88 +28,29 @@ from forwarder.simulator.receivers.rules import Refused, Rule
 from forwarder.simulator.receivers.syslog import Rule as SyslogRule
 from forwarder.simulator.receivers.syslog import SyslogReceiver
 from forwarder.simulator.receivers.syslog_wire import Message
+from tests.contract.abilities import (
+    BELIEVED,
+    ISOLATION,
+    SECOND_SECRET,
+    SECRET,
+    Ability,
+    FarEnd,
+    UnhurriedClock,
+    secret_file,
+)
 from tests.far_end import whole_lines
 from tests.sinks_for_tests import context
-
-SECRET = "first-s3cr3t-made-up"
-SECOND_SECRET = "second-s3cr3t-made-up"
-"""The sink's credential before and after it is rotated; neither may be seen anywhere."""
-
-Ability = Literal[
-    "reject",
-    "reject_all",
-    "auth",
-    "too_large",
-    "busy",
-    "slow",
-    "stall",
-    "reset",
-    "garbage",
-    "restart",
-    "tls",
-    "late",
-    "idempotent",
-]
-
-
-class FarEnd(Protocol):
-    """One destination under the control of a test.
-
-    Attributes:
-        can: Which faults it can play.
-        landed: How often each event is there, by event id.
-    """
-
-    name: ClassVar[str]
-    can: ClassVar[frozenset[Ability]]
-
-    def __init__(self, folder: Path) -> None: ...
-
-    @property
-    def landed(self) -> Counter[str]: ...
-
-    async def open(self, tls: ssl.SSLContext | None = None) -> None:
-        """Begin to serve; again after `close`, at the same address, with this certificate."""
-        ...
-
-    async def close(self) -> None: ...
-
-    def settings(self) -> dict[str, Any]:
-        """Return what the sink is configured with, `type` included; the secret comes from `secret_file`."""
-        ...
-
-    def rotate(self) -> None:
-        """Take only the second secret from now on."""
-        ...
-
-    def reject(self, ids: set[str]) -> None:
-        """Refuse these events for good."""
-        ...
-
-    def play(self, fault: Ability, times: int = 1) -> None:
-        """Misbehave in this way for so many requests."""
-        ...
-
-    def calm(self) -> None:
-        """Forget every fault that has not been played yet."""
-        ...
 
 
 def build(end: FarEnd, **more: Any) -> Any:
     """Build the sink of a far end as the daemon would."""
     found = SINKS.load(end.name)
-    return found(found.Config(**{**end.settings(), **more}), context(end.name, slots=2))
+    return found(found.Config(**{**end.settings(), **more}), context(end.name, slots=2, clock=UnhurriedClock()))
 
 
 def format_of(end: FarEnd) -> Any:
     """Return the format that the sink takes by default, ready to render."""
     return FORMATS.load(end.settings().get("format") or SINKS.load(end.name).default_format)()
-
-
-def secret_file(folder: Path, secret: str) -> Path:
-    path = folder / "secret"
-    path.write_text(secret)
-    return path
 
 
 HTTP_FAULTS: dict[Ability, Rule] = {
@@ -117,11 +59,12 @@ HTTP_FAULTS: dict[Ability, Rule] = {
     "slow": Rule(wire=Wire(delay=0.2, drip=20, pause=0.005)),
     "stall": Rule(wire=Wire(stall_at=5, stall=3600)),
     "reset": Rule(wire=Wire(stop_at=5, ending="reset")),
+    "other_words": Rule(answer=Response(200, {"content-type": "text/html"}, b"<html><title>Welcome</title></html>")),
     "garbage": Rule(wire=Wire(garbage=b"\x16\x03\x01\x02\x00\x01 this is not HTTP\r\n\r\n")),
 }
 """How any receiver that speaks HTTP plays a fault."""
 
-HTTP_CAN: frozenset[Ability] = frozenset({*HTTP_FAULTS, "reject", "reject_all", "auth", "restart", "tls"})
+HTTP_CAN: frozenset[Ability] = frozenset({*HTTP_FAULTS, *ISOLATION, "reject", "reject_all", "auth", "restart", "tls"})
 
 HTTP_TIMES = {"connect_timeout": 5, "read_timeout": 1, "total_timeout": 5}
 """Times short enough that a stall ends soon, and long enough for a busy machine."""
@@ -133,7 +76,30 @@ async def serve_again(server: Server, tls: ssl.SSLContext | None) -> None:
     await server.start()
 
 
-class ElasticsearchEnd:
+class HttpServer:
+    """A receiver over HTTP with something before it that may choke on an event: a filter, say, that falls over."""
+
+    can: ClassVar[frozenset[Ability]] = HTTP_CAN
+    cannot: ClassVar[dict[Ability, str]] = {}
+    patience: ClassVar[str] = "patience"
+    _choked: frozenset[str] | set[str] = frozenset()
+
+    def _stand_before(self, server: Server) -> None:
+        behind = server.handler
+
+        async def choke(request: Request) -> Response:
+            content = request.decoded_body()
+            if any(b'"%b"' % name.encode() in content for name in self._choked):
+                return Response(500)
+            return await behind(request)
+
+        server.handler = choke
+
+    def choke(self, ids: set[str]) -> None:
+        self._choked = ids
+
+
+class ElasticsearchEnd(HttpServer):
     """A strict bulk receiver."""
 
     name: ClassVar[str] = "elasticsearch"
@@ -142,6 +108,7 @@ class ElasticsearchEnd:
     def __init__(self, folder: Path) -> None:
         self._secret = secret_file(folder, SECRET)
         self._receiver = BulkReceiver(credentials=[f"Bearer {SECRET}"], auto_create=True)
+        self._stand_before(self._receiver.server)
 
     @property
     def landed(self) -> Counter[str]:
@@ -173,23 +140,24 @@ class ElasticsearchEnd:
 
         self._receiver.rules.append(Rule(times=None, item=refuse))
 
-    def play(self, fault: Ability, times: int = 1) -> None:
+    def play(self, fault: Ability, times: int | None = 1) -> None:
         rule = HTTP_FAULTS[fault]
         self._receiver.rules.append(Rule(times=times, answer=rule.answer, wire=rule.wire))
 
     def calm(self) -> None:
+        self._choked = set()
         self._receiver.rules.clear()
 
 
-class HttpEnd:
+class HttpEnd(HttpServer):
     """A strict endpoint for lines of JSON. What it had taken when an answer got lost, it takes again."""
 
     name: ClassVar[str] = "http"
-    can: ClassVar[frozenset[Ability]] = HTTP_CAN
 
     def __init__(self, folder: Path) -> None:
         self._secret = secret_file(folder, SECRET)
         self._receiver = HttpLinesReceiver(require={"X-Api-Key": SECRET})
+        self._stand_before(self._receiver.server)
 
     @property
     def landed(self) -> Counter[str]:
@@ -219,11 +187,12 @@ class HttpEnd:
 
         self._receiver.rules.append(Rule(times=None, item=refuse))
 
-    def play(self, fault: Ability, times: int = 1) -> None:
+    def play(self, fault: Ability, times: int | None = 1) -> None:
         rule = HTTP_FAULTS[fault]
         self._receiver.rules.append(Rule(times=times, answer=rule.answer, wire=rule.wire))
 
     def calm(self) -> None:
+        self._choked = set()
         self._receiver.rules.clear()
 
 
@@ -231,7 +200,13 @@ class FileEnd:
     """A folder; the faults of a network do not reach it, and those of a disk have tests of their own."""
 
     name: ClassVar[str] = "file"
+    patience: ClassVar[str] = "patience"
     can: ClassVar[frozenset[Ability]] = frozenset()
+    cannot: ClassVar[dict[Ability, str]] = {
+        "choke": "a disk takes every text alike: one that fails, fails on all",
+        "away": "a folder is made when it is not there",
+        "other_words": "nothing answers",
+    }
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "out" / "events.ndjson"
@@ -255,11 +230,19 @@ class FileEnd:
     def reject(self, ids: set[str]) -> None:
         raise NotImplementedError
 
-    def play(self, fault: Ability, times: int = 1) -> None:
+    def choke(self, ids: set[str]) -> None:
+        raise NotImplementedError
+
+    def play(self, fault: Ability, times: int | None = 1) -> None:
         raise NotImplementedError
 
     def calm(self) -> None:
         return
+
+
+def _id_of(message: Message) -> str:
+    found: str = json.loads(message.content)["event"]["id"]
+    return found
 
 
 class SyslogStreamEnd:
@@ -270,7 +253,11 @@ class SyslogStreamEnd:
     """
 
     name: ClassVar[str] = "syslog"
-    can: ClassVar[frozenset[Ability]] = frozenset({"busy", "slow", "reset", "garbage", "restart", "tls", "late"})
+    can: ClassVar[frozenset[Ability]] = frozenset(
+        {"busy", "slow", "reset", "garbage", "restart", "tls", "late", "choke", "away"}
+    )
+    cannot: ClassVar[dict[Ability, str]] = {"other_words": "nothing answers; what is said all the same is `garbage`"}
+    patience: ClassVar[str] = "patience"
     faults: ClassVar[dict[Ability, SyslogRule]] = {
         "busy": SyslogRule("close"),
         "slow": SyslogRule("slow"),
@@ -286,7 +273,7 @@ class SyslogStreamEnd:
     @property
     def landed(self) -> Counter[str]:
         assert self._receiver.violations == []
-        return Counter(json.loads(message.content)["event"]["id"] for message in self._receiver.messages)
+        return Counter(map(_id_of, self._receiver.messages))
 
     async def open(self, tls: ssl.SSLContext | None = None) -> None:
         self._receiver.ssl = tls
@@ -301,7 +288,7 @@ class SyslogStreamEnd:
             "address": self._receiver.address,
             "format": "ecs",
             "framing": "octet-counting",
-            "resend": 0.3,
+            "resend": BELIEVED,
             "silence_timeout": 1,
         }
 
@@ -311,7 +298,10 @@ class SyslogStreamEnd:
     def reject(self, ids: set[str]) -> None:
         raise NotImplementedError
 
-    def play(self, fault: Ability, times: int = 1) -> None:
+    def choke(self, ids: set[str]) -> None:
+        self._receiver.rules.append(SyslogRule("close", times=None, only=lambda message: _id_of(message) in ids))
+
+    def play(self, fault: Ability, times: int | None = 1) -> None:
         if fault in self.faults:
             self._receiver.rules.append(replace(self.faults[fault], times=times))
 
@@ -323,37 +313,40 @@ class SyslogRelpEnd(SyslogStreamEnd):
     """A strict receiver of RELP, which answers for every record, and has no word for *never*."""
 
     can: ClassVar[frozenset[Ability]] = frozenset(
-        {"reject", "busy", "slow", "stall", "reset", "garbage", "restart", "tls"}
+        {"reject", "busy", "slow", "stall", "reset", "garbage", "restart", "tls", "choke", "away"}
     )
+    cannot: ClassVar[dict[Ability, str]] = {"other_words": "any answer but 200 is a refusal"}
+    patience: ClassVar[str] = "relp_patience"
     transport = "relp"
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "relp_patience": 0.1}
 
     def reject(self, ids: set[str]) -> None:
-        def only(message: Message) -> bool:
-            return json.loads(message.content)["event"]["id"] in ids
-
-        self._receiver.rules.append(SyslogRule("refuse", times=None, only=only))
+        self._receiver.rules.append(SyslogRule("refuse", times=None, only=lambda message: _id_of(message) in ids))
 
 
 class SyslogDatagramEnd(SyslogStreamEnd):
     """A strict receiver of datagrams."""
 
-    can: ClassVar[frozenset[Ability]] = frozenset()
+    can: ClassVar[frozenset[Ability]] = frozenset({"away"})
+    cannot: ClassVar[dict[Ability, str]] = {
+        "choke": "what a receiver makes of a datagram never comes back",
+        "other_words": "nothing answers",
+    }
     transport = "udp"
 
 
-class SplunkEnd:
+class SplunkEnd(HttpServer):
     """A strict event collector; `/event`, and what it answers is believed."""
 
     name: ClassVar[str] = "splunk_hec"
-    can: ClassVar[frozenset[Ability]] = HTTP_CAN
     acknowledge: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self._secret = secret_file(folder, SECRET)
         self._receiver = HecReceiver({SECRET: Token(acknowledge=self.acknowledge)})
+        self._stand_before(self._receiver.server)
 
     @property
     def landed(self) -> Counter[str]:
@@ -383,11 +376,12 @@ class SplunkEnd:
         refuse = HecRule(times=None, item=lambda event: 6 if json.loads(event.event)["id"] in ids else None)
         self._receiver.rules.append(refuse)
 
-    def play(self, fault: Ability, times: int = 1) -> None:
+    def play(self, fault: Ability, times: int | None = 1) -> None:
         rule = HTTP_FAULTS[fault]
         self._receiver.rules.append(HecRule(times=times, answer=rule.answer, wire=rule.wire))
 
     def calm(self) -> None:
+        self._choked = set()
         self._receiver.rules.clear()
 
 
@@ -397,7 +391,7 @@ class AcknowledgingSplunkEnd(SplunkEnd):
     can: ClassVar[frozenset[Ability]] = SplunkEnd.can | {"late"}
     acknowledge: ClassVar[bool] = True
 
-    def play(self, fault: Ability, times: int = 1) -> None:
+    def play(self, fault: Ability, times: int | None = 1) -> None:
         if fault != "late":
             super().play(fault, times)
             return
@@ -408,7 +402,7 @@ class AcknowledgingSplunkEnd(SplunkEnd):
             indexer.index_queued()
             indexer.at_once = True
 
-        asyncio.get_running_loop().call_later(0.3 * times, index)
+        asyncio.get_running_loop().call_later(0.3 * (times or 1), index)
 
 
 FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {

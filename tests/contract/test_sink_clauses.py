@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,87 +17,15 @@ import pytest
 import trustme
 from structlog.testing import capture_logs
 
-from forwarder.delivery import Lane
 from forwarder.registry import OWN_DISTRIBUTION, Registry
-from tests.contract.far_ends import (
-    FAR_ENDS,
-    SECOND_SECRET,
-    SECRET,
-    Ability,
-    FarEnd,
-    able,
-    build,
-    format_of,
-    secret_file,
-)
-from tests.lanes import Bench, bench, event
-
-EVENTS = 25
-"""Three batches of the test's lane (ten each), so that there is always one behind the one in trouble."""
+from tests.contract.abilities import SECOND_SECRET, SECRET, Ability, secret_file
+from tests.contract.delivering import EVENTS, delivering, each, everything
+from tests.contract.far_ends import FAR_ENDS, able
+from tests.lanes import event
 
 
 def test_every_registered_sink_has_a_far_end() -> None:
     assert set(Registry("sink").names(distribution=OWN_DISTRIBUTION)) <= {end.name for end in FAR_ENDS.values()}
-
-
-class Delivering:
-    """A lane on its way to a far end."""
-
-    def __init__(self, b: Bench, end: FarEnd, folder: Path) -> None:
-        self.bench, self.end, self.folder = b, end, folder
-        self.sink: Any = None
-        self.lane: Lane = None  # type: ignore[assignment]
-
-    def start(self, **more: Any) -> None:
-        self.sink = build(self.end, **more)
-        self.lane = self.bench.start("one", self.sink, render=format_of(self.end), confirm_within=2)
-
-    async def fill(self, count: int = EVENTS, prefix: str = "e") -> None:
-        await self.bench.fill(*(event(f"{prefix}{n}") for n in range(count)))
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        await self.bench.until(holds)
-
-    async def arrived(self) -> Counter[str]:
-        """Wait until nothing waits; return what is there."""
-        await self.bench.drained("one")
-        await self.bench.balanced()
-        return self.end.landed
-
-    async def in_doubt(self) -> set[str]:
-        """Return the events that were on record as in flight when they may have come twice."""
-        names = self.bench.names
-        return {names[seq - 1] for first, last in await self.bench.doubts("one") for seq in range(first, last + 1)}
-
-    async def only_doubtful_doubles(self, landed: Counter[str]) -> None:
-        doubled = {name for name, times in landed.items() if times > 1}
-        if "idempotent" in self.end.can:
-            assert doubled == set(), "what was sent again did not find itself"
-        assert doubled <= await self.in_doubt()
-
-
-@asynccontextmanager
-async def delivering(name: str, folder: Path) -> AsyncIterator[Delivering]:
-    end = FAR_ENDS[name](folder)
-    await end.open()
-    try:
-        async with bench(folder) as b:
-            made = Delivering(b, end, folder)
-            yield made
-            for lane in list(b.lanes):
-                await b.stop(lane)
-            if made.sink is not None:
-                await made.sink.close()
-    finally:
-        await end.close()
-
-
-def everything(count: int = EVENTS, prefix: str = "e") -> set[str]:
-    return {f"{prefix}{n}" for n in range(count)}
-
-
-def each(*needed: Ability) -> Any:
-    return pytest.mark.parametrize("name", able(*needed))
 
 
 # -------------------------------------------------------------------------------------------------------- B: sending

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,56 +12,16 @@ from structlog.testing import capture_logs
 from forwarder.contracts import (
     AuthFailed,
     Batch,
-    ContentRefused,
     Delivery,
     Held,
     PayloadTooLarge,
-    Receipt,
     Rejection,
     Retryable,
 )
-from forwarder.spool.contract import Exchange, Settlement
-from tests.lanes import Bench, ScriptedSink, bench, event
+from tests.choking import FAILURES, choking_on, in_doubt, letters_of, names, quiet
+from tests.lanes import ScriptedSink, bench, event
 
-Answer = Callable[[Batch, int], Any]
-
-
-def names(batch: Batch) -> list[str]:
-    return [record.raw.split(b'"')[3].decode() for record in batch.records]
-
-
-FAILURES: dict[str, Callable[[], BaseException]] = {
-    "reset": lambda: Retryable("the connection ended before the answer came", kind="reset", sent=True),
-    "500": lambda: Retryable("the server answers 500", kind="server_error", sent=True),
-    "silent": lambda: Retryable("silent for read_timeout", kind="timeout", sent=True),
-    "not ours": lambda: Retryable("the answer is a web page", kind="login_page", sent=True, fix="Check url."),
-    "firewall": lambda: Held("403 and a web page.", fix="Look at the firewall.", suspect=True),
-    "refused": lambda: ContentRefused("http_422", "bad"),
-    "bug": lambda: RuntimeError("in the sink"),
-}
 failing_by = pytest.mark.parametrize("how", list(FAILURES))
-
-
-@asynccontextmanager
-async def quiet() -> AsyncIterator[None]:
-    """Write no log: that of a fault of a sink holds a picture of the stack, and takes longer than all the rest."""
-    with capture_logs():
-        yield
-
-
-def choking_on(*bad: str, how: str = "500") -> Answer:
-    """Fail on every batch that holds one of these."""
-    return lambda batch, _: FAILURES[how]() if set(names(batch)) & set(bad) else Delivery.all_accepted(batch)
-
-
-async def letters_of(b: Bench) -> dict[str, str]:
-    return {
-        letter.raw.split(b'"')[3].decode(): letter.reason for letter in await b.spool.dead_letters("one", limit=1000)
-    }
-
-
-async def in_doubt(b: Bench) -> set[str]:
-    return {b.names[seq - 1] for first, last in await b.doubts("one") for seq in range(first, last + 1)}
 
 
 @failing_by
@@ -312,172 +269,3 @@ async def test_more_events_than_have_room_apart_hold_the_lane_and_go_one_by_one(
         await drained
         assert most == 3
         assert set(await letters_of(b)) == set(bad)
-
-
-# ------------------------------------------------------------------------------------------------- without an answer
-
-
-class Stream(ScriptedSink):
-    """A connection that nobody answers, and that ends at some events: all that is not confirmed by then is lost."""
-
-    unconfirmed = ("the receiver ends the connection", "Set resend lower.")
-
-    def __init__(self, ends_at: Callable[[str], bool]) -> None:
-        super().__init__(self._write)
-        self.ends_at = ends_at
-        self.lost: set[str] = set()
-        self.has: Counter[str] = Counter()
-
-    def _write(self, batch: Batch, n: int) -> Delivery:
-        receipt = Receipt(batch.slot, str(n))
-        for name in names(batch):
-            if self.ends_at(name):
-                self.lost.add(receipt.token)
-                break
-            self.has[name] += 1
-        return Delivery(pending=dict.fromkeys(range(len(batch.records)), receipt))
-
-    async def confirm(self, receipts: list[Receipt]) -> dict[Receipt, bool]:
-        return {receipt: receipt.token not in self.lost for receipt in receipts}
-
-
-@pytest.mark.parametrize("window", [1, 2])
-@pytest.mark.parametrize("bad", [["e0"], ["e150"], ["e299"], ["e150", "e151"], ["e10", "e290"]])
-async def test_a_record_that_ends_connections_becomes_a_dead_letter_and_the_others_arrive(
-    window: int, bad: list[str], tmp_path: Path
-) -> None:
-    async with bench(tmp_path) as b:
-        sink = Stream(lambda name: name in bad)
-        lane = b.start("one", sink, window=window, patience=0.1, batch={"events": 500, "wait": 0.02})
-        await b.fill(*(event(f"e{n}") for n in range(300)))
-        await b.until(lambda: not lane.report.well)
-        await b.drained("one")
-        assert set(await letters_of(b)) == set(bad)
-        assert set(sink.has) == {f"e{n}" for n in range(300)} - set(bad)
-        assert max(sink.has.values()) <= 14, "one for each halving, and a few"
-        assert {name for name, times in sink.has.items() if times > 1} <= await in_doubt(b)
-        await b.balanced()
-
-
-async def test_a_receiver_that_ends_every_connection_is_said_with_growing_pauses(tmp_path: Path) -> None:
-    async with bench(tmp_path) as b:
-        sink = Stream(lambda _: True)
-        lane = b.start("one", sink, window=1, patience=0.01, batch={"events": 500, "wait": 0.02})
-        await b.fill(*(event(f"e{n}") for n in range(300)))
-        await b.until(lambda: lane.report.state == "held")
-        reason, _, comparison = lane.report.reason.partition("; ")
-        assert (reason, lane.report.fix) == Stream.unconfirmed
-        assert "the next event that is taken decides" in comparison
-        await b.until(lambda: sink.sends > 10)
-        assert [len(batch) for batch in sink.batches[:4]] == [300, 300, 300, 1]
-        assert {len(batch) for batch in sink.batches[3:]} == {1}
-        assert lane.report.dead_letters == 0
-        sink.ends_at = lambda _: False
-        await b.drained("one")
-        await b.until(lambda: lane.report.well)
-
-
-async def test_a_receiver_that_ends_a_connection_now_and_then_only_costs_what_was_lost(tmp_path: Path) -> None:
-    """After every hundred records, say; it is no event's fault."""
-    async with bench(tmp_path) as b:
-        seen = 0
-
-        def every_hundredth(_: str) -> bool:
-            nonlocal seen
-            seen += 1
-            return seen % 100 == 0
-
-        lane = b.start("one", Stream(every_hundredth), patience=0.05, batch={"events": 40, "wait": 0.01})
-        await b.fill(*(event(f"e{n}") for n in range(400)))
-        await b.drained("one")
-        assert lane.report.accepted == 400
-        assert await letters_of(b) == {}
-
-
-async def test_a_stop_while_a_suspect_waits_for_its_receipt_ends_and_loses_nothing(tmp_path: Path) -> None:
-    async with bench(tmp_path) as b:
-        sink = Stream(lambda name: name == "e5")
-        lane = b.start("one", sink, window=1, patience=3600)
-        await b.fill(*(event(f"e{n}") for n in range(10)))
-        await b.until(lambda: lane.report.tries >= 1)
-        sink.confirm = lambda _: asyncio.sleep(0, {})  # type: ignore[method-assign, assignment]
-        await b.until(lambda: lane.report.pending > 0)
-        await b.stop("one")
-        b.start("one", Stream(lambda _: False))
-        await b.drained("one")
-        await b.balanced()
-
-
-# ------------------------------------------------------------------------------------- doubts, while a write is held
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("fails", [False, True])
-async def test_nothing_is_sent_again_while_its_doubt_is_not_written(
-    fails: bool, late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The write of the doubt is held open, or fails: neither a failed send nor a lost receipt may go on without it."""
-    monkeypatch.setattr("forwarder.delivery.settlement.RETRY_WRITE", 0.01)
-    async with bench(tmp_path) as b:
-        exchange, writing, go_on = b.spool.exchange, asyncio.Event(), asyncio.Event()
-
-        async def held(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
-            if settlement.doubts and not go_on.is_set():
-                writing.set()
-                if fails:
-                    raise Held("full", fix="make room", kind="disk_full")
-                await go_on.wait()
-            return await exchange(lane, settlement, after=after, events=events)
-
-        b.spool.exchange = held  # type: ignore[method-assign]
-        ends: set[str] = {"e1"}
-        sink = Stream(lambda name: name in ends) if late else ScriptedSink(choking_on("e1"))
-        b.start("one", sink, patience=0.01)
-        await b.fill(event("e0"), event("e1"))
-        await writing.wait()
-        for _ in range(50):
-            await asyncio.sleep(0.002)
-        assert sink.sends == 1
-        go_on.set()
-        await b.drained("one")
-        assert await in_doubt(b) >= {"e1"}
-
-
-async def test_what_is_noted_while_a_write_fails_is_written_with_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("forwarder.delivery.settlement.RETRY_WRITE", 0.01)
-    async with bench(tmp_path) as b:
-        exchange, failing, noted = b.spool.exchange, asyncio.Event(), asyncio.Event()
-        fails = 0
-
-        async def full(lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
-            nonlocal fails
-            if settlement and fails < 3:
-                fails += 1
-                failing.set()
-                await noted.wait()
-                raise Held("full", fix="make room", kind="disk_full")
-            return await exchange(lane, settlement, after=after, events=events)
-
-        async def answer(batch: Batch) -> Any:
-            if "e0" in names(batch):
-                return Delivery.all_accepted(batch)
-            await failing.wait()  # the first batch is on its way to the disk
-            noted.set()
-            if not any(name in seen for name in names(batch)):
-                seen.update(names(batch))
-                raise Retryable("silent", kind="timeout", sent=True)
-            last = len(batch.records) - 1
-            return Delivery(accepted=range(last), rejected={last: Rejection("no")} if last else {})
-
-        seen: set[str] = set()
-        b.spool.exchange = full  # type: ignore[method-assign]
-        b.start("one", ScriptedSink(lambda batch, _: answer(batch)), batch={"events": 5, "wait": 0})
-        await b.fill(*(event(f"e{n}") for n in range(10)))
-        await b.drained("one")
-        (line,) = await b.spool.books()
-        assert (line.accepted, line.rejected) == (9, 1)
-        assert await letters_of(b) == {"e9": "no"}
-        assert await in_doubt(b) == {f"e{n}" for n in range(5, 10)}
-        await b.balanced()

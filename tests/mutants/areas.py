@@ -49,6 +49,7 @@ AREAS = (
             "tests/unit/test_deliver*.py",
             "tests/integration/test_lane*.py",
             "tests/contract/test_sink_clauses.py",
+            "tests/contract/test_isolation_clauses.py",
         ),
     ),
     Area(

@@ -14,11 +14,10 @@ from typing import Any
 
 from forwarder.registry import SINKS
 from tests.contract import far_ends
+from tests.contract.abilities import SECOND_SECRET, SECRET, Ability, FarEnd, secret_file
 from tests.contract.far_ends import (
-    Ability,
     AcknowledgingSplunkEnd,
     ElasticsearchEnd,
-    FarEnd,
     FileEnd,
     HttpEnd,
     SplunkEnd,
@@ -74,7 +73,7 @@ class Place:
         self._more = more
         self._is = "away"
         self.rotated = "auth" not in end.can
-        self._secret = far_ends.SECRET
+        self._secret = SECRET
 
     async def open(self, *, wrong: str = "") -> None:
         """Listen, with a certificate that is good or wrong in a named way."""
@@ -122,11 +121,11 @@ class Place:
 
     async def rotate(self, lasts: float) -> None:
         """Take another credential from now on; the file that the daemon reads follows a while later."""
-        self.rotated, self._secret = True, far_ends.SECOND_SECRET
+        self.rotated, self._secret = True, SECOND_SECRET
         self.end.calm()  # nobody echoes the former one, which the daemon may not know any more
         self.end.rotate()
         await asyncio.sleep(lasts)
-        far_ends.secret_file(self.folder, self._secret)
+        secret_file(self.folder, self._secret)
 
     async def settle(self) -> None:
         """Wait until what was sent by a daemon that has ended is read."""

@@ -17,7 +17,7 @@ import yaml
 
 from forwarder.simulator.config import SimulatorConfig, Switches
 from forwarder.simulator.simulator import Simulator
-from tests.contract import far_ends
+from tests.contract.abilities import SECOND_SECRET, SECRET
 from tests.engine import source
 from tests.process import Process, write_config
 from tests.torture.certificates import Certificates
@@ -99,7 +99,7 @@ class World:
             (folder / name).mkdir(exist_ok=True)
             self.places[name] = PLACES[name](name, folder / name, certificates)
         self._token = dice.token_hex(24)
-        self.leaks = Leaks([self._token, self.sim.api_key, far_ends.SECRET, far_ends.SECOND_SECRET])
+        self.leaks = Leaks([self._token, self.sim.api_key, SECRET, SECOND_SECRET])
         self.process: Process = None  # type: ignore[assignment] -- made when every port is known
 
     @property
