@@ -218,11 +218,12 @@ def refusal(response: Response, now: float) -> ForwarderError:
         kind: ErrorKind = "rate_limited" if status == 429 else "timeout" if status == 408 else "server_error"
         retry_after = retry_after_seconds(response.headers, now)
         return Retryable(f"the server answers {status}{said}", kind=kind, retry_after=retry_after, sent=status != 429)
-    if (between := refused_between(response)) is not None:
+    own = bool(error.type)
+    if (between := refused_between(response, own=own)) is not None:
         return between
     fate = _fate_of_request(response, error, said)
     held = (AuthFailed if fate.verdict == "auth" else Held)(fate.reason, fix=fate.fix, kind=fate.kind)
-    held.suspect = error.type not in _BY_TYPE and may_mean_an_event(response)
+    held.suspect = error.type not in _BY_TYPE and may_mean_an_event(response, own=own)
     return held
 
 

@@ -364,7 +364,9 @@ def _refusal(response: Response, now: float) -> ForwarderError:  # noqa: PLR0911
 def _held(response: Response) -> Held:
     status = response.status
     if 300 <= status < 400:
-        return Held(f"The server redirects ({status}){leads_to(response)}.", fix=_URL_FIX, kind="redirect")
+        return Held(
+            f"The server redirects ({status}){leads_to(response)}.", fix=_URL_FIX, kind="redirect", suspect=True
+        )
     reason, fix = _HELD.get(status, (f"The server answers {status}.", _URL_FIX))
     return Held(f"{reason}{_quoted(response)}", fix=fix, suspect=may_mean_an_event(response))
 

@@ -191,10 +191,12 @@ def _error(response: Response, fate: Fate | None, words: str, wait: float | None
     if fate.verdict in {"busy", "unsure"}:
         message = f"the server answers {status}: {fate.meaning}"
         return Retryable(message, kind=fate.kind, retry_after=wait, sent=fate.verdict == "unsure")
-    if (between := refused_between(response)) is not None:
+    reply = said(response)
+    own = reply is not None and reply.code in ANSWERS
+    if (between := refused_between(response, own=own)) is not None:
         return between
     held = (AuthFailed if fate.verdict == "auth" else Held)(fate.meaning, fix=fate.fix, kind=fate.kind)
-    held.suspect = said(response) is None and may_mean_an_event(response)
+    held.suspect = not own and may_mean_an_event(response, own=own)
     return held
 
 

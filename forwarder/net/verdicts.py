@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 _QUOTED = 120
 
-_CANNOT_BE_AN_EVENT = frozenset({401, 404, 405, 407, 408, 410, 411, 413, 415, 425, 429})
-"""Refusals of the credential, the address, the method, the kind or size of the body, or the moment: no event's text
-changes these."""
+_CANNOT_BE_AN_EVENT = frozenset({401, 407, 408, 411, 413, 415, 425, 429})
+"""Refusals of the credential, the kind or size of the body, or the moment: no event's text changes these."""
+
+_OF_THE_ADDRESS = frozenset({404, 405, 410})
+"""Refusals of the address or the method, as a rule; firewalls write these, too, and redirects, instead of 403."""
 
 _FIREWALL_FIX = (
     "See the log of the firewall or proxy before the server, and let our requests through; when it is one event's text "
@@ -74,14 +76,18 @@ def not_of(what: str, response: Response) -> Retryable:
     return Retryable(message, kind=kind, sent=True, fix=_OTHER_FIX)
 
 
-def refused_between(response: Response) -> Held | None:
+def refused_between(response: Response, *, own: bool | None = None) -> Held | None:
     """Return the error for a refusal that a firewall or proxy wrote, or may have, and None for any other answer.
 
     A 403 in words that are not the API's own may be about the credential as well, so neither is named alone.
+
+    Args:
+        response: A refusal.
+        own: Whether the server wrote it itself; default: it did when it is JSON.
     """
-    if not may_mean_an_event(response):
-        return None
     status = response.status
+    if status < 400 or status in _OF_THE_ADDRESS or not may_mean_an_event(response, own=own):
+        return None
     if is_page(response):
         reason = f"Something before the server refuses the request with a web page ({status}): {quoted(response)}."
         kinds: dict[int, ErrorKind] = {400: "bad_request", 403: "forbidden"}
@@ -94,15 +100,20 @@ def refused_between(response: Response) -> Held | None:
     return refused
 
 
-def may_mean_an_event(response: Response) -> bool:
+def may_mean_an_event(response: Response, *, own: bool | None = None) -> bool:
     """Whether a refusal of a request as a whole may be about one event in it.
 
-    That of a credential is not, when the server itself wrote it; a 403 without JSON may come from a firewall.
+    That of a credential is not, when the server itself wrote it; what else is refused may be by a firewall, in any
+    words: with 403, 404 or 405, or by a redirect to a page of its own.
+
+    Args:
+        response: A refusal.
+        own: Whether the server wrote it itself; default: it did when it is JSON.
     """
     status = response.status
-    if not 400 <= status < 500 or status in _CANNOT_BE_AN_EVENT:
+    if not 300 <= status < 500 or status in _CANNOT_BE_AN_EVENT:
         return False
-    return status != 403 or not _is_json(response)
+    return status != 403 or not (_is_json(response) if own is None else own)
 
 
 def _is_json(response: Response) -> bool:
