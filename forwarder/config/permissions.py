@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forwarder.config.leaves import leaves
@@ -33,16 +34,44 @@ def loose_permissions(settings: Settings) -> Iterator[Problem]:
         if found is not None and found.st_uid not in {0, os.geteuid()}:
             what = f"its folder {folder} belongs to uid {found.st_uid}, who can replace the spool"
             yield Problem("spool.path", what, f"run chown {os.geteuid()} {folder}")
+    for setting, path, others_may_not in _files(settings):
+        found = _stat(path)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            continue
+        if found.st_mode & others_may_not:
+            mode = f"{stat.S_IMODE(found.st_mode):04o}"
+            can = " and ".join(
+                word for word, bit in (("read", 0o004), ("change", 0o002)) if found.st_mode & others_may_not & bit
+            )
+            what = f"every user of this machine can {can} {path} (mode {mode})"
+            yield Problem(setting, what, f"run chmod {'o=' if others_may_not & 0o004 else 'o-w'} {path}")
+        if what := shared_folder(path.parent):
+            yield Problem(setting, f"{what}, and replace it", f"run chmod o-w {path.parent}")
+
+
+def _files(settings: Settings) -> Iterator[tuple[str, Path, int]]:
+    """Yield what is read: the setting, the file, and the rights to it that others should not have."""
+    inline = [value for _, value, _ in leaves(settings, ()) if isinstance(value, Secret) and value.path is None]
+    if settings.file is not None:
+        yield "the configuration", settings.file, 0o006 if _holds(settings.file, inline) else 0o002
     for keys, value, _ in leaves(settings, ()):
-        if not isinstance(value, Secret) or value.path is None:
-            continue
-        found = _stat(value.path)
-        if found is None or not stat.S_ISREG(found.st_mode) or not found.st_mode & 0o006:
-            continue
-        mode = f"{stat.S_IMODE(found.st_mode):04o}"
-        can = "read and change" if found.st_mode & 0o002 else "read"
-        what = f"every user of this machine can {can} {value.path} (mode {mode})"
-        yield Problem(f"{dotted(keys)}_file", what, f"run chmod o= {value.path}")
+        if isinstance(value, Secret) and value.path is not None:
+            yield f"{dotted(keys)}_file", value.path, 0o006
+        elif isinstance(value, Path) and keys[0] != "spool":
+            private = keys[-1] == "key_file"
+            yield dotted(keys), Path(os.path.expanduser(value)), 0o006 if private else 0o002  # noqa: PTH111 -- no error
+
+
+def _holds(file: Path, secrets: list[Secret]) -> bool:
+    """Tell whether a secret stands in the file itself; the environment may hold it as well."""
+    found = _stat(file)
+    if not secrets or found is None or not stat.S_ISREG(found.st_mode):
+        return False
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(secret.reveal() in text for secret in secrets)
 
 
 def _stat(path: os.PathLike[str]) -> os.stat_result | None:

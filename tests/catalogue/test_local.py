@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -113,6 +114,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     [problem] = check_files([tmp_path / "gone.yaml"])
     assert "gone.yaml" in problem.path
     assert problem.fix == "name the right file in catalogue.files"
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a directory", "a device"])
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, kind):
+    odd = tmp_path / "actions.yaml"
+    if kind == "a pipe":
+        os.mkfifo(odd)
+    elif kind == "a directory":
+        odd.mkdir()
+    else:
+        odd.symlink_to("/dev/zero")
+    (problem,) = check_files([odd])
+    assert (problem.path, problem.what) == (str(odd), f"it is {kind}")
+    assert problem.fix
 
 
 def test_the_example_of_the_page_works(tmp_path):

@@ -78,6 +78,51 @@ def test_a_secret_of_our_own_is_not(tmp_path: Path) -> None:
     assert [each.path for each in loose_permissions(settings_of(tmp_path)) if each.path != "user"] == []
 
 
+@pytest.mark.parametrize(
+    ("inline", "mode", "can"),
+    [
+        (False, 0o644, ""),
+        (False, 0o646, "change"),
+        (True, 0o644, "read"),
+        (True, 0o666, "read and change"),
+        (True, 0o640, ""),
+    ],
+)
+def test_a_configuration_that_others_can_change_or_read_a_secret_in_is_worth_a_look(
+    tmp_path: Path, inline: bool, mode: int, can: str
+) -> None:
+    settings_of(tmp_path)
+    path = tmp_path / "config.yaml"
+    if inline:
+        path.write_text(path.read_text().replace(f"api_key_file: {tmp_path / 'key'}", "api_key: a-key-made-up"))
+    path.chmod(mode)
+    found = [each.what for each in loose_permissions(load(path)) if each.path == "the configuration"]
+    assert found == ([f"every user of this machine can {can} {path} (mode {mode:04o})"] if can else [])
+
+
+@pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
+def test_a_file_of_tls_that_others_can_change_or_a_key_they_can_read_is_worth_a_look(tmp_path: Path, name: str) -> None:
+    settings_of(tmp_path)
+    path, file = tmp_path / "config.yaml", tmp_path / "file.pem"
+    tree = yaml.safe_load(path.read_text())
+    tree["sources"]["acme"]["tls"] = {"cert_file": str(tmp_path / "cert.pem"), name: str(file)}
+    path.write_text(yaml.safe_dump(tree))
+    path.chmod(0o600)
+    file.write_text("PEM")
+    for mode, loose in ((0o640, False), (0o644, name == "key_file"), (0o646, True)):
+        file.chmod(mode)
+        found = {each.path for each in loose_permissions(load(path))} - {"user"}
+        assert found == ({f"sources.acme.tls.{name}"} if loose else set())
+
+
+def test_a_folder_in_which_others_can_replace_a_secret_is_worth_a_look(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    for mode, loose in ((0o777, True), (0o1777, False), (0o755, False)):
+        tmp_path.chmod(mode)
+        found = {each.path for each in loose_permissions(settings)} - {"user"}
+        assert found == ({"sources.acme.api_key_file", "the configuration"} if loose else set())
+
+
 @pytest.mark.parametrize("name", ["kept.tmp", "kept.json"])
 def test_a_link_that_was_planted_is_not_written_through(tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"

@@ -23,6 +23,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forwarder.config.problems import Problem, SettingsError, dotted
+from forwarder.config.secret_file import refuse_odd
 from forwarder.config.words import explained
 from forwarder.config.yaml_file import read_yaml
 from forwarder.normalize.catalogue import load_catalogue, read_table
@@ -88,7 +89,15 @@ def _read(files: Iterable[Path]) -> tuple[dict[str, Meaning], list[Problem]]:
     problems: list[Problem] = []
     catalogue: Catalogue | None = None
     for file in files:
-        layer, found = read_yaml(file.expanduser())
+        path = file.expanduser()
+        try:
+            refuse_odd(path.stat().st_mode)  # a pipe would wait for its writer
+        except ValueError as odd:
+            problems.append(Problem(str(path), str(odd).partition("; ")[0], "name the right file in catalogue.files"))
+            continue
+        except OSError:
+            pass  # said when it is read
+        layer, found = read_yaml(path)
         problems += [
             Problem(p.path, p.what, "name the right file in catalogue.files") for p in found if "read" in p.what
         ]
