@@ -13,13 +13,13 @@ from forwarder.registry import FORMATS, OWN_DISTRIBUTION
 INTRO = """What a sink's `format` may be. An absent fact is an absent field, in every format; nothing is filled in."""
 
 MEANING = {
-    "cef": f"`CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…`, one line: ArcSight and whoever reads it, such as Sentinel",
+    "cef": f"`CEF:0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…`, one line: ArcSight and other readers, such as Sentinel",
     "ecs": f"one line of JSON by the Elastic Common Schema {ECS_VERSION}, and `atlassian.audit.*` for what that lacks",
     "leef": f"`LEEF:2.0|{VENDOR}|{PRODUCT}|{MAPPING_VERSION}|…|{DELIMITER}|…`, one line: IBM QRadar",
     "ocsf": f"one line of JSON by the Open Cybersecurity Schema Framework {OCSF_VERSION}, and `unmapped` for what a "
     "class has no place for",
     "raw": "the JSON of the API, byte for byte but for line ends between tokens; needs no meaning, so it passes what "
-    "nobody understands",
+    "is not understood",
     "rfc5424_sd": f"one element of syslog's structured data, `[{SD_ID} …]`, without a message",
 }
 
@@ -43,9 +43,9 @@ OCSF = """## OCSF
 
 - The class is that of the action ([actions](actions.md)) where the event names what the class requires. Otherwise it is
   another one that is true, and `unmapped.instead_of` has the `type_uid` of the action: power given to a group is Group
-  Management; power over a thing, with nobody named, is an update of the thing; what is done to a part of the thing that
+  Management; power over a thing, with no user named, updates the thing; what is done to a part of the thing that
   is named (a restriction of a page) is an update of that thing; looking at, searching or exporting something unnamed is
-  done to the space, the site or the organization it lies in; the rest is a Base Event, activity Other.
+  done to the space, the site or the organization that holds it; the rest is a Base Event, activity Other.
 - An unknown action is a Base Event, activity Unknown. `metadata.event_code` is the action, always.
 - `actor` is who acted, in every class (where a class has none of its own, by the profile `host`); `user` is whose
   account or session it is, or who gets or loses power; who signs in is both.
@@ -55,7 +55,7 @@ OCSF = """## OCSF
   Atlassian stored it, `metadata.processed_time` when it was read. `metadata.uid` is our document id,
   `metadata.original_event_uid` the event's own.
 - `severity_id` is the severity 1 to 10 halved and rounded up, 0 is Unknown; the finer one is `unmapped.severity`.
-- OCSF wants the codes of countries and regions, Atlassian gives names: they stand under `unmapped.source`.
+- OCSF wants the codes of countries and regions, Atlassian gives names: they are under `unmapped.source`.
 - 3001 and 3005 are to give way to 3007 in OCSF 1.9; which class an act gets is data (`kinds.toml`).
 - Elasticsearch takes it only with `unmanaged: true`, a template of your own and a pipeline that makes `@timestamp` of
   `time`; and so it does `raw`, where that is `attributes.time`."""
@@ -67,7 +67,7 @@ A sink's `fields` change what its format has written:
 ```yaml
 fields:
   rename: {source.ip: client_ip}    # the value stays what it is
-  drop: [related, message]          # it is no privacy: other fields may say the same
+  drop: [related, message]          # it is not privacy: other fields may say the same
   add: {env: prod}                  # a text, a number, true or false
 ```
 

@@ -36,7 +36,7 @@ _WORDS = {
 HEAD = ["Setting", "Value", "Default", "Meaning"]
 
 INTRO = """One YAML file, such as [examples/config.yaml](../../examples/config.yaml); every setting with its meaning
-stands in [examples/full.yaml](../../examples/full.yaml). `audit-forwarder check` says at once everything that is wrong.
+is in [examples/full.yaml](../../examples/full.yaml). `audit-forwarder check` says at once everything that is wrong.
 
 - **Precedence**, from strong to weak: `--set` on the command line, environment, secrets directory, YAML file, defaults.
   A stronger place replaces single settings of a weaker one.
@@ -50,7 +50,7 @@ stands in [examples/full.yaml](../../examples/full.yaml). `audit-forwarder check
   again when it changes. `x` and `x_file` are one setting: a stronger place replaces either by the other.
 - **Names** of components: small letters, digits and single underscores, beginning with a letter.
 - **Sizes** are bytes or text such as `512MiB`; **durations** are seconds or text such as `30s`, `1h30m` or `7d`.
-- **Relative paths** are relative to the working directory of the process, wherever the file lies.
+- **Relative paths** are relative to the working directory of the process, wherever the file is.
 - **`http://`** to anything but loopback needs `insecure: true` in the component.
 - **Dates** need no quotes; a secret of digits does, or with one of `* & ! % @ : #`.
 """

@@ -16,7 +16,7 @@ CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
-    help="Look at where the sources are read, and drop a cursor that is of no use.",
+    help="Look at where the sources are read, and drop a cursor that is not usable.",
     epilog=teach(
         [
             ("audit-forwarder cursors list", "how far each source was read"),

@@ -127,7 +127,7 @@ class HttpSinkConfig(SinkConfig):
     reject_on: Annotated[list[Annotated[int, Field(ge=400, le=499)]], AfterValidator(_checked_statuses)] = Field(
         default=[400, 422]
     )
-    """Statuses that mean that an event is at fault; the request is halved until the event stands alone."""
+    """Statuses that mean that an event is at fault; the request is halved until the event is alone."""
     compress: bool = True
     """Send gzip."""
     insecure: bool = False

@@ -116,7 +116,7 @@ class ControlSocket:
     def _listen(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(self._path.lstat().st_mode):
-                raise FileExistsError(0, "something that is not a socket lies there")
+                raise FileExistsError(0, "something that is not a socket is there")
             self._path.unlink()
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

@@ -76,7 +76,7 @@ class OrganizationConfig(SourceConfig):
     type: Literal["organization"]
     """Which kind of source this is."""
     org_id: Annotated[str, BeforeValidator(_organization_id), Field(min_length=1, max_length=100)]
-    """Organization id; it stands in the address bar of Atlassian Administration."""
+    """Organization id; it is in the address bar of Atlassian Administration."""
     api_key: Secret
     """Organization API key with the scope `read:events:admin`."""
     base_url: str = "https://api.atlassian.com"
