@@ -13,9 +13,9 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -34,6 +34,7 @@ class Bells:
         self._rng = rng
         self._scheduler = AsyncIOScheduler(
             timezone=_MonotonicZone(monotonic),
+            executors={"default": _Executor()},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
@@ -49,8 +50,7 @@ class Bells:
         """Run a coroutine every so many seconds; while it runs its bell is silent."""
 
         async def rung() -> None:  # APScheduler runs in a thread what is not plainly a coroutine function
-            with suppress(asyncio.CancelledError):  # the end came; it would be logged as a fault
-                await work()
+            await work()
 
         self._scheduler.add_job(rung, _Every(seconds, jitter, self._rng))
 
@@ -61,6 +61,16 @@ class Bells:
     def stop(self) -> None:
         """Ring no more; what still runs is cancelled."""
         self._scheduler.shutdown(wait=False)
+
+
+class _Executor(AsyncIOExecutor):  # type: ignore[misc]  # it has no types
+    """Takes what the end cancels, begun or only due, for done: APScheduler would log it as a fault."""
+
+    def _run_job_error(self, job_id: str, error: BaseException, traceback: object = None) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self._run_job_success(job_id, [])
+        else:
+            super()._run_job_error(job_id, error, traceback)
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # it has no types

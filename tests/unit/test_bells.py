@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from datetime import UTC, datetime, timedelta
@@ -107,3 +108,27 @@ async def test_work_is_not_begun_again_while_it_runs_and_goes_on_afterwards() ->
         await until(ended, 3)
     finally:
         bells.stop()
+
+
+@pytest.mark.parametrize("turns", range(5))
+@pytest.mark.parametrize("kind", ["add", "add_work"])
+async def test_a_bell_whose_time_came_with_the_end_is_no_fault(
+    kind: str, turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        return
+
+    bells = Bells(random.Random(1))
+    getattr(bells, kind)(work if kind == "add_work" else lambda: None, 0.05)
+    before = asyncio.all_tasks()
+    bells.start()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 -- its time has come, and so many turns of the loop later so has the end
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    bells.stop()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
