@@ -129,7 +129,7 @@ def test_the_status_alone_decides_where_no_code_fits_it(
     ("status", "meant", "fix"),
     [
         (401, "token", "token"),
-        (403, "token", "token"),
+        (403, "firewall or proxy", "credential"),
         (404, "no collector at this address", "url"),
         (405, "no collector at this address", "url"),
         (415, "gzip", "compress: false"),
