@@ -21,7 +21,7 @@ SHORTEST = 6
 def spellings(secret: str) -> set[str]:
     """Return the secret as it may stand in text: raw, in a Python or JSON literal, in a URL, and line by line."""
     found = {secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace")}
-    found.add(quote(secret, errors="replace"))
+    found |= {quote(secret, errors="replace"), secret.replace("-", "")}  # a UUID is often written without its dashes
     for literal in (repr, ascii):
         inner = literal("'\"" + secret)[4:-1]  # both quotes in front, so that the literal escapes the single one
         found |= {inner, inner.replace("\\'", "'")}

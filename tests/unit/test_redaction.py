@@ -36,6 +36,12 @@ def test_every_spelling_is_taken_out(spelling):
         assert part not in found
 
 
+@pytest.mark.parametrize("write", [str, str.upper])
+def test_a_uuid_without_its_dashes(write):
+    token = "3f0c2a9e-77d1-4b58-9c06-e1a2b3c4d5f6"
+    assert Redactor(lambda: [token]).text(f"token {write(token.replace('-', ''))} unknown") == f"token {STARS} unknown"
+
+
 @pytest.mark.parametrize(
     "name",
     [
