@@ -20,6 +20,7 @@ import msgspec
 
 from forwarder import network
 from forwarder.admin import probe as admin_port
+from forwarder.config.permissions import unusable_spool
 from forwarder.config.preflight import certain_to_fail, of_part, worth_a_look
 from forwarder.config.targets import shared_targets
 from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
@@ -110,7 +111,7 @@ class Doctor:
     # ---------------------------------------------------------------------------------------------------- each part
 
     async def _configuration(self) -> list[Finding]:
-        problems = await asyncio.to_thread(certain_to_fail, self._settings)
+        problems = await asyncio.to_thread(lambda: [*certain_to_fail(self._settings), *unusable_spool(self._settings)])
         looks = await asyncio.to_thread(worth_a_look, self._settings)
         shared, may_be_meant = await shared_targets(self._settings)
         problems, looks = [*problems, *shared], [*looks, *may_be_meant]

@@ -32,7 +32,7 @@ from forwarder.contracts import (
     SinkContext,
     Within,
 )
-from sinks.linefile import Durability, LineFile, Rotation, refuse_odd
+from sinks.linefile import Durability, LineFile, Rotation, ends_in_doubt, refuse_odd
 
 _STANDARD_OUTPUT = 1
 _LEAST_FREE = 16  # MiB
@@ -208,4 +208,8 @@ def _examine(path: Path) -> Finding:
     if free < _LEAST_FREE:
         fix = "Make room on its disk, or name a file on another one."
         return Finding(subject, ok=False, detail=f"the disk is full: {free} MiB free", fix=fix)
+    with suppress(OSError):  # a file that may be written and not read
+        if there == path and ends_in_doubt(path):
+            detail = "ends in a line that has no end; unless this sink wrote it, nothing is appended"
+            return Finding(subject, ok=True, detail=detail, fix="End that line with a line feed, or name another file.")
     return Finding(subject, ok=True, detail=f"can be written; {free / 1024:.1f} GiB free")

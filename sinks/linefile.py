@@ -291,6 +291,17 @@ def rotated(path: Path) -> list[Path]:
     return [entry for _, _, entry in sorted((match[1], int(match[2]), entry) for match, entry in matches if match)]
 
 
+def ends_in_doubt(path: Path) -> bool:
+    """Tell whether the file ends in a half line that may be of others, so that nothing could be appended to it."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+        descriptor, size = file.fileno(), os.fstat(file.fileno()).st_size
+        end = _last_line_end(descriptor, size)
+        if end is None or end == size:
+            return end is None
+        tail = os.pread(descriptor, size - end, end)
+        return not (_is_json(tail) or not tail.strip(b"\0") or _left_open(descriptor))
+
+
 def refuse_odd(path: Path, mode: int) -> None:
     """Raise Held for what is no regular file: appending to it, rotating or repairing it would mean something else."""
     if stat.S_ISREG(mode):

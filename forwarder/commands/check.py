@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.commands.terminal import say, show_rows
 from forwarder.config.filter_rules import may_pass
+from forwarder.config.permissions import unusable_spool
 from forwarder.config.preflight import certain_to_fail, worth_a_look
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.targets import same_targets
@@ -34,7 +35,7 @@ PROOF = {
 def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
-    problems = certain_to_fail(settings)
+    problems = [*certain_to_fail(settings), *unusable_spool(settings)]
     looks = worth_a_look(settings)
     if problems:
         raise SettingsError(problems)

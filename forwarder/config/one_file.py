@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,13 +18,13 @@ from forwarder.config.components import targets_and_identities
 from forwarder.config.leaves import leaves
 from forwarder.config.problems import Problem, dotted
 from forwarder.fields import Secret
+from forwarder.spool.files import COMPANIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from forwarder.settings import Settings
 
-_COMPANIONS = ("-wal", "-shm", "-journal", ".lock", ".reserve", ".new", ".new-journal", ".missing")
 _STATE = re.compile(r"(event-actions|unknown-actions).*\.(json|tmp)")
 _SET_ASIDE = r"-\d{8}T\d{6}-\d+"
 _FIX = "give each a file of its own"
@@ -60,6 +61,23 @@ def one_file_twice(settings: Settings) -> Iterator[Problem]:
             yield Problem(two.setting, f"is a name under which {one.what} is set aside", _FIX)
 
 
+def odd_files(settings: Settings) -> Iterator[Problem]:
+    """Yield a problem for each sink whose path is no regular file: nothing is written to it, and its lane waits."""
+    for name, target in targets_and_identities(settings)[0].items():
+        path = Path(target.removeprefix("file:"))
+        try:
+            mode = path.lstat().st_mode if target.startswith("file:/") else stat.S_IFREG
+        except OSError:
+            continue
+        if stat.S_ISLNK(mode):
+            what, fix = "a symbolic link, which is not followed", f"name the file that it points to, {_real(path)}"
+        elif stat.S_ISREG(mode):
+            continue
+        else:
+            what, fix = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device", "name a regular file"
+        yield Problem(f"sinks.{name}.path", f"{path} is {what}; nothing would be written", fix)
+
+
 def _first_clash(named: Named, others: Iterable[Named]) -> Iterator[Problem]:
     for other in others:
         if clash := _clash(named.path, other.path):
@@ -70,7 +88,7 @@ def _first_clash(named: Named, others: Iterable[Named]) -> Iterator[Problem]:
 def _of_spool(settings: Settings) -> Iterator[Named]:
     path = Path(_real(settings.spool.path))
     yield Named("spool.path", path, "the spool")
-    for ending in _COMPANIONS:
+    for ending in COMPANIONS:
         yield Named("spool.path", path.with_name(path.name + ending), f"the spool's {ending}")
     yield Named("spool.path", socket_path(path), "the control socket")
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from forwarder.config.leaves import leaves
 from forwarder.config.problems import Problem, dotted
 from forwarder.fields import Secret
-from forwarder.spool.files import shared_folder, state_folders
+from forwarder.spool.claim import examine_lock
+from forwarder.spool.contract import SpoolError
+from forwarder.spool.files import judge, refuse_link, shared_folder, state_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,25 +27,42 @@ def open_to_others(settings: Settings) -> Iterator[Problem]:
             yield Problem("spool.path", what, f"run chmod o-w {folder}, or name a file in a folder of its own")
 
 
-def loose_permissions(settings: Settings) -> Iterator[Problem]:
-    """Yield what works and should not stay so."""
-    if os.geteuid() == 0:
+def unusable_spool(settings: Settings) -> Iterator[Problem]:
+    """Yield a problem when something else lies where the spool or its companions belong: `run` ends with SpoolError."""
+    try:
+        path = settings.spool.path.expanduser().resolve()
+        if judge(path):
+            refuse_link(path, settings.spool.path)
+        examine_lock(path)
+    except SpoolError as error:
+        yield Problem("spool.path", str(error))
+    except (OSError, RuntimeError):  # not for us to look at; the comparison with the spool says so
+        return
+
+
+def loose_permissions(settings: Settings, uid: int) -> Iterator[Problem]:
+    """Yield what works for the user `uid`, and should not stay so."""
+    if uid == 0:
         yield Problem("user", "this runs as root (uid 0)", "run it as a user of its own, who owns its files")
     for folder in state_folders(settings.spool.path):
         found = _stat(folder)
-        if found is not None and found.st_uid not in {0, os.geteuid()}:
+        if found is None:
+            continue
+        if found.st_uid not in {0, uid}:
             what = f"its folder {folder} belongs to uid {found.st_uid}, who can replace the spool"
-            yield Problem("spool.path", what, f"run chown {os.geteuid()} {folder}")
+            yield Problem("spool.path", what, f"run chown {uid} {folder}")
+        if found.st_mode & stat.S_IWOTH and found.st_mode & stat.S_ISVTX:
+            what = f"every user of this machine can put files into its folder {folder} (mode {_mode(found)})"
+            yield Problem("spool.path", what, "name a file in a folder of its own, which only this user can write")
     for setting, path, others_may_not in _files(settings):
         found = _stat(path)
         if found is None or not stat.S_ISREG(found.st_mode):
             continue
         if found.st_mode & others_may_not:
-            mode = f"{stat.S_IMODE(found.st_mode):04o}"
             can = " and ".join(
                 word for word, bit in (("read", 0o004), ("change", 0o002)) if found.st_mode & others_may_not & bit
             )
-            what = f"every user of this machine can {can} {path} (mode {mode})"
+            what = f"every user of this machine can {can} {path} (mode {_mode(found)})"
             yield Problem(setting, what, f"run chmod {'o=' if others_may_not & 0o004 else 'o-w'} {path}")
         if what := shared_folder(path.parent):
             yield Problem(setting, f"{what}, and replace it", f"run chmod o-w {path.parent}")
@@ -72,6 +91,10 @@ def _holds(file: Path, secrets: list[Secret]) -> bool:
     except OSError:
         return False
     return any(secret.reveal() in text for secret in secrets)
+
+
+def _mode(found: os.stat_result) -> str:
+    return f"{stat.S_IMODE(found.st_mode):04o}"
 
 
 def _stat(path: os.PathLike[str]) -> os.stat_result | None:

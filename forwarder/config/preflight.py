@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from forwarder.config.filter_rules import FilterCheck
-from forwarder.config.one_file import one_file_twice
+from forwarder.config.one_file import odd_files, one_file_twice
 from forwarder.config.permissions import loose_permissions, open_to_others
 from forwarder.config.placeholders import example_hosts, placeholders
 from forwarder.config.references import unreadable_files
@@ -38,7 +39,8 @@ def worth_a_look(settings: Settings) -> list[Problem]:
         *example_hosts(settings),
         *FilterCheck(settings).worth_a_look(),
         *SpoolChanges(settings).looks,
-        *loose_permissions(settings),
+        *odd_files(settings),
+        *loose_permissions(settings, os.geteuid()),
     ]
 
 

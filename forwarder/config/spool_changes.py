@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.config.components import targets_and_identities
 from forwarder.config.problems import Problem
+from forwarder.config.targets import one_spelling
 from forwarder.config.units import duration_text
 from forwarder.errors import ForwarderError
 from forwarder.spool.glimpse import glimpse
@@ -97,7 +98,17 @@ def _removed(known: Known, settings: Settings, targets: dict[str, str]) -> Itera
 def _sources(known: Known, identities: dict[str, str]) -> Iterator[Problem]:
     """A name that stood for another organization; two sources that exchange their names are fine."""
     of_name = {name: identity for identity, name in known.sources.items()}
+    of_spelling = {one_spelling(identity): identity for identity in known.sources}
     for name, identity in identities.items():
+        same = of_spelling.get(one_spelling(identity))
+        if same is not None and identity not in known.sources:
+            yield Problem(
+                f"sources.{name}",
+                f"is the same organization as until now, and its id is written otherwise: {identity}, not {same}",
+                f"write {same.partition(':')[2]} again: ids of documents are made of it, and every event that is read "
+                "once more would come twice",
+            )
+            continue
         before = of_name.get(name, identity)
         if before != identity and before not in identities.values():
             yield Problem(

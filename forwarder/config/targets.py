@@ -39,10 +39,15 @@ def same_logs(settings: Settings) -> Iterator[Problem]:
     _, identities = targets_and_identities(settings)
     first: dict[str, str] = {}
     for name, identity in identities.items():
-        other = first.setdefault(identity.lower().replace("-", ""), name)
+        other = first.setdefault(one_spelling(identity), name)
         if other != name:
             what = f"follows the same log as {other} ({identity})"
             yield Problem(f"sources.{name}", what, "remove one: every event would come once anyway")
+
+
+def one_spelling(identity: str) -> str:
+    """Return what the identities of one log have in common, however its id is written."""
+    return identity.lower().replace("-", "")
 
 
 def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -> Iterator[tuple[Problem, bool]]:

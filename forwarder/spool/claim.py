@@ -19,6 +19,7 @@ from hashlib import blake2s
 from typing import TYPE_CHECKING
 
 from forwarder.spool.contract import SpoolError
+from forwarder.spool.files import not_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,14 +111,14 @@ def _take_lock(path: Path) -> int:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         if name.is_symlink() or name.is_dir():
-            raise SpoolError(f"{name} is not a regular file, so it is not ours. Remove it.") from error
+            raise not_regular(name) from error
         raise SpoolError(
             f"The spool's folder {path.parent} cannot be written by uid {os.geteuid()} ({error.strerror}). "
             "Give it to the user that runs the forwarder, mount it writable, or name another spool.path."
         ) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise SpoolError(f"{name} is not a regular file, so it is not ours. Remove it.")
+        raise not_regular(name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -131,14 +132,32 @@ def _take_lock(path: Path) -> int:
     if not _holds(descriptor, path):  # its name was taken away between the opening and the lock
         os.close(descriptor)
         return _take_lock(path)
-    if not os.pread(descriptor, 32, 0).strip().isdigit() and os.fstat(descriptor).st_size:
+    try:
+        _refuse_foreign(descriptor, name)
+    except SpoolError:
         os.close(descriptor)
-        raise SpoolError(f"The file {name} is not a lock of ours. Move it away, or name another spool.path.")
+        raise
     # a full disk may refuse the number; the lock holds all the same
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def examine_lock(path: Path) -> None:
+    """Raise SpoolError when the lock beside the spool at `path` is a file of others; nothing is locked or made."""
+    name = path.with_name(f"{path.name}.lock")
+    with contextlib.suppress(OSError):  # there is none yet, or it is for whoever takes it to say
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            _refuse_foreign(descriptor, name)
+        finally:
+            os.close(descriptor)
+
+
+def _refuse_foreign(descriptor: int, name: Path) -> None:
+    if os.fstat(descriptor).st_size and not os.pread(descriptor, 32, 0).strip().isdigit():
+        raise SpoolError(f"The file {name} is not a lock of ours. Move it away, or name another spool.path.")
 
 
 def _holds(descriptor: int, path: Path) -> bool:

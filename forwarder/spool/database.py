@@ -64,9 +64,10 @@ class Database:
         self._claim = Claim(path)
         try:
             with self._translated():
-                is_new = files.is_new(path)
+                is_new = files.judge(path)
                 files.refuse_shared(named or path)
                 if is_new:
+                    files.refuse_link(path, named or path)
                     files.create(path)
                 self._presence = Presence(path, files.beside(path, "-wal"))
                 try:

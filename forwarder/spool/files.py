@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+COMPANIONS = ("-wal", "-shm", "-journal", ".lock", ".reserve", ".new", ".new-journal", ".missing")
+"""Endings of the files that belong to a spool."""
+
 LOG_PAGES = 256
 """Database pages the log may hold before they are moved into the file."""
 _STEPS = 100_000  # of SQLite's machine, between two looks whether the end is wanted; some milliseconds
@@ -85,7 +88,33 @@ def prepare_folder(path: Path) -> None:
             f"({error.strerror}). Give it to the user that runs the forwarder, or name another spool.path."
         ) from error
     if odd:
-        raise SpoolError(f"The spool's path {path} is not a regular file. Name a file in spool.path.")
+        raise not_regular(path)
+
+
+def judge(path: Path) -> bool:
+    """Judge what lies where a spool and its companions belong, changing nothing; return True when no spool does.
+
+    Raises SpoolError when something else lies there, or the spool is damaged or cannot be written.
+    """
+    for name in (path, *(beside(path, ending) for ending in COMPANIONS)):
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(name.lstat().st_mode):
+                raise not_regular(name)
+    return is_new(path)
+
+
+def refuse_link(path: Path, named: Path) -> None:
+    """Raise SpoolError when a new spool at `path` is named by a link: no one knows whose the file is where it leads."""
+    if named.expanduser().is_symlink():
+        raise SpoolError(
+            f"{named} is a symbolic link, and where it leads there is no spool yet. "
+            f"Name {path} itself in spool.path, or remove the link."
+        )
+
+
+def not_regular(name: Path) -> SpoolError:
+    """Return the error for what lies where a file of the spool belongs."""
+    return SpoolError(f"{name} is not a regular file, so it is not ours. Move it away, or name another spool.path.")
 
 
 def is_new(path: Path) -> bool:

@@ -108,6 +108,18 @@ async def test_another_kind_under_an_old_name_is_a_changed_target(world: World) 
     assert "sinks.down" in (await world.found())[0]
 
 
+async def test_an_id_in_other_letters_is_the_same_organization(world: World) -> None:
+    sources = yaml.safe_load(world.config.read_text())["sources"]
+    was = sources["acme"]["org_id"]
+    for other in (was.upper(), was.replace("-", "")):
+        world.change(sources={"acme": {**sources["acme"], "org_id": other}})
+        faults, _ = await world.found()
+        assert "sources.acme: is the same organization as until now" in faults
+        assert f"write {was} again" in faults
+        world.change(sources={"renamed": {**sources["acme"], "org_id": other}})
+        assert f"write {was} again" in (await world.found())[0]
+
+
 async def test_a_removed_and_a_renamed_sink_with_what_waits_are_worth_a_look(world: World) -> None:
     sinks = world.sinks()
     down = sinks.pop("down")
@@ -182,4 +194,4 @@ async def test_a_spool_that_cannot_be_read_is_worth_a_look_and_no_spool_is_nothi
         spool.unlink()
         faults, looks = await world.found()
         assert faults == ""
-        assert "spool" not in looks
+        assert "spool.path" not in looks

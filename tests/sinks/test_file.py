@@ -233,6 +233,21 @@ async def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: Any, sai
         assert path.with_name("victim").read_bytes() == b"half"
 
 
+@pytest.mark.parametrize(
+    ("content", "fix"), [(b"theirs", "line feed"), (b"a\ntheirs", "line feed"), (b"theirs\n", ""), (b'{"a":1}', "")]
+)
+async def test_a_line_of_others_without_an_end_is_said_by_the_probe(tmp_path: Path, content: bytes, fix: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    sink = file_sink(path)
+    (finding,) = await sink.probe()
+    assert finding.ok
+    assert fix in finding.fix
+    assert bool(finding.fix) == bool(fix)
+    await sink.close()
+    assert path.read_bytes() == content
+
+
 async def test_a_device_is_refused() -> None:
     sink = file_sink("/dev/null")
     with pytest.raises(Held, match="device"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from forwarder.config.one_file import one_file_twice
+from forwarder.config.one_file import odd_files, one_file_twice
 from forwarder.settings import load
 
 
@@ -101,6 +102,24 @@ def test_a_file_that_is_read_must_not_be_the_spool(tmp_path: Path) -> None:
     (state / "spool.db").hardlink_to(tmp_path / "ca.pem")
     sink = {"type": "http", "url": "https://logs.example.com/in", "tls": {"ca_file": str(tmp_path / "ca.pem")}}
     assert any(line.startswith("sinks.far.tls.ca_file") for line in said(tmp_path, {"far": sink}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("link", "file that it points to, "), ("folder", "a folder"), ("pipe", "a pipe"), ("file", "")]
+)
+def test_a_sink_on_what_is_no_file_is_said(tmp_path: Path, kind: str, words: str) -> None:
+    path = tmp_path / "out"
+    if kind == "link":
+        path.symlink_to(tmp_path / "theirs")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("theirs")
+    said(tmp_path, {"out": path})
+    found = [str(problem) for problem in odd_files(load(tmp_path / "config.yaml"))]
+    assert [each.startswith("sinks.out.path: ") and words in each for each in found] == ([True] if words else [])
 
 
 def test_what_is_apart_is_fine(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forwarder.config.permissions import loose_permissions, open_to_others
+from forwarder.config.permissions import loose_permissions, open_to_others, unusable_spool
 from forwarder.settings import Settings, load
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import SpoolError
@@ -69,13 +69,85 @@ async def test_a_link_into_a_folder_that_everybody_may_write_is_refused(tmp_path
 
 @pytest.mark.parametrize("mode", [0o666, 0o644, 0o604, 0o602])
 def test_a_secret_that_others_can_read_or_change_is_worth_a_look(tmp_path: Path, mode: int) -> None:
-    paths = [problem.path for problem in loose_permissions(settings_of(tmp_path, mode))]
+    paths = [problem.path for problem in loose_permissions(settings_of(tmp_path, mode), os.geteuid())]
     assert "sources.acme.api_key_file" in paths
-    assert ("user" in paths) == (os.geteuid() == 0)
 
 
 def test_a_secret_of_our_own_is_not(tmp_path: Path) -> None:
-    assert [each.path for each in loose_permissions(settings_of(tmp_path)) if each.path != "user"] == []
+    assert [each.path for each in loose_permissions(settings_of(tmp_path), os.geteuid()) if each.path != "user"] == []
+
+
+def test_who_runs_it_and_who_owns_the_state_folder_are_compared(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.spool.path.parent.mkdir()
+    mine = settings.spool.path.parent.stat().st_uid
+    assert [each.path for each in loose_permissions(settings, 0)] == ["user", *(["spool.path"] if mine else [])]
+    assert list(loose_permissions(settings, mine or 65534)) == []
+    if mine:
+        found = list(loose_permissions(settings, mine + 1))
+        assert [each.path for each in found] == ["spool.path"]
+        assert f"chown {mine + 1}" in str(found[0])
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o1777, True), (0o1757, True), (0o1770, False), (0o1755, False)])
+def test_a_folder_where_others_can_put_files_is_worth_a_look(tmp_path: Path, mode: int, said: bool) -> None:
+    settings = settings_of(tmp_path)
+    settings.spool.path.parent.mkdir()
+    settings.spool.path.parent.chmod(mode)
+    found = [str(each) for each in loose_permissions(settings, settings.spool.path.parent.stat().st_uid)]
+    assert any("can put files into its folder" in each for each in found) == said
+
+
+_LIES_THERE = {
+    "a link": lambda name, victim: name.symlink_to(victim),
+    "a link to nothing": lambda name, victim: name.symlink_to(victim.with_name("nowhere")),
+    "a folder": lambda name, _: name.mkdir(),
+    "a pipe": lambda name, _: os.mkfifo(name),
+}
+
+
+@pytest.mark.parametrize("kind", _LIES_THERE)
+@pytest.mark.parametrize("ending", ["", "-wal", "-journal", ".lock", ".reserve", ".new", ".missing"])
+async def test_what_is_no_file_of_ours_is_said_before_it_is_met(tmp_path: Path, ending: str, kind: str) -> None:
+    settings = settings_of(tmp_path)
+    state, victim = settings.spool.path.parent, tmp_path / "victim"
+    state.mkdir()
+    victim.touch()
+    _LIES_THERE[kind](state / f"spool.db{ending}", victim)
+    (problem,) = unusable_spool(settings)
+    assert problem.path == "spool.path"
+    assert f"spool.db{ending} is " in str(problem)
+    with pytest.raises(SpoolError) as caught:
+        await SqliteSpool(settings.spool, FakeClock()).open()
+    assert str(caught.value) in str(problem)
+    assert victim.read_bytes() == b""
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", ["spool.db", "spool.db.lock"])
+async def test_a_file_of_others_is_said_before_it_is_met(tmp_path: Path, name: str) -> None:
+    settings = settings_of(tmp_path)
+    settings.spool.path.parent.mkdir()
+    (settings.spool.path.parent / name).write_text("precious\n" * 99)
+    (problem,) = unusable_spool(settings)
+    with pytest.raises(SpoolError) as caught:
+        await SqliteSpool(settings.spool, FakeClock()).open()
+    assert str(caught.value) in str(problem)
+
+
+async def test_a_link_to_a_spool_that_is_there_is_followed(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.spool.path.parent.mkdir()
+    there = SqliteSpool(SpoolConfig(path=tmp_path / "real" / "spool.db"), FakeClock())
+    await there.open()
+    await there.close()
+    settings.spool.path.symlink_to(tmp_path / "real" / "spool.db")
+    assert list(unusable_spool(settings)) == []
+    spool = SqliteSpool(settings.spool, FakeClock())
+    await spool.open()
+    assert list(unusable_spool(settings)) == []
+    await spool.close()
+    assert list(unusable_spool(settings)) == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +168,7 @@ def test_a_configuration_that_others_can_change_or_read_a_secret_in_is_worth_a_l
     if inline:
         path.write_text(path.read_text().replace(f"api_key_file: {tmp_path / 'key'}", "api_key: a-key-made-up"))
     path.chmod(mode)
-    found = [each.what for each in loose_permissions(load(path)) if each.path == "the configuration"]
+    found = [each.what for each in loose_permissions(load(path), os.geteuid()) if each.path == "the configuration"]
     assert found == ([f"every user of this machine can {can} {path} (mode {mode:04o})"] if can else [])
 
 
@@ -111,7 +183,7 @@ def test_a_file_of_tls_that_others_can_change_or_a_key_they_can_read_is_worth_a_
     file.write_text("PEM")
     for mode, loose in ((0o640, False), (0o644, name == "key_file"), (0o646, True)):
         file.chmod(mode)
-        found = {each.path for each in loose_permissions(load(path))} - {"user"}
+        found = {each.path for each in loose_permissions(load(path), os.geteuid())} - {"user"}
         assert found == ({f"sources.acme.tls.{name}"} if loose else set())
 
 
@@ -119,7 +191,7 @@ def test_a_folder_in_which_others_can_replace_a_secret_is_worth_a_look(tmp_path:
     settings = settings_of(tmp_path)
     for mode, loose in ((0o777, True), (0o1777, False), (0o755, False)):
         tmp_path.chmod(mode)
-        found = {each.path for each in loose_permissions(settings)} - {"user"}
+        found = {each.path for each in loose_permissions(settings, os.geteuid())} - {"user"}
         assert found == ({"sources.acme.api_key_file", "the configuration"} if loose else set())
 
 
