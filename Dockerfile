@@ -24,6 +24,7 @@ RUN python -m venv --without-pip /opt/audit-forwarder \
 # again at every start, for it cannot be written into a read-only container.
 COPY pyproject.toml README.md LICENSE ./
 COPY forwarder forwarder
+COPY simulator simulator
 COPY sinks sinks
 RUN python -m pip --python /tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && python -m pip --python /opt/audit-forwarder/bin/python install --no-compile --no-deps /wheels/*.whl \

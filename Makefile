@@ -36,7 +36,8 @@ test: $(VENV)/.dev ## run every test that needs only PyPI
 
 # What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
 VERSIONS ?= 3.12 3.13
-ACROSS := tests/unit tests/property tests/integration
+ACROSS := $(addprefix tests/,admin cli config daemon delivery formats net normalize observe polling preflight records simulator sinks sources \
+  spool test_doctor.py test_registry.py)
 
 test-versions: ## the tests again with each other Python that is found here, one after the other
 	@for version in $(VERSIONS); do \
@@ -61,7 +62,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/codespell forwarder sinks tests docs bench README.md CONTRIBUTING.md CHANGELOG.md
+	@$(BIN)/codespell forwarder simulator sinks tests docs bench README.md CONTRIBUTING.md CHANGELOG.md
 
 format: $(VENV)/.dev ## let ruff write the code the one way
 	@$(BIN)/ruff check --fix-only --quiet .

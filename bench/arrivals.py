@@ -15,8 +15,8 @@ import time
 
 from bench.drain import Drain
 from bench.syslog_drain import Look, Seen, listen
-from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.httpd import Server
+from simulator.http_types import Request, Response
+from simulator.httpd import Server
 
 UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 

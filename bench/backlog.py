@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 from forwarder.contracts import Origin, Page, SystemClock
-from forwarder.identity import EventKeys, content_digests
+from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.polling import progress
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.simulator import Simulator
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import CursorMove, PageCommit
-from forwarder.spool.sqlite import SqliteSpool
+from forwarder.spool.sqlite.store import SqliteSpool
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
 
 PAGE = 500
 

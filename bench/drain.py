@@ -12,8 +12,8 @@ import re
 import sys
 from collections.abc import Callable
 
-from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.httpd import Server
+from simulator.http_types import Request, Response
+from simulator.httpd import Server
 
 ITEM = b'{"create":{"status":201}}'
 ID = re.compile(rb'"id":"00000000-0000-4000-8000-(\d{12})"')

@@ -9,8 +9,8 @@ import asyncio
 import json
 import sys
 
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.simulator import Simulator
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
 
 
 async def main(events: int, rate: float) -> None:

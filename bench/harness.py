@@ -109,7 +109,7 @@ def measure(command: list[str], events: int, done: Callable[[], bool] | None, *,
 
 def forwarder(config: Path) -> list[str]:
     """Return the command line of the daemon."""
-    return [sys.executable, "-m", "forwarder.cli", "run", "-c", str(config)]
+    return [sys.executable, "-m", "forwarder.cli.app", "run", "-c", str(config)]
 
 
 def write_config(path: Path, feed: dict, sinks: dict, *, spool: Path, admin: int) -> Path:

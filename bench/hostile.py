@@ -12,8 +12,8 @@ import json
 import sys
 from collections.abc import Callable
 
-from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.httpd import Server
+from simulator.http_types import Request, Response
+from simulator.httpd import Server
 
 MB = 2**20
 EMPTY = b'{"data":[],"meta":{"next":null}}'

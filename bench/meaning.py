@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from forwarder.catalogue import load_catalogue
 from forwarder.contracts import AuditEvent, Origin, Record
-from forwarder.formats.cef import CefFormat
-from forwarder.formats.ecs import EcsFormat
-from forwarder.formats.leef import LeefFormat
-from forwarder.formats.ocsf import OcsfFormat
+from forwarder.contracts.identity import EventKeys, content_digests
+from forwarder.formats.cef.format import CefFormat
+from forwarder.formats.ecs.format import EcsFormat
+from forwarder.formats.leef.format import LeefFormat
+from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.formats.raw import RawFormat
-from forwarder.formats.structured_data import StructuredDataFormat
-from forwarder.identity import EventKeys, content_digests
-from forwarder.normalize.catalogue import load_catalogue
-from forwarder.normalize.organization import OrganizationNormalizer
-from forwarder.records import AT_ONCE
+from forwarder.formats.structured_data.format import StructuredDataFormat
+from forwarder.records.maker import AT_ONCE
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

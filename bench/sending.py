@@ -16,8 +16,8 @@ import msgspec
 from bench.harness import helper
 from bench.meaning import ORGANIZATION, event
 from forwarder.contracts import AuditEvent, Batch, Origin, Record, SinkContext, SystemClock
-from forwarder.normalize.organization import OrganizationNormalizer
-from sinks.syslog import SyslogConfig, SyslogSink
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from sinks.syslog.sink import SyslogConfig, SyslogSink
 
 EVENTS = 1000
 

@@ -16,8 +16,8 @@ import sys
 import time
 from urllib.parse import quote, urlsplit
 
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.simulator import Simulator
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
 
 PASSES = 5
 

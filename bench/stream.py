@@ -15,10 +15,10 @@ import time
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.httpd import Server
-from forwarder.simulator.simulator import Simulator
+from simulator.config import SimulatorConfig
+from simulator.http_types import Request, Response
+from simulator.httpd import Server
+from simulator.simulator import Simulator
 
 PAGE = 500
 KINDS = 20_000

@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Callable
 
-from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.httpd import Server
+from simulator.http_types import Request, Response
+from simulator.httpd import Server
 
 HEAD = re.compile(rb"(\d+) (open|syslog|close) (\d+)[ \n]")
 ANSWERS = {b"syslog": b"200 OK", b"open": b"200 OK\nrelp_version=0\ncommands=syslog", b"close": b"200 OK"}

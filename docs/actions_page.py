@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from docs.markdown import code, table
-from forwarder.normalize.catalogue import Catalogue, load_catalogue
-from forwarder.normalize.catalogue.ocsf import class_and_activity
-from forwarder.normalize.catalogue.records import LISTS, groups
+from forwarder.catalogue import Catalogue, load_catalogue
+from forwarder.catalogue.known import LISTS, groups
+from forwarder.catalogue.ocsf import class_and_activity
 
 if TYPE_CHECKING:
-    from forwarder.normalize.catalogue.meaning import Meaning
-    from forwarder.normalize.catalogue.records import Group, Listed
+    from forwarder.catalogue.known import Group, Listed
+    from forwarder.catalogue.meaning import Meaning
 
 INTRO = """What every publicly known action means. How an action that is not here gets its meaning:
 [catalogue.md](../catalogue.md). One action or event: `audit-forwarder catalogue explain`.

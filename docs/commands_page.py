@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from docs.markdown import code, table
-from forwarder.cli import app
+from forwarder.cli.app import app
 
 INTRO = """`-c FILE` names the configuration. Without it, `FORWARDER_CONFIG`, then `./config.yaml`, then
 `/etc/audit-forwarder/config.yaml` is read. Tables and colours appear on a terminal, plain text elsewhere; messages go

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from docs.markdown import code, table
-from forwarder.formats.cef_keys import KEYS, LONGEST_CLASS, LONGEST_NAME, MAPPING_VERSION, PRODUCT, VENDOR
-from forwarder.formats.ecs import ECS_VERSION
-from forwarder.formats.leef_names import ATTRIBUTES, DELIMITER, LONGEST_EVENT_ID, TIME_FORMAT
-from forwarder.formats.ocsf import OCSF_VERSION
-from forwarder.formats.structured_data_names import NAMES, SD_ID
+from forwarder.formats.cef.keys import KEYS, LONGEST_CLASS, LONGEST_NAME, MAPPING_VERSION, PRODUCT, VENDOR
+from forwarder.formats.ecs.format import ECS_VERSION
+from forwarder.formats.leef.attributes import ATTRIBUTES, DELIMITER, LONGEST_EVENT_ID, TIME_FORMAT
+from forwarder.formats.ocsf.format import OCSF_VERSION
+from forwarder.formats.structured_data.names import NAMES, SD_ID
 from forwarder.registry import FORMATS, OWN_DISTRIBUTION
 
 INTRO = """What a sink's `format` may be. An absent fact is an absent field, in every format; nothing is filled in."""

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from docs.settings_page import default_text, is_secret, model_of, value_text
+from forwarder.config.settings import Settings
 from forwarder.registry import OWN_DISTRIBUTION, SINKS, SOURCES, Registry
-from forwarder.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

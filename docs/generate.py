@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from docs.actions_page import actions
+from docs.architecture_page import architecture
 from docs.chart_schema import values_page, values_schema
 from docs.commands_page import commands
 from docs.formats_page import formats
@@ -20,7 +21,7 @@ from docs.markdown import table
 from docs.settings_page import configuration
 from forwarder.config.json_schema import json_schema
 from forwarder.exit_codes import ExitCode
-from forwarder.telemetry import METRICS
+from forwarder.observe.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "<!-- Written by `make docs` from the code; change it there. -->"
@@ -29,6 +30,7 @@ NOTE = "<!-- Written by `make docs` from the code; change it there. -->"
 def outputs() -> dict[str, str]:
     """Return every generated file, by its path below the project's root."""
     return {
+        "docs/architecture.md": page("Architecture", architecture()),
         "docs/reference/configuration.md": page("Configuration", configuration()),
         "docs/reference/actions.md": page("Actions", actions()),
         "docs/reference/commands.md": page("Commands", commands()),

@@ -11,11 +11,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs.markdown import code, table
-from forwarder.config.amounts import Within, parse_duration, parse_size
-from forwarder.config.units import duration_text, size_text
-from forwarder.fields import Secret, SinkConfig, SourceConfig
+from forwarder.config.settings import Settings
+from forwarder.contracts.settings import Secret, SinkConfig, SourceConfig
+from forwarder.contracts.units import Within, duration_text, parse_duration, parse_size, size_text
 from forwarder.registry import FORMATS, OWN_DISTRIBUTION, SINKS, SOURCES, Registry
-from forwarder.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

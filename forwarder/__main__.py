@@ -69,7 +69,7 @@ def main() -> None:
     """Run the command line."""
     open_standard_descriptors()
     listen(sys.argv[1:])
-    from forwarder.cli import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
+    from forwarder.cli.app import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
 
     command_line()
 

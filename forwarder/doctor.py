@@ -18,19 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder import network
 from forwarder.admin import probe as admin_port
-from forwarder.config.permissions import unusable_spool
-from forwarder.config.preflight import certain_to_fail, of_part, worth_a_look
-from forwarder.config.targets import shared_targets
-from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held, SinkContext, SourceContext
-from forwarder.registry import SINKS, SOURCES, build_format
-from forwarder.retry import RequestBudget
-from forwarder.spool import probe as spool_place
+from forwarder.assembly import build_format_of, build_sink, build_source, examine_spool
+from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held
+from forwarder.net import reach as network
+from forwarder.preflight import certain_to_fail, of_part, worth_a_look
+from forwarder.preflight.permissions import unusable_spool
+from forwarder.preflight.targets import shared_targets
 
 if TYPE_CHECKING:
     from forwarder.config.problems import Problem
-    from forwarder.settings import Settings
+    from forwarder.config.settings import Settings
     from forwarder.spool.contract import SpoolStatus
 
 _SLOW_FIX = "See that it is up and answers; give it more time with --timeout when it is only slow."
@@ -138,22 +136,20 @@ class Doctor:
         except ForwarderError as error:
             what, _, fix = str(error).partition(". ")
             state = [Finding("state", ok=False, detail=what, fix=fix or "Do what the message says.")]
-        return [*await asyncio.to_thread(spool_place.examine, self._settings.spool, status), *state]
+        return [*await asyncio.to_thread(examine_spool, self._settings.spool, status), *state]
 
     async def _source(self, name: str) -> list[Finding]:
         config = self._settings.sources[name]
         if known := await self._known_to_fail(f"sources.{name}"):
             return known
-        context = SourceContext(name, self._clock, RequestBudget(self._clock))
-        return await _looked_at(SOURCES.load(config.type)(config, context), self._within)
+        return await _looked_at(build_source(name, config, self._clock), self._within)
 
     async def _sink(self, name: str) -> list[Finding]:
         config = self._settings.sinks[name]
         if known := await self._known_to_fail(f"sinks.{name}"):
             return known
-        kind = SINKS.load(config.type)
-        build_format(config.format or kind.default_format, original=config.original, fields=config.fields)
-        return await _looked_at(kind(config, SinkContext(name, config.window, self._clock)), self._within)
+        build_format_of(config)
+        return await _looked_at(build_sink(name, config, self._clock), self._within)
 
     async def _known_to_fail(self, part: str) -> list[Finding]:
         """Return what need not be asked: with a placeholder for a key every server refuses us."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from forwarder.errors import ConfigError, ForwarderError, Held, Retryable
+from forwarder.contracts.errors import ConfigError, ForwarderError, Held, Retryable
 
 
 class ExitCode(IntEnum):

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING, Any
 
-from forwarder.errors import ConfigError
+from forwarder.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -38,10 +38,10 @@ from forwarder.contracts import (
     TlsConfig,
     plain,
 )
-from forwarder.http import HttpClient, Response, answer_to, check_url
 from forwarder.net.answers import leads_to, own_words
+from forwarder.net.http import HttpClient, Response, answer_to, check_url
+from forwarder.net.retry import retry_after_seconds
 from forwarder.net.verdicts import is_page, may_mean_an_event, not_of, refused_between
-from forwarder.retry import retry_after_seconds
 
 _CONTENT_TYPES = {"ndjson": "application/x-ndjson", "array": "application/json"}
 _AUTH_FIX = "Check the credential of this sink; a secret from a file is read again by itself."

@@ -10,7 +10,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from forwarder.contracts import Batch, ContentRefused, Delivery, Held, Receipt, Retryable
-from tests.lanes import Bench, ScriptedSink
+from tests.delivery.lanes import Bench, ScriptedSink
 
 Answer = Callable[[Batch, int], Any]
 

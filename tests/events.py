@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from forwarder.contracts import AuditEvent, Origin, Record, UnexpectedPayload
-from forwarder.formats.ecs import EcsFormat
-from forwarder.normalize.organization import OrganizationNormalizer
+from forwarder.formats.ecs.format import EcsFormat
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
 
 GOLDEN = Path(__file__).parent / "golden" / "organization"
 ORIGIN = Origin("acme", "organization", "a1b2c3d4-0000-1111-2222-333344445555")

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from forwarder.errors import ForwarderError
+from forwarder.contracts.errors import ForwarderError
 from forwarder.exit_codes import ExitCode, code_for
 from forwarder.net.json_size import UNREADABLE
 

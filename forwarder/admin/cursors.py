@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.control import Verb
-from forwarder.errors import ConfigError
+from forwarder.contracts.errors import ConfigError
 from forwarder.spool.contract import CursorMove, PageCommit
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from forwarder.admin.connections import Guests
-from forwarder.errors import ConfigError
+from forwarder.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from forwarder.contracts import Finding
 
 if TYPE_CHECKING:
-    from forwarder.settings import AdminConfig
+    from forwarder.config.settings import AdminConfig
 
 _PATIENCE = 3.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}

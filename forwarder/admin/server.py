@@ -24,19 +24,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from forwarder.admin.health import why_degraded, why_not_live, why_not_ready
 from forwarder.admin.listener import Listener, is_loopback, parse_listen
-from forwarder.admin.report import report_to_dict
 from forwarder.admin.snapshots import Snapshots
 from forwarder.contracts import Clock, SystemClock
-from forwarder.telemetry import Exposition
+from forwarder.observe.health import why_degraded, why_not_live, why_not_ready
+from forwarder.observe.metrics import Exposition
+from forwarder.observe.status_json import report_to_dict
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from forwarder.contracts import Secret
-    from forwarder.redaction import Redactor
-    from forwarder.status import DaemonReport
+    from forwarder.observe.redaction import Redactor
+    from forwarder.observe.reports import DaemonReport
 
 _EVERY = 1_000_000
 _HOST = re.compile(rb"(?:\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|([\w-]+(?:\.[\w-]+)*\.?))(?::[0-9]{0,5})?")

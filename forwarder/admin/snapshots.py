@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from forwarder.contracts import Clock
-    from forwarder.status import DaemonReport
+    from forwarder.observe.reports import DaemonReport
 
 log = structlog.get_logger(__name__)
 

@@ -8,13 +8,13 @@ import msgspec
 
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
-from forwarder.dead_letters import Letters
+from forwarder.admin.dead_letters import Letters
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from forwarder.admin.dead_letters import Change
     from forwarder.contracts import Origin, SinkConfig
-    from forwarder.dead_letters import Change
     from forwarder.spool.contract import Spool, SpoolStatus
 
 

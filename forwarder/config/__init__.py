@@ -1,1 +1,1 @@
-"""How settings are read, placed and explained; `forwarder.settings` is the entrance."""
+"""How settings are read, placed and explained; `forwarder.config.settings` is the entrance."""

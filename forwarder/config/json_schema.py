@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from forwarder.config.layers import MAPS
+from forwarder.config.settings import Settings
 from forwarder.config.shape import PLUGINS
-from forwarder.errors import ConfigError
+from forwarder.contracts.errors import ConfigError
 from forwarder.registry import SINKS, SOURCES, Registry
-from forwarder.settings import Settings
 
 _FOREIGN = {"ge", "gt", "le", "lt", "title"}
 """Keywords that pydantic adds and JSON schema does not know, and titles that only repeat the key."""

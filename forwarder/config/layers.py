@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from forwarder.config.problems import Path as Keys
 from forwarder.config.problems import Problem, shown_key
-from forwarder.config.secret_file import read_text
+from forwarder.contracts.secret_file import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

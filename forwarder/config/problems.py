@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from forwarder.errors import ConfigError
-from forwarder.fields import Secret
-from forwarder.redaction import Redactor
-from forwarder.redaction_spellings import SHORTEST
+from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.settings import Secret
+from forwarder.net.secret_spellings import SHORTEST
+from forwarder.observe.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,17 +10,17 @@ from urllib.parse import parse_qsl, unquote
 
 from forwarder.config.leaves import leaves
 from forwarder.config.problems import Problem, dotted
-from forwarder.config.secret_file import expanded, refuse_odd
-from forwarder.fields import Secret
-from forwarder.redaction import SECRET_NAME
+from forwarder.contracts.secret_file import expanded, refuse_odd
+from forwarder.contracts.settings import Secret
+from forwarder.net.urls import goes_in_the_clear
+from forwarder.observe.redaction import SECRET_NAME
 from forwarder.registry import FORMATS, nearest
-from forwarder.urls import goes_in_the_clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from forwarder.config.problems import Path as Keys
-    from forwarder.settings import Settings
+    from forwarder.config.settings import Settings
 
 _LONG = 16
 """So long a value in the query of a URL may be a key."""

@@ -15,8 +15,8 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from forwarder.config.layers import Text
-from forwarder.errors import ConfigError
-from forwarder.fields import Secret
+from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.settings import Secret
 from forwarder.registry import BrokenPlugin, UnknownType
 
 if TYPE_CHECKING:

@@ -26,36 +26,31 @@ import structlog
 
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
+from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
+from forwarder.assembly import build_maker, build_sink, build_source, build_spool, format_name
+from forwarder.config.settings import Settings
 from forwarder.contracts import (
     Clock,
     ConfigError,
     ForwarderError,
     Held,
     Sink,
-    SinkContext,
     Source,
-    SourceContext,
     SystemClock,
 )
+from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
-from forwarder.dead_letters import Change
 from forwarder.delivery import Lane
-from forwarder.filters import Filter
-from forwarder.learning import Learning
+from forwarder.net.retry import RequestBudget
+from forwarder.observe.redaction import Redactor
+from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
 from forwarder.observe.summary import Summary
 from forwarder.polling.poller import Poller
-from forwarder.records import RecordMaker
-from forwarder.redaction import Redactor
-from forwarder.registry import SINKS, SOURCES, build_format
-from forwarder.retry import RequestBudget
-from forwarder.settings import Settings
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
-from forwarder.spool.sqlite import SqliteSpool
-from forwarder.status import DaemonReport, LaneReport, SourceReport
 
 HEARTBEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
 """Seconds between two bells of each kind."""
@@ -94,7 +89,7 @@ class Daemon:
         self._restarts: dict[str, int] = {}
         self._started = self._clock.time()
         self._beat = 0.0
-        self._spool: SqliteSpool | None = None
+        self._spool: Spool | None = None
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
         self._pollers: dict[str, Poller] = {}
@@ -118,7 +113,7 @@ class Daemon:
             redactor=self._redactor,
             clock=self._clock,
         )
-        spool = SqliteSpool(self._settings.spool, self._clock)
+        spool = build_spool(self._settings.spool, self._clock)
         verbs = verbs_of(
             spool,
             self._settings.sinks,
@@ -160,7 +155,7 @@ class Daemon:
     async def _drop_cursor(self, source: str, cursor: str, told: str) -> bool:
         return source in self._pollers and await self._pollers[source].drop(cursor, told)
 
-    async def _open(self, spool: SqliteSpool) -> bool:
+    async def _open(self, spool: Spool) -> bool:
         """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""
         while not self._stopping.is_set():
             try:
@@ -254,8 +249,7 @@ class Daemon:
         }
         for name, source_config in self._settings.sources.items():
             budget = budgets.get(source_config.budget or "") or RequestBudget(self._clock)
-            context = SourceContext(name, self._clock, budget)
-            self._sources[name] = source = SOURCES.load(source_config.type)(source_config, context)
+            self._sources[name] = source = build_source(name, source_config, self._clock, budget)
             budgets[f"source {name}"] = budget
             report = SourceReport(name, source_config.type, identity=source.origin.identity)
             self._source_reports[name] = report
@@ -265,14 +259,13 @@ class Daemon:
         if twice is not None:
             raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
         for name, sink_config in self._settings.sinks.items():
-            sink = SINKS.load(sink_config.type)(sink_config, SinkContext(name, sink_config.window, self._clock))
-            self._sinks[name] = sink
+            self._sinks[name] = sink = build_sink(name, sink_config, self._clock)
             self._lane_reports[name] = LaneReport(
                 name,
                 sink_config.type,
                 target=sink.target,
                 proof=sink.proof,
-                format=sink_config.format or sink.default_format,
+                format=format_name(sink_config),
                 dead_letters_max=sink_config.max_dead_letters,
             )
 
@@ -294,20 +287,12 @@ class Daemon:
 
     def _lane(self, name: str, spool: Spool) -> Lane:
         config, report, sink = self._settings.sinks[name], self._lane_reports[name], self._sinks[name]
-        maker = RecordMaker(
-            build_format(report.format, original=config.original, fields=config.fields),
-            Filter(config.include, config.exclude),
-            self._learning.normalizers,
-            report.unknown_actions,
-            wants_event=getattr(sink, "wants_event", False),
-            max_body=getattr(sink, "max_body", None),
-        )
         self._lanes[name] = lane = Lane(
             name,
             sink,
             config,
             spool=spool,
-            maker=maker,
+            maker=build_maker(config, sink, self._learning.normalizers, report.unknown_actions),
             clock=self._clock,
             rng=self._rng,
             report=report,

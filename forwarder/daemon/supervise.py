@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from forwarder.contracts import ConfigError, RetryConfig
-from forwarder.retry import Backoff
+from forwarder.net.retry import Backoff
 from forwarder.spool.contract import SpoolLost
 
 STEADY = 300.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from forwarder.contracts import Clock, Record
-from forwarder.status import Aside, LaneReport
+from forwarder.observe.reports import Aside, LaneReport
 
 MOST = 100
 """Events that may wait at once; their bodies are in memory."""

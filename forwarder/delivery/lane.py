@@ -30,9 +30,9 @@ from forwarder.delivery.isolation import Evidence
 from forwarder.delivery.receipts import Promises
 from forwarder.delivery.sending import Sender
 from forwarder.delivery.settlement import RETRY_WRITE, Settler
-from forwarder.records import RecordMaker
+from forwarder.observe.reports import LaneReport
+from forwarder.records.maker import RecordMaker
 from forwarder.spool.contract import Chunk, Spool
-from forwarder.status import LaneReport
 
 LOOK_EVERY = 60.0
 """A lane looks into the spool at least this often, seconds, whether or not anybody rings."""

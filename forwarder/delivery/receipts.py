@@ -14,9 +14,9 @@ from typing import Any
 import structlog
 
 from forwarder.contracts import Clock, Confirms, Held, Receipt, Record, Retryable, SinkConfig
+from forwarder.observe.reports import LaneReport
 from forwarder.spool import ranges
 from forwarder.spool.contract import Range
-from forwarder.status import LaneReport
 
 Span = tuple[int, int, int]
 """Source number, first and last sequence number, both included."""

@@ -33,8 +33,8 @@ from forwarder.delivery.isolation import Case, Evidence, Part
 from forwarder.delivery.receipts import Promises
 from forwarder.delivery.settlement import Settler, runs
 from forwarder.delivery.trouble import Trouble
-from forwarder.retry import Backoff
-from forwarder.status import LaneReport
+from forwarder.net.retry import Backoff
+from forwarder.observe.reports import LaneReport
 
 _REFUSED_ALIKE = "the sink refuses everything alike, so no event is at fault"
 _REFUSED_FIX = "Fix at the destination, or in this sink's settings, what its answer names; nothing is lost meanwhile."

@@ -14,9 +14,9 @@ import structlog
 
 from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
 from forwarder.delivery.receipts import Span
+from forwarder.observe.reports import LaneReport
 from forwarder.spool.contract import Exchange, Range, Settlement, Spool, Tally
 from forwarder.spool.letter import DeadLetter
-from forwarder.status import LaneReport
 
 RETRY_WRITE = 5.0
 """Seconds between two tries to write to a spool that cannot, or to look whether dead letters were cleared."""

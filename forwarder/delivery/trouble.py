@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from forwarder.contracts import AuthFailed, ContentRefused, ErrorKind, Held, Record, Rejection, Retryable
-from forwarder.errors import fix_of
+from forwarder.contracts.errors import fix_of
 
 AUTH_RETRY = 5.0
 """Longest wait after a refused credential, seconds: a rotated secret file should work at once."""

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import msgspec
 
 from forwarder.contracts import UnexpectedPayload
-from forwarder.formats.json_shortening import Plan, decode, shorten
-from forwarder.formats.json_template import JSON_EXAMPLE, JSON_NAME, JsonTemplate
-from forwarder.formats.template import Rules
+from forwarder.formats.kit.fields import Rules
+from forwarder.formats.kit.json_fields import JSON_EXAMPLE, JSON_NAME, JsonTemplate
+from forwarder.formats.kit.json_shortening import Plan, decode, shorten
 from forwarder.net.json_size import QUICK, TOO_MUCH, UNREADABLE, is_beyond_reading, why_unsound
 
 if TYPE_CHECKING:

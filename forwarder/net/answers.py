@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from forwarder.text import plain
+from forwarder.contracts.text import plain
 
 if TYPE_CHECKING:
-    from forwarder.http import Response
+    from forwarder.net.http import Response
 
 _LOOKED_AT = 2048
 _LONGEST = 200

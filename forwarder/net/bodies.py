@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 
-from forwarder.compression import Damaged, Decompressor, TooLong
+from forwarder.net.compression import Damaged, Decompressor, TooLong
 
 ANSWER = 2 * 2**20
 """Most bytes of an answer to a question of a few words."""

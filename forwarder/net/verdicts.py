@@ -17,7 +17,7 @@ from forwarder.contracts import AuthFailed, ErrorKind, Held, Retryable, plain
 from forwarder.net.answers import own_words
 
 if TYPE_CHECKING:
-    from forwarder.http import Response
+    from forwarder.net.http import Response
 
 _QUOTED = 120
 

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from forwarder.normalize.parts import ABSENT
+ABSENT = msgspec.Raw()
+"""Stands for a part of an event that is not there."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -13,7 +13,7 @@ from forwarder.contracts import ForwarderError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from forwarder.status import DaemonReport, Report
+    from forwarder.observe.reports import DaemonReport, Report
 
 FIRST, EVERY = 5.0, 60.0
 """Seconds from the start to the first summary, which whoever starts it by hand waits for, and between two."""

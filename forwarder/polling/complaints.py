@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from forwarder.contracts import Held, Page, Retryable
-from forwarder.errors import fix_of
+from forwarder.contracts.errors import fix_of
 from forwarder.polling.plan import Course
 
 OF_A_PLACE = frozenset({"too_large", "no_cursor"})

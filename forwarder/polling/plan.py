@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forwarder.contracts import CursorState, ErrorKind, RetryConfig
-from forwarder.retry import Backoff
+from forwarder.net.retry import Backoff
 
 TAIL, HEAL, BACKFILL, TRAIL = "tail", "heal", "backfill", "trail"
 CATCH_UP = (HEAL, TRAIL, BACKFILL)

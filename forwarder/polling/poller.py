@@ -27,12 +27,12 @@ from forwarder.contracts import (
     Source,
     SourceConfig,
 )
+from forwarder.net.retry import RequestBudget
+from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints
 from forwarder.polling.handover import OLDEST_MS, HandOver
 from forwarder.polling.plan import CATCH_UP, HEAL, TAIL, TRAIL, Plan
-from forwarder.retry import RequestBudget
 from forwarder.spool.contract import CursorRow, Spool, SpoolFull
-from forwarder.status import ComponentState, SourceReport
 
 SPOOL_WAIT = 1.0
 """Seconds between two tries to hand a page to a full spool."""

@@ -11,7 +11,7 @@ from forwarder.contracts import Finding, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forwarder.http import Response
+    from forwarder.net.http import Response
 
 SKEW_WARNS, SKEW_FAILS = 5.0, 60.0
 """Seconds. The header counts whole seconds, and the answer was on its way for a while."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from forwarder.fields import ByteSize, ComponentConfig, Duration, Within
+from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Within
 
 
 class SpoolConfig(ComponentConfig):

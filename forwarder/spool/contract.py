@@ -20,7 +20,7 @@ from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
 from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
 Range = tuple[int, int]
@@ -283,8 +283,33 @@ class SpoolStatus(msgspec.Struct, frozen=True):
     ids_since_ms: int | None = None  # when the oldest remembered id was written
 
 
+class KnownLane(msgspec.Struct, frozen=True):
+    """A lane: whose, where to, how many events wait (None: not known), when its sink was last there."""
+
+    name: str
+    target: str
+    waiting: int | None
+    seen_ms: int
+
+
+class KnownSpool(msgspec.Struct, frozen=True):
+    """What a spool knows of sinks and sources; `sources` are names by identity."""
+
+    lanes: list[KnownLane]
+    sources: dict[str, str]
+
+
 class Spool(Protocol):
     """The contract. Every method is one transaction; cancelling a caller never undoes or halves one."""
+
+    @property
+    def last_turn(self) -> float:
+        """When work was last done, monotonic seconds; it does some every second."""
+        ...
+
+    async def open(self, *, create: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
+        """Open the spool, and migrate one of an earlier version; `stop` gives that up. Raises SpoolError or Held."""
+        ...
 
     async def open_source(self, origin: Origin, *, configured: Collection[str] = ()) -> SourceState:
         """Find or make the source by its identity, and fence off whoever held it before (epoch + 1).

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from forwarder.catalogue.state_files import state_file, write_state
 from forwarder.contracts import ListedAction
-from forwarder.learning import KeptList, UnknownActions
-from forwarder.state_files import state_file, write_state
+from forwarder.daemon.action_lists import KeptList, UnknownActions
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "organization"
 CONFIG = """
@@ -25,7 +25,7 @@ sinks: {out: {type: file, path: out}}
 
 def run(folder: Path, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "forwarder.cli", "catalogue", *words],
+        [sys.executable, "-m", "forwarder.cli.app", "catalogue", *words],
         cwd=folder, input=stdin, capture_output=True, check=False, env={"PYTHONPATH": str(Path.cwd()), "PATH": ""},
     )  # fmt: skip
     return done.returncode, done.stdout.decode(), done.stderr.decode()

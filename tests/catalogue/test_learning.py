@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forwarder.catalogue.state_files import read_state, state_file, write_state
 from forwarder.contracts import ForwarderError, ListedAction, Retryable
-from forwarder.learning import KeptList, UnknownActions, kept_lists
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.httpd import Response
-from forwarder.simulator.simulator import Simulator
-from forwarder.sources.organization_actions import actions_of
-from forwarder.state_files import read_state, state_file, write_state
-from forwarder.status import SourceReport
-from tests.answers import KEY, desk
-from tests.engine import Engine, engine, file_sink, lines_of, source
+from forwarder.daemon.action_lists import KeptList, UnknownActions, kept_lists
+from forwarder.observe.reports import SourceReport
+from forwarder.sources.organization.actions import actions_of
+from simulator.config import SimulatorConfig
+from simulator.httpd import Response
+from simulator.simulator import Simulator
+from tests.daemon.engine import Engine, engine, file_sink, lines_of, source
+from tests.sources.organization.answers import KEY, desk
 
 
 def few() -> SimulatorConfig:

@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forwarder.catalogue import Meaning, load_catalogue
+from forwarder.catalogue.own import check_files, ecs_types, local_records
 from forwarder.config.problems import SettingsError
-from forwarder.normalize.catalogue import Meaning, load_catalogue
-from forwarder.normalize.catalogue.local import check_files, ecs_types, local_records
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "catalogue.md"
 
@@ -139,7 +139,7 @@ def test_the_example_of_the_page_works(tmp_path):
 
 
 def test_the_table_of_types_is_the_one_of_ecs():
-    lines = (Path(__file__).parent.parent / "ecs" / "category_types.tsv").read_text().splitlines()
+    lines = (Path(__file__).parent.parent / "formats" / "ecs" / "category_types.tsv").read_text().splitlines()
     assert ecs_types() == {line.split("\t")[0]: frozenset(line.split("\t")[1].split()) for line in lines}
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from forwarder.normalize.catalogue import ListedAction, Meaning, load_catalogue
-from forwarder.normalize.catalogue.records import LISTS, lines_of, meaning_of
+from forwarder.catalogue import ListedAction, Meaning, load_catalogue
+from forwarder.catalogue.known import LISTS, lines_of, meaning_of
 
 CATALOGUE = load_catalogue()
 GRAMMAR = CATALOGUE.grammar

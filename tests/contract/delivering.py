@@ -13,7 +13,7 @@ import pytest
 from forwarder.delivery import Lane
 from tests.contract.abilities import Ability, FarEnd
 from tests.contract.far_ends import FAR_ENDS, able, build, format_of
-from tests.lanes import Bench, bench, event
+from tests.delivery.lanes import Bench, bench, event
 
 EVENTS = 25
 """Three batches of the test's lane (ten each), so that there is always one behind the one in trouble."""

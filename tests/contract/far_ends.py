@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from forwarder.registry import FORMATS, SINKS
-from forwarder.simulator.http_types import Request, Response, Wire
-from forwarder.simulator.httpd import Server
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.receivers.hec import HecReceiver
-from forwarder.simulator.receivers.hec_rules import Rule as HecRule
-from forwarder.simulator.receivers.hec_rules import Token
-from forwarder.simulator.receivers.http_lines import HttpLinesReceiver
-from forwarder.simulator.receivers.rules import Refused, Rule
-from forwarder.simulator.receivers.syslog import Rule as SyslogRule
-from forwarder.simulator.receivers.syslog import SyslogReceiver
-from forwarder.simulator.receivers.syslog_wire import Message
+from simulator.http_types import Request, Response, Wire
+from simulator.httpd import Server
+from simulator.receivers.bulk import BulkReceiver
+from simulator.receivers.hec import HecReceiver
+from simulator.receivers.hec_rules import Rule as HecRule
+from simulator.receivers.hec_rules import Token
+from simulator.receivers.http_lines import HttpLinesReceiver
+from simulator.receivers.rules import Refused, Rule
+from simulator.receivers.syslog import Rule as SyslogRule
+from simulator.receivers.syslog import SyslogReceiver
+from simulator.receivers.syslog_wire import Message
 from tests.contract.abilities import (
     BELIEVED,
     ISOLATION,
@@ -38,8 +38,8 @@ from tests.contract.abilities import (
     UnhurriedClock,
     secret_file,
 )
-from tests.far_end import whole_lines
-from tests.sinks_for_tests import context
+from tests.contract.sinks_for_tests import context
+from tests.crash.far_end import whole_lines
 
 
 def build(end: FarEnd, **more: Any) -> Any:

@@ -21,7 +21,7 @@ from forwarder.registry import OWN_DISTRIBUTION, Registry
 from tests.contract.abilities import SECOND_SECRET, SECRET, Ability, secret_file
 from tests.contract.delivering import EVENTS, delivering, each, everything
 from tests.contract.far_ends import FAR_ENDS, able
-from tests.lanes import event
+from tests.delivery.lanes import event
 
 
 def test_every_registered_sink_has_a_far_end() -> None:

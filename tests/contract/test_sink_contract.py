@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from forwarder.contracts import Delivery, Finding, SinkConfig
 from forwarder.registry import OWN_DISTRIBUTION, Registry
-from tests.sinks_for_tests import LateSink, PartialSink, batch_of, context
+from tests.contract.sinks_for_tests import LateSink, PartialSink, batch_of, context
 
 SECRET = "s3cr3t-made-up"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from forwarder.contracts import Confirms, Delivery, ForwarderError, Held, Receipt, Retryable
-from tests.sinks_for_tests import LateSink, PartialSink, batch_of, context
+from tests.contract.sinks_for_tests import LateSink, PartialSink, batch_of, context
 
 
 async def _late(seed: int, **config: object) -> tuple[LateSink, list[tuple[int, dict[Receipt, bool]]]]:

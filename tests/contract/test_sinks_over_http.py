@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from forwarder.registry import SINKS
-from tests.lanes import Bench, bench, event
-from tests.sinks_for_tests import context
+from tests.contract.sinks_for_tests import context
+from tests.delivery.lanes import Bench, bench, event
 
 PAGE = b"<html><head><title>Request Rejected</title></head><body>Support ID: 1234</body></html>"
 FAULTS: dict[str, bytes] = {

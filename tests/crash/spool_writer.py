@@ -15,8 +15,8 @@ from pathlib import Path
 from forwarder.contracts import SystemClock
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import CursorMove, PageCommit, Settlement, Tally
-from forwarder.spool.sqlite import SqliteSpool
-from tests.spools import ACME, page_of
+from forwarder.spool.sqlite.store import SqliteSpool
+from tests.spool.spools import ACME, page_of
 
 EVENTS = 40
 

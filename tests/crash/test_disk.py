@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from forwarder.exit_codes import ExitCode
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.simulator import Simulator
-from tests.engine import digests_of, file_sink, lines_of, source, truth
-from tests.far_end import digest, look_into, whole_lines
-from tests.process import Process, write_config
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
+from tests.crash.far_end import digest, look_into, whole_lines
+from tests.daemon.engine import digests_of, file_sink, lines_of, source, truth
+from tests.daemon.process import Process, write_config
 
 NOBODY = 65534
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from forwarder.exit_codes import ExitCode
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.simulator import Simulator
-from tests.engine import digests_of, file_sink, source, truth
-from tests.process import Process, write_config
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
+from tests.daemon.engine import digests_of, file_sink, source, truth
+from tests.daemon.process import Process, write_config
 
 ENTRY = [sys.executable, "-c", "from forwarder.__main__ import main; main()"]
 
@@ -165,7 +165,7 @@ def test_other_commands_die_of_it_as_ever() -> None:
 
 async def test_sighup_before_the_handlers_stand_is_heard_later(tmp_path: Path) -> None:
     async with world(tmp_path) as (_, process, _):
-        script = EARLY.format(words=["run"], name="SIGHUP") + "; from forwarder.cli import main; main()"
+        script = EARLY.format(words=["run"], name="SIGHUP") + "; from forwarder.cli.app import main; main()"
         log = tmp_path / "log"
         with log.open("wb") as file:
             process._process = await asyncio.create_subprocess_exec(

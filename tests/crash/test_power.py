@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forwarder.commands import dead_letters
-from forwarder.state_files import read_state, write_state
-from sinks import linefile
-from sinks.linefile import Durability, LineFile, Rotation
+from forwarder.catalogue.state_files import read_state, write_state
+from forwarder.cli.commands import dead_letters
+from sinks.file import lines as linefile
+from sinks.file.lines import Durability, LineFile, Rotation
 from tests.clocks import FakeClock
-from tests.power import Killed, Power
-from tests.spools import names, opened
+from tests.spool.power import Killed, Power
+from tests.spool.spools import names, opened
 
 Acts = list[tuple[str, int]]
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-from forwarder.simulator.config import SimulatorConfig, Switches
-from forwarder.simulator.http_types import Response, Wire
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.receivers.rules import Rule
-from forwarder.simulator.simulator import Simulator
-from tests.engine import file_sink, source, truth
-from tests.far_end import digest, files_of, look_into, whole_lines
-from tests.process import Process, write_config
+from simulator.config import SimulatorConfig, Switches
+from simulator.http_types import Response, Wire
+from simulator.receivers.bulk import BulkReceiver
+from simulator.receivers.rules import Rule
+from simulator.simulator import Simulator
+from tests.crash.far_end import digest, files_of, look_into, whole_lines
+from tests.daemon.engine import file_sink, source, truth
+from tests.daemon.process import Process, write_config
 
 BATCH, WINDOW = 40, 2
 MOST_IN_DOUBT = (WINDOW + 2) * BATCH

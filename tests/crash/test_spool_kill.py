@@ -12,9 +12,9 @@ import pytest
 
 from forwarder.contracts import SystemClock
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.sqlite import SqliteSpool
+from forwarder.spool.sqlite.store import SqliteSpool
 from tests.crash.spool_writer import EVENTS
-from tests.spools import ACME, body_of
+from tests.spool.spools import ACME, body_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from forwarder.exit_codes import ExitCode
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.simulator import Simulator
+from simulator.config import SimulatorConfig
+from simulator.receivers.bulk import BulkReceiver
+from simulator.simulator import Simulator
+from tests.crash.far_end import digest, look_into
 from tests.crash.test_stop import elastic
-from tests.engine import file_sink, lines_of, source, truth
-from tests.far_end import digest, look_into
-from tests.process import Process, write_config
+from tests.daemon.engine import file_sink, lines_of, source, truth
+from tests.daemon.process import Process, write_config
 from tests.sockets import held_port
 
 EVENTS = 300

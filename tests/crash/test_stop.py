@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.http_types import Request, Response
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.receivers.rules import Rule
-from forwarder.simulator.simulator import Simulator
-from tests.engine import file_sink, lines_of, source, truth
-from tests.far_end import digest, look_into, whole_lines
-from tests.process import Process, write_config
+from simulator.config import SimulatorConfig
+from simulator.http_types import Request, Response
+from simulator.receivers.bulk import BulkReceiver
+from simulator.receivers.rules import Rule
+from simulator.simulator import Simulator
+from tests.crash.far_end import digest, look_into, whole_lines
+from tests.daemon.engine import file_sink, lines_of, source, truth
+from tests.daemon.process import Process, write_config
 
 HOUR = 3600
 

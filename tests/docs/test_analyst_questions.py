@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sinks.elasticsearch_template import index_template
+from sinks.elasticsearch.template import index_template
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "analyst-questions.md").read_text(encoding="utf-8")
@@ -16,7 +16,9 @@ OWN = {"atlassian.audit.authentication.token_id", "atlassian.audit.content.id", 
 
 
 def ecs_fields() -> set[str]:
-    return {line.split("\t")[0] for line in (ROOT / "tests" / "ecs" / "fields.tsv").read_text().splitlines()}
+    return {
+        line.split("\t")[0] for line in (ROOT / "tests" / "formats" / "ecs" / "fields.tsv").read_text().splitlines()
+    }
 
 
 def fields(tree: Any) -> set[str]:

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from docs.chart_schema import CHART, values_schema
 from forwarder import __version__
 from forwarder.config.json_schema import json_schema
-from forwarder.settings import ShutdownConfig, load
+from forwarder.config.settings import ShutdownConfig, load
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))

@@ -14,11 +14,11 @@ from jsonschema import Draft202012Validator
 
 from docs.commands_page import named
 from docs.generate import ROOT, outputs
-from forwarder.cli import app
+from forwarder.cli.app import app
 from forwarder.config.json_schema import json_schema
+from forwarder.config.settings import load
 from forwarder.exit_codes import ExitCode
-from forwarder.settings import load
-from forwarder.telemetry import METRICS
+from forwarder.observe.metrics import METRICS
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 CONFIGS = [path for path in EXAMPLES if "sinks:" in path.read_text(encoding="utf-8")]

@@ -26,7 +26,7 @@ import asyncio, json, sys
 from importlib.metadata import entry_points
 from forwarder.contracts import ForwarderError
 from forwarder.registry import SINKS
-from tests.sinks_for_tests import batch_of, context
+from tests.contract.sinks_for_tests import batch_of, context
 
 async def main():
     (point,) = [point for point in entry_points(group="audit_forwarder.sinks") if point.name == "http_ndjson"]

@@ -21,25 +21,27 @@ import msgspec
 
 from forwarder.admin.control import Answer, ControlSocket, Verb
 from forwarder.admin.listener import parse_listen
-from forwarder.compression import Damaged, TooLong, decompress
-from forwarder.config.amounts import parse_duration, parse_size
+from forwarder.catalogue.state_files import read_state
+from forwarder.config.settings import load
 from forwarder.contracts import ConfigError, ForwarderError, Retryable, Shrinks, SystemClock, UnexpectedPayload
-from forwarder.http import Response
-from forwarder.learning import KeptList
-from forwarder.normalize.organization import OrganizationNormalizer
+from forwarder.contracts.units import parse_duration, parse_size
+from forwarder.daemon.action_lists import KeptList
+from forwarder.net.compression import Damaged, TooLong, decompress
+from forwarder.net.http import Response
+from forwarder.net.retry import RequestBudget, retry_after_seconds
 from forwarder.normalize.times import TimeReader
-from forwarder.redaction import Redactor
+from forwarder.observe.redaction import Redactor
 from forwarder.registry import build_format
-from forwarder.retry import RequestBudget, retry_after_seconds
-from forwarder.settings import load
-from forwarder.sources import organization
 from forwarder.sources.headers import clock_finding
-from forwarder.sources.organization_actions import actions_of
-from forwarder.sources.organization_cursors import is_sendable, onward_of
-from forwarder.sources.pages import heads_of, open_page
-from forwarder.spool import pages as spool_pages
-from forwarder.state_files import read_state
-from sinks import elasticsearch_answers, relp, splunk_hec_answers
+from forwarder.sources.organization import source as organization
+from forwarder.sources.organization.actions import actions_of
+from forwarder.sources.organization.cursors import is_sendable, onward_of
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from forwarder.sources.organization.pages import heads_of, open_page
+from forwarder.spool.sqlite import pages as spool_pages
+from sinks.elasticsearch import answers as elasticsearch_answers
+from sinks.splunk_hec import answers as splunk_hec_answers
+from sinks.syslog import relp
 from tests.events import golden_bodies, record_of
 
 MOST_SECONDS = 5.0

@@ -12,7 +12,7 @@ import pytest
 from forwarder.contracts import ForwarderError
 from forwarder.spool.contract import Settlement, Tally
 from forwarder.spool.letter import DeadLetter, Selection
-from tests.spools import Desk, names, opened
+from tests.spool.spools import Desk, names, opened
 
 SPOOLS = 12
 EACH = 8

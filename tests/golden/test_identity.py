@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.identity import (
+from forwarder.contracts.identity import (
     EventKeys,
     content_digest,
     content_digests,

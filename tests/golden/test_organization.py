@@ -8,22 +8,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from forwarder.catalogue import load_catalogue
 from forwarder.contracts import ListedAction, Record, UnexpectedPayload
-from forwarder.formats.cef import CefFormat
-from forwarder.formats.ecs import EcsFormat
-from forwarder.formats.leef import LeefFormat
-from forwarder.formats.ocsf import OcsfFormat
+from forwarder.contracts.identity import derived_key, document_id, event_key
+from forwarder.formats.cef.format import CefFormat
+from forwarder.formats.ecs.format import EcsFormat
+from forwarder.formats.leef.format import LeefFormat
+from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.formats.raw import RawFormat
-from forwarder.formats.structured_data import StructuredDataFormat
-from forwarder.identity import derived_key, document_id, event_key
-from forwarder.normalize.catalogue import load_catalogue
-from forwarder.normalize.organization import OrganizationNormalizer
+from forwarder.formats.structured_data.format import StructuredDataFormat
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from tests import events
-from tests.cef import strictly as cef_strictly
 from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
-from tests.leef.reader import read as leef_read
-from tests.ocsf import strictly as ocsf_strictly
-from tests.structured_data import strictly as sd_strictly
+from tests.formats.cef_reader import strictly as cef_strictly
+from tests.formats.leef.reader import read as leef_read
+from tests.formats.ocsf_reader import strictly as ocsf_strictly
+from tests.formats.structured_data_reader import strictly as sd_strictly
 
 CASES = sorted(golden_bodies())
 

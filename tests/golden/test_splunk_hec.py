@@ -7,9 +7,9 @@ import pytest
 
 from forwarder.contracts import Record
 from forwarder.formats.raw import RawFormat
-from forwarder.normalize.organization import OrganizationNormalizer
-from sinks.splunk_hec_envelope import Wrapper
-from sinks.splunk_hec_settings import SplunkHecConfig
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from sinks.splunk_hec.envelope import Wrapper
+from sinks.splunk_hec.settings import SplunkHecConfig
 from tests.events import golden_bodies, record_of, strictly
 
 FOLDER = Path(__file__).parent / "splunk_hec"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forwarder.config.amounts import parse_duration
-from forwarder.settings import Settings, load
+from forwarder.config.settings import Settings, load
+from forwarder.contracts.units import parse_duration
 from tests.helm.chart import CI_VALUES, MINIMAL, NAMESPACE, Helm, RefusedError, Rendered
 from tests.helm.tools import Tools
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from forwarder.settings import load
+from forwarder.config.settings import load
 from tests.helm.chart import Helm
 from tests.helm.tools import PROJECT
 

@@ -11,10 +11,10 @@ import yaml
 
 from forwarder import __version__
 from forwarder.exit_codes import ExitCode
-from forwarder.simulator.config import RateLimits, SimulatorConfig
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.simulator import Simulator
-from tests.engine import digests_of, source, truth
+from simulator.config import RateLimits, SimulatorConfig
+from simulator.receivers.bulk import BulkReceiver
+from simulator.simulator import Simulator
+from tests.daemon.engine import digests_of, source, truth
 from tests.image.container import Container, Image, Mount, get, writable_folder
 from tests.servers.cache import Cache
 

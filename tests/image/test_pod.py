@@ -8,10 +8,10 @@ import stat
 from pathlib import Path
 
 from forwarder.exit_codes import ExitCode
-from forwarder.simulator.config import RateLimits, SimulatorConfig
-from forwarder.simulator.receivers.bulk import BulkReceiver
-from forwarder.simulator.simulator import Simulator
-from tests.engine import digests_of, source, truth
+from simulator.config import RateLimits, SimulatorConfig
+from simulator.receivers.bulk import BulkReceiver
+from simulator.simulator import Simulator
+from tests.daemon.engine import digests_of, source, truth
 from tests.helm.chart import MINIMAL, Helm
 from tests.helm.tools import tools_or_skip
 from tests.image.container import Image, get

@@ -74,7 +74,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
-        for name in ("forwarder", "sinks", "tests", "docs", "examples", "schema", "helm", "bench"):
+        for name in ("forwarder", "simulator", "sinks", "tests", "docs", "examples", "schema", "helm", "bench"):
             shutil.copytree(ROOT / name, folder / name, ignore=_LEFT_OUT)
         for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile", "Dockerfile"):
             shutil.copy(ROOT / name, folder / name)

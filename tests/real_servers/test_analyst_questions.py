@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from forwarder.catalogue import load_catalogue
 from forwarder.contracts import ListedAction, Origin, Record
-from forwarder.formats.ecs import EcsFormat
-from forwarder.normalize.catalogue import load_catalogue
-from forwarder.normalize.organization import OrganizationNormalizer
-from forwarder.simulator.actions import ACTIONS
-from forwarder.simulator.config import SimulatorConfig
-from forwarder.simulator.simulator import Simulator
-from sinks.elasticsearch import ElasticsearchConfig, ElasticsearchSink
-from tests.asking import Clock
-from tests.sinks_for_tests import batch_of, context
+from forwarder.formats.ecs.format import EcsFormat
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from simulator.actions import ACTIONS
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
+from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
+from tests.contract.sinks_for_tests import batch_of, context
+from tests.simulator.asking import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

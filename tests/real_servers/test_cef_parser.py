@@ -1,6 +1,6 @@
 """CEF as rsyslog itself understands it: its mmnormalize (liblognorm) reads the golden corpus that our sink sends.
 
-The second reader of CEF that is not ours; the first is that of `tests/cef.py`. Its values have to be the same. One
+The second reader of CEF that is not ours; the first is that of `tests/formats/cef_reader.py`. Its values have to be the same. One
 allowance: liblognorm 2.0.6 loses the first letter of the first key unless a blank stands behind the seventh bar.
 """
 
@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Change
-from forwarder.formats.cef import CefFormat
-from sinks.syslog import SyslogConfig, SyslogSink
-from tests.cef import strictly
+from forwarder.formats.cef.format import CefFormat
+from sinks.syslog.sink import SyslogConfig, SyslogSink
+from tests.contract.sinks_for_tests import batch_of, context
+from tests.formats.cef_reader import strictly
 from tests.hostile import NASTY, TEXT_FIELDS, full_event, record_of
 from tests.servers.syslog_daemons import Daemon
-from tests.sinks_for_tests import batch_of, context
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "organization"
 LONGEST = 65_536

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forwarder.contracts import AuthFailed, Delivery, Held, Retryable, UnexpectedPayload
-from forwarder.formats.ecs import EcsFormat
-from forwarder.normalize.organization import OrganizationNormalizer
-from sinks.elasticsearch import ElasticsearchConfig, ElasticsearchSink
-from sinks.elasticsearch_template import digest, index_template
+from forwarder.formats.ecs.format import EcsFormat
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
+from sinks.elasticsearch.template import digest, index_template
+from tests.contract.sinks_for_tests import batch_of, context
 from tests.events import golden_bodies, record_of
-from tests.sinks_for_tests import batch_of, context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sinks.syslog import SyslogConfig, SyslogSink
-from tests.lanes import bench, event
+from sinks.syslog.sink import SyslogConfig, SyslogSink
+from tests.contract.sinks_for_tests import batch_of, context
+from tests.delivery.lanes import bench, event
 from tests.servers.syslog_daemons import PEER, Daemon
-from tests.sinks_for_tests import batch_of, context
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "syslog.md").read_text(encoding="utf-8")
 

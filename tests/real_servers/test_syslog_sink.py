@@ -21,10 +21,10 @@ import pytest
 from forwarder.contracts import Record
 from forwarder.delivery import Lane
 from forwarder.registry import FORMATS
-from sinks.syslog import SyslogConfig, SyslogSink
-from tests.lanes import Bench, bench, event
+from sinks.syslog.sink import SyslogConfig, SyslogSink
+from tests.contract.sinks_for_tests import batch_of, context
+from tests.delivery.lanes import Bench, bench, event
 from tests.servers.syslog_daemons import Daemon
-from tests.sinks_for_tests import batch_of, context
 
 SCHEMES = {"udp": "udp", "tcp": "tcp", "lf": "tcp", "tls": "tls", "mtls": "tls", "relp": "relp", "relps": "relps"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.far_end import Kept, digest
+from tests.crash.far_end import Kept, digest
 from tests.torture.places import Place
 from tests.torture.truth import Truth, ident_of
 

@@ -25,7 +25,7 @@ from tests.contract.far_ends import (
     SyslogRelpEnd,
     SyslogStreamEnd,
 )
-from tests.far_end import digest, files_of, whole_lines
+from tests.crash.far_end import digest, files_of, whole_lines
 from tests.torture import spells
 from tests.torture.certificates import Certificates
 from tests.torture.spells import Spells

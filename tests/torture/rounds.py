@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.far_end import look_into
+from tests.crash.far_end import look_into
 from tests.torture.judge import Judge
 from tests.torture.plan import Moment, Plan, Trouble, draw
 from tests.torture.truth import Truth

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from forwarder.simulator.http_types import Response, Wire
-from forwarder.simulator.receivers.bulk import Rule
-from forwarder.simulator.receivers.hec import Rule as HecRule
-from forwarder.simulator.receivers.syslog import Rule as SyslogRule
+from simulator.http_types import Response, Wire
+from simulator.receivers.bulk import Rule
+from simulator.receivers.hec import Rule as HecRule
+from simulator.receivers.syslog import Rule as SyslogRule
 
 Spells = dict[str, Callable[[int, str], Any]]
 """Name -> makes the rule for so many requests, given the credential that the daemon holds."""

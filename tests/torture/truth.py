@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from forwarder.simulator.ledger import Ledger
-from tests.far_end import digest
+from simulator.ledger import Ledger
+from tests.crash.far_end import digest
 
 
 class _Head(msgspec.Struct):

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import psutil
 import yaml
 
-from forwarder.simulator.config import SimulatorConfig, Switches
-from forwarder.simulator.simulator import Simulator
+from simulator.config import SimulatorConfig, Switches
+from simulator.simulator import Simulator
 from tests.contract.abilities import SECOND_SECRET, SECRET
-from tests.engine import source
-from tests.process import Process, write_config
+from tests.daemon.engine import source
+from tests.daemon.process import Process, write_config
 from tests.torture.certificates import Certificates
 from tests.torture.clock import JumpingClock
 from tests.torture.disk import SmallDisk

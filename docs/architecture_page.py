@@ -1,0 +1,105 @@
+"""The page of the architecture: the rooms in the order of `pyproject.toml`, and what each of them imports."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+from docs.markdown import code, table
+
+ROOT = Path(__file__).resolve().parent.parent
+
+WAY = """An event goes one way through the rooms; every arrow is a call, nothing comes back but receipts:
+
+```text
+Atlassian
+   │  sources/<feed>: one request, one page of raw events and the cursor behind it
+   ▼
+polling/    decides which cursor asks next, and hands the page over
+   │  one transaction: page, ids seen, cursor (compare-and-swap), fsync
+   ▼
+spool/      keeps what the API sent, byte for byte, numbered without holes
+   │  exchange: settle what is done, take what is next
+   ▼
+delivery/   one lane a sink ⇄ records/: filter → normalise (sources, catalogue) → render (formats)
+   │  sink.send(batch) → accepted · rejected · kept · pending
+   ▼
+sinks/<type>
+```
+"""
+
+WHERE = (
+    (
+        "a new destination",
+        "`sinks/<type>.py`, or a folder beside the others; an entry point",
+        "1, and `pyproject.toml`",
+    ),
+    ("a new format", "`forwarder/formats/<name>.py`; an entry point", "1, and `pyproject.toml`"),
+    (
+        "a new audit log",
+        "`forwarder/sources/<feed>/`: reader and normaliser; an entry point",
+        "2, and `pyproject.toml`",
+    ),
+    ("a newly known action", "`forwarder/catalogue/known_actions/<product>.tsv`", "1"),
+    ("a word of action names", "`forwarder/catalogue/vocabulary.toml`", "1"),
+    ("a setting of one sink", "the sink's `Config` model; its docstring becomes the reference", "1"),
+    ("a setting of every sink", "`forwarder/contracts/fields.py`, and where it is obeyed", "2"),
+    ("a metric", "`forwarder/observe/metrics.py` (the table), and the report that counts", "2"),
+    ("what an HTTP status means", "`forwarder/net/verdicts.py`", "1"),
+    ("a command", "`forwarder/cli/app.py` (how it is called), `forwarder/cli/commands/<name>.py` (what it does)", "2"),
+    ("a check of `doctor`", "the component's `probe`, or `forwarder/doctor.py` when it is about this machine", "1"),
+    ("a field of ECS", "`forwarder/formats/ecs/document.py`", "1"),
+    ("a fault of the simulated Atlassian", "`simulator/faults.py`", "1"),
+)
+
+
+def architecture() -> str:
+    """Return the way of an event, the rooms from top to bottom, and where new things go."""
+    rows = []
+    for layer in _layers():
+        for room in layer:
+            below = sorted(_imports(room), key=_order)
+            rows.append([code(room), _first_line(room), ", ".join(map(code, below)) or "-"])
+    rooms = table(["Room", "What is in it", "Imports"], rows)
+    places = table(["Where do I put …", "Place", "Files"], [list(row) for row in WHERE])
+    walls = (
+        "A room imports only rooms that stand below it in this table; rooms of one line do not know each other.\n"
+        "`sinks` see `contracts` and `net` only, sources `normalize` and `catalogue` as well; the simulator shares no\n"
+        "code with what it tests. `make lint` holds these walls (import-linter, `pyproject.toml`).\n"
+    )
+    return f"{WAY}\n## Rooms\n\n{walls}\n{rooms}\n## Where do I put …?\n\n{places}"
+
+
+def _layers() -> list[list[str]]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    return [[name.strip(" ()") for name in layer.replace("|", ":").split(":")] for layer in layers]
+
+
+def _order(room: str) -> int:
+    return next((index for index, layer in enumerate(_layers()) if room in layer), -1)
+
+
+def _modules(room: str) -> list[Path]:
+    folder = ROOT / "forwarder" / room
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+def _first_line(room: str) -> str:
+    folder = ROOT / "forwarder" / room
+    path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.splitlines()[0] if text else ""
+
+
+def _imports(room: str) -> set[str]:
+    found: set[str] = set()
+    for path in _modules(room):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found |= {name.split(".")[1] for name in names if name.startswith("forwarder.")}
+    return found - {room}

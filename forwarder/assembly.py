@@ -1,0 +1,146 @@
+"""Settings in, parts out: sources, sinks, formats, record makers and the spool, built one way for every command.
+
+Invariant: nothing outside the process is touched while a part is built; `open`, `send` and `fetch` come later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from forwarder.contracts import SinkContext, SourceContext
+from forwarder.contracts.clock import SystemClock
+from forwarder.contracts.errors import ConfigError, ForwarderError
+from forwarder.net.retry import RequestBudget
+from forwarder.records.filters import Filter
+from forwarder.records.maker import RecordMaker
+from forwarder.registry import SINKS, SOURCES, build_format
+from forwarder.spool.sqlite import probe
+from forwarder.spool.sqlite.claim import examine_lock
+from forwarder.spool.sqlite.files import judge, refuse_link
+from forwarder.spool.sqlite.glimpse import glimpse
+from forwarder.spool.sqlite.store import SqliteSpool
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from forwarder.config.settings import Settings
+    from forwarder.contracts import Clock, Finding, Format, Normalizer, Sink, Source
+    from forwarder.contracts.settings import SinkConfig, SourceConfig
+    from forwarder.spool.config import SpoolConfig
+    from forwarder.spool.contract import KnownSpool, Spool, SpoolStatus
+
+
+def build_source(name: str, config: SourceConfig, clock: Clock, budget: RequestBudget | None = None) -> Source:
+    """Build a source. Raises ConfigError, also for a plugin whose constructor fails.
+
+    Args:
+        name: As configured.
+        config: Its settings.
+        clock: Time.
+        budget: Requests it may share with others; one of its own when left out.
+    """
+    context = SourceContext(name, clock, budget or RequestBudget(clock))
+    built: Source = _built(SOURCES.load(config.type), config, context)
+    return built
+
+
+def build_sink(name: str, config: SinkConfig, clock: Clock) -> Sink:
+    """Build a sink. Raises ConfigError, also for a plugin whose constructor fails."""
+    built: Sink = _built(SINKS.load(config.type), config, SinkContext(name, config.window, clock))
+    return built
+
+
+def format_name(config: SinkConfig) -> str:
+    """Return the format of a sink: the configured one, or what its type writes by default."""
+    name: str = config.format or SINKS.load(config.type).default_format
+    return name
+
+
+def build_format_of(config: SinkConfig) -> Format:
+    """Build the format of a sink, with the changes its settings ask for. Raises ConfigError."""
+    return build_format(format_name(config), original=config.original, fields=config.fields)
+
+
+def build_maker(
+    config: SinkConfig, sink: Sink, normalizer: Callable[[str], Normalizer], unknown: Counter[str]
+) -> RecordMaker:
+    """Build what makes the records of one sink. Raises ConfigError.
+
+    Args:
+        config: The settings of the sink.
+        sink: Built from them.
+        normalizer: Gives the normaliser of a feed.
+        unknown: Counter of unknown actions.
+    """
+    return RecordMaker(
+        build_format_of(config),
+        Filter(config.include, config.exclude),
+        normalizer,
+        unknown,
+        wants_event=getattr(sink, "wants_event", False),
+        max_body=getattr(sink, "max_body", None),
+    )
+
+
+def build_spool(config: SpoolConfig, clock: Clock) -> Spool:
+    """Build the spool; it is opened by its own `open`."""
+    return SqliteSpool(config, clock)
+
+
+def examine_spool(config: SpoolConfig, status: SpoolStatus | None) -> list[Finding]:
+    """Look at the place of the spool, for `doctor`: room, rights, speed."""
+    return probe.examine(config, status)
+
+
+def judge_spool_path(named: Path) -> None:
+    """Raise SpoolError when something else lies where the spool or its companions belong; nothing is changed."""
+    path = named.expanduser().resolve()
+    if judge(path):
+        refuse_link(path, named)
+    examine_lock(path)
+
+
+def look_into_spool(path: Path) -> KnownSpool | None:
+    """Return what a spool knows of sinks and sources, without disturbing it; None when there is none.
+
+    Raises SpoolError when it cannot be read.
+    """
+    return glimpse(path.expanduser().resolve())
+
+
+def targets_and_identities(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the target of each sink and the identity of each source; those that cannot be built say so elsewhere."""
+    clock = SystemClock()
+    made: list[Any] = []
+    targets: dict[str, str] = {}
+    identities: dict[str, str] = {}
+    for name, sink in settings.sinks.items():
+        with suppress(ConfigError):
+            made.append(built := build_sink(name, sink, clock))
+            targets[name] = built.target
+    for name, source in settings.sources.items():
+        with suppress(ConfigError):
+            made.append(followed := build_source(name, source, clock))
+            identities[name] = followed.origin.identity
+    asyncio.run(close_all(made))
+    return targets, identities
+
+
+async def close_all(components: list[Any]) -> None:
+    """Close what was built only to be looked at."""
+    for component in components:
+        with suppress(Exception):  # a stranger's component may raise anything, and it is not needed any more
+            await component.close()
+
+
+def _built(kind: Any, config: Any, context: Any) -> Any:
+    try:
+        return kind(config, context)
+    except ForwarderError as error:
+        raise ConfigError(str(error)) from error
+    except Exception as error:  # a stranger's constructor may raise anything; its words may hold a secret
+        raise ConfigError(f"cannot be built: {type(error).__name__}; look at its settings") from error

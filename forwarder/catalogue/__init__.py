@@ -1,0 +1,254 @@
+"""The catalogue: what every action means, in layers; every event says which of them decided.
+
+0. `local`: records in the user's own files.
+1. `attested`: `known_actions/*.tsv`, one for every publicly known action, by id, or by the display name that the
+   organization gives an id.
+2. `organization`: the organization's own list of actions (id, display name, groups), read as English.
+3. `words`: the words of the id, then the verb that begins the message.
+4. `unknown`: no category is pretended.
+
+`vocabulary.toml` is the language, `grammar.py` reads it, `kinds.toml` says what an act done to a kind of thing is in
+ECS and OCSF. Actions are an open set that others fill, so answers are remembered in bounded memory.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.resources import files
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import msgspec
+
+from forwarder.catalogue.grammar import Grammar
+from forwarder.catalogue.kinds import Kinds
+from forwarder.catalogue.known import Records
+from forwarder.catalogue.meaning import UNKNOWN, Layer, Meaning, Outcome
+from forwarder.catalogue.vocabulary import LONGEST_ACTION, Vocabulary
+from forwarder.contracts import ListedAction
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+__all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome", "UsesCatalogue", "load_catalogue"]
+
+REMEMBERED = 4096
+MESSAGE_WORDS = 6
+"""Words at the beginning of a message that are looked at; what follows is somebody's title or name."""
+
+_PLACING = frozenset({"to", "from"})
+"""Words behind which a message says where something was put: `Removed issue WEB-1 from sprint 7`."""
+
+
+class Catalogue:
+    """Answers what an action means. Not for use by several threads at once.
+
+    Args:
+        records: What is publicly known.
+        grammar: Reads ids and names.
+        local: The user's own records, by id.
+
+    Attributes:
+        remembered: Answers by action; emptied whenever the organization's list is read anew.
+    """
+
+    def __init__(self, records: Records, grammar: Grammar, local: Mapping[str, Meaning] | None = None) -> None:
+        self.records = records
+        self.grammar = grammar
+        self.local = dict(local or {})
+        self.remembered: dict[str, Meaning] = {}
+        self._listed: dict[str, ListedAction] = {}
+        self._messages: dict[tuple[str, bool], Meaning] = {}
+        self._settings: dict[tuple[str, str], Meaning] = {}
+        self._outcomes: dict[tuple[Meaning, Outcome], Meaning] = {}
+
+    def meaning(self, action: str) -> Meaning:
+        """Return the meaning of `action`; never fails, whatever the text."""
+        found = self.remembered.get(action)
+        if found is not None:
+            return found
+        found = self._look_up(action)
+        if len(action) <= LONGEST_ACTION:
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            self.remembered[action] = found
+        return found
+
+    def learn(self, actions: Iterable[ListedAction]) -> None:
+        """Take in the organization's own list; what was learnt before of other ids stays."""
+        self._listed |= {action.id: action for action in actions}
+        self.remembered.clear()
+        self._settings.clear()
+
+    @property
+    def learnt(self) -> frozenset[str]:
+        """The ids of every action that an organization listed."""
+        return frozenset(self._listed)
+
+    def listed(self, action: str) -> ListedAction | None:
+        """Return an action as the organization lists it."""
+        return self._listed.get(action)
+
+    def meaning_of_message(self, message: str, actor: str | None = None) -> Meaning:
+        """Return what the verb says with which a message begins, or nothing.
+
+        Only the beginning counts, and only where it is not the name of whoever acted: the rest is in anybody's hand.
+        """
+        if actor and message.startswith(actor):
+            return UNKNOWN
+        words = message[:LONGEST_ACTION].split(None, MESSAGE_WORDS)[:MESSAGE_WORDS]
+        if not words or not self.grammar.may_begin(words[0]):
+            return UNKNOWN
+        beginning = " ".join(takewhile(str.isalpha, words))
+        placed = len(message) > LONGEST_ACTION or not _PLACING.isdisjoint(message.lower().split())
+        found = self._messages.get((beginning, placed))
+        if found is None:
+            found = self.grammar.beginning(beginning, placed=placed)
+            if len(self._messages) >= REMEMBERED:
+                self._messages.clear()
+            self._messages[beginning, placed] = found
+        return found
+
+    def meaning_of_setting(self, action: str, before: Meaning, setting: str) -> Meaning:
+        """Return what a change of settings means when it says which setting: `AuthenticationPolicy` is no other."""
+        if before.object != "setting":
+            return before
+        found = self._settings.get((action, setting))
+        if found is None:
+            found = self.grammar.of_setting(before, setting)
+            if len(action) + len(setting) <= LONGEST_ACTION:
+                if len(self._settings) >= REMEMBERED:
+                    self._settings.clear()
+                self._settings[action, setting] = found
+        return found
+
+    def of_action(self, said: Meaning, action: Meaning) -> Meaning:
+        """Return what a message says with the name and the product of the action; a message proves none."""
+        presumed = said.product or said.presumed or self.grammar.home(said.object)
+        return msgspec.structs.replace(
+            said,
+            product=action.product,
+            presumed=None if action.product else action.presumed or presumed,
+            name=action.name,
+        )
+
+    def is_told_elsewhere(self, meaning: Meaning, elsewhere: Collection[str]) -> bool:
+        """Say whether an act, its thing or the kind of that is one of `elsewhere`."""
+        return not {meaning.act, meaning.object, self.grammar.kind(meaning.object)}.isdisjoint(elsewhere)
+
+    def outcome_of_message(self, action: str, before: Meaning, message: str, actor: str | None) -> Outcome:
+        """Return how an act went of which the id says only what it is, by the words right behind the actor's own name.
+
+        `org_settings_update` with `Ann Admin updated organization settings`. A message is content: it counts only where
+        it says the very act and thing in words that are all known, and nothing behind them may be about a failure.
+        """
+        if before.act is None or before.outcome != "unknown" or not actor or not message.startswith(actor):
+            return "unknown"
+        rest = message[len(actor) : len(actor) + LONGEST_ACTION]
+        if (
+            not rest[:1].isspace()
+            or self.grammar.is_open(action)
+            or (before.name and self.grammar.is_open(before.name))
+        ):
+            return "unknown"
+        return self.grammar.told_of(rest, before)
+
+    def with_outcome(self, before: Meaning, outcome: Outcome, reason: str | None = None) -> Meaning:
+        """Return a meaning with another outcome, and with the severity that this gives it."""
+        key = (before, outcome)
+        found = self._outcomes.get(key)
+        if found is None:
+            found = self.grammar.with_outcome(before, outcome)
+            if len(self._outcomes) >= REMEMBERED:
+                self._outcomes.clear()
+            self._outcomes[key] = found
+        return (
+            msgspec.structs.replace(found, failure=before.failure or reason)
+            if reason and outcome == "failure"
+            else found
+        )
+
+    def with_power(self, before: Meaning, names: Iterable[str]) -> Meaning:
+        """Return a meaning with more severity where a group or role that is named is one of administrators."""
+        return self.grammar.with_power(before, names)
+
+    def _look_up(self, action: str) -> Meaning:
+        found = self.local.get(action) or self.records.by_id.get(action)
+        if found is not None:
+            return found
+        words = self.grammar.meaning(action)
+        listed = self._listed.get(action)
+        if listed is None or not listed.name:
+            return self._at_home(words, action, words.product)
+        groups = " ".join(listed.groups)
+        named = self.grammar.meaning(listed.name, groups, layer="organization", name=listed.name)
+        record, proved = self._named(listed, words.product)
+        if record is not None and (not proved or record.product == proved or not named.category):
+            named = record
+        if (not named.category and words.category) or (named.layer == "unknown" and words.layer != "unknown"):
+            named = msgspec.structs.replace(words, name=listed.name)
+        return self._at_home(named, action, proved, listed.name)
+
+    def _named(self, listed: ListedAction, product: str | None) -> tuple[Meaning | None, str | None]:
+        """Return the record that a display name has, and the product that id or group prove.
+
+        The name proves none: several products create projects.
+        """
+        name = listed.name.casefold()
+        record = self.records.by_name.get(name)
+        groups = {group.casefold() for group in listed.groups}
+        if product is None:
+            in_groups = self.grammar.products(listed.groups)
+            if len(in_groups) == 1:
+                product = in_groups[0]
+            elif record is not None and self.records.group_of[name] in groups:
+                product = record.product
+            elif _ADMINISTRATION in groups:
+                product = "admin"
+        return record, product
+
+    def _at_home(self, found: Meaning, action: str, product: str | None, name: str = "") -> Meaning:
+        """Return a meaning with the product that is proved, or else with one that is only presumed."""
+        presumed = None
+        if product is None:
+            of_name = self.grammar.products([name]) if name else []
+            home = self.grammar.home(found.object) if found.act is not None else None
+            presumed = of_name[0] if of_name else home
+            if found.product in _NO_PRODUCT:
+                presumed = presumed or found.product
+            if presumed is None and found.act is not None and not _ORGANIZATION.isdisjoint(_WORD.split(action.lower())):
+                presumed = "admin"
+        if found.product == product and found.presumed == presumed:
+            return found
+        return msgspec.structs.replace(found, product=product, presumed=presumed)
+
+
+_ADMINISTRATION = "users, groups and roles"
+"""A group of the organization's own administration."""
+
+_NO_PRODUCT = {"admin", "atlassian-account", "apps"}
+"""What the records name as product and is none: only there the display name is enough."""
+
+_ORGANIZATION = {"org", "orgs", "organization", "organisation"}
+_WORD = re.compile(r"[^a-z]+")
+
+
+@runtime_checkable
+class UsesCatalogue(Protocol):
+    """A normaliser that asks a catalogue, and takes another one for it."""
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Take another catalogue from now on."""
+        ...
+
+
+def read_table(name: str) -> dict[str, Any]:
+    """Return a TOML file of the catalogue."""
+    return tomllib.loads((files(__package__) / name).read_text(encoding="utf-8"))
+
+
+def load_catalogue(local: Mapping[str, Meaning] | None = None) -> Catalogue:
+    """Read the catalogue that comes with the package."""
+    kinds, vocabulary = Kinds(read_table("kinds.toml")), Vocabulary(read_table("vocabulary.toml"))
+    return Catalogue(Records(kinds, vocabulary), Grammar(vocabulary, kinds), local)

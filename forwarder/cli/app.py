@@ -1,0 +1,305 @@
+"""The command line: how each command is called. What it does lies in `forwarder.cli.commands`, imported on a call.
+
+Invariants: an expected error is one message on standard error and an exit code of the table, never a traceback; no
+message shows a secret; help, completion and usage errors import nothing of the engine.
+"""
+
+# ruff: noqa: PLC0415 -- commands are imported when they are called, so that help is quick
+
+from __future__ import annotations
+
+import math
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from forwarder import __version__
+from forwarder.cli import catalogue as cli_catalogue
+from forwarder.cli import cursors as cli_cursors
+from forwarder.cli import dead_letters as cli_dead_letters
+from forwarder.cli.options import ON_TERMINAL, Config, Json, OnlySink, Overrides, SecretsDir, call, teach
+from forwarder.cli.terminal import complain, say
+from forwarder.contracts.errors import ForwarderError
+from forwarder.exit_codes import ExitCode, code_for
+
+
+class _Commands(TyperGroup):
+    """Turns errors into a message and an exit code, at the one place that every command passes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ForwarderError as error:
+            complain(str(error))
+            raise typer.Exit(code_for(error)) from None
+        except (typer.Exit, typer.Abort, EOFError, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("typer"):  # a usage error; typer shows it
+                raise
+            _show_fault(error)
+            raise typer.Exit(ExitCode.UNEXPECTED) from None
+
+
+def _show_fault(error: Exception) -> None:
+    """Show where an unforeseen error arose; not its words, for these may quote the configuration."""
+    lines = traceback.format_tb(error.__traceback__)
+    sys.stderr.write("".join(lines))
+    complain(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
+
+
+app = typer.Typer(
+    name="audit-forwarder",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if ON_TERMINAL else None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Carries Atlassian audit logs into a SIEM, completely and checkably.",
+    epilog=teach(
+        [
+            ("audit-forwarder demo", "see it work, with faults, on this machine"),
+            ("audit-forwarder check -c config.yaml", "would this configuration work?"),
+            ("audit-forwarder run -c config.yaml", "the daemon"),
+        ],
+        *ExitCode,
+    ),
+)
+
+
+def _finite(number: float) -> float:
+    """Refuse what passes every bound: `inf` and `nan` are numbers to Python."""
+    if not math.isfinite(number):
+        raise typer.BadParameter("not a number that ends; write one such as 30")
+    return number
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"audit-forwarder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _audit_forwarder(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder run", "with ./config.yaml"),
+            ("audit-forwarder run -c /etc/siem.yaml -s log.level=warning", "another file, less to read"),
+            ("kill -TERM PID", "finish what is in flight, then end with 0"),
+            ("kill -HUP PID", "read the log level again"),
+        ],
+        ExitCode.SPOOL,
+        ExitCode.UNEXPECTED,
+    )
+)
+def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
+    """Run the daemon: follow the sources, keep events in the spool, deliver them to every sink.
+
+    Only a configuration or a spool that cannot work ends it; `status` shows the failure of a server.
+    """
+    from forwarder.cli.commands import run as command
+
+    raise typer.Exit(command.run(call(config, secrets_dir, overrides)))
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder check", "everything that is wrong, at once"),
+            ("audit-forwarder check -c new.yaml && systemctl restart audit-forwarder", "before a restart"),
+        ]
+    )
+)
+def check(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
+    """Say whether the configuration would work, and what it would do. Connects to nothing and writes nothing."""
+    from forwarder.cli.commands import check as command
+
+    raise typer.Exit(command.check(call(config, secrets_dir, overrides)))
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder status", "a table"),
+            ("audit-forwarder status --json | jq .degraded", "for scripts"),
+        ],
+        ExitCode.DEGRADED,
+        ExitCode.UNREACHABLE,
+    )
+)
+def status(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Show how the daemon is doing; when it does not run, what its spool holds."""
+    from forwarder.cli.commands import status as command
+
+    raise typer.Exit(command.status(call(config, secrets_dir, overrides), as_json=as_json))
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder setup", "show the difference, then ask"),
+            ("audit-forwarder setup --sink elastic --yes", "one sink, without asking"),
+        ],
+        ExitCode.DEGRADED,
+    )
+)
+def setup(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    sink: OnlySink = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", "--apply", help="Write without asking.")] = False,
+) -> None:
+    """Put in place what a destination needs first, such as an index template.
+
+    Shows the difference before anything is written, and never overwrites what others changed.
+    """
+    from forwarder.cli.commands import setup as command
+
+    raise typer.Exit(command.setup(call(config, secrets_dir, overrides), sink or (), yes=yes))
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder doctor", "everything, side by side"),
+            ("audit-forwarder doctor elastic", "one source or sink; also: spool, configuration"),
+            ("audit-forwarder doctor --json | jq '.findings[] | select(.ok | not)'", "what is wrong, for scripts"),
+        ],
+        ExitCode.DEGRADED,
+    )
+)
+def doctor(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PART", help="Only these: names of sources and sinks, spool, configuration."),
+    ] = None,
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    timeout: Annotated[float, typer.Option(min=1, callback=_finite, help="Seconds for each part.")] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Find out whether everything would work from here, and say how to fix what would not.
+
+    Tries every API (key, scope, plan, clock, budget), every sink (name, TCP, TLS, credential, right to write, template)
+    and the spool (disk, fsync, room). It sends no event and writes nothing at a destination; the daemon may run.
+    """
+    from forwarder.cli.commands import doctor as command
+
+    invocation = call(config, secrets_dir, overrides)
+    raise typer.Exit(command.doctor(invocation, parts or (), within=timeout, as_json=as_json))
+
+
+app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.add_typer(cli_cursors.app, name="cursors")
+app.add_typer(cli_catalogue.app, name="catalogue")
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder demo", "under a minute, then a table of what arrived"),
+            ("audit-forwarder demo --keep", "stay up afterwards, to look around"),
+        ],
+        ExitCode.UNEXPECTED,
+    )
+)
+def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end until Ctrl-C.")] = False) -> None:
+    """Show the whole way of an event on this machine: events flow, the API fails, the daemon is killed and resumed.
+
+    Ends with a table of what existed, was spooled, delivered, missing and doubled; 0 only when nothing is missing.
+    """
+    from forwarder.cli.demo.show import run_demo
+
+    raise typer.Exit(run_demo(keep=keep))
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder simulate", "prints the `sources:` to put into a configuration"),
+            ("audit-forwarder simulate --port 8080 --faults examples/faults.yaml", "an API that fails by a script"),
+            ("audit-forwarder simulate --switch tip=null --switch bounds=exclusive", "what is unknown of the real one"),
+        ]
+    )
+)
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same people and the same events.")] = 1,
+    events: Annotated[int, typer.Option(min=0, help="Events that exist at the start, in each organization.")] = 10_000,
+    rate: Annotated[float, typer.Option(min=0, callback=_finite, help="New events a second.")] = 5.0,
+    history: Annotated[str, typer.Option(help="How far the events at the start reach back.")] = "7d",
+    organizations: Annotated[int, typer.Option(min=1, help="How many organizations.")] = 1,
+    faults: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Fault script (YAML).")
+    ] = None,
+    switch: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is unknown of the real API; may be repeated.")
+    ] = None,
+    rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute on the stream; 0 means no limit.")] = 50,
+    ugc: Annotated[
+        str, typer.Option(metavar="stored|not_stored", help="Whether user activity is in the log.")
+    ] = "stored",
+) -> None:
+    """Serve a simulated Atlassian on this machine, to try things out: two feeds, rate limits, faults, a ledger."""
+    from forwarder.cli.commands import simulate as command
+
+    raise typer.Exit(
+        command.simulate(
+            port=port,
+            seed=seed,
+            events=events,
+            rate=rate,
+            history=history,
+            organizations=organizations,
+            faults=faults,
+            switches=switch or (),
+            rate_limit=rate_limit,
+            ugc=ugc,
+        )
+    )
+
+
+@app.command(
+    epilog=teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
+)
+def schema() -> None:
+    """Print the JSON schema of the configuration, with every component that is installed."""
+    from forwarder.cli.commands import schema as command
+
+    raise typer.Exit(command.schema())
+
+
+@app.command(epilog=teach([("audit-forwarder version", "one line")]))
+def version() -> None:
+    """Print the version."""
+    say(f"audit-forwarder {__version__}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""`check`: says whether the configuration would work, and what it would do. Reads files, and does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from forwarder.assembly import build_format_of, build_sink, build_source, close_all
+from forwarder.cli.terminal import say, show_rows
+from forwarder.config.problems import Problem, SettingsError
+from forwarder.contracts import SystemClock
+from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.text import visible
+from forwarder.contracts.units import duration_text, size_text
+from forwarder.exit_codes import ExitCode
+from forwarder.preflight import certain_to_fail, worth_a_look
+from forwarder.preflight.filter_rules import may_pass
+from forwarder.preflight.permissions import unusable_spool
+from forwarder.preflight.targets import same_targets
+
+if TYPE_CHECKING:
+    from forwarder.cli.invocation import Invocation
+    from forwarder.config.settings import Settings
+    from forwarder.contracts import Sink, Source
+
+PROOF = {
+    "delivered": "delivered: an accepted event is there, by the destination's own answer",
+    "received": "received: taken in, not known to be durable",
+    "none": "none: nothing answers, so loss cannot be seen",
+}
+
+
+def check(invocation: Invocation) -> ExitCode:
+    """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
+    settings = invocation.settings()
+    problems = [*certain_to_fail(settings), *unusable_spool(settings)]
+    looks = worth_a_look(settings)
+    if problems:
+        raise SettingsError(problems)
+    clock = SystemClock()
+    sources: dict[str, Source] = {}
+    sinks: dict[str, Sink] = {}
+    for name, source in settings.sources.items():
+        try:
+            sources[name] = build_source(name, source, clock)
+        except ConfigError as error:
+            problems.append(Problem(f"sources.{name}", str(error)))
+    for name, sink in settings.sinks.items():
+        try:
+            build_format_of(sink)
+            sinks[name] = build_sink(name, sink, clock)
+        except ConfigError as error:
+            problems.append(Problem(f"sinks.{name}", str(error)))
+    for problem, may_be_meant in same_targets(sinks, settings.sinks):
+        (looks if may_be_meant else problems).append(problem)
+    try:
+        if not problems:
+            _explain(settings, sources, sinks)
+            _show_looks(looks)
+    finally:
+        asyncio.run(close_all([*sources.values(), *sinks.values()]))
+    if problems:
+        raise SettingsError(problems)
+    return ExitCode.OK
+
+
+def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Sink]) -> None:
+    say(f"{settings.file or 'the environment'} is good; digest {settings.digest()}")
+    say()
+    spool = settings.spool
+    show_rows(
+        [
+            ["spool", str(spool.path.absolute()), f"up to {size_text(spool.max_bytes)}"],
+            ["", "", f"events stay {duration_text(spool.retain)} after every sink has them"],
+            ["admin", settings.admin.listen, _status_access(settings)],
+        ]
+    )
+    say()
+    show_rows(
+        (
+            [name, config.type, sources[name].origin.identity, _target_of(config), _sinks_of(name, settings)]
+            for name, config in settings.sources.items()
+        ),
+        head=["source", "type", "follows", "asks", "for the sinks"],
+    )
+    say()
+    show_rows(
+        (
+            [
+                name,
+                config.type,
+                sinks[name].target,
+                config.format or sinks[name].default_format,
+                config.on_full,
+                PROOF.get(sinks[name].proof, sinks[name].proof),
+            ]
+            for name, config in settings.sinks.items()
+        ),
+        head=["sink", "type", "target", "format", "spool full", "proof"],
+    )
+
+
+def _show_looks(looks: list[Problem]) -> None:
+    if looks:
+        say()
+        say("Worth a look:")
+        for problem in looks:
+            say(f"  {visible(str(problem))}")
+
+
+def _status_access(settings: Settings) -> str:
+    host, _ = settings.admin.address
+    if settings.admin.token is not None:
+        return "status with the token"
+    return "status on loopback only" if host in {"127.0.0.1", "::1", "localhost"} else "no status: set admin.token"
+
+
+def _target_of(config: Any) -> str:
+    """Return the address a source asks, if its settings have one."""
+    return str(getattr(config, "base_url", getattr(config, "url", "")))
+
+
+def _sinks_of(source: str, settings: Settings) -> str:
+    """Name the sinks whose filters may let events of a source through."""
+    shown = []
+    for name, config in settings.sinks.items():
+        if not may_pass(source, config):
+            continue
+        shown.append(f"{name} (filtered)" if config.include is not None or config.exclude else name)
+    return ", ".join(shown) or "none: filters let nothing through"

@@ -1,0 +1,71 @@
+"""`cursors`: where the sources are read, for people: list, drop."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.admin.cursors import CursorChoice, CursorShown
+from forwarder.cli.daemon_client import desk
+from forwarder.cli.terminal import page_rows, say
+from forwarder.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from forwarder.cli.invocation import Invocation
+    from forwarder.config.settings import Settings
+
+_HEAD = ("source", "cursor", "began at", "read up to", "bytes", "dropped")
+
+
+def list_(invocation: Invocation, source: str, *, as_json: bool) -> ExitCode:
+    """Show a table of the cursors at work."""
+
+    async def run(settings: Settings) -> ExitCode:
+        async with desk(settings) as found:
+            cursors = await found.ask("cursors.list", CursorChoice(source), list[CursorShown])
+        if as_json:
+            shown = [_as_dict(cursor) for cursor in cursors]
+            say(msgspec.json.format(msgspec.json.encode({"cursors": shown}), indent=2).decode())
+            return ExitCode.OK
+        rows = [[str(value if value is not None else "-") for value in _as_dict(cursor).values()] for cursor in cursors]
+        page_rows(rows, head=_HEAD, intro=[] if rows else ["no cursor is at work"], usual={"dropped": "-"})
+        return ExitCode.OK
+
+    return asyncio.run(run(invocation.settings()))
+
+
+def drop(invocation: Invocation, source: str, cursor: str) -> ExitCode:
+    """Drop one cursor and say what follows."""
+
+    async def run(settings: Settings) -> ExitCode:
+        async with desk(settings) as found:
+            await found.ask("cursors.drop", CursorChoice(source, cursor), list[CursorShown])
+            running = found.running
+        say(f"the cursor {cursor} of {source} is dropped; what is between is read again")
+        if not running:
+            say("the daemon is not running; it does so when it starts: audit-forwarder run")
+        return ExitCode.OK
+
+    return asyncio.run(run(invocation.settings()))
+
+
+def _as_dict(cursor: CursorShown) -> dict[str, str | int | None]:
+    return {
+        "source": cursor.source,
+        "cursor": cursor.cursor,
+        "began_at": _iso(cursor.begins_ms),
+        "read_up_to": _iso(cursor.reached_ms),
+        "bytes": cursor.bytes,
+        "dropped": cursor.dropped or None,
+    }
+
+
+def _iso(at_ms: int) -> str | None:
+    """Return ISO 8601 in UTC, or None for a moment that no calendar holds."""
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,57 @@
+"""`run`: the daemon, with its log set up and every secret known to the redactor before the first line is written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+from typing import TYPE_CHECKING, cast
+
+from forwarder.config.problems import SettingsError
+from forwarder.config.references import secrets_of
+from forwarder.daemon.daemon import run_daemon
+from forwarder.exit_codes import ExitCode
+from forwarder.observe.log_writer import PATIENCE
+from forwarder.observe.logs import LogLevel, LogSetup
+from forwarder.observe.redaction import Redactor
+from forwarder.preflight import certain_to_fail
+from forwarder.preflight.targets import shared_targets
+
+if TYPE_CHECKING:
+    from forwarder.cli.invocation import Invocation
+
+
+def run(invocation: Invocation) -> ExitCode:
+    """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, and nothing later."""
+    settings = invocation.settings()
+    problems = [*certain_to_fail(settings), *asyncio.run(shared_targets(settings))[0]]
+    if problems:
+        raise SettingsError(problems)
+    secrets = secrets_of(settings)
+    redactor = Redactor(lambda: secrets)
+    log = LogSetup(redactor, format=settings.log.format, level=settings.log.level)
+    try:
+        asyncio.run(
+            run_daemon(
+                settings,
+                redactor=redactor,
+                on_log_level=lambda level: log.set_level(cast("LogLevel", level)),
+                log_lines_left_out=lambda: log.lines_left_out,
+            )
+        )
+    finally:
+        if not (log.close() and _is_read(sys.stderr.fileno())):
+            _let_go_of_standard_error()
+    return ExitCode.OK
+
+
+def _is_read(descriptor: int) -> bool:
+    return bool(select.select([], [descriptor], [], PATIENCE)[1])
+
+
+def _let_go_of_standard_error() -> None:
+    """Keep the last words from waiting for a reader that stands still."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)

@@ -1,0 +1,102 @@
+"""`setup`: puts in place what a destination needs, and shows the difference before anything is written."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from forwarder.assembly import build_sink
+from forwarder.cli.terminal import complain, say
+from forwarder.config.problems import Problem, SettingsError
+from forwarder.config.references import secrets_of, unreadable_files
+from forwarder.contracts import SetsUp, SystemClock
+from forwarder.contracts.errors import ConfigError, ForwarderError
+from forwarder.contracts.text import visible
+from forwarder.exit_codes import ExitCode
+from forwarder.observe.redaction import Redactor
+from forwarder.preflight.placeholders import placeholders
+from forwarder.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forwarder.cli.invocation import Invocation
+    from forwarder.contracts import SetupStep
+
+WORDS = {
+    "missing": "missing, would be made",
+    "same": "in place",
+    "ours_older": "an older one of ours, would be replaced",
+    "foreign": "changed by others, stays as it is",
+}
+
+
+def setup(invocation: Invocation, only: Sequence[str], *, yes: bool) -> ExitCode:
+    """Compare, ask, write. Returns DEGRADED when something is left to do."""
+    settings = invocation.settings()
+    unknown = [name for name in only if name not in settings.sinks]
+    if unknown:
+        known = ", ".join(settings.sinks)
+        guesses = {name: nearest(name, settings.sinks) for name in unknown}
+        raise SettingsError(
+            Problem("--sink", "no sink has this name", f"did you mean {guess}?" if guess else f"known sinks: {known}")
+            for guess in guesses.values()
+        )
+    problems = [*unreadable_files(settings), *placeholders(settings)]
+    if problems:
+        raise SettingsError(problems)
+    names = only or list(settings.sinks)
+    redactor = Redactor(lambda: secrets_of(settings))
+    codes = [
+        asyncio.run(_one(name, build_sink(name, settings.sinks[name], SystemClock()), redactor, yes=yes))
+        for name in names
+    ]
+    return max(codes)
+
+
+async def _one(name: str, sink: object, redactor: Redactor, *, yes: bool) -> ExitCode:
+    try:
+        if not isinstance(sink, SetsUp):
+            say(f"{name}: needs nothing")
+            return ExitCode.OK
+        return await _compare_and_apply(name, sink, redactor, yes=yes)
+    except ConfigError:
+        raise
+    except ForwarderError as error:
+        complain(f"{name}: {redactor.text(str(error))}")
+        return ExitCode.DEGRADED
+    finally:
+        await sink.close()  # type: ignore[attr-defined] # every sink has it; SetsUp alone does not say so
+
+
+async def _compare_and_apply(name: str, sink: SetsUp, redactor: Redactor, *, yes: bool) -> ExitCode:
+    steps = await sink.setup(apply=False)
+    _show(name, steps, redactor)
+    if any(step.state in {"missing", "ours_older"} for step in steps):
+        if not yes and not _agreed(name):
+            return ExitCode.DEGRADED
+        await sink.setup(apply=True)
+        steps = await sink.setup(apply=False)
+        say(f"{name}: written; now:")
+        _show(name, steps, redactor)
+    return ExitCode.OK if all(step.state == "same" for step in steps) else ExitCode.DEGRADED
+
+
+def _agreed(name: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say(f"{name}: nothing was written; run again with --yes to write this")
+        return False
+    return input(f"Write this to {name}? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _show(name: str, steps: Sequence[SetupStep], redactor: Redactor) -> None:
+    for step in steps:
+        say(f"{name}: {visible(redactor.text(step.what))}: {WORDS[step.state]}")
+        for line in redactor.text(step.diff).splitlines() if step.state != "same" else []:
+            say(f"    {_coloured(visible(line))}")
+
+
+def _coloured(line: str) -> str:
+    colour = {"+": "\x1b[32m", "-": "\x1b[31m"}.get(line[:1])
+    return f"{colour}{line}\x1b[0m" if colour and sys.stdout.isatty() else line

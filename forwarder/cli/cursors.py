@@ -1,0 +1,78 @@
+"""The commands below `cursors`: how each is called. What they do lies in `forwarder.cli.commands.cursors`."""
+
+# ruff: noqa: PLC0415 -- commands are imported when they are called, so that help is quick
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, teach
+from forwarder.exit_codes import ExitCode
+
+CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich" if ON_TERMINAL else None,
+    help="Look at where the sources are read, and drop a cursor that is not usable.",
+    epilog=teach(
+        [
+            ("audit-forwarder cursors list", "how far each source was read"),
+            ("audit-forwarder cursors drop --source acme", "continue near now, and read again what is between"),
+        ],
+        *CODES,
+    ),
+)
+
+
+@app.command(
+    "list",
+    epilog=teach(
+        [
+            ("audit-forwarder cursors list", "of every source"),
+            ("audit-forwarder cursors list --source acme --json", "for scripts"),
+        ],
+        *CODES,
+    ),
+)
+def list_(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Only of this source.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the cursors that are at work: where each walk began, and how far it came."""
+    from forwarder.cli.commands import cursors as command
+
+    raise typer.Exit(command.list_(call(config, secrets_dir, overrides), source, as_json=as_json))
+
+
+@app.command(
+    epilog=teach(
+        [
+            ("audit-forwarder cursors drop --source acme", "the cursor of the live events"),
+            ("audit-forwarder cursors drop --source acme --cursor backfill", "that of the history"),
+        ],
+        *CODES,
+    )
+)
+def drop(
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="The source.")],
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    cursor: Annotated[
+        str, typer.Option("--cursor", metavar="NAME", help="Which one: tail, heal, backfill or trail.")
+    ] = "tail",
+) -> None:
+    """Drop a cursor, as if the source had lost it.
+
+    Live events are followed from ten minutes ago on, and what is between is read again from `overlap` before the
+    last good point. Nothing is lost by it; what is known is recognised and not delivered again.
+    """
+    from forwarder.cli.commands import cursors as command
+
+    raise typer.Exit(command.drop(call(config, secrets_dir, overrides), source, cursor))

@@ -1,0 +1,169 @@
+"""How a command acts: through the control socket of the daemon, or, while none runs, on the spool itself.
+
+The two give the same answers, because both end in the same verbs. A command never opens the spool of a daemon that
+runs: its lock is in the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from forwarder.admin.control import Answer, Request, Verb, short_name, socket_path, who
+from forwarder.admin.verbs import verbs_of
+from forwarder.contracts import SourceContext, SystemClock
+from forwarder.contracts.errors import ForwarderError
+from forwarder.exit_codes import ExitCode
+from forwarder.net.json_size import UNREADABLE
+from forwarder.spool.contract import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from forwarder.config.settings import Settings
+    from forwarder.contracts import Origin
+
+T = TypeVar("T")
+
+PATIENCE = 120.0
+"""Seconds for the daemon to answer."""
+
+QUIET = 5.0
+"""Seconds after which a command that waits says so."""
+
+
+class Refused(ForwarderError):
+    """The daemon says no, or does not answer as it should; `code` is the exit code that this means."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = ExitCode(code) if code in set(ExitCode) else ExitCode.UNEXPECTED
+
+
+class Desk(Protocol):
+    """Where a command hands in what it wants."""
+
+    running: bool
+    """Whether a daemon does it."""
+
+    async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
+        """Have it done and return the result. Raises ForwarderError."""
+        ...
+
+
+@contextlib.asynccontextmanager
+async def desk(settings: Settings) -> AsyncIterator[Desk]:
+    """Find the daemon, or open the spool in its place. Raises SpoolError when neither can be had."""
+    path = socket_path(settings.spool.path)
+    if _listens(path):
+        yield _Remote(path)
+        return
+    from forwarder.spool.sqlite.store import SqliteSpool  # noqa: PLC0415 -- a running daemon answers without it
+
+    spool = SqliteSpool(settings.spool, SystemClock())
+    try:
+        await spool.open(create=False)
+    except SpoolError as error:
+        if "in use by process" not in str(error):
+            raise
+        raise SpoolError(
+            f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
+        ) from error
+    try:
+        yield _Local(verbs_of(spool, settings.sinks, origins=lambda: _origins(settings)))
+    finally:
+        await spool.close()
+
+
+def _origins(settings: Settings) -> Mapping[str, Origin]:
+    """Return where the configured sources' events come from; nothing is asked."""
+    from forwarder.net.retry import RequestBudget  # noqa: PLC0415
+    from forwarder.registry import SOURCES  # noqa: PLC0415 -- few commands need a source
+
+    clock = SystemClock()
+    return {
+        name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock))).origin
+        for name, config in settings.sources.items()
+    }
+
+
+class _Remote:
+    """A daemon, asked over its socket: one connection a question."""
+
+    running = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
+        """Ask and wait; nothing else happens in a command meanwhile."""
+        request = Request(verb, msgspec.Raw(msgspec.json.encode(about)), os.environ.get("SUDO_USER", ""))
+        try:
+            with connected(self._path) as connection:
+                connection.sendall(msgspec.json.encode(request) + b"\n")
+                if not select.select([connection], [], [], min(QUIET, PATIENCE))[0]:
+                    print(f"waiting for the daemon, {PATIENCE:g} s at most", file=sys.stderr)  # noqa: T201
+                with connection.makefile("rb") as answers:
+                    line = answers.read()
+        except TimeoutError:
+            raise Refused(
+                f"the daemon runs and did not answer within {PATIENCE:g} s; it may be stopped (SIGSTOP) or overloaded",
+                ExitCode.UNREACHABLE,
+            ) from None
+        except OSError as error:
+            raise Refused(
+                f"the daemon broke off: {error.strerror or type(error).__name__}", ExitCode.UNREACHABLE
+            ) from None
+        if not line.endswith(b"\n"):
+            raise Refused("the daemon broke off its answer; it may be stopping", ExitCode.UNREACHABLE)
+        try:
+            answer = msgspec.json.decode(line, type=Answer)
+            if not answer.error:
+                return msgspec.json.decode(answer.result, type=gives)
+        except UNREADABLE:
+            answer = Answer(error="the daemon's answer is not understood; use the command of its version", code=1)
+        raise Refused(answer.error, answer.code)
+
+
+class _Local:
+    """The spool itself, under its lock."""
+
+    running = False
+
+    def __init__(self, verbs: Mapping[str, Verb]) -> None:
+        self._verbs = verbs
+
+    async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
+        """Do it."""
+        del gives
+        result: T = await self._verbs[verb].do(about, who(os.geteuid(), os.environ.get("SUDO_USER", "")))
+        return result
+
+
+def _listens(path: Path) -> bool:
+    try:
+        with connected(path):
+            return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False  # no daemon, or one that was killed
+    except OSError as error:
+        raise SpoolError(
+            f"The control socket {path} cannot be used ({error.strerror}). Run this as the user of the daemon."
+        ) from error
+
+
+@contextlib.contextmanager
+def connected(path: Path) -> Any:
+    """Yield a connection to a control socket. Raises OSError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(PATIENCE)
+        with short_name(path) as name:
+            connection.connect(name)
+        yield connection

@@ -1,0 +1,106 @@
+"""The table at the end of the demo: what existed, by the simulator's ledger, against what each place holds.
+
+Nothing is taken from the daemon's word but what its spool holds and recorded; the places speak for themselves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from forwarder.cli.demo.far_ends import Places
+from forwarder.cli.terminal import say, show_rows
+from forwarder.contracts import SystemClock
+from forwarder.exit_codes import ExitCode
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.sqlite.store import SqliteSpool
+from simulator.ledger import Ledger
+
+
+@dataclass
+class Row:
+    """One line of the table: a place, what it holds, and what that means. `doubted` is None where it means nothing."""
+
+    place: str
+    events: int
+    missing: int
+    doubled: int
+    note: str = ""
+    doubted: int | None = None
+
+    @property
+    def bad(self) -> bool:
+        """Whether a promise is broken here."""
+        return bool(self.missing) or (self.doubted is not None and self.doubled > self.doubted)
+
+
+def places_rows(ledger: Ledger, places: Places) -> list[Row]:
+    """Return a row for each place: what it lacks of what existed, and what it has more often."""
+    versions = Counter({version.digest: 1 for found in ledger.versions().values() for version in found})
+    by_id = Counter({ident: len(found) for ident, found in ledger.versions().items()})
+    # Documents are known by an id of our own making, which says nothing of the event's: their number must be right.
+    documents = places.in_elastic()
+    short = max(0, len(versions) - len(documents))
+    return [
+        Row("elastic (_bulk)", len(documents), short, documents.total() - len(documents)),
+        _compared("splunk (HEC, acks)", versions, places.in_splunk()),
+        _compared("siem (RELP, CEF)", by_id, places.in_syslog()),
+        _compared("archive (file)", versions, places.in_file()),
+    ]
+
+
+def _compared(place: str, wanted: Counter[str], held: Counter[str]) -> Row:
+    return Row(place, held.total() - (held - wanted).total(), (wanted - held).total(), (held - wanted).total())
+
+
+async def judge(ledger: Ledger, places: Places, path: Path) -> list[Row]:
+    """Compare every place with the ledger; `path` is the spool, and nobody may have it open."""
+    versions = {version.digest for found in ledger.versions().values() for version in found}
+    ids = ledger.existed()
+    served = {ident for ident, count in ledger.served().items() if count}
+    again = len(versions) - len(ids)
+    rows = places_rows(ledger, places)
+    spool = SqliteSpool(SpoolConfig(path=path), SystemClock())
+    await spool.open(create=False)
+    try:
+        status, books = await spool.status(), await spool.books()
+        for lane in status.lanes:
+            row = next(row for row in rows if row.place.startswith(f"{lane.name} "))
+            row.doubted = sum(doubt.last - doubt.first + 1 for doubt in await spool.doubts(lane.number))
+            if row.doubled:
+                row.note = f"{row.doubted} were on record as perhaps sent twice"
+    finally:
+        await spool.close()
+    source = status.sources[0]
+    lacking = max(0, len(versions) - source.spooled)
+    return [
+        Row("existed (ledger)", len(versions), 0, 0, f"{len(ids)} events, {again} of them again with new content"),
+        Row("served by the API", len(served) + again, len(ids - served), 0),
+        Row("spooled", source.spooled, lacking, 0, f"{source.repeats} repeats recognised and dropped"),
+        *rows,
+        Row(
+            f"books, {len({line.sink for line in books})} sinks",
+            sum(line.spooled for line in books),
+            sum(abs(line.balance) for line in books),
+            0,
+            "an event counts for each sink: accepted + rejected + filtered + detached + waiting",
+        ),
+    ]
+
+
+def tell(rows: list[Row]) -> ExitCode:
+    """Print the table and what it says."""
+    say()
+    show_rows(
+        [(row.place, str(row.events), str(row.missing), str(row.doubled), row.note) for row in rows],
+        head=("place", "events", "missing", "doubled", "note"),
+    )
+    say()
+    if any(row.missing for row in rows):
+        say("EVENTS ARE MISSING: the column says where.")
+    elif any(row.bad for row in rows):
+        say("EVENTS CAME TWICE WITHOUT BEING ON RECORD: the column says where.")
+    else:
+        say("Nothing is missing, and what came twice was on record before it was sent again.")
+    return ExitCode.UNEXPECTED if any(row.bad for row in rows) else ExitCode.OK

@@ -1,1 +1,0 @@
-"""What each command does; `forwarder.cli` says how it is called, and imports these only when they are."""

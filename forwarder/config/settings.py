@@ -1,0 +1,232 @@
+"""The whole configuration as one frozen object, and `load`, the one way to make it.
+
+From strong to weak: `--set` on the command line, environment, secrets directory, YAML file, defaults. A stronger layer
+replaces single keys of a weaker one, however deep; `x` and `x_file` are the same key. Whatever is wrong is collected
+and raised at once. Nothing reads the process's environment but through `load`, and nothing here is global.
+
+Relative paths are relative to the working directory, wherever the configuration file lies: a plugin's settings may hold
+paths that only the plugin knows to be paths, and one rule is easier to trust than two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from forwarder.config import layers as read
+from forwarder.config.explain import Explainer
+from forwarder.config.problems import Problem, SettingsError, blotted, dotted, secrets_in
+from forwarder.config.references import cross_references
+from forwarder.config.shape import Plugin, fit
+from forwarder.config.yaml_file import read_yaml
+from forwarder.contracts.settings import ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
+from forwarder.registry import SINKS, SOURCES
+from forwarder.spool.config import SpoolConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
+"""Where the configuration is looked for when no option names it."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
+"""Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
+
+
+class BudgetConfig(ComponentConfig):
+    """How often an API may be asked, together, by the sources that name this budget."""
+
+    requests_per_minute: Annotated[float, Field(ge=0.01, le=10_000_000)] | None = None
+    """A fixed pace; default: follow what the API says, and probe for the limit where it states none."""
+
+
+class CatalogueConfig(ComponentConfig):
+    """What actions mean, where you know better than the catalogue that comes with the program."""
+
+    files: list[Path] = Field(default_factory=list)
+    """YAML files with records of your own, the first that names an action counts; see docs/catalogue.md."""
+
+
+class AdminConfig(ComponentConfig):
+    """The port for metrics, probes and status."""
+
+    listen: str = "127.0.0.1:9464"
+    """Address and port; metrics and probes need no token."""
+    token: Secret | None = None
+    """Bearer token for the status; without one, the status is shown on loopback only."""
+    allowed_hosts: list[str] | None = None
+    """Host names a request may use; default: the address listened on, and loopback."""
+
+    @field_validator("listen")
+    @classmethod
+    def _has_host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+            raise PydanticCustomError("listen", "not an address and port; write 127.0.0.1:9464 or [::1]:9464")
+        return value
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Return host (without brackets) and port; port 0 means any free one."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class LogConfig(ComponentConfig):
+    """The log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is written; SIGHUP reads it again."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`json`, one object a line; `console`, for people; `auto`: console on a terminal."""
+
+
+class ShutdownConfig(ComponentConfig):
+    """How the daemon ends."""
+
+    grace: Annotated[Duration, Within("10ms", "1h", zero=True)] = 25.0
+    """Longest time after SIGTERM to finish what is in flight; what is not finished is sent again at the next start. 0
+    finishes nothing."""
+
+
+class Settings(BaseSettings):
+    """Everything the forwarder is told."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        title="audit-forwarder",
+    )
+
+    spool: SpoolConfig = SpoolConfig()
+    """Where events are kept until every sink has them."""
+    sources: Annotated[dict[Name, Annotated[SourceConfig, Plugin(SOURCES)]], Field(min_length=1)]
+    """Audit logs to follow, by a name of your choice: small letters, digits and single underscores."""
+    sinks: Annotated[dict[Name, Annotated[SinkConfig, Plugin(SINKS)]], Field(min_length=1)]
+    """Destinations, by a name of your choice."""
+    budgets: dict[Name, BudgetConfig] = {}
+    """Request budgets to share between sources of one key owner; a source names one as `budget`."""
+    catalogue: CatalogueConfig = CatalogueConfig()
+    """What actions mean."""
+    admin: AdminConfig = AdminConfig()
+    """The port for metrics, probes and status."""
+    log: LogConfig = LogConfig()
+    """The log."""
+    shutdown: ShutdownConfig = ShutdownConfig()
+    """How the daemon ends."""
+
+    _file: Path | None = PrivateAttr(None)
+    _reload: Callable[[], Settings] | None = PrivateAttr(None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor only; `load` merges the layers and passes the result."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @property
+    def file(self) -> Path | None:
+        """The YAML file this came from, if one did."""
+        return self._file
+
+    def reload(self) -> Settings:
+        """Load again from the same places, for SIGHUP. Raises SettingsError, and then the old settings stay good."""
+        return self._reload() if self._reload else self
+
+    def digest(self) -> str:
+        """Return 12 hex characters that change when the effective configuration does; secrets take no part."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def find_config(named: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the file to read: the named one, else FORWARDER_CONFIG, else the first usual place that exists."""
+    if named is not None:
+        return named
+    if env.get("FORWARDER_CONFIG"):
+        return Path(env["FORWARDER_CONFIG"])
+    return next((place for place in CONFIG_PLACES if place.is_file()), None)
+
+
+def load(
+    config_path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    secrets_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Settings:
+    """Read every layer and return the settings.
+
+    Args:
+        config_path: YAML file; None looks in FORWARDER_CONFIG and the usual places, and may find none.
+        env: The environment; None means an empty one.
+        secrets_dir: Directory with one setting per file; None means FORWARDER_SECRETS_DIR, if set.
+        overrides: `path.to.setting=value`, strongest of all.
+
+    Raises SettingsError with everything that is wrong. Reads the file and the directory, and no file that a setting
+    names: see `references.unreadable_files`.
+    """
+    env = dict(env or {})
+    file = find_config(config_path, env)
+    if secrets_dir is None and env.get("FORWARDER_SECRETS_DIR"):
+        secrets_dir = Path(env["FORWARDER_SECRETS_DIR"])
+    readings = [read.read_overrides(overrides), read.read_environment(env)]
+    readings += [read.read_secrets_dir(secrets_dir)] if secrets_dir else []
+    readings += [read_yaml(file)] if file else []
+    layers = [layer for layer, _ in readings]
+    problems = [problem for _, found in readings for problem in found]
+    if file is None and not any(layer.tree for layer in layers):
+        places = " and ".join(str(place) for place in CONFIG_PLACES)
+        raise SettingsError([Problem("--config", f"no configuration; looked for {places}", "name one with --config")])
+
+    tree = merge(layers)
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        # A file that could not be read explains what is missing; the rest would be noise.
+        unread = problems and not (layers[-1].tree if file else True)
+        problems += [] if unread else Explainer(Settings, tree, layers).problems(error)
+    else:
+        where = Explainer(Settings, tree, layers).where
+        problems += [Problem(dotted(path), what, fix, where(path)) for path, what, fix in cross_references(settings)]
+    if problems:
+        raise SettingsError(blotted(problems, set().union(*(secrets_in(layer.tree) for layer in layers))))
+    settings._file = file  # noqa: SLF001 -- set once, here
+    settings._reload = partial(load, config_path, env, secrets_dir, overrides)  # noqa: SLF001
+    return settings
+
+
+def merge(layers: Sequence[read.Layer]) -> dict[str, Any]:
+    """Return one raw tree of all layers, strongest first, with texts turned into what their settings need."""
+    tree: dict[str, Any] = {}
+    for layer in layers:
+        tree = _filled(tree, layer.tree)
+    fitted: dict[str, Any] = fit(Settings, tree)
+    return fitted
+
+
+def _filled(strong: dict[str, Any], weak: dict[str, Any]) -> dict[str, Any]:
+    """Add to the strong what only the weak has; `x` and `x_file` are twins, of which the strong one is enough."""
+    result = dict(strong)
+    for key, value in weak.items():
+        if key in strong:
+            if isinstance(value, dict) and isinstance(strong[key], dict):
+                result[key] = _filled(strong[key], value)
+        elif f"{key}_file" not in strong and not (key.endswith("_file") and key.removesuffix("_file") in strong):
+            result[key] = value
+    return result

@@ -1,0 +1,296 @@
+"""Shared parts of the configuration and its field types; plugins see them through `forwarder.contracts`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from forwarder.contracts.secret import Secret
+from forwarder.contracts.secret_file import expanded
+from forwarder.contracts.units import ByteSize, Duration, Within
+
+__all__ = [
+    "BatchConfig",
+    "ByteSize",
+    "ComponentConfig",
+    "Duration",
+    "FieldsConfig",
+    "FilterRule",
+    "HttpConfig",
+    "RetryConfig",
+    "Secret",
+    "SinkConfig",
+    "SourceConfig",
+    "TlsConfig",
+    "Within",
+]
+
+
+def _server_name(name: str) -> str:
+    if not re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", name) or len(name) > 253:
+        raise PydanticCustomError(
+            "server_name", "not the name of a host; write it alone, such as es.example.com, without scheme and port"
+        )
+    return name
+
+
+ServerName = Annotated[str, AfterValidator(_server_name)]
+"""A host name, as TLS asks for it (RFC 6066, section 3: no address, no port, no trailing dot)."""
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return what an annotation is made of: for `Annotated[int, …] | None` int, None and the marks."""
+    parts = get_args(annotation)
+    return set().union(*map(_kinds, parts)) if parts else {annotation}
+
+
+class ComponentConfig(BaseModel):
+    """Base of every settings model: unknown keys are errors, and each secret may be named as `<field>_file`."""
+
+    # The text of an error would repeat what was given, and with it a secret; `errors()` still has it.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name is not None:
+            kinds = _kinds(cls.model_fields[info.field_name].annotation)
+            if kinds & {int, float} and bool not in kinds:
+                raise PydanticCustomError("number", "a switch, not a number; write a number")
+        return value
+
+    @classmethod
+    def secret_fields(cls) -> list[str]:
+        """Return the names of the fields that hold a secret."""
+        return [name for name, field in cls.model_fields.items() if "Secret" in str(field.annotation)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        for name in cls.secret_fields():
+            path = values.pop(f"{name}_file", None)
+            if path is None:
+                continue
+            if values.get(name) is not None:
+                raise PydanticCustomError(
+                    "secret_twice", "{name} and {name}_file are both set; keep one", {"name": name}
+                )
+            if not isinstance(path, str | Path) or not str(path):
+                raise PydanticCustomError("path", "{name}_file is not a path; write it in quotes", {"name": name})
+            try:
+                values[name] = Secret(path=expanded(Path(path)))
+            except ValueError as error:
+                raise PydanticCustomError("path", "{said}", {"said": f"{name}_file: {error}"}) from None
+        return values
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_a_path(cls, value: Any) -> Any:
+        for path in value if isinstance(value, list) else [value]:
+            if isinstance(path, Path):
+                try:
+                    expanded(path)
+                except ValueError as error:
+                    raise PydanticCustomError("path", "{said}", {"said": str(error)}) from None
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add `<field>_file` beside every secret; a required secret may come either way."""
+        described = handler(schema)
+        target = handler.resolve_ref_schema(described)
+        for name in cls.secret_fields():
+            target["properties"][f"{name}_file"] = {
+                "type": "string",
+                "description": f"File that holds `{name}`; read again when it changes.",
+            }
+            if name in target.get("required", []):
+                target["required"].remove(name)
+                target.setdefault("allOf", []).append({"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]})
+        return described
+
+
+class TlsConfig(ComponentConfig):
+    """TLS, the same for every connection."""
+
+    ca_file: Path | None = None
+    """PEM file of the certificate authorities to trust; default: the system's."""
+    cert_file: Path | None = None
+    """PEM file of our client certificate, for mutual TLS."""
+    key_file: Path | None = None
+    """PEM file of its private key, when not in `cert_file`."""
+    key_password: Secret | None = None
+    """Password of the private key."""
+    server_name: ServerName | None = None
+    """Name to ask the server for and to find in its certificate, when that is not the host that is connected to: behind
+    a tunnel, a balancer, or an address."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """Lowest TLS version to speak."""
+    verify: bool = True
+    """Check the server's certificate; switch off in a laboratory only."""
+
+
+class HttpConfig(ComponentConfig):
+    """HTTP, the same for every client."""
+
+    connect_timeout: Annotated[Duration, Within("10ms", "10m")] = 5.0
+    """Time to connect."""
+    read_timeout: Annotated[Duration, Within("10ms", "1h")] = 30.0
+    """Longest silence of the other side."""
+    total_timeout: Annotated[Duration, Within("10ms", "6h")] = 120.0
+    """Longest time for a whole request, however slowly it drips."""
+    proxy: str | None = None
+    """URL of a proxy; default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, but for NO_PROXY."""
+    max_response: Annotated[ByteSize, Within("1KB", "1GiB")] = 64 * 2**20
+    """Largest answer that is read."""
+
+
+class BatchConfig(ComponentConfig):
+    """When a batch is sent: at the first limit it reaches."""
+
+    events: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Most events in a batch."""
+    bytes: Annotated[ByteSize, Within("1B", "100MB")] = 1_000_000
+    """Most bytes of rendered events in a batch, before compression."""
+    wait: Annotated[Duration, Within("1ms", "1h", zero=True)] = 1.0
+    """Longest time an event waits for the batch to fill; 0 sends at once."""
+
+
+class RetryConfig(ComponentConfig):
+    """Back-off between tries: full jitter between `base` and `max`, never below what the other side asks for."""
+
+    base: Annotated[Duration, Within("1ms", "1h")] = 0.5
+    """First ceiling of the wait."""
+    max: Annotated[Duration, Within("1ms", "1d")] = 60.0
+    """Highest ceiling of the wait."""
+
+    @model_validator(mode="after")
+    def _grows(self) -> RetryConfig:
+        if self.base > self.max:
+            raise PydanticCustomError("retry", "base is longer than max; write the longer of the two as max")
+        return self
+
+
+class SourceConfig(ComponentConfig):
+    """Settings every source has."""
+
+    type: str
+    """Which kind of source this is."""
+    budget: str | None = None
+    """Name of a request budget to share with other sources of the same key owner; default: one of its own."""
+    every: Annotated[Duration, Within("10ms", "1d")] = 30.0
+    """How often to ask when it is quiet; after a full page the next is asked for at once."""
+    since: Annotated[Duration, Within("1s", "180d", zero=True)] = 7 * 86400.0
+    """How much history to fetch on the first start, behind the live events; 0 fetches none. Atlassian keeps 180
+    days."""
+    overlap: Annotated[Duration, Within("1s", "180d")] = 86400.0
+    """How far before the last good point to read again when the source has lost our cursor."""
+    trailing: Annotated[Duration, Within("1s", "7d", zero=True)] = 600.0
+    """How much of the newest time is read again routinely, for events that became visible behind the cursor; 0 reads
+    nothing again."""
+    trailing_every: Annotated[Duration, Within("10ms", "30d")] = 300.0
+    """How often that is done."""
+    heal_every: Annotated[Duration, Within("10ms", "30d")] = 900.0
+    """Shortest time between two re-reads after a lost cursor."""
+    retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
+    """Back-off between tries while the source fails."""
+
+
+class FilterRule(ComponentConfig):
+    """What an event must match: every named field, any of its globs (`*`, `?`), without regard to case."""
+
+    source: list[str] | str | None = None
+    """Names of sources."""
+    organization: list[str] | str | None = None
+    """Organization ids."""
+    site: list[str] | str | None = None
+    """Site ids, names or hosts."""
+    product: list[str] | str | None = None
+    """Products, such as `jira` or `confluence`."""
+    action: list[str] | str | None = None
+    """Actions, such as `*_viewed`."""
+    actor: list[str] | str | None = None
+    """Account ids, addresses or names."""
+
+
+class FieldsConfig(ComponentConfig):
+    """What is changed in every record after its format has written it.
+
+    Names are those of `docs/reference/formats.md`: dotted paths in JSON; keys, attributes or names elsewhere. It is not
+    privacy: other fields may say the same.
+    """
+
+    rename: dict[str, str] = {}
+    """Fields and their new names, such as `{source.ip: client_ip}`. A new name must not be in use."""
+    drop: list[str] = []
+    """Fields to leave out. Time, id, action and marks stay."""
+    add: dict[str, StrictBool | StrictInt | FiniteFloat | str] = {}
+    """Fields with a fixed value, such as `{env: prod}`."""
+
+
+class SinkConfig(ComponentConfig):
+    """Settings every sink has; the lane around it reads them."""
+
+    OWN_DEFAULTS: ClassVar[dict[str, Any]] = {}
+
+    type: str
+    """Which kind of sink this is."""
+    format: str | None = None
+    """How events are written: `ecs`, `ocsf`, `cef`, `leef`, `rfc5424_sd` or `raw`; default: what suits the sink."""
+    original: bool = False
+    """Let every record also hold the event as the API sent it, as one text: `event.original` in `ecs`, `raw_data` in
+    `ocsf`."""
+    fields: FieldsConfig = FieldsConfig()
+    """What to rename, drop and add in every record."""
+    start: str | None = None
+    """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
+    `continue` to take over the position of the same name after its target changed."""
+    include: Annotated[list[FilterRule], Field(min_length=1)] | None = None
+    """Send only events that match one of these rules."""
+    exclude: list[FilterRule] | None = None
+    """Never send events that match one of these rules."""
+    batch: BatchConfig = BatchConfig()
+    """When a batch is sent."""
+    window: Annotated[int, Field(ge=1, le=64)] = 2
+    """Most batches in flight at once."""
+    max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Most unconfirmed receipts at once."""
+    confirm_every: Annotated[Duration, Within("10ms", "1h")] = 10.0
+    """How often a sink that confirms late is asked."""
+    confirm_within: Annotated[Duration, Within("10ms", "1d")] = 300.0
+    """After this time an unconfirmed event is sent again."""
+    on_full: Literal["pause", "detach"] = "pause"
+    """When the spool is full: `pause` polling until this sink catches up, or `detach` it, with a gap on record."""
+    max_dead_letters: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    """Dead letters this sink may have; at the limit the lane holds, so that a broken mapping cannot drain the log."""
+    patience: Annotated[Duration, Within("10ms", "30d", zero=True)] = 900.0
+    """How long an event that fails alone, again and again, while the sink takes others, waits apart from them before it
+    becomes a dead letter; 0 makes it one as soon as it failed three times alone. While everything fails, none does."""
+    retry: RetryConfig = RetryConfig()
+    """Back-off between tries."""

@@ -1,0 +1,162 @@
+"""What a sink keeps: batches in, one verdict for each position out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from forwarder.contracts.clock import Clock
+from forwarder.contracts.settings import (
+    SinkConfig,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+
+from forwarder.contracts.finding import Finding
+from forwarder.contracts.record import Record
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """The sink will never take this record.
+
+    Attributes:
+        reason: Short stable word, such as `mapping_conflict` or `too_large`.
+        detail: The sink's own words, shortened; hostile text, never a secret.
+    """
+
+    reason: str
+    detail: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A promise of the sink to tell later. `slot` is the client that holds the state it depends on."""
+
+    slot: int
+    token: str
+
+
+class Batch(msgspec.Struct):
+    """What is sent at once. `slot` numbers the client to use: at most one send runs in each slot."""
+
+    records: Sequence[Record]
+    slot: int = 0
+
+    @property
+    def size(self) -> int:
+        """Sum of the bodies in bytes."""
+        return sum(len(record.body) for record in self.records)
+
+
+class Delivery(msgspec.Struct):
+    """What became of a batch, by position in it. What is named nowhere is kept, and sent again.
+
+    Attributes:
+        accepted: Durable at the sink, as far as the sink can tell.
+        rejected: Refused for good; becomes a dead letter.
+        kept: Not taken now; sent again.
+        pending: Told later through `confirm`.
+        doubtful: The kept ones may have been taken although no answer says so.
+        duplicates: How many of the accepted were there already.
+        retry_after: Seconds until this slot sends again, be it kept ones or because we are asked to slow down.
+        suspect: The kept ones may be at fault themselves; False when the sink says that it is busy.
+    """
+
+    accepted: Collection[int] = ()
+    rejected: Mapping[int, Rejection] = {}
+    kept: Collection[int] = ()
+    pending: Mapping[int, Receipt] = {}
+    doubtful: bool = False
+    duplicates: int = 0
+    retry_after: float | None = None
+    reason: str = ""
+    suspect: bool = True
+
+    @classmethod
+    def all_accepted(cls, batch: Batch) -> Delivery:
+        """Say that the sink took everything."""
+        return cls(accepted=range(len(batch.records)))
+
+
+class SinkContext(msgspec.Struct, frozen=True):
+    """What the engine gives a sink: its name, how many sends may run at once, and the time."""
+
+    name: str
+    slots: int
+    clock: Clock
+    state: Path | None = None
+
+
+class Sink(Protocol):
+    """A destination. Built as `Type(config, context)`; the constructor touches nothing outside the process.
+
+    Class attributes:
+        Config: Its settings, a `SinkConfig`.
+        default_format: Name of the format when the configuration names none.
+
+    Optional attributes:
+        wants_event (bool): Records carry their meaning, where they have one, whatever the format needs.
+        max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
+        endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
+        advice (Mapping[str, str]): What to change, by the reason of a rejection; people see it beside the dead letter.
+        patience (float): Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.
+        unconfirmed (tuple[str, str]): What it means when receipts are lost again and again, and what to do.
+    """
+
+    Config: ClassVar[type[SinkConfig]]
+    default_format: ClassVar[str]
+
+    @property
+    def proof(self) -> Literal["delivered", "received", "none"]:
+        """What an acceptance is worth; it may depend on the settings.
+
+        `delivered`: the destination answered that it has the record to keep. `received`: it was only taken in.
+        `none`: nothing answers.
+        """
+        ...
+
+    @property
+    def target(self) -> str:
+        """Stable name of what is written to; the lane's state belongs to it. Never holds a secret."""
+        ...
+
+    async def send(self, batch: Batch) -> Delivery:
+        """Send once. Raises Retryable, Held, AuthFailed, ContentRefused or PayloadTooLarge for the whole batch."""
+        ...
+
+    async def probe(self) -> list[Finding]:
+        """Say whether the destination can be reached and written to, without writing events."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and release. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Confirms(Protocol):
+    """A sink that hands out receipts."""
+
+    async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
+        """Return True for what is now durable and False for what is lost; leave out what is still unknown."""
+        ...
+
+
+class SetupStep(msgspec.Struct, frozen=True):
+    """One thing that `setup` would make or change at the destination."""
+
+    what: str
+    state: Literal["missing", "same", "ours_older", "foreign"]
+    diff: str = ""
+
+
+@runtime_checkable
+class SetsUp(Protocol):
+    """A sink whose destination needs something put in place first."""
+
+    async def setup(self, *, apply: bool) -> list[SetupStep]:
+        """Compare, and with `apply` write what is missing or ours; never overwrite what someone else changed."""
+        ...

@@ -1,0 +1,71 @@
+"""What a source keeps: one audit log that can be followed, one request at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import msgspec
+
+from forwarder.contracts.clock import Clock
+from forwarder.contracts.event import ListedAction
+from forwarder.contracts.page import CursorState, Origin, Page
+from forwarder.contracts.settings import (
+    SourceConfig,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+from forwarder.contracts.finding import Finding
+from forwarder.contracts.record import Normalizer
+
+
+class SourceContext(msgspec.Struct, frozen=True):
+    """What the engine gives a source."""
+
+    name: str
+    clock: Clock
+    budget: Any  # forwarder.net.retry.RequestBudget; shared by sources of one key owner
+
+
+class Source(Protocol):
+    """One audit log that can be followed. Built as `Type(config, context)`; asks one request at a time.
+
+    Optional attributes:
+        endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
+    """
+
+    Config: ClassVar[type[SourceConfig]]
+    feed: ClassVar[str]
+    origin: Origin
+
+    def walk(self, since_ms: int) -> CursorState:
+        """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time)."""
+        ...
+
+    async def fetch(self, state: CursorState) -> Page:
+        """Fetch the page at `state`. Raises Retryable, Held, AuthFailed or CursorLost."""
+        ...
+
+    async def probe(self) -> list[Finding]:
+        """Ask the API with the smallest request and say what works: key, scope, plan, clock, budget."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections. Safe to call twice."""
+        ...
+
+    @classmethod
+    def normalizer(cls) -> Normalizer:
+        """Return what gives this feed's events their meaning."""
+        ...
+
+
+@runtime_checkable
+class ListsActions(Protocol):
+    """A source whose API lists the actions there are; asked at the start and once a day."""
+
+    async def actions(self) -> list[ListedAction]:
+        """Ask for the list, by a client of its own and outside the request budget. Raises ForwarderError."""
+        ...

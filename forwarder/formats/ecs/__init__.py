@@ -1,0 +1,1 @@
+"""ECS, the Elastic Common Schema."""

@@ -1,0 +1,242 @@
+"""Events as Elastic Common Schema 9.4: one JSON object on one line.
+
+Absent facts are absent fields. What ECS has no field for stands under `atlassian.audit`; the untouched parts of the
+API are `atlassian.audit.context` and `.container`. Every text goes through the encoder; only those two parts are
+copied, and their normaliser has proved them JSON.
+
+Fields that stay the same from event to event are encoded once and kept as bytes: a *run* is the value of one field with
+the fields that follow it (`"event","module":"atlassian",…`), written in the place of that one value. A run is always
+the inside of an object that the encoder itself made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from forwarder import __version__
+from forwarder.contracts import Also, AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
+from forwarder.formats.ecs.document import (
+    Atlassian,
+    Audit,
+    Document,
+    Event,
+    EventWithoutAction,
+    Facts,
+    Geo,
+    Group,
+    Kind,
+    Related,
+    Source,
+    Url,
+    User,
+    UserAgent,
+    What,
+)
+from forwarder.formats.ecs.fields import rules
+from forwarder.formats.ecs.people import names as names_of_all
+from forwarder.formats.ecs.people import names_of, roles_of, user_with_others
+from forwarder.formats.kit.json_fields import JsonTemplate
+from forwarder.formats.kit.json_lines import JsonLines
+from forwarder.formats.kit.json_shortening import Plan, decode, shorten
+from forwarder.formats.kit.memory import FEW, Actions, Memory, Said
+from forwarder.formats.kit.texts import truncated
+from forwarder.formats.kit.web import coordinates, domain
+from forwarder.normalize.addresses import valid_host
+from forwarder.normalize.times import TimeWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ECS_VERSION = "9.4.0"
+NOWHERE: tuple[str, ...] = ()
+
+_REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
+
+
+_PLAN = Plan(
+    essential=(
+        *(("@timestamp",), ("ecs",), ("event", "kind"), ("event", "dataset"), ("event", "id"), ("event", "action")),
+        *(("user", "id"), ("atlassian", "audit", "revision"), ("atlassian", "audit", "marks")),
+    ),
+    actor=(("user", "id"), ("user", "email"), ("user", "full_name")),
+    least=tuple(("atlassian", "audit", name) for name in ("container", "context", "changes")),
+)
+
+
+class EcsFormat:
+    """Renders ECS. Not for use by several threads at once.
+
+    Args:
+        original: Whether `event.original` holds the event as the API sent it.
+    """
+
+    needs_event: ClassVar[bool] = True
+    keeps_original: ClassVar[bool] = True
+
+    def __init__(self, *, original: bool = False) -> None:
+        self._original = original
+        self._encode = msgspec.json.Encoder().encode
+        self._lines = JsonLines("ECS", self._shape)
+        self._write = TimeWriter().write
+        self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
+        observer = {"product": "audit-forwarder", "type": "forwarder", "version": __version__}
+        self._observer = msgspec.Raw(self._encode(observer))
+        self._actions = Actions(self._runs_of)
+        self._places = Memory(self._place)
+        self._hosts = Memory(_host)
+        self._moments = Memory(self._moment, most=FEW)  # pages are read at one moment
+        self._organizations = Memory(self._organization)
+
+    def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
+        """Return one JSON object per record, in order, without a line end."""
+        return self._lines.render(records)
+
+    def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:
+        """Return the document in at most `limit` bytes: the JSON of the API is cut first, then other texts.
+
+        Id, time, action and who acted stay as they are; a limit that cannot hold them is refused. The document is
+        marked `truncated` in `atlassian.audit.marks`.
+        """
+        [body] = self.render([record])
+        if isinstance(body, UnexpectedPayload):
+            return body
+        tree = decode(body)
+        tree["event"].pop("original", None)  # the whole or nothing: half of it would be no original
+        audit = tree["atlassian"]["audit"]
+        audit["marks"] = truncated(tuple(audit.get("marks", ())))
+        try:
+            short = shorten(tree, limit, _PLAN)
+        except RecursionError:
+            return UnexpectedPayload("the event is nested too deeply to be shortened")
+        return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
+
+    def with_fields(self, told: FieldsConfig) -> Format:
+        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
+        return JsonTemplate(self, told, rules(_PLAN.essential))
+
+    def _shape(self, record: Record, event: AuditEvent) -> Document:
+        told = self._document(event)
+        if self._original and told.event is not None:
+            told.event.original = record.raw.decode("utf-8", "replace")
+        return told
+
+    def _document(self, event: AuditEvent) -> Document:
+        write, actor, ip, group = self._write, event.actor, event.ip, event.target_group
+        content, site = event.content, event.site
+        kind, what, facts = self._actions.of(event)
+        created = self._moments[event.read_ms]
+        user: User | None = None
+        names: tuple[str, ...] = ()
+        if event.target_user or event.on_behalf_of or event.impersonated:
+            user, names = user_with_others(event)
+        elif actor is not None:
+            user, names = User(actor.id, actor.name, actor.address, actor.address), names_of(actor)
+        ident, geo = event.event_id or event.document_id, event.geo
+        url, hosts = None, NOWHERE
+        if content is not None and content.url is not None:
+            host, hosts = self._hosts[_start(content.url)]
+            url = Url(content.url, host)
+        elif site is not None and site.url is not None:
+            hosts = self._hosts[_start(site.url)][1]
+        also = event.also
+        if also is not None or event.domain is not None:
+            names, hosts = self._with_others(event, names, hosts)
+        place = (
+            self._places[geo, event.country, event.region, event.city]
+            if geo or event.country or event.region or event.city
+            else None
+        )
+        return Document(
+            write(event.time_ms),
+            self._ecs,
+            Event(kind, ident, what, created) if event.action else _without_action(kind, event, ident, created),
+            event.message,
+            self._organizations[event.organization, event.organization_name] if event.organization else None,
+            user,
+            Group(group.id, group.name) if group is not None else None,
+            Source(ip, event.source_address, place)
+            if place is not None or ip is not None or event.source_address is not None
+            else None,
+            url,
+            UserAgent(event.user_agent) if event.user_agent is not None else None,
+            Related(names, (ip,) if ip is not None else (), hosts) if names or ip is not None or hosts else None,
+            self._observer,
+            Atlassian(
+                Audit(
+                    facts,
+                    actor.kind if actor is not None else None,
+                    write(event.processed_ms) if event.processed_ms is not None else None,
+                    event.document_id[_REVISION_AT:] or None,
+                    event.marks,
+                    event.authentication,
+                    content,
+                    event.space,
+                    site,
+                    event.app,
+                    roles_of(event) if event.target_role is not None else NOWHERE,
+                    event.domain,
+                    also,
+                    event.changes,
+                    event.context,
+                    event.container,
+                )
+            ),
+        )
+
+    def _with_others(
+        self, event: AuditEvent, names: tuple[str, ...], hosts: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return identifiers and hosts with those of whom and what an event names besides."""
+        also = event.also or Also()
+        found = dict.fromkeys(hosts)
+        for thing in also.things:
+            if thing.url is not None:
+                found |= dict.fromkeys(self._hosts[_start(thing.url)][1])
+            if thing.kind == "domain" and thing.name is not None and valid_host(thing.name):
+                found[thing.name.lower()] = None
+        if event.domain is not None and valid_host(event.domain):
+            found[event.domain.lower()] = None
+        return tuple(dict.fromkeys([*names, *names_of_all(*also.users)])), tuple(found)
+
+    def _runs_of(self, said: Said) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
+        """Return what an action is, as runs of `Kind`, `What` and `Facts`."""
+        code = f"{said.object}.{said.act}" if said.object and said.act else None
+        what = What(said.action, code, said.category, said.types, said.outcome, said.reason, said.severity)
+        facts = Facts(said.feed, said.layer, said.product, said.act, said.action_name)
+        kind = Kind("event", "atlassian", "atlassian.audit", said.feed)
+        return self._run(kind), self._run(what), self._run(facts)
+
+    def _organization(self, key: tuple[str, str | None]) -> msgspec.Raw:
+        ident, name = key
+        return msgspec.Raw(self._encode({"id": ident, "name": name} if name else {"id": ident}))
+
+    def _place(self, key: tuple[str | None, str | None, str | None, str | None]) -> msgspec.Raw:
+        geo, country, region, city = key
+        point = coordinates(geo) if geo else None
+        return msgspec.Raw(self._encode(Geo(country, region, city, point, geo if point is None else None)))
+
+    def _run(self, fields: Kind | What | Facts) -> msgspec.Raw:
+        """Return the fields without the braces and the name of the first, which the encoder writes."""
+        whole = self._encode(fields)
+        return msgspec.Raw(whole[whole.index(b":") + 1 : -1])
+
+    def _moment(self, ms: int) -> msgspec.Raw:
+        return msgspec.Raw(self._encode(self._write(ms)))
+
+
+def _without_action(kind: msgspec.Raw, event: AuditEvent, ident: str, created: msgspec.Raw) -> EventWithoutAction:
+    return EventWithoutAction(kind, ident, event.category, event.types, event.outcome, event.severity, created)
+
+
+def _start(url: str) -> str:
+    """Return scheme and authority of an address of the web."""
+    end = url.find("/", len("https://"))
+    return url if end < 0 else url[:end]
+
+
+def _host(start: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the host of an address, and the same as a list."""
+    host = domain(start)
+    return host, ((host,) if host is not None else NOWHERE)

@@ -1,0 +1,1 @@
+"""LEEF 2.0, QRadar's Log Event Extended Format."""

@@ -1,0 +1,1 @@
+"""OCSF, the Open Cybersecurity Schema Framework."""

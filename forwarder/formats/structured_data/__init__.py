@@ -1,0 +1,1 @@
+"""Structured data of RFC 5424."""

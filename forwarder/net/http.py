@@ -1,0 +1,332 @@
+"""The only module that speaks HTTP to others: one connection, one request at a time, every failure by its kind.
+
+Invariants: nothing secret is in a message (no query, no header, no body); whatever ended before its answer was read
+whole takes its connection with it. A cancelled request costs httpcore a pool slot for ever (encode/httpcore#1093),
+therefore the pool lives no longer than its first failure. Built on httpx's transport, below its client: so there are no
+redirects, no cookies, no `.netrc`, no certifi and no URLs in logs that would have to be switched off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from forwarder import __version__
+from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
+from forwarder.net.bodies import BodyReader, answer_to
+from forwarder.net.compression import Damaged, TooLong, TooShort, compress
+from forwarder.net.json_size import UNREADABLE
+from forwarder.net.tls import build_ssl_context, explain, refused_our_certificate
+from forwarder.net.urls import check_proxy, check_url, proxy_of_environment
+
+__all__ = ["UNREADABLE", "HttpClient", "Response", "answer_to", "build_ssl_context", "check_url", "explain"]
+
+_E = TypeVar("_E", bound=BaseException)
+
+# These only say that the connection ended or that more is awaited.
+_NO_VERDICT = (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLZeroReturnError)
+
+_KEEP_IDLE = 45.0
+"""Seconds an idle connection is kept: below the minute after which common load balancers drop it."""
+
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore looks for it at every lock, four times a request; to be told "no" at once saves 1 ms of path search.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+
+for _logger in ("httpx", "httpcore"):  # at DEBUG they would write headers, at INFO whole URLs
+    logging.getLogger(_logger).setLevel(logging.WARNING)
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A complete answer, whatever its status. Header names are lower case; the body is decompressed.
+
+    `cookies` are the values of Set-Cookie, one each: in `headers` they are joined, and cannot be told apart again.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    cookies: tuple[str, ...] = ()
+
+
+class HttpClient:
+    """One connection to one server; a second request waits for the first.
+
+    Args:
+        base_url: Scheme, host and port, and a path to put before every path; see `check_url`.
+        http: Times, proxy and the largest answer.
+        tls: What to trust and who we are.
+        insecure: Allow http:// to another machine.
+        headers: Sent with every request.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        http: HttpConfig,
+        tls: TlsConfig,
+        insecure: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = check_url(base_url, insecure=insecure)
+        parts = urlsplit(self._base)
+        self._scheme, self._host = parts.scheme, parts.hostname or ""
+        self._port = parts.port or (443 if self._scheme == "https" else 80)
+        self._place = f"{self._host}:{self._port}"
+        if http.proxy is not None:
+            check_proxy(http.proxy)
+        self._http = http
+        self._tls = tls
+        self._headers = {"accept-encoding": "gzip", "user-agent": f"audit-forwarder/{__version__}", **(headers or {})}
+        self._times = httpx.Timeout(http.read_timeout, connect=http.connect_timeout, pool=5.0).as_dict()
+        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._proxy = ""  # host and port of the one in use
+        self._turn = asyncio.Lock()
+        self._closed = False
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        gzip: bool = False,
+        most: int | None = None,
+    ) -> Response:
+        """Ask and read the whole answer; a status is never an error here.
+
+        Args:
+            method: Upper case.
+            path: Begins with a slash; what is put behind `base_url`, already percent-encoded.
+            headers: For this request; they win over those of the client.
+            content: Body, sent with its length.
+            params: Query.
+            gzip: Compress the body.
+            most: Most bytes of the answer, within `max_response`. Default: with a body by its length, because an answer
+                says a few words of each event and may quote it; else `max_response`.
+
+        Raises:
+            Retryable: The answer did not come whole. `sent` is True once the request may have had its effect.
+            Held: A TLS file, a proxy or a header cannot be used as configured.
+        """
+        given = {**self._headers, **(headers or {})}
+        limit = self._http.max_response
+        if most is not None or content is not None:
+            limit = min(limit, most or answer_to(content or b""))
+        if gzip and content is not None:
+            content = compress(content)
+            given["content-encoding"] = "gzip"
+        _check_headers(given)
+        async with self._turn:
+            if self._closed:
+                raise RuntimeError("this client is closed")
+            course = _Course()
+            extensions = {"timeout": self._times, "trace": course}
+            request = httpx.Request(
+                method, self._base + path, params=params, headers=given, content=content, extensions=extensions
+            )
+            try:
+                async with asyncio.timeout(self._http.total_timeout):
+                    return await self._exchange(request, limit)
+            except BaseException as error:
+                await self._drop(course)
+                if isinstance(error, httpx.TransportError | OSError):
+                    # `from None`: causes may carry headers, and what the other side chose to say.
+                    raise self._failure(error, course) from None
+                raise
+
+    async def close(self) -> None:
+        """Close the connection. Safe to call twice; a request that is under way fails."""
+        self._closed = True
+        await self._drop(None)
+
+    # ---------------------------------------------------------------------------------------------------- exchange
+
+    async def _exchange(self, request: httpx.Request, limit: int) -> Response:
+        transport = self._transport = self._transport or self._open()
+        response = await transport.handle_async_request(request)
+        headers = dict(response.headers)
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 -- the asynchronous transport gives no other
+        try:
+            body = await self._read(stream, headers, limit)
+        finally:
+            await response.aclose()
+        if _says_more(transport):
+            await self._drop(None)
+        cookies = tuple(response.headers.get_list("set-cookie")) if "set-cookie" in headers else ()
+        return Response(response.status_code, headers, body, cookies)
+
+    async def _read(self, stream: httpx.AsyncByteStream, headers: Mapping[str, str], limit: int) -> bytes:
+        reader = BodyReader(headers, limit)
+        try:
+            async for piece in stream:
+                reader.feed(piece)
+            return reader.finish()
+        except TooLong:
+            message = f"the answer of {self._place} is larger than {limit} bytes"
+            raise Retryable(message, kind="too_large", sent=True) from None
+        except TooShort:
+            raise Retryable(f"the answer of {self._place} ends too early", kind="truncated", sent=True) from None
+        except Damaged:
+            raise Retryable(f"the answer of {self._place} is damaged", kind="truncated", sent=True) from None
+        except LookupError:
+            message = f"{self._place} compresses its answer in a way we did not ask for"
+            raise Retryable(message, kind="other", sent=True) from None
+
+    def _open(self) -> httpx.AsyncHTTPTransport:
+        context = build_ssl_context(self._tls) if self._scheme == "https" else _NO_TLS
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_IDLE)
+        proxy = self._http.proxy or proxy_of_environment(self._scheme, self._host, self._port)
+        self._proxy = "" if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
+        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy, trust_env=False)
+
+    async def _drop(self, course: _Course | None) -> None:
+        transport, self._transport = self._transport, None
+        with suppress(httpx.TransportError, ssl.SSLError, OSError):  # it is being thrown away
+            if transport is not None:
+                await transport.aclose()
+            if course is not None and course.unfinished is not None:
+                await course.unfinished.aclose()
+
+    # ------------------------------------------------------------------------------------------------- what failed
+
+    def _failure(self, error: BaseException, course: _Course) -> Retryable:
+        """Return the failure by its kind, in our own words."""
+        if self._proxy and not course.tunnelled and not course.sent:
+            way = f"the proxy {self._proxy} on the way to {self._place}"
+            if (failed := _cause(error, ssl.SSLError)) is not None:
+                return Retryable(f"{way}: {explain(failed)}", kind="tls")
+            kind, message = _describe(error)
+            return Retryable(f"{way}: {message}", kind=kind)
+        if isinstance(error, httpx.TimeoutException | TimeoutError):
+            kind, message = _describe(error)
+            return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
+        tls = _cause(error, ssl.SSLError)
+        if tls is not None and not isinstance(tls, _NO_VERDICT):
+            sent = course.sent and not refused_our_certificate(tls)
+            return Retryable(f"{self._place}: {explain(tls)}", kind="tls", sent=sent)
+        if course.handshaking:
+            fix = "check the port, the scheme and tls.min_version"
+            return Retryable(f"{self._place} ended the connection during the TLS handshake; {fix}", kind="tls")
+        kind, message = _describe(error)
+        return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
+
+
+# ssl.SSLContext without certificates costs microseconds, the default context of the transport would read certifi.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class _Course:
+    """How far a request has come; httpcore reports each step (its `trace` extension)."""
+
+    __slots__ = ("handshaking", "sent", "tunnelled", "unfinished")
+
+    def __init__(self) -> None:
+        self.sent = False
+        self.handshaking = False
+        self.tunnelled = False
+        self.unfinished: Any = None  # a stream that no pool knows of yet: a cancelled handshake would leave it open
+
+    async def __call__(self, step: str, facts: dict[str, Any]) -> None:
+        if step == "connection.connect_tcp.complete":
+            self.unfinished = facts["return_value"]
+        elif step.endswith(".start_tls.started"):
+            self.handshaking = True
+            self.tunnelled = step == "proxy.start_tls.started"  # with the server behind it, not with the proxy
+        elif step.endswith(".start_tls.complete"):
+            self.handshaking = False
+        elif step.endswith(".send_request_headers.started"):
+            self.sent = self.sent or facts["request"].method != b"CONNECT"
+            self.unfinished = None
+
+
+def _says_more(transport: httpx.AsyncHTTPTransport) -> bool:
+    """Tell whether the server said more than its answer: the next request would take that for its own answer.
+
+    httpcore itself notices what arrives later, but not what it has read already.
+    """
+    for connection in transport._pool.connections:  # noqa: SLF001 -- no public way; a test tells when it is gone
+        inner: Any = connection
+        while (below := getattr(inner, "_connection", None)) is not None:
+            inner = below
+        state = getattr(inner, "_h11_state", None)
+        if state is not None and state.trailing_data[0]:
+            return True
+    return False
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse what HTTP cannot carry here, because h11 would repeat the value in its message."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            reason = f"The value of the header {name} holds characters that HTTP cannot carry."
+            if name.lower() == "authorization":
+                raise AuthFailed(reason, fix="Check the credential for stray characters or line ends.")
+            raise Held(reason, fix="Correct the setting that it comes from.")
+
+
+# Checked in this order: the first that fits names the failure.
+_FAILURES: tuple[tuple[type[Exception], str, ErrorKind, str], ...] = (
+    (httpx.ProxyError, "", "connection", "the proxy does not connect us"),
+    (httpx.PoolTimeout, "", "timeout", "no connection within connect_timeout"),
+    (httpx.ConnectTimeout, "", "timeout", "no connection within connect_timeout"),
+    (httpx.TimeoutException, "", "timeout", "silent for read_timeout"),
+    (TimeoutError, "", "timeout", "not finished within total_timeout"),
+    (httpx.ConnectError, "", "connection", "cannot be reached"),
+    (httpx.RemoteProtocolError, "complete message body", "truncated", "the answer ends too early"),
+    (httpx.RemoteProtocolError, "disconnected", "reset", "the connection ended before the answer came"),
+    (httpx.RemoteProtocolError, "", "other", "the answer is not HTTP"),
+)
+
+
+def _describe(error: BaseException) -> tuple[ErrorKind, str]:
+    text = str(error)
+    kind: ErrorKind = "reset"
+    message = "the connection ended before the answer was complete"
+    for type_, fragment, its_kind, meaning in _FAILURES:
+        if isinstance(error, type_) and fragment in text:
+            kind, message = its_kind, meaning
+            break
+    if isinstance(error, httpx.ProxyError) and text[:3].isdigit():
+        message += f" ({text[:3]})"
+    if isinstance(error, httpx.ConnectError):
+        message += f": {_reason_of_system(error)}"
+    return kind, message
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _cause(error: BaseException, kind: type[_E]) -> _E | None:
+    return next((cause for cause in _chain(error) if isinstance(cause, kind)), None)
+
+
+def _reason_of_system(error: BaseException) -> str:
+    for cause in reversed(_chain(error)):
+        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
+        if isinstance(inner, socket.gaierror):
+            return "the name is unknown" if inner.errno == socket.EAI_NONAME else "the name cannot be looked up"
+        if isinstance(inner, OSError) and inner.errno:
+            return os.strerror(inner.errno).lower()
+    return "no connection"

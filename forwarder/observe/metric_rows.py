@@ -1,0 +1,189 @@
+"""What a row of the metric table is, and how rows read a report; the table itself is in `forwarder.observe.metrics`.
+
+A reader looks at one snapshot and yields samples; it keeps nothing. Label values come from the configuration or from
+closed sets: an unknown kind of error counts as `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
+
+from forwarder.contracts.errors import ErrorKind
+from forwarder.observe.reports import ComponentState, DaemonReport, LaneReport, Report, SourceReport
+from forwarder.spool.contract import Books, Gap, SpoolStatus
+
+MetricType = Literal["counter", "gauge", "histogram"]
+GAP_CAUSES: tuple[str, ...] = get_args(get_type_hints(Gap)["cause"])
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A histogram's value: counts per bucket (not cumulative, the last one is beyond all bounds) and the sum."""
+
+    counts: tuple[int, ...]
+    total: float
+
+
+Sample = tuple[Labels, float | Distribution]
+Reader = Callable[[DaemonReport], Iterable[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table.
+
+    Attributes:
+        name: As Prometheus shows it, with `_total` when it is a counter.
+        origin: Which field of the report it comes from, for people.
+        read: Yields label values and the value; yields nothing when there is nothing to say.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: Labels
+    origin: str
+    read: Reader
+
+
+# ------------------------------------------------------------------------------------------------------- readers
+
+
+def of_sources(
+    name: str, kind: MetricType, field: str, text: str, read: Callable[[SourceReport], float | None] | None = None
+) -> Metric:
+    """Make a row with one sample per source; `read` takes the place of the plain field."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for source in report.sources:
+            value = read(source) if read else getattr(source, field)
+            if value is not None:
+                yield (source.name,), value
+
+    return Metric(name, kind, text, ("source",), f"SourceReport.{field}", samples)
+
+
+def age_of_sources(name: str, field: str, text: str, *, since_start: bool) -> Metric:
+    """Make a row of ages: since the moment in `field`, and with `since_start` since the start when there was none."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for source in report.sources:
+            since = getattr(source, field) or (report.started if since_start else 0.0)
+            if since:
+                yield (source.name,), max(0.0, report.now - since)
+
+    return Metric(name, "gauge", text, ("source",), f"now - SourceReport.{field}", samples)
+
+
+def of_lanes(
+    name: str,
+    kind: MetricType,
+    field: str,
+    text: str,
+    read: Callable[[LaneReport], float | Distribution | None] | None = None,
+) -> Metric:
+    """Make a row with one sample per lane; `read` takes the place of the plain field."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for lane in report.lanes:
+            value = read(lane) if read else getattr(lane, field)
+            if value is not None:
+                yield (lane.name,), value
+
+    return Metric(name, kind, text, ("sink",), f"LaneReport.{field}", samples)
+
+
+def of_spool(name: str, field: str, text: str, read: Callable[[SpoolStatus], float | None] | None = None) -> Metric:
+    """Make a gauge of the spool; silent while there is no spool."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        if report.spool is not None:
+            value = read(report.spool) if read else getattr(report.spool, field)
+            if value is not None:
+                yield (), value
+
+    return Metric(name, "gauge", text, (), f"SpoolStatus.{field}", samples)
+
+
+def of_books(name: str, kind: MetricType, field: str, text: str) -> Metric:
+    """Make a row with one sample per line of the books."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for line in report.books:
+            yield (line.source, line.sink), getattr(line, field)
+
+    return Metric(name, kind, text, ("source", "sink"), f"Books.{field}", samples)
+
+
+def of_daemon(name: str, field: str, text: str, read: Callable[[DaemonReport], float | None]) -> Metric:
+    """Make a gauge of the whole daemon."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        value = read(report)
+        if value is not None:
+            yield (), value
+
+    return Metric(name, "gauge", text, (), f"DaemonReport.{field}", samples)
+
+
+def states(components: Iterable[Report]) -> Iterator[Sample]:
+    """Yield one sample per component and possible state."""
+    for component in components:
+        for state in get_args(ComponentState):
+            yield (component.name, state), float(component.state == state)
+
+
+def unclaimed(report: DaemonReport) -> Iterator[Sample]:
+    """Yield what waits in lanes whose sink is not configured."""
+    configured = {lane.name for lane in report.lanes}
+    yield from (((name,), 0) for name in sorted(configured))
+    for lane in report.spool.lanes if report.spool is not None else ():
+        if lane.name not in configured:
+            yield (lane.name,), lane.lag
+
+
+def errors(components: Iterable[Report]) -> Iterator[Sample]:
+    """Yield every kind, seen or not, so that the first error of a kind is an increase; unknown kinds are `other`."""
+    kinds = get_args(ErrorKind)
+    for component in components:
+        counts = dict.fromkeys(kinds, 0)
+        for kind, count in component.errors.items():
+            counts[kind if kind in counts else "other"] += count
+        for kind, count in counts.items():
+            yield (component.name, kind), count
+
+
+def lag_seconds(report: DaemonReport) -> Iterator[Sample]:
+    """Yield how long the oldest waiting event of each lane has waited."""
+    for lane in report.lanes:
+        yield (lane.name,), max(0.0, report.now - lane.oldest_waiting) if lane.oldest_waiting else 0.0
+
+
+def open_gaps(report: DaemonReport) -> Iterator[Sample]:
+    """Yield how many gaps are open, for every cause."""
+    if report.spool is not None:
+        counts: dict[str, int] = dict.fromkeys(GAP_CAUSES, 0)
+        for gap in report.spool.gaps:
+            if gap.closed_ms is None:
+                counts[gap.cause] = counts.get(gap.cause, 0) + 1
+        for cause, count in counts.items():
+            yield (cause,), count
+
+
+def imbalances(report: DaemonReport) -> Iterator[Sample]:
+    """Yield the worst line of each pair: two wrong lines must never cancel each other."""
+    worst: dict[Labels, Books] = {}
+    for line in report.books:
+        known = worst.get((line.source, line.sink))
+        if known is None or abs(line.balance) > abs(known.balance):
+            worst[line.source, line.sink] = line
+    for labels, line in worst.items():
+        yield labels, line.balance
+
+
+def moment(seconds: float) -> float | None:
+    """Return None for a moment that never was."""
+    return seconds or None

@@ -1,0 +1,406 @@
+"""The one table of metrics, and the page that Prometheus reads.
+
+::
+
+    components ──write──► reports (plain counters) ──snapshot──► DaemonReport ──at scrape time──► METRICS ──► page
+
+Nothing here is called per event or per page: a scrape reads one snapshot and turns it into samples. Each metric is a
+row of `METRICS`; the reference, the dashboards and the tests read the same rows. Label values come from the
+configuration or from closed sets, never from events. Every application object has a registry of its own.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+
+from forwarder.observe.metric_rows import (
+    Distribution,
+    Labels,
+    Metric,
+    age_of_sources,
+    errors,
+    imbalances,
+    lag_seconds,
+    moment,
+    of_books,
+    of_daemon,
+    of_lanes,
+    of_sources,
+    of_spool,
+    open_gaps,
+    states,
+    unclaimed,
+)
+from forwarder.observe.reports import SEND_BUCKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.metrics_core import Metric as Family
+
+    from forwarder.observe.reports import DaemonReport
+
+METRICS: list[Metric] = [
+    # ---- hand-off API -> spool
+    of_sources(
+        "forwarder_source_requests_total", "counter", "requests", "Requests sent to the API, whatever became of them."
+    ),
+    of_sources("forwarder_source_pages_total", "counter", "pages", "Pages received."),
+    of_sources("forwarder_source_events_total", "counter", "events", "Events received, repeats included."),
+    of_sources("forwarder_source_spooled_events_total", "counter", "spooled", "Events spooled since the start."),
+    of_sources(
+        "forwarder_source_repeated_events_total", "counter", "repeats", "Events received again and dropped as known."
+    ),
+    of_sources(
+        "forwarder_source_revised_events_total",
+        "counter",
+        "revisions",
+        "Known ids that came with new content; spooled.",
+    ),
+    of_sources(
+        "forwarder_source_derived_ids_total",
+        "counter",
+        "derived_ids",
+        "Events without an id of their own; it was derived from the content.",
+    ),
+    of_sources("forwarder_source_late_events_total", "counter", "late_found", "New events that only a re-read found."),
+    of_sources(
+        "forwarder_source_late_beyond_overlap_events_total",
+        "counter",
+        "late_beyond_overlap",
+        "Events that came later than the overlap covers.",
+    ),
+    of_sources(
+        "forwarder_source_heals_total", "counter", "heals", "Times a lost cursor was healed by re-reading the overlap."
+    ),
+    Metric(
+        "forwarder_source_errors_total",
+        "counter",
+        "Failed requests by kind of error.",
+        ("source", "kind"),
+        "SourceReport.errors",
+        lambda report: errors(report.sources),
+    ),
+    Metric(
+        "forwarder_source_state",
+        "gauge",
+        "1 for the state the source is in, 0 for the others.",
+        ("source", "state"),
+        "SourceReport.state",
+        lambda report: states(report.sources),
+    ),
+    of_sources(
+        "forwarder_source_last_good_poll_timestamp_seconds",
+        "gauge",
+        "last_good_poll",
+        "When the API last answered well; 0 when it never did.",
+    ),
+    age_of_sources(
+        "forwarder_source_last_good_poll_age_seconds",
+        "last_good_poll",
+        "Time since the API last answered well; since the start when it never did.",
+        since_start=True,
+    ),
+    of_sources(
+        "forwarder_source_newest_event_timestamp_seconds",
+        "gauge",
+        "newest_event",
+        "Processing time of the newest event seen; absent when none was.",
+        lambda source: moment(source.newest_event),
+    ),
+    age_of_sources(
+        "forwarder_source_newest_event_age_seconds",
+        "newest_event",
+        "Age of the newest event seen; grows while the organization is quiet, which is not a fault.",
+        since_start=False,
+    ),
+    of_sources("forwarder_source_budget_requests_per_minute", "gauge", "requests_per_minute", "Request budget now."),
+    of_sources(
+        "forwarder_source_budget_remaining_requests",
+        "gauge",
+        "budget_remaining",
+        "Requests left in this period, as the API said last; absent when it says nothing.",
+        lambda source: None if source.budget_remaining < 0 else source.budget_remaining,
+    ),
+    of_sources(
+        "forwarder_source_cursors",
+        "gauge",
+        "cursors",
+        "Named cursors at work; more than one while history or a gap is fetched.",
+        lambda source: len(source.cursors),
+    ),
+    # ---- hand-off spool -> sink
+    of_lanes("forwarder_sink_accepted_events_total", "counter", "accepted", "Events accepted since the start."),
+    of_lanes(
+        "forwarder_sink_duplicate_events_total",
+        "counter",
+        "duplicates",
+        "Accepted events that the destination had already; only sinks whose destination reports it count.",
+    ),
+    of_lanes(
+        "forwarder_sink_rejected_events_total",
+        "counter",
+        "rejected",
+        "Events the sink or their format refused for good; now dead letters.",
+    ),
+    of_lanes("forwarder_sink_filtered_events_total", "counter", "filtered", "Events this sink's filters left out."),
+    of_lanes("forwarder_sink_resent_events_total", "counter", "resent", "Events sent again, for whatever reason."),
+    of_lanes(
+        "forwarder_sink_doubtful_events_total",
+        "counter",
+        "doubtful",
+        "Events sent again that may have been taken the first time.",
+    ),
+    of_lanes("forwarder_sink_batches_total", "counter", "batches", "Batches sent."),
+    of_lanes("forwarder_sink_sent_bytes_total", "counter", "bytes", "Bytes of rendered events sent, uncompressed."),
+    of_lanes(
+        "forwarder_sink_unknown_action_events_total",
+        "counter",
+        "unknown_actions",
+        "Events whose action the catalogue does not know; delivered all the same.",
+        lambda lane: lane.unknown_actions.total(),
+    ),
+    Metric(
+        "forwarder_sink_errors_total",
+        "counter",
+        "Failed sends by kind of error.",
+        ("sink", "kind"),
+        "LaneReport.errors",
+        lambda report: errors(report.lanes),
+    ),
+    Metric(
+        "forwarder_sink_state",
+        "gauge",
+        "1 for the state the lane is in, 0 for the others.",
+        ("sink", "state"),
+        "LaneReport.state",
+        lambda report: states(report.lanes),
+    ),
+    of_lanes("forwarder_sink_in_flight_batches", "gauge", "in_flight", "Batches being sent now."),
+    of_lanes("forwarder_sink_pending_receipts", "gauge", "pending", "Receipts the sink has not confirmed yet."),
+    of_lanes(
+        "forwarder_sink_send_duration_seconds",
+        "histogram",
+        "send_buckets",
+        "Time a send took, answer included.",
+        lambda lane: Distribution(tuple(lane.send_buckets), lane.send_seconds),
+    ),
+    of_lanes("forwarder_sink_lag_events", "gauge", "lag", "Events in the spool that this sink has not settled."),
+    Metric(
+        "forwarder_sink_lag_seconds",
+        "gauge",
+        "Delivery lag: how long the oldest waiting event has been in the spool; 0 when none waits.",
+        ("sink",),
+        "now - LaneReport.oldest_waiting",
+        lag_seconds,
+    ),
+    of_lanes(
+        "forwarder_sink_oldest_waiting_timestamp_seconds",
+        "gauge",
+        "oldest_waiting",
+        "When the oldest waiting event was read from the API; absent when none waits.",
+        lambda lane: moment(lane.oldest_waiting),
+    ),
+    of_lanes(
+        "forwarder_sink_last_accepted_timestamp_seconds",
+        "gauge",
+        "last_accepted",
+        "When the sink last accepted something; absent when it never did.",
+        lambda lane: moment(lane.last_accepted),
+    ),
+    of_lanes("forwarder_sink_dead_letters", "gauge", "dead_letters", "Dead letters kept for this sink."),
+    of_lanes(
+        "forwarder_sink_max_dead_letters",
+        "gauge",
+        "dead_letters_max",
+        "Most dead letters it may have; at the limit the lane is held.",
+    ),
+    of_lanes(
+        "forwarder_sink_retried_events_total", "counter", "retried", "Dead letters put back to be sent to it again."
+    ),
+    # ---- spool
+    of_spool("forwarder_spool_used_bytes", "bytes_used", "Bytes in use, counted against the limit."),
+    of_spool("forwarder_spool_max_bytes", "bytes_max", "The limit."),
+    of_spool("forwarder_spool_file_bytes", "bytes_file", "Size of the spool's files on disk."),
+    of_spool("forwarder_spool_id_memory_bytes", "id_bytes", "Bytes of remembered ids."),
+    of_spool("forwarder_spool_id_memory_max_bytes", "id_bytes_max", "The limit of remembered ids."),
+    of_spool(
+        "forwarder_spool_time_left_seconds",
+        "hours_left",
+        "Time until the spool would be full if every sink stopped now and events came in as in the last hour; absent "
+        "while nothing comes in.",
+        lambda spool: None if spool.hours_left is None else spool.hours_left * 3600,
+    ),
+    of_spool("forwarder_spool_pages", "pages", "Pages stored."),
+    Metric(
+        "forwarder_spool_open_gaps",
+        "gauge",
+        "Gaps that are not closed, by cause.",
+        ("reason",),
+        "SpoolStatus.gaps",
+        open_gaps,
+    ),
+    # ---- books, durable: they survive a restart
+    of_books("forwarder_books_spooled_events_total", "counter", "spooled", "Events spooled since the lane's start."),
+    of_books("forwarder_books_accepted_events_total", "counter", "accepted", "Of these: accepted by the sink."),
+    of_books(
+        "forwarder_books_rejected_events",
+        "gauge",
+        "rejected",
+        "Of these: dead letters, and discarded ones; falls when letters are retried.",
+    ),
+    of_books("forwarder_books_discarded_events_total", "counter", "discarded", "Of the rejected: discarded by a user."),
+    of_books("forwarder_books_filtered_events_total", "counter", "filtered", "Of these: left out by filters."),
+    of_books(
+        "forwarder_books_detached_events_total",
+        "counter",
+        "detached",
+        "Of these: given up when the lane was detached; a gap is on record.",
+    ),
+    of_books("forwarder_books_waiting_events", "gauge", "waiting", "Of these: waiting."),
+    Metric(
+        "forwarder_books_imbalance_events",
+        "gauge",
+        "spooled - accepted - rejected - filtered - detached - waiting. Not 0: events are lost or invented; alert.",
+        ("source", "sink"),
+        "Books.balance",
+        imbalances,
+    ),
+    # ---- daemon
+    Metric(
+        "forwarder_build_info",
+        "gauge",
+        "Always 1; the version is in the labels.",
+        ("version", "python"),
+        "DaemonReport.version",
+        lambda report: [((report.version, platform.python_version()), 1)],
+    ),
+    Metric(
+        "forwarder_config_info",
+        "gauge",
+        "Always 1; the digest of the configuration is in the label.",
+        ("digest",),
+        "DaemonReport.config_digest",
+        lambda report: [((report.config_digest,), 1)],
+    ),
+    Metric(
+        "forwarder_spool_unclaimed_events",
+        "gauge",
+        "Events that wait for a sink which is not configured any more; they are forgotten after a grace time.",
+        ("sink",),
+        "SpoolStatus.lanes",
+        unclaimed,
+    ),
+    of_daemon("forwarder_start_timestamp_seconds", "started", "When it started.", lambda report: report.started),
+    of_daemon("forwarder_report_timestamp_seconds", "now", "When this snapshot was taken.", lambda report: report.now),
+    of_daemon(
+        "forwarder_loop_turn_age_seconds",
+        "loop_alive",
+        "Time since the event loop last turned; absent before its first turn.",
+        lambda report: report.loop_age,
+    ),
+    of_daemon(
+        "forwarder_spool_turn_age_seconds",
+        "spool_alive",
+        "Time since the spool's thread last turned; absent before its first turn.",
+        lambda report: report.spool_age,
+    ),
+    of_daemon(
+        "forwarder_draining_state",
+        "draining",
+        "1 while the daemon drains before it stops, else 0.",
+        lambda report: float(report.draining),
+    ),
+    of_daemon(
+        "forwarder_degraded_components",
+        "degraded",
+        "Sources and lanes that are retrying, held or paused.",
+        lambda report: len(report.degraded),
+    ),
+    Metric(
+        "forwarder_log_errors_total",
+        "counter",
+        "Lines of the log that its reader did not take, or that could not be written.",
+        (),
+        "DaemonReport.log_lines_left_out",
+        lambda report: [((), report.log_lines_left_out)],
+    ),
+    Metric(
+        "forwarder_task_restarts_total",
+        "counter",
+        "Times a task ended by a fault and was started again.",
+        ("task",),
+        "DaemonReport.task_restarts",
+        lambda report: (((task,), count) for task, count in report.task_restarts.items()),
+    ),
+]
+
+
+# ---------------------------------------------------------------------------------------------------------- page
+
+
+def _family(metric: Metric, report: DaemonReport) -> Family:
+    """Turn one row into what the client library renders. Equal labels are added: a double sample breaks the page."""
+    values: dict[Labels, float] = {}
+    if metric.type == "histogram":
+        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, value in metric.read(report):
+            if isinstance(value, Distribution):
+                histogram.add_metric(labels, _buckets(value), value.total)
+        return histogram
+    for labels, value in metric.read(report):
+        if not isinstance(value, Distribution):
+            values[labels] = values.get(labels, 0.0) + value
+    kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _buckets(value: Distribution) -> list[tuple[str, float]]:
+    seen = 0
+    buckets = []
+    for bound, count in zip((*map(str, SEND_BUCKETS), "+Inf"), value.counts, strict=True):
+        seen += count
+        buckets.append((bound, float(seen)))
+    return buckets
+
+
+class ReportCollector:
+    """Turns the latest snapshot into samples whenever somebody scrapes; without one there is nothing to say."""
+
+    def __init__(self, report: Callable[[], DaemonReport | None]) -> None:
+        self._report = report
+
+    def collect(self) -> Iterator[Family]:
+        """Yield one family per row of the table."""
+        report = self._report()
+        if report is not None:
+            for metric in METRICS:
+                yield _family(metric, report)
+
+
+class Exposition:
+    """The page of one application: our table, the process, the platform and the garbage collector.
+
+    Args:
+        report: Returns the latest snapshot, at once; None while there is none.
+    """
+
+    def __init__(self, report: Callable[[], DaemonReport | None]) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(ReportCollector(report))
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the page and its content type: OpenMetrics when `accept` asks for it, else the Prometheus text."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type

@@ -1,0 +1,163 @@
+"""Takes secrets out of everything that is logged or shown.
+
+Three nets, one behind the other: values that are known secrets, whole or cut, in every spelling that goes over a wire;
+values whose name says that they are secret; and text that looks like a credential. A secret seen once stays known after
+it was rotated, because a request with the old one may still fail and be reported.
+
+What is shortened is redacted first and cut then: `short` does both, and nothing else may cut what may hold a secret.
+
+Invariant: `scrub` returns plain JSON values whose text is printable; it never raises for what it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from forwarder.contracts.text import visible
+from forwarder.net.hide import STARS, starred
+from forwarder.net.secret_search import Search
+from forwarder.net.secret_spellings import SHORTEST, encodings, parts, spellings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from forwarder.contracts.settings import Secret
+
+_LONGEST_TEXT = 8192
+_DEEPEST = 8
+_MOST_REMEMBERED = 200
+"""Secrets of before, beside those of now."""
+
+_MARGIN = 8192
+"""Characters behind the cut that are looked at as well: a secret may begin before it."""
+
+SECRET_NAME = re.compile(
+    r"authorization|password|passwd|passphrase|secret|token|cookie|api[-_. ]?key|private[-_. ]?key|credential",
+    re.IGNORECASE,
+)
+_HARMLESS_NAME = re.compile(r"(_file|_path|_id)$", re.IGNORECASE)
+_HEADER = re.compile(
+    r"""(?P<name>\b(?:proxy-)?authorization|\bx-api-key|\b(?:set-)?cookie)"""
+    r"""(?P<between>\\?["']\s*[:,]\s*b?\\?["']|\s*[:=]\s*)[^\r\n"']+""",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"\b(?P<name>bearer|basic|splunk|apikey)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
+_USERINFO = re.compile(r"://[^/\s\"'<>]*@")
+
+
+class Redactor:
+    """Knows the secrets and takes them out.
+
+    Args:
+        secrets: Returns the secrets of now, as text or as `Secret`; asked for every line, so it must be quick. One
+            that cannot be read, because its file is being replaced or is gone, does not hide the others, and what
+            was known stays known.
+    """
+
+    def __init__(self, secrets: Callable[[], Iterable[str | Secret]] = tuple) -> None:
+        self._secrets = secrets
+        self._known: dict[str, None] = {}
+        self._search = Search({})
+
+    def text(self, text: str) -> str:
+        """Return `text` without secrets; line ends and control characters stay."""
+        self._learn()
+        return self._clean(text)
+
+    def short(self, text: str, limit: int) -> str:
+        """Return `text` without secrets, printable, on one line and at most `limit` characters long, plus what says so.
+
+        However long the text is, it costs no more than `limit` and the longest secret do.
+        """
+        self._learn()
+        return self._short(text, limit)
+
+    def scrub(self, value: Any, *, most_items: int = 100) -> Any:
+        """Return a plain JSON value without secrets, whose text is printable and not too long.
+
+        Args:
+            value: Anything.
+            most_items: Of each list and mapping only so many are kept.
+        """
+        self._learn()
+        return self._scrub(value, 0, most_items)
+
+    def _clean(self, text: str) -> str:
+        text = starred(text, sorted(self._search.spans(text)))
+        text = _HEADER.sub(rf"\g<name>\g<between>{STARS}", text)
+        text = _SCHEME.sub(rf"\g<name> {STARS}", text)
+        return _USERINFO.sub(f"://{STARS}@", text)
+
+    def _short(self, text: str, limit: int) -> str:
+        near = limit + _MARGIN
+        clean = self._clean(text[:near])
+        missing = max(0, len(text) - near) + max(0, len(clean) - limit)
+        if not missing:
+            return visible(clean)
+        return visible(f"{clean[:limit]}… ({missing} more characters)")
+
+    def _learn(self) -> None:
+        try:
+            now = {_reveal(secret) for secret in self._secrets()}
+        except (OSError, ValueError):
+            return  # as in `_reveal`
+        fresh = {text for text in now if len(text) >= SHORTEST and text not in self._known}
+        if not fresh:
+            return
+        self._known |= dict.fromkeys(sorted(fresh))
+        for old in [text for text in self._known if text not in now][:-_MOST_REMEMBERED]:
+            del self._known[old]
+        known = {part for secret in self._known for part in parts(secret)}
+        encoded = {text for part in known for text in encodings(part)}
+        spelled = {text for part in known for text in spellings(part)}
+        self._search = Search(dict.fromkeys(sorted(encoded), True) | dict.fromkeys(sorted(spelled), False))
+
+    def _scrub(self, value: Any, depth: int, most: int) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int | float):
+            return value if self._clean(str(value)) == str(value) else STARS
+        if depth >= _DEEPEST:
+            return "…"
+        if isinstance(value, dict):
+            return self._mapping(value, depth, most)
+        if isinstance(value, list | tuple | set | frozenset):
+            return self._items(list(value)[:most], depth, most)
+        return self._short(_as_text(value), _LONGEST_TEXT)
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int, most: int) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for key, item in list(value.items())[:most]:
+            name = self._short(_as_text(key), _LONGEST_TEXT)
+            plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1, most)
+        return plain
+
+    def _items(self, items: list[Any], depth: int, most: int) -> list[Any]:
+        if len(items) == 2 and isinstance(items[0], str | bytes) and _names_a_secret(_as_text(items[0]), items[1]):
+            return [self._scrub(items[0], depth + 1, most), STARS]
+        return [self._scrub(item, depth + 1, most) for item in items]
+
+
+def _reveal(secret: str | Secret) -> str:
+    try:
+        return secret if isinstance(secret, str) else secret.reveal()
+    except (OSError, ValueError):
+        return ""  # whoever needs the secret reports it; the line that is written now must not fail for it
+
+
+def _names_a_secret(name: str, value: Any) -> bool:
+    if value is None or isinstance(value, bool) or _HARMLESS_NAME.search(name):
+        return False
+    return SECRET_NAME.search(name) is not None
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    try:
+        return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
+    except Exception as error:  # noqa: BLE001 -- a foreign object's own repr; logging must not fail for it
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"

@@ -1,0 +1,49 @@
+"""Everything that can be known to fail, or to be worth a look, before anything is opened or asked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from forwarder.catalogue.own import check_files
+from forwarder.config.references import unreadable_files
+from forwarder.preflight.filter_rules import FilterCheck
+from forwarder.preflight.one_file import odd_files, one_file_twice
+from forwarder.preflight.permissions import loose_permissions, open_to_others
+from forwarder.preflight.placeholders import example_hosts, placeholders
+from forwarder.preflight.spool_changes import SpoolChanges
+from forwarder.preflight.targets import same_logs
+
+if TYPE_CHECKING:
+    from forwarder.config.problems import Problem
+    from forwarder.config.settings import Settings
+
+
+def certain_to_fail(settings: Settings) -> list[Problem]:
+    """Return what cannot work: files, secrets, placeholders, filters, own records, what does not fit the spool."""
+    return [
+        *unreadable_files(settings),
+        *placeholders(settings),
+        *FilterCheck(settings).problems(),
+        *check_files(settings.catalogue.files),
+        *one_file_twice(settings),
+        *same_logs(settings),
+        *SpoolChanges(settings).problems,
+        *open_to_others(settings),
+    ]
+
+
+def worth_a_look(settings: Settings) -> list[Problem]:
+    """Return what works, and is probably not meant."""
+    return [
+        *example_hosts(settings),
+        *FilterCheck(settings).worth_a_look(),
+        *SpoolChanges(settings).looks,
+        *odd_files(settings),
+        *loose_permissions(settings, os.geteuid()),
+    ]
+
+
+def of_part(problems: list[Problem], part: str) -> list[Problem]:
+    """Return the problems of one source or sink, such as `sinks.splunk`."""
+    return [each for each in problems if each.path == part or each.path.startswith(f"{part}.")]

@@ -1,0 +1,139 @@
+"""What the rules of the sinks name, against what there is: a name that nothing bears lets nothing through.
+
+Sources and organizations are closed sets: a name outside is an error. Products and actions may be new ones of
+Atlassian's, so that an unknown one is worth a look only, unless it is nearly a known one.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from forwarder.catalogue.names import known_actions, known_products
+from forwarder.config.problems import Problem
+from forwarder.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from forwarder.config.settings import Settings
+    from forwarder.contracts.settings import FilterRule, SinkConfig
+
+_NEARLY = 0.8
+_KINDS = ("include", "exclude")
+
+
+class FilterCheck:
+    """Looks at every rule of every sink.
+
+    Args:
+        settings: What is configured.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        organizations = {str(getattr(source, "org_id", "")).lower() for source in settings.sources.values()} - {""}
+        foreign = any(not hasattr(source, "org_id") for source in settings.sources.values())
+        self._closed: dict[str, Collection[str]] = {"source": settings.sources}
+        self._open: dict[str, Callable[[], Collection[str]]] = {"product": known_products, "action": known_actions}
+        if foreign:  # whose organizations only its events tell
+            self._open["organization"] = lambda: organizations
+        else:
+            self._closed["organization"] = organizations
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what lets nothing through."""
+        for name, sink in self._settings.sinks.items():
+            for path, field, glob in _globs(name, sink):
+                known = self._closed.get(field)
+                if known is not None and not _is_glob(glob) and glob.lower() not in known:
+                    guess = nearest(glob, known)
+                    what = "no source has this name" if field == "source" else "no organization that is followed"
+                    fix = f"did you mean {guess}?" if guess else f"known: {', '.join(sorted(known))}"
+                    yield Problem(path, what, fix)
+                elif field in self._open and not _is_glob(glob) and glob.lower() not in self._open[field]():
+                    guess = nearest(glob, self._open[field](), cutoff=_NEARLY)
+                    if field == "product" and guess:
+                        yield Problem(path, "no product that is known", f"did you mean {guess}?")
+            for path, product in _choices(name, sink):
+                guess = nearest(product, known_products(), cutoff=_NEARLY)
+                if guess and product not in known_products():
+                    yield Problem(path, "no product that is known", f"did you mean {guess}?")
+
+    def worth_a_look(self) -> Iterator[Problem]:
+        """Yield what may be meant, and matches nothing that is known."""
+        for name, sink in self._settings.sinks.items():
+            if not any(may_pass(source, sink) for source in self._settings.sources):
+                yield Problem(f"sinks.{name}", "its filters let nothing through", "correct include and exclude")
+            for path, product in _choices(name, sink):
+                if product not in known_products() and not nearest(product, known_products(), cutoff=_NEARLY):
+                    yield Problem(path, "no product that is known", "correct it, unless it is a new one")
+            for path, field, glob in _globs(name, sink):
+                known = self._closed[field] if field in self._closed else self._open[field]()
+                if any(fnmatchcase(each, glob.lower()) for each in known):
+                    continue
+                if _is_glob(glob):
+                    yield Problem(
+                        path, f"matches no {field} that is known", "correct it, unless it is for what will come"
+                    )
+                elif field in self._open:
+                    guess = nearest(glob, known, cutoff=_NEARLY)
+                    fix = f"did you mean {guess}?" if guess else "correct it, unless it is a new one"
+                    yield Problem(path, f"no {field} that is known", fix)
+
+
+def may_pass(source: str, sink: SinkConfig) -> bool:
+    """Return False when the rules alone keep everything of this source out."""
+    excluded = [rule for rule in sink.exclude or [] if _names(rule, source)]
+    if sink.include is None:
+        return not any(_covers(rule, None) for rule in excluded)
+    included = [rule for rule in sink.include if _names(rule, source)]
+    return any(not any(_covers(rule, other) for rule in excluded) for other in included)
+
+
+def _covers(exclude: FilterRule, include: FilterRule | None) -> bool:
+    """Tell whether one rule matches all that another does, sources aside; without another, whether it does everything.
+
+    A glob that holds nothing but stars beside plain characters covers whatever text it matches, wildcards included.
+    """
+    for field, globs in exclude.model_dump(exclude_none=True, exclude={"source"}).items():
+        ours = [glob.lower() for glob in ([globs] if isinstance(globs, str) else globs)]
+        if any(glob and not glob.strip("*") for glob in ours):
+            continue
+        named = getattr(include, field, None)
+        theirs = [named] if isinstance(named, str) else named
+        if theirs is None or not all(any(_within(each.lower(), glob) for glob in ours) for each in theirs):
+            return False
+    return True
+
+
+def _within(narrow: str, wide: str) -> bool:
+    return narrow == wide or (not {"?", "["} & set(wide) and fnmatchcase(narrow, wide))
+
+
+def _names(rule: FilterRule, source: str) -> bool:
+    globs = [rule.source] if isinstance(rule.source, str) else rule.source
+    return globs is None or any(fnmatchcase(source, glob.lower()) for glob in globs)
+
+
+def _globs(name: str, sink: SinkConfig) -> Iterator[tuple[str, str, str]]:
+    """Yield (path, field, glob) for what can be compared."""
+    for kind in _KINDS:
+        for index, rule in enumerate(getattr(sink, kind) or []):
+            for field in ("source", "organization", "product", "action"):
+                globs = getattr(rule, field)
+                for glob in [globs] if isinstance(globs, str) else globs or []:
+                    yield f"sinks.{name}.{kind}.{index}.{field}", field, glob
+
+
+def _choices(name: str, sink: SinkConfig) -> Iterator[tuple[str, str]]:
+    """Yield (path, product) for the settings that choose by product."""
+    for key in ("index", "sourcetype", "source", "host"):
+        choice = getattr(sink, key, None)
+        for product in choice if isinstance(choice, dict) else ():
+            if product != "*":
+                yield f"sinks.{name}.{key}.{product}", product
+
+
+def _is_glob(text: str) -> bool:
+    return any(char in text for char in "*?[")

@@ -1,0 +1,185 @@
+"""From the bytes in the spool to the records of one lane: filter → normalise → format. Pure, on the loop, per batch.
+
+An event that cannot be understood becomes a dead letter in the lanes that need its meaning; a lane that needs none
+(format `raw`, no filter on meaning) still delivers it. A body that is longer than the sink can carry is rendered again,
+shorter, by its format.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from forwarder.contracts import Format, Held, Normalizer, Record, Shrinks, UnexpectedPayload
+from forwarder.records.filters import Filter
+from forwarder.spool.contract import Chunk
+from forwarder.spool.letter import DeadLetter
+
+MOST_UNKNOWN_NAMES = 200
+"""Names of unknown actions that are counted one by one; the names come from outside, so there must be an end."""
+
+OTHER_NAMES = "(other)"
+
+AT_ONCE = 32
+"""Records taken through all steps together: what one step made is still in the processor's cache for the next."""
+
+
+HEAVY = 256 * 1024
+"""Bytes of events that end such a group early."""
+
+
+class Prepared(msgspec.Struct):
+    """What became of a chunk: records to send, numbers filtered out, and events that cannot be sent."""
+
+    records: list[Record]
+    filtered: list[int]
+    refused: list[DeadLetter]
+
+
+class RecordMaker:
+    """Makes the records of one lane.
+
+    Args:
+        render: The lane's format.
+        chosen: The lane's filter.
+        normalizer: Gives the normaliser of a feed.
+        unknown: Counter of unknown actions, bounded here.
+        wants_event: Whether the sink likes to have the meaning as well. Else it is let go once the body is there, for
+            what is kept takes memory and, at the next events, time.
+        max_body: Longest body in bytes that the sink can carry.
+    """
+
+    def __init__(
+        self,
+        render: Format,
+        chosen: Filter,
+        normalizer: Callable[[str], Normalizer],
+        unknown: Counter[str],
+        *,
+        wants_event: bool = False,
+        max_body: int | None = None,
+    ) -> None:
+        self._format = render
+        self._filter = chosen
+        self._normalizer = normalizer
+        self._unknown = unknown
+        self._needs_event = render.needs_event or chosen.needs_event
+        self._offers_event = wants_event and not self._needs_event
+        self._lets_go = self._needs_event and not wants_event
+        self._max_body = max_body
+
+    def make(self, chunk: Chunk) -> Prepared:
+        """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
+        prepared = Prepared([], [], [])
+        for records in self._groups(chunk):
+            self._prepare(chunk, records, prepared)
+        return prepared
+
+    async def make_in_turns(self, chunk: Chunk) -> Prepared:
+        """Do what `make` does, and let others have their turn after what is heavy: a probe waits for one event only."""
+        prepared = Prepared([], [], [])
+        for records in self._groups(chunk):
+            self._prepare(chunk, records, prepared)
+            if sum(len(record.raw) for record in records) >= HEAVY:
+                await asyncio.sleep(0)
+        return prepared
+
+    def _groups(self, chunk: Chunk) -> Iterator[list[Record]]:
+        group: list[Record] = []
+        size = 0
+        for record in self._records(chunk):
+            group.append(record)
+            size += len(record.raw)
+            if len(group) == AT_ONCE or size >= HEAVY:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
+
+    def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
+        refused = prepared.refused
+        if self._needs_event:
+            records = self._give_meaning(chunk, records, refused)
+        elif self._offers_event:
+            self._offer_meaning(chunk, records)
+        if self._filter.active:
+            kept = [record for record in records if self._filter.passes(record.origin, record.event)]
+            if len(kept) < len(records):
+                stay = {record.seq for record in kept}
+                prepared.filtered += [record.seq for record in records if record.seq not in stay]
+                records = kept
+        most = self._max_body
+        for record, body in zip(records, self._format.render(records), strict=True):
+            if isinstance(body, bytes):
+                if most is not None and len(body) > most:
+                    self._shorten(record, most, prepared)
+                    continue
+                record.body = body
+                prepared.records.append(record)
+            else:
+                refused.append(_dead_letter(record, body))
+        if self._lets_go:
+            for record in records:
+                record.event = None
+
+    def _shorten(self, record: Record, most: int, prepared: Prepared) -> None:
+        """Have the body written in fewer bytes; what cannot be is a dead letter."""
+        why = UnexpectedPayload(f"longer than the {most} bytes that the sink carries")
+        body = self._format.shrink(record, most) if isinstance(self._format, Shrinks) else why
+        if isinstance(body, bytes) and len(body) <= most:
+            record.body = body
+            prepared.records.append(record)
+        else:
+            why = body if isinstance(body, UnexpectedPayload) else why
+            prepared.refused.append(_dead_letter(record, why, "too_large"))
+
+    @staticmethod
+    def _records(chunk: Chunk) -> list[Record]:
+        origin, first, read_ms, source = chunk.origin, chunk.first, chunk.read_ms, chunk.source
+        hexed = chunk.keys.hex()
+        records = [
+            Record(first + i, origin, hexed[i * 32 : i * 32 + 32], body, None, b"", read_ms, (), source)
+            for i, body in enumerate(chunk.bodies)
+        ]
+        for i in chunk.derived:
+            records[i].marks = ("derived_id",)
+        for i, digest in chunk.revisions.items():
+            records[i].id += "-" + digest.hex()
+            records[i].marks = (*records[i].marks, "revision")
+        return [record for record in records if record.seq not in chunk.settled] if chunk.settled else records
+
+    def _give_meaning(self, chunk: Chunk, records: list[Record], refused: list[DeadLetter]) -> list[Record]:
+        understood: list[Record] = []
+        events = self._normalizer(chunk.origin.feed).normalize(records)
+        for record, event in zip(records, events, strict=True):
+            if isinstance(event, UnexpectedPayload):
+                refused.append(_dead_letter(record, event))
+                continue
+            record.event = event
+            if not event.category:
+                self._count_unknown(event.action)
+            understood.append(record)
+        return understood
+
+    def _offer_meaning(self, chunk: Chunk, records: list[Record]) -> None:
+        """Give each record its meaning where it has one; nothing is refused for the lack of it."""
+        try:
+            events = self._normalizer(chunk.origin.feed).normalize(records)
+        except Held:
+            return  # nobody here knows this feed; its events are delivered as they are
+        for record, event in zip(records, events, strict=True):
+            if not isinstance(event, UnexpectedPayload):
+                record.event = event
+                if not event.category:
+                    self._count_unknown(event.action)
+
+    def _count_unknown(self, action: str) -> None:
+        name = action[:100] if action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES else OTHER_NAMES
+        self._unknown[name] += 1
+
+
+def _dead_letter(record: Record, error: UnexpectedPayload, word: str | None = None) -> DeadLetter:
+    return DeadLetter.of(record, word or error.word, error.reason)

@@ -1,0 +1,177 @@
+"""The shape of an event of the organization feed, as it is decoded, and what of any other shape can be understood.
+
+An event with nothing in it but what we know takes a typed decode that admits nothing else. Members that an event has
+besides are given back as they are: some say how it went, or whom it was done to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from forwarder.normalize.lenient import ABSENT, Shaper, Tree, Unreadable
+from forwarder.sources.organization.nested import person_in
+
+_SHAPES: dict[type, str] = {list: "an array", dict: "an object", bool: "a truth value", float: "a fraction"}
+
+
+class Auth(msgspec.Struct, gc=False):
+    """How the actor was authenticated."""
+
+    authType: str | None = None  # noqa: N815 - the API's own names, here and below
+    tokenId: str | None = None  # noqa: N815
+    tokenLabel: str | None = None  # noqa: N815
+
+
+class Person(msgspec.Struct, gc=False):
+    """Who stands behind the actor."""
+
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+
+
+class App(msgspec.Struct, gc=False):
+    """The app that acted for the actor."""
+
+    id: str | None = None
+
+
+class Acting(msgspec.Struct, gc=False):
+    """Who acted."""
+
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+    auth: Auth | None = None
+    onBehalfOf: Person | None = None  # noqa: N815
+    impersonator: Person | None = None
+    app: App | None = None
+
+
+class Location(msgspec.Struct, gc=False):
+    """From where."""
+
+    ip: str | None = None
+    geo: str | None = None
+    countryName: str | None = None  # noqa: N815
+    regionName: str | None = None  # noqa: N815
+    city: str | None = None
+
+
+class Attributes(msgspec.Struct, gc=False):
+    """What happened."""
+
+    time: str | None = None
+    processedAt: str | None = None  # noqa: N815
+    action: str | None = None
+    actor: Acting | None = None
+    context: msgspec.Raw = ABSENT
+    container: msgspec.Raw = ABSENT
+    location: Location | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """What the API says of it to people."""
+
+    content: str | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """An event with any members besides."""
+
+    id: str | None = None
+    attributes: Attributes | None = None
+    message: Message | None = None
+    processedAt: str | None = None  # noqa: N815 - older copies have it beside `attributes`
+
+
+class _Skipped(msgspec.Struct, gc=False):
+    """An object that is not looked into."""
+
+
+class _ExactAttributes(Attributes, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class ExactEvent(Event, gc=False, forbid_unknown_fields=True):
+    """An event with nothing in it but what we know."""
+
+    attributes: _ExactAttributes | None = None
+    type: str | None = None
+    links: _Skipped | None = None
+    relations: _Skipped | None = None
+
+
+_OF_EVENT = frozenset(ExactEvent.__struct_fields__)
+_OF_ATTRIBUTES = frozenset(Attributes.__struct_fields__)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value = msgspec.json.Decoder().decode
+
+
+def beside(raw: bytes) -> dict[str, Any]:
+    """Return the members that an event has besides those we know, its attributes' before its own.
+
+    Raises msgspec.DecodeError or ValueError when they are not sound JSON.
+    """
+    found = _members(raw)
+    told = _members(found["attributes"]) if "attributes" in found else {}
+    return {
+        name: _value(value)
+        for members, known in ((told, _OF_ATTRIBUTES), (found, _OF_EVENT))
+        for name, value in members.items()
+        if name not in known
+    }
+
+
+def shape(tree: Tree) -> tuple[Event, dict[str, Any], bool]:
+    """Return what can be understood of an event with unexpected types, what it has besides, and whether it is odd.
+
+    Raises Unreadable when the action is neither a text nor a number: without it, the rest could only mislead.
+    """
+    shaper = Shaper()
+    event = Event(id=shaper.text(tree, "id"), processedAt=shaper.text(tree, "processedAt"))
+    more = {name: value for name, value in tree.items() if name not in _OF_EVENT}
+    if (message := shaper.mapping(tree, "message")) is not None:
+        event.message = Message(shaper.text(message, "content"))
+    told = shaper.mapping(tree, "attributes")
+    if told is None:
+        return event, more, shaper.odd
+    action = shaper.text(told, "action")
+    if action is None and told.get("action") is not None:
+        msg = f"the action is {_SHAPES.get(type(told['action']), 'no text')}"
+        raise Unreadable(msg)
+    attributes = event.attributes = Attributes(
+        time=shaper.text(told, "time"),
+        processedAt=shaper.text(told, "processedAt"),
+        action=action,
+        context=shaper.raw(told, "context"),
+        container=shaper.raw(told, "container"),
+    )
+    if (where := shaper.mapping(told, "location")) is not None:
+        attributes.location = Location(*(shaper.text(where, name) for name in Location.__struct_fields__))
+    if (actor := shaper.mapping(told, "actor")) is not None:
+        attributes.actor = _acting(shaper, actor)
+    more |= {name: value for name, value in told.items() if name not in _OF_ATTRIBUTES}
+    return event, more, shaper.odd
+
+
+def _acting(shaper: Shaper, tree: Tree) -> Acting:
+    actor = Acting(shaper.text(tree, "id"), shaper.text(tree, "name"), shaper.text(tree, "email"))
+    if (auth := shaper.mapping(tree, "auth")) is not None:
+        actor.auth = Auth(*(shaper.text(auth, name) for name in Auth.__struct_fields__))
+    actor.onBehalfOf, actor.impersonator = (_person(shaper, tree, name) for name in ("onBehalfOf", "impersonator"))
+    if (app := shaper.mapping(tree, "app")) is not None:
+        actor.app = App(shaper.text(app, "id"))
+    return actor
+
+
+def _person(shaper: Shaper, tree: Tree, key: str) -> Person | None:
+    """Return somebody who is given as an object, or as a text: an address, an account id or a name."""
+    told = tree.get(key)
+    if type(told) is dict and told.keys() & {"id", "name", "email"}:
+        return Person(*(shaper.text(told, name) for name in Person.__struct_fields__))
+    shaper.odd |= told is not None
+    found = person_in(told)
+    return Person(*found) if found is not None else None

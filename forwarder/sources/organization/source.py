@@ -1,0 +1,399 @@
+"""The audit log of an Atlassian organization, followed through `/events-stream`.
+
+The stream is sorted by processing time, so that late events are not missed; its cursor can be kept at the tip and
+asked again (developer.atlassian.com, "Poll events migration"). What an answer means is in `organization_reading`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from forwarder.contracts import (
+    AuthFailed,
+    CursorLost,
+    CursorState,
+    Endpoint,
+    Finding,
+    ForwarderError,
+    Held,
+    HttpConfig,
+    ListedAction,
+    Normalizer,
+    Origin,
+    Page,
+    Retryable,
+    Secret,
+    SourceConfig,
+    SourceContext,
+    TlsConfig,
+    plain,
+)
+from forwarder.contracts.identity import EventKeys
+from forwarder.net.answers import leads_to, own_words
+from forwarder.net.hide import hide
+from forwarder.net.http import UNREADABLE, HttpClient, Response, check_url
+from forwarder.net.retry import RequestBudget, retry_after_seconds
+from forwarder.sources.headers import budget_finding, clock_finding
+from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
+from forwarder.sources.organization.cursors import is_sendable, onward_of
+from forwarder.sources.organization.limits import Limits, Repeats
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from forwarder.sources.organization.pages import heads_of, open_page, open_patiently
+from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
+
+HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
+"""Seen to be accepted in public code; documented default."""
+
+RETENTION_MS = 180 * 86_400_000
+"""How long Atlassian keeps events."""
+
+_LONGEST_SAID = 4096
+_LONGEST_ERROR = 2**18
+"""Characters of an error's text that are looked at, before it is shortened."""
+
+
+def _organization_id(value: Any) -> Any:
+    """Refuse what stands in its place: the address of a page, a host, a name."""
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9-]*", value):
+        return value
+    if "/o/" in value or value.startswith("o/"):
+        said = "the address of a page, not the id in it; write what stands behind /o/ up to the next slash"
+    elif "." in value or "/" in value:
+        said = "an address, not an id; open Atlassian Administration and write what stands behind /o/ in its address"
+    else:
+        said = "not the id of an organization; write the letters, digits and dashes behind /o/ in the address bar"
+    raise PydanticCustomError("org_id", "{said}", {"said": said})
+
+
+class OrganizationConfig(SourceConfig):
+    """The audit log of an Atlassian organization. Needs Atlassian Guard or an Enterprise plan."""
+
+    type: Literal["organization"]
+    """Which kind of source this is."""
+    org_id: Annotated[str, BeforeValidator(_organization_id), Field(min_length=1, max_length=100)]
+    """Organization id; it is in the address bar of Atlassian Administration."""
+    api_key: Secret
+    """Organization API key with the scope `read:events:admin`."""
+    base_url: str = "https://api.atlassian.com"
+    """Where the API is; change it when Atlassian gave your organization a host of its own."""
+    limit: Annotated[int, Field(ge=1, le=500)] = HIGHEST_LIMIT
+    """Events to ask for at once; falls back to 200 when the API refuses it."""
+    insecure: bool = False
+    """Allow `http://` to another machine; for a laboratory only."""
+    tls: TlsConfig = TlsConfig()
+    """TLS settings."""
+    http: HttpConfig = HttpConfig()
+    """HTTP settings."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+class OrganizationSource:
+    """Follows the events of one organization; one request at a time."""
+
+    Config: ClassVar[type[SourceConfig]] = OrganizationConfig
+    feed: ClassVar[str] = "organization"
+
+    def __init__(self, config: OrganizationConfig, context: SourceContext) -> None:
+        check_url(config.base_url, insecure=config.insecure)
+        self._config = config
+        self._clock = context.clock
+        self._budget: RequestBudget = context.budget
+        self._client = self._new_client()
+        self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
+        self._limits = Limits(config.limit)
+        self._repeats = Repeats()
+        self._key = ""  # as it was sent last
+        self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
+        self._reading = Reading(EventKeys(self.feed, self.origin.scope), config.overlap * 1000)
+
+    @classmethod
+    def normalizer(cls) -> Normalizer:
+        """Return what gives these events their meaning."""
+        return OrganizationNormalizer()
+
+    def walk(self, since_ms: int) -> CursorState:
+        """Return the state of a cursor that begins at `since_ms`."""
+        return {"cursor": None, "from": since_ms}
+
+    async def fetch(self, state: CursorState) -> Page:
+        """Fetch the page at `state`; after an answer that was too much, the next time a smaller one."""
+        cursor = state.get("cursor")
+        if cursor is not None and not is_sendable(cursor):
+            raise CursorLost("the stored cursor is longer than can be sent")
+        try:
+            page = await self._fetch(state)
+        except Retryable as error:
+            raise self._limits.failed(state, error) from None
+        self._limits.passed(state, page.next)
+        return page
+
+    def by_time(self, state: CursorState, at_ms: int) -> CursorState:
+        """Return the state that goes on without any cursor after `at_ms` (epoch milliseconds, processing time)."""
+        return self._reading.begin_steps(state, at_ms, self._now_ms())
+
+    async def _fetch(self, state: CursorState) -> Page:
+        limit = self._limits.at(state)
+        try:
+            page = await self._read(state, limit)
+        except Held as error:
+            if error.kind != "no_cursor" or limit >= HIGHEST_LIMIT:
+                raise
+            page = await self._read(state, HIGHEST_LIMIT)  # more events carry one time than were asked for
+            if limit >= self._limits.cap:
+                if len(page.bodies) <= limit:
+                    raise
+                self._limits = Limits(self._config.limit)  # the server cuts its pages no more
+        looks_like_tip = page.done and page.bodies and "at" not in page.next
+        if looks_like_tip and self._repeats.doubts(state, page.digests) and await self._is_capped(state, page, limit):
+            self._limits.cut_at(len(page.bodies))
+            return await self._read(state, len(page.bodies))
+        return page
+
+    async def _read(self, state: CursorState, limit: int) -> Page:
+        response = await self._ask(state.get("cursor"), state["from"], limit)
+        self._budget.observe(response.headers)
+        bodies, members = await open_patiently(response.body)
+        onward = onward_of(members, response.headers)
+        full = len(bodies) >= (min(limit, SAFE_LIMIT) if self._limits.most == SAFE_LIMIT else limit)
+        return self._reading.page(state, bodies, onward, full=full, now_ms=self._now_ms())
+
+    async def _is_capped(self, state: CursorState, page: Page, limit: int) -> bool:
+        """Tell whether something follows a page that names no next one, and does not come where it should.
+
+        What came into being between two requests is no sign: it must be missing when the first is asked again.
+        """
+        if page.newest is None:
+            return False
+        try:
+            unseen: set[bytes] = set()
+            for since in (page.newest - 1, page.newest + 1):  # all that was given may carry one time
+                beyond = await self._read({"cursor": None, "from": since}, limit)
+                unseen |= set(beyond.digests) - set(page.digests)
+            return bool(unseen) and unseen.isdisjoint((await self._read(state, limit)).digests)
+        except (Retryable, Held, CursorLost):
+            return False  # the page itself is good, and is doubted again later
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where the API is."""
+        return [Endpoint.of_url(self._config.base_url, self._config.tls, self._config.http)]
+
+    async def probe(self) -> list[Finding]:
+        """Ask for the oldest event: that tells of the key and the plan, and its headers of the clock and the budget."""
+        response: Response | None = None
+        findings: list[Finding] = []
+        try:
+            since = int(self._clock.time() * 1000) - RETENTION_MS
+            response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
+            self._raise_for(response, None)
+            findings.append(Finding("key", ok=True, detail="it may read the organization's events"))
+            findings.append(await self._probe_log(response))
+        except Held as error:
+            findings.append(Finding("key" if not findings else "log", ok=False, detail=error.reason, fix=error.fix))
+        except ForwarderError as error:
+            fix = "Try again in some minutes; look at Atlassian's status page, and for a proxy in between."
+            findings.append(Finding("answer", ok=False, detail=str(error), fix=fix))
+        if response is not None:
+            findings.append(clock_finding(response.headers, self._clock.time()))
+            findings.append(budget_finding(response))
+        return findings
+
+    async def _probe_log(self, response: Response) -> Finding:
+        """Say whether there is any event; a page may be empty and have a next one."""
+        for _ in range(EMPTY_PAGES_TO_TIP):
+            bodies, members = open_page(response.body)
+            if bodies:
+                seen = heads_of(bodies)[0].attributes
+                moment = plain((seen.processedAt or seen.time or "") if seen else "", 40)
+                return Finding("log", ok=True, detail=f"the oldest event is of {moment or 'an unknown time'}")
+            cursor = onward_of(members, response.headers).cursor
+            if cursor is None:
+                break
+            response = await self._request({"cursor": cursor, "limit": "1"})
+            self._raise_for(response, cursor)
+        return Finding(
+            "log",
+            ok=False,
+            detail="it holds no event of the last 180 days",
+            fix="Check that the organization has Atlassian Guard or an Enterprise plan; else nothing is recorded.",
+        )
+
+    async def actions(self) -> list[ListedAction]:
+        """Ask for every action the organization knows. What goes wrong here is no objection to the stream's pace."""
+        client, path = self._new_client(), f"/admin/v1/orgs/{self._config.org_id}/event-actions"
+
+        async def ask(cursor: str | None) -> bytes:
+            asked = {"cursor": cursor} if cursor else {}
+            response = await self._request(asked, path=path, client=client, most=LONGEST_PAGE)
+            if response.status != 200:
+                code, title = _error_of(response, secrets=(self._key,))
+                raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
+            return response.body
+
+        try:
+            return await read_list(ask)
+        finally:
+            await client.close()
+
+    async def close(self) -> None:
+        """Release the connection."""
+        await self._client.close()
+
+    # ------------------------------------------------------------------------------------------------- one request
+
+    async def _ask(self, cursor: str | None, since_ms: int, limit: int) -> Response:
+        """Ask once, and once more with a smaller limit when that is what the API refuses."""
+        where = {"cursor": cursor} if cursor else {"from": str(since_ms), "sortOrder": "asc"}
+        response = await self._request({**where, "limit": str(limit)})
+        if response.status == 400 and limit > SAFE_LIMIT and _error_of(response)[0] != "ADMIN-400-1":
+            smaller = await self._request({**where, "limit": str(SAFE_LIMIT)})
+            if smaller.status == 200:
+                self._limits.most = SAFE_LIMIT
+            response = smaller
+        self._raise_for(response, cursor)
+        return response
+
+    def _new_client(self) -> HttpClient:
+        config = self._config
+        return HttpClient(base_url=config.base_url, http=config.http, tls=config.tls, insecure=config.insecure)
+
+    async def _request(
+        self,
+        params: dict[str, str],
+        *,
+        path: str | None = None,
+        client: HttpClient | None = None,
+        most: int | None = None,
+    ) -> Response:
+        try:
+            key = self._config.api_key.reveal()
+        except (OSError, ValueError) as error:
+            raise AuthFailed(
+                f"the API key cannot be read: {error}.", fix="Put the key into the file that api_key_file names."
+            ) from error
+        self._key = key
+        headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
+        return await (client or self._client).request(
+            "GET", path or self._path, params=params, headers=headers, most=most
+        )
+
+    def _raise_for(self, response: Response, cursor: str | None) -> None:
+        """Turn everything but a JSON page into the error that says what to do."""
+        status = response.status
+        if status == 200:
+            kind = response.headers.get("content-type", "").lower()
+            if "json" in kind or response.body.lstrip()[:1] == b"{":
+                return
+            raise Retryable(
+                "a page that is not JSON answered with status 200, as a login page or a proxy does", kind="login_page"
+            )
+        if status == 429:
+            raise Retryable(
+                "the API's rate limit is reached",
+                kind="rate_limited",
+                retry_after=self._budget.object(response.headers),
+            )
+        if status >= 500 or status == 408:
+            raise Retryable(
+                f"the API answers {status}",
+                kind="server_error",
+                retry_after=retry_after_seconds(
+                    {"retry-after": response.headers.get("retry-after", "")}, self._clock.time()
+                ),
+            )
+        if 300 <= status < 400:
+            where = hide(leads_to(response), (self._key, cursor or ""))
+            message = f"the API answers {status}, a redirect{where}, as a login page or a proxy does"
+            raise Retryable(message, kind="redirect")
+        if status < 300:
+            raise Held(
+                f"the API answers {status}, a success without a page of events.",
+                fix="Check base_url, and what stands between: a proxy or a cache answers so.",
+                kind="unexpected_status",
+            )
+        code, title = _error_of(response, secrets=(self._key, cursor or ""))
+        if not (code or title):
+            title = _clean(own_words(response), (self._key, cursor or ""))
+        told = f" ({code} {title})".replace("( ", "(").replace(" )", ")") if code or title else ""
+        if status == 400 and code == "ADMIN-400-1" and cursor:
+            raise CursorLost("the API no longer knows the cursor (ADMIN-400-1)")
+        refusal = _REFUSALS.get(status)
+        if refusal is not None:
+            error, reason, fix = refusal
+            raise error(reason.format(told=told, org=self._config.org_id), fix=fix, kind=_KINDS[status])
+        raise Held(
+            f"the API refuses the request with {status}{told}.",
+            fix="Check base_url and this machine's clock; if both are right, the API has changed: report it.",
+            kind="bad_request" if status == 400 else "unexpected_status",
+        )
+
+
+_KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found", 410: "not_found"}
+_REFUSALS: dict[int, tuple[type[Held], str, str]] = {
+    401: (
+        AuthFailed,
+        "the API refuses the key{told}: it has expired (a key lives a year at most), was revoked, or is a user's.",
+        "Create an organization API key in Atlassian Administration, Settings, API keys, and put it into api_key.",
+    ),
+    403: (
+        AuthFailed,
+        (
+            "the key may not read the audit log of organization {org}{told}: it lacks the scope read:events:admin, or "
+            "its creator is not an organization admin any more, or org_id is another's, or there is no Atlassian "
+            "Guard or Enterprise plan."
+        ),
+        "Check these four in Atlassian Administration; without Guard or Enterprise use the products' own audit logs.",
+    ),
+    410: (
+        Held,
+        "the API says that this address is permanently gone{told}.",
+        "Check base_url; if it is right, the API has moved: install a newer version, or report it.",
+    ),
+    404: (
+        Held,
+        "the API knows no organization {org}{told}.",
+        "Copy org_id from the address bar of Atlassian Administration, and check base_url.",
+    ),
+}
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    title: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error] = []
+
+
+def _error_of(response: Response, secrets: tuple[str, ...] = ()) -> tuple[str, str]:
+    """Return (code, title) of an error body, shortened and printable; empty when it has another shape.
+
+    An answer may repeat what was sent: the texts of `secrets` do not come out, whole or in part.
+    """
+    if len(response.body) > _LONGEST_ERROR:  # a million of empty errors would fill the memory
+        return "", ""
+    try:
+        found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
+    except UNREADABLE:
+        return "", ""
+    if not found:
+        return "", ""
+    return _clean(found[0].code, secrets), _clean(found[0].title, secrets)
+
+
+def _clean(text: str, secrets: tuple[str, ...]) -> str:
+    printable = "".join(char for char in text[:_LONGEST_SAID] if char.isprintable())
+    return plain(hide(printable, secrets), 120)

@@ -1,0 +1,300 @@
+"""The side of the lanes: opening, settling and taking, and the end of a lane in order.
+
+What a lane takes counts as in flight from the same transaction on (`head`), so after a crash every possible double
+lies in (position, head].
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from forwarder.contracts import Origin
+from forwarder.contracts.errors import ConfigError
+from forwarder.spool import ranges
+from forwarder.spool.contract import Chunk, Exchange, LaneState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forwarder.spool.contract import Range, Settlement
+    from forwarder.spool.letter import DeadLetter, LetterAct, Selection
+    from forwarder.spool.sqlite.database import Database
+    from forwarder.spool.sqlite.gaps import Losses
+    from forwarder.spool.sqlite.lanes import Lane, Lanes
+    from forwarder.spool.sqlite.letters import Letters
+    from forwarder.spool.sqlite.pages import Content, PageRow, Pages
+    from forwarder.spool.sqlite.retention import Room
+
+READ_BYTES = 8 * 2**20
+"""Most bytes of events that one exchange gives; one event is always given."""
+
+
+class Ledger:
+    """What lanes do with the spool. Runs inside somebody's transaction."""
+
+    def __init__(
+        self, database: Database, pages: Pages, lanes: Lanes, letters: Letters, losses: Losses, room: Room
+    ) -> None:
+        self._database = database
+        self._con = database.con
+        self._pages = pages
+        self._lanes = lanes
+        self._letters = letters
+        self._losses = losses
+        self._room = room
+        self._origins: dict[int, Origin] = {}
+
+    def forget_origins(self) -> None:
+        """Read the names of sources again, after one was renamed."""
+        self._origins.clear()
+
+    # ------------------------------------------------------------------------------------------------- opening
+
+    def open(self, name: str, target: str, start: str | None, on_full: str, now_ms: int) -> LaneState:
+        """Find or make a lane. Raises ConfigError when its target changed and `start` does not say what to do."""
+        lane = self._lanes.named(name)
+        created = lane is None
+        if lane is None:
+            lane = self._lanes.make(name, target, self._start(name, start, now_ms), on_full, now_ms)
+            self._begin_books(lane)
+        elif lane.target != target:
+            if start is None:
+                raise ConfigError(
+                    f"sinks.{name}: it wrote to {lane.target} until now and is configured for {target}. Say where the "
+                    f"new target begins: sinks.{name}.start: now | oldest | <time> | continue."
+                )
+            lane.target = target
+            if start != "continue":
+                created = True
+                self._restart(lane, self._start(name, start, now_ms), now_ms)
+        self._lanes.forget_overtaken(lane)
+        self._lanes.advance(lane)
+        doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled) + self._letters.taken(lane.number)
+        self._letters.wait_again(lane.number)
+        for span in doubtful:
+            self._lanes.doubt(lane.number, span, "restart", now_ms)
+        self._lanes.bound_doubts(lane.number)
+        lane.on_full, lane.seen_ms = on_full, now_ms
+        self._lanes.save(lane)
+        number = lane.number
+        self._database.after.append(lambda: self._room.active.add(number))
+        return LaneState(number, lane.position, tuple(doubtful), created, self._letters.dead().get(number, 0))
+
+    def _restart(self, lane: Lane, position: int, now_ms: int) -> None:
+        """Begin anew for another target; what the old one did not get goes on record."""
+        self._losses.pass_over(lane, self._lanes.newest(), "lane_forgotten", "the target of the sink changed", now_ms)
+        lane.position = lane.head = position
+        lane.settled = []
+        self._letters.belong_to_former(lane.number)
+        self._con.execute("DELETE FROM lane_books WHERE lane = ?", (lane.number,))
+        self._begin_books(lane)
+
+    def _begin_books(self, lane: Lane) -> None:
+        """Note how much each source had spooled before the place where the lane begins."""
+        waiting = self._lanes.waiting(lane)
+        rows = self._con.execute(
+            "SELECT source, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source", (lane.name,)
+        ).fetchall()
+        self._con.executemany(
+            "INSERT INTO lane_books (lane, source, spooled_before) VALUES (?, ?, ?)",
+            [(lane.number, source, events - waiting.get(source, 0)) for source, events in rows],
+        )
+
+    def _start(self, name: str, start: str | None, now_ms: int) -> int:
+        newest = self._lanes.newest()
+        if start == "now":
+            return newest
+        oldest = self._pages.oldest()
+        if oldest is None:
+            return newest
+        if start in {None, "oldest", "continue"}:
+            return oldest.first - 1
+        try:
+            moment = datetime.fromisoformat(start or "")
+        except ValueError as error:
+            raise ConfigError(
+                f"sinks.{name}.start: {start!r} is not a place to begin. Write now, oldest, continue, or a time such "
+                "as 2026-01-31T00:00:00Z."
+            ) from error
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        since_ms = int(moment.timestamp() * 1000)
+        if since_ms > now_ms:
+            raise ConfigError(f"sinks.{name}.start: {start} is in the future. Write now, or a time that has passed.")
+        found = self._con.execute("SELECT max(last_seq) FROM pages WHERE committed_ms < ?", (since_ms,)).fetchone()
+        return oldest.first - 1 if found[0] is None else int(found[0])
+
+    # ----------------------------------------------------------------------------------------------- exchange
+
+    def exchange(self, number: int, settlement: Settlement, after: int, events: int, now_ms: int) -> Exchange:
+        """Settle, then take up to `events` events above `after`. Raises DamagedPage."""
+        lane = self._lanes.load(number)
+        self._settle(lane, settlement, now_ms)
+        again, unreadable = self._take_letters(lane, events) if events > 0 else ([], 0)
+        chunks = self._take(lane, max(after, lane.position), events - len(again))
+        if chunks:
+            lane.head = max(lane.head, chunks[-1].last)
+        self._lanes.advance(lane)
+        self._lanes.save(lane)
+        return Exchange(lane.position, self._lanes.newest(), chunks, again, unreadable)
+
+    def leave(self, number: int, settlement: Settlement, now_ms: int) -> None:
+        """Settle for the last time: nothing is in flight, so nothing is in doubt."""
+        lane = self._lanes.load(number)
+        self._settle(lane, settlement, now_ms)
+        self._lanes.advance(lane)
+        lane.head = lane.position
+        lane.seen_ms = now_ms
+        self._letters.wait_again(number)
+        self._lanes.forget_overtaken(lane)
+        self._lanes.save(lane)
+
+    def _settle(self, lane: Lane, settlement: Settlement, now_ms: int) -> None:
+        for span, cause in settlement.doubts:
+            self._lanes.doubt(lane.number, span, cause, now_ms)
+        if settlement.doubts:
+            self._lanes.bound_doubts(lane.number)
+        new, again = self._apart(lane, settlement.ranges)
+        if not self._lanes.settle(lane, new):
+            return
+        self._losses.recovered(lane, now_ms)
+        tries = self._letters.decided(lane.number, again)
+        for source, tally in settlement.tallies.items():
+            self._lanes.count(
+                lane.number, source, accepted=tally.accepted, rejected=tally.rejected, filtered=tally.filtered
+            )
+        for letter in settlement.dead_letters:
+            letter.tries = 1 + tries.get(letter.seq, 0)
+        self._letters.bury(lane.number, settlement.dead_letters, now_ms)
+
+    def _apart(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
+        """Part numbers that are settled for the first time from those of retried letters."""
+        letters = self._letters.taken(lane.number)
+        if not letters:
+            return list(spans), []
+        merged = ranges.merge(spans)
+        new = [span for first, last in merged for span in ranges.outside(first, last, letters)]
+        return new, [span for first, last in merged for span in ranges.inside(first, last, letters)]
+
+    def _take(self, lane: Lane, after: int, events: int) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        room = READ_BYTES
+        while events > 0 and room > 0:
+            row = self._pages.after(after, lane.name)
+            if row is None:
+                break
+            first, last = max(row.first, after + 1), min(row.last, max(row.first, after + 1) + events - 1)
+            after = last
+            if not ranges.outside(first, last, lane.settled):
+                continue
+            content = self._pages.read(row)
+            if chunks and len(content.bodies[first - row.first]) > room:
+                break
+            chunk, room = self._chunk(row, content, first, last, lane.settled, room)
+            chunks.append(chunk)
+            if chunk.last < last:
+                break
+            after = chunk.last
+            events -= len(chunk.bodies)
+        return chunks
+
+    def take_again(self, number: int, spans: Sequence[Range]) -> list[Chunk]:
+        """Read these numbers as far as one exchange gives; what left the spool is left out. Raises DamagedPage."""
+        lane = self._lanes.load(number)
+        chunks: list[Chunk] = []
+        room = READ_BYTES
+        new, again = self._apart(lane, ranges.merge(spans))
+        retried = set(again)
+        for first, last in sorted([*new, *again]):
+            if (first, last) in retried:
+                for letter in self._readable(lane, self._letters.taken_within(number, (first, last))):
+                    chunks.append(self._chunk_of(letter))
+                    room -= len(letter.raw)
+                    if room <= 0:
+                        return chunks
+                continue
+            for row in self._pages.spanning((first, last), lane.name):
+                start, end = max(first, row.first), min(last, row.last)
+                chunk, room = self._chunk(row, self._pages.read(row), start, end, lane.settled, room)
+                chunks.append(chunk)
+                if chunk.last < end or room <= 0:
+                    return chunks
+        return chunks
+
+    # ------------------------------------------------------------------------------------------- dead letters
+
+    def retry(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
+        """Let dead letters wait again; the books follow."""
+        acts, counts = self._letters.retry(lane, chosen)
+        for (number, source), events in counts.items():
+            self._lanes.count(number, source, rejected=-events)
+        return acts
+
+    def discard(self, lane: str | None, chosen: Selection, who: str, words: str, now_ms: int) -> list[LetterAct]:
+        """Remove dead letters; they stay rejected in the books, and are counted as discarded there."""
+        acts, counts = self._letters.discard(lane, chosen, who, words, now_ms)
+        for (number, source), events in counts.items():
+            self._lanes.count(number, source, discarded=events)
+        return acts
+
+    def _take_letters(self, lane: Lane, events: int) -> tuple[list[Chunk], int]:
+        """Take letters that are retried; also return how many were found to be damaged."""
+        taken = self._letters.take(lane.number, events, READ_BYTES)
+        chunks = [self._chunk_of(letter) for letter in self._readable(lane, taken)]
+        return chunks, len(taken) - len(chunks)
+
+    def _readable(self, lane: Lane, letters: list[DeadLetter]) -> list[DeadLetter]:
+        """Leave out letters that were damaged since they were retried: they are dead and rejected as before."""
+        damaged = [letter for letter in letters if not letter.raw]
+        self._letters.die_again(damaged)
+        for letter in damaged:
+            self._lanes.count(lane.number, letter.source, rejected=1)
+        return [letter for letter in letters if letter.raw]
+
+    def _chunk_of(self, letter: DeadLetter) -> Chunk:
+        """Make what a page would have given; the document id is the key, and for a revision its digest."""
+        key, _, digest = letter.document_id.partition("-")
+        return Chunk(
+            letter.source,
+            self._origin(letter.source),
+            letter.seq,
+            [letter.raw],
+            bytes.fromhex(key),
+            letter.read_ms or letter.at_ms,
+            {0: bytes.fromhex(digest)} if digest else {},
+            frozenset({0} if letter.derived else ()),
+        )
+
+    # ------------------------------------------------------------------------------------------------- chunks
+
+    def _chunk(
+        self, row: PageRow, content: Content, first: int, last: int, settled: list[Range], room: int
+    ) -> tuple[Chunk, int]:
+        start, end = first - row.first, last - row.first + 1
+        bodies = list(content.bodies[start:end])
+        size = sum(map(len, bodies))
+        if size > room:
+            while len(bodies) > 1 and size > room:
+                size -= len(bodies.pop())
+            end = start + len(bodies)
+        chunk = Chunk(
+            row.source, self._origin(row.source), first, bodies, content.keys[16 * start : 16 * end], row.committed_ms
+        )
+        if content.revisions:
+            chunk.revisions = {at - start: digest for at, digest in content.revisions.items() if start <= at < end}
+        if content.derived:
+            chunk.derived = frozenset(at - start for at in content.derived if start <= at < end)
+        if settled:
+            spans = ranges.inside(chunk.first, chunk.last, settled)
+            chunk.settled = frozenset(seq for begin, stop in spans for seq in range(begin, stop + 1))
+        return chunk, room - size
+
+    def _origin(self, source: int) -> Origin:
+        origin = self._origins.get(source)
+        if origin is None:
+            row = self._con.execute(
+                "SELECT name, feed, organization, site FROM sources WHERE number = ?", (source,)
+            ).fetchone()
+            origin = self._origins[source] = Origin(*row)
+        return origin

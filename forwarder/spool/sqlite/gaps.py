@@ -1,0 +1,166 @@
+"""What a lane will not get from the spool: detached, forgotten or damaged pages. Each is a gap and in the books.
+
+Invariant: an event leaves the spool unsettled only through here, counted as `detached` for each lane it was for.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.spool import ranges
+from forwarder.spool.contract import Gap
+
+if TYPE_CHECKING:
+    from forwarder.spool.sqlite.database import Database
+    from forwarder.spool.sqlite.ids import IdMemory
+    from forwarder.spool.sqlite.lanes import Lane, Lanes
+    from forwarder.spool.sqlite.pages import DamagedPage, PageRow, Pages
+
+_SELECT = (
+    "SELECT cause, detail, source, lane, from_ms, to_ms, first_seq, last_seq, events, opened_ms, closed_ms, number "
+    "FROM gaps "
+)
+
+
+class Losses:
+    """The table `gaps`, and the acts that write to it. Runs inside somebody's transaction."""
+
+    def __init__(self, database: Database, pages: Pages, lanes: Lanes, ids: IdMemory) -> None:
+        self._database = database
+        self._con = database.con
+        self._pages = pages
+        self._lanes = lanes
+        self._ids = ids
+
+    # -------------------------------------------------------------------------------------------------- gaps
+
+    def open(self, gap: Gap, now_ms: int) -> int:
+        """Write a gap and return its number."""
+        columns = msgspec.structs.astuple(gap)[:9]
+        cursor = self._con.execute(
+            "INSERT INTO gaps (cause, detail, source, lane, from_ms, to_ms, first_seq, last_seq, events, opened_ms, "
+            "closed_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*columns, gap.opened_ms or now_ms, gap.closed_ms),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def close(self, number: int, now_ms: int) -> None:
+        """Mark a gap as closed; one that is closed already keeps its time."""
+        self._con.execute("UPDATE gaps SET closed_ms = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, number))
+
+    def listed(self, most: int) -> list[Gap]:
+        """Return the open gaps and the newest closed ones, oldest first, at most `most`."""
+        rows = self._con.execute(_SELECT + "ORDER BY closed_ms IS NULL DESC, number DESC LIMIT ?", (most,))
+        return sorted((Gap(*row) for row in rows), key=lambda gap: gap.number)
+
+    def _goes_on(self, cause: str, lane: Lane) -> bool:
+        """Return whether the lane got nothing since its last open gap of this cause."""
+        found = self._con.execute(
+            "SELECT max(last_seq) FROM gaps WHERE cause = ? AND lane = ? AND closed_ms IS NULL", (cause, lane.name)
+        ).fetchone()
+        return found[0] is not None and found[0] >= lane.position
+
+    def _record(self, gap: Gap, now_ms: int, *, grow: bool) -> None:
+        """Open a gap, or add to the newest open one of the same cause, lane and source."""
+        found = self._con.execute(
+            "SELECT number FROM gaps WHERE cause = ? AND lane IS ? AND source IS ? AND closed_ms IS NULL "
+            "ORDER BY number DESC LIMIT 1",
+            (gap.cause, gap.lane, gap.source),
+        ).fetchone()
+        if found is None or not grow:
+            self.open(gap, now_ms)
+            return
+        self._con.execute(
+            # min() and max() of SQLite are NULL when one side is; an unknown bound must stay unknown
+            "UPDATE gaps SET from_ms = min(from_ms, ?), to_ms = max(to_ms, ?), first_seq = min(first_seq, ?), "
+            "last_seq = max(last_seq, ?), events = events + ? WHERE number = ?",
+            (gap.from_ms, gap.to_ms, gap.first_seq, gap.last_seq, gap.events, found[0]),
+        )
+
+    # -------------------------------------------------------------------------------------------------- acts
+
+    def pass_over(self, lane: Lane, upto: int, cause: str, detail: str, now_ms: int) -> None:
+        """Move a lane to `upto`, the end of a page, and record what it will not get."""
+        by_source: dict[int, Gap] = {}
+        for row in self._pages.spanning((lane.position + 1, upto), lane.name):
+            missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
+            events = ranges.count(missing)
+            if not events:
+                continue
+            self._lanes.count(lane.number, row.source, detached=events)
+            self._lanes.overtake(lane, missing, row.source)
+            gap = _gap_of(row, cause, detail, lane.name, events)
+            earlier = by_source.get(row.source)
+            by_source[row.source] = gap if earlier is None else _joined(earlier, gap)
+        grow = self._goes_on(cause, lane)
+        for gap in by_source.values():
+            self._record(gap, now_ms, grow=grow)
+        lane.position = max(lane.position, upto)
+        self._lanes.advance(lane)
+        self._lanes.save(lane)
+
+    def recovered(self, lane: Lane, now_ms: int) -> None:
+        """Take out of the gaps of a lane what it settled after all; a gap that lacks nothing any more is closed."""
+        for first, last, source in lane.recovered:
+            self._con.execute(
+                "UPDATE gaps SET events = max(events - ?1, 0), "
+                "closed_ms = CASE WHEN closed_ms IS NULL AND events <= ?1 THEN ?2 ELSE closed_ms END "
+                "WHERE cause = 'detached' AND lane = ?3 AND source = ?4 AND first_seq <= ?5 AND last_seq >= ?6",
+                (last - first + 1, now_ms, lane.name, source, first, last),
+            )
+        lane.recovered = []
+
+    def set_aside(self, damage: DamagedPage, now_ms: int) -> None:
+        """Take a damaged page out of the way of every lane, and forget its ids so that they can be read again.
+
+        What SQLite cannot even read stays in the file: deleting it could fail for the same reason. Needs a
+        transaction of its own, because SQLite writes nothing more in the one that met the damage.
+        """
+        row = damage.row
+        for lane in self._lanes.all():
+            if row.audience not in {"", lane.name}:
+                continue
+            missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
+            if missing:
+                self._lanes.count(lane.number, row.source, detached=ranges.count(missing))
+                self._lanes.overtake(lane, missing, row.source)
+            if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered
+                self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
+        self.open(_gap_of(row, "damaged_page", str(damage), row.audience or None, row.events), now_ms)
+        freed = self._ids.forget((row.source, row.audience), row.first, row.last)
+        self._database.set_meta("id_bytes", self._database.meta("id_bytes") - freed)
+        self._pages.remove((row.last,), bodies=damage.readable)
+
+
+def _gap_of(row: PageRow, cause: str, detail: str, lane: str | None, events: int) -> Gap:
+    return Gap(
+        cause=cause,  # type: ignore[arg-type]
+        detail=detail,
+        source=row.source,
+        lane=lane,
+        from_ms=_minute_ms(row.oldest_minute),
+        to_ms=row.newest_ms if row.newest_ms is not None else row.committed_ms,
+        first_seq=row.first,
+        last_seq=row.last,
+        events=events,
+    )
+
+
+def _joined(one: Gap, two: Gap) -> Gap:
+    both = msgspec.structs.replace(one)
+    both.from_ms = None if one.from_ms is None or two.from_ms is None else min(one.from_ms, two.from_ms)
+    both.to_ms = max(one.to_ms or 0, two.to_ms or 0)
+    both.last_seq = two.last_seq
+    both.events = (one.events or 0) + (two.events or 0)
+    return both
+
+
+def _minute_ms(minute: str) -> int | None:
+    """An event is processed after it happened, so its minute is a bound from below, when it is a time at all."""
+    try:
+        return int(datetime.fromisoformat(minute).replace(tzinfo=UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,277 @@
+"""Rows of lanes and the arithmetic of settling: the position is the longest settled prefix, and never goes back.
+
+What settled beyond the position is kept as ranges. Events that were taken away from a lane while it had them in
+flight (detached, damaged) are kept as `overtaken`: when the lane settles them after all, the books are put right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.spool import ranges
+from forwarder.spool.contract import SpoolError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from forwarder.spool.contract import Range
+    from forwarder.spool.sqlite.letters import Letters
+    from forwarder.spool.sqlite.pages import Pages
+
+_MOST_DOUBTS = 10_000
+_SELECT = "SELECT number, name, target, position, head, on_full, seen_ms FROM lanes "
+
+
+class Lane(msgspec.Struct):
+    """A row of `lanes` with its settled ranges above the position.
+
+    `recovered` are ranges with their source that were taken away and came home after all; their gap must hear of it.
+    """
+
+    number: int
+    name: str
+    target: str
+    position: int
+    head: int
+    on_full: str
+    seen_ms: int
+    settled: list[Range] = []
+    stored: frozenset[Range] = frozenset()
+    written: tuple[object, ...] = ()
+    recovered: list[tuple[int, int, int]] = []
+
+    @property
+    def columns(self) -> tuple[object, ...]:
+        """What changes of its row."""
+        return self.target, self.position, self.head, self.on_full, self.seen_ms
+
+
+class Lanes:
+    """The tables `lanes`, `settled`, `overtaken`, `doubts` and `lane_books`. Runs inside somebody's transaction."""
+
+    def __init__(self, con: sqlite3.Connection, pages: Pages, letters: Letters) -> None:
+        self._con = con
+        self._pages = pages
+        self._letters = letters
+
+    # -------------------------------------------------------------------------------------------------- rows
+
+    def load(self, number: int) -> Lane:
+        """Return a lane. Raises SpoolError when there is none of that number."""
+        found = self._load("WHERE number = ?", (number,))
+        if not found:
+            raise SpoolError(f"The spool has no lane {number}. Open the lane before using it.")
+        return found[0]
+
+    def named(self, name: str) -> Lane | None:
+        """Return the lane of a sink, if there is one."""
+        return next(iter(self._load("WHERE name = ?", (name,))), None)
+
+    def all(self) -> list[Lane]:
+        """Return every lane, configured now or not."""
+        return self._load("ORDER BY number", ())
+
+    def _load(self, where: str, values: tuple[int | str, ...]) -> list[Lane]:
+        rows = self._con.execute(
+            _SELECT + where,
+            values,
+        ).fetchall()
+        lanes = [Lane(*row) for row in rows]
+        for lane in lanes:
+            lane.settled = self._con.execute(
+                "SELECT first, last FROM settled WHERE lane = ? ORDER BY first", (lane.number,)
+            ).fetchall()
+            lane.stored, lane.written = frozenset(lane.settled), lane.columns
+        return lanes
+
+    def make(self, name: str, target: str, position: int, on_full: str, now_ms: int) -> Lane:
+        """Write a new lane that begins after `position`."""
+        number = self._con.execute(
+            "INSERT INTO lanes (name, target, position, head, on_full, seen_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, target, position, position, on_full, now_ms),
+        ).lastrowid
+        return Lane(int(number or 0), name, target, position, position, on_full, now_ms)
+
+    def waiting(self, lane: Lane) -> dict[int, int]:
+        """Count what a lane has not settled, by source: in pages that are there, and letters that are retried."""
+        waiting: dict[int, int] = dict(
+            self._con.execute(
+                "SELECT source, sum(last_seq - max(first_seq - 1, ?)) FROM pages "
+                "WHERE last_seq > ? AND audience IN ('', ?) GROUP BY source",
+                (lane.position, lane.position, lane.name),
+            )
+        )
+        for first, last in lane.settled:
+            for source, events in self._con.execute(
+                "SELECT source, sum(min(last_seq, ?2) - max(first_seq, ?1) + 1) FROM pages WHERE last_seq >= ?1 "
+                "AND last_seq <= (SELECT coalesce(min(last_seq), ?2) FROM pages WHERE last_seq >= ?2) "
+                "AND first_seq <= ?2 AND audience IN ('', ?3) GROUP BY source",
+                (first, last, lane.name),
+            ):
+                waiting[source] -= events
+        for source, events in self._letters.waiting(lane.number).items():
+            waiting[source] = waiting.get(source, 0) + events
+        return waiting
+
+    def save(self, lane: Lane) -> None:
+        """Write what changed of a lane; an idle exchange writes nothing and costs no fsync."""
+        if lane.columns != lane.written:
+            self._con.execute(
+                "UPDATE lanes SET target = ?, position = ?, head = ?, on_full = ?, seen_ms = ? WHERE number = ?",
+                (*lane.columns, lane.number),
+            )
+            lane.written = lane.columns
+        now = frozenset(lane.settled)
+        if now != lane.stored:
+            self._con.executemany(
+                "DELETE FROM settled WHERE lane = ? AND first = ?",
+                [(lane.number, first) for first, _ in lane.stored - now],
+            )
+            self._con.executemany(
+                "INSERT INTO settled VALUES (?, ?, ?)", [(lane.number, *span) for span in now - lane.stored]
+            )
+            lane.stored = now
+
+    # ---------------------------------------------------------------------------------------------- settling
+
+    def settle(self, lane: Lane, spans: Iterable[Range]) -> bool:
+        """Take in what a lane settled; return False when all of it was settled before (a call that was repeated).
+
+        Raises SpoolError for numbers that were never taken, and for a mixture of old and new ones.
+        """
+        new = ranges.merge(spans)
+        if not new:
+            return True
+        if new[-1][1] > lane.head or new[0][0] < 1:
+            raise SpoolError(f"The lane {lane.name} settles {new[-1]} but took nothing above {lane.head}.")
+        known = [(1, lane.position), *lane.settled] if lane.position else lane.settled
+        known = ranges.merge(known)
+        repeated = sum(ranges.count(ranges.inside(first, last, known)) for first, last in new)
+        overtaken = self._overtaken(lane) if repeated or self._has_overtaken(lane) else []
+        taken = [(first, last) for first, last, _ in overtaken]
+        excused = [span for first, last in new for span in ranges.inside(first, last, taken)]
+        repeated -= sum(ranges.count(ranges.inside(first, last, known)) for first, last in excused)
+        if repeated == ranges.count(new):
+            return False
+        if repeated:
+            raise SpoolError(f"The lane {lane.name} settles {repeated} events a second time among {new[:3]}.")
+        if excused:
+            self._put_right(lane, overtaken, new)
+        lane.settled = ranges.merge([*lane.settled, *new])
+        self.advance(lane)
+        return True
+
+    def advance(self, lane: Lane) -> None:
+        """Move the position over what is settled, removed, or not for this lane."""
+        while True:
+            row = self._pages.after(lane.position, lane.name)
+            if row is None:
+                lane.position = max(lane.position, self.newest())
+            elif row.first - 1 > lane.position:
+                lane.position = row.first - 1
+            here = ranges.inside(lane.position + 1, lane.position + 1, lane.settled)
+            lane.settled = [span for span in lane.settled if span[1] > lane.position]
+            if not here:
+                break
+            lane.position = lane.settled[0][1]
+        lane.head = max(lane.head, lane.position)
+
+    def newest(self) -> int:
+        """Return the number of the newest event of the spool."""
+        return int(self._con.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchone()[0]) - 1
+
+    # -------------------------------------------------------------------------------- overtaken while in flight
+
+    def overtake(self, lane: Lane, spans: Iterable[Range], source: int) -> None:
+        """Remember what was taken away from a lane while it may have it in flight."""
+        self._con.executemany(
+            "INSERT INTO overtaken VALUES (?, ?, ?, ?)",
+            [(lane.number, first, min(last, lane.head), source) for first, last in spans if first <= lane.head],
+        )
+
+    def forget_overtaken(self, lane: Lane) -> None:
+        """Nothing of this lane is in flight any more."""
+        self._con.execute("DELETE FROM overtaken WHERE lane = ?", (lane.number,))
+
+    def _has_overtaken(self, lane: Lane) -> bool:
+        return (
+            self._con.execute("SELECT 1 FROM overtaken WHERE lane = ? LIMIT 1", (lane.number,)).fetchone() is not None
+        )
+
+    def _overtaken(self, lane: Lane) -> list[tuple[int, int, int]]:
+        return self._con.execute(
+            "SELECT first, last, source FROM overtaken WHERE lane = ? ORDER BY first", (lane.number,)
+        ).fetchall()
+
+    def _put_right(self, lane: Lane, overtaken: list[tuple[int, int, int]], new: list[Range]) -> None:
+        self.forget_overtaken(lane)
+        for first, last, source in overtaken:
+            back = ranges.inside(first, last, new)
+            self.count(lane.number, source, detached=-ranges.count(back))
+            lane.recovered += [(start, end, source) for start, end in back]
+            self.overtake(lane, ranges.outside(first, last, new), source)
+
+    # ------------------------------------------------------------------------------------------ books, doubts
+
+    def count(
+        self,
+        lane: int,
+        source: int,
+        *,
+        accepted: int = 0,
+        rejected: int = 0,
+        filtered: int = 0,
+        detached: int = 0,
+        discarded: int = 0,
+    ) -> None:
+        """Add to a line of the books; `discarded` is of the rejected."""
+        self._con.execute(
+            "INSERT INTO lane_books (lane, source, accepted, rejected, filtered, detached, discarded) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, "
+            "rejected = rejected + excluded.rejected, filtered = filtered + excluded.filtered, "
+            "detached = detached + excluded.detached, discarded = discarded + excluded.discarded",
+            (lane, source, accepted, rejected, filtered, detached, discarded),
+        )
+
+    def doubt(self, lane: int, span: Range, cause: str, now_ms: int) -> None:
+        """Record that a range may be doubled; what touches a range of the same cause grows it.
+
+        Their number is bounded by `bound_doubts`; what is recorded stays a superset of what was doubled.
+        """
+        first, last = span
+        touching: list[tuple[int, int, int]] = []
+        for found in self._con.execute(
+            "SELECT number, first, last FROM doubts WHERE lane = ? AND first <= ? AND cause = ? ORDER BY first DESC",
+            (lane, last + 1, cause),
+        ):
+            if found[2] < first - 1:  # ranges of one cause do not overlap: nothing before it touches either
+                break
+            touching.append(found)
+        self._con.executemany("DELETE FROM doubts WHERE number = ?", [(number,) for number, _, _ in touching])
+        first = min([first, *(start for _, start, _ in touching)])
+        last = max([last, *(end for _, _, end in touching)])
+        self._con.execute(
+            "INSERT INTO doubts (lane, first, last, cause, at_ms) VALUES (?, ?, ?, ?, ?)",
+            (lane, first, last, cause, now_ms),
+        )
+
+    def bound_doubts(self, lane: int) -> None:
+        """Make one of the oldest ranges beyond the limit; it covers all of them."""
+        held = self._con.execute("SELECT count(*) FROM doubts WHERE lane = ?", (lane,)).fetchone()[0]
+        if held <= _MOST_DOUBTS:
+            return
+        oldest = self._con.execute(
+            "SELECT number, last FROM doubts WHERE lane = ? ORDER BY first LIMIT ?", (lane, held - _MOST_DOUBTS + 1)
+        ).fetchall()
+        end = max(last for _, last in oldest)
+        self._con.execute("UPDATE doubts SET last = ? WHERE number = ?", (end, oldest[0][0]))
+        self._con.executemany("DELETE FROM doubts WHERE number = ?", [(number,) for number, _ in oldest[1:]])
+
+    def doubts(self, lane: int) -> list[tuple[int, int, str, int]]:
+        """Return (first, last, cause, when in epoch milliseconds), by number."""
+        return self._con.execute(
+            "SELECT first, last, cause, at_ms FROM doubts WHERE lane = ? ORDER BY first, number", (lane,)
+        ).fetchall()

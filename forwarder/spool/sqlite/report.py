@@ -1,0 +1,161 @@
+"""What the spool says of itself: the books, sizes, positions, cursors and gaps. Reads only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forwarder.spool.contract import Books, LaneStatus, SourceStatus, SpoolStatus
+
+if TYPE_CHECKING:
+    from forwarder.spool.config import SpoolConfig
+    from forwarder.spool.sqlite.database import Database
+    from forwarder.spool.sqlite.gaps import Losses
+    from forwarder.spool.sqlite.ids import IdMemory
+    from forwarder.spool.sqlite.intake import Intake
+    from forwarder.spool.sqlite.lanes import Lanes
+    from forwarder.spool.sqlite.letters import Letters
+    from forwarder.spool.sqlite.pages import Pages
+    from forwarder.spool.sqlite.retention import Room
+
+_MOST_GAPS = 1000
+_RECENT_MS = 3_600_000
+_RECENT_PAGES = 2000
+_LEAST_MS = 60_000
+
+
+class Reports:
+    """Answers questions about the spool inside somebody's transaction."""
+
+    def __init__(
+        self,
+        config: SpoolConfig,
+        database: Database,
+        pages: Pages,
+        lanes: Lanes,
+        letters: Letters,
+        losses: Losses,
+        ids: IdMemory,
+        intake: Intake,
+        room: Room,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._con = database.con
+        self._pages = pages
+        self._lanes = lanes
+        self._letters = letters
+        self._losses = losses
+        self._ids = ids
+        self._intake = intake
+        self._room = room
+
+    def books(self) -> list[Books]:
+        """Return one line per source and lane; `waiting` is counted from the pages, not derived from the rest."""
+        names: list[tuple[int, str]] = self._con.execute("SELECT number, name FROM sources ORDER BY number").fetchall()
+        lines: list[Books] = []
+        for lane in self._lanes.all():
+            waiting = self._lanes.waiting(lane)
+            spooled = dict(
+                self._con.execute(
+                    "SELECT source, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source", (lane.name,)
+                ).fetchall()
+            )
+            counted = {
+                row[0]: row[1:]
+                for row in self._con.execute(
+                    "SELECT source, spooled_before, accepted, rejected, filtered, detached, discarded FROM lane_books "
+                    "WHERE lane = ?",
+                    (lane.number,),
+                )
+            }
+            for number, name in names:
+                before, accepted, rejected, filtered, detached, discarded = counted.get(number, (0, 0, 0, 0, 0, 0))
+                lines.append(
+                    Books(
+                        source=name,
+                        sink=lane.name,
+                        spooled=spooled.get(number, 0) - before,
+                        accepted=accepted,
+                        rejected=rejected,
+                        filtered=filtered,
+                        detached=detached,
+                        waiting=waiting.get(number, 0),
+                        discarded=discarded,
+                    )
+                )
+        return lines
+
+    def status(self, now_ms: int) -> SpoolStatus:
+        """Return everything at one moment."""
+        oldest = self._pages.oldest()
+        pages, stored = self._con.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM pages").fetchone()
+        newest = self._lanes.newest()
+        used = self._room.used()
+        return SpoolStatus(
+            path=str(self._database.path),
+            bytes_used=used,
+            bytes_file=self._database.size(),
+            bytes_max=self._config.max_bytes,
+            id_bytes=self._database.meta("id_bytes"),
+            id_bytes_max=self._config.id_max_bytes,
+            first_seq=oldest.first if oldest else newest + 1,
+            last_seq=newest,
+            pages=pages,
+            hours_left=self._hours_left(used, stored, now_ms),
+            sources=self._sources(),
+            lanes=self._lane_rows(),
+            gaps=self._losses.listed(_MOST_GAPS),
+            ids_since_ms=self._ids.since_ms(),
+        )
+
+    def _hours_left(self, used: int, stored: int, now_ms: int) -> float | None:
+        """Return how long until the spool is full when every sink stops now and events come as in the last hour."""
+        since, recent = now_ms, 0
+        for committed_ms, size in self._con.execute(
+            "SELECT committed_ms, bytes FROM pages ORDER BY last_seq DESC LIMIT ?", (_RECENT_PAGES,)
+        ):
+            if committed_ms < now_ms - _RECENT_MS:
+                break
+            since, recent = min(since, committed_ms), recent + size
+        if not recent:
+            return None
+        settled = self._con.execute(
+            "SELECT coalesce(sum(bytes), 0) FROM pages WHERE last_seq <= ?", (self._room.horizon(),)
+        ).fetchone()[0]
+        # what is settled can go, and takes its share of the tables' overhead with it
+        room = self._config.max_bytes - (used - used * settled / max(stored, 1))
+        return max(0.0, float(room)) * (max(now_ms - since, _LEAST_MS) / _RECENT_MS) / recent
+
+    def _sources(self) -> list[SourceStatus]:
+        rows = self._con.execute(
+            "SELECT number, name, identity, repeats, revisions, "
+            "(SELECT coalesce(sum(events), 0) FROM spooled WHERE source = number) FROM sources ORDER BY number"
+        ).fetchall()
+        return [
+            SourceStatus(number, name, identity, spooled, repeats, revisions, self._intake.cursors(number))
+            for number, name, identity, repeats, revisions, spooled in rows
+        ]
+
+    def _lane_rows(self) -> list[LaneStatus]:
+        letters = self._letters.dead()
+        found: list[LaneStatus] = []
+        for lane in self._lanes.all():
+            page = self._pages.after(lane.position, lane.name)
+            read = [self._letters.oldest_waiting(lane.number), page.committed_ms if page else None]
+            found.append(
+                LaneStatus(
+                    number=lane.number,
+                    name=lane.name,
+                    target=lane.target,
+                    position=lane.position,
+                    head=lane.head,
+                    lag=sum(self._lanes.waiting(lane).values()),
+                    oldest_ms=min((moment for moment in read if moment is not None), default=None),
+                    dead_letters=letters.get(lane.number, 0),
+                    active=lane.number in self._room.active,
+                    on_full=lane.on_full,
+                    retried=sum(self._letters.waiting(lane.number).values()),
+                    forgotten_ms=self._room.forgotten_ms(lane),
+                )
+            )
+        return found

@@ -1,0 +1,331 @@
+"""The spool in one SQLite file: one connection, in one thread, under one lock.
+
+Every method hands a whole transaction to the thread and waits. A caller that is cancelled meanwhile loses the answer,
+not the transaction: whoever settles or commits should let the call end before it is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import structlog
+
+from forwarder.contracts.errors import Held
+from forwarder.spool.contract import (
+    Books,
+    Chunk,
+    Committed,
+    Exchange,
+    LaneState,
+    PageCommit,
+    Settlement,
+    SourceState,
+    SpoolError,
+    SpoolLost,
+    SpoolStatus,
+)
+from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
+from forwarder.spool.sqlite.age import Age
+from forwarder.spool.sqlite.books import disagreement
+from forwarder.spool.sqlite.database import Database
+from forwarder.spool.sqlite.exchange import READ_BYTES, Ledger
+from forwarder.spool.sqlite.files import damaged
+from forwarder.spool.sqlite.gaps import Losses
+from forwarder.spool.sqlite.ids import IdMemory
+from forwarder.spool.sqlite.intake import Intake
+from forwarder.spool.sqlite.lanes import Lanes
+from forwarder.spool.sqlite.letters import Letters
+from forwarder.spool.sqlite.pages import DamagedPage, Pages
+from forwarder.spool.sqlite.report import Reports
+from forwarder.spool.sqlite.retention import Room
+from forwarder.spool.sqlite.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+
+    from forwarder.contracts import Clock, Origin
+    from forwarder.spool.config import SpoolConfig
+    from forwarder.spool.contract import Range
+
+T = TypeVar("T")
+_MOST_STEPS = 8
+
+
+class _Open:
+    """The parts of an open spool, wired."""
+
+    def __init__(
+        self, config: SpoolConfig, path: Path, clock: Clock, *, create: bool, stop: Callable[[], bool]
+    ) -> None:
+        self.database = Database(path, create=create, named=config.path, stop=stop)
+        con = self.database.con
+        self.pages = Pages(con)
+        self.letters = Letters(con)
+        self.lanes = Lanes(con, self.pages, self.letters)
+        self.ids = IdMemory(con, config.id_memory)
+        self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
+        self.age = Age(clock)
+        self.room = Room(config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age)
+        self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.room)
+        self.ledger = Ledger(self.database, self.pages, self.lanes, self.letters, self.losses, self.room)
+        self.reports = Reports(
+            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.intake, self.room
+        )
+        try:
+            self.database.transaction(self._verify_books)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _verify_books(self) -> None:
+        if what := disagreement(self.database.con, self.reports.books()):
+            raise damaged(self.database.path, what)
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """A range of numbers that a lane may have delivered twice, and why."""
+
+    first: int
+    last: int
+    cause: str
+    at_ms: int
+
+
+class SqliteSpool:
+    """The `Spool` contract on SQLite. `open` it before use.
+
+    Args:
+        config: Where it lies and how large it may become.
+        clock: Time.
+    """
+
+    def __init__(self, config: SpoolConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._path = config.path.expanduser().resolve()
+        self._worker: Worker | None = None
+        self._parts: _Open | None = None
+
+    async def open(self, *, create: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
+        """Lock and open the file, or make it; a migration is given up when `stop` says so.
+
+        Raises:
+            SpoolError: It is somebody else's file, damaged, of a newer version, in use, or cannot be written. The
+                file is left as it is.
+            Held: The disk is full.
+        """
+        if self._worker is not None:
+            raise SpoolError(f"The spool {self._path} is open already.")
+        worker = Worker("spool", self._clock)
+        try:
+            self._parts = await worker.run(
+                lambda: _Open(self._config, self._path, self._clock, create=create, stop=stop)
+            )
+        except BaseException:
+            worker.stop()
+            raise
+        self._worker = worker
+
+    async def verify(self) -> None:
+        """Raise SpoolLost when the file is not the one that was opened; see that the lock still has its name."""
+
+        def look(parts: _Open) -> None:
+            parts.database.verify()
+            parts.database.keep_lock()
+
+        worker, parts = self._worker, self._parts
+        if worker is not None and parts is not None:
+            await worker.run(lambda: look(parts))
+
+    @property
+    def last_turn(self) -> float:
+        """When the spool's thread last turned, by the monotonic clock; it does so every second when it lives."""
+        return self._worker.last_turn if self._worker else 0.0
+
+    def _now(self) -> int:
+        return int(self._clock.time() * 1000)
+
+    async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
+        worker, parts = self._worker, self._parts
+        if worker is None or parts is None:
+            raise SpoolError(f"The spool {self._path} is not open.")
+        return await worker.run(lambda: parts.database.transaction(lambda: work(parts), must=must))
+
+    async def _read(self, work: Callable[[_Open], T]) -> T:
+        """Run what reads events; a damaged page is set aside and the work begins again without it."""
+        worker, parts = self._worker, self._parts
+        if worker is None or parts is None:
+            raise SpoolError(f"The spool {self._path} is not open.")
+
+        def job() -> T:
+            while True:
+                try:
+                    return parts.database.transaction(lambda: work(parts), must=True)
+                except DamagedPage as found:
+                    damage = found
+                parts.database.transaction(partial(parts.losses.set_aside, damage, self._now()))
+
+        return await worker.run(job)
+
+    # ------------------------------------------------------------------------------------------------- pollers
+
+    async def open_source(self, origin: Origin, *, configured: Collection[str] = ()) -> SourceState:
+        """Find or make the source by its identity, and fence off whoever held it before (epoch + 1).
+
+        Args:
+            origin: The source.
+            configured: Identities of all configured sources, so that two of them may exchange their names.
+
+        Raises:
+            ConfigError: The name belongs to another identity, which is not among the configured ones.
+        """
+
+        def work(parts: _Open) -> SourceState:
+            parts.database.after.append(parts.ledger.forget_origins)
+            return parts.intake.open_source(origin, configured)
+
+        return await self._run(work)
+
+    async def commit(self, commit: PageCommit) -> Committed:
+        """Write a page and its cursors. Raises Fenced, SpoolFull (pause), Held (disk full) or SpoolError."""
+        return await self._run(lambda parts: parts.intake.commit(commit, self._now()))
+
+    # --------------------------------------------------------------------------------------------------- lanes
+
+    async def open_lane(self, name: str, target: str, *, start: str | None, on_full: str) -> LaneState:
+        """Find or make the lane of (name, target).
+
+        Args:
+            name: The sink's name; the lane's state belongs to it and the target.
+            target: What the sink writes to.
+            start: Where a new lane begins: `oldest` (also None), `now`, or a time: what was read since then.
+                `continue` keeps the position although the target changed.
+            on_full: `pause` or `detach`.
+
+        Raises:
+            ConfigError: The target changed and `start` is None, or `start` is no place.
+        """
+        return await self._run(lambda parts: parts.ledger.open(name, target, start, on_full, self._now()))
+
+    async def exchange(self, lane: int, settlement: Settlement, *, after: int, events: int) -> Exchange:
+        """Settle, then take up to `events` events numbered above `after` (0 events: only settle).
+
+        A settlement that was taken in before (an earlier call was cancelled) changes nothing. Raises SpoolError for
+        numbers that were never taken or that are settled in part.
+        """
+        return await self._read(lambda parts: parts.ledger.exchange(lane, settlement, after, events, self._now()))
+
+    async def take_again(self, lane: int, ranges: Sequence[Range]) -> list[Chunk]:
+        """Read these numbers once more; those that left the spool meanwhile are left out.
+
+        Gives the first of them, in order, as far as memory allows: ask again for what lies above the last one given.
+        """
+        return await self._read(lambda parts: parts.ledger.take_again(lane, ranges))
+
+    async def leave_lane(self, lane: int, settlement: Settlement) -> None:
+        """Settle for the last time in order: nothing of this lane is in flight any more."""
+        await self._run(lambda parts: parts.ledger.leave(lane, settlement, self._now()), must=True)
+
+    # ---------------------------------------------------------------------------------------------------- care
+
+    async def clean_up(self) -> int:
+        """Remove what every lane settled and whose retention is over, one chunk; return how many pages went.
+
+        Then gives free space back to the file system, in steps between which other work gets its turn.
+        """
+        gone = await self._run(lambda parts: parts.room.clean_up(self._now()), must=True)
+        worker, parts = self._worker, self._parts
+        if worker is None or parts is None:
+            return gone
+        for _ in range(_MOST_STEPS):
+            if not await worker.run(parts.room.give_back):
+                break
+        await worker.run(parts.database.keep_reserve)
+        return gone
+
+    async def books(self) -> list[Books]:
+        """Return one line per source and lane."""
+        return await self._run(lambda parts: parts.reports.books())
+
+    async def overview(self) -> tuple[SpoolStatus, list[Books]]:
+        """Return `status` and `books` of the same moment."""
+        return await self._run(lambda parts: (parts.reports.status(self._now()), parts.reports.books()))
+
+    async def status(self) -> SpoolStatus:
+        """Return sizes, positions, cursors and gaps."""
+        return await self._run(lambda parts: parts.reports.status(self._now()))
+
+    async def doubts(self, lane: int) -> list[Doubt]:
+        """Return the ranges that a lane may have delivered twice, by number; a superset of what was."""
+        return await self._run(lambda parts: [Doubt(*row) for row in parts.lanes.doubts(lane)])
+
+    async def dead_letters(
+        self,
+        lane: str | None = None,
+        *,
+        chosen: Selection = EVERY,
+        after: int = 0,
+        limit: int = 100,
+        events: bool = True,
+    ) -> list[DeadLetter]:
+        """List dead letters above the number `after`, oldest first: at most `limit`, and as far as memory allows.
+
+        With `events` false each comes without its event, and it costs nothing to list many.
+        """
+        return await self._run(
+            lambda parts: parts.letters.listed(lane, chosen, after=after, limit=limit, room=READ_BYTES, events=events)
+        )
+
+    async def count_letters(self, lane: str | None = None, *, chosen: Selection = EVERY) -> list[LetterCount]:
+        """Count dead letters by lane and reason."""
+        return await self._run(lambda parts: parts.letters.counted(lane, chosen))
+
+    async def retry_letters(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
+        """Put dead letters back into their lanes: they wait again, and the next exchange gives them."""
+        return await self._run(lambda parts: parts.ledger.retry(lane, chosen))
+
+    async def discard_letters(self, lane: str | None, chosen: Selection, *, who: str, words: str) -> list[LetterAct]:
+        """Remove dead letters for good; who did it and what was chosen, in `words`, goes on record."""
+        return await self._run(lambda parts: parts.ledger.discard(lane, chosen, who, words, self._now()), must=True)
+
+    async def discards(self, lane: str | None = None) -> list[Discard]:
+        """List what was discarded within a year, oldest first."""
+        return await self._run(lambda parts: parts.letters.discards(lane))
+
+    async def close(self) -> None:
+        """Checkpoint and close. Safe to call twice."""
+        worker, parts = self._worker, self._parts
+        self._worker = self._parts = None
+        if worker is None or parts is None:
+            return
+
+        def shut() -> None:
+            try:
+                # on a full disk the time stays a minute old, which is no reason to fail
+                with contextlib.suppress(Held, SpoolLost):
+                    parts.database.transaction(lambda: parts.room.mark_seen(self._now(), 1), must=True)
+            finally:
+                if kept := parts.database.close(worker.turned):
+                    structlog.get_logger().warning("spool_rescued", result=kept)
+
+        try:
+            await worker.run(shut)
+        finally:
+            worker.stop()
+
+
+async def inspect(config: SpoolConfig, clock: Clock) -> tuple[SpoolStatus, list[Books]]:
+    """Look into the spool of a stopped forwarder, under its lock; nothing of its state changes.
+
+    Raises SpoolError when there is none, or while a forwarder runs (the message names its process).
+    """
+    spool = SqliteSpool(config, clock)
+    await spool.open(create=False)
+    try:
+        return await spool.overview()
+    finally:
+        await spool.close()

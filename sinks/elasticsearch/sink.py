@@ -1,0 +1,388 @@
+"""Writes events into a data stream of Elasticsearch (7.17 and later) or OpenSearch (2 and later), by one code path.
+
+Invariant: an event is accepted when the server said so for exactly this event, or already has it. Every document has a
+deterministic `_id` and is only ever created, so a repeated send finds itself (409) as long as the stream has not rolled
+over in between. Sources: the servers' own specification of `_bulk`, and what they answer in tests/real_servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import AfterValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from forwarder.contracts import (
+    AuthFailed,
+    Batch,
+    Delivery,
+    Endpoint,
+    Finding,
+    ForwarderError,
+    Held,
+    HttpConfig,
+    Record,
+    Rejection,
+    Retryable,
+    Secret,
+    SetupStep,
+    SinkConfig,
+    SinkContext,
+    TlsConfig,
+    plain,
+)
+from forwarder.net.http import UNREADABLE, HttpClient, Response, answer_to, check_url
+from sinks.elasticsearch.answers import ADVICE, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
+from sinks.elasticsearch.template import Flavour, compare, index_template, misfit, template_name
+
+_NDJSON = {"content-type": "application/x-ndjson"}
+_JSON = {"content-type": "application/json"}
+_NO_JSON = {"cef", "leef", "rfc5424_sd"}
+_NO_TIMESTAMP = {"ocsf", "raw"}  # a data stream refuses every document without one
+
+
+# --------------------------------------------------------------------------------------------------------- settings
+
+
+def _stream_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._+-]{0,254}", name):
+        raise PydanticCustomError(
+            "data_stream", "not the name of a data stream; write lower case such as logs-atlassian.audit-default"
+        )
+    return name
+
+
+class ElasticsearchConfig(SinkConfig):
+    """Settings of an `elasticsearch` sink."""
+
+    type: Literal["elasticsearch"] = "elasticsearch"
+    """Which kind of sink this is."""
+    url: str
+    """Address of the server, `https://host:9200`, with any path prefix."""
+    api_key: Secret | None = None
+    """API key, either `id:key` or the encoded form that the server shows."""
+    username: str | None = None
+    """User name, together with `password`."""
+    password: Secret | None = None
+    """Password of `username`."""
+    bearer_token: Secret | None = None
+    """Token for `Authorization: Bearer`."""
+    data_stream: Annotated[str, AfterValidator(_stream_name)] = "logs-atlassian.audit-default"
+    """Data stream to write to; the last part of `type-dataset-namespace` is yours to choose."""
+    bulk_index: Literal["path", "action"] = "path"
+    """Where a bulk request names the data stream: in its path (`/<data_stream>/_bulk`), or in each of its action lines
+    (`/_bulk`), for servers and gateways that know only that path."""
+    unmanaged: bool = False
+    """Send without looking for our index template: the mapping is yours."""
+    ilm_policy: str | None = None
+    """Name of an ILM policy that `setup` puts into the index template (Elasticsearch only)."""
+    compress: bool = True
+    """Send gzip."""
+    insecure: bool = False
+    """Allow `http://` to another machine than this one."""
+    tls: TlsConfig = TlsConfig()
+    """What to trust, and our client certificate."""
+    http: HttpConfig = HttpConfig()
+    """Time-outs and proxy."""
+
+    @model_validator(mode="after")
+    def _takes_json(self) -> ElasticsearchConfig:
+        if self.format in _NO_JSON:
+            raise PydanticCustomError("format", "{format} is not JSON; use ecs", {"format": self.format})
+        if self.format in _NO_TIMESTAMP and not self.unmanaged:
+            raise PydanticCustomError(
+                "format",
+                "{format} has no @timestamp and our template no fields for it; use ecs, or unmanaged: true with a "
+                "template and a pipeline of your own",
+                {"format": self.format},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> ElasticsearchConfig:
+        for name in (*self.fields.rename.values(), *self.fields.add):
+            if name.startswith("_"):
+                raise PydanticCustomError(
+                    "fields",
+                    "fields: {name} begins with _, as fields of Elasticsearch itself do; leave that out",
+                    {"name": name},
+                )
+            if not self.unmanaged and (why := misfit(name)) is not None:
+                raise PydanticCustomError(
+                    "fields",
+                    "fields: {name} is {why} in our template, and no text fits there; choose another name such as "
+                    "labels.env",
+                    {"name": name, "why": why},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> ElasticsearchConfig:
+        if (self.username is None) != (self.password is None):
+            raise PydanticCustomError("credential", "username and password go together; one of them is missing")
+        if sum(given is not None for given in (self.api_key, self.username, self.bearer_token)) > 1:
+            raise PydanticCustomError(
+                "credential", "more than one credential is set; keep one of api_key, username and bearer_token"
+            )
+        return self
+
+
+# ------------------------------------------------------------------------------------------------------------- sink
+
+
+class ElasticsearchSink:
+    """One bulk request per batch and slot."""
+
+    Config: ClassVar[type[ElasticsearchConfig]] = ElasticsearchConfig
+    proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
+    default_format: ClassVar[str] = "ecs"
+    advice: ClassVar[Mapping[str, str]] = ADVICE
+
+    def __init__(self, config: ElasticsearchConfig, context: SinkContext) -> None:
+        self._config = config
+        self._clock = context.clock
+        url = check_url(config.url, insecure=config.insecure)
+        # One client per slot, and one for everything else, so that a probe never waits for a send.
+        self._clients = [
+            HttpClient(base_url=url, http=config.http, tls=config.tls, insecure=config.insecure)
+            for _ in range(context.slots + 1)
+        ]
+        parts = urlsplit(url)
+        self._place = f"{parts.netloc}{parts.path}"
+        in_path = config.bulk_index == "path"
+        self._bulk = f"/{config.data_stream}/_bulk" if in_path else "/_bulk"
+        self._action = "" if in_path else f'"_index":"{config.data_stream}",'
+        self._template = f"/_index_template/{template_name(config.data_stream)}"
+        self._template_seen = config.unmanaged
+        self._looking = asyncio.Lock()
+
+    @property
+    def target(self) -> str:
+        """Host, path prefix and data stream."""
+        return f"elasticsearch:{self._place}/{self._config.data_stream}"
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it connects to."""
+        return [Endpoint.of_url(self._config.url, self._config.tls, self._config.http)]
+
+    async def send(self, batch: Batch) -> Delivery:
+        """Create the events of the batch.
+
+        Raises:
+            Held: Our index template is missing, or the server needs somebody's help.
+            AuthFailed: The credential is refused, or cannot be read.
+            PayloadTooLarge: The server refuses the size.
+            Retryable: The server is busy, or its answer does not say what became of the batch.
+        """
+        lines, positions, refused = _lines(batch.records, self._action)
+        if not positions:
+            return Delivery(rejected=refused)
+        await self._look_for_template()
+        try:
+            response = await self._ask(
+                "POST", self._bulk, slot=batch.slot, params=QUERY, headers=_NDJSON, content=lines
+            )
+            if response.status != 200:
+                raise refusal(response, self._clock.time())
+            delivery = read(response, positions, self._clock.time())
+        except Held:
+            self._template_seen = self._config.unmanaged  # whatever was mended, the template may have gone with it
+            raise
+        if refused:
+            delivery.rejected = {**delivery.rejected, **refused}
+        return delivery
+
+    async def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        for client in self._clients:
+            await client.close()
+
+    # -------------------------------------------------------------------------------------------------------- asking
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        slot: int = -1,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> Response:
+        given = {**(headers or {}), **self._authorization()}
+        gzip = self._config.compress and slot >= 0
+        most = answer_to(content or b"")
+        return await self._clients[slot].request(
+            method, path, params=params, headers=given, content=content, gzip=gzip, most=most
+        )
+
+    def _authorization(self) -> dict[str, str]:
+        """Return the header of the credential as it is now: a rotated file counts from the next request on."""
+        config = self._config
+        try:
+            if config.api_key is not None:
+                key = config.api_key.reveal()
+                return {"authorization": f"ApiKey {_base64(key) if ':' in key else key}"}
+            if config.password is not None:
+                return {"authorization": f"Basic {_base64(f'{config.username}:{config.password.reveal()}')}"}
+            if config.bearer_token is not None:
+                return {"authorization": f"Bearer {config.bearer_token.reveal()}"}
+        except OSError as error:
+            reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
+            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            raise AuthFailed(
+                f"The file of the credential cannot be used: {what}.", fix=f"{fix.capitalize()}."
+            ) from None
+        return {}
+
+    async def _json(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+        """Ask for JSON; return the status and the decoded body, None when it is not JSON. Raises on 401 and 5xx."""
+        content = None if value is None else msgspec.json.encode(value)
+        response = await self._ask(method, path, headers=_JSON, content=content)
+        if response.status in {401, 408, 425, 429} or response.status >= 500:
+            raise refusal(response, self._clock.time())
+        try:
+            return response.status, msgspec.json.decode(response.body)
+        except UNREADABLE:
+            return response.status, None
+
+    # ------------------------------------------------------------------------------------------------------ template
+
+    async def _look_for_template(self) -> None:
+        """Make sure once that our template is there. Raises Held when it is missing or cannot be seen."""
+        if self._template_seen:
+            return
+        async with self._looking:
+            if not self._template_seen and await self._standing_template() is None:
+                raise Held("The index template is missing.", fix=SETUP_FIX, kind="setup_missing")
+            self._template_seen = True
+
+    async def _standing_template(self) -> Mapping[str, Any] | None:
+        status, body = await self._json("GET", self._template)
+        if status == 404 and isinstance(body, dict):
+            return None
+        if status == 403:
+            raise Held(
+                "The credential may not see the index template.",
+                fix="Give it the cluster privilege monitor, or set unmanaged: true.",
+                kind="forbidden",
+            )
+        try:
+            found: Mapping[str, Any] = body["index_templates"][0]["index_template"]
+        except (LookupError, TypeError):
+            raise Held(f"The server answers {status} to a look at a template.", fix=URL_FIX, kind="not_found") from None
+        return found
+
+    async def setup(self, *, apply: bool) -> list[SetupStep]:
+        """Compare our index template with the one at the server, and with `apply` write it if that is ours to do.
+
+        Raises what `send` raises; Held also when the server refuses the template.
+        """
+        if self._config.unmanaged:
+            return []
+        wanted = index_template(self._config.data_stream, await self._flavour(), self._config.ilm_policy)
+        step = compare(await self._standing_template(), wanted, self._template.rpartition("/")[2])
+        if apply and step.state in {"missing", "ours_older"}:
+            content = msgspec.json.encode(wanted)
+            response = await self._ask("PUT", self._template, headers=_JSON, content=content)
+            if response.status != 200:
+                raise _refused_template(response, self._clock.time())
+        return [step]
+
+    async def _flavour(self) -> Flavour:
+        """Ask which server it is; one that does not say so is taken for Elasticsearch."""
+        _, body = await self._json("GET", "/")
+        version = body.get("version") if isinstance(body, dict) else None
+        return (
+            "opensearch"
+            if isinstance(version, dict) and version.get("distribution") == "opensearch"
+            else "elasticsearch"
+        )
+
+    # --------------------------------------------------------------------------------------------------------- probe
+
+    async def probe(self) -> list[Finding]:
+        """Ask who the server is, whether it knows us, whether the template stands and whether we may write."""
+        findings: list[Finding] = []
+        try:
+            findings.append(await self._probe_server())
+            if not self._config.unmanaged:
+                findings.append(await self._probe_template())
+            findings.append(await self._probe_rights())
+        except Held as held:
+            findings.append(Finding(self._place, ok=False, detail=held.reason, fix=held.fix))
+        except Retryable as error:
+            fix = "See that the server runs and can be reached from here."
+            findings.append(Finding(self._place, ok=False, detail=str(error), fix=fix))
+        return findings
+
+    async def _probe_server(self) -> Finding:
+        status, body = await self._json("GET", "/")
+        version = body.get("version") if isinstance(body, dict) else None
+        if not isinstance(version, dict):
+            return Finding(self._place, ok=True, detail=f"answers, and does not say what it is ({status})")
+        name = plain(str(version.get("distribution", "elasticsearch")), 40)
+        return Finding(self._place, ok=True, detail=f"{name} {plain(str(version.get('number')), 40)}")
+
+    async def _probe_template(self) -> Finding:
+        (step,) = await self.setup(apply=False)
+        details = {
+            "same": (True, "in place", ""),
+            "missing": (False, "missing", SETUP_FIX),
+            "ours_older": (True, "an older one of ours", "Run `audit-forwarder setup` to renew it."),
+            "foreign": (True, "changed by others, left as it is", ""),
+        }
+        ok, detail, fix = details[step.state]
+        return Finding(step.what, ok=ok, detail=detail, fix=fix)
+
+    async def _probe_rights(self) -> Finding:
+        stream = self._config.data_stream
+        wanted = {"index": [{"names": [stream], "privileges": ["create_doc", "auto_configure"]}]}
+        status, body = await self._json("POST", "/_security/user/_has_privileges", wanted)
+        subject = f"right to write to {stream}"
+        if status != 200 or not isinstance(body, dict) or not isinstance(body.get("has_all_requested"), bool):
+            return Finding(subject, ok=True, detail="this server cannot be asked; the first event will tell")
+        if body["has_all_requested"]:
+            return Finding(subject, ok=True, detail="given")
+        return Finding(subject, ok=False, detail="not given", fix=RIGHTS_FIX)
+
+
+def _lines(records: Sequence[Record], action: str) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
+    """Return the body of a bulk request, the events in it, and those left out because they would forge lines."""
+    bodies = [record.body for record in records]
+    if b"\n" not in b"".join(bodies) and b"" not in bodies:  # one search through a copy beats a thousand short ones
+        return _join(records, bodies, action), range(len(records)), {}
+    forged = Rejection("line_break", "the rendered event is empty or contains a line end")
+    refused = {n: forged for n, body in enumerate(bodies) if not body or b"\n" in body}
+    positions = [n for n in range(len(records)) if n not in refused]
+    return _join([records[n] for n in positions], [bodies[n] for n in positions], action), positions, refused
+
+
+def _join(records: Sequence[Record], bodies: Sequence[bytes], action: str) -> bytes:
+    lines = [b""] * (2 * len(records))
+    lines[::2] = [f'{{"create":{{{action}"_id":"{record.id}"}}}}'.encode() for record in records]
+    lines[1::2] = bodies
+    return b"\n".join([*lines, b""])
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def _refused_template(response: Response, now: float) -> ForwarderError:
+    if response.status == 403:
+        fix = "Run setup with a credential that has the cluster privilege manage_index_templates."
+        return Held("The credential may not write index templates.", fix=fix, kind="forbidden")
+    error = refusal(response, now)
+    if response.status == 400 and isinstance(error, Held):
+        return Held(error.reason, fix="The server does not take the template; see its own words.", kind="bad_request")
+    return error

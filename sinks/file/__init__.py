@@ -1,0 +1,1 @@
+"""Files of one event a line."""

@@ -1,0 +1,231 @@
+"""Sends events to Splunk's HTTP Event Collector, on `/event` or `/raw`, with or without indexer acknowledgement.
+
+Invariant: an event is accepted when Splunk said so for its request, and with `acknowledge` only when an indexer has
+confirmed it; an answer that cannot be read, or is not about these events, accepts nothing. Splunk knows no ids, so what
+may come twice is said to be doubtful before it is sent again.
+
+The parts: `splunk_hec_answers` (reply codes), `_envelope`, `_isolation` (the search for a bad event), `_acks` and
+`_channel` (acknowledgement), `_client`, `_probe`, `_settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+from forwarder.contracts import (
+    Batch,
+    Delivery,
+    Endpoint,
+    Finding,
+    Held,
+    PayloadTooLarge,
+    Receipt,
+    Record,
+    Rejection,
+    Retryable,
+    SinkContext,
+)
+from sinks.splunk_hec.acks import Acknowledgements
+from sinks.splunk_hec.answers import ADVICE, INDEX_FIX, Answer, judge, said
+from sinks.splunk_hec.channel import Channel
+from sinks.splunk_hec.client import Slot
+from sinks.splunk_hec.envelope import Wrapper, refused
+from sinks.splunk_hec.isolation import Positions, Queue, narrow
+from sinks.splunk_hec.probe import probe
+from sinks.splunk_hec.settings import SplunkHecConfig, written
+
+
+class _Outcome:
+    """What was decided of a batch so far, by position, and what is set aside because its index is refused.
+
+    Attributes:
+        early: Refused before anything of the batch was taken: the collector may have been fixed since.
+    """
+
+    def __init__(self, rejected: dict[int, Rejection]) -> None:
+        self.accepted: list[int] = []
+        self.pending: dict[int, Receipt] = {}
+        self.rejected = rejected
+        self.aside: list[int] = []
+        self.early: list[int] = []
+        self.held: Held | None = None
+        self.retry_after: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.accepted or self.pending or self.rejected)
+
+    def delivery(self, kept: Sequence[int] = (), error: Exception | None = None) -> Delivery:
+        """Return it as a delivery; `error` is why some are kept."""
+        return Delivery(
+            accepted=self.accepted,
+            rejected=self.rejected,
+            kept=kept,
+            pending=self.pending,
+            doubtful=getattr(error, "sent", False),
+            retry_after=self.retry_after if error is None else getattr(error, "retry_after", None),
+            reason="" if error is None else str(error),
+        )
+
+
+class SplunkHecSink:
+    """One request per batch and slot, several where events go to different places or one of them is bad."""
+
+    Config: ClassVar[type[SplunkHecConfig]] = SplunkHecConfig
+    default_format: ClassVar[str] = "raw"
+    wants_event: ClassVar[bool] = True
+    advice: ClassVar[Mapping[str, str]] = ADVICE
+    proof: Literal["delivered", "received", "none"] = "received"
+
+    def __init__(self, config: SplunkHecConfig, context: SinkContext) -> None:
+        self._config = config
+        self._clock = context.clock
+        # One client per slot, and one for the probe, so that it never waits for a send.
+        self._slots = [Slot(number, config, context.clock) for number in range(context.slots + 1)]
+        self._acks = Acknowledgements(self._slots, context.clock, context.name) if config.acknowledge else None
+        self._wrapper = Wrapper(config, config.format or self.default_format)
+        self._as_lines = config.endpoint == "raw"
+        parts = urlsplit(config.url.rstrip("/"))
+        self._place = f"{parts.netloc}{parts.path}"
+        self.max_body = config.max_event
+        if config.acknowledge:
+            self.proof = "delivered"
+
+    @property
+    def target(self) -> str:
+        """Host, path prefix and index."""
+        return f"splunk_hec:{self._place}/{written(self._config.index)}"
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it connects to."""
+        return [Endpoint.of_url(self._config.url, self._config.tls, self._config.http)]
+
+    async def send(self, batch: Batch) -> Delivery:
+        """Send the batch, in parts where it has to be.
+
+        Raises:
+            AuthFailed, Held: The token is refused or cannot be read, or Splunk needs somebody's help.
+            PayloadTooLarge: The server refuses the size.
+            Retryable: Splunk is busy, or its answer does not say what became of the batch.
+        """
+        records, slot = batch.records, self._slots[batch.slot]
+        outcome = _Outcome(refused(records, as_lines=self._as_lines))
+        positions: Positions = range(len(records))
+        if outcome.rejected:
+            positions = [position for position in positions if position not in outcome.rejected]
+        queue = Queue(self._parts(slot, records, positions))
+        try:
+            while queue:
+                await self._send_first(slot, records, queue, outcome)
+            if outcome.held is not None:
+                raise outcome.held
+        except (Retryable, Held, PayloadTooLarge) as error:
+            if not outcome:
+                raise
+            return outcome.delivery([*queue.rest(), *outcome.aside], error)
+        slot.isolation.forget()
+        if len(outcome.accepted) == len(records):
+            return Delivery(range(len(records)), retry_after=outcome.retry_after)
+        return outcome.delivery()
+
+    async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
+        """Return True for what is indexed and False for what can never be told any more; the others are left out.
+
+        Raises:
+            Held, Retryable: Nothing could be learned.
+        """
+        return {} if self._acks is None else await self._acks.confirm(receipts)
+
+    async def probe(self) -> list[Finding]:
+        """Ask for health, try the token with a request without events, and ask whether it has acknowledgement."""
+        return await probe(self._slots[-1], self._config, self._place, self._clock.time())
+
+    async def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        for slot in self._slots:
+            await slot.close()
+
+    # -------------------------------------------------------------------------------------------------------- a part
+
+    def _parts(self, slot: Slot, records: Sequence[Record], positions: Positions) -> Iterable[Positions]:
+        """Return what goes into one request each: on `/raw`, metadata is that of the request."""
+        parts = [positions] if positions else []
+        if slot.isolation.covers(records):
+            parts = slot.isolation.parts(records, positions, self._indexes(records))
+        if not self._as_lines:
+            return parts
+        groups: dict[tuple[int, bytes], list[int]] = {}
+        for number, part in enumerate(parts):
+            for position in part:
+                groups.setdefault((number, self._wrapper.metadata(records[position]).head), []).append(position)
+        return groups.values()
+
+    async def _send_first(self, slot: Slot, records: Sequence[Record], queue: Queue, outcome: _Outcome) -> None:
+        """Send the first part of the queue and take it from there, once it is decided or narrowed down."""
+        part = queue[0]
+        answer, channel = await self._post(slot, records, part)
+        verdict = answer.fate.verdict
+        if verdict in {"taken", "slow"}:
+            self._take(slot, part, answer, channel, outcome)
+            for position in outcome.early:  # asked once more, now that others are known to be taken
+                del outcome.rejected[position]
+                queue.append([position])
+            outcome.early = []
+        elif verdict == "isolate" and len(part) == 1:
+            outcome.rejected[part[0]] = Rejection(answer.fate.meaning, answer.words)
+            if not (outcome.accepted or outcome.pending):
+                outcome.early.append(part[0])
+        elif verdict == "index" and len({self._wrapper.metadata(records[position]).index for position in part}) == 1:
+            index = self._wrapper.metadata(records[part[0]]).index or "the token's default"
+            outcome.aside += part
+            outcome.held = Held(f"{answer.fate.meaning} ({index})", fix=INDEX_FIX, kind="forbidden")
+        elif slot.isolation.covers(records):
+            queue.popleft()
+            queue.first(narrow(answer, part, self._indexes(records)))
+            return
+        else:
+            slot.isolation.remember(answer, records, part)
+            raise Retryable(f"Splunk refuses an event of the batch: {answer.words}", kind="partial", sent=True)
+        queue.popleft()
+
+    def _take(self, slot: Slot, part: Positions, answer: Answer, channel: Channel | None, outcome: _Outcome) -> None:
+        """Note that Splunk took a part: as accepted, or with a receipt."""
+        if self._acks is None or channel is None:
+            outcome.accepted += part
+        else:
+            outcome.pending |= dict.fromkeys(part, self._acks.promise(slot, channel, answer))
+        if answer.retry_after is not None:
+            outcome.retry_after = max(answer.retry_after, outcome.retry_after or 0.0)
+
+    async def _post(self, slot: Slot, records: Sequence[Record], part: Positions) -> tuple[Answer, Channel | None]:
+        """Send a part once; return the answer, and the channel in which it is to be acknowledged."""
+        query: dict[str, str] | None = None
+        if self._as_lines:
+            query = self._wrapper.metadata(records[part[0]]).query()
+            body = b"".join([records[position].body + b"\n" for position in part])
+        else:
+            wrap = self._wrapper.wrap
+            body = b"\n".join([wrap(records[position]) for position in part])
+        channel = None if self._acks is None else await self._acks.channel(slot)
+        try:
+            response = await slot.ask(
+                "POST",
+                self._config.endpoint,
+                channel=channel,
+                params=query,
+                content=body,
+                gzip=self._config.compress,
+            )
+        except BaseException as error:
+            if channel is not None and getattr(error, "sent", True):
+                slot.channels.cut(channel)
+            raise
+        foreign = said(response) is None and (response.status == 200 or response.status >= 500)
+        if channel is not None and (foreign or 200 < response.status < 300):
+            slot.channels.cut(channel)  # something before Splunk answered, and nobody knows what Splunk did
+        return judge(response, self._clock.time()), channel
+
+    def _indexes(self, records: Sequence[Record]) -> list[str | None]:
+        return [self._wrapper.metadata(record).index for record in records]

@@ -1,0 +1,154 @@
+"""`tls.server_name`: every TLS connection asks for that name and accepts only its certificate, whatever it connects to."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+from pydantic import ValidationError
+
+from forwarder.contracts import Endpoint, HttpConfig, Retryable, TlsConfig
+from forwarder.net.http import HttpClient
+from forwarder.net.reach import examine
+from simulator.http_types import Request, Response
+from simulator.httpd import Server
+from simulator.receivers.syslog import SyslogReceiver
+from sinks.syslog.sink import SyslogSink
+from tests.contract.sinks_for_tests import batch_of, context
+
+NAME = "siem.example"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture
+def asked() -> list[str | None]:
+    """Names that clients asked for."""
+    return []
+
+
+@pytest.fixture
+def server_context(authority: trustme.CA, asked: list[str | None]) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(NAME).configure_cert(made)
+    made.sni_callback = lambda _socket, name, _context: asked.append(name)
+    return made
+
+
+@asynccontextmanager
+async def https(server_context: ssl.SSLContext) -> AsyncIterator[Server]:
+    async def handle(request: Request) -> Response:
+        return Response(200, {}, request.target.encode())
+
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # handshakes that fail on purpose
+    async with Server(handle, ssl=server_context) as server:
+        yield server
+
+
+@asynccontextmanager
+async def tunnel() -> AsyncIterator[str]:
+    """Run a proxy that connects whoever asks with CONNECT."""
+    courses: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        courses.add(asyncio.current_task())
+        head = await reader.readuntil(b"\r\n\r\n")
+        host, _, port = head.split()[1].decode().rpartition(":")
+        there, back = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        both = [asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for end in (back, writer):
+            end.transport.abort()
+        await asyncio.wait(both)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        if courses:
+            await asyncio.wait(courses)
+
+
+async def ask(url: str, tls: TlsConfig, proxy: str | None = None) -> bytes:
+    client = HttpClient(base_url=url, http=HttpConfig(proxy=proxy), tls=tls)
+    try:
+        return (await client.request("GET", "/x")).body
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("through", ["directly", "a proxy's tunnel"])
+async def test_http(server_context: ssl.SSLContext, ca_file: Path, asked: list[str | None], through: str) -> None:
+    async with https(server_context) as server, tunnel() as proxy_url:
+        url = f"https://127.0.0.1:{server.port}"
+        proxy = None if through == "directly" else proxy_url
+        with pytest.raises(Retryable, match=r"tls\.server_name"):
+            await ask(url, TlsConfig(ca_file=ca_file), proxy)
+        assert await ask(url, TlsConfig(ca_file=ca_file, server_name=NAME), proxy) == b"/x"
+        with pytest.raises(Retryable, match="certificate is refused"):
+            await ask(url, TlsConfig(ca_file=ca_file, server_name="other.example"), proxy)
+    assert asked == [None, NAME, "other.example"]
+
+
+async def test_the_name_is_asked_for_without_checking_certificates_too(
+    server_context: ssl.SSLContext, asked: list[str | None]
+) -> None:
+    async with https(server_context) as server:
+        await ask(f"https://127.0.0.1:{server.port}", TlsConfig(verify=False, server_name=NAME))
+    assert asked == [NAME]
+
+
+async def test_syslog(server_context: ssl.SSLContext, ca_file: Path, asked: list[str | None]) -> None:
+    async with SyslogReceiver("tls", ssl=server_context) as receiver:
+        config = SyslogSink.Config(
+            address=f"tls://127.0.0.1:{receiver.port}", tls={"ca_file": str(ca_file), "server_name": NAME}
+        )
+        sink = SyslogSink(config, context("siem"))
+        try:
+            assert all(finding.ok for finding in await sink.probe())
+            await sink.send(batch_of(b"CEF:0|one", b"CEF:0|two"))
+        finally:
+            await sink.close()
+    assert set(asked) == {NAME}
+
+
+async def test_doctor_tries_the_way_with_that_name(
+    server_context: ssl.SSLContext, ca_file: Path, asked: list[str | None]
+) -> None:
+    async with https(server_context) as server:
+        wrong = await examine(Endpoint("127.0.0.1", server.port, TlsConfig(ca_file=ca_file)))
+        right = await examine(Endpoint("127.0.0.1", server.port, TlsConfig(ca_file=ca_file, server_name=NAME)))
+    assert "tls.server_name" in wrong[-1].fix
+    assert all(finding.ok for finding in right)
+    assert NAME in asked
+
+
+@pytest.mark.parametrize(
+    "name", ["", "https://siem.example", "siem.example:9200", "-siem", "siem.example.", "a b", "é"]
+)
+def test_a_server_name_is_a_name_alone(name: str) -> None:
+    with pytest.raises(ValidationError, match="write it alone"):
+        TlsConfig(server_name=name)

@@ -1,0 +1,111 @@
+"""Whose turn it is, and what a person is shown when several cursors are in trouble."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forwarder.contracts import Retryable, RetryConfig
+from forwarder.polling.plan import BACKFILL, CATCH_UP, HEAL, TAIL, TAIL_SHARE, TRAIL, Plan
+from tests.clocks import FakeClock
+from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in
+
+
+def plan() -> Plan:
+    return Plan(RetryConfig(), random.Random(1))
+
+
+def turns(made: Plan, names: list[str], count: int) -> list[str]:
+    taken = []
+    for _ in range(count):
+        name, wait = made.choose(names, 100.0)
+        assert wait == 0
+        made.take(name)
+        taken.append(name)
+    return taken
+
+
+def test_walks_behind_the_tail_take_turns_and_the_most_urgent_begins() -> None:
+    made = plan()
+    made[TAIL].due = 1000.0
+    taken = turns(made, [TAIL, BACKFILL, HEAL, TRAIL], 30)
+    assert taken[:3] == list(CATCH_UP)
+    assert set(Counter(taken).values()) == {10}
+
+
+@given(st.sets(st.sampled_from(CATCH_UP), min_size=1))
+def test_no_walk_starves_another_while_the_tail_is_busy(behind: set[str]) -> None:
+    taken = Counter(turns(plan(), [TAIL, *behind], 60 * (TAIL_SHARE + 1)))
+    assert taken[TAIL] == 60 * TAIL_SHARE
+    assert {taken[name] for name in behind} == {60 // len(behind)}
+
+
+def test_a_bell_brings_forward_what_is_due_and_no_back_off() -> None:
+    made = plan()
+    made[TAIL].due, made[TAIL].blocked = 500.0, 200.0
+    made[TAIL].due = 0.0
+    assert made.choose([TAIL], 100.0) == (TAIL, 100.0)
+    assert made.choose([TAIL], 200.0) == (TAIL, 0.0)
+
+
+def test_what_is_blocked_lets_the_others_pass() -> None:
+    made = plan()
+    made[HEAL].blocked, made[TAIL].blocked = 500.0, 400.0
+    assert made.choose([TAIL, HEAL, BACKFILL], 100.0) == (BACKFILL, 0.0)
+    made[BACKFILL].blocked = 300.0
+    assert made.choose([TAIL, HEAL, BACKFILL], 100.0) == (BACKFILL, 200.0)
+
+
+def test_the_worst_is_shown_and_the_tail_among_equals() -> None:
+    made = plan()
+    names = [TAIL, *CATCH_UP]
+    assert made.worst(names) is None
+    made[BACKFILL].complain("retrying", "b")
+    assert made.worst(names) == (BACKFILL, made[BACKFILL])
+    made[TAIL].complain("retrying", "t")
+    assert made.worst(names) == (TAIL, made[TAIL])
+    made[BACKFILL].complain("held", "b")
+    assert made.worst(names) == (BACKFILL, made[BACKFILL])
+    assert made.worst([TAIL]) == (TAIL, made[TAIL])  # a walk that is over is nobody's trouble
+    made.end(BACKFILL)
+    assert made.worst(names) == (TAIL, made[TAIL])
+    made[TAIL].recover()
+    assert made.worst(names) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "doubted"),
+    [
+        ("not_found", [2, 8, 16, 24]),
+        ("auth", [2, 8, 16, 24]),
+        ("server_error", [5, 20]),
+        ("rate_limited", []),
+        ("connection", []),
+        ("tls", []),
+        ("no_cursor", []),
+        ("too_large", []),
+    ],
+)
+def test_a_cursor_is_doubted_by_the_kind_and_number_of_failures(kind: str, doubted: list[int]) -> None:
+    course = plan()[TAIL]
+    assert [number for number in range(1, 25) if course.doubts(kind)] == doubted  # type: ignore[arg-type]
+
+
+async def test_a_good_answer_ends_the_back_off_of_its_cursor(tmp_path: Path) -> None:
+    clock = FakeClock()
+    bad = [True]
+    source = ScriptedSource(lambda state: Retryable("made up", kind="connection") if bad else page(state))
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(source, spool, clock)
+        await poller._open()
+        for _ in range(8):
+            await poller._attempt(TAIL)
+        assert poller._plan[TAIL].backoff.failures == 8
+        bad.clear()
+        await poller._attempt(TAIL)
+        assert (poller._plan[TAIL].backoff.failures, poller._plan[TAIL].failures) == (0, 0)

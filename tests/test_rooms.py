@@ -1,0 +1,42 @@
+"""Where modules stand: a folder of `forwarder/` is a room, and a sink is one file or one folder."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ALONE = {"__init__.py", "__main__.py", "assembly.py", "doctor.py", "exit_codes.py", "registry.py", "py.typed"}
+"""Files of `forwarder/` that are a room by themselves."""
+
+
+def rooms() -> set[str]:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    return {room.strip() for layer in layers for room in layer.split("|")}
+
+
+def test_every_module_of_the_engine_stands_in_a_room() -> None:
+    found = {path.name for path in (ROOT / "forwarder").iterdir() if path.name != "__pycache__"}
+    files = {name for name in found if "." in name}
+    assert files <= ALONE, "a new file belongs into a folder: docs/architecture.md says which"
+    assert found - files | {name.removesuffix(".py") for name in files} - {"__init__", "py.typed"} == rooms()
+
+
+def test_a_sink_is_one_file_or_one_folder() -> None:
+    types = set(PROJECT["project"]["entry-points"]["audit_forwarder.sinks"])
+    found = {path.name.removesuffix(".py") for path in (ROOT / "sinks").iterdir() if path.name != "__pycache__"}
+    assert found - {"__init__", "py.typed"} == types
+
+
+@pytest.mark.parametrize("folder", ["admin", "catalogue", "cli", "config", "daemon", "delivery", "formats", "net"])
+def test_tests_stand_in_the_room_of_what_they_try(folder: str) -> None:
+    assert (ROOT / "tests" / folder).is_dir()
+
+
+def test_no_folder_of_tests_is_of_a_kind() -> None:
+    names = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+    assert not names & {"unit", "property", "integration", "helpers"}
