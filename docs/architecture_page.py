@@ -44,7 +44,7 @@ WHERE = (
     ("a newly known action", "`forwarder/catalogue/known_actions/<product>.tsv`", "1"),
     ("a word of action names", "`forwarder/catalogue/vocabulary.toml`", "1"),
     ("a setting of one sink", "the sink's `Config` model; its docstring becomes the reference", "1"),
-    ("a setting of every sink", "`forwarder/contracts/fields.py`, and where it is obeyed", "2"),
+    ("a setting of every sink", "`forwarder/contracts/settings.py`, and where it is obeyed", "2"),
     ("a metric", "`forwarder/observe/metrics.py` (the table), and the report that counts", "2"),
     ("what an HTTP status means", "`forwarder/net/verdicts.py`", "1"),
     ("a command", "`forwarder/cli/app.py` (how it is called), `forwarder/cli/commands/<name>.py` (what it does)", "2"),
@@ -59,7 +59,7 @@ def architecture() -> str:
     rows = []
     for layer in _layers():
         for room in layer:
-            below = sorted(_imports(room), key=_order)
+            below = sorted(_imports(room), key=lambda each: (_order(each), each))
             rows.append([code(room), _first_line(room), ", ".join(map(code, below)) or "-"])
     rooms = table(["Room", "What is in it", "Imports"], rows)
     places = table(["Where do I put …", "Place", "Files"], [list(row) for row in WHERE])

@@ -9,13 +9,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from forwarder.contracts import SinkContext, SourceContext
+from forwarder.contracts import FormatTraits, SinkContext, SinkTraits, SourceContext
 from forwarder.contracts.clock import SystemClock
 from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
 from forwarder.records.maker import RecordMaker
-from forwarder.registry import SINKS, SOURCES, build_format
+from forwarder.registry import FORMATS, SINKS, SOURCES, build_format
 from forwarder.spool.sqlite import probe
 from forwarder.spool.sqlite.claim import examine_lock
 from forwarder.spool.sqlite.files import judge, refuse_link
@@ -34,23 +34,29 @@ if TYPE_CHECKING:
     from forwarder.spool.contract import KnownSpool, Spool, SpoolStatus
 
 
-def build_source(name: str, config: SourceConfig, clock: Clock, budget: RequestBudget | None = None) -> Source:
+def build_source(
+    name: str, config: SourceConfig, clock: Clock | None = None, budget: RequestBudget | None = None
+) -> Source:
     """Build a source. Raises ConfigError, also for a plugin whose constructor fails.
 
     Args:
         name: As configured.
         config: Its settings.
-        clock: Time.
+        clock: Time; the machine's when left out.
         budget: Requests it may share with others; one of its own when left out.
     """
+    clock = clock or SystemClock()
     context = SourceContext(name, clock, budget or RequestBudget(clock))
     built: Source = _built(SOURCES.load(config.type), config, context)
     return built
 
 
-def build_sink(name: str, config: SinkConfig, clock: Clock) -> Sink:
+def build_sink(name: str, config: SinkConfig, clock: Clock | None = None) -> Sink:
     """Build a sink. Raises ConfigError, also for a plugin whose constructor fails."""
-    built: Sink = _built(SINKS.load(config.type), config, SinkContext(name, config.window, clock))
+    traits = FormatTraits.of(FORMATS.load(format_name(config)))
+    built: Sink = _built(
+        SINKS.load(config.type), config, SinkContext(name, config.window, clock or SystemClock(), traits)
+    )
     return built
 
 
@@ -76,13 +82,14 @@ def build_maker(
         normalizer: Gives the normaliser of a feed.
         unknown: Counter of unknown actions.
     """
+    traits = SinkTraits.of(sink)
     return RecordMaker(
         build_format_of(config),
         Filter(config.include, config.exclude),
         normalizer,
         unknown,
-        wants_event=getattr(sink, "wants_event", False),
-        max_body=getattr(sink, "max_body", None),
+        wants_event=traits.wants_event,
+        max_body=traits.max_body,
     )
 
 
@@ -114,17 +121,16 @@ def look_into_spool(path: Path) -> KnownSpool | None:
 
 def targets_and_identities(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
     """Return the target of each sink and the identity of each source; those that cannot be built say so elsewhere."""
-    clock = SystemClock()
     made: list[Any] = []
     targets: dict[str, str] = {}
     identities: dict[str, str] = {}
     for name, sink in settings.sinks.items():
         with suppress(ConfigError):
-            made.append(built := build_sink(name, sink, clock))
+            made.append(built := build_sink(name, sink))
             targets[name] = built.target
     for name, source in settings.sources.items():
         with suppress(ConfigError):
-            made.append(followed := build_source(name, source, clock))
+            made.append(followed := build_source(name, source))
             identities[name] = followed.origin.identity
     asyncio.run(close_all(made))
     return targets, identities

@@ -20,7 +20,7 @@ import msgspec
 
 from forwarder.admin import probe as admin_port
 from forwarder.assembly import build_format_of, build_sink, build_source, examine_spool
-from forwarder.contracts import Clock, Endpoint, Finding, ForwarderError, Held
+from forwarder.contracts import Clock, Connects, Finding, ForwarderError, Held
 from forwarder.net import reach as network
 from forwarder.preflight import certain_to_fail, of_part, worth_a_look
 from forwarder.preflight.permissions import unusable_spool
@@ -167,7 +167,7 @@ async def _looked_at(component: Any, within: float) -> list[Finding]:
     findings: list[Finding] = []
     try:
         async with asyncio.timeout(within):
-            endpoints: Iterable[Endpoint] = getattr(component, "endpoints", ())
+            endpoints = component.endpoints if isinstance(component, Connects) else ()
             ways = await asyncio.gather(*(network.examine(endpoint) for endpoint in endpoints))
             findings += [finding for way in ways for finding in way]
             if all(finding.ok for finding in findings):

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.format import ChangesFields, FormatTraits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ OWN_DISTRIBUTION = "atlassian-audit-forwarder"
 _CONTRACT = {
     "source": ("Config", "feed", "walk", "fetch", "probe", "close", "normalizer"),
     "sink": ("Config", "proof", "default_format", "send", "probe", "close"),
-    "format": ("needs_event", "render"),
+    "format": ("render",),
 }
 
 
@@ -132,14 +133,13 @@ def build_format(name: str, *, original: bool = False, fields: FieldsConfig | No
     Raises ConfigError when it cannot be loaded, cannot hold the original that is asked for, or refuses the changes.
     """
     kind = FORMATS.load(name)
-    if original and not getattr(kind, "keeps_original", False):
+    if original and not FormatTraits.of(kind).keeps_original:
         raise ConfigError(
             f"the format {name} has no place for the original event; leave out original, or use ecs or ocsf"
         )
     built: Format = kind(original=True) if original else kind()
     if fields is None or not (fields.rename or fields.drop or fields.add):
         return built
-    if not hasattr(built, "with_fields"):
+    if not isinstance(built, ChangesFields):
         raise ConfigError(f"fields: the format {name} lets nothing be changed; leave out fields, or use another format")
-    changed: Format = built.with_fields(fields)
-    return changed
+    return built.with_fields(fields)

@@ -168,7 +168,7 @@ class HttpSink:
     advice: ClassVar[Mapping[str, str]] = {f"http_{status}": _REFUSED for status in range(400, 500)}
 
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
-        if config.body == "array" and config.format not in {None, "ecs", "ocsf", "raw"}:
+        if config.body == "array" and context.format.writes != "json":
             raise ConfigError(
                 f"body: array needs events in JSON, and format {config.format} is not JSON; use ecs, ocsf or raw"
             )

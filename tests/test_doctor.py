@@ -341,7 +341,7 @@ class ProbesNot(TrumpetSink):
 )
 
 
-@pytest.mark.parametrize(("kind", "detail"), [("builds", "RuntimeError"), ("probes", "ValueError")])
+@pytest.mark.parametrize(("kind", "detail"), [("builds", "cannot be built: RuntimeError"), ("probes", "it failed: ValueError")])
 def test_a_strangers_fault_is_a_finding_without_its_words(tmp_path: Path, kind: str, detail: str) -> None:
     site = tmp_path / "site"
     points = {"sinks": {"builds": "strange:BuildsNot", "probes": "strange:ProbesNot"}}
@@ -349,7 +349,7 @@ def test_a_strangers_fault_is_a_finding_without_its_words(tmp_path: Path, kind: 
     configure(tmp_path, sink={"type": kind, "tune": "x"})
     done = shell(tmp_path, "siem", PYTHONPATH=str(site))
     assert done.returncode == ExitCode.DEGRADED, done.stderr
-    assert f"it failed: {detail}" in done.stdout
+    assert detail in done.stdout
     assert SECRET not in done.stdout + done.stderr
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forwarder.contracts import SinkTraits
 from forwarder.contracts.errors import ConfigError
 from forwarder.registry import SINKS
 
@@ -55,7 +56,7 @@ def advice_for(reason: str, sink: SinkConfig | None) -> str:
     own: Mapping[str, str] = {}
     if sink is not None:
         try:
-            own = getattr(SINKS.load(sink.type), "advice", {})
+            own = SinkTraits.of(SINKS.load(sink.type)).advice
         except ConfigError:
             own = {}
     return own.get(reason) or ADVICE.get(reason) or UNKNOWN

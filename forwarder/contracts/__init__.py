@@ -20,94 +20,127 @@ Plain data and protocols only, in modules of their names (`source`, `record`, `f
 
 from __future__ import annotations
 
-from forwarder.contracts.clock import Clock, SystemClock
-from forwarder.contracts.errors import (
-    AuthFailed,
-    ConfigError,
-    ContentRefused,
-    CursorLost,
-    ErrorKind,
-    ForwarderError,
-    Held,
-    PayloadTooLarge,
-    Retryable,
-    UnexpectedPayload,
-)
-from forwarder.contracts.event import Actor, Also, AuditEvent, Authentication, Change, ListedAction, Thing
-from forwarder.contracts.finding import Endpoint, Finding
-from forwarder.contracts.format import Format, Shrinks
-from forwarder.contracts.page import CursorState, Origin, Page
-from forwarder.contracts.record import Normalizer, Record
-from forwarder.contracts.settings import (
-    BatchConfig,
-    ByteSize,
-    ComponentConfig,
-    Duration,
-    FieldsConfig,
-    HttpConfig,
-    RetryConfig,
-    Secret,
-    SinkConfig,
-    SourceConfig,
-    TlsConfig,
-    Within,
-)
-from forwarder.contracts.sink import Batch, Confirms, Delivery, Receipt, Rejection, SetsUp, SetupStep, Sink, SinkContext
-from forwarder.contracts.source import ListsActions, Source, SourceContext
-from forwarder.contracts.text import plain
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Actor",
-    "Also",
-    "AuditEvent",
-    "AuthFailed",
-    "Authentication",
-    "Batch",
-    "BatchConfig",
-    "ByteSize",
-    "Change",
-    "Clock",
-    "ComponentConfig",
-    "ConfigError",
-    "Confirms",
-    "ContentRefused",
-    "CursorLost",
-    "CursorState",
-    "Delivery",
-    "Duration",
-    "Endpoint",
-    "ErrorKind",
-    "FieldsConfig",
-    "Finding",
-    "Format",
-    "ForwarderError",
-    "Held",
-    "HttpConfig",
-    "ListedAction",
-    "ListsActions",
-    "Normalizer",
-    "Origin",
-    "Page",
-    "PayloadTooLarge",
-    "Receipt",
-    "Record",
-    "Rejection",
-    "RetryConfig",
-    "Retryable",
-    "Secret",
-    "SetsUp",
-    "SetupStep",
-    "Shrinks",
-    "Sink",
-    "SinkConfig",
-    "SinkContext",
-    "Source",
-    "SourceConfig",
-    "SourceContext",
-    "SystemClock",
-    "Thing",
-    "TlsConfig",
-    "UnexpectedPayload",
-    "Within",
-    "plain",
-]
+if TYPE_CHECKING:
+    from forwarder.contracts.clock import Clock as Clock
+    from forwarder.contracts.clock import SystemClock as SystemClock
+    from forwarder.contracts.errors import AuthFailed as AuthFailed
+    from forwarder.contracts.errors import ConfigError as ConfigError
+    from forwarder.contracts.errors import ContentRefused as ContentRefused
+    from forwarder.contracts.errors import CursorLost as CursorLost
+    from forwarder.contracts.errors import ErrorKind as ErrorKind
+    from forwarder.contracts.errors import ForwarderError as ForwarderError
+    from forwarder.contracts.errors import Held as Held
+    from forwarder.contracts.errors import PayloadTooLarge as PayloadTooLarge
+    from forwarder.contracts.errors import Retryable as Retryable
+    from forwarder.contracts.errors import UnexpectedPayload as UnexpectedPayload
+    from forwarder.contracts.event import Actor as Actor
+    from forwarder.contracts.event import Also as Also
+    from forwarder.contracts.event import AuditEvent as AuditEvent
+    from forwarder.contracts.event import Authentication as Authentication
+    from forwarder.contracts.event import Change as Change
+    from forwarder.contracts.event import ListedAction as ListedAction
+    from forwarder.contracts.event import Thing as Thing
+    from forwarder.contracts.finding import Connects as Connects
+    from forwarder.contracts.finding import Endpoint as Endpoint
+    from forwarder.contracts.finding import Finding as Finding
+    from forwarder.contracts.format import ChangesFields as ChangesFields
+    from forwarder.contracts.format import Format as Format
+    from forwarder.contracts.format import FormatTraits as FormatTraits
+    from forwarder.contracts.format import Shrinks as Shrinks
+    from forwarder.contracts.page import CursorState as CursorState
+    from forwarder.contracts.page import Origin as Origin
+    from forwarder.contracts.page import Page as Page
+    from forwarder.contracts.record import Normalizer as Normalizer
+    from forwarder.contracts.record import Record as Record
+    from forwarder.contracts.settings import BatchConfig as BatchConfig
+    from forwarder.contracts.settings import ByteSize as ByteSize
+    from forwarder.contracts.settings import ComponentConfig as ComponentConfig
+    from forwarder.contracts.settings import Duration as Duration
+    from forwarder.contracts.settings import FieldsConfig as FieldsConfig
+    from forwarder.contracts.settings import HttpConfig as HttpConfig
+    from forwarder.contracts.settings import RetryConfig as RetryConfig
+    from forwarder.contracts.settings import Secret as Secret
+    from forwarder.contracts.settings import SinkConfig as SinkConfig
+    from forwarder.contracts.settings import SourceConfig as SourceConfig
+    from forwarder.contracts.settings import TlsConfig as TlsConfig
+    from forwarder.contracts.settings import Within as Within
+    from forwarder.contracts.sink import Batch as Batch
+    from forwarder.contracts.sink import Confirms as Confirms
+    from forwarder.contracts.sink import Delivery as Delivery
+    from forwarder.contracts.sink import Receipt as Receipt
+    from forwarder.contracts.sink import Rejection as Rejection
+    from forwarder.contracts.sink import SetsUp as SetsUp
+    from forwarder.contracts.sink import SetupStep as SetupStep
+    from forwarder.contracts.sink import Sink as Sink
+    from forwarder.contracts.sink import SinkContext as SinkContext
+    from forwarder.contracts.sink import SinkTraits as SinkTraits
+    from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
+    from forwarder.contracts.source import ListsActions as ListsActions
+    from forwarder.contracts.source import Source as Source
+    from forwarder.contracts.source import SourceContext as SourceContext
+    from forwarder.contracts.text import plain as plain
+
+_HOMES = {
+    "clock": ("Clock", "SystemClock"),
+    "errors": (
+        "AuthFailed",
+        "ConfigError",
+        "ContentRefused",
+        "CursorLost",
+        "ErrorKind",
+        "ForwarderError",
+        "Held",
+        "PayloadTooLarge",
+        "Retryable",
+        "UnexpectedPayload",
+    ),
+    "event": ("Actor", "Also", "AuditEvent", "Authentication", "Change", "ListedAction", "Thing"),
+    "finding": ("Connects", "Endpoint", "Finding"),
+    "format": ("ChangesFields", "Format", "FormatTraits", "Shrinks"),
+    "page": ("CursorState", "Origin", "Page"),
+    "record": ("Normalizer", "Record"),
+    "settings": (
+        "BatchConfig",
+        "ByteSize",
+        "ComponentConfig",
+        "Duration",
+        "FieldsConfig",
+        "HttpConfig",
+        "RetryConfig",
+        "Secret",
+        "SinkConfig",
+        "SourceConfig",
+        "TlsConfig",
+        "Within",
+    ),
+    "sink": (
+        "Batch",
+        "Confirms",
+        "Delivery",
+        "Receipt",
+        "Rejection",
+        "SetsUp",
+        "SetupStep",
+        "Sink",
+        "SinkContext",
+        "SinkTraits",
+    ),
+    "source": ("GoesOnByTime", "ListsActions", "Source", "SourceContext"),
+    "text": ("plain",),
+}
+_MODULE = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULE)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: who needs an error's name does not pay for the settings' models."""
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+    return found

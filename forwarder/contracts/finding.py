@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ from forwarder.contracts.settings import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -47,3 +47,13 @@ class Endpoint(msgspec.Struct, frozen=True):
         secure = parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
         return cls(parts.hostname or "", port, tls if secure else None, http, http.connect_timeout)
+
+
+@runtime_checkable
+class Connects(Protocol):
+    """A source or sink that connects somewhere; `probe` is asked when the way there is open."""
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Where to."""
+        ...

@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from forwarder.contracts.errors import (
-    UnexpectedPayload,
-)
+import msgspec
+
+from forwarder.contracts.errors import UnexpectedPayload
+from forwarder.contracts.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forwarder.contracts.settings import FieldsConfig
 
-from forwarder.contracts.record import Record
+
+class FormatTraits(msgspec.Struct, frozen=True):
+    """What a format declares of itself, as attributes of its class; what it leaves out is as here.
+
+    Attributes:
+        writes: `json`: one JSON object; `line`: text without a line end; `structured_data`: elements for the header of
+            a syslog message (RFC 5424 section 6.3).
+        has_timestamp: The JSON has `@timestamp`.
+        needs_event: It writes the event's meaning, not the bytes of the API.
+        keeps_original: It can also hold the event as the API sent it; it is then built as `Type(original=True)`.
+    """
+
+    writes: Literal["json", "line", "structured_data"] = "line"
+    has_timestamp: bool = False
+    needs_event: bool = True
+    keeps_original: bool = False
+
+    @classmethod
+    def of(cls, kind: Any) -> FormatTraits:
+        """Return the traits of a format or of its class."""
+        return cls(**{name: getattr(kind, name) for name in cls.__struct_fields__ if hasattr(kind, name)})
 
 
 class Format(Protocol):
-    """Renders records. Pure and fast: no I/O, no clock.
-
-    Optional attribute:
-        keeps_original (bool): It can also hold the event as the API sent it; it is then built as `Type(original=True)`.
-    """
+    """Renders records. Pure and fast: no I/O, no clock. Declares what it is as in `FormatTraits`."""
 
     needs_event: ClassVar[bool]
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one body per record, in order, without a line end; a refused one is its own result."""
+        ...
+
+
+@runtime_checkable
+class ChangesFields(Protocol):
+    """A format that writes fields under other names, leaves some out or adds some, as a sink's `fields` say."""
+
+    def with_fields(self, changes: FieldsConfig) -> Format:
+        """Return a format with these changes. Raises ConfigError, naming what to write instead."""
         ...
 
 

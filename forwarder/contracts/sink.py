@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -13,10 +13,10 @@ from forwarder.contracts.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
 
 from forwarder.contracts.finding import Finding
+from forwarder.contracts.format import FormatTraits
 from forwarder.contracts.record import Record
 
 
@@ -82,12 +82,42 @@ class Delivery(msgspec.Struct):
 
 
 class SinkContext(msgspec.Struct, frozen=True):
-    """What the engine gives a sink: its name, how many sends may run at once, and the time."""
+    """What the engine gives a sink.
+
+    Attributes:
+        name: As configured.
+        slots: How many sends may run at once.
+        clock: The time.
+        format: What the format writes whose records it will be sent.
+    """
 
     name: str
     slots: int
     clock: Clock
-    state: Path | None = None
+    format: FormatTraits = FormatTraits(writes="json", has_timestamp=True)
+
+
+class SinkTraits(msgspec.Struct, frozen=True):
+    """What a sink may declare of itself, as attributes of its class or properties; what it leaves out is as here.
+
+    Attributes:
+        wants_event: Records carry their meaning, where they have one, whatever the format needs.
+        max_body: Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
+        advice: What to change, by the reason of a rejection; people see it beside the dead letter.
+        patience: Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.
+        unconfirmed: What it means when receipts are lost again and again, and what to do.
+    """
+
+    wants_event: bool = False
+    max_body: int | None = None
+    advice: Mapping[str, str] = {}
+    patience: float | None = None
+    unconfirmed: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, sink: Any) -> SinkTraits:
+        """Return the traits of a sink."""
+        return cls(**{name: getattr(sink, name) for name in cls.__struct_fields__ if hasattr(sink, name)})
 
 
 class Sink(Protocol):
@@ -97,13 +127,7 @@ class Sink(Protocol):
         Config: Its settings, a `SinkConfig`.
         default_format: Name of the format when the configuration names none.
 
-    Optional attributes:
-        wants_event (bool): Records carry their meaning, where they have one, whatever the format needs.
-        max_body (int | None): Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
-        endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
-        advice (Mapping[str, str]): What to change, by the reason of a rejection; people see it beside the dead letter.
-        patience (float): Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.
-        unconfirmed (tuple[str, str]): What it means when receipts are lost again and again, and what to do.
+    What else it may declare is in `SinkTraits`; one that connects somewhere has `Connects`, too.
     """
 
     Config: ClassVar[type[SinkConfig]]

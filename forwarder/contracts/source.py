@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
 from forwarder.contracts.clock import Clock
 from forwarder.contracts.event import ListedAction
+from forwarder.contracts.finding import Finding
 from forwarder.contracts.page import CursorState, Origin, Page
+from forwarder.contracts.record import Normalizer
 from forwarder.contracts.settings import (
     SourceConfig,
 )
-
-if TYPE_CHECKING:
-    pass
-
-
-from forwarder.contracts.finding import Finding
-from forwarder.contracts.record import Normalizer
 
 
 class SourceContext(msgspec.Struct, frozen=True):
@@ -32,8 +27,7 @@ class SourceContext(msgspec.Struct, frozen=True):
 class Source(Protocol):
     """One audit log that can be followed. Built as `Type(config, context)`; asks one request at a time.
 
-    Optional attributes:
-        endpoints (Sequence[Endpoint]): Where it connects to; a property. `probe` is asked when the way there is open.
+    One that connects somewhere has `Connects`, too.
     """
 
     Config: ClassVar[type[SourceConfig]]
@@ -59,6 +53,15 @@ class Source(Protocol):
     @classmethod
     def normalizer(cls) -> Normalizer:
         """Return what gives this feed's events their meaning."""
+        ...
+
+
+@runtime_checkable
+class GoesOnByTime(Protocol):
+    """A source that can go on without a cursor, from the time of what it read last."""
+
+    def by_time(self, walk: CursorState, from_ms: int) -> CursorState:
+        """Return the state of a walk that goes on at `from_ms`."""
         ...
 
 

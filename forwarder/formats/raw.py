@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 import msgspec
 
@@ -73,6 +73,7 @@ class _Changed(JsonTemplate):
 class RawFormat:
     """Passes bodies on."""
 
+    writes: ClassVar[Literal["json", "line", "structured_data"]] = "json"
     needs_event: ClassVar[bool] = False
 
     def __init__(self) -> None:

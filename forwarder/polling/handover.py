@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Collection
 import msgspec
 import structlog
 
-from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
+from forwarder.contracts import Clock, GoesOnByTime, Held, Page, Source, SourceConfig
 from forwarder.polling import progress
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
 from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
@@ -297,10 +297,9 @@ class HandOver:
     async def by_time(self, name: str) -> bool:
         """Go on without any cursor, from what was read last; False when the source cannot do that."""
         row = self.rows[name]
-        go_on = getattr(self._source, "by_time", None)
-        if go_on is None:
+        if not isinstance(self._source, GoesOnByTime):
             return False
-        walk = go_on(row.state["walk"], min(row.state["high"], self._now_ms()))
+        walk = self._source.by_time(row.state["walk"], min(row.state["high"], self._now_ms()))
         await self._commit([CursorMove(name, row.version or None, {**row.state, "walk": walk})])
         return True
 

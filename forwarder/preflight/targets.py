@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from forwarder.assembly import build_sink, targets_and_identities
 from forwarder.config.problems import Problem
-from forwarder.contracts import ConfigError, ForwarderError, SystemClock
+from forwarder.contracts import ConfigError, Connects, ForwarderError
 from forwarder.net.urls import is_loopback
 
 if TYPE_CHECKING:
@@ -66,11 +66,10 @@ def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -
 
 async def shared_targets(settings: Settings) -> tuple[list[Problem], list[Problem]]:
     """Return what fails and what may be meant; sinks that cannot be built are left out, others name them."""
-    clock = SystemClock()
     sinks: dict[str, Sink] = {}
     for name, config in settings.sinks.items():
         with suppress(ConfigError):
-            sinks[name] = build_sink(name, config, clock)
+            sinks[name] = build_sink(name, config)
     try:
         found = list(same_targets(sinks, settings.sinks))
     finally:
@@ -96,7 +95,7 @@ def _place_of(sink: Sink, config: SinkConfig) -> tuple[Any, ...]:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return config.type, rest
-    endpoints = list(getattr(sink, "endpoints", ()))
+    endpoints = list(sink.endpoints) if isinstance(sink, Connects) else []
     if endpoints:
         port = endpoints[0].port
     query = urlsplit(str(getattr(config, "url", ""))).query

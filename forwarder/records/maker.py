@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from forwarder.contracts import Format, Held, Normalizer, Record, Shrinks, UnexpectedPayload
+from forwarder.contracts import Format, FormatTraits, Held, Normalizer, Record, Shrinks, UnexpectedPayload
 from forwarder.records.filters import Filter
 from forwarder.spool.contract import Chunk
 from forwarder.spool.letter import DeadLetter
@@ -66,7 +66,7 @@ class RecordMaker:
         self._filter = chosen
         self._normalizer = normalizer
         self._unknown = unknown
-        self._needs_event = render.needs_event or chosen.needs_event
+        self._needs_event = FormatTraits.of(render).needs_event or chosen.needs_event
         self._offers_event = wants_event and not self._needs_event
         self._lets_go = self._needs_event and not wants_event
         self._max_body = max_body

@@ -21,9 +21,11 @@ from pydantic_core import PydanticCustomError
 from forwarder.contracts import (
     AuthFailed,
     Batch,
+    ConfigError,
     Delivery,
     Endpoint,
     Finding,
+    FormatTraits,
     ForwarderError,
     Held,
     HttpConfig,
@@ -43,8 +45,6 @@ from sinks.elasticsearch.template import Flavour, compare, index_template, misfi
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
-_NO_JSON = {"cef", "leef", "rfc5424_sd"}
-_NO_TIMESTAMP = {"ocsf", "raw"}  # a data stream refuses every document without one
 
 
 # --------------------------------------------------------------------------------------------------------- settings
@@ -92,19 +92,6 @@ class ElasticsearchConfig(SinkConfig):
     """Time-outs and proxy."""
 
     @model_validator(mode="after")
-    def _takes_json(self) -> ElasticsearchConfig:
-        if self.format in _NO_JSON:
-            raise PydanticCustomError("format", "{format} is not JSON; use ecs", {"format": self.format})
-        if self.format in _NO_TIMESTAMP and not self.unmanaged:
-            raise PydanticCustomError(
-                "format",
-                "{format} has no @timestamp and our template no fields for it; use ecs, or unmanaged: true with a "
-                "template and a pipeline of your own",
-                {"format": self.format},
-            )
-        return self
-
-    @model_validator(mode="after")
     def _fields_fit(self) -> ElasticsearchConfig:
         for name in (*self.fields.rename.values(), *self.fields.add):
             if name.startswith("_"):
@@ -145,6 +132,7 @@ class ElasticsearchSink:
     advice: ClassVar[Mapping[str, str]] = ADVICE
 
     def __init__(self, config: ElasticsearchConfig, context: SinkContext) -> None:
+        _check_format(config, context.format)
         self._config = config
         self._clock = context.clock
         url = check_url(config.url, insecure=config.insecure)
@@ -386,3 +374,13 @@ def _refused_template(response: Response, now: float) -> ForwarderError:
     if response.status == 400 and isinstance(error, Held):
         return Held(error.reason, fix="The server does not take the template; see its own words.", kind="bad_request")
     return error
+
+
+def _check_format(config: ElasticsearchConfig, written: FormatTraits) -> None:
+    if written.writes != "json":
+        raise ConfigError(f"format: {config.format} is not JSON; use ecs")
+    if not written.has_timestamp and not config.unmanaged:  # a data stream refuses every document without one
+        raise ConfigError(
+            f"format: {config.format} has no @timestamp and our template no fields for it; use ecs, or unmanaged: true "
+            "with a template and a pipeline of your own"
+        )

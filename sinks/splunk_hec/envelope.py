@@ -18,7 +18,6 @@ from forwarder.contracts import AuditEvent, Record, Rejection
 from forwarder.net.json_size import QUICK, UNREADABLE, is_beyond_reading, why_unsound
 from sinks.splunk_hec.settings import SplunkHecConfig, chosen
 
-_JSON_FORMATS = {"raw", "ecs", "ocsf"}
 """Formats whose bodies are JSON objects for certain; of others each body is looked at."""
 
 _REMEMBERED = 1000
@@ -105,11 +104,12 @@ class Wrapper:
     Args:
         config: The sink's settings.
         format: Name of the format of the bodies.
+        is_json: The bodies are JSON objects.
     """
 
-    def __init__(self, config: SplunkHecConfig, format: str) -> None:  # noqa: A002 -- it is what it is called
+    def __init__(self, config: SplunkHecConfig, format: str, *, is_json: bool) -> None:  # noqa: A002 -- it is what it is called
         self._config = config
-        self._is_json = format in _JSON_FORMATS
+        self._is_json = is_json
         self._sourcetype = "atlassian:audit" if format == "raw" else f"atlassian:audit:{format}"
         self._constant = {name: _CONSTANT[name] for name in config.indexed_fields if name in _CONSTANT}
         names = [name for name in config.indexed_fields if name in _FIELDS]

@@ -84,7 +84,7 @@ class SplunkHecSink:
         # One client per slot, and one for the probe, so that it never waits for a send.
         self._slots = [Slot(number, config, context.clock) for number in range(context.slots + 1)]
         self._acks = Acknowledgements(self._slots, context.clock, context.name) if config.acknowledge else None
-        self._wrapper = Wrapper(config, config.format or self.default_format)
+        self._wrapper = Wrapper(config, config.format or self.default_format, is_json=context.format.writes == "json")
         self._as_lines = config.endpoint == "raw"
         parts = urlsplit(config.url.rstrip("/"))
         self._place = f"{parts.netloc}{parts.path}"

@@ -136,8 +136,6 @@ class SyslogConfig(SinkConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SyslogConfig:
-        if self.format == "rfc5424_sd" and self.protocol == "rfc3164":
-            raise PydanticCustomError("structured", "format rfc5424_sd needs protocol rfc5424")
         if self.scheme == "udp" and self.max_message_bytes > 65507:
             raise PydanticCustomError("datagram", "max_message_bytes is more than a datagram carries (65507)")
         return self
@@ -185,7 +183,9 @@ class SyslogSink:
         headers = {name: getattr(config, name) for name in ("hostname", "app_name", "procid", "msgid")}
         if config.hostname is None:
             headers["hostname"] = socket.gethostname()
-        structured = config.format == "rfc5424_sd"
+        structured = context.format.writes == "structured_data"
+        if structured and config.protocol == "rfc3164":
+            raise ConfigError(f"format: {config.format} needs protocol rfc5424")
         self._composer = Composer(config.protocol, config.facility, headers, structured=structured, bom=config.bom)
         self.max_body = config.max_message_bytes - self._composer.most
         self._times = Times(config.connect_timeout, config.silence_timeout)

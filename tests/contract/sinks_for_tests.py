@@ -21,6 +21,7 @@ from forwarder.contracts import (
     Batch,
     Delivery,
     Finding,
+    FormatTraits,
     Held,
     Origin,
     PayloadTooLarge,
@@ -32,6 +33,7 @@ from forwarder.contracts import (
     SinkContext,
     SystemClock,
 )
+from forwarder.registry import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -289,6 +291,9 @@ def batch_of(*bodies: bytes, slot: int = 0, first: int = 1) -> Batch:
     )
 
 
-def context(name: str = "test", *, slots: int = 1, clock: Clock | None = None) -> SinkContext:
-    """Make what the engine gives a sink."""
-    return SinkContext(name, slots, clock or SystemClock())
+def context(
+    name: str = "test", *, slots: int = 1, clock: Clock | None = None, render: str | None = None
+) -> SinkContext:
+    """Make what the engine gives a sink; `render` is the name of a format that is registered."""
+    traits = FormatTraits.of(FORMATS.load(render or "ecs"))
+    return SinkContext(name, slots, clock or SystemClock(), traits)

@@ -79,8 +79,9 @@ def world() -> Iterator[Callable[[], list[str]]]:
 async def test_the_constructor_touches_nothing(name: str, tmp_path: Path, world: Callable[[], list[str]]) -> None:
     found = _load(name)
     config = found.Config(**_values(name, tmp_path))
+    given = context(name)
     before = list(world())
-    sink = found(config, context(name))
+    sink = found(config, given)
     assert world() == before
     assert list(tmp_path.iterdir()) == []
     await sink.close()

@@ -158,7 +158,7 @@ async def test_a_question_under_way_is_waited_for_before_a_look(monkeypatch: pyt
 
 
 def test_long_names_of_sites_are_not_remembered() -> None:
-    wrapper = Wrapper(SplunkHecSink.Config(url="https://splunk.example:8088", token="t"), "raw")
+    wrapper = Wrapper(SplunkHecSink.Config(url="https://splunk.example:8088", token="t"), "raw", is_json=True)
     tracemalloc.start()
     try:
         for number in range(50):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.contracts import Record
+from forwarder.contracts import FormatTraits, Record
 from forwarder.formats.raw import RawFormat
+from forwarder.registry import FORMATS
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from sinks.splunk_hec.envelope import Wrapper
 from sinks.splunk_hec.settings import SplunkHecConfig
@@ -41,7 +42,11 @@ def envelope(name: str, format_name: str, settings: dict) -> bytes:
     record.event = None if isinstance(event, Exception) else event
     [body] = RawFormat().render([record])
     record.body = BODIES.get(format_name) or (body if isinstance(body, bytes) else b'{"only":"bytes"}')
-    return Wrapper(SplunkHecConfig(url="https://127.0.0.1:1", token="t", **settings), format_name).wrap(record)
+    return Wrapper(
+        SplunkHecConfig(url="https://127.0.0.1:1", token="t", **settings),
+        format_name,
+        is_json=FormatTraits.of(FORMATS.load(format_name)).writes == "json",
+    ).wrap(record)
 
 
 @pytest.mark.parametrize("case", CASES)

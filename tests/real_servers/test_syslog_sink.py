@@ -82,7 +82,7 @@ async def delivering(
     folder: Path, values: dict[str, Any], render: Any = None
 ) -> AsyncIterator[tuple[Bench, SyslogSink, Lane]]:
     """Run a real lane over a real spool into the sink."""
-    sink = SyslogSink(SyslogConfig(**values), context("siem", slots=2))
+    sink = SyslogSink(SyslogConfig(**values), context("siem", slots=2, render=values.get("format")))
     async with bench(folder) as b:
         lane = b.start("siem", sink, render=render or FORMATS.load(values["format"])())
         try:

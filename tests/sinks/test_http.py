@@ -102,8 +102,8 @@ def test_what_cannot_be_meant_is_refused(more: dict[str, Any]) -> None:
 
 def test_an_array_of_what_is_no_json_is_refused() -> None:
     with pytest.raises(ConfigError, match="array"):
-        HttpSink(HttpSink.Config(url="https://siem.example/", body="array", format="cef"), context("any"))
-    HttpSink(HttpSink.Config(url="https://siem.example/", body="array", format="ocsf"), context("any"))
+        HttpSink(HttpSink.Config(url="https://siem.example/", body="array", format="cef"), context("any", render="cef"))
+    HttpSink(HttpSink.Config(url="https://siem.example/", body="array", format="ocsf"), context("any", render="ocsf"))
 
 
 @pytest.mark.parametrize("url", ["http://siem.example/in", "ftp://siem.example/", "siem.example"])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from forwarder.assembly import build_format_of, build_sink, build_source, close_all
 from forwarder.cli.terminal import say, show_rows
 from forwarder.config.problems import Problem, SettingsError
-from forwarder.contracts import SystemClock
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
 from forwarder.contracts.units import duration_text, size_text
@@ -37,18 +36,17 @@ def check(invocation: Invocation) -> ExitCode:
     looks = worth_a_look(settings)
     if problems:
         raise SettingsError(problems)
-    clock = SystemClock()
     sources: dict[str, Source] = {}
     sinks: dict[str, Sink] = {}
     for name, source in settings.sources.items():
         try:
-            sources[name] = build_source(name, source, clock)
+            sources[name] = build_source(name, source)
         except ConfigError as error:
             problems.append(Problem(f"sources.{name}", str(error)))
     for name, sink in settings.sinks.items():
         try:
             build_format_of(sink)
-            sinks[name] = build_sink(name, sink, clock)
+            sinks[name] = build_sink(name, sink)
         except ConfigError as error:
             problems.append(Problem(f"sinks.{name}", str(error)))
     for problem, may_be_meant in same_targets(sinks, settings.sinks):

@@ -10,7 +10,7 @@ from forwarder.assembly import build_sink
 from forwarder.cli.terminal import complain, say
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import secrets_of, unreadable_files
-from forwarder.contracts import SetsUp, SystemClock
+from forwarder.contracts import SetsUp
 from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
@@ -48,10 +48,7 @@ def setup(invocation: Invocation, only: Sequence[str], *, yes: bool) -> ExitCode
         raise SettingsError(problems)
     names = only or list(settings.sinks)
     redactor = Redactor(lambda: secrets_of(settings))
-    codes = [
-        asyncio.run(_one(name, build_sink(name, settings.sinks[name], SystemClock()), redactor, yes=yes))
-        for name in names
-    ]
+    codes = [asyncio.run(_one(name, build_sink(name, settings.sinks[name]), redactor, yes=yes)) for name in names]
     return max(codes)
 
 

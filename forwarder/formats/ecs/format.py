@@ -11,7 +11,7 @@ the inside of an object that the encoder itself made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
@@ -72,6 +72,8 @@ class EcsFormat:
         original: Whether `event.original` holds the event as the API sent it.
     """
 
+    writes: ClassVar[Literal["json", "line", "structured_data"]] = "json"
+    has_timestamp: ClassVar[bool] = True
     needs_event: ClassVar[bool] = True
     keeps_original: ClassVar[bool] = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
@@ -41,6 +41,7 @@ class JsonTemplate:
     Raises ConfigError for what `check` refuses.
     """
 
+    writes: ClassVar[Literal["json", "line", "structured_data"]] = "json"
     needs_event: ClassVar[bool] = True
 
     def __init__(self, inner: Format, told: FieldsConfig, rules: Rules) -> None:

@@ -10,7 +10,7 @@ each of them (`_carefully`). What is the same from event to event is kept as it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -70,6 +70,7 @@ class LeefFormat:
         template: What a sink changes in every record.
     """
 
+    writes: ClassVar[Literal["json", "line", "structured_data"]] = "line"
     needs_event: ClassVar[bool] = True
 
     def __init__(self, template: Pieces | None = None) -> None:

@@ -10,7 +10,7 @@ that follow it, written in the place of that one value. A run is always the insi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -78,6 +78,7 @@ class OcsfFormat:
         original: Whether `raw_data` holds the event as the API sent it.
     """
 
+    writes: ClassVar[Literal["json", "line", "structured_data"]] = "json"
     needs_event: ClassVar[bool] = True
     keeps_original: ClassVar[bool] = True
 

@@ -9,7 +9,7 @@ each of them (`_carefully`). What is the same from event to event is kept as it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -53,6 +53,7 @@ class StructuredDataFormat:
         template: What a sink changes in every element.
     """
 
+    writes: ClassVar[Literal["json", "line", "structured_data"]] = "structured_data"
     needs_event: ClassVar[bool] = True
 
     def __init__(self, template: Pieces | None = None) -> None:

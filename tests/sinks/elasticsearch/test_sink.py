@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from forwarder.contracts import (
     AuthFailed,
     Batch,
+    ConfigError,
     Delivery,
     ForwarderError,
     Held,
@@ -21,8 +22,8 @@ from forwarder.contracts import (
 from forwarder.formats.ecs.format import EcsFormat
 from simulator.http_types import Response, Wire
 from simulator.receivers.rules import Refused, Rule
-from sinks.elasticsearch.sink import ElasticsearchConfig
-from tests.contract.sinks_for_tests import batch_of
+from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
+from tests.contract.sinks_for_tests import batch_of, context
 from tests.events import golden_bodies, meaning_of
 from tests.sinks.elasticsearch.sinks import (
     SECRET,
@@ -392,15 +393,15 @@ async def test_a_body_the_server_finds_too_large() -> None:
 
 @pytest.mark.parametrize("name", ["cef", "leef", "rfc5424_sd"])
 def test_a_format_that_is_no_json_is_refused_before_anything_runs(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"{name} is not JSON; use ecs"):
-        ElasticsearchConfig(url="https://es.example", format=name)
+    with pytest.raises(ConfigError, match=f"{name} is not JSON; use ecs"):
+        ElasticsearchSink(ElasticsearchConfig(url="https://es.example", format=name), context(render=name))
 
 
 @pytest.mark.parametrize("name", ["ocsf", "raw"])
 def test_json_without_a_timestamp_needs_a_mapping_of_your_own(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"{name} has no @timestamp"):
-        ElasticsearchConfig(url="https://es.example", format=name)
-    assert ElasticsearchConfig(url="https://es.example", format=name, unmanaged=True).format == name
+    with pytest.raises(ConfigError, match=f"{name} has no @timestamp"):
+        ElasticsearchSink(ElasticsearchConfig(url="https://es.example", format=name), context(render=name))
+    ElasticsearchSink(ElasticsearchConfig(url="https://es.example", format=name, unmanaged=True), context(render=name))
 
 
 @pytest.mark.parametrize(

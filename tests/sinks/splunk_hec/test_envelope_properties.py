@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.contracts import AuditEvent, Origin, Record
+from forwarder.contracts import AuditEvent, FormatTraits, Origin, Record
 from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.ocsf.format import OcsfFormat
@@ -71,7 +71,7 @@ def test_any_raw_event_and_any_fields_are_one_event_for_splunk(
     made = config(
         indexed_fields=ALL_FIELDS, labels={"env": 'a"b\\'}, index="i_" + EVERYWHERE, source=EVERYWHERE, host=EVERYWHERE
     )
-    envelope = Wrapper(made, "raw").wrap(record)
+    envelope = Wrapper(made, "raw", is_json=True).wrap(record)
     read = strictly(envelope)
     assert read["event"] == json.loads(body, parse_float=Decimal)
     assert json.loads(envelope)["event"] == tree
@@ -102,7 +102,9 @@ def test_other_formats_are_carried_as_they_are(format_name: str, event: AuditEve
     if not isinstance(body, bytes):
         return
     record.body = body
-    envelope = Wrapper(config(), format_name).wrap(record)
+    envelope = Wrapper(config(), format_name, is_json=FormatTraits.of(FORMATS[format_name]).writes == "json").wrap(
+        record
+    )
     read = strictly(envelope)
     assert read["event"] == (json.loads(body, parse_float=Decimal) if format_name != "cef" else body.decode())
     assert read["sourcetype"] == f"atlassian:audit:{format_name}"
@@ -115,7 +117,7 @@ def test_other_formats_are_carried_as_they_are(format_name: str, event: AuditEve
 def test_a_body_of_an_unknown_format_forges_nothing(body: bytes) -> None:
     record = record_of(None)
     record.body = body
-    envelope = Wrapper(config(), "of_tomorrow").wrap(record)
+    envelope = Wrapper(config(), "of_tomorrow", is_json=False).wrap(record)
     read = strictly(envelope)
     assert set(read["fields"]) == {"event_id", "document_id"}
     if isinstance(read["event"], str):
@@ -141,7 +143,7 @@ def test_a_body_of_an_unknown_format_forges_nothing(body: bytes) -> None:
 )
 def test_fields_are_left_out_where_there_are_none(settings: dict[str, Any], fields: dict[str, str] | None) -> None:
     event = AuditEvent("d", "organization", "o", "did", 1000, 0, product="jira")
-    read = strictly(Wrapper(config(**settings), "raw").wrap(record_of(event)))
+    read = strictly(Wrapper(config(**settings), "raw", is_json=True).wrap(record_of(event)))
     assert read.get("fields") == fields
 
 
@@ -150,7 +152,7 @@ def test_time_is_written_with_a_point_that_stays(time_ms: int, read_ms: int) -> 
     event = AuditEvent("d", "organization", "o", "a", time_ms, 0)
     record = record_of(event)
     record.read_ms = read_ms
-    written = Wrapper(config(), "raw").wrap(record).partition(b",")[0]
+    written = Wrapper(config(), "raw", is_json=True).wrap(record).partition(b",")[0]
     digits = written.removeprefix(b'{"time":').decode()
     seconds, _, millis = digits.partition(".")
     assert seconds.isdecimal()

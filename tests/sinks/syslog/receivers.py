@@ -11,15 +11,18 @@ from typing import Any
 
 import trustme
 
-from forwarder.contracts import Clock, SinkContext, SystemClock
+from forwarder.contracts import Clock
 from simulator.receivers.syslog import SyslogReceiver
 from sinks.syslog.sink import SyslogConfig, SyslogSink
+from tests.contract.sinks_for_tests import context
 
 
 def sink_for(receiver: SyslogReceiver, *, slots: int = 1, clock: Clock | None = None, **settings: Any) -> SyslogSink:
     """Build a sink that sends to the receiver, with times a test can wait for."""
     values = {"address": receiver.address, "resend": 0.2, "silence_timeout": 5, "hostname": "here", **settings}
-    return SyslogSink(SyslogConfig.model_validate(values), SinkContext("siem", slots, clock or SystemClock()))
+    return SyslogSink(
+        SyslogConfig.model_validate(values), context("siem", slots=slots, clock=clock, render=values.get("format"))
+    )
 
 
 @asynccontextmanager

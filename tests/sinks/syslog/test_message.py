@@ -157,7 +157,6 @@ def test_an_address_that_is_none(address: str) -> None:
         ({"hostname": "{}"}, "is not known"),
         ({"facility": 24}, "facility"),
         ({"max_message_bytes": 1000}, "max_message_bytes"),
-        ({"format": "rfc5424_sd", "protocol": "rfc3164"}, "rfc5424"),
         ({"address": "udp://127.0.0.1:514", "max_message_bytes": "64KiB"}, "datagram"),
         ({"framing": "crlf"}, "framing"),
     ],
@@ -165,6 +164,12 @@ def test_an_address_that_is_none(address: str) -> None:
 def test_settings_that_do_not_fit(values: dict[str, Any], what: str) -> None:
     with pytest.raises(ValidationError, match=what):
         config(**values)
+
+
+def test_structured_data_needs_the_protocol_that_has_it() -> None:
+    old = config(address="udp://127.0.0.1:514", format="rfc5424_sd", protocol="rfc3164")
+    with pytest.raises(ConfigError, match="rfc5424_sd needs protocol rfc5424"):
+        SyslogSink(old, context("siem", render="rfc5424_sd"))
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp", "relp"])
@@ -190,7 +195,10 @@ def test_what_an_acceptance_is_worth_depends_on_the_transport() -> None:
 )
 @pytest.mark.parametrize("hostname", ["h", "{organization}", "h" * 300])
 def test_the_longest_body_leaves_room_for_every_header(values: dict[str, Any], hostname: str) -> None:
-    sink = SyslogSink(config(max_message_bytes=1024, hostname=hostname, procid="1234", **values), context("siem"))
+    sink = SyslogSink(
+        config(max_message_bytes=1024, hostname=hostname, procid="1234", **values),
+        context("siem", render=values.get("format")),
+    )
     longest = record(b"x" * sink.max_body, action="a" * 500, severity=10)
     longest.origin = Origin("acme", "organization", "o" * 500)
     size = len(sink._composer.compose(longest))
