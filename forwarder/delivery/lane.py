@@ -24,9 +24,10 @@ from typing import Literal
 
 import structlog
 
-from forwarder.contracts import Clock, Confirms, ErrorKind, Held, Record, Retryable, Sink, SinkConfig
+from forwarder.contracts import Clock, Confirms, ErrorKind, Held, Record, Retryable, Sink, SinkConfig, SinkTraits
 from forwarder.delivery.aside import Asides
 from forwarder.delivery.isolation import Evidence
+from forwarder.delivery.ready import Ready
 from forwarder.delivery.receipts import Promises
 from forwarder.delivery.sending import Sender
 from forwarder.delivery.settlement import RETRY_WRITE, Settler
@@ -80,7 +81,7 @@ class Lane:
             redact=redact,
         )
         self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
-        patience = getattr(sink, "patience", None)
+        patience = SinkTraits.of(sink).patience
         self._asides = Asides(config.patience if patience is None else patience, clock=clock, report=report)
         self._sender = Sender(
             sink,
@@ -95,8 +96,7 @@ class Lane:
             rng=rng,
         )
         self.head, self._more = 0, True
-        self._ready: deque[Record] = deque()
-        self._ready_bytes, self._ready_since = 0, 0.0
+        self._ready = Ready(config.batch)
         self._suspected: deque[list[Record]] = deque()  # batches that were not confirmed `BREAKS` times
         self._sends: dict[int, asyncio.Task[None]] = {}
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
@@ -147,9 +147,8 @@ class Lane:
 
     def _wanted(self) -> int:
         """Return how many events to take now: so many that one batch is ready while the others are in flight."""
-        limits = self._config.batch
-        enough = len(self._ready) >= limits.events or self._ready_bytes >= limits.bytes
-        return 0 if enough or self.stopped.is_set() or self._is_promised_full() else limits.events
+        enough = self._ready.fills_batch()
+        return 0 if enough or self.stopped.is_set() or self._is_promised_full() else self._config.batch.events
 
     def _is_promised_full(self) -> bool:
         return self._promises is not None and len(self._promises) >= self._config.max_pending
@@ -210,10 +209,7 @@ class Lane:
             self._suspected.append(records)
 
     def _queue(self, records: Sequence[Record]) -> None:
-        if records and not self._ready:
-            self._ready_since = self._clock.monotonic()
-        self._ready.extend(records)
-        self._ready_bytes += sum(len(record.body) for record in records)
+        self._ready.add(records, self._clock.monotonic())
         self._evidence.stir()
 
     # -------------------------------------------------------------------------------------------------------- sending
@@ -238,30 +234,20 @@ class Lane:
             if self._suspected:
                 return self._sender.deliver(slot, self._suspected.popleft(), suspected=True)
         if self._ready and self._due() <= 0 and not self._is_promised_full():
-            return self._sender.deliver(slot, self._cut())
+            if self._ready.waits_its_turn():
+                return None
+            return self._sender.deliver(slot, self._ready.cut(slot))
         return None
 
     def _due(self) -> float:
         """Return the seconds until the next batch should go."""
-        limits = self._config.batch
-        if len(self._ready) >= limits.events or self._ready_bytes >= limits.bytes or self.stopped.is_set():
+        if self._ready.fills_batch() or self.stopped.is_set():
             return 0.0
-        return self._ready_since + limits.wait - self._clock.monotonic()
-
-    def _cut(self) -> list[Record]:
-        """Take a batch off the queue: the first limit it reaches ends it, but it holds at least one record."""
-        limits, size = self._config.batch, 0
-        records: list[Record] = []
-        while self._ready and len(records) < limits.events:
-            size += len(self._ready[0].body)
-            if records and size > limits.bytes:
-                break
-            records.append(self._ready.popleft())
-            self._ready_bytes -= len(records[-1].body)
-        return records
+        return self._ready.since + self._config.batch.wait - self._clock.monotonic()
 
     def _on_send_finished(self, slot: int, task: asyncio.Task[None]) -> None:
         del self._sends[slot]
+        self._ready.came_back(slot)
         self._sender.troubled.discard(slot)
         self.report.in_flight = len(self._sends)
         if task.cancelled():
@@ -276,16 +262,11 @@ class Lane:
 
     def control(self) -> Record | None:
         """Lend the newest record that waits to be sent, to see whether the sink takes it."""
-        if not self._ready:
-            return None
-        record = self._ready.pop()
-        self._ready_bytes -= len(record.body)
-        return record
+        return self._ready.lend()
 
     def give_back(self, record: Record) -> None:
         """Take back a record that was lent."""
-        self._ready = deque(sorted([*self._ready, record], key=lambda one: one.seq))
-        self._ready_bytes += len(record.body)
+        self._ready.give_back(record)
 
     def has_control(self) -> bool:
         """Whether there is a record to lend."""
@@ -332,7 +313,7 @@ class Lane:
         """Sleep until somebody rings, a batch grows old, or it is time to look by ourselves."""
         seconds = LOOK_EVERY
         if len(self._sends) < self._config.window and not self.stopped.is_set():
-            if self._ready and not self._is_promised_full():
+            if self._ready and not self._is_promised_full() and not self._ready.waits_its_turn():
                 seconds = max(0.0, self._due())
             if (due := self._asides.due()) is not None:
                 seconds = min(seconds, due)
@@ -357,6 +338,8 @@ class Lane:
         self._turn_unless_troubled()
 
     def _turn_unless_troubled(self) -> None:
+        if self.stopped.is_set():  # a send that ends because of that says nothing of the sink
+            return
         if self._sender.troubled or self._settler.waiting or (self._promises is not None and self._promises.troubled):
             return
         if self._asides:

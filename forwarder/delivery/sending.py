@@ -27,6 +27,7 @@ from forwarder.contracts import (
     Retryable,
     Sink,
     SinkConfig,
+    SinkTraits,
 )
 from forwarder.delivery.aside import TRIES, Asides
 from forwarder.delivery.isolation import Case, Evidence, Part
@@ -137,6 +138,7 @@ class Sender:
             except PayloadTooLarge:
                 case.split(part.records)
             except Trouble as trouble:
+                trouble.let_go()
                 early = case.failures > 0 and not known and case.others_taken
                 await self._learn(slot, case, part, trouble, backoff, early=early)
             else:
@@ -156,6 +158,7 @@ class Sender:
         try:
             await self._attempt(slot, [record], awaited=True)
         except Trouble as trouble:
+            trouble.let_go()
             await self._record_doubt(trouble)
             self._report.errors[trouble.kind] += 1
             over = self._asides.put_back(record, trouble.reason, counts=trouble.suspect)
@@ -336,7 +339,7 @@ class Sender:
         noted = await self._note(todo, delivery, number)
         lost = await self._unconfirmed(todo, delivery) if awaited and delivery.pending else []
         if lost:
-            reason, fix = getattr(self._sink, "unconfirmed", None) or ("the sink did not confirm what it was sent", "")
+            reason, fix = SinkTraits.of(self._sink).unconfirmed or ("the sink did not confirm what it was sent", "")
             raise Trouble([*lost, *noted.left], "unconfirmed", reason, fix=fix, doubtful=True, suspect=True)
         if noted.refused:
             words = next(iter(noted.refused.values()))

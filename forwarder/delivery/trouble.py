@@ -42,6 +42,10 @@ class Trouble(Exception):
         self.suspect, self.odd, self.rejections = suspect, odd, rejections or {}
         self.refused = bool(self.rejections)
 
+    def let_go(self) -> None:
+        """Drop what led here: its frames would keep the request that failed in memory for as long as the slot waits."""
+        self.__cause__ = self.__context__ = self.__traceback__ = None
+
     @classmethod
     def from_error(cls, todo: list[Record], error: Retryable | Held | ContentRefused) -> Self:
         """Return what an error that a sink raises means for the whole batch."""

@@ -476,7 +476,7 @@ async def test_large_events_do_not_pile_up_in_memory(tmp_path: Path) -> None:
         await b.until(lambda: lane.report.in_flight == 2 and not (lane._more and lane._wanted()))
         for _ in range(20):
             await asyncio.sleep(0.005)
-        assert lane._ready_bytes <= 9 * 2**20  # what one exchange gives, and an event
+        assert lane._ready.bytes <= 9 * 2**20  # what one exchange gives, and an event
         gate.set()
         await b.drained("one")
 
@@ -515,7 +515,7 @@ async def test_broken_promises_of_large_events_are_read_again_in_small_parts(tmp
 
         def all_confirmed() -> bool:
             nonlocal most
-            most = max(most, lane._ready_bytes)
+            most = max(most, lane._ready.bytes)
             return lane.report.accepted == 24
 
         await b.until(all_confirmed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from forwarder.config.problems import SettingsError
 from forwarder.config.references import secrets_of
 from forwarder.daemon.daemon import run_daemon
+from forwarder.daemon.memory import give_large_blocks_back
 from forwarder.exit_codes import ExitCode
 from forwarder.observe.log_writer import PATIENCE
 from forwarder.observe.logs import LogLevel, LogSetup
@@ -28,6 +29,7 @@ def run(invocation: Invocation) -> ExitCode:
     problems = [*certain_to_fail(settings), *asyncio.run(shared_targets(settings))[0]]
     if problems:
         raise SettingsError(problems)
+    give_large_blocks_back()
     secrets = secrets_of(settings)
     redactor = Redactor(lambda: secrets)
     log = LogSetup(redactor, format=settings.log.format, level=settings.log.level)

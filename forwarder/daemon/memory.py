@@ -1,0 +1,21 @@
+"""What the C library does with memory that is freed."""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
+LARGE = 2**20
+"""Bytes from which a block is a mapping of its own, and gone from the process when it is freed."""
+
+
+def give_large_blocks_back() -> bool:
+    """Have blocks of `LARGE` bytes and more given back to the system when they are freed; True where that is possible.
+
+    glibc begins so, and with the first large block that is freed moves the bound up to 32 MiB (mallopt(3)): then holes
+    between large events stay with the process, 80 MB and more after some pages of events of 8 MB.
+    """
+    with suppress(OSError, AttributeError):  # another C library, which has its own ways
+        return bool(ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, LARGE))
+    return False

@@ -1,0 +1,94 @@
+"""Records of one lane that wait to be sent, in order, and how much memory they and those on their way keep. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from forwarder.records.maker import HEAVY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forwarder.contracts import BatchConfig, Record
+
+
+ON_THE_WAY = 8 * 2**20
+"""Bytes that are sent at once, but for one batch alone. The limit of a batch counts where it is higher."""
+
+
+class Ready:
+    """The queue between the taking and the sending.
+
+    Args:
+        limits: Of a batch.
+
+    Attributes:
+        bytes: What the records count for.
+        since: When the first of them came, monotonic seconds.
+    """
+
+    def __init__(self, limits: BatchConfig) -> None:
+        self.bytes = 0
+        self.since = 0.0
+        self._limits = limits
+        self._records: deque[Record] = deque()
+        self._on_the_way: dict[int, int] = {}  # bytes of the batch in each slot
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, records: Sequence[Record], now: float) -> None:
+        """Take records behind those that wait."""
+        if not self._records:
+            self.since = now
+        self._records.extend(records)
+        self.bytes += sum(map(_weight, records))
+
+    def fills_batch(self) -> bool:
+        """Whether they reach a limit of a batch."""
+        return len(self._records) >= self._limits.events or self.bytes >= self._limits.bytes
+
+    def waits_its_turn(self) -> bool:
+        """Whether the next record is so large that others on their way must come back first."""
+        if not self._on_the_way:
+            return False
+        most = max(ON_THE_WAY, self._limits.bytes)
+        return sum(self._on_the_way.values()) + _weight(self._records[0]) > most
+
+    def cut(self, slot: int) -> list[Record]:
+        """Take a batch for a slot: the first limit it reaches ends it, but it holds at least one record."""
+        size = 0
+        batch: list[Record] = []
+        while self._records and len(batch) < self._limits.events:
+            weight = _weight(self._records[0])
+            if batch and size + weight > self._limits.bytes:
+                break
+            size += weight
+            batch.append(self._records.popleft())
+        self.bytes -= size
+        self._on_the_way[slot] = size
+        return batch
+
+    def came_back(self, slot: int) -> None:
+        """Note that nothing is on its way in a slot any more."""
+        self._on_the_way.pop(slot, None)
+
+    def lend(self) -> Record | None:
+        """Lend the newest record, to see whether the sink takes it."""
+        if not self._records:
+            return None
+        record = self._records.pop()
+        self.bytes -= _weight(record)
+        return record
+
+    def give_back(self, record: Record) -> None:
+        """Take back a record that was lent, to its place."""
+        self._records = deque(sorted([*self._records, record], key=lambda one: one.seq))
+        self.bytes += _weight(record)
+
+
+def _weight(record: Record) -> int:
+    """Return the bytes that a record counts for: a short body of a heavy event keeps all of that event in memory."""
+    raw = len(record.raw)
+    return max(raw, len(record.body)) if raw >= HEAVY else len(record.body)

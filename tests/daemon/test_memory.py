@@ -1,0 +1,39 @@
+"""Memory that is freed leaves the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LOOK = """
+import sys
+from pathlib import Path
+from forwarder.daemon.memory import give_large_blocks_back
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+if sys.argv[1] == "yes":
+    assert give_large_blocks_back()
+bytes(30 << 20)  # the first large block that is freed moves glibc's bound
+before = resident()
+blocks = [bytes(b"x" * (4 << 20)) for _ in range(20)]
+kept = [bytearray(100_000) for _ in range(10)]
+first, blocks = blocks[::2], blocks[1::2]
+del first
+print(before, resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not Path("/proc/self/statm").exists(), reason="glibc and /proc only")
+def test_holes_between_large_blocks_do_not_stay() -> None:
+    kept = {}
+    for answer in ("yes", "no"):
+        done = subprocess.run([sys.executable, "-c", LOOK, answer], capture_output=True, text=True, check=True)
+        before, after = map(int, done.stdout.split())
+        kept[answer] = after - before
+    assert kept["yes"] < 50 << 20
+    assert kept["yes"] < kept["no"]

@@ -1,0 +1,65 @@
+"""The queue of a lane: what is cut off it, and how much of large events is in memory at once."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forwarder.contracts import BatchConfig, Origin, Record
+from forwarder.delivery.ready import ON_THE_WAY, Ready
+from forwarder.records.maker import HEAVY
+
+ORIGIN = Origin("acme", "organization", "org-1")
+
+
+def record(seq: int, *, raw: int = 100, body: int = 100) -> Record:
+    return Record(seq=seq, origin=ORIGIN, id=f"{seq:032x}", raw=b"r" * raw, body=b"b" * body)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([10, 5_000, HEAVY, 2 * HEAVY]), st.integers(0, 2000)), max_size=40),
+    st.integers(1, 10),
+    st.integers(1, 5_000),
+)
+def test_batches_are_the_records_in_order_and_nothing_is_counted_twice(
+    sizes: list[tuple[int, int]], events: int, most: int
+) -> None:
+    ready = Ready(BatchConfig(events=events, bytes=most))
+    given_ = [record(number, raw=raw, body=body) for number, (raw, body) in enumerate(sizes, 1)]
+    ready.add(given_, 1.0)
+    seen = []
+    while ready:
+        if len(seen) % 3 == 1 and (lent := ready.lend()) is not None:
+            assert lent is given_[-1]
+            ready.give_back(lent)
+        batch = ready.cut(0)
+        assert 1 <= len(batch) <= events
+        assert len(batch) == 1 or sum(len(one.body) for one in batch) <= most
+        seen += batch
+    assert (seen, ready.bytes) == (given_, 0)
+
+
+def test_a_heavy_event_with_a_short_body_counts_whole() -> None:
+    ready = Ready(BatchConfig(bytes=1_000_000))
+    ready.add([record(1, raw=8_000_000), record(2, raw=8_000_000)], 0.0)
+    assert ready.fills_batch()
+    assert ready.cut(0) == [record(1, raw=8_000_000)]
+
+
+def test_a_large_event_is_sent_when_no_other_large_one_is_on_its_way() -> None:
+    ready = Ready(BatchConfig())
+    ready.add([record(number, raw=ON_THE_WAY - 1000) for number in (1, 2)] + [record(3)], 0.0)
+    assert not ready.waits_its_turn()
+    ready.cut(0)
+    assert ready.waits_its_turn()
+    assert ready.lend() == record(3)  # what shows whether the sink takes anything
+    ready.came_back(0)
+    assert not ready.waits_its_turn()
+
+
+def test_small_batches_never_wait_for_each_other() -> None:
+    ready = Ready(BatchConfig(events=1))
+    ready.add([record(number) for number in range(1, 9)], 0.0)
+    for slot in range(8):
+        assert not ready.waits_its_turn()
+        ready.cut(slot)
