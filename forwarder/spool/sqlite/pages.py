@@ -220,6 +220,11 @@ class Pages:
         found = self._con.execute(_SELECT + "ORDER BY last_seq LIMIT 1").fetchone()
         return PageRow(*found) if found else None
 
+    def end_before(self, seq: int) -> int:
+        """Return the last number of the newest page that ends at `seq` or before; 0 when none does."""
+        row = self._con.execute("SELECT max(last_seq) FROM pages WHERE last_seq <= ?", (seq,)).fetchone()
+        return row[0] or 0
+
     def end_of_oldest(self, size: int) -> int:
         """Return the number where the oldest pages that hold `size` bytes end."""
         end = 0

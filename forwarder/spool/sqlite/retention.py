@@ -113,10 +113,15 @@ class Room:
             over = self.used() + size + _OVERHEAD - self._config.max_bytes
             if over <= 0:
                 return
-            holders = [lane for lane in self.pinning() if lane.position < oldest.last]
+            pinning = self.pinning()
+            holders = [lane for lane in pinning if lane.position < oldest.last]
             if stubborn := [lane.name for lane in holders if lane.on_full != "detach"]:
                 raise self._full(stubborn)
             upto = self._pages.end_of_oldest(over + self._config.max_bytes // 64)
+            # no further than the pages that then leave: what another lane keeps in the spool is lost to no lane
+            others = min((lane.position for lane in pinning if lane.position >= oldest.last), default=upto)
+            if others < upto:
+                upto = self._pages.end_before(others)
             for lane in holders:
                 self._losses.pass_over(lane, upto, "detached", "the spool was full", now_ms)
             self._remove(min(upto, self.horizon()), self._config.max_bytes, now_ms)
