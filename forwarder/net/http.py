@@ -194,7 +194,14 @@ class HttpClient:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_IDLE)
         proxy = self._http.proxy or proxy_of_environment(self._scheme, self._host, self._port)
         self._proxy = "" if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
-        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy, trust_env=False)
+        through = None if proxy is None else httpx.Proxy(proxy, ssl_context=self._proxy_context(proxy))
+        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=through, trust_env=False)
+
+    def _proxy_context(self, proxy: str) -> ssl.SSLContext | None:
+        """Return what to trust of a proxy that speaks TLS itself: the same authorities; not our certificate."""
+        if urlsplit(proxy).scheme != "https":
+            return None
+        return build_ssl_context(self._tls.model_copy(update=_ONLY_TRUST))
 
     async def _drop(self, course: _Course | None) -> None:
         transport, self._transport = self._transport, None
@@ -208,25 +215,21 @@ class HttpClient:
 
     def _failure(self, error: BaseException, course: _Course) -> Retryable:
         """Return the failure by its kind, in our own words."""
+        way, fix, sent = self._place, "check the port, the scheme and tls.min_version", course.sent
         if self._proxy and not course.tunnelled and not course.sent:
             way = f"the proxy {self._proxy} on the way to {self._place}"
-            if (failed := _cause(error, ssl.SSLError)) is not None:
-                return Retryable(f"{way}: {explain(failed)}", kind="tls")
-            kind, message = _describe(error)
-            return Retryable(f"{way}: {message}", kind=kind)
-        if isinstance(error, httpx.TimeoutException | TimeoutError):
-            kind, message = _describe(error)
-            return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
-        tls = _cause(error, ssl.SSLError)
-        if tls is not None and not isinstance(tls, _NO_VERDICT):
-            sent = course.sent and not refused_our_certificate(tls)
-            return Retryable(f"{self._place}: {explain(tls)}", kind="tls", sent=sent)
-        if course.handshaking:
-            fix = "check the port, the scheme and tls.min_version"
-            return Retryable(f"{self._place} ended the connection during the TLS handshake; {fix}", kind="tls")
+            fix = "write http:// before its address if it does not speak TLS itself"
+        if not isinstance(error, httpx.TimeoutException | TimeoutError):
+            tls = _cause(error, ssl.SSLError)
+            if tls is not None and not isinstance(tls, _NO_VERDICT):
+                return Retryable(f"{way}: {explain(tls)}", kind="tls", sent=sent and not refused_our_certificate(tls))
+            if course.handshaking:
+                return Retryable(f"{way} ended the connection during the TLS handshake; {fix}", kind="tls")
         kind, message = _describe(error)
-        return Retryable(f"{self._place}: {message}", kind=kind, sent=course.sent)
+        return Retryable(f"{way}: {message}{f'; {fix}' if course.handshaking else ''}", kind=kind, sent=sent)
 
+
+_ONLY_TRUST = dict.fromkeys(("cert_file", "key_file", "key_password", "server_name"))
 
 # ssl.SSLContext without certificates costs microseconds, the default context of the transport would read certifi.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

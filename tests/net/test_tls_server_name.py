@@ -61,8 +61,8 @@ async def https(server_context: ssl.SSLContext) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def tunnel() -> AsyncIterator[str]:
-    """Run a proxy that connects whoever asks with CONNECT."""
+async def tunnel(own: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Run a proxy that connects whoever asks with CONNECT; it speaks TLS itself when `own` is given."""
     courses: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,9 +83,9 @@ async def tunnel() -> AsyncIterator[str]:
             end.transport.abort()
         await asyncio.wait(both)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=own)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"{'https' if own else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         if courses:
@@ -98,6 +98,28 @@ async def ask(url: str, tls: TlsConfig, proxy: str | None = None) -> bytes:
         return (await client.request("GET", "/x")).body
     finally:
         await client.close()
+
+
+async def test_a_proxy_that_speaks_tls_is_trusted_by_the_same_authority(
+    authority: trustme.CA, server_context: ssl.SSLContext, ca_file: Path, asked: list[str | None]
+) -> None:
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(own)
+    async with https(server_context) as server, tunnel(own) as proxy:
+        url = f"https://127.0.0.1:{server.port}"
+        assert await ask(url, TlsConfig(ca_file=ca_file, server_name=NAME), proxy) == b"/x"
+        assert asked == [NAME]  # the name is the server's, and the proxy is not asked for it
+        with pytest.raises(Retryable, match=r"the proxy 127.0.0.1:\d+ on the way to .*tls\.ca_file"):
+            await ask(url, TlsConfig(server_name=NAME), proxy)
+
+
+async def test_a_proxy_that_speaks_no_tls_itself_is_named_with_the_fix(
+    server_context: ssl.SSLContext, ca_file: Path
+) -> None:
+    async with https(server_context) as server, tunnel() as proxy:
+        url = f"https://127.0.0.1:{server.port}"
+        with pytest.raises(Retryable, match=r"the proxy .*(write http://|does not speak TLS)"):
+            await ask(url, TlsConfig(ca_file=ca_file, server_name=NAME), proxy.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize("through", ["directly", "a proxy's tunnel"])
