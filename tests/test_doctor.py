@@ -341,7 +341,9 @@ class ProbesNot(TrumpetSink):
 )
 
 
-@pytest.mark.parametrize(("kind", "detail"), [("builds", "cannot be built: RuntimeError"), ("probes", "it failed: ValueError")])
+@pytest.mark.parametrize(
+    ("kind", "detail"), [("builds", "cannot be built: RuntimeError"), ("probes", "it failed: ValueError")]
+)
 def test_a_strangers_fault_is_a_finding_without_its_words(tmp_path: Path, kind: str, detail: str) -> None:
     site = tmp_path / "site"
     points = {"sinks": {"builds": "strange:BuildsNot", "probes": "strange:ProbesNot"}}
