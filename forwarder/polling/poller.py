@@ -32,6 +32,7 @@ from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints
 from forwarder.polling.handover import OLDEST_MS, HandOver
 from forwarder.polling.plan import CATCH_UP, HEAL, TAIL, TRAIL, Plan
+from forwarder.polling.tips import Tips
 from forwarder.spool.contract import CursorRow, Spool, SpoolFull
 
 SPOOL_WAIT = 1.0
@@ -72,6 +73,7 @@ class Poller:
         self._log = structlog.get_logger().bind(source=source.origin.source)
         self._store = HandOver(source, config, spool=spool, clock=clock, refused=self._refused)
         self._plan = Plan(config.retry, rng)
+        self._tips = Tips(source, self._store, clock, self._ask)
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # a person drops a cursor from another task
         self._at_tip = False
@@ -173,7 +175,7 @@ class Poller:
             return
         course, row = self._plan[name], self._rows[name]
         try:
-            page = await self._fetch(row.state["walk"])
+            page = await self._tips.sure(name, await self._fetch(row.state["walk"]))
         except CursorLost as error:
             await self._lost(name, str(error))
             return
@@ -183,9 +185,11 @@ class Poller:
             told = error.reason if isinstance(error, Held) else str(error)
             await self._lost(name, f"the cursor is refused, and the same without it is not: {told}")
             return
+        if page is None:
+            return
         course.failures = 0
         course.backoff.reset()
-        if row.state["walk"] != course.laid:
+        if row.state["walk"] != course.laid and (page.bodies or page.done):  # what is empty and leads on proves nothing
             course.losses.reset()
         course.distrusts = course.distrusts and page.by_time
         self.report.last_good_poll = self._clock.time()
@@ -201,6 +205,9 @@ class Poller:
             await self._pause(wait)
             wait = self._budget.blocked()  # an objection may have come meanwhile, to another source of the same key
         return not self._stopping
+
+    async def _ask(self, walk: CursorState) -> Page | None:
+        return await self._fetch(walk) if await self._may_ask() else None
 
     async def _fetch(self, walk: CursorState) -> Page:
         """Ask the source. What it raises beside the errors of its contract is a fault of it, and passes for one."""
@@ -274,7 +281,9 @@ class Poller:
             if not await self._may_ask():
                 return False
             try:
-                await self._fetch(row["walk"] if has_cursor else without)
+                page = await self._fetch(row["walk"] if has_cursor else without)
+                if has_cursor:
+                    await self._tips.sure(name, page)
             except (Retryable, Held, CursorLost):
                 if not has_cursor:
                     return False
