@@ -61,9 +61,10 @@ class Tips:
             if beyond is None:
                 return None
             if beyond.newest is not None and beyond.newest > read:
-                again = await self._ask(row["walk"])  # it may have happened meanwhile
-                if again is None or again.bodies:
-                    return again
+                for _ in range(2):  # it may have happened meanwhile, or every second answer is empty
+                    again = await self._ask(row["walk"])
+                    if again is None or again.bodies:
+                        return again
                 raise Retryable(
                     "the API gives an empty page for a cursor, and without it shows newer events",
                     fix="Nothing has to be done: if it stays, the cursor is taken for lost and what follows is read.",
