@@ -77,11 +77,13 @@ def test_what_does_not_fit_is_counted_and_said_when_it_flows_again(pipe):
 
 def test_an_end_does_not_wait_for_a_reader_that_stands_still(pipe, monkeypatch):
     monkeypatch.setattr(log_writer, "PATIENCE", 0.05)
-    _, writing = pipe
+    reading, writing = pipe
     writer = writer_on(writing, most_bytes=1_000_000)
     for _ in range(200):
         writer.write("x" * 1_000)
     assert not writer.close()
+    os.close(reading)  # what is left cannot be written, and the thread ends: the next test's pipe has the same number
+    writer._thread.join()
 
 
 def test_lines_for_a_reader_that_is_gone_are_counted(pipe):
