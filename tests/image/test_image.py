@@ -211,4 +211,4 @@ def test_what_runs_is_compiled_whatever_times_a_builder_gives_to_files(image: Im
             if int.from_bytes(compiled.read_bytes()[4:8], "little") != UNCHECKED_HASH:
                 by_time.append(name)
     assert by_time == []
-    assert list((image.rootfs / "opt").rglob("forwarder/__pycache__/cli.cpython-*.pyc"))
+    assert list((image.rootfs / "opt").rglob("forwarder/cli/__pycache__/app.cpython-*.pyc"))
