@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.areas import AREAS, Area
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ALONE = {"__init__.py", "__main__.py", "assembly.py", "doctor.py", "exit_codes.py", "registry.py", "py.typed"}
@@ -40,3 +42,9 @@ def test_tests_stand_in_the_room_of_what_they_try(folder: str) -> None:
 def test_no_folder_of_tests_is_of_a_kind() -> None:
     names = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     assert not names & {"unit", "property", "integration", "helpers"}
+
+
+@pytest.mark.parametrize("area", AREAS, ids=lambda area: area.name)
+def test_changes_are_tried_on_what_is_there(area: Area) -> None:
+    assert area.sources(ROOT)
+    assert all(sorted(ROOT.glob(pattern)) for pattern in (*area.modules, *area.tests))
