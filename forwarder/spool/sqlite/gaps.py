@@ -106,10 +106,18 @@ class Losses:
         """Take out of the gaps of a lane what it settled after all; a gap that lacks nothing any more is closed."""
         for first, last, source in lane.recovered:
             self._con.execute(
-                "UPDATE gaps SET events = max(events - ?1, 0), "
-                "closed_ms = CASE WHEN closed_ms IS NULL AND events <= ?1 THEN ?2 ELSE closed_ms END "
-                "WHERE cause = 'detached' AND lane = ?3 AND source = ?4 AND first_seq <= ?5 AND last_seq >= ?6",
-                (last - first + 1, now_ms, lane.name, source, first, last),
+                "UPDATE gaps SET events = max(events - :settled, 0), "
+                "closed_ms = CASE WHEN closed_ms IS NULL AND events <= :settled THEN :now ELSE closed_ms END "
+                "WHERE cause = 'detached' AND lane = :lane AND source = :source AND first_seq <= :first "
+                "AND last_seq >= :last",
+                {
+                    "settled": last - first + 1,
+                    "now": now_ms,
+                    "lane": lane.name,
+                    "source": source,
+                    "first": first,
+                    "last": last,
+                },
             )
         lane.recovered = []
 

@@ -106,10 +106,11 @@ class Lanes:
         )
         for first, last in lane.settled:
             for source, events in self._con.execute(
-                "SELECT source, sum(min(last_seq, ?2) - max(first_seq, ?1) + 1) FROM pages WHERE last_seq >= ?1 "
-                "AND last_seq <= (SELECT coalesce(min(last_seq), ?2) FROM pages WHERE last_seq >= ?2) "
-                "AND first_seq <= ?2 AND audience IN ('', ?3) GROUP BY source",
-                (first, last, lane.name),
+                "SELECT source, sum(min(last_seq, :last) - max(first_seq, :first) + 1) FROM pages "
+                "WHERE last_seq >= :first AND first_seq <= :last AND audience IN ('', :lane) "
+                "AND last_seq <= (SELECT coalesce(min(last_seq), :last) FROM pages WHERE last_seq >= :last) "
+                "GROUP BY source",
+                {"first": first, "last": last, "lane": lane.name},
             ):
                 waiting[source] -= events
         for source, events in self._letters.waiting(lane.number).items():

@@ -108,8 +108,8 @@ class Letters:
         """Return what was discarded, oldest first."""
         rows = self._con.execute(
             "SELECT d.number, coalesce(l.name, ''), d.at_ms, d.who, d.chosen, d.events, d.letters FROM discards d "
-            "LEFT JOIN lanes l ON l.number = d.lane WHERE ?1 IS NULL OR l.name = ?1 ORDER BY d.number",
-            (lane,),
+            "LEFT JOIN lanes l ON l.number = d.lane WHERE :lane IS NULL OR l.name = :lane ORDER BY d.number",
+            {"lane": lane},
         )
         return [
             Discard(number, name, at_ms, who, chosen, events, _read_named(decompress(packed)))

@@ -179,7 +179,7 @@ class Room:
         now_ms, retain = self._age.now_ms(), int(self._config.retain * 1000)
         horizon = self.horizon()
         # taken by a clock that was ahead then: as if taken now
-        self._con.execute("UPDATE horizons SET at_ms = ?1 WHERE at_ms > ?1", (now_ms,))
+        self._con.execute("UPDATE horizons SET at_ms = :now WHERE at_ms > :now", {"now": now_ms})
         newest = self._con.execute("SELECT seq, at_ms FROM horizons ORDER BY seq DESC LIMIT 1").fetchone()
         spacing = retain // 64
         if newest is None or (horizon > newest[0] and now_ms - newest[1] >= spacing):
