@@ -1,4 +1,4 @@
-"""`doctor`: looks at every part side by side, each within its time, and says what is wrong and how to mend it.
+"""`doctor`: looks at every part side by side, each within its time, and says what is wrong and how to fix it.
 
 ::
 

@@ -89,9 +89,9 @@ class Cursors:
         if not found or not chosen.cursor:
             there = ", ".join(shown.cursor for shown in await self.listed(CursorChoice(chosen.source))) or "none"
             raise ConfigError(f"the source {chosen.source} has no cursor {chosen.cursor} at work; it has: {there}")
-        told = f"dropped by {who}"
+        reason = f"dropped by {who}"
         if self._drop is not None:
-            if not await self._drop(chosen.source, chosen.cursor, told):
+            if not await self._drop(chosen.source, chosen.cursor, reason):
                 raise ConfigError(
                     f"the daemon does not read the source {chosen.source} just now; try again in a moment"
                 )
@@ -99,7 +99,7 @@ class Cursors:
         identities = [each.identity for each in self._origins().values()]
         state = await self._spool.open_source(origin, configured=identities)
         row = state.cursors[chosen.cursor]
-        move = CursorMove(row.name, row.version, {**row.state, "dropped": told})
+        move = CursorMove(row.name, row.version, {**row.state, "dropped": reason})
         await self._spool.commit(PageCommit(state.number, state.epoch, [move]))
         return found
 

@@ -1,7 +1,7 @@
 """The vocabulary of action ids and display names, and texts as terms of it.
 
-A term is one word of `vocabulary.toml`, or several that belong together (`api_token`); a word nobody
-knows is a term too, so that a reader sees that something is there that it does not understand.
+A term is one word of `vocabulary.toml`, or several that belong together (`api_token`); an unknown
+word is a term too, so that a reader sees that something is there that it does not understand.
 """
 
 from __future__ import annotations

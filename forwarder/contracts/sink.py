@@ -58,7 +58,7 @@ class Delivery(msgspec.Struct):
         accepted: Durable at the sink, as far as the sink can tell.
         rejected: Refused for good; becomes a dead letter.
         kept: Not taken now; sent again.
-        pending: Told later through `confirm`.
+        pending: Known later, through `confirm`.
         doubtful: The kept ones may have been taken although no answer says so.
         duplicates: How many of the accepted were there already.
         retry_after: Seconds until this slot sends again, be it kept ones or because we are asked to slow down.

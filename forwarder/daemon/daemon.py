@@ -17,8 +17,8 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,6 +30,7 @@ from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import build_maker, build_sink, build_source, build_spool, format_name
+from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.settings import Settings
 from forwarder.contracts import (
     Clock,
@@ -152,8 +153,8 @@ class Daemon:
             self._on_log_level(level)
         self._log.info("configuration_reloaded", log_level=level)
 
-    async def _drop_cursor(self, source: str, cursor: str, told: str) -> bool:
-        return source in self._pollers and await self._pollers[source].drop(cursor, told)
+    async def _drop_cursor(self, source: str, cursor: str, reason: str) -> bool:
+        return source in self._pollers and await self._pollers[source].drop(cursor, reason)
 
     async def _open(self, spool: Spool) -> bool:
         """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""
@@ -249,7 +250,8 @@ class Daemon:
         }
         for name, source_config in self._settings.sources.items():
             budget = budgets.get(source_config.budget or "") or RequestBudget(self._clock)
-            self._sources[name] = source = build_source(name, source_config, self._clock, budget)
+            with _named(f"sources.{name}"):
+                self._sources[name] = source = build_source(name, source_config, self._clock, budget)
             budgets[f"source {name}"] = budget
             report = SourceReport(name, source_config.type, identity=source.origin.identity)
             self._source_reports[name] = report
@@ -259,7 +261,8 @@ class Daemon:
         if twice is not None:
             raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
         for name, sink_config in self._settings.sinks.items():
-            self._sinks[name] = sink = build_sink(name, sink_config, self._clock)
+            with _named(f"sinks.{name}"):
+                self._sinks[name] = sink = build_sink(name, sink_config, self._clock)
             self._lane_reports[name] = LaneReport(
                 name,
                 sink_config.type,
@@ -382,3 +385,12 @@ async def run_daemon(
     if came_early:
         daemon.reload()
     await daemon.run()
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the part of the configuration that cannot be built."""
+    try:
+        yield
+    except ConfigError as error:
+        raise SettingsError([Problem(path, str(error))]) from error

@@ -106,12 +106,12 @@ class HandOver:
         row = self.rows.get(name)
         return "" if row is None else str(row.state.get("dropped", ""))
 
-    async def note_dropped(self, name: str, told: str) -> None:
+    async def note_dropped(self, name: str, reason: str) -> None:
         """Keep durable that a person dropped a cursor. Raises what the spool raises; it does not wait for room."""
         row = self.rows[name]
-        move = CursorMove(name, row.version or None, {**row.state, "dropped": told})
+        move = CursorMove(name, row.version or None, {**row.state, "dropped": reason})
         done = await self._spool.commit(PageCommit(self._number, self._epoch, [move]))
-        self.rows[name] = CursorRow(name, {**row.state, "dropped": told}, done.versions[name])
+        self.rows[name] = CursorRow(name, {**row.state, "dropped": reason}, done.versions[name])
 
     async def heal_damage(self) -> bool:
         """Read again what a damaged page of the spool held, whose ids the spool has forgotten; True when it begins."""
@@ -249,7 +249,7 @@ class HandOver:
 
     # ------------------------------------------------------------------------------------------------- a lost cursor
 
-    async def lost(self, name: str, told: str) -> bool:
+    async def lost(self, name: str, reason: str) -> bool:
         """Go on near now, and read again from before the last good point; True when a heal begins."""
         row, now = self.rows[name], self._now_ms()
         back = max(min(row.state["high"], now) - self._overlap_ms, row.state["from"])
@@ -265,7 +265,7 @@ class HandOver:
         heals = not self.walks(HEAL)
         if heals:
             moves.append(CursorMove(HEAL, None, self._walk(back)))
-            gaps = [Gap("cursor_lost", told, source=self._number, from_ms=row.state["high"], to_ms=now)]
+            gaps = [Gap("cursor_lost", reason, source=self._number, from_ms=row.state["high"], to_ms=now)]
         elif back < self.rows[HEAL].state["from"]:  # a longer walk had become this tail
             moves.append(CursorMove(HEAL, self.rows[HEAL].version, self._walk(back)))
         await self._commit(moves, opening=gaps)

@@ -117,7 +117,7 @@ class Poller:
         self._reads = False
         self.wake.set()
 
-    async def drop(self, name: str, told: str) -> bool:
+    async def drop(self, name: str, reason: str) -> bool:
         """Take a cursor for lost at the next turn or start, durably; False when nothing is read or written now."""
         if not self._reads or self._takes_nothing:
             return False
@@ -125,8 +125,8 @@ class Poller:
             if not self._reads:
                 return False
             if self._open_walk(name):
-                await self._store.note_dropped(name, told)
-        self._dropped[name] = told
+                await self._store.note_dropped(name, reason)
+        self._dropped[name] = reason
         self.wake.set()
         return True
 
@@ -136,7 +136,7 @@ class Poller:
         await store.open(self._configured)
         if self.report.state in {"starting", "stopped"}:
             self._turn("working")
-        self._dropped |= {name: told for name in (TAIL, *CATCH_UP) if (told := store.dropped(name))}
+        self._dropped |= {name: reason for name in (TAIL, *CATCH_UP) if (reason := store.dropped(name))}
         self.report.heals += await store.heal_damage()
         self._show()
 
@@ -182,8 +182,8 @@ class Poller:
         except (Retryable, Held) as error:
             if not await self._is_lost(name, error):
                 raise
-            told = error.reason if isinstance(error, Held) else str(error)
-            await self._lost(name, f"the cursor is refused, and the same without it is not: {told}")
+            reason = error.reason if isinstance(error, Held) else str(error)
+            await self._lost(name, f"the cursor is refused, and the same without it is not: {reason}")
             return
         if page is None:
             return
@@ -292,18 +292,18 @@ class Poller:
                     return False
         return True
 
-    async def _lost(self, name: str, told: str, *, by_hand: bool = False) -> None:
+    async def _lost(self, name: str, reason: str, *, by_hand: bool = False) -> None:
         """Go on near now and read again from before the last good point; without cursors when none is of use."""
         course, row = self._plan[name], self._rows[name].state
         self.report.errors["cursor_lost"] += 1
-        self._log.warning("cursor_lost", cursor=name, high=row["high"], told=told)
+        self._log.warning("cursor_lost", cursor=name, high=row["high"], told=reason)
         course.failures = 0
         distrust = course.losses.failures >= MOST_LOSSES and not by_hand
         wait = 0.0 if by_hand else min(self._config.every, course.losses.next())
         async with self._writes:
             if distrust and await self._store.by_time(name):
                 course.distrusts = True
-            elif await self._store.lost(name, told):
+            elif await self._store.lost(name, reason):
                 self._heal_begins()
         # A source that loses every new cursor must not make us spin; the request without one always goes well.
         course.laid = self._rows[name].state["walk"]
@@ -318,9 +318,9 @@ class Poller:
 
     async def _drop_by_hand(self) -> None:
         while self._dropped:
-            name, told = self._dropped.popitem()
+            name, reason = self._dropped.popitem()
             if self._open_walk(name):
-                await self._lost(name, told, by_hand=True)
+                await self._lost(name, reason, by_hand=True)
 
     async def _set_aside(self, name: str, error: Retryable | Held) -> str:
         """Go on beyond what cannot be passed; return the cursor that stays with it."""
