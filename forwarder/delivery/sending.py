@@ -33,7 +33,7 @@ from forwarder.delivery.aside import TRIES, Asides
 from forwarder.delivery.isolation import Case, Evidence, Part
 from forwarder.delivery.receipts import Promises
 from forwarder.delivery.settlement import Settler, runs
-from forwarder.delivery.trouble import Trouble
+from forwarder.delivery.undelivered import Undelivered
 from forwarder.net.retry import Backoff
 from forwarder.observe.reports import LaneReport
 
@@ -81,7 +81,7 @@ class Surroundings(Protocol):
 
 
 class _Noted(NamedTuple):
-    """What is left of a batch, what of it was refused while nothing was taken, and `odd` as in `Trouble`."""
+    """What is left of a batch, what of it was refused while nothing was taken, and `odd` as in `Undelivered`."""
 
     left: list[Record]
     refused: dict[int, Rejection]
@@ -137,7 +137,7 @@ class Sender:
                 rest = await self._attempt(slot, part.records, awaited=case.searching)
             except PayloadTooLarge:
                 case.split(part.records)
-            except Trouble as trouble:
+            except Undelivered as trouble:
                 trouble.let_go()
                 early = case.failures > 0 and not known and case.others_taken
                 await self._learn(slot, case, part, trouble, backoff, early=early)
@@ -157,7 +157,7 @@ class Sender:
         self._report.resent += 1
         try:
             await self._attempt(slot, [record], awaited=True)
-        except Trouble as trouble:
+        except Undelivered as trouble:
             trouble.let_go()
             await self._record_doubt(trouble)
             self._report.errors[trouble.kind] += 1
@@ -175,7 +175,7 @@ class Sender:
     # ------------------------------------------------------------------------------------------------------- learning
 
     async def _learn(
-        self, slot: int, case: Case, part: Part, trouble: Trouble, backoff: Backoff, *, early: bool
+        self, slot: int, case: Case, part: Part, trouble: Undelivered, backoff: Backoff, *, early: bool
     ) -> None:
         """Put what may be doubled on record, decide what the failure means, say what is wrong, and wait.
 
@@ -211,7 +211,7 @@ class Sender:
         else:
             await self._pause(slot, wait)
 
-    async def _decide(self, slot: int, case: Case, part: Part, trouble: Trouble, backoff: Backoff) -> bool:
+    async def _decide(self, slot: int, case: Case, part: Part, trouble: Undelivered, backoff: Backoff) -> bool:
         """Decide what a failure means for its events; False when one should wait apart and finds no room."""
         if await self._believed(slot, case, part, trouble):
             backoff.reset()
@@ -227,7 +227,7 @@ class Sender:
                 return False
         return True
 
-    async def _believed(self, slot: int, case: Case, part: Part, trouble: Trouble) -> bool:
+    async def _believed(self, slot: int, case: Case, part: Part, trouble: Undelivered) -> bool:
         """Reject what the sink says it refuses, if there is reason to believe it.
 
         An event that is refused while no other waits cannot be compared. One such is believed, since most are right;
@@ -249,7 +249,7 @@ class Sender:
         case.put_back(part, left)
         return True
 
-    async def _set_aside(self, culprit: Record, trouble: Trouble) -> bool:
+    async def _set_aside(self, culprit: Record, trouble: Undelivered) -> bool:
         why = trouble.rejections.get(culprit.seq)
         if why is not None:
             await self._reject(culprit, why)
@@ -259,7 +259,7 @@ class Sender:
         self._forget([culprit])
         return True
 
-    def _say(self, case: Case, trouble: Trouble) -> None:
+    def _say(self, case: Case, trouble: Undelivered) -> None:
         reason, fix, state = trouble.reason, trouble.fix, trouble.state
         if case.blames_sink:
             if trouble.refused:
@@ -285,7 +285,7 @@ class Sender:
         compares = case.blames_sink and not case.controlled and self._lane.has_control()
         return case.others_taken or compares or self._lane.stopped.is_set()
 
-    async def _record_doubt(self, trouble: Trouble) -> None:
+    async def _record_doubt(self, trouble: Undelivered) -> None:
         if trouble.doubtful:
             self._settler.doubt(runs([record.seq for record in trouble.left]), trouble.kind)
             await self._settler.flush(after=self._lane.head)
@@ -309,7 +309,7 @@ class Sender:
             awaited: Wait for the receipts, too, so that success means taken.
 
         Raises:
-            Trouble: With what is left.
+            Undelivered: With what is left.
             PayloadTooLarge: As the sink raises it, for more than one record.
         """
         batch = Batch(todo, slot)
@@ -319,19 +319,19 @@ class Sender:
             if not isinstance(delivery, Delivery):
                 raise TypeError("send() gave no Delivery")  # noqa: TRY301 -- as any other fault of a sink
         except (Retryable, Held, ContentRefused) as error:
-            raise Trouble.from_error(todo, error) from error
+            raise Undelivered.from_error(todo, error) from error
         except PayloadTooLarge as error:
             if len(todo) > 1:
                 raise
             why = {todo[0].seq: Rejection("too_large", str(error))}
-            raise Trouble(todo, "too_large", str(error), suspect=True, rejections=why) from error
+            raise Undelivered(todo, "too_large", str(error), suspect=True, rejections=why) from error
         except (Exception, asyncio.CancelledError) as error:  # the plugin boundary: a fault of a sink ends no lane
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
                 raise  # it is we who are cancelled, not something inside the sink
             self._log.exception("sink_failed")
             reason = f"the sink failed: {type(error).__name__}"
-            raise Trouble(todo, "other", reason, doubtful=True, suspect=True) from error
+            raise Undelivered(todo, "other", reason, doubtful=True, suspect=True) from error
         self._report.batches += 1
         self._report.bytes += batch.size
         self._report.observe_send(self._clock.monotonic() - began)
@@ -340,14 +340,14 @@ class Sender:
         lost = await self._unconfirmed(todo, delivery) if awaited and delivery.pending else []
         if lost:
             reason, fix = SinkTraits.of(self._sink).unconfirmed or ("the sink did not confirm what it was sent", "")
-            raise Trouble([*lost, *noted.left], "unconfirmed", reason, fix=fix, doubtful=True, suspect=True)
+            raise Undelivered([*lost, *noted.left], "unconfirmed", reason, fix=fix, doubtful=True, suspect=True)
         if noted.refused:
             words = next(iter(noted.refused.values()))
             reason = f"{words.reason} ({words.detail})" if words.detail else words.reason
-            raise Trouble(noted.left, "refused", reason, suspect=True, rejections=noted.refused)
+            raise Undelivered(noted.left, "refused", reason, suspect=True, rejections=noted.refused)
         if noted.left:
             reason = delivery.reason or "the sink kept a part of the batch"
-            raise Trouble(
+            raise Undelivered(
                 noted.left,
                 "partial",
                 reason,
@@ -373,7 +373,7 @@ class Sender:
             or (delivery.pending and promised is None)
         ):
             self._log.error("sink_broke_the_contract", named=len(named), sent=len(todo))
-            raise Trouble(todo, "other", "the sink's answer contradicts itself", doubtful=True)
+            raise Undelivered(todo, "other", "the sink's answer contradicts itself", doubtful=True)
         self._settler.accept([todo[position] for position in sorted(delivery.accepted)])
         if delivery.accepted:
             self._evidence.taken(number)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from forwarder.contracts import ConfigError, Held, Retryable
 from forwarder.contracts.errors import ErrorKind, fix_of
-from forwarder.delivery.trouble import Trouble
+from forwarder.delivery.undelivered import Undelivered
 from forwarder.observe import summary
 from simulator.config import RateLimits, SimulatorConfig, Switches
 from simulator.simulator import Simulator
@@ -198,6 +198,6 @@ def test_whatever_may_pass_says_what_a_person_can_do() -> None:
     for kind in get_args(ErrorKind):
         assert Retryable("x", kind=kind).fix.endswith(".")
     assert Retryable("x", kind="tls", fix="Do that.").fix == "Do that."
-    assert Trouble([], "partial", "x").fix == fix_of("partial")
-    assert Trouble.from_error([], Retryable("x", kind="reset")).fix == fix_of("reset")
-    assert Trouble.from_error([], Held("x.", fix="Do this.")).fix == "Do this."
+    assert Undelivered([], "partial", "x").fix == fix_of("partial")
+    assert Undelivered.from_error([], Retryable("x", kind="reset")).fix == fix_of("reset")
+    assert Undelivered.from_error([], Held("x.", fix="Do this.")).fix == "Do this."

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.lanes import Lane, Lanes
     from forwarder.spool.sqlite.letters import Letters
     from forwarder.spool.sqlite.pages import Content, PageRow, Pages
-    from forwarder.spool.sqlite.retention import Room
+    from forwarder.spool.sqlite.retention import Retention
 
 READ_BYTES = 8 * 2**20
 """Most bytes of events that one exchange gives; one event is always given."""
@@ -34,7 +34,7 @@ class Ledger:
     """What lanes do with the spool. Runs inside somebody's transaction."""
 
     def __init__(
-        self, database: Database, pages: Pages, lanes: Lanes, letters: Letters, losses: Losses, room: Room
+        self, database: Database, pages: Pages, lanes: Lanes, letters: Letters, losses: Losses, retention: Retention
     ) -> None:
         self._database = database
         self._con = database.con
@@ -42,7 +42,7 @@ class Ledger:
         self._lanes = lanes
         self._letters = letters
         self._losses = losses
-        self._room = room
+        self._retention = retention
         self._origins: dict[int, Origin] = {}
 
     def forget_origins(self) -> None:
@@ -68,17 +68,17 @@ class Ledger:
             if start != "continue":
                 created = True
                 self._restart(lane, self._start(name, start, now_ms), now_ms)
-        self._lanes.forget_overtaken(lane)
+        self._lanes.forget_withdrawn(lane)
         self._lanes.advance(lane)
         doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled) + self._letters.taken(lane.number)
-        self._letters.wait_again(lane.number)
+        self._letters.mark_waiting(lane.number)
         for span in doubtful:
             self._lanes.doubt(lane.number, span, "restart", now_ms)
         self._lanes.bound_doubts(lane.number)
         lane.on_full, lane.seen_ms = on_full, now_ms
         self._lanes.save(lane)
         number = lane.number
-        self._database.after.append(lambda: self._room.active.add(number))
+        self._database.after.append(lambda: self._retention.active.add(number))
         return LaneState(number, lane.position, tuple(doubtful), created, self._letters.dead().get(number, 0))
 
     def _restart(self, lane: Lane, position: int, now_ms: int) -> None:
@@ -86,7 +86,7 @@ class Ledger:
         self._losses.pass_over(lane, self._lanes.newest(), "lane_forgotten", "the target of the sink changed", now_ms)
         lane.position = lane.head = position
         lane.settled = []
-        self._letters.belong_to_former(lane.number)
+        self._letters.mark_former(lane.number)
         self._con.execute("DELETE FROM lane_books WHERE lane = ?", (lane.number,))
         self._begin_books(lane)
 
@@ -146,8 +146,8 @@ class Ledger:
         self._lanes.advance(lane)
         lane.head = lane.position
         lane.seen_ms = now_ms
-        self._letters.wait_again(number)
-        self._lanes.forget_overtaken(lane)
+        self._letters.mark_waiting(number)
+        self._lanes.forget_withdrawn(lane)
         self._lanes.save(lane)
 
     def _settle(self, lane: Lane, settlement: Settlement, now_ms: int) -> None:
@@ -155,7 +155,7 @@ class Ledger:
             self._lanes.doubt(lane.number, span, cause, now_ms)
         if settlement.doubts:
             self._lanes.bound_doubts(lane.number)
-        new, again = self._apart(lane, settlement.ranges)
+        new, again = self._split_new_and_retried(lane, settlement.ranges)
         if not self._lanes.settle(lane, new):
             return
         self._losses.recovered(lane, now_ms)
@@ -166,9 +166,9 @@ class Ledger:
             )
         for letter in settlement.dead_letters:
             letter.tries = 1 + tries.get(letter.seq, 0)
-        self._letters.bury(lane.number, settlement.dead_letters, now_ms)
+        self._letters.add(lane.number, settlement.dead_letters, now_ms)
 
-    def _apart(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
+    def _split_new_and_retried(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
         """Part numbers that are settled for the first time from those of retried letters."""
         letters = self._letters.taken(lane.number)
         if not letters:
@@ -204,7 +204,7 @@ class Ledger:
         lane = self._lanes.load(number)
         chunks: list[Chunk] = []
         room = READ_BYTES
-        new, again = self._apart(lane, ranges.merge(spans))
+        new, again = self._split_new_and_retried(lane, ranges.merge(spans))
         retried = set(again)
         for first, last in sorted([*new, *again]):
             if (first, last) in retried:
@@ -247,7 +247,7 @@ class Ledger:
     def _readable(self, lane: Lane, letters: list[DeadLetter]) -> list[DeadLetter]:
         """Leave out letters that were damaged since they were retried: they are dead and rejected as before."""
         damaged = [letter for letter in letters if not letter.raw]
-        self._letters.die_again(damaged)
+        self._letters.mark_dead(damaged)
         for letter in damaged:
             self._lanes.count(lane.number, letter.source, rejected=1)
         return [letter for letter in letters if letter.raw]

@@ -91,7 +91,7 @@ class Losses:
             if not events:
                 continue
             self._lanes.count(lane.number, row.source, detached=events)
-            self._lanes.overtake(lane, missing, row.source)
+            self._lanes.withdraw(lane, missing, row.source)
             gap = _gap_of(row, cause, detail, lane.name, events)
             earlier = by_source.get(row.source)
             by_source[row.source] = gap if earlier is None else _joined(earlier, gap)
@@ -134,7 +134,7 @@ class Losses:
             missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
             if missing:
                 self._lanes.count(lane.number, row.source, detached=ranges.count(missing))
-                self._lanes.overtake(lane, missing, row.source)
+                self._lanes.withdraw(lane, missing, row.source)
             if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered
                 self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
         self.open(_gap_of(row, "damaged_page", str(damage), row.audience or None, row.events), now_ms)

@@ -1,7 +1,7 @@
 """The memory of ids: which events of a page are new, which are repeats, and which are revisions.
 
 Ids are remembered per stream (source, audience) and minute of event time, one row per minute and page, 24 bytes an
-event: 16 of key, 8 of content digest. A minute is judged only when all its rows are in memory, so within a minute the
+event: 16 of key, 8 of content digest. A page is compared with a minute when all its rows are in memory; within it the
 answer is exact whatever the size of the window. An id that comes back under *another* minute is recognised while its
 first minute is in memory, and is a new event afterwards; that is the price of not searching everything.
 
@@ -34,7 +34,7 @@ _ENTRY = struct.Struct("16s8s")
 _KEY, _DIGEST = 16, 8
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Novelty(msgspec.Struct, frozen=True):
     """What a page holds that is not known yet.
 
     Attributes:
@@ -62,11 +62,11 @@ class IdMemory:
         self._con = con
         self._limit = limit
         self._known: dict[Stream, dict[bytes, bytes]] = {}  # key -> its digests, joined
-        self._hot: OrderedDict[tuple[Stream, str], list[bytes]] = OrderedDict()
-        self._extra: dict[tuple[Stream, bytes], int] = {}  # keys that hot minutes hold more than once
+        self._loaded: OrderedDict[tuple[Stream, str], list[bytes]] = OrderedDict()
+        self._extra: dict[tuple[Stream, bytes], int] = {}  # keys that loaded minutes hold more than once
         self._held = 0
 
-    def judge(self, stream: Stream, page: Page) -> Verdict:
+    def classify(self, stream: Stream, page: Page) -> Novelty:
         """Tell new events and revisions from repeats. Raises SpoolError when the page's columns do not fit."""
         keys, digests = page.keys, page.digests
         events = len(page.bodies)
@@ -80,7 +80,7 @@ class IdMemory:
         distinct = set(minutes)
         known = self._known.setdefault(stream, {})
         for minute in distinct:
-            self._warm(stream, minute)
+            self._load(stream, minute)
         revisions: dict[int, bytes] = {}
         kept: Sequence[int]
         if known.keys().isdisjoint(keys) and len(set(keys)) == events:
@@ -106,24 +106,24 @@ class IdMemory:
         else:
             for at in kept:
                 parts.setdefault(minutes[at], []).append((keys[at], digests[at]))
-        return Verdict(stream, kept, events - len(kept), revisions, parts)
+        return Novelty(stream, kept, events - len(kept), revisions, parts)
 
-    def write(self, verdict: Verdict, first_seq: int, now_ms: int) -> int:
+    def write(self, novelty: Novelty, first_seq: int, now_ms: int) -> int:
         """Write the rows of a page whose events begin at `first_seq`; return the bytes of the budget they take."""
-        source, audience = verdict.stream
+        source, audience = novelty.stream
         rows = [
             (first_seq + at, source, audience, minute, now_ms, b"".join(chain.from_iterable(entries)))
-            for at, (minute, entries) in enumerate(verdict.parts.items())
+            for at, (minute, entries) in enumerate(novelty.parts.items())
         ]
         self._con.executemany("INSERT INTO ids VALUES (?, ?, ?, ?, ?, ?)", rows)
         return sum(len(row[5]) + ROW_BYTES for row in rows)
 
-    def remember(self, verdict: Verdict) -> None:
+    def remember(self, novelty: Novelty) -> None:
         """Take what was committed into the window, then shrink it to its limit."""
-        for minute, entries in verdict.parts.items():
-            self._take(verdict.stream, minute, entries)
-        while self._held > self._limit and len(self._hot) > len(verdict.parts):
-            self._cool()
+        for minute, entries in novelty.parts.items():
+            self._take(novelty.stream, minute, entries)
+        while self._held > self._limit and len(self._loaded) > len(novelty.parts):
+            self._evict()
 
     def forget(self, stream: Stream, first_seq: int, last_seq: int) -> int:
         """Forget the ids that the page first_seq..last_seq brought; return the bytes of the budget that frees."""
@@ -132,11 +132,11 @@ class IdMemory:
             "SELECT count(*), coalesce(sum(length(entries)), 0) FROM ids WHERE number BETWEEN ? AND ?", span
         ).fetchone()
         self._con.execute("DELETE FROM ids WHERE number BETWEEN ? AND ?", span)
-        for hot in [at for at in self._hot if at[0] == stream]:
-            del self._hot[hot]
+        for minute in [at for at in self._loaded if at[0] == stream]:
+            del self._loaded[minute]
         self._extra = {at: times for at, times in self._extra.items() if at[0] != stream}
         self._known.pop(stream, None)
-        self._held = sum(len(keys) + 1 for keys in self._hot.values())
+        self._held = sum(len(keys) + 1 for keys in self._loaded.values())
         return int(size + rows * ROW_BYTES)
 
     def retire(self, before_ms: int, surplus: int, rows: int) -> int:
@@ -162,12 +162,12 @@ class IdMemory:
 
     # -------------------------------------------------------------------------------------------------- window
 
-    def _warm(self, stream: Stream, minute: str) -> None:
+    def _load(self, stream: Stream, minute: str) -> None:
         at = (stream, minute)
-        if at in self._hot:
-            self._hot.move_to_end(at)
+        if at in self._loaded:
+            self._loaded.move_to_end(at)
             return
-        self._hot[at] = []
+        self._loaded[at] = []
         self._held += 1
         rows = self._con.execute(
             "SELECT entries FROM ids WHERE source = ? AND audience = ? AND minute = ?", (*stream, minute)
@@ -176,7 +176,7 @@ class IdMemory:
 
     def _take(self, stream: Stream, minute: str, entries: list[tuple[bytes, bytes]]) -> None:
         known = self._known.setdefault(stream, {})
-        self._hot[stream, minute].extend(key for key, _ in entries)
+        self._loaded[stream, minute].extend(key for key, _ in entries)
         self._held += len(entries)
         fresh = dict(entries)
         if len(fresh) == len(entries) and known.keys().isdisjoint(fresh):
@@ -191,8 +191,8 @@ class IdMemory:
             if not _holds(seen, digest):
                 known[key] = seen + digest
 
-    def _cool(self) -> None:
-        (stream, _), keys = self._hot.popitem(last=False)
+    def _evict(self) -> None:
+        (stream, _), keys = self._loaded.popitem(last=False)
         self._held -= len(keys) + 1
         known = self._known[stream]
         for key in keys:

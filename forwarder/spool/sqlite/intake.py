@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.gaps import Losses
     from forwarder.spool.sqlite.ids import IdMemory
     from forwarder.spool.sqlite.pages import Pages
-    from forwarder.spool.sqlite.retention import Room
+    from forwarder.spool.sqlite.retention import Retention
 
 
 class Intake:
     """The tables `sources`, `spooled` and `cursors`. Runs inside somebody's transaction."""
 
-    def __init__(self, database: Database, pages: Pages, ids: IdMemory, losses: Losses, room: Room) -> None:
+    def __init__(self, database: Database, pages: Pages, ids: IdMemory, losses: Losses, retention: Retention) -> None:
         self._database = database
         self._con = database.con
         self._pages = pages
         self._ids = ids
         self._losses = losses
-        self._room = room
+        self._retention = retention
 
     def open_source(self, origin: Origin, configured: Collection[str]) -> SourceState:
         """Find or make a source by its identity and raise its epoch.
@@ -139,23 +139,23 @@ class Intake:
             raise Fenced(f"The cursor {move.name} of source {name} was moved by another process. Read its state again.")
 
     def _store(self, source: int, audience: str, page: Page, now_ms: int) -> tuple[int, int, int, int]:
-        verdict = self._ids.judge((source, audience), page)
-        self._database.after.append(lambda: self._ids.remember(verdict))
-        kept = verdict.kept
+        novelty = self._ids.classify((source, audience), page)
+        self._database.after.append(lambda: self._ids.remember(novelty))
+        kept = novelty.kept
         if not kept:
-            return 0, verdict.repeats, 0, 0
+            return 0, novelty.repeats, 0, 0
         whole = len(kept) == len(page.bodies)
         if whole:
-            content = Content(list(page.bodies), b"".join(page.keys), verdict.revisions, page.derived)
+            content = Content(list(page.bodies), b"".join(page.keys), novelty.revisions, page.derived)
         else:
             content = Content(
                 [page.bodies[at] for at in kept],
                 b"".join([page.keys[at] for at in kept]),
-                verdict.revisions,
+                novelty.revisions,
                 frozenset(place for place, at in enumerate(kept) if at in page.derived),
             )
         packed = self._pages.pack(content)
-        self._room.make(packed.size, now_ms)
+        self._retention.make_room(packed.size, now_ms)
         first = self._database.meta("next_seq")
         row = self._pages.add(
             first,
@@ -163,10 +163,10 @@ class Intake:
             audience,
             packed,
             committed_ms=now_ms,
-            oldest_minute=oldest_minute(verdict.parts),
+            oldest_minute=oldest_minute(novelty.parts),
             newest_ms=page.newest,
         )
-        taken = self._ids.write(verdict, first, now_ms)
+        taken = self._ids.write(novelty, first, now_ms)
         self._con.execute(
             "INSERT INTO spooled VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET events = events + excluded.events",
             (source, audience, len(kept)),
@@ -174,7 +174,7 @@ class Intake:
         self._database.set_meta("next_seq", row.last + 1)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") + taken)
         self._database.after.append(lambda: self._pages.remember(row, content))
-        return len(kept), verdict.repeats, len(verdict.revisions), len(content.derived)
+        return len(kept), novelty.repeats, len(novelty.revisions), len(content.derived)
 
 
 def _text(state: dict[str, object]) -> str:

@@ -1,7 +1,7 @@
 """Rows of lanes and the arithmetic of settling: the position is the longest settled prefix, and never goes back.
 
 What settled beyond the position is kept as ranges. Events that were taken away from a lane while it had them in
-flight (detached, damaged) are kept as `overtaken`: when the lane settles them after all, the books are put right.
+flight (detached, damaged) are rows of `overtaken`: when the lane settles them after all, the books are corrected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SELECT = "SELECT number, name, target, position, head, on_full, seen_ms FROM la
 class Lane(msgspec.Struct):
     """A row of `lanes` with its settled ranges above the position.
 
-    `recovered` are ranges with their source that were taken away and came home after all; their gap must hear of it.
+    `recovered` are ranges with their source that were withdrawn and settled after all; their gap is made smaller.
     """
 
     number: int
@@ -151,8 +151,8 @@ class Lanes:
         known = [(1, lane.position), *lane.settled] if lane.position else lane.settled
         known = ranges.merge(known)
         repeated = sum(ranges.count(ranges.inside(first, last, known)) for first, last in new)
-        overtaken = self._overtaken(lane) if repeated or self._has_overtaken(lane) else []
-        taken = [(first, last) for first, last, _ in overtaken]
+        withdrawn = self._withdrawn_in_flight(lane) if repeated or self._has_withdrawn(lane) else []
+        taken = [(first, last) for first, last, _ in withdrawn]
         excused = [span for first, last in new for span in ranges.inside(first, last, taken)]
         repeated -= sum(ranges.count(ranges.inside(first, last, known)) for first, last in excused)
         if repeated == ranges.count(new):
@@ -160,7 +160,7 @@ class Lanes:
         if repeated:
             raise SpoolError(f"The lane {lane.name} settles {repeated} events a second time among {new[:3]}.")
         if excused:
-            self._put_right(lane, overtaken, new)
+            self._correct_books(lane, withdrawn, new)
         lane.settled = ranges.merge([*lane.settled, *new])
         self.advance(lane)
         return True
@@ -184,36 +184,36 @@ class Lanes:
         """Return the number of the newest event of the spool."""
         return int(self._con.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchone()[0]) - 1
 
-    # -------------------------------------------------------------------------------- overtaken while in flight
+    # -------------------------------------------------------------------------------- withdrawn while in flight
 
-    def overtake(self, lane: Lane, spans: Iterable[Range], source: int) -> None:
+    def withdraw(self, lane: Lane, spans: Iterable[Range], source: int) -> None:
         """Remember what was taken away from a lane while it may have it in flight."""
         self._con.executemany(
             "INSERT INTO overtaken VALUES (?, ?, ?, ?)",
             [(lane.number, first, min(last, lane.head), source) for first, last in spans if first <= lane.head],
         )
 
-    def forget_overtaken(self, lane: Lane) -> None:
+    def forget_withdrawn(self, lane: Lane) -> None:
         """Nothing of this lane is in flight any more."""
         self._con.execute("DELETE FROM overtaken WHERE lane = ?", (lane.number,))
 
-    def _has_overtaken(self, lane: Lane) -> bool:
+    def _has_withdrawn(self, lane: Lane) -> bool:
         return (
             self._con.execute("SELECT 1 FROM overtaken WHERE lane = ? LIMIT 1", (lane.number,)).fetchone() is not None
         )
 
-    def _overtaken(self, lane: Lane) -> list[tuple[int, int, int]]:
+    def _withdrawn_in_flight(self, lane: Lane) -> list[tuple[int, int, int]]:
         return self._con.execute(
             "SELECT first, last, source FROM overtaken WHERE lane = ? ORDER BY first", (lane.number,)
         ).fetchall()
 
-    def _put_right(self, lane: Lane, overtaken: list[tuple[int, int, int]], new: list[Range]) -> None:
-        self.forget_overtaken(lane)
-        for first, last, source in overtaken:
+    def _correct_books(self, lane: Lane, withdrawn: list[tuple[int, int, int]], new: list[Range]) -> None:
+        self.forget_withdrawn(lane)
+        for first, last, source in withdrawn:
             back = ranges.inside(first, last, new)
             self.count(lane.number, source, detached=-ranges.count(back))
             lane.recovered += [(start, end, source) for start, end in back]
-            self.overtake(lane, ranges.outside(first, last, new), source)
+            self.withdraw(lane, ranges.outside(first, last, new), source)
 
     # ------------------------------------------------------------------------------------------ books, doubts
 

@@ -1,4 +1,4 @@
-"""The table of dead letters: burying, choosing, retrying and discarding. Runs inside somebody's transaction.
+"""The table of dead letters: adding, choosing, retrying and discarding. Runs inside somebody's transaction.
 
 A letter that is retried keeps its row until the sink decides: `waiting`, then `taken` while the lane has it in flight.
 So a crash loses no retry, and what may be doubled by it is known. Invariant: for each lane and source, rejected =
@@ -118,7 +118,7 @@ class Letters:
 
     # -------------------------------------------------------------------------------------------------- acting
 
-    def bury(self, lane: int, letters: Iterable[DeadLetter], now_ms: int) -> None:
+    def add(self, lane: int, letters: Iterable[DeadLetter], now_ms: int) -> None:
         """Write new letters."""
         self._con.executemany(
             "INSERT INTO dead_letters (lane, seq, source, document_id, reason, detail, at_ms, read_ms, derived, tries, "
@@ -204,7 +204,7 @@ class Letters:
     def take(self, lane: int, most: int, room: int) -> list[DeadLetter]:
         """Take what waits to be sent again, at most `most` and about `room` bytes; it counts as in flight now.
 
-        One that was damaged since it was retried is among them, without its event: give it to `die_again`.
+        One that was damaged since it was retried is among them, without its event: give it to `mark_dead`.
         """
         rows = self._con.execute(
             f"{_WHOLE} WHERE d.lane = ? AND d.state > 0 AND d.state = ? ORDER BY d.seq LIMIT ?", (lane, WAITING, most)
@@ -243,19 +243,19 @@ class Letters:
             )
         return tries
 
-    def die_again(self, letters: Iterable[DeadLetter]) -> None:
+    def mark_dead(self, letters: Iterable[DeadLetter]) -> None:
         """Nothing came of retrying these: they stay dead."""
         self._con.executemany(
             "UPDATE dead_letters SET state = ? WHERE number = ?", [(DEAD, letter.number) for letter in letters]
         )
 
-    def wait_again(self, lane: int) -> None:
+    def mark_waiting(self, lane: int) -> None:
         """Nothing of this lane is in flight any more; what it had of retried letters waits."""
         self._con.execute(
             "UPDATE dead_letters SET state = ? WHERE lane = ? AND state > 0 AND state = ?", (WAITING, lane, TAKEN)
         )
 
-    def belong_to_former(self, lane: int) -> None:
+    def mark_former(self, lane: int) -> None:
         """The lane begins anew for another target: its letters stay, outside of the new books."""
         self._con.execute("UPDATE dead_letters SET state = ?, former = 1 WHERE lane = ?", (DEAD, lane))
 

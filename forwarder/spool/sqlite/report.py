@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.lanes import Lanes
     from forwarder.spool.sqlite.letters import Letters
     from forwarder.spool.sqlite.pages import Pages
-    from forwarder.spool.sqlite.retention import Room
+    from forwarder.spool.sqlite.retention import Retention
 
 _MOST_GAPS = 1000
 _RECENT_MS = 3_600_000
@@ -36,7 +36,7 @@ class Reports:
         losses: Losses,
         ids: IdMemory,
         intake: Intake,
-        room: Room,
+        retention: Retention,
     ) -> None:
         self._config = config
         self._database = database
@@ -47,7 +47,7 @@ class Reports:
         self._losses = losses
         self._ids = ids
         self._intake = intake
-        self._room = room
+        self._retention = retention
 
     def books(self) -> list[Books]:
         """Return one line per source and lane; `waiting` is counted from the pages, not derived from the rest."""
@@ -90,7 +90,7 @@ class Reports:
         oldest = self._pages.oldest()
         pages, stored = self._con.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM pages").fetchone()
         newest = self._lanes.newest()
-        used = self._room.used()
+        used = self._retention.used()
         return SpoolStatus(
             path=str(self._database.path),
             bytes_used=used,
@@ -120,7 +120,7 @@ class Reports:
         if not recent:
             return None
         settled = self._con.execute(
-            "SELECT coalesce(sum(bytes), 0) FROM pages WHERE last_seq <= ?", (self._room.horizon(),)
+            "SELECT coalesce(sum(bytes), 0) FROM pages WHERE last_seq <= ?", (self._retention.settled_by_all(),)
         ).fetchone()[0]
         # what is settled can go, and takes its share of the tables' overhead with it
         room = self._config.max_bytes - (used - used * settled / max(stored, 1))
@@ -152,10 +152,10 @@ class Reports:
                     lag=sum(self._lanes.waiting(lane).values()),
                     oldest_ms=min((moment for moment in read if moment is not None), default=None),
                     dead_letters=letters.get(lane.number, 0),
-                    active=lane.number in self._room.active,
+                    active=lane.number in self._retention.active,
                     on_full=lane.on_full,
                     retried=sum(self._letters.waiting(lane.number).values()),
-                    forgotten_ms=self._room.forgotten_ms(lane),
+                    forgotten_ms=self._retention.forgotten_ms(lane),
                 )
             )
         return found

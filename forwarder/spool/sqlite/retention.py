@@ -1,4 +1,4 @@
-"""Room in the spool: what may go, what must give way when the limit is reached, and the work of giving space back.
+"""Retention: what may go, what must give way when the limit is reached, and the work of giving space back.
 
 Pages go from the oldest on. A lane pins what lies above its position while it is in use, and for a grace time after.
 """
@@ -31,7 +31,7 @@ _GAPS_KEPT_MS = 90 * 86_400_000
 _OVERHEAD = 512  # of a page beside its bytes
 
 
-class Room:
+class Retention:
     """Decides what leaves the spool. Runs inside somebody's transaction.
 
     Args:
@@ -68,7 +68,7 @@ class Room:
         """Return the bytes that count against `max_bytes`: all but the ids, which have a budget of their own."""
         return max(0, self._database.used() - self._database.meta("id_bytes"))
 
-    def pinning(self) -> list[Lane]:
+    def lanes_that_pin(self) -> list[Lane]:
         """Return the lanes whose unsettled events must stay.
 
         After a long stop every lane is long unseen, so each gets time to be opened before any is forgotten.
@@ -89,13 +89,13 @@ class Room:
         grace = self._config.forget_lanes_after * 1000
         return int(max(lane.seen_ms + grace, self._age.opened_ms + min(grace, _TO_OPEN_MS)))
 
-    def horizon(self) -> int:
+    def settled_by_all(self) -> int:
         """Return the number up to which no lane needs anything."""
-        return min((lane.position for lane in self.pinning()), default=self._lanes.newest())
+        return min((lane.position for lane in self.lanes_that_pin()), default=self._lanes.newest())
 
     # -------------------------------------------------------------------------------------------------- full
 
-    def make(self, size: int, now_ms: int) -> None:
+    def make_room(self, size: int, now_ms: int) -> None:
         """Make room for a page of `size` bytes.
 
         First goes what every lane settled; then, when every lane that holds the oldest page says `detach`, those
@@ -104,16 +104,16 @@ class Room:
         over = self.used() + size + _OVERHEAD - self._config.max_bytes
         if over <= 0:
             return
-        horizon = self.horizon()
+        settled = self.settled_by_all()
         wanted = over + self._config.max_bytes // 64  # a little more, so that not every commit comes through here
-        self._remove(horizon, wanted, now_ms)
+        self._remove(settled, wanted, now_ms)
         if self.used() + size + _OVERHEAD <= self._config.max_bytes:
             return
         while (oldest := self._pages.oldest()) is not None:
             over = self.used() + size + _OVERHEAD - self._config.max_bytes
             if over <= 0:
                 return
-            pinning = self.pinning()
+            pinning = self.lanes_that_pin()
             holders = [lane for lane in pinning if lane.position < oldest.last]
             if stubborn := [lane.name for lane in holders if lane.on_full != "detach"]:
                 raise self._full(stubborn)
@@ -124,7 +124,7 @@ class Room:
                 upto = self._pages.end_before(others)
             for lane in holders:
                 self._losses.pass_over(lane, upto, "detached", "the spool was full", now_ms)
-            self._remove(min(upto, self.horizon()), self._config.max_bytes, now_ms)
+            self._remove(min(upto, self.settled_by_all()), self._config.max_bytes, now_ms)
 
     def _full(self, names: list[str]) -> SpoolFull:
         return SpoolFull(
@@ -174,21 +174,21 @@ class Room:
     def _over(self) -> int:
         """Return the number up to which everything was settled long enough ago.
 
-        When a page settled is known from samples of the horizon, so nothing is written per page.
+        When a page settled is known from samples of `settled_by_all`, so nothing is written per page.
         """
         now_ms, retain = self._age.now_ms(), int(self._config.retain * 1000)
-        horizon = self.horizon()
+        settled = self.settled_by_all()
         # taken by a clock that was ahead then: as if taken now
         self._con.execute("UPDATE horizons SET at_ms = :now WHERE at_ms > :now", {"now": now_ms})
         newest = self._con.execute("SELECT seq, at_ms FROM horizons ORDER BY seq DESC LIMIT 1").fetchone()
         spacing = retain // 64
-        if newest is None or (horizon > newest[0] and now_ms - newest[1] >= spacing):
-            self._con.execute("INSERT INTO horizons VALUES (?, ?)", (horizon, now_ms))
+        if newest is None or (settled > newest[0] and now_ms - newest[1] >= spacing):
+            self._con.execute("INSERT INTO horizons VALUES (?, ?)", (settled, now_ms))
         found = self._con.execute("SELECT max(seq) FROM horizons WHERE at_ms <= ?", (now_ms - retain,)).fetchone()
         if found[0] is None:
             return 0
         self._con.execute("DELETE FROM horizons WHERE seq < ?", (found[0],))
-        return min(int(found[0]), horizon)
+        return min(int(found[0]), settled)
 
     def mark_seen(self, now_ms: int, every_ms: int) -> None:
         """Remember when the lanes in use were last in use."""

@@ -40,7 +40,7 @@ from forwarder.spool.sqlite.lanes import Lanes
 from forwarder.spool.sqlite.letters import Letters
 from forwarder.spool.sqlite.pages import DamagedPage, Pages
 from forwarder.spool.sqlite.report import Reports
-from forwarder.spool.sqlite.retention import Room
+from forwarder.spool.sqlite.retention import Retention
 from forwarder.spool.sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -69,11 +69,21 @@ class _Open:
         self.ids = IdMemory(con, config.id_memory)
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
         self.age = Age(clock)
-        self.room = Room(config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age)
-        self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.room)
-        self.ledger = Ledger(self.database, self.pages, self.lanes, self.letters, self.losses, self.room)
+        self.retention = Retention(
+            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age
+        )
+        self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.retention)
+        self.ledger = Ledger(self.database, self.pages, self.lanes, self.letters, self.losses, self.retention)
         self.reports = Reports(
-            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.intake, self.room
+            config,
+            self.database,
+            self.pages,
+            self.lanes,
+            self.letters,
+            self.losses,
+            self.ids,
+            self.intake,
+            self.retention,
         )
         try:
             self.database.transaction(self._verify_books)
@@ -237,12 +247,12 @@ class SqliteSpool:
 
         Then gives free space back to the file system, in steps between which other work gets its turn.
         """
-        gone = await self._run(lambda parts: parts.room.clean_up(self._now()), must=True)
+        gone = await self._run(lambda parts: parts.retention.clean_up(self._now()), must=True)
         worker, parts = self._worker, self._parts
         if worker is None or parts is None:
             return gone
         for _ in range(_MOST_STEPS):
-            if not await worker.run(parts.room.give_back):
+            if not await worker.run(parts.retention.give_back):
                 break
         await worker.run(parts.database.keep_reserve)
         return gone
@@ -307,7 +317,7 @@ class SqliteSpool:
             try:
                 # on a full disk the time stays a minute old, which is no reason to fail
                 with contextlib.suppress(Held, SpoolLost):
-                    parts.database.transaction(lambda: parts.room.mark_seen(self._now(), 1), must=True)
+                    parts.database.transaction(lambda: parts.retention.mark_seen(self._now(), 1), must=True)
             finally:
                 if kept := parts.database.close(worker.turned):
                     structlog.get_logger().warning("spool_rescued", result=kept)

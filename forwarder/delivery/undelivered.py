@@ -11,7 +11,7 @@ AUTH_RETRY = 5.0
 """Longest wait after a refused credential, seconds: a rotated secret file should work at once."""
 
 
-class Trouble(Exception):
+class Undelivered(Exception):
     """What is left of a batch, why, and how long to wait.
 
     Attributes:
