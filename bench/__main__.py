@@ -143,7 +143,7 @@ def backlog_costs(folder: Path, sizes: list[int]) -> None:
         )
         found = json.loads(made.stdout)
         with helper("bench.drain") as drain:
-            feed = {"url": f"http://127.0.0.1:{free_port()}", "org": org, "key": "none"}
+            feed = {"url": f"http://127.0.0.1:{free_port()}", "org": org, "key": "no-api-asks-for-it"}
             sink = {"type": "elasticsearch", "unmanaged": True, "start": "oldest"}
             admin = free_port()
             config = write_config(
