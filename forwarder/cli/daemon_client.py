@@ -59,7 +59,7 @@ class Desk(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def desk(settings: Settings) -> AsyncIterator[Desk]:
+async def connect(settings: Settings) -> AsyncIterator[Desk]:
     """Find the daemon, or open the spool in its place. Raises SpoolError when neither can be had."""
     path = socket_path(settings.spool.path)
     if _listens(path):

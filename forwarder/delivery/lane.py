@@ -76,7 +76,7 @@ class Lane:
             spool=spool,
             clock=clock,
             report=report,
-            nap=self.nap,
+            sleep=self.sleep_unless_stopping,
             hold=self._hold,
             redact=redact,
         )
@@ -185,7 +185,7 @@ class Lane:
                 prepared = await self._maker.make_in_turns(chunk)
             except Held as error:  # nobody here knows what the events of this feed mean
                 self._hold(error.reason, error.fix, error.kind)
-                if await self.nap(RETRY_WRITE):
+                if await self.sleep_unless_stopping(RETRY_WRITE):
                     return
         if prepared.filtered:
             self._settler.record_filtered(chunk.source, prepared.filtered)
@@ -275,7 +275,7 @@ class Lane:
     async def _confirm_often(self) -> None:
         """Ask the sink what became of its promises, and once more at the end."""
         while self._promises is not None and not self.stopped.is_set():
-            await self.nap(self._config.confirm_every)
+            await self.sleep_unless_stopping(self._config.confirm_every)
             try:
                 confirmed, lost = await self._promises.ask()
             except (Retryable, Held) as error:
@@ -323,7 +323,7 @@ class Lane:
         except TimeoutError:
             self._more = True
 
-    async def nap(self, seconds: float) -> bool:
+    async def sleep_unless_stopping(self, seconds: float) -> bool:
         """Sleep out a wait; `stop` ends it early, and then the answer is True."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -63,7 +63,7 @@ class Surroundings(Protocol):
         """Say that something was settled."""
         ...
 
-    async def nap(self, seconds: float) -> bool:
+    async def sleep_unless_stopping(self, seconds: float) -> bool:
         """Sleep; True when the lane stops."""
         ...
 
@@ -148,7 +148,7 @@ class Sender:
                     self.troubled.discard(slot)
             self._lane.wake()
             if rest > 0:
-                await self._lane.nap(min(rest, self._config.retry.max))
+                await self._lane.sleep_unless_stopping(min(rest, self._config.retry.max))
             if case and self._lane.stopped.is_set():
                 return
 
@@ -275,7 +275,7 @@ class Sender:
         self._next_tries[slot] = self._clock.time() + seconds
         self._report.next_try = min(self._next_tries.values())
         if case is None:
-            await self._lane.nap(seconds)
+            await self._lane.sleep_unless_stopping(seconds)
         else:
             await self._evidence.wait(lambda: self._has_news(case), seconds)
         del self._next_tries[slot]
@@ -336,7 +336,7 @@ class Sender:
         self._report.bytes += batch.size
         self._report.observe_send(self._clock.monotonic() - began)
         self._report.duplicates += delivery.duplicates
-        noted = await self._note(todo, delivery, number)
+        noted = await self._apply(todo, delivery, number)
         lost = await self._unconfirmed(todo, delivery) if awaited and delivery.pending else []
         if lost:
             reason, fix = SinkTraits.of(self._sink).unconfirmed or ("the sink did not confirm what it was sent", "")
@@ -358,7 +358,7 @@ class Sender:
             )
         return delivery.retry_after or 0.0
 
-    async def _note(self, todo: list[Record], delivery: Delivery, number: int) -> _Noted:
+    async def _apply(self, todo: list[Record], delivery: Delivery, number: int) -> _Noted:
         """Note what the sink decided; what it names nowhere is not decided."""
         rest = delivery.rejected or delivery.pending or delivery.kept
         if not rest and isinstance(delivery.accepted, range) and delivery.accepted == range(len(todo)):
@@ -395,7 +395,7 @@ class Sender:
 
     async def _unconfirmed(self, todo: list[Record], delivery: Delivery) -> list[Record]:
         """Wait for the receipts of a send; return what was not confirmed."""
-        assert self._promises is not None  # noqa: S101 -- `_note` refuses receipts of any other sink
+        assert self._promises is not None  # noqa: S101 -- `_apply` refuses receipts of any other sink
         receipts = set(delivery.pending.values())
         answers = await self._promises.confirmed(receipts, self._lane.stopped)
         if answers is None:  # the lane stops: some may be lost already, and all of it is sent again by the next life

@@ -38,7 +38,7 @@ class Settler:
         waiting: How many wait for room among the dead letters.
 
     Args:
-        nap: Sleeps for so many seconds; `stop` of the lane ends it early.
+        sleep: Waits for so many seconds; `stop` of the lane ends it early.
         hold: Told when the spool or the dead letters make the lane wait.
         redact: Takes secrets out of what a sink answered; a careless one may quote our request.
     """
@@ -51,7 +51,7 @@ class Settler:
         spool: Spool,
         clock: Clock,
         report: LaneReport,
-        nap: Callable[[float], Awaitable[bool]],
+        sleep: Callable[[float], Awaitable[bool]],
         hold: Hold,
         redact: Callable[[str], str] = str,
     ) -> None:
@@ -60,7 +60,7 @@ class Settler:
         self._spool = spool
         self._clock = clock
         self._report = report
-        self._nap = nap
+        self._sleep = sleep
         self._hold = hold
         self._redact = redact
         self._log = structlog.get_logger().bind(sink=name)
@@ -141,9 +141,9 @@ class Settler:
                 "other",
             )
             # It may be the lane's feeder that waits here, and nobody else would write what the sends have settled.
-            if self._notes and await self.exchange(after=0, events=0) is None and not await self._nap(0):
+            if self._notes and await self.exchange(after=0, events=0) is None and not await self._sleep(0):
                 continue
-            if await self._nap(RETRY_WRITE):
+            if await self._sleep(RETRY_WRITE):
                 return False
         return True
 
@@ -168,7 +168,7 @@ class Settler:
             else:
                 self._report.dead_letters += done.unreadable
                 return done
-        if await self._nap(RETRY_WRITE):
+        if await self._sleep(RETRY_WRITE):
             await asyncio.sleep(STOP_RETRY)
         return None
 
@@ -181,7 +181,7 @@ class Settler:
             done = await self.exchange(after=after, events=0)
             if not self._notes:
                 return True
-            if done is None and await self._nap(0):
+            if done is None and await self._sleep(0):
                 return False
 
     async def leave(self) -> None:

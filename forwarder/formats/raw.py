@@ -104,9 +104,9 @@ class RawFormat:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of JSON")
 
-    def with_fields(self, told: FieldsConfig) -> Format:
+    def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return _Changed(self, told, RULES)
+        return _Changed(self, changes, RULES)
 
     def _one(self, raw: bytes) -> bytes | UnexpectedPayload:
         if len(raw) > QUICK and is_beyond_reading(raw):

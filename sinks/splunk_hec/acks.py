@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from forwarder.contracts import Clock, Held, Receipt, Retryable
-from sinks.splunk_hec.answers import Answer, told
+from sinks.splunk_hec.answers import Answer, parse_acks
 from sinks.splunk_hec.channel import STEADY, Channel, read_receipt, receipt
 from sinks.splunk_hec.client import Slot
 
@@ -96,7 +96,7 @@ class Acknowledgements:
             given: answer
             for (slot_number, name), numbers in asked.items()
             for number, given in numbers.items()
-            if (answer := _tell_on(self._slots[slot_number].channels.find(name), number)) is not None
+            if (answer := _take_answer(self._slots[slot_number].channels.find(name), number)) is not None
         }
         if failures and not answers:
             raise failures[0]
@@ -134,11 +134,11 @@ class Acknowledgements:
         response = await slot.ask(
             "POST", "ack", channel=channel, params={"channel": channel.name}, content=content, patience=patience
         )
-        answers = told(response, self._clock.time())
+        answers = parse_acks(response, self._clock.time())
         return {number for number in numbers if answers.get(str(number)) is True}
 
 
-def _tell_on(channel: Channel | None, number: int) -> bool | None:
+def _take_answer(channel: Channel | None, number: int) -> bool | None:
     """Return what is known of a number, once; None while nothing is known."""
     if channel is None or number in channel.void:
         return False

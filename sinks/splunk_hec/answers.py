@@ -119,37 +119,37 @@ class Answer(NamedTuple):
     retry_after: float | None = None
 
 
-class _Said(msgspec.Struct):
+class _Reply(msgspec.Struct):
     code: int
     text: str = ""
     ack: int | None = msgspec.field(name="ackId", default=None)
     number: int | None = msgspec.field(name="invalid-event-number", default=None)
 
 
-class _Told(msgspec.Struct):
+class _Acks(msgspec.Struct):
     acks: dict[str, bool]
 
 
-_read_said = msgspec.json.Decoder(_Said).decode
-_read_told = msgspec.json.Decoder(_Told).decode
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_acks = msgspec.json.Decoder(_Acks).decode
 
 
-def said(response: Response) -> _Said | None:
+def parse_reply(response: Response) -> _Reply | None:
     """Return the reply of an answer, or None when the collector itself did not write it."""
     try:
-        return _read_said(response.body)
+        return _decode_reply(response.body)
     except UNREADABLE:
         return None
 
 
-def judge(response: Response, now: float) -> Answer:
+def interpret(response: Response, now: float) -> Answer:
     """Return what became of the events of a request. Raises what the engine should do when nothing was decided.
 
     Args:
         response: To a request with events.
         now: Epoch seconds.
     """
-    reply = said(response)
+    reply = parse_reply(response)
     fate = _fate(response, reply)
     words = _words(reply, response)
     wait = retry_after_seconds(response.headers, now)
@@ -162,21 +162,21 @@ def judge(response: Response, now: float) -> Answer:
     return Answer(fate, reply.ack, reply.number, words, wait if fate.verdict == "slow" else None)
 
 
-def told(response: Response, now: float) -> Mapping[str, bool]:
+def parse_acks(response: Response, now: float) -> Mapping[str, bool]:
     """Return what an answer says of acknowledgements, by their number as text. Raises when it says nothing."""
     if response.status == 200:
         try:
-            return _read_told(response.body).acks
+            return _decode_acks(response.body).acks
         except UNREADABLE:
             raise _not_ours(response) from None
-    reply = said(response)
+    reply = parse_reply(response)
     fate = _fate(response, reply)
     if fate is not None and fate.verdict in {"isolate", "index"}:
         fate = None
     raise _error(response, fate, _words(reply, response), retry_after_seconds(response.headers, now))
 
 
-def _fate(response: Response, reply: _Said | None) -> Fate | None:
+def _fate(response: Response, reply: _Reply | None) -> Fate | None:
     found = ANSWERS.get(reply.code) if reply is not None else None
     return found if found is not None and found.status == response.status else _BY_STATUS.get(response.status)
 
@@ -191,7 +191,7 @@ def _error(response: Response, fate: Fate | None, words: str, wait: float | None
     if fate.verdict in {"busy", "unsure"}:
         message = f"the server answers {status}: {fate.meaning}"
         return Retryable(message, kind=fate.kind, retry_after=wait, sent=fate.verdict == "unsure")
-    reply = said(response)
+    reply = parse_reply(response)
     own = reply is not None and reply.code in ANSWERS
     if (between := refused_between(response, own=own)) is not None:
         return between
@@ -216,7 +216,7 @@ def _not_ours(response: Response) -> Retryable:
     return not_of("the collector", response)
 
 
-def _words(reply: _Said | None, response: Response) -> str:
+def _words(reply: _Reply | None, response: Response) -> str:
     if reply is None:
         return own_words(response)
     return plain(f"{reply.text}, code {reply.code}" if reply.text else f"code {reply.code}", 200)

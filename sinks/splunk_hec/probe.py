@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from forwarder.contracts import Finding, Held, PayloadTooLarge, Retryable
-from sinks.splunk_hec.answers import ANSWERS, judge, said, told
+from sinks.splunk_hec.answers import ANSWERS, interpret, parse_acks, parse_reply
 from sinks.splunk_hec.channel import Channel
 from sinks.splunk_hec.client import Slot
-from sinks.splunk_hec.settings import SplunkHecConfig, written
+from sinks.splunk_hec.settings import SplunkHecConfig, index_label
 
 _NO_DATA = 5
 _STEPS = ("token", "indexer acknowledgement")
@@ -35,7 +35,7 @@ async def probe(slot: Slot, config: SplunkHecConfig, place: str, now: float) -> 
 async def _health(slot: Slot, config: SplunkHecConfig, channel: Channel | None, place: str) -> Finding:
     params = {"ack": "true"} if config.acknowledge else None
     response = await slot.ask("GET", "health", channel=channel, params=params, token=False)
-    reply = said(response)
+    reply = parse_reply(response)
     fate = ANSWERS.get(reply.code) if reply is not None else None
     if response.status == 200:
         return Finding(place, ok=True, detail="healthy" if fate is not None else "answers, but not as a collector does")
@@ -47,10 +47,10 @@ async def _health(slot: Slot, config: SplunkHecConfig, channel: Channel | None, 
 async def _token(slot: Slot, config: SplunkHecConfig, channel: Channel | None, now: float) -> Finding:
     """Send a request without events: Splunk looks at the token first, and then misses the events."""
     response = await slot.ask("POST", config.endpoint, channel=channel, content=b"")
-    reply = said(response)
+    reply = parse_reply(response)
     if reply is None or reply.code != _NO_DATA:
-        judge(response, now)
-    index = written(config.index)
+        interpret(response, now)
+    index = index_label(config.index)
     return Finding(
         _STEPS[0], ok=True, detail=f"accepted; whether it may write to index {index}, the first event will tell"
     )
@@ -58,7 +58,7 @@ async def _token(slot: Slot, config: SplunkHecConfig, channel: Channel | None, n
 
 async def _acks(slot: Slot, channel: Channel, now: float) -> Finding:
     response = await slot.ask("POST", "ack", channel=channel, params={"channel": channel.name}, content=b'{"acks":[0]}')
-    told(response, now)
+    parse_acks(response, now)
     return Finding(_STEPS[1], ok=True, detail="on; an event counts as delivered when it is indexed")
 
 

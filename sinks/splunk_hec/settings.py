@@ -163,7 +163,7 @@ def chosen(choice: str | dict[str, str] | None, product: str) -> str | None:
     return choice
 
 
-def written(choice: Any) -> str:
+def index_label(choice: Any) -> str:
     """Return a choice as one line of text, the same for the same choice."""
     if isinstance(choice, dict):
         return ",".join(f"{key}={value}" for key, value in sorted(choice.items()))

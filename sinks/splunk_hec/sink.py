@@ -28,13 +28,13 @@ from forwarder.contracts import (
     SinkContext,
 )
 from sinks.splunk_hec.acks import Acknowledgements
-from sinks.splunk_hec.answers import ADVICE, INDEX_FIX, Answer, judge, said
+from sinks.splunk_hec.answers import ADVICE, INDEX_FIX, Answer, interpret, parse_reply
 from sinks.splunk_hec.channel import Channel
 from sinks.splunk_hec.client import Slot
 from sinks.splunk_hec.envelope import Wrapper, refused
 from sinks.splunk_hec.isolation import Positions, Queue, narrow
 from sinks.splunk_hec.probe import probe
-from sinks.splunk_hec.settings import SplunkHecConfig, written
+from sinks.splunk_hec.settings import SplunkHecConfig, index_label
 
 
 class _Outcome:
@@ -95,7 +95,7 @@ class SplunkHecSink:
     @property
     def target(self) -> str:
         """Host, path prefix and index."""
-        return f"splunk_hec:{self._place}/{written(self._config.index)}"
+        return f"splunk_hec:{self._place}/{index_label(self._config.index)}"
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -222,10 +222,10 @@ class SplunkHecSink:
             if channel is not None and getattr(error, "sent", True):
                 slot.channels.cut(channel)
             raise
-        foreign = said(response) is None and (response.status == 200 or response.status >= 500)
+        foreign = parse_reply(response) is None and (response.status == 200 or response.status >= 500)
         if channel is not None and (foreign or 200 < response.status < 300):
             slot.channels.cut(channel)  # something before Splunk answered, and nobody knows what Splunk did
-        return judge(response, self._clock.time()), channel
+        return interpret(response, self._clock.time()), channel
 
     def _indexes(self, records: Sequence[Record]) -> list[str | None]:
         return [self._wrapper.metadata(record).index for record in records]

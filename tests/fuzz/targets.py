@@ -94,7 +94,7 @@ def _bulk(body: bytes) -> None:
 
 def _hec(body: bytes) -> None:
     for status in (200, 400, 403, 503):
-        for read in (splunk_hec_answers.judge, splunk_hec_answers.told):
+        for read in (splunk_hec_answers.interpret, splunk_hec_answers.parse_acks):
             with suppress(ForwarderError):
                 read(_answer(body, status), 0.0)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.cursors import CursorChoice, CursorShown
-from forwarder.cli.daemon_client import desk
+from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import page_rows, say
 from forwarder.exit_codes import ExitCode
 
@@ -24,7 +24,7 @@ def list_(invocation: Invocation, source: str, *, as_json: bool) -> ExitCode:
     """Show a table of the cursors at work."""
 
     async def run(settings: Settings) -> ExitCode:
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             cursors = await found.ask("cursors.list", CursorChoice(source), list[CursorShown])
         if as_json:
             shown = [_as_dict(cursor) for cursor in cursors]
@@ -41,7 +41,7 @@ def drop(invocation: Invocation, source: str, cursor: str) -> ExitCode:
     """Drop one cursor and say what follows."""
 
     async def run(settings: Settings) -> ExitCode:
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             await found.ask("cursors.drop", CursorChoice(source, cursor), list[CursorShown])
             running = found.running
         say(f"the cursor {cursor} of {source} is dropped; what is between is read again")

@@ -13,7 +13,7 @@ import msgspec
 from forwarder.admin.advice import advice_for
 from forwarder.admin.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.cli.commands import letter_text as text
-from forwarder.cli.daemon_client import desk
+from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import complain, page_rows, say
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.errors import ForwarderError
@@ -41,7 +41,7 @@ def list_(invocation: Invocation, choice: Choice, *, limit: int | None, as_json:
 
     async def run(settings: Settings) -> ExitCode:
         wanted = choice.wanted()
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             counts = await found.ask("dead_letters.count", wanted, list[LetterCount])
             letters = [letter async for letter in _each(found, "dead_letters.list", wanted, limit)]
         if not counts:
@@ -74,7 +74,7 @@ def list_discards(invocation: Invocation, choice: Choice, *, as_json: bool) -> E
     """Show what was discarded, when, and by whom."""
 
     async def run(settings: Settings) -> ExitCode:
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             records = await found.ask("dead_letters.discards", choice.wanted(), list[Discard])
         if as_json:
             _say_json({"discards": [text.discard_dict(record) for record in records]})
@@ -91,7 +91,7 @@ def show(invocation: Invocation, choice: Choice, *, as_json: bool) -> ExitCode:
     """Show single letters with their events."""
 
     async def run(settings: Settings) -> ExitCode:
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             letters = [letter async for letter in _each(found, "dead_letters.events", choice.wanted(), None)]
         for index, letter in enumerate(letters):
             if as_json:
@@ -114,7 +114,7 @@ def export(invocation: Invocation, choice: Choice, *, output: Path | None) -> Ex
         count, numbers = 0, set[int]()
         wanted = choice.wanted()
         with _Output(output) as target:
-            async with desk(settings) as found:
+            async with connect(settings) as found:
                 async for letter in _each(found, "dead_letters.events", wanted, None):
                     target.write(msgspec.json.encode(text.as_dict(letter, event=True)) + b"\n")
                     count += 1
@@ -132,7 +132,7 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
 
     async def run(settings: Settings) -> ExitCode:
         wanted = choice.wanted()
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             unknown = await _unknown(found, choice)
             counts = await found.ask("dead_letters.count", wanted, list[LetterCount])
             acts = await found.ask("dead_letters.retry", wanted, list[LetterAct])
@@ -159,7 +159,7 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
 
     async def run(settings: Settings) -> ExitCode:
         wanted = choice.wanted()
-        async with desk(settings) as found:
+        async with connect(settings) as found:
             unknown = await _unknown(found, choice)
             everything = await found.ask("dead_letters.count", wanted, list[LetterCount])
             counts = [count for count in everything if count.letters]

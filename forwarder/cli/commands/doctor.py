@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from forwarder.admin.verbs import Nothing
-from forwarder.cli.daemon_client import desk
+from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import console, say, show_rows
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import secrets_of
@@ -55,7 +55,7 @@ async def _spool_status(settings: Settings) -> SpoolStatus | None:
     """Ask the daemon, or look into the spool; None when there is none yet."""
     if not settings.spool.path.expanduser().exists():
         return None
-    async with desk(settings) as found:
+    async with connect(settings) as found:
         return await found.ask("spool.status", Nothing(), SpoolStatus)
 
 

@@ -118,9 +118,9 @@ class CefFormat:
             return UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of CEF")
         return line.encode()
 
-    def with_fields(self, told: FieldsConfig) -> Format:
+    def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return CefFormat(Pieces(told, RULES, BEFORE, " {}=".format, plain))
+        return CefFormat(Pieces(changes, RULES, BEFORE, " {}=".format, plain))
 
     # ------------------------------------------------------------------------------------------------- of one event
 

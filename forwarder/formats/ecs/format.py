@@ -114,9 +114,9 @@ class EcsFormat:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
 
-    def with_fields(self, told: FieldsConfig) -> Format:
+    def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return JsonTemplate(self, told, rules(_PLAN.essential))
+        return JsonTemplate(self, changes, rules(_PLAN.essential))
 
     def _shape(self, record: Record, event: AuditEvent) -> Document:
         told = self._document(event)

@@ -40,10 +40,10 @@ class Rules(NamedTuple):
     reserved: frozenset[str] = frozenset()
 
 
-def check(told: FieldsConfig, rules: Rules) -> None:
+def check(changes: FieldsConfig, rules: Rules) -> None:
     """Raise ConfigError, naming the fix, for what would forge, hide or double a field."""
-    new = [*told.rename.values(), *told.add]
-    old = [*told.rename, *told.drop]
+    new = [*changes.rename.values(), *changes.add]
+    old = [*changes.rename, *changes.drop]
     for name in old:
         _check_old(name, rules)
     for name in new:
@@ -53,10 +53,10 @@ def check(told: FieldsConfig, rules: Rules) -> None:
             raise ConfigError(f"fields: {name} and {other} would be one field; choose another name for one of them")
     for name, other in _pairs(old):  # what is renamed out of a dropped object is kept
         if name == other or any(
-            _under(inner, outer, rules) and outer in told.rename for inner, outer in ((name, other), (other, name))
+            _under(inner, outer, rules) and outer in changes.rename for inner, outer in ((name, other), (other, name))
         ):
             raise ConfigError(f"fields: {name} and {other} are both renamed or dropped, and overlap; keep one of them")
-    for name, value in told.add.items():
+    for name, value in changes.add.items():
         if isinstance(value, str) and (not value.isprintable() or value != value.strip() or not value):
             raise ConfigError(f"fields.add: {name} must be a text on one line without blanks around it; change it")
         if isinstance(value, str) and len(value) > LONGEST_CONSTANT:
@@ -114,7 +114,7 @@ class Pieces:
     """A template for records of names and values in a row.
 
     Args:
-        told: What was configured.
+        changes: What was configured.
         rules: What the format allows.
         before: What stands in front of a value, by name.
         opens: Makes that of a new name.
@@ -125,16 +125,16 @@ class Pieces:
 
     def __init__(
         self,
-        told: FieldsConfig,
+        changes: FieldsConfig,
         rules: Rules,
         before: Mapping[str, str],
         opens: Callable[[str], str],
         plain: Callable[[str], str],
     ) -> None:
-        check(told, rules)
-        self._renamed = {before[old]: opens(new) for old, new in told.rename.items()}
-        self._dropped = {before[name] for name in told.drop}
-        self._added = [Piece(opens(name), text_of(value), Need.WHOLE) for name, value in told.add.items()]
+        check(changes, rules)
+        self._renamed = {before[old]: opens(new) for old, new in changes.rename.items()}
+        self._dropped = {before[name] for name in changes.drop}
+        self._added = [Piece(opens(name), text_of(value), Need.WHOLE) for name, value in changes.add.items()]
         unfit = next((piece for piece in self._added if plain(piece.text) != piece.text), None)
         if unfit is not None:
             raise ConfigError(f"fields.add: this format cannot carry {unfit.text!a}; write it with letters and digits")

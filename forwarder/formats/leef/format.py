@@ -102,9 +102,9 @@ class LeefFormat:
             return UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of LEEF")
         return line.encode()
 
-    def with_fields(self, told: FieldsConfig) -> Format:
+    def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return LeefFormat(Pieces(told, RULES, BEFORE_NAME, f"{DELIMITER}{{}}=".format, plain))
+        return LeefFormat(Pieces(changes, RULES, BEFORE_NAME, f"{DELIMITER}{{}}=".format, plain))
 
     # ------------------------------------------------------------------------------------------------- of one event
 

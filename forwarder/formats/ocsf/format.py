@@ -109,9 +109,9 @@ class OcsfFormat:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of OCSF")
 
-    def with_fields(self, told: FieldsConfig) -> Format:
+    def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return OcsfTemplate(self, told)
+        return OcsfTemplate(self, changes)
 
     def _write(self, record: Record, event: AuditEvent) -> Event:
         site = event.site

@@ -90,9 +90,9 @@ class StructuredDataFormat:
             )
         return f"{params}{END}".encode()
 
-    def with_fields(self, told: FieldsConfig) -> Format:
+    def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return StructuredDataFormat(Pieces(told, RULES, BEFORE, '" {}="'.format, one_line))
+        return StructuredDataFormat(Pieces(changes, RULES, BEFORE, '" {}="'.format, one_line))
 
     # ------------------------------------------------------------------------------------------------- of one event
 

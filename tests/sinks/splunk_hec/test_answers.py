@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forwarder.contracts import AuthFailed, ForwarderError, Held, PayloadTooLarge, Retryable
 from forwarder.net.http import Response
 from simulator.receivers.hec_replies import REPLIES
-from sinks.splunk_hec.answers import ANSWERS, SLOW_DOWN, judge, told
+from sinks.splunk_hec.answers import ANSWERS, SLOW_DOWN, interpret, parse_acks
 
 NOW = 1_790_000_000.0
 
@@ -51,7 +51,7 @@ def test_each_code(code: int) -> None:
     if code in RAISING:
         type_, kind = RAISING[code]
         with pytest.raises(type_) as caught:
-            judge(reply(code), NOW)
+            interpret(reply(code), NOW)
         assert type(caught.value) is type_
         if isinstance(caught.value, Retryable):
             assert caught.value.sent is kind
@@ -60,7 +60,7 @@ def test_each_code(code: int) -> None:
             assert caught.value.kind == kind
             assert caught.value.fix
         return
-    found = judge(reply(code, **{"ackId": 7, "invalid-event-number": 3}), NOW)
+    found = interpret(reply(code, **{"ackId": 7, "invalid-event-number": 3}), NOW)
     assert (found.ack, found.number) == (7, 3)
     assert found.fate.verdict == (
         "slow" if code in {24, 25} else "taken" if code in TAKEN else "index" if code == 7 else "isolate"
@@ -72,11 +72,11 @@ def test_each_code(code: int) -> None:
 
 
 def test_a_wish_for_a_pause_is_heard() -> None:
-    assert judge(answer(200, {"code": 24}, retry_after="17"), NOW).retry_after == 17
-    assert judge(answer(200, {"code": 0}, retry_after="17"), NOW).retry_after is None
+    assert interpret(answer(200, {"code": 24}, retry_after="17"), NOW).retry_after == 17
+    assert interpret(answer(200, {"code": 0}, retry_after="17"), NOW).retry_after is None
     for code in (9, 26, 27):
         with pytest.raises(Retryable) as caught:
-            judge(answer(ANSWERS[code].status, {"code": code}, retry_after="17"), NOW)
+            interpret(answer(ANSWERS[code].status, {"code": code}, retry_after="17"), NOW)
         assert caught.value.retry_after == 17
 
 
@@ -118,7 +118,7 @@ def test_the_status_alone_decides_where_no_code_fits_it(
     if status == 403 and body.startswith(b"<"):
         error = Held  # a firewall wrote it, and not the collector
     with pytest.raises(error) as caught:
-        judge(answer(status, body), NOW)
+        interpret(answer(status, body), NOW)
     assert type(caught.value) is error
     assert getattr(caught.value, "kind", None) == kind
     if isinstance(caught.value, Retryable):
@@ -138,7 +138,7 @@ def test_the_status_alone_decides_where_no_code_fits_it(
 )
 def test_a_status_without_a_code_says_what_is_wrong_and_what_to_change(status: int, meant: str, fix: str) -> None:
     with pytest.raises(Held) as caught:
-        judge(answer(status, {}), NOW)
+        interpret(answer(status, {}), NOW)
     assert meant in caught.value.reason
     assert fix in caught.value.fix
 
@@ -162,12 +162,12 @@ def test_a_status_without_a_code_says_what_is_wrong_and_what_to_change(status: i
 )
 def test_a_200_that_is_no_success_is_none(body: bytes, kind: str) -> None:
     with pytest.raises(Retryable) as caught:
-        judge(answer(200, body), NOW)
+        interpret(answer(200, body), NOW)
     assert (caught.value.kind, caught.value.sent) == (kind, True)
 
 
 def test_the_words_of_the_server_are_made_harmless() -> None:
-    words = judge(answer(400, {"code": 6, "text": "a\x1b[31m\r\n\u202e" + "x" * 5000}), NOW).words
+    words = interpret(answer(400, {"code": 6, "text": "a\x1b[31m\r\n\u202e" + "x" * 5000}), NOW).words
     assert len(words) <= 200
     assert words.isprintable()
 
@@ -189,7 +189,7 @@ def test_the_words_of_the_server_are_made_harmless() -> None:
 def test_nothing_is_taken_but_by_a_success(status: int, body: Any) -> None:
     response = answer(status, body)
     try:
-        found = judge(response, NOW)
+        found = interpret(response, NOW)
     except (Retryable, Held, PayloadTooLarge):
         return
     assert isinstance(body, dict)
@@ -205,7 +205,7 @@ def test_nothing_is_taken_but_by_a_success(status: int, body: Any) -> None:
 
 
 def test_what_is_told_of_acks() -> None:
-    assert told(answer(200, {"acks": {"0": True, "1": False}}), NOW) == {"0": True, "1": False}
+    assert parse_acks(answer(200, {"acks": {"0": True, "1": False}}), NOW) == {"0": True, "1": False}
 
 
 @pytest.mark.parametrize(
@@ -214,10 +214,10 @@ def test_what_is_told_of_acks() -> None:
 )
 def test_what_tells_nothing_of_acks_is_unknown(body: bytes) -> None:
     with pytest.raises(Retryable):
-        told(answer(200, body), NOW)
+        parse_acks(answer(200, body), NOW)
 
 
 @pytest.mark.parametrize("code", [code for code, fate in ANSWERS.items() if fate.status != 200])
 def test_a_refused_question_for_acks_tells_nothing(code: int) -> None:
     with pytest.raises(Held if ANSWERS[code].status < 404 else Retryable):
-        told(reply(code, acks={"0": True}), NOW)
+        parse_acks(reply(code, acks={"0": True}), NOW)
