@@ -1,18 +1,23 @@
 """Where the program begins: what must stand before anything that takes long to import.
 
-Two things go wrong in the first second otherwise. A signal finds no handler: it kills, or is lost when we are the first
-process of a container. And a standard descriptor that was closed is given to the first file that is opened, so that a
-stray message would be written into the spool.
+Two things go wrong in the first second otherwise. A signal finds no handler: it kills, or the system drops it when we
+are the first process of a container. And a standard descriptor that was closed is given to the first file that is
+opened, so that a stray message would be written into the spool.
+
+Only what the interpreter itself has loaded by now is imported, and `signal`: each further module is time in which a
+signal is lost. Who must lose none starts us with SIGTERM blocked: then it waits until we listen.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import signal
 import sys
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import io
+    from types import FrameType
 
 _SERVE = {"run", "simulate"}
 """Commands that end with 0 when they are asked to stop. Nothing is begun before they listen themselves."""
@@ -41,6 +46,7 @@ def listen(words: list[str]) -> None:
         signal.signal(signal.SIGTERM, _end)
         signal.signal(signal.SIGINT, _end)
         signal.signal(signal.SIGHUP, Waiting())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def open_standard_descriptors() -> None:
@@ -55,9 +61,11 @@ def open_standard_descriptors() -> None:
                 os.close(found)
             os.set_inheritable(number, True)  # noqa: FBT003
         if getattr(sys, name) is None:
-            with contextlib.suppress(OSError):
+            try:
                 raw = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-                setattr(sys, name, raw if number != 2 else _unbuffered(raw))
+            except OSError:
+                continue
+            setattr(sys, name, raw if number != 2 else _unbuffered(raw))
 
 
 def _unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
@@ -67,8 +75,8 @@ def _unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 def main() -> None:
     """Run the command line."""
-    open_standard_descriptors()
     listen(sys.argv[1:])
+    open_standard_descriptors()
     from forwarder.cli.app import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
 
     command_line()

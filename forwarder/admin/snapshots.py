@@ -53,7 +53,9 @@ class Snapshots:
                 self._making = asyncio.create_task(self._make(), name="admin-report")
             done, _ = await asyncio.wait({self._making}, timeout=self._patience)
             if not done:
-                self.problem = f"the report takes longer than {self._patience:g} s; the spool's thread may be stuck"
+                self.problem = (
+                    f"the report takes longer than {self._patience:g} s; the daemon is busy or its spool stuck"
+                )
         return self.latest
 
     async def close(self) -> None:

@@ -28,6 +28,7 @@ from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
+from forwarder.admin.thread import AdminThread
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import build_maker, build_sink, build_source, build_spool, format_name
 from forwarder.config.problems import Problem, SettingsError
@@ -106,14 +107,9 @@ class Daemon:
     async def run(self) -> None:
         """Run until `stop`. Raises ConfigError or SpoolError at the start only, and SpoolLost at any time."""
         self._build()
-        admin = AdminServer(
-            self._settings.admin.listen,
-            self._settings.admin.token,
-            self._settings.admin.allowed_hosts or (),
-            self.report,
-            redactor=self._redactor,
-            clock=self._clock,
-        )
+        asked = self._settings.admin
+        serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
+        admin = AdminThread(partial(serve, redactor=self._redactor, clock=self._clock), self.report)
         spool = build_spool(self._settings.spool, self._clock)
         verbs = verbs_of(
             spool,

@@ -12,6 +12,7 @@ Invariant: `scrub` returns plain JSON values whose text is printable; it never r
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts.text import visible
@@ -59,6 +60,7 @@ class Redactor:
         self._secrets = secrets
         self._known: dict[str, None] = {}
         self._search = Search({})
+        self._learning = threading.Lock()  # lines are written, and the status is shown, from several threads
 
     def text(self, text: str) -> str:
         """Return `text` without secrets; line ends and control characters stay."""
@@ -98,6 +100,10 @@ class Redactor:
         return visible(f"{clean[:limit]}… ({missing} more characters)")
 
     def _learn(self) -> None:
+        with self._learning:
+            self._learn_alone()
+
+    def _learn_alone(self) -> None:
         try:
             now = {_reveal(secret) for secret in self._secrets()}
         except (OSError, ValueError):

@@ -158,6 +158,19 @@ def test_a_signal_before_anything_is_imported_ends_with_0(command: str, name: st
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_was_blocked_by_whoever_starts_us_is_heard(name: str) -> None:
+    number = signal.Signals[name]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})  # what is started takes it over
+    try:
+        process = subprocess.Popen([*ENTRY, "run", "-c", "/nowhere"], stderr=subprocess.PIPE)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process.send_signal(number)  # long before the interpreter is up
+    _, said = process.communicate()
+    assert (process.returncode, said) == (0, b"")
+
+
 def test_other_commands_die_of_it_as_ever() -> None:
     script = EARLY.format(words=["check"], name="SIGTERM")
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGTERM
