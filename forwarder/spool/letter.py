@@ -19,15 +19,22 @@ LONGEST_DETAIL = 1000
 """Characters of a sink's answer that are kept."""
 
 
+PAGE_GONE = "[Its page had left the spool before it was refused; kept is the event as it was to be sent.]"
+"""End of the detail of a letter whose event is not as the API sent it."""
+
+
 class DeadLetter(msgspec.Struct):
-    """An event that a sink will never take, kept as the API sent it; privacy is applied when it is shown.
+    """An event that a sink will never take, kept as the API sent it; privacy is applied when it is shown or retried.
+
+    A lane names the event by its number, and the spool copies it from its own page when the letter is settled.
 
     Attributes:
         seq: Its number in the spool.
         source: Number of the source in the spool.
         reason: Short stable word.
         detail: The sink's own words; hostile text.
-        raw: The event; empty when it was not asked for, or is damaged.
+        raw: The event; empty when it was not asked for, or is damaged. In a settlement: what the lane has of it, after
+            its privacy, which is kept only when the page is gone.
         read_ms: When its page was read, epoch milliseconds; 0 when unknown.
         derived: Its id was made from its content.
         at_ms: When it was rejected, epoch milliseconds.
@@ -61,11 +68,20 @@ class DeadLetter(msgspec.Struct):
             record.source,
             record.id,
             reason,
-            detail if len(detail) <= LONGEST_DETAIL else detail[: LONGEST_DETAIL - 1] + "…",
+            _cut(detail, LONGEST_DETAIL),
             record.raw,
             read_ms=record.read_ms,
             derived="derived_id" in record.marks,
         )
+
+    def without_page(self) -> DeadLetter:
+        """Return the letter with what the lane has of the event, and a detail that says so."""
+        detail = _cut(self.detail, LONGEST_DETAIL - len(PAGE_GONE) - 1)
+        return msgspec.structs.replace(self, detail=f"{detail} {PAGE_GONE}".strip())
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 class Selection(msgspec.Struct, frozen=True):

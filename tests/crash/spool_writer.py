@@ -1,7 +1,9 @@
 """A process that commits, delivers and cleans as fast as it can until it is killed: `python -m … FOLDER SEED MOST`.
 
 What it delivered is appended to one file per lane, a sequence number a line, before it is settled. It says `turn` for
-every page, and ends by itself when the source has no more pages and the lanes are empty.
+every page, and ends by itself when the source has no more pages and the lanes are empty. Every seventh event is refused;
+each life retries the dead letters of the one before, and they are refused again. What the lanes have of an event that is
+refused is never the event itself, as when a privacy has changed it.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from pathlib import Path
 from forwarder.contracts import SystemClock
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import CursorMove, PageCommit, Settlement, Tally
+from forwarder.spool.letter import EVERY, DeadLetter
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.spool.spools import ACME, page_of
 
 EVENTS = 40
+REFUSED = 7
+"""Every event whose number is a multiple of this is refused."""
 
 
 def page_at(number: int):
@@ -48,6 +53,7 @@ async def deliver(spool: SqliteSpool, name: str, folder: Path, pulling: asyncio.
     file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     waiting: list[list[int]] = []
     settlement, after = Settlement(), 0
+    await spool.retry_letters(name, EVERY)
     while True:
         last_pull = pulling.done()
         given = await spool.exchange(lane, settlement, after=after, events=rng.randint(1, 120))
@@ -57,16 +63,18 @@ async def deliver(spool: SqliteSpool, name: str, folder: Path, pulling: asyncio.
             os.write(file, b"".join(b"%d %s\n" % (seq, chunk.bodies[seq - chunk.first]) for seq in fresh))
             waiting.append(fresh)
             after = chunk.last
-        if not given.chunks and last_pull and not waiting:
+        waiting += [[chunk.first] for chunk in given.again]
+        if not (given.chunks or given.again) and last_pull and not waiting:
             break
         rng.shuffle(waiting)
         for _ in range(rng.randint(0, 3) if given.chunks else len(waiting)):
             if waiting:
                 done = waiting.pop()
                 settlement.ranges += [(seq, seq) for seq in done]
-        count = len(settlement.ranges)
-        if count:
-            settlement.tallies[1] = Tally(accepted=count)
+        refused = [seq for seq, _ in settlement.ranges if seq % REFUSED == 0]
+        if settlement.ranges:
+            settlement.tallies[1] = Tally(accepted=len(settlement.ranges) - len(refused), rejected=len(refused))
+            settlement.dead_letters = [DeadLetter(seq, 1, "ab" * 16, "refused", "no", b"not it") for seq in refused]
     await spool.leave_lane(lane, settlement)
     os.close(file)
 

@@ -13,7 +13,7 @@ import pytest
 from forwarder.contracts import SystemClock
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.sqlite.store import SqliteSpool
-from tests.crash.spool_writer import EVENTS
+from tests.crash.spool_writer import EVENTS, REFUSED
 from tests.spool.spools import ACME, body_of
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,9 @@ async def check(folder: Path, most: int) -> int:
         assert status.last_seq == most * EVENTS
         assert (await spool.open_source(ACME)).cursors["tail"].state == {"page": most}
         assert [line.balance for line in await spool.books()] == [0, 0]
-        assert [line.accepted for line in await spool.books()] == [most * EVENTS] * 2
+        refused = range(REFUSED, most * EVENTS + 1, REFUSED)
+        assert [line.rejected for line in await spool.books()] == [len(refused)] * 2
+        assert [line.accepted for line in await spool.books()] == [most * EVENTS - len(refused)] * 2
         assert status.gaps == []
         doubled = 0
         for lane in status.lanes:
@@ -56,6 +58,10 @@ async def check(folder: Path, most: int) -> int:
             assert set(arrived) == {body_of(f"p{page}-{at}") for page in range(most) for at in range(EVENTS)}
             numbers = Counter(int(line.partition(b" ")[0]) for line in lines)
             assert len(numbers) == most * EVENTS
+            letters = await spool.dead_letters(lane.name, limit=most * EVENTS)
+            assert sorted(letter.seq for letter in letters) == list(refused)
+            bodies = {int(number): body for number, _, body in (line.partition(b" ") for line in lines)}
+            assert all(letter.raw == bodies[letter.seq] for letter in letters), "not the event of its number"
             doubts = [(doubt.first, doubt.last) for doubt in await spool.doubts(lane.number)]
             twice = [seq for seq, times in numbers.items() if times > 1]
             assert all(any(first <= seq <= last for first, last in doubts) for seq in twice)

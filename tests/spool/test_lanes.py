@@ -219,13 +219,13 @@ async def test_dead_letters_keep_the_event(desk: Desk):
     lane = await desk.lane()
     await desk.take(lane)
     letters = [
-        DeadLetter(seq, desk.source.number, f"id{seq}", "too_large", "<hostile>", b"\xff" * seq) for seq in (1, 3)
+        DeadLetter(seq, desk.source.number, f"id{seq}", "too_large", "<hostile>", b"as it was sent") for seq in (1, 3)
     ]
     settlement = Settlement([(1, 3)], {desk.source.number: Tally(accepted=1, rejected=2)}, letters)
     await desk.spool.exchange(lane, settlement, after=3, events=0)
     await desk.reopen()
     first, second = await desk.spool.dead_letters()
-    assert (first.seq, first.raw, first.lane, first.detail) == (1, b"\xff", "elastic", "<hostile>")
+    assert (first.seq, first.raw, first.lane, first.detail) == (1, body_of("a0"), "elastic", "<hostile>")
     assert first.at_ms == int(desk.clock.now * 1000)
     assert await desk.spool.dead_letters("elastic", limit=1, after=first.number) == [second]
     assert await desk.spool.dead_letters("archive") == []

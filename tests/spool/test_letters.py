@@ -97,13 +97,11 @@ async def test_a_page_of_letters_begins_after_the_last_one(desk: Desk):
 
 
 async def test_letters_with_large_events_come_a_few_at_a_time(desk: Desk):
-    await desk.put(*names("a", 4))
+    await desk.put(*((name, "x" * (READ_BYTES // 2 + 1)) for name in names("a", 4)))
     lane = await desk.lane()
-    await desk.take(lane)
-    large = [letter(desk, seq) for seq in range(1, 5)]
-    for found in large:
-        found.raw = b"x" * (READ_BYTES // 2 + 1)
-    await reject(desk, lane, *large)
+    for after in (0, 1, 2, 3):
+        await desk.take(lane, 1, after)
+    await reject(desk, lane, *(letter(desk, seq) for seq in range(1, 5)))
     assert [found.seq for found in await desk.spool.dead_letters()] == [1, 2]
     assert len(await desk.spool.dead_letters(events=False)) == 4
     await desk.spool.retry_letters(None, Selection())

@@ -9,13 +9,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from forwarder.contracts import Origin
 from forwarder.contracts.errors import ConfigError
 from forwarder.spool import ranges
 from forwarder.spool.contract import Chunk, Exchange, LaneState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from forwarder.spool.contract import Range, Settlement
     from forwarder.spool.letter import DeadLetter, LetterAct, Selection
@@ -159,14 +161,12 @@ class Ledger:
         if not self._lanes.settle(lane, new):
             return
         self._losses.recovered(lane, now_ms)
-        tries = self._letters.decided(lane.number, again)
         for source, tally in settlement.tallies.items():
             self._lanes.count(
                 lane.number, source, accepted=tally.accepted, rejected=tally.rejected, filtered=tally.filtered
             )
-        for letter in settlement.dead_letters:
-            letter.tries = 1 + tries.get(letter.seq, 0)
-        self._letters.add(lane.number, settlement.dead_letters, now_ms)
+        self._letters.add(lane.number, self._as_spooled(lane, settlement.dead_letters, again), now_ms)
+        self._letters.remove_taken(lane.number, again)
 
     def _split_new_and_retried(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
         """Part numbers that are settled for the first time from those of retried letters."""
@@ -223,6 +223,26 @@ class Ledger:
         return chunks
 
     # ------------------------------------------------------------------------------------------- dead letters
+
+    def _as_spooled(self, lane: Lane, letters: Iterable[DeadLetter], again: Sequence[Range]) -> Iterator[DeadLetter]:
+        """Give each letter the event as the API sent it: of the letter that was retried, or of its page, by number.
+
+        What the lane has of an event is what its privacy leaves. That is kept only when the spool has nothing better,
+        because the page was damaged, or withdrawn for want of room, while the event was in flight; the letter says so.
+        """
+        page: PageRow | None = None
+        for letter in sorted(letters, key=lambda letter: letter.seq):
+            seq, tries, raw = letter.seq, 0, b""
+            if again and ranges.inside(seq, seq, again):
+                tries, raw = self._letters.taken_event(lane.number, seq)
+            if not raw:
+                if page is None or page.last < seq:
+                    page = self._pages.after(seq - 1, lane.name)
+                if page is not None and page.first <= seq:
+                    raw = self._pages.read(page).bodies[seq - page.first]
+            kept = msgspec.structs.replace(letter, raw=raw) if raw else letter.without_page()
+            kept.tries = tries + 1
+            yield kept
 
     def retry(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
         """Let dead letters wait again; the books follow."""

@@ -123,7 +123,7 @@ class Letters:
         self._con.executemany(
             "INSERT INTO dead_letters (lane, seq, source, document_id, reason, detail, at_ms, read_ms, derived, tries, "
             "raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
+            (  # one after the other: together they may be large
                 (
                     lane,
                     letter.seq,
@@ -138,7 +138,7 @@ class Letters:
                     compress(letter.raw),
                 )
                 for letter in letters
-            ],
+            ),
         )
 
     def retry(self, lane: str | None, chosen: Selection) -> tuple[list[LetterAct], Counts]:
@@ -230,18 +230,20 @@ class Letters:
         )
         return [_letter(row) for row in rows]
 
-    def decided(self, lane: int, spans: Iterable[Range]) -> dict[int, int]:
-        """Remove what the sink decided of the letters in flight; return how often each was rejected before, by seq."""
-        tries: dict[int, int] = {}
-        for span in spans:
-            tries.update(
-                self._con.execute(
-                    "DELETE FROM dead_letters WHERE lane = ? AND state > 0 AND state = ? AND seq BETWEEN ? AND ? "
-                    "RETURNING seq, tries",
-                    (lane, TAKEN, *span),
-                ).fetchall()
-            )
-        return tries
+    def taken_event(self, lane: int, seq: int) -> tuple[int, bytes]:
+        """Return how often what is in flight again under a spool number was rejected, and its event unless damaged."""
+        found = self._con.execute(
+            "SELECT tries, raw FROM dead_letters WHERE lane = ? AND state > 0 AND state = ? AND seq = ?",
+            (lane, TAKEN, seq),
+        ).fetchone()
+        return (0, b"") if found is None else (found[0], _raw(found[1]))
+
+    def remove_taken(self, lane: int, spans: Iterable[Range]) -> None:
+        """Remove what the sink decided of the letters in flight; what it rejected again was added anew before."""
+        self._con.executemany(
+            "DELETE FROM dead_letters WHERE lane = ? AND state > 0 AND state = ? AND seq BETWEEN ? AND ?",
+            [(lane, TAKEN, *span) for span in spans],
+        )
 
     def mark_dead(self, letters: Iterable[DeadLetter]) -> None:
         """Nothing came of retrying these: they stay dead."""

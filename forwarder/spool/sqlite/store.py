@@ -238,7 +238,7 @@ class SqliteSpool:
 
     async def leave_lane(self, lane: int, settlement: Settlement) -> None:
         """Settle for the last time in order: nothing of this lane is in flight any more."""
-        await self._run(lambda parts: parts.ledger.leave(lane, settlement, self._now()), must=True)
+        await self._read(lambda parts: parts.ledger.leave(lane, settlement, self._now()))
 
     # ---------------------------------------------------------------------------------------------------- care
 
