@@ -4,21 +4,18 @@
     python -m tests.mutants --area spool               everything of one area
     python -m tests.mutants --survivors                what was not noticed so far, with its change
 
+The tests of an area run once to see which of them execute which line; a change is then tried by those that execute it.
 Each worker has a copy of the project, so nothing here is touched. Results are kept in `.mutants/results.jsonl`: a run
-that was ended goes on where it was, and a change is tried again when its module or `--again` says so.
+that was ended goes on where it was, and a change is tried again when its line or `--again` says so.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import json
 import os
 import random
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,35 +23,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.areas import AREAS, Area
-from tests.mutants.changes import Change, changes_of
+from tests.mutants.changes import changes_of
+from tests.mutants.copy import Copy, Mutant
+from tests.mutants.equivalent import Equivalents
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / ".mutants" / "results.jsonl"
-_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "node_modules")
-_GRACE = 20.0  # seconds on top of three times what the tests of an area take without a change
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change of one module of an area."""
-
-    area: Area
-    module: str
-    change: Change
-    source: bytes = field(repr=False)
-
-    def key(self) -> str:
-        return self.change.key(self.module, self.source)
-
-    def diff(self) -> str:
-        before = self.source
-        lines = [text.decode().splitlines(keepends=True) for text in (before, self.change.apply(before))]
-        return "".join(difflib.unified_diff(*lines, self.module, self.module, n=1))
+KEPT = ROOT / ".mutants"
 
 
 def mutants_of(area: Area) -> Iterator[Mutant]:
@@ -69,50 +47,6 @@ def mutants_of(area: Area) -> Iterator[Mutant]:
             yield Mutant(area, str(path.relative_to(ROOT)), change, source)
 
 
-class Copy:
-    """A copy of the project in which one change at a time is tried."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder
-        for name in ("forwarder", "simulator", "sinks", "tests", "docs", "examples", "schema", "helm", "bench"):
-            shutil.copytree(ROOT / name, folder / name, ignore=_LEFT_OUT)
-        for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile", "Dockerfile"):
-            shutil.copy(ROOT / name, folder / name)
-
-    def notices(self, area: Area, within: float) -> str:
-        """Run the tests of an area; return what noticed: a test, `time`, or nothing."""
-        command = [
-            sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "--no-header", "--tb=no", "-p", "no:cacheprovider",
-            "-p", "no:randomly", "-m", "not servers and not long and not packaging", *area.test_modules(self.root),
-        ]  # fmt: skip
-        env = {**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
-        run = subprocess.Popen(
-            command, cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, start_new_session=True,
-        )  # fmt: skip
-        try:
-            output, _ = run.communicate(timeout=within)
-        except subprocess.TimeoutExpired:
-            return "time"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)  # what a test started goes with it
-            run.wait()
-        if run.returncode == 0:
-            return ""
-        named = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        return named[0].partition(" - ")[0] if named else f"exit code {run.returncode}: {output[-300:]}"
-
-    def try_out(self, mutant: Mutant, within: float) -> str:
-        """Apply a change, run the tests, take the change back."""
-        path = self.root / mutant.module
-        path.write_bytes(mutant.change.apply(mutant.source))
-        try:
-            return self.notices(mutant.area, within)
-        finally:
-            path.write_bytes(mutant.source)
-
-
 class Results:
     """What was tried: one line each, the last one of a key counts."""
 
@@ -123,10 +57,9 @@ class Results:
         lines = path.read_text().splitlines() if path.exists() else []
         self.known = {found["key"]: found for found in map(json.loads, lines)}
 
-    def add(self, mutant: Mutant, noticed: str, seconds: float) -> None:
-        change = {key: value for key, value in asdict(mutant.change).items() if key in {"line", "kind"}}
-        found = {"key": mutant.key(), "area": mutant.area.name, "module": mutant.module, **change}
-        found |= {"noticed": noticed, "seconds": round(seconds, 1), "diff": "" if noticed else mutant.diff()}
+    def add(self, mutant: Mutant, noticed: str, seconds: float, tests: int) -> None:
+        found = {"key": mutant.key(), "noticed": noticed, "tests": tests, "seconds": round(seconds, 1)}
+        found |= {"where": f"{mutant.module}:{mutant.change.line} {mutant.change.kind}"}
         with self._lock:
             self.known[found["key"]] = found
             with self._path.open("a") as file:
@@ -140,22 +73,27 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="changes to choose at random, as many of each area")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2))
+    parser.add_argument("--within", type=float, default=60.0, help="seconds of tests that each change is tried with")
     parser.add_argument("--again", action="store_true", help="try again what was not noticed")
     parser.add_argument("--survivors", action="store_true", help="only list what was not noticed so far")
     words = parser.parse_args()
     areas = [area for area in AREAS if not words.area or area.name in words.area]
-    results = Results(KEPT)
+    results, equivalents = Results(KEPT / "results.jsonl"), Equivalents()
     everything = [mutant for area in areas for mutant in mutants_of(area)]
-    if words.survivors:
-        return _report(everything, results)
     chosen = everything
     if words.sample is not None:
         chosen = _sample(everything, words.sample, random.Random(words.seed))
-    waiting = [mutant for mutant in chosen if _is_due(mutant, results, again=words.again)]
-    print(f"{len(everything)} changes in {len(areas)} areas, {len(chosen)} chosen, {len(waiting)} to try", flush=True)
-    if waiting:
-        _try_all(waiting, results, words.jobs)
-    return _report(chosen, results)
+    counted = [mutant for mutant in chosen if not equivalents.why(mutant.module, mutant.change, mutant.source)]
+    if not words.survivors:
+        waiting = [mutant for mutant in counted if _is_due(mutant, results, again=words.again)]
+        print(
+            f"{len(everything)} changes in {len(areas)} areas, {len(chosen)} chosen, {len(waiting)} to try", flush=True
+        )
+        if waiting:
+            _try_all(waiting, results, words.jobs, words.within)
+    for line in equivalents.unused({mutant.module for mutant in everything}) if chosen is everything else ():
+        print(f"no change is like this any more, take it out of equivalent.toml: {line}")
+    return _report(counted, len(chosen) - len(counted), results)
 
 
 def _sample(everything: list[Mutant], size: int, dice: random.Random) -> list[Mutant]:
@@ -171,47 +109,56 @@ def _is_due(mutant: Mutant, results: Results, *, again: bool) -> bool:
     return known is None or (again and not known["noticed"])
 
 
-def _try_all(waiting: list[Mutant], results: Results, jobs: int) -> None:
+def _try_all(waiting: list[Mutant], results: Results, jobs: int, within: float) -> None:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(jobs):
-            copies.put(Copy(Path(folder) / str(number)))
-        limits = {}
+            copies.put(Copy(ROOT, Path(folder) / str(number)))
+        reaches = {}
         for area in {mutant.area.name: mutant.area for mutant in waiting}.values():
             copy = copies.get()
-            begun = time.monotonic()
-            if noticed := copy.notices(area, 1800):
-                raise SystemExit(f"the tests of {area.name} fail without any change: {noticed}")
-            limits[area.name] = (time.monotonic() - begun) * 3 + _GRACE
-            print(f"{area.name}: {time.monotonic() - begun:.0f} s without a change", flush=True)
+            reach = reaches[area.name] = copy.measure(area, KEPT / "reach")
             copies.put(copy)
+            print(f"{area.name}: {len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s", flush=True)
 
         def try_one(mutant: Mutant) -> None:
-            copy = copies.get()
+            reach = reaches[mutant.area.name]
+            tests = reach.tests_of(mutant.module, mutant.source, mutant.change.line, within)
             begun = time.monotonic()
+            copy = copies.get()
             try:
-                noticed = copy.try_out(mutant, limits[mutant.area.name])
+                noticed = copy.try_out(mutant, tests)
             finally:
                 copies.put(copy)
-            results.add(mutant, noticed, time.monotonic() - begun)
-            print(f"{mutant.module}:{mutant.change.line} {mutant.change.kind}: {noticed or 'NOT NOTICED'}", flush=True)
+            results.add(mutant, noticed, time.monotonic() - begun, len(tests))
+            told = noticed or ("NOT NOTICED" if tests else "NOT NOTICED (never executed)")
+            print(f"{mutant.module}:{mutant.change.line} {mutant.change.kind}: {told}", flush=True)
 
         for future in [pool.submit(try_one, mutant) for mutant in waiting]:
             future.result()
 
 
-def _report(chosen: list[Mutant], results: Results) -> int:
-    tried = [found for mutant in chosen if (found := results.known.get(mutant.key())) is not None]
-    survivors = sorted((one for one in tried if not one["noticed"]), key=lambda one: (one["module"], one["line"]))
-    for one in survivors:
-        print(f"\n{one['module']}:{one['line']} {one['kind']}\n{one['diff']}")
-    count, lost = Counter(one["area"] for one in tried), Counter(one["area"] for one in survivors)
+def _diff(mutant: Mutant) -> str:
+    lines = [text.decode().splitlines(keepends=True) for text in (mutant.source, mutant.change.apply(mutant.source))]
+    return "".join(difflib.unified_diff(*lines, mutant.module, mutant.module, n=1))
+
+
+def _report(counted: list[Mutant], equivalent: int, results: Results) -> int:
+    tried = [(mutant, found) for mutant in counted if (found := results.known.get(mutant.key())) is not None]
+    survivors = [(mutant, found) for mutant, found in tried if not found["noticed"]]
+    for mutant, found in sorted(survivors, key=lambda one: (one[0].module, one[0].change.line)):
+        never = "" if found["tests"] else ", never executed"
+        print(f"\n{mutant.module}:{mutant.change.line} {mutant.change.kind}{never}\n{_diff(mutant)}")
+    count, lost = (Counter(mutant.area.name for mutant, _ in found) for found in (tried, survivors))
+    in_time = Counter(mutant.area.name for mutant, found in tried if found["noticed"].endswith("time"))
     for area in sorted(count):
         noticed = count[area] - lost[area]
-        print(f"{area:<10} {noticed} of {count[area]} noticed, {100 * noticed / count[area]:.1f} %")
+        shown = f"{100 * noticed / count[area]:.1f} % ({in_time[area]} of them by time)"
+        print(f"{area:<10} {noticed} of {count[area]} noticed, {shown}")
     if tried:
         noticed = len(tried) - len(survivors)
         print(f"{'together':<10} {noticed} of {len(tried)} noticed, {100 * noticed / len(tried):.1f} %")
+    print(f"left out: {equivalent} that change nothing, as equivalent.toml says")
     return 1 if survivors else 0
 
 

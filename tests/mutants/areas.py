@@ -13,6 +13,8 @@ class Area:
     name: str
     modules: tuple[str, ...]
     tests: tuple[str, ...]
+    processes: tuple[str, ...] = ()
+    """Tests that run the code in processes of its own, where nobody sees which lines: they run last, for each change."""
 
     def sources(self, root: Path) -> list[Path]:
         """Return the modules that exist."""
@@ -53,8 +55,9 @@ AREAS = (
         (
             "tests/spool/test_*.py",
             "tests/polling/test_poller_and_spool.py",
-            "tests/crash/test_spool_kill.py",
+            "tests/crash/test_power.py",
         ),
+        ("tests/crash/test_spool_kill.py::test_ten_kills",),
     ),
     Area(
         "answers",
