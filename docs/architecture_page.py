@@ -22,7 +22,7 @@ polling/    decides which cursor asks next, and hands the page over
 spool/      keeps what the API sent, byte for byte, numbered without holes
    │  exchange: settle what is done, take what is next
    ▼
-delivery/   one lane a sink ⇄ records/: filter → normalise (sources, catalogue) → render (formats)
+delivery/   one lane a sink ⇄ records/: meaning (sources, catalogue) → filter → privacy → formats
    │  sink.send(batch) → accepted · rejected · kept · pending
    ▼
 sinks/<type>

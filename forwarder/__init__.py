@@ -8,7 +8,7 @@ The way of an event::
                         spool (SQLite, WAL)
              +-------------+--------------+
           lane elastic   lane archive    ...        each: own position, window, back-off, client
-             | read -> filter -> normalize -> format -> sink.send(batch)
+             | read -> meaning -> filter -> format -> sink.send(batch)
              + settle: accepted -> position, rejected -> dead letter, kept -> sent again, pending -> confirmed later
 """
 

@@ -1,1 +1,1 @@
-"""What the daemon tells others: metrics, probes and a read-only status over HTTP."""
+"""What others may ask the daemon: metrics, probes and status over HTTP, verbs of commands over a Unix socket."""

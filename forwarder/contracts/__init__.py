@@ -1,8 +1,8 @@
-"""The one module a plugin author imports: what flows, who carries it, and what an error makes the engine do.
+"""All that a plugin may know: what flows, what a source, format and sink keep, and what an error makes the engine do.
 
 ::
 
-    Source.fetch(state) -> Page ─► spool ─► lane: normalise → Record → Format.render → Sink.send → Delivery
+    Source.fetch(state) -> Page ─► spool ─► lane: Record ─► Normalizer ─► Format.render → Sink.send → Delivery
 
     ForwarderError
     ├─ ConfigError        exit at start; nothing else may stop the process

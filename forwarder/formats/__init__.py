@@ -1,1 +1,1 @@
-"""Canonical events to bytes: one module a format."""
+"""Canonical events to bytes: one module or folder a format, and `kit/` for what they share."""

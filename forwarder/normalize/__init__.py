@@ -1,1 +1,1 @@
-"""Raw JSON of each product to the one canonical event: one module a feed, and the catalogue of actions."""
+"""Tools of every normaliser and format: times, addresses, lenient JSON, texts that fit."""

@@ -1,1 +1,1 @@
-"""From the spool's bytes to what a sink sends: filter, privacy, meaning, format."""
+"""From the spool's bytes to what a sink sends: meaning, filter, privacy, format, in this order."""

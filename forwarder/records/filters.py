@@ -40,28 +40,51 @@ _OF_ORIGIN = {"source", "organization"}
 class _Rule:
     def __init__(self, rule: FilterRule) -> None:
         self.tests: list[tuple[Facts, re.Pattern[str]]] = []
-        self.needs_event = False
+        self.of_origin: list[tuple[Facts, re.Pattern[str]]] = []
         for name, facts in _FACTS.items():
             globs = getattr(rule, name)
             if globs is None:
                 continue
             globs = [globs] if isinstance(globs, str) else globs
-            self.tests.append((facts, re.compile("|".join(map(translate, globs)) or r"(?!)", re.IGNORECASE)))
-            self.needs_event |= name not in _OF_ORIGIN
+            test = facts, re.compile("|".join(map(translate, globs)) or r"(?!)", re.IGNORECASE)
+            self.tests.append(test)
+            if name in _OF_ORIGIN:
+                self.of_origin.append(test)
 
     def matches(self, origin: Origin, event: AuditEvent | None) -> bool:
-        return all(any(pattern.match(fact or "") for fact in facts(origin, event)) for facts, pattern in self.tests)
+        return _all_hold(self.tests, origin, event)
+
+    def by_origin(self, origin: Origin) -> bool | None:
+        """Return whether it matches every event of an origin, or none; None when that depends on the event."""
+        if not _all_hold(self.of_origin, origin, None):
+            return False
+        return True if len(self.of_origin) == len(self.tests) else None
+
+
+def _all_hold(tests: list[tuple[Facts, re.Pattern[str]]], origin: Origin, event: AuditEvent | None) -> bool:
+    return all(any(pattern.match(fact or "") for fact in facts(origin, event)) for facts, pattern in tests)
 
 
 class Filter:
-    """The filter of one lane; `active` is False when everything passes."""
+    """The filter of one lane."""
 
     def __init__(self, include: Sequence[FilterRule] | None, exclude: Sequence[FilterRule] | None) -> None:
         self._include = None if include is None else [_Rule(rule) for rule in include]
         self._exclude = [_Rule(rule) for rule in exclude or ()]
-        rules = [*(self._include or ()), *self._exclude]
-        self.active = include is not None or bool(self._exclude)
-        self.needs_event = any(rule.needs_event for rule in rules)
+        self._decided: dict[Origin, bool | None] = {}
+
+    def by_origin(self, origin: Origin) -> bool | None:
+        """Return whether every event of an origin passes, or none does; None when that depends on what it means."""
+        if origin not in self._decided:
+            self._decided[origin] = self._by_origin(origin)
+        return self._decided[origin]
+
+    def _by_origin(self, origin: Origin) -> bool | None:
+        included = [True] if self._include is None else [rule.by_origin(origin) for rule in self._include]
+        excluded = [rule.by_origin(origin) for rule in self._exclude]
+        if True in excluded or not any(found is not False for found in included):
+            return False
+        return True if True in included and all(found is False for found in excluded) else None
 
     def passes(self, origin: Origin, event: AuditEvent | None) -> bool:
         """Return True when the event is for this sink."""

@@ -1,4 +1,12 @@
-"""From the bytes in the spool to the records of one lane: filter → normalise → format. Pure, on the loop, per batch.
+"""From the bytes in the spool to the records of one lane. Pure, on the loop, per batch.
+
+::
+
+    meaning ─► filter ─► privacy ─► meaning again, where privacy changed the bytes ─► format
+
+The filter comes before privacy, which would hide from it what its rules name; privacy comes before everything that
+leaves. There are no privacy settings yet: their step goes behind the filter and changes `Record.raw`, and nothing after
+it has other bytes. What a filter decides by the origin alone is decided of a whole chunk before any of it is read.
 
 An event that cannot be understood becomes a dead letter in the lanes that need its meaning; a lane that needs none
 (format `raw`, no filter on meaning) still delivers it. A body that is longer than the sink can carry is rendered again,
@@ -66,28 +74,30 @@ class RecordMaker:
         self._filter = chosen
         self._normalizer = normalizer
         self._unknown = unknown
-        self._needs_event = FormatTraits.of(render).needs_event or chosen.needs_event
-        self._offers_event = wants_event and not self._needs_event
-        self._lets_go = self._needs_event and not wants_event
+        self._writes_event = FormatTraits.of(render).needs_event
+        self._wants_event = wants_event
         self._max_body = max_body
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
         prepared = Prepared([], [], [])
-        for records in self._groups(chunk):
+        for records in self._groups(chunk, prepared):
             self._prepare(chunk, records, prepared)
         return prepared
 
     async def make_in_turns(self, chunk: Chunk) -> Prepared:
         """Do what `make` does, and let others have their turn after what is heavy: a probe waits for one event only."""
         prepared = Prepared([], [], [])
-        for records in self._groups(chunk):
+        for records in self._groups(chunk, prepared):
             self._prepare(chunk, records, prepared)
             if sum(len(record.raw) for record in records) >= HEAVY:
                 await asyncio.sleep(0)
         return prepared
 
-    def _groups(self, chunk: Chunk) -> Iterator[list[Record]]:
+    def _groups(self, chunk: Chunk, prepared: Prepared) -> Iterator[list[Record]]:
+        if self._filter.by_origin(chunk.origin) is False:
+            prepared.filtered += [seq for seq in range(chunk.first, chunk.last + 1) if seq not in chunk.settled]
+            return
         group: list[Record] = []
         size = 0
         for record in self._records(chunk):
@@ -100,17 +110,27 @@ class RecordMaker:
             yield group
 
     def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
-        refused = prepared.refused
-        if self._needs_event:
-            records = self._give_meaning(chunk, records, refused)
-        elif self._offers_event:
+        filters = self._filter.by_origin(chunk.origin) is None
+        needs_event = filters or self._writes_event
+        if needs_event:
+            records = self._give_meaning(chunk, records, prepared.refused)
+        elif self._wants_event:
             self._offer_meaning(chunk, records)
-        if self._filter.active:
-            kept = [record for record in records if self._filter.passes(record.origin, record.event)]
-            if len(kept) < len(records):
-                stay = {record.seq for record in kept}
-                prepared.filtered += [record.seq for record in records if record.seq not in stay]
-                records = kept
+        if filters:
+            records = self._select(records, prepared)
+        self._render(records, prepared)
+        if needs_event and not self._wants_event:
+            for record in records:
+                record.event = None
+
+    def _select(self, records: list[Record], prepared: Prepared) -> list[Record]:
+        kept = [record for record in records if self._filter.passes(record.origin, record.event)]
+        if len(kept) < len(records):
+            stay = {record.seq for record in kept}
+            prepared.filtered += [record.seq for record in records if record.seq not in stay]
+        return kept
+
+    def _render(self, records: list[Record], prepared: Prepared) -> None:
         most = self._max_body
         for record, body in zip(records, self._format.render(records), strict=True):
             if isinstance(body, bytes):
@@ -120,10 +140,7 @@ class RecordMaker:
                 record.body = body
                 prepared.records.append(record)
             else:
-                refused.append(_dead_letter(record, body))
-        if self._lets_go:
-            for record in records:
-                record.event = None
+                prepared.refused.append(_dead_letter(record, body))
 
     def _shorten(self, record: Record, most: int, prepared: Prepared) -> None:
         """Have the body written in fewer bytes; what cannot be is a dead letter."""

@@ -1,1 +1,1 @@
-"""Sources: one file an audit log, found through the entry points `audit_forwarder.sources`."""
+"""Sources: one folder an audit log, its reader and its normaliser; found through entry points."""

@@ -26,22 +26,50 @@ def rules(*trees: dict[str, Any]) -> list[FilterRule]:
 def test_a_rule_on_meaning_needs_it_on_either_side(tree: dict[str, Any], side: str) -> None:
     include = rules(tree) if side == "include" else rules(*ON_ORIGIN) if side == "both" else None
     made = Filter(include, rules(tree) if side != "include" else None)
-    assert (made.active, made.needs_event) == (True, True)
+    assert made.by_origin(ACME) is None
 
 
 @pytest.mark.parametrize("tree", ON_ORIGIN)
 def test_a_rule_on_the_origin_needs_no_meaning(tree: dict[str, Any]) -> None:
     for include, exclude in ((rules(tree), None), (None, rules(tree))):
         made = Filter(include, exclude)
-        assert (made.active, made.needs_event) == (True, False)
-        assert made.passes(ACME, None) is (include is not None)
+        assert made.by_origin(ACME) is made.passes(ACME, None) is (include is not None)
 
 
 def test_no_rule_is_no_filter_and_an_empty_list_lets_nothing_in() -> None:
-    assert (Filter(None, None).active, Filter(None, []).active) == (False, False)
+    assert Filter(None, None).by_origin(ACME) is Filter(None, []).by_origin(ACME) is True
     assert Filter(None, []).passes(ACME, None)
     nothing = Filter([], None)
-    assert (nothing.active, nothing.needs_event, nothing.passes(ACME, None)) == (True, False, False)
+    assert nothing.by_origin(ACME) is nothing.passes(ACME, None) is False
+
+
+HERE, ELSEWHERE = {"source": "acme"}, {"source": "other"}
+LOGIN = {"action": "user_*"}
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "decided"),
+    [
+        ([ELSEWHERE | LOGIN], None, False),
+        ([HERE | LOGIN], None, None),
+        ([ELSEWHERE | LOGIN, HERE], None, True),
+        ([ELSEWHERE, LOGIN], None, None),
+        (None, [ELSEWHERE | LOGIN], True),
+        (None, [HERE | LOGIN], None),
+        (None, [LOGIN, HERE], False),
+        ([HERE], [ELSEWHERE | LOGIN], True),
+        ([HERE], [LOGIN], None),
+        ([LOGIN], [HERE], False),
+        ([ELSEWHERE], [LOGIN], False),
+        ([LOGIN], [ELSEWHERE], None),
+        ([{"source": ["x", "ACM*"]}], None, True),
+        ([{"source": []}], None, False),
+    ],
+)
+def test_what_is_decided_by_the_origin_alone(include, exclude, decided: bool | None) -> None:
+    made = Filter(include and rules(*include), exclude and rules(*exclude))
+    assert made.by_origin(ACME) is decided
+    assert made.by_origin(ACME) is decided
 
 
 @pytest.mark.parametrize(
