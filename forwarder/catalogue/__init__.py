@@ -138,21 +138,23 @@ class Catalogue:
         return not {meaning.act, meaning.object, self.grammar.kind(meaning.object)}.isdisjoint(elsewhere)
 
     def outcome_of_message(self, action: str, before: Meaning, message: str, actor: str | None) -> Outcome:
-        """Return how an act went of which the id says only what it is, by the words right behind the actor's own name.
+        """Return how an act went of which the id says only what it is, by the words next to the actor's own name.
 
-        `org_settings_update` with `Ann Admin updated organization settings`. A message is content: it counts only where
-        it says the very act and thing in words that are all known, and nothing behind them may be about a failure.
+        `org_settings_update` with `Ann Admin updated organization settings` or `Settings were updated by Ann Admin`. A
+        message is content: it counts only where it says the very act and thing in words that are all known, and nothing
+        behind them may be about a failure.
         """
-        if before.act is None or before.outcome != "unknown" or not actor or not message.startswith(actor):
+        if before.act is None or before.outcome != "unknown" or not actor:
             return "unknown"
-        rest = message[len(actor) : len(actor) + LONGEST_ACTION]
-        if (
-            not rest[:1].isspace()
-            or self.grammar.is_open(action)
-            or (before.name and self.grammar.is_open(before.name))
-        ):
+        if self.grammar.is_open(action) or (before.name and self.grammar.is_open(before.name)):
             return "unknown"
-        return self.grammar.told_of(rest, before)
+        if message.startswith(actor):
+            rest = message[len(actor) : len(actor) + LONGEST_ACTION]
+            return self.grammar.told_of(rest, before) if rest[:1].isspace() else "unknown"
+        passive = message.rstrip(". \n").removesuffix(f" by {actor}")
+        if len(passive) <= LONGEST_ACTION and passive != message.rstrip(". \n"):
+            return self.grammar.told_of_passive(passive, before)
+        return "unknown"
 
     def with_outcome(self, before: Meaning, outcome: Outcome, reason: str | None = None) -> Meaning:
         """Return a meaning with another outcome, and with the severity that this gives it."""
@@ -202,6 +204,8 @@ class Catalogue:
             in_groups = self.grammar.products(listed.groups)
             if len(in_groups) == 1:
                 product = in_groups[0]
+            elif in_groups:
+                pass  # of several, none is proved
             elif record is not None and self.records.group_of[name] in groups:
                 product = record.product
             elif _ADMINISTRATION in groups:

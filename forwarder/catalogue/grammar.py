@@ -52,9 +52,13 @@ _MEMBERSHIP = {"add": "add", "remove": "remove", "delete": "remove"}
 _SETTING = frozenset({"add", "create", "delete", "remove"})
 _PLACED = frozenset({"to", "from", "on"})
 _ELSEWHERE = frozenset({"to", "from"})
+_INTO = frozenset({"to", "as", "into", "with"})
 _PUT = frozenset({"content", "structure", "repository", "app"})
 _OF_ANOTHER = frozenset({"was", "is", "be", "been", "were", "and", "or", "with", "of"})
 """Words behind a name that make what follows something that was done to it, or the name go on."""
+
+_SAME = {"remove": "delete", "add": "create"}
+"""Acts that sentences call each other: who removed a project deleted it."""
 
 _DOUBTS = frozenset({"not", "never", "but", "nothing", "cannot", "couldn't", "didn't"})
 _ORG = frozenset({"org", "organization", "organisation", "product", "site"})
@@ -76,6 +80,7 @@ class Reading(msgspec.Struct):
         outcome: How it went.
         status: The words that say so.
         product: The product named.
+        power: What the thing is given to, or invited as, is one of administrators.
     """
 
     act: str | None = None
@@ -88,6 +93,7 @@ class Reading(msgspec.Struct):
     outcome: Outcome = "unknown"
     status: tuple[str, ...] = ()
     product: str | None = None
+    power: bool = False
 
 
 class Grammar:
@@ -115,10 +121,11 @@ class Grammar:
             return Meaning(
                 name=name, product=reading.product, act=act, object=reading.thing, outcome=reading.outcome, layer=layer
             )
-        return self._kinds.meaning(
+        found = self._kinds.meaning(
             line, act=act, thing=reading.thing, outcome=reading.outcome, layer=layer, person=reading.person, name=name,
             product=reading.product,
         )  # fmt: skip
+        return self._stronger(found) if reading.power else found
 
     def line(self, thing: str | None, act: str) -> Line | None:
         """Return what an act means for a thing of this name."""
@@ -155,12 +162,15 @@ class Grammar:
 
     def with_power(self, before: Meaning, names: Iterable[str]) -> Meaning:
         """Return a meaning that weighs more, where one of the groups or roles of these names is of administrators."""
-        power = self._kinds.power
+        power = self._kinds.power.names
+        if any(not power.isdisjoint(words_of(name[:LONGEST_ACTION])) for name in names):
+            return self._stronger(before)
+        return before
+
+    def _stronger(self, before: Meaning) -> Meaning:
         if before.admin is None or before.admin <= before.severity or before.outcome == "failure":
             return before
-        if any(not power.names.isdisjoint(words_of(name[:LONGEST_ACTION])) for name in names):
-            return msgspec.structs.replace(before, severity=before.admin, reason=power.why)
-        return before
+        return msgspec.structs.replace(before, severity=before.admin, reason=self._kinds.power.why)
 
     def is_open(self, text: str) -> bool:
         """Say whether a text says itself that something was only tried, asked for or begun, or how it went."""
@@ -174,16 +184,37 @@ class Grammar:
         spelled = text.split()
         terms = self._words.terms(text)
         bare = [term for term in terms if "noise" not in term.marks]
-        if not bare or spelled[0].lower().strip(".,:;") in _OF_ANOTHER:
+        if not bare:
             return "unknown"
-        if bare[0].done == before.act:
+        failed = "failed" in bare[0].marks
+        if spelled[0].lower().strip(".,:;") in _OF_ANOTHER and not failed:
+            return "unknown"
+        if "completed" in bare[0].marks and len(bare) > 1 and bare[1].done:  # `successfully updated`
+            bare = bare[1:]
+        if self._is_same(bare[0].done, before.act):
             known = len(bare) == 1 or self._is_known(bare[1])
             doubt = any(term.marks & {"failed", "open", "cancelled"} and not term.thing for term in bare[1:])
             return "success" if known and not doubt and not _DOUBTS.intersection(map(str.lower, spelled)) else "unknown"
         found = self.read(" ".join(spelled[:_FAILURE_WORDS]))
-        if found.outcome == "failure" and found.act == before.act and terms[0].marks & {"failed"}:
-            return "failure"
-        return "unknown"
+        return (
+            "failure" if failed and found.outcome == "failure" and self._is_same(found.act, before.act) else "unknown"
+        )
+
+    def told_of_passive(self, text: str, before: Meaning) -> Outcome:
+        """Return how the act of `before` went by a sentence in the passive voice: `Organization settings were updated`.
+
+        Every word of it must be known: whatever is not may be somebody's title.
+        """
+        terms = [term for term in self._words.terms(text) if "noise" not in term.marks]
+        if not terms or not all(self._is_known(term) or term.done or term.marks & STATUS for term in terms):
+            return "unknown"
+        found = self.read(text)
+        same = found.thing == before.object and self._is_same(found.act, before.act)
+        return found.outcome if same else "unknown"
+
+    @staticmethod
+    def _is_same(act: str | None, other: str | None) -> bool:
+        return act is not None and _SAME.get(act, act) == _SAME.get(other or "", other)
 
     @staticmethod
     def _is_known(term: Term) -> bool:
@@ -255,6 +286,9 @@ class Grammar:
         if phrase.empty or (phrase.attribute and phrase.head is None):
             phrase = Phrase(only_thing(context), (), phrase.attribute, empty=False)
         self._object(reading, phrase, rest, context)
+        where = until_preposition(rest[1:])[0] if rest and rest[0].text in _INTO else ()
+        power = self._kinds.power.names
+        reading.power = any(not power.isdisjoint(term.text.split("_")) for term in (*phrase.before, *where))
         narrow = self._words.narrow.get(reading.verb or "")
         if narrow is not None and not {reading.thing, reading.kind} & narrow:
             return Reading(product=reading.product)
@@ -349,6 +383,8 @@ class Grammar:
             reading.thing == "member" and inside is not None and inside.kind == "group"
         ):
             reading.act, reading.thing, reading.kind = act, "group", "group"
+        elif place is not None and place.thing == "admin":  # `user added to site admins`
+            reading.act, reading.thing, reading.kind = {"add": "grant", "remove": "revoke"}[act], "admin", place.kind
         elif place is not None and "container" in place.marks:
             reading.act, reading.thing = act, "member"
         elif place is not None and place.kind == "content":  # an assignee or a watcher

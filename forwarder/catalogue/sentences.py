@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from forwarder.catalogue.vocabulary import Term
 
 STATUS = frozenset({"failed", "completed", "open", "cancelled"})
+_NEGATIONS = frozenset({"not", "cannot"})
 _AMBIGUOUS = frozenset({"by", "with", "in", "for", "on", "at"})
 
 
@@ -39,7 +40,11 @@ def base_form(terms: Sequence[Term]) -> int | None:
         if place and terms[place].thing and terms[0].named and not terms[0].thing:
             continue  # `delete invitation` invites nobody
         if terms[place].named and (
-            ends(terms, place) or (place == 0 and phrase_of(until_preposition(terms[1:])[0]).head)
+            ends(terms, place)
+            or (
+                (place == 0 or (place == 1 and terms[0].text in _NEGATIONS))
+                and phrase_of(until_preposition(terms[place + 1 :])[0]).head
+            )
         ):
             return place
     return None

@@ -34,6 +34,13 @@ def words_of(text: str) -> list[str]:
     return _BREAK.split(_HUMP.sub("_", text).lower())
 
 
+def plural(noun: str) -> str:
+    """Return the plural of a noun or of the last one of a compound."""
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
 class Term(msgspec.Struct, frozen=True):
     """One word or several, and every part it can play.
 
@@ -112,6 +119,8 @@ class Vocabulary:
         self._things = {
             term: thing for things in words.things.values() for thing, terms in things.items() for term in terms
         }
+        for thing in [*self._things]:  # whoever names one of a kind names several as well
+            self._things.setdefault(plural(thing), self._things[thing])
         self._done = {term: act for act, terms in words.done.items() for term in terms}
         self.beginnings = frozenset(term.partition("_")[0] for term in self._done)
         self._named = {term: act for act, terms in words.named.items() for term in terms}

@@ -18,8 +18,10 @@ _PLAIN_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", re.ASCII).fullmatc
 _MAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\\x00-\x1f]+@[^\s@<>(),;:\"\[\]\\\x00-\x1f]+")
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})+\.?")
-_HOST_OF = re.compile(r"(?://)?([^\s/\\?#@:]+)((?::[0-9]{1,5})?(?:[/?#][^\s\\]*)?)")
-"""A host as sites have it in some events, without `https://`, and what follows it."""
+_PARTS = re.compile(r"(?:(https?:)?//)?([^/\\?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+"""Scheme, authority and rest of an address of the web, of which sites have no more than the last two in some events."""
+_HOST_OF = re.compile(r"([^\s:]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_REST = re.compile(r"(?:[/?#][^\s\\]*)?").fullmatch
 
 
 def valid_host(text: str) -> bool:
@@ -50,15 +52,18 @@ def valid_mail(text: str) -> bool:
 
 
 def web_address(text: str | None) -> str | None:
-    """Return an address of the web; one without its scheme gets it."""
+    """Return an address of the web; one without its scheme gets it, and who signs in with it is left out."""
     if not text:
         return None
-    if text.startswith(("https://", "http://")):
+    if text.startswith(("https://", "http://")) and "@" not in text:
         return text
-    if len(text) > LONGEST_ADDRESS:
+    scheme, authority, rest = _PARTS.fullmatch(text.strip()).groups()  # type: ignore[union-attr]
+    signing_in, _, host = authority.rpartition("@")
+    if scheme:
+        return f"{scheme.lower()}//{host}{rest}" if host or not authority else None
+    found = _HOST_OF.fullmatch(host) if len(text) <= LONGEST_ADDRESS else None
+    if signing_in.lower().startswith("mailto:") or valid_mail(text):
         return None
-    if text[:8].lower().startswith(("https://", "http://")):
-        scheme, _, rest = text.partition(":")
-        return f"{scheme.lower()}:{rest}"
-    found = _HOST_OF.fullmatch(text.strip())
-    return f"https://{found[1].rstrip('.')}{found[2]}" if found is not None and valid_host(found[1]) else None
+    if found is None or not (valid_host(found[1]) or (found[1][:1] == "[" and valid_ip(found[1][1:-1]))):
+        return None
+    return f"https://{found[1].rstrip('.').lower()}{found[2] or ''}{rest}" if _REST(rest) else None

@@ -14,7 +14,7 @@ LONGEST = 64
 _EXCEPTIONS = {
     **{word: word for word in (
         "access", "alias", "analysis", "analytics", "atlas", "aws", "basis", "bias", "bonus", "bus", "campus", "canvas",
-        "census", "chaos", "consensus", "corpus", "credentials", "crisis", "data", "diagnosis", "dns", "emphasis",
+        "census", "chaos", "consensus", "corpus", "crisis", "data", "diagnosis", "dns", "emphasis",
         "focus", "gas", "gps", "https", "ios", "kubernetes", "lens", "media", "metadata", "news", "os", "plus", "saas",
         "series", "sms", "sos", "species", "status", "tls", "virus",
     )},

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.catalogue import REMEMBERED, ListedAction, Meaning, load_catalogue
+from forwarder.catalogue import REMEMBERED, ListedAction, Meaning, load_catalogue, read_table
 from forwarder.catalogue.known import LISTS, groups, lines_of, meaning_of
 from forwarder.catalogue.own import ecs_types
+from forwarder.catalogue.vocabulary import plural
 
 ATTESTED = {
     "jira_issue_viewed", "jira_issue_updated", "jira_issue_created", "confluence_page_viewed", "confluence_page_updated",
@@ -95,6 +96,75 @@ def test_words_of_an_id_decide(catalogue, action, act, category, types, outcome)
 
 
 @pytest.mark.parametrize(
+    ("action", "act", "thing", "category", "types", "severity"),
+    [
+        ("org_admin_invited", "invite", "admin", "iam", "admin user info", 7),
+        ("invited_site_admin", "invite", "admin", "iam", "admin user info", 7),
+        ("org_admin_invite_accepted", "accept", "invitation", "iam", "user info", 7),
+        ("user_invited_as_org_admin", "invite", "user", "iam", "user info", 7),
+        ("user_invited_as_member", "invite", "user", "iam", "user info", 3),
+        ("user_added_to_site_admins", "grant", "admin", "iam", "admin user change", 7),
+        ("user_removed_from_site_admins", "revoke", "admin", "iam", "admin user change", 5),
+        ("user_added_to_admin_group", "add", "group", "iam", "group change", 7),
+        ("user_added_to_group_by_admin", "add", "group", "iam", "group change", 5),
+        ("audit_log_disabled", "disable", "auditing", "configuration", "change", 9),
+        ("audit_logs_turned_off", "disable", "auditing", "configuration", "change", 9),
+        ("audit_log_activated", "enable", "auditing", "configuration", "change", 4),
+        ("audit_log_purged", "delete", "audit_log", "file", "deletion", 9),
+        ("audit_log_exported", "export", "audit_log", "file", "access", 5),
+        ("oauth_client_created", "create", "oauth_client", "iam", "creation", 6),
+        ("oauth_clients_revoked", "revoke", "oauth_client", "iam", "deletion", 4),
+        ("oauth_token_issued", "create", "api_token", "iam", "creation", 6),
+        ("api_token_renewed", "change", "api_token", "iam", "user change", 5),
+        ("api_key_expired", "revoke", "api_key", "iam", "deletion", 4),
+        ("api_key_used", "use", "api_key", "iam", "info", 2),
+        ("service_account_key_created", "create", "access_key", "iam", "creation", 6),
+        ("app_password_revoked", "revoke", "app_password", "iam", "deletion", 4),
+        ("signing_key_rotated", "change", "signing_key", "iam", "user change", 5),
+        ("gpg_keys_added", "add", "gpg_key", "iam", "creation", 6),
+        ("session_created", "start", "session", "session", "start", 2),
+        ("session_ended", "end", "session", "session", "end", 3),
+        ("session_renewed", "change", "session", "session", "info", 3),
+        ("webhook_revoked", "revoke", "webhook", "configuration", "deletion", 4),
+        ("connected_app_revoked", "revoke", "app", "package", "deletion", 4),
+        ("encryption_key_revoked", "revoke", "encryption", "configuration", "deletion", 6),
+        ("user_mfa_enrolled", "create", "mfa", "iam", "user change", 5),
+        ("repository_forked", "copy", "repository", "file", "creation", 4),
+        ("repository_pull", "export", "repository", "file", "access", 5),
+        ("invitation_resend", "invite", "invitation", "iam", "user info", 3),
+        ("project_unarchive", "restore", "project", "configuration", "change", 3),
+        ("page_unpublish", "change", "page", "file", "change", 2),
+        ("deployment_created", "create", "deployment", "configuration", "creation", 3),
+        ("workflow_drafts_deleted", "delete", "workflow", "configuration", "deletion", 5),
+    ],
+)
+def test_what_is_made_taken_away_or_goes_on_has_a_type_of_its_own(
+    catalogue, action, act, thing, category, types, severity
+):
+    meaning = catalogue.meaning(action)
+    assert (meaning.act, meaning.object, meaning.category, meaning.types, meaning.severity) == (
+        act, thing, (category,), tuple(types.split()), severity,
+    )  # fmt: skip
+    assert set(meaning.types) <= ALLOWED[category]
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["pull_request_reviewed", "live_edit_session_started", "Not authorized to install app", "app_used", "goal_issued"],
+)
+def test_a_word_of_other_things_claims_nothing(catalogue, action):
+    assert not catalogue.meaning(action).category or catalogue.meaning(action).outcome == "failure"
+
+
+def test_every_thing_is_known_in_the_plural_as_well(catalogue):
+    for kind, things in read_table("vocabulary.toml")["things"].items():
+        for thing, terms in things.items():
+            for term in terms:
+                found = catalogue.grammar._words.term(plural(term))
+                assert found.thing == thing or found.named or term.endswith("s"), (kind, term)
+
+
+@pytest.mark.parametrize(
     ("action", "act", "category", "outcome"),
     [
         ("page_viewed_by_deleted_user", "view", ("web",), "success"),
@@ -176,6 +246,21 @@ class TestOrganizationsOwnList:
     def test_a_group_that_names_no_one_thing_says_nothing(self, catalogue, group):
         catalogue.learn([ListedAction("x18", "Deleted", (group,))])
         assert catalogue.meaning("x18").category == ()
+
+    @pytest.mark.parametrize(
+        ("groups", "product"),
+        [
+            (("Jira project actions",), "jira"),
+            (("Bitbucket Cloud project actions",), "bitbucket"),
+            (("Jira project actions", "Bitbucket Cloud project actions"), None),
+            (("Bitbucket Cloud project actions", "Jira project actions"), None),
+            (("Jira and Confluence actions",), None),
+            ((), None),
+        ],
+    )
+    def test_a_group_proves_a_product_only_where_it_names_one(self, catalogue, groups, product):
+        catalogue.learn([ListedAction("project_created", "Created project", groups)])
+        assert catalogue.meaning("project_created").product == product
 
     def test_a_name_in_another_language_leaves_it_to_the_id(self, catalogue):
         catalogue.learn([ListedAction("jira_issue_deleted", "Vorgang gelöscht", ("Jira-Aktivität",))])

@@ -24,6 +24,6 @@ def coordinates(geo: str) -> msgspec.Raw | None:
 def domain(start: str) -> str | None:
     """Return the host of an address of the web, given at least its scheme and authority."""
     try:
-        return urlsplit(start).hostname or None
+        return (urlsplit(start).hostname or "").rstrip(".") or None
     except ValueError:
         return None

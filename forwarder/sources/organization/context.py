@@ -55,7 +55,7 @@ def _thing(kind: str, entry: Entry, told: Common, name: str | None = None) -> Th
     url = api_url = None
     if entry.links is not None:
         url = entry.links.alt
-        if url is not None and not url.startswith(_HTTPS):
+        if url is not None and ("@" in url or not url.startswith(_HTTPS)):
             url = web_address(url)
         if entry.links.self:
             api_url = web_address(entry.links.self)
@@ -170,9 +170,9 @@ def _is_same(link: str, home: str) -> bool:
 def _site(found: Part, entry: Entry, told: Common) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
     home, link = told.siteHostName, entry.links.alt if entry.links is not None else None
-    if link is not None and not link.startswith(_HTTPS):
+    if link is not None and ("@" in link or not link.startswith(_HTTPS)):
         link = web_address(link)
-    if home is None or not home.startswith(_HTTPS):
+    if home is None or "@" in home or not home.startswith(_HTTPS):
         home = web_address(home) or web_address(told.cloudUrl)
     inner = link if home is not None and link is not None and not _is_same(link, home) else None
     name = told.siteName or None

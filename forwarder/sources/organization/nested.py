@@ -54,7 +54,7 @@ _NAMES = {
 _OWN = {"name", "groupname", "email", "emailaddress", "mail"}
 """What says something of the entry itself where it stands as a text."""
 
-_IDS = ("id", "accountid", "userid", "aaid", "uid", "groupid", "teamid")
+_IDS = ("id", "accountid", "userid", "aaid", "uid", "atlassianid", "useraccountid", "groupid", "teamid")
 _FULL_NAMES = ("name", "displayname", "fullname", "groupname", "publicname", "title")
 _MAILS = ("email", "emailaddress", "mail")
 
@@ -100,11 +100,20 @@ def named_in(told: Mapping[str, Any], left: list[int], own: str = "") -> Iterato
     return _within(told, 0, left, own)
 
 
-def person_in(told: Any) -> tuple[str | None, str | None, str | None] | None:
-    """Return id, name and address of the first who is named, or None."""
-    for one in _each("behalf", "", told, 0, [MOST_NAMED]):
-        return one.id, one.name, one.email
-    return None
+def is_behalf(name: str) -> bool:
+    """Say whether a member of this name holds for or as whom something is done."""
+    return len(name) <= LONGEST_NAME and _what(name)[0] == "behalf"
+
+
+def known_as(told: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """Return id, name and address of the person or group that an object is, whatever they are called."""
+    inner = told.get("attributes")
+    members = {_plain(name): value for name, value in ({**inner, **told} if type(inner) is dict else told).items()
+               if len(name) <= LONGEST_NAME}  # fmt: skip
+    ident, name, mail = (_first(members, names) for names in (_IDS, _FULL_NAMES, _MAILS))
+    if ident and "@" in ident and valid_mail(ident):
+        ident, mail = None, mail or ident
+    return ident, name, mail
 
 
 def _within(told: Mapping[str, Any], depth: int, left: list[int], own: str = "") -> Iterator[Named]:
@@ -143,16 +152,12 @@ def _each(what: str, end: str, value: Any, depth: int, left: list[int]) -> Itera
 
 
 def _of_object(what: str, told: Mapping[str, Any], depth: int, left: list[int]) -> Iterator[Named]:
-    inner = told.get("attributes")
-    members = {_plain(name): value for name, value in ({**inner, **told} if type(inner) is dict else told).items()
-               if len(name) <= LONGEST_NAME}  # fmt: skip
-    ident, name, mail = (_first(members, names) for names in (_IDS, _FULL_NAMES, _MAILS))
+    ident, name, mail = known_as(told)
     if ident or name or mail:
-        if ident and "@" in ident and valid_mail(ident):
-            ident, mail = None, mail or ident
-        yield Named(
-            what, ident, name, mail if mail and valid_mail(mail) else None, _first(members, ("role", "rolename"))
-        )
+        inner = told.get("attributes")
+        roles = {_plain(key): value for key, value in ({**inner, **told} if type(inner) is dict else told).items()
+                 if len(key) <= LONGEST_NAME}  # fmt: skip
+        yield Named(what, ident, name, mail if mail and valid_mail(mail) else None, _first(roles, ("role", "rolename")))
         return
     for name, value in told.items():
         if type(value) is dict and _what(name)[0] == "" and value.keys() & {"name", "email", "displayName"}:

@@ -108,7 +108,8 @@ class OrganizationNormalizer:
     def _with_more(self, record: Record) -> AuditEvent | UnexpectedPayload:
         """Read an event that has members besides those we know, or members of other types."""
         try:
-            return self._event(record, self._decode_any(record.raw), record.marks, beside(record.raw))
+            decoded = self._decode_any(record.raw)
+            return self._event(record, decoded, record.marks, beside(record.raw, decoded))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._leniently(record)
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from forwarder.normalize.lenient import ABSENT, Shaper, Tree, Unreadable
-from forwarder.sources.organization.nested import person_in
+from forwarder.sources.organization.nested import is_behalf, known_as
 
 _SHAPES: dict[type, str] = {list: "an array", dict: "an object", bool: "a truth value", float: "a fraction"}
 
@@ -91,8 +91,18 @@ class _Skipped(msgspec.Struct, gc=False):
     """An object that is not looked into."""
 
 
+class _ExactPerson(Person, gc=False, forbid_unknown_fields=True):
+    links: _Skipped | None = None
+
+
+class _ExactActing(Acting, gc=False, forbid_unknown_fields=True):
+    onBehalfOf: _ExactPerson | None = None  # noqa: N815
+    impersonator: _ExactPerson | None = None
+    links: _Skipped | None = None
+
+
 class _ExactAttributes(Attributes, gc=False, forbid_unknown_fields=True):
-    pass
+    actor: _ExactActing | None = None
 
 
 class ExactEvent(Event, gc=False, forbid_unknown_fields=True):
@@ -106,23 +116,28 @@ class ExactEvent(Event, gc=False, forbid_unknown_fields=True):
 
 _OF_EVENT = frozenset(ExactEvent.__struct_fields__)
 _OF_ATTRIBUTES = frozenset(Attributes.__struct_fields__)
+_OF_ACTING = frozenset(Acting.__struct_fields__)
+_OF_PERSON = frozenset(_ExactPerson.__struct_fields__)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 
 
-def beside(raw: bytes) -> dict[str, Any]:
+def beside(raw: bytes, event: Event) -> dict[str, Any]:
     """Return the members that an event has besides those we know, its attributes' before its own.
 
-    Raises msgspec.DecodeError or ValueError when they are not sound JSON.
+    Its actor gets what his are called otherwise. Raises msgspec.DecodeError or ValueError when they are not sound JSON.
     """
     found = _members(raw)
     told = _members(found["attributes"]) if "attributes" in found else {}
-    return {
+    more = {
         name: _value(value)
         for members, known in ((told, _OF_ATTRIBUTES), (found, _OF_EVENT))
         for name, value in members.items()
         if name not in known
     }
+    if event.attributes is not None and event.attributes.actor is not None:
+        more |= _complete(event.attributes.actor, _value(told["actor"]))
+    return more
 
 
 def shape(tree: Tree) -> tuple[Event, dict[str, Any], bool]:
@@ -153,6 +168,7 @@ def shape(tree: Tree) -> tuple[Event, dict[str, Any], bool]:
         attributes.location = Location(*(shaper.text(where, name) for name in Location.__struct_fields__))
     if (actor := shaper.mapping(told, "actor")) is not None:
         attributes.actor = _acting(shaper, actor)
+        more |= _complete(attributes.actor, actor)
     more |= {name: value for name, value in told.items() if name not in _OF_ATTRIBUTES}
     return event, more, shaper.odd
 
@@ -168,10 +184,29 @@ def _acting(shaper: Shaper, tree: Tree) -> Acting:
 
 
 def _person(shaper: Shaper, tree: Tree, key: str) -> Person | None:
-    """Return somebody who is given as an object, or as a text: an address, an account id or a name."""
-    told = tree.get(key)
-    if type(told) is dict and told.keys() & {"id", "name", "email"}:
-        return Person(*(shaper.text(told, name) for name in Person.__struct_fields__))
-    shaper.odd |= told is not None
-    found = person_in(told)
-    return Person(*found) if found is not None else None
+    """Return somebody who is given as documented."""
+    if _is_person(tree.get(key)):
+        return Person(*(shaper.text(tree[key], name) for name in Person.__struct_fields__))
+    shaper.odd |= tree.get(key) is not None
+    return None
+
+
+def _is_person(told: Any) -> bool:
+    return type(told) is dict and told.keys() <= _OF_PERSON
+
+
+def _complete(actor: Acting, tree: Tree) -> dict[str, Any]:
+    """Give an actor what is said of him under other names (`accountId`), and return for or as whom he acts otherwise.
+
+    That is anybody who is not given as documented: by an account id alone, as a text, in a list.
+    """
+    behalf = {name: told for name, told in tree.items() if told and is_behalf(name)}
+    behalf = {name: told for name, told in behalf.items() if name not in _OF_ACTING or not _is_person(told)}
+    if "onBehalfOf" in behalf:
+        actor.onBehalfOf = None
+    if "impersonator" in behalf:
+        actor.impersonator = None
+    if not (actor.id and actor.name and actor.email):
+        ident, name, email = known_as(tree)
+        actor.id, actor.name, actor.email = actor.id or ident, actor.name or name, actor.email or email
+    return behalf

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from forwarder.catalogue import load_catalogue
-from forwarder.contracts import AuditEvent, ListedAction, Thing
+from forwarder.contracts import Actor, AuditEvent, ListedAction, Thing
 from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.normalize.singulars import singular
@@ -93,7 +93,15 @@ def test_why_it_failed_is_kept_in_the_words_of_the_source():
         ("Ann updated", "Ann updated updated the settings", "success"),
         ("Ann updated", "Ann updated failed to update organization settings", "failure"),
         ("Ann", "Ann failed to update organization settings", "failure"),
-        ("Ann", "Ann could not update organization settings", "unknown"),
+        ("Ann", "Ann could not update organization settings", "failure"),
+        ("Ann", "Ann was unable to update organization settings", "failure"),
+        ("Ann", "Ann successfully updated organization settings", "success"),
+        ("Ann", "Organization settings were updated by Ann", "success"),
+        ("Ann", "The settings could not be updated by Ann.", "failure"),
+        ("Ann", "Organization settings were updated by Bob", "unknown"),
+        ("Ann", "Organization settings were updated by Mary Ann", "unknown"),
+        ("Ann", "Settings Failover were updated by Ann", "unknown"),
+        ("Ann", "A page named settings updated by Ann", "unknown"),
         ("Ann", "Ann tried to update organization settings", "unknown"),
         ("Ann", "Ann updated Bob changed organization settings", "unknown"),
         ("Ann", "Ann was updated", "unknown"),
@@ -286,3 +294,43 @@ def test_the_next_best_moment_stands_for_a_time_that_is_none(told, time_ms, mark
     found = event("user_login", **told)
     assert found.time_ms == time_ms
     assert [one for one in found.marks if one.startswith("time_of")] == ([mark] if mark else [])
+
+
+# ------------------------------------------------------------------------------------------------------ the actor
+
+
+@pytest.mark.parametrize(
+    ("told", "who"),
+    [
+        ({"accountId": "557058:z"}, [Actor("557058:z")]),
+        ({"aaid": "557058:z", "displayName": "Zoe"}, [Actor("557058:z", "Zoe")]),
+        ({"userId": 17}, [Actor("17")]),
+        ({"user": {"accountId": "557058:z", "emailAddress": "z@example.com"}}, [Actor("557058:z", None, "z@example.com")]),
+        ({"id": "557058:z", "name": "Zoe", "links": {}}, [Actor("557058:z", "Zoe")]),
+        ({"id": "557058:z", "publicName": "Zoe"}, [Actor("557058:z", "Zoe")]),
+        ([{"accountId": "557058:z"}, {"id": "557058:y"}], [Actor("557058:z"), Actor("557058:y")]),
+        ("557058:z", [Actor("557058:z")]),
+        ("z@example.com", [Actor(None, None, "z@example.com")]),
+        ({}, []),
+        (None, []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["onBehalfOf", "impersonator", "on_behalf_of", "actingFor"])
+def test_for_whom_somebody_acts_is_read_however_it_is_spelled(name, told, who):
+    found = event("page_updated", actor={**ANN, name: told})
+    assert found.actor == Actor("557058:a", "Ann Admin", "ann@example.com")
+    assert [found.on_behalf_of, *(found.also.users if found.also else ())] == (who or [None])
+    assert found.target_user is None
+
+
+def test_an_actor_by_other_names_is_the_actor():
+    found = event(
+        "page_updated", actor={"accountId": "557058:q", "displayName": "Quinn", "emailAddress": "q@example.com"}
+    )
+    assert found.actor == Actor("557058:q", "Quinn", "q@example.com")
+    assert found.target_user is None
+
+
+def test_what_an_actor_has_besides_says_nothing_of_the_act():
+    found = event("user_login", actor={**ANN, "status": "blocked", "picture": "https://example.com/a.png"})
+    assert (found.outcome, found.actor.id, found.marks) == ("success", "557058:a", ())
