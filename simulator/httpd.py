@@ -274,7 +274,7 @@ class Server:
         self.connections = 0
         self.failures: list[Exception] = []
         self._address = (host, port)
-        self._ssl = ssl
+        self.ssl = ssl
         self._listener: asyncio.Server | None = None
         self._kept = KeptPort()
         self._open: set[_Connection] = set()
@@ -292,13 +292,13 @@ class Server:
     @property
     def url(self) -> str:
         """Return scheme, host and port, without a slash at the end."""
-        return f"{'https' if self._ssl else 'http'}://{self._address[0]}:{self.port}"
+        return f"{'https' if self.ssl else 'http'}://{self._address[0]}:{self.port}"
 
     async def start(self) -> None:
         """Listen. After `close` it may be called again and takes the same port."""
         loop = asyncio.get_running_loop()
         host, port = self._address
-        self._listener = await loop.create_server(lambda: _Connection(self), host, port, ssl=self._ssl, backlog=512)
+        self._listener = await loop.create_server(lambda: _Connection(self), host, port, ssl=self.ssl, backlog=512)
         self._address = (host, self._listener.sockets[0].getsockname()[1])
         self._kept.release()
 

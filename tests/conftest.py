@@ -7,6 +7,15 @@ from hypothesis import HealthCheck, settings
 
 from tests.sockets import held_port
 
+pytest_plugins = ["forwarder.testing"]
+
+
+def pytest_forwarder_far_ends():
+    from tests.contract.far_ends import FAR_ENDS
+
+    return FAR_ENDS
+
+
 # How long a case takes, or making one, says nothing about a shared machine; a failure there must be repeatable here.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("project")

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from forwarder.testing.waiting import describe, until
 from tests.sockets import held_port, listening
-from tests.waiting import describe, until
 
 
 async def test_a_wait_returns_what_it_was_for() -> None:

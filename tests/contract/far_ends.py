@@ -1,14 +1,8 @@
-"""The other side of each sink, by one interface, so that every clause is tried on every sink.
-
-A new sink adds a class and a line to `FAR_ENDS`. `can` says which clauses make sense for it; what its protocol does not
-have (a refusal for a file, say) is left out there, and nowhere else. Of the clauses about an event at fault every far
-end says in `cannot` why it has no part in them.
-"""
+"""The other side of each sink of ours, for the clauses of `forwarder.testing`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from forwarder.registry import FORMATS, SINKS
-from simulator.http_types import Request, Response, Wire
+from forwarder.testing.far_end import ABILITIES, BELIEVED, SECOND_SECRET, SECRET, Ability, FarEnd, event_id
+from forwarder.testing.http_far_end import HTTP_CAN, HTTP_CANNOT, HTTP_FAULTS, HTTP_TIMES, HttpFarEnd
+from simulator.http_types import Request, Response
 from simulator.httpd import Server
 from simulator.receivers.bulk import BulkReceiver
 from simulator.receivers.hec import HecReceiver
@@ -28,105 +23,54 @@ from simulator.receivers.rules import Refused, Rule
 from simulator.receivers.syslog import Rule as SyslogRule
 from simulator.receivers.syslog import SyslogReceiver
 from simulator.receivers.syslog_wire import Message
-from tests.contract.abilities import (
-    BELIEVED,
-    ISOLATION,
-    SECOND_SECRET,
-    SECRET,
-    Ability,
-    FarEnd,
-    UnhurriedClock,
-    secret_file,
-)
-from tests.contract.sinks_for_tests import context
 from tests.crash.far_end import whole_lines
 
 
-def build(end: FarEnd, **more: Any) -> Any:
-    """Build the sink of a far end as the daemon would."""
-    found = SINKS.load(end.name)
-    return found(found.Config(**{**end.settings(), **more}), context(end.name, slots=2, clock=UnhurriedClock()))
+class ReceiverEnd(HttpFarEnd):
+    """A strict receiver of the simulator with something before it that may choke on an event: a filter, say."""
+
+    rule: ClassVar[Callable[..., Any]] = Rule
+
+    def __init__(self, folder: Path, receiver: Any) -> None:
+        super().__init__(folder)
+        self._receiver = receiver
+        self._server: Server = receiver.server
+        self._behind = self._server.handler
+        self._server.handler = self._handle
+
+    async def answer(self, request: Request) -> Response:
+        return await self._behind(request)
+
+    def play(self, fault: Ability, times: int | None = 1) -> None:
+        rule = HTTP_FAULTS[fault]
+        self._receiver.rules.append(self.rule(times=times, answer=rule.answer, wire=rule.wire))
+
+    def calm(self) -> None:
+        super().calm()
+        self._receiver.rules.clear()
 
 
-def format_of(end: FarEnd) -> Any:
-    """Return the format that the sink takes by default, ready to render."""
-    return FORMATS.load(end.settings().get("format") or SINKS.load(end.name).default_format)()
-
-
-HTTP_FAULTS: dict[Ability, Rule] = {
-    "busy": Rule(answer=Response(503, {"retry-after": "0"})),
-    "too_large": Rule(answer=Response(413)),
-    "slow": Rule(wire=Wire(delay=0.2, drip=20, pause=0.005)),
-    "stall": Rule(wire=Wire(stall_at=5, stall=3600)),
-    "reset": Rule(wire=Wire(stop_at=5, ending="reset")),
-    "other_words": Rule(answer=Response(200, {"content-type": "text/html"}, b"<html><title>Welcome</title></html>")),
-    "garbage": Rule(wire=Wire(garbage=b"\x16\x03\x01\x02\x00\x01 this is not HTTP\r\n\r\n")),
-}
-"""How any receiver that speaks HTTP plays a fault."""
-
-HTTP_CAN: frozenset[Ability] = frozenset({*HTTP_FAULTS, *ISOLATION, "reject", "reject_all", "auth", "restart", "tls"})
-
-HTTP_TIMES = {"connect_timeout": 5, "read_timeout": 1, "total_timeout": 5}
-"""Times short enough that a stall ends soon, and long enough for a busy machine."""
-
-
-async def serve_again(server: Server, tls: ssl.SSLContext | None) -> None:
-    """Open a server, at its old address when it had one, with this certificate."""
-    server._ssl = tls
-    await server.start()
-
-
-class HttpServer:
-    """A receiver over HTTP with something before it that may choke on an event: a filter, say, that falls over."""
-
-    can: ClassVar[frozenset[Ability]] = HTTP_CAN
-    cannot: ClassVar[dict[Ability, str]] = {}
-    patience: ClassVar[str] = "patience"
-    _choked: frozenset[str] | set[str] = frozenset()
-
-    def _stand_before(self, server: Server) -> None:
-        behind = server.handler
-
-        async def choke(request: Request) -> Response:
-            content = request.decoded_body()
-            if any(b'"%b"' % name.encode() in content for name in self._choked):
-                return Response(500)
-            return await behind(request)
-
-        server.handler = choke
-
-    def choke(self, ids: set[str]) -> None:
-        self._choked = ids
-
-
-class ElasticsearchEnd(HttpServer):
+class ElasticsearchEnd(ReceiverEnd):
     """A strict bulk receiver."""
 
     name: ClassVar[str] = "elasticsearch"
     can: ClassVar[frozenset[Ability]] = HTTP_CAN | {"idempotent"}
+    cannot: ClassVar[dict[Ability, str]] = {"late": HTTP_CANNOT["late"]}
 
     def __init__(self, folder: Path) -> None:
-        self._secret = secret_file(folder, SECRET)
-        self._receiver = BulkReceiver(credentials=[f"Bearer {SECRET}"], auto_create=True)
-        self._stand_before(self._receiver.server)
+        super().__init__(folder, BulkReceiver(credentials=[f"Bearer {SECRET}"], auto_create=True))
 
     @property
     def landed(self) -> Counter[str]:
-        return self._receiver.stream().counts()
-
-    async def open(self, tls: ssl.SSLContext | None = None) -> None:
-        await serve_again(self._receiver.server, tls)
-
-    async def close(self) -> None:
-        await self._receiver.server.close()
+        found: Counter[str] = self._receiver.stream().counts()
+        return found
 
     def settings(self) -> dict[str, Any]:
-        url = self._receiver.url
         return {
             "type": "elasticsearch",
-            "url": url,
+            "url": self.url,
             "unmanaged": True,
-            "bearer_token_file": str(self._secret),
+            "bearer_token_file": str(self.secret_file),
             "http": HTTP_TIMES,
         }
 
@@ -135,46 +79,30 @@ class ElasticsearchEnd(HttpServer):
 
     def reject(self, ids: set[str]) -> None:
         def refuse(_: str, body: bytes) -> Refused | None:
-            refused = json.loads(body)["event"]["id"] in ids
+            refused = event_id(body) in ids
             return Refused("document_parsing_exception", "will not do", 400) if refused else None
 
         self._receiver.rules.append(Rule(times=None, item=refuse))
 
-    def play(self, fault: Ability, times: int | None = 1) -> None:
-        rule = HTTP_FAULTS[fault]
-        self._receiver.rules.append(Rule(times=times, answer=rule.answer, wire=rule.wire))
 
-    def calm(self) -> None:
-        self._choked = set()
-        self._receiver.rules.clear()
-
-
-class HttpEnd(HttpServer):
+class HttpEnd(ReceiverEnd):
     """A strict endpoint for lines of JSON. What it had taken when an answer got lost, it takes again."""
 
     name: ClassVar[str] = "http"
 
     def __init__(self, folder: Path) -> None:
-        self._secret = secret_file(folder, SECRET)
-        self._receiver = HttpLinesReceiver(require={"X-Api-Key": SECRET})
-        self._stand_before(self._receiver.server)
+        super().__init__(folder, HttpLinesReceiver(require={"X-Api-Key": SECRET}))
 
     @property
     def landed(self) -> Counter[str]:
-        return Counter(json.loads(line)["event"]["id"] for line in self._receiver.taken)
-
-    async def open(self, tls: ssl.SSLContext | None = None) -> None:
-        await serve_again(self._receiver.server, tls)
-
-    async def close(self) -> None:
-        await self._receiver.server.close()
+        return Counter(map(event_id, self._receiver.taken))
 
     def settings(self) -> dict[str, Any]:
         return {
             "type": "http",
             "url": self._receiver.url,
             "headers": {"X-Api-Key": "{token}"},
-            "token_file": str(self._secret),
+            "token_file": str(self.secret_file),
             "http": HTTP_TIMES,
         }
 
@@ -183,17 +111,9 @@ class HttpEnd(HttpServer):
 
     def reject(self, ids: set[str]) -> None:
         def refuse(_: str, body: bytes) -> Refused | None:
-            return Refused("bad_event", "will not do", 422) if json.loads(body)["event"]["id"] in ids else None
+            return Refused("bad_event", "will not do", 422) if event_id(body) in ids else None
 
         self._receiver.rules.append(Rule(times=None, item=refuse))
-
-    def play(self, fault: Ability, times: int | None = 1) -> None:
-        rule = HTTP_FAULTS[fault]
-        self._receiver.rules.append(Rule(times=times, answer=rule.answer, wire=rule.wire))
-
-    def calm(self) -> None:
-        self._choked = set()
-        self._receiver.rules.clear()
 
 
 class FileEnd:
@@ -201,11 +121,11 @@ class FileEnd:
 
     name: ClassVar[str] = "file"
     patience: ClassVar[str] = "patience"
+    variant: ClassVar[str] = ""
     can: ClassVar[frozenset[Ability]] = frozenset()
-    cannot: ClassVar[dict[Ability, str]] = {
+    cannot: ClassVar[dict[Ability, str]] = dict.fromkeys(ABILITIES, "nothing answers, and there is no connection") | {
         "choke": "a disk takes every text alike: one that fails, fails on all",
         "away": "a folder is made when it is not there",
-        "other_words": "nothing answers",
     }
 
     def __init__(self, folder: Path) -> None:
@@ -213,7 +133,7 @@ class FileEnd:
 
     @property
     def landed(self) -> Counter[str]:
-        return Counter(json.loads(line)["id"] for line in whole_lines(self._path))
+        return Counter(map(event_id, whole_lines(self._path)))
 
     async def open(self, tls: ssl.SSLContext | None = None) -> None:
         assert tls is None
@@ -241,8 +161,7 @@ class FileEnd:
 
 
 def _id_of(message: Message) -> str:
-    found: str = json.loads(message.content)["event"]["id"]
-    return found
+    return event_id(message.content)
 
 
 class SyslogStreamEnd:
@@ -256,7 +175,12 @@ class SyslogStreamEnd:
     can: ClassVar[frozenset[Ability]] = frozenset(
         {"busy", "slow", "reset", "garbage", "restart", "tls", "late", "choke", "away"}
     )
-    cannot: ClassVar[dict[Ability, str]] = {"other_words": "nothing answers; what is said all the same is `garbage`"}
+    cannot: ClassVar[dict[Ability, str]] = dict.fromkeys(ABILITIES - can, "nothing answers") | {
+        "stall": "what a stalled receiver's system took is lost without a sign",
+        "other_words": "what is said all the same is `garbage`",
+        "auth": "there is no credential",
+    }
+    variant: ClassVar[str] = "stream"
     patience: ClassVar[str] = "patience"
     faults: ClassVar[dict[Ability, SyslogRule]] = {
         "busy": SyslogRule("close"),
@@ -315,7 +239,15 @@ class SyslogRelpEnd(SyslogStreamEnd):
     can: ClassVar[frozenset[Ability]] = frozenset(
         {"reject", "busy", "slow", "stall", "reset", "garbage", "restart", "tls", "choke", "away"}
     )
-    cannot: ClassVar[dict[Ability, str]] = {"other_words": "any answer but 200 is a refusal"}
+    cannot: ClassVar[dict[Ability, str]] = {
+        "other_words": "any answer but 200 is a refusal",
+        "reject_all": "RELP has no word for never, so what is refused is kept",
+        "auth": "there is no credential",
+        "too_large": "no answer means the size",
+        "late": "the answer is the last word",
+        "idempotent": "what comes again is taken again",
+    }
+    variant: ClassVar[str] = "relp"
     patience: ClassVar[str] = "relp_patience"
     transport = "relp"
 
@@ -330,41 +262,39 @@ class SyslogDatagramEnd(SyslogStreamEnd):
     """A strict receiver of datagrams."""
 
     can: ClassVar[frozenset[Ability]] = frozenset({"away"})
-    cannot: ClassVar[dict[Ability, str]] = {
+    cannot: ClassVar[dict[Ability, str]] = dict.fromkeys(
+        ABILITIES - can, "nothing answers, and nothing is connected"
+    ) | {
         "choke": "what a receiver makes of a datagram never comes back",
-        "other_words": "nothing answers",
     }
+    variant: ClassVar[str] = "udp"
     transport = "udp"
 
 
-class SplunkEnd(HttpServer):
+class SplunkEnd(ReceiverEnd):
     """A strict event collector; `/event`, and what it answers is believed."""
 
     name: ClassVar[str] = "splunk_hec"
+    rule: ClassVar[Callable[..., Any]] = HecRule
     acknowledge: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
-        self._secret = secret_file(folder, SECRET)
-        self._receiver = HecReceiver({SECRET: Token(acknowledge=self.acknowledge)})
-        self._stand_before(self._receiver.server)
+        super().__init__(folder, HecReceiver({SECRET: Token(acknowledge=self.acknowledge)}))
 
     @property
     def landed(self) -> Counter[str]:
-        return Counter(json.loads(event.event)["id"] for event in self._receiver.events)
-
-    async def open(self, tls: ssl.SSLContext | None = None) -> None:
-        await serve_again(self._receiver.server, tls)
+        return Counter(event_id(event.event) for event in self._receiver.events)
 
     async def close(self) -> None:
-        await self._receiver.server.close()
+        await super().close()
         for indexer in self._receiver.indexers:
             indexer.restart()
 
     def settings(self) -> dict[str, Any]:
         return {
             "type": "splunk_hec",
-            "url": self._receiver.url,
-            "token_file": str(self._secret),
+            "url": self.url,
+            "token_file": str(self.secret_file),
             "acknowledge": self.acknowledge,
             "http": HTTP_TIMES,
         }
@@ -373,22 +303,16 @@ class SplunkEnd(HttpServer):
         self._receiver.tokens = {SECOND_SECRET: Token(acknowledge=self.acknowledge)}
 
     def reject(self, ids: set[str]) -> None:
-        refuse = HecRule(times=None, item=lambda event: 6 if json.loads(event.event)["id"] in ids else None)
+        refuse = HecRule(times=None, item=lambda event: 6 if event_id(event.event) in ids else None)
         self._receiver.rules.append(refuse)
-
-    def play(self, fault: Ability, times: int | None = 1) -> None:
-        rule = HTTP_FAULTS[fault]
-        self._receiver.rules.append(HecRule(times=times, answer=rule.answer, wire=rule.wire))
-
-    def calm(self) -> None:
-        self._choked = set()
-        self._receiver.rules.clear()
 
 
 class AcknowledgingSplunkEnd(SplunkEnd):
     """The same with indexer acknowledgement; what it takes in is indexed later, and lost with a restart before that."""
 
+    variant: ClassVar[str] = "acks"
     can: ClassVar[frozenset[Ability]] = SplunkEnd.can | {"late"}
+    cannot: ClassVar[dict[Ability, str]] = {"idempotent": HTTP_CANNOT["idempotent"]}
     acknowledge: ClassVar[bool] = True
 
     def play(self, fault: Ability, times: int | None = 1) -> None:
@@ -405,18 +329,14 @@ class AcknowledgingSplunkEnd(SplunkEnd):
         asyncio.get_running_loop().call_later(0.3 * (times or 1), index)
 
 
-FAR_ENDS: dict[str, Callable[[Path], FarEnd]] = {
-    "elasticsearch": ElasticsearchEnd,
-    "file": FileEnd,
-    "http": HttpEnd,
-    "splunk_hec": SplunkEnd,
-    "splunk_hec acks": AcknowledgingSplunkEnd,
-    "syslog stream": SyslogStreamEnd,
-    "syslog relp": SyslogRelpEnd,
-    "syslog udp": SyslogDatagramEnd,
-}
-
-
-def able(*needed: Ability) -> list[str]:
-    """Return the sinks whose far end can play all of these."""
-    return [name for name, end in FAR_ENDS.items() if set(needed) <= end.can]  # type: ignore[attr-defined]
+FAR_ENDS: list[type[FarEnd]] = [
+    ElasticsearchEnd,
+    FileEnd,
+    HttpEnd,
+    SplunkEnd,
+    AcknowledgingSplunkEnd,
+    SyslogStreamEnd,
+    SyslogRelpEnd,
+    SyslogDatagramEnd,
+]
+"""A new sink adds a class and a line."""

@@ -21,24 +21,21 @@ from forwarder.contracts import (
     Batch,
     Delivery,
     Finding,
-    FormatTraits,
     Held,
-    Origin,
     PayloadTooLarge,
     Receipt,
-    Record,
     Rejection,
     Retryable,
     SinkConfig,
     SinkContext,
-    SystemClock,
 )
-from forwarder.registry import FORMATS
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forwarder.contracts import Clock
+__all__ = ["LateSink", "Ledger", "PartialSink", "batch_of", "context"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fate = Literal["durable", "lost", "silent", "silent, landed"]
@@ -277,23 +274,3 @@ class PartialSink:
                 raise AuthFailed("The key is refused.", fix="Put a new key into the file.")
             case _:
                 raise PayloadTooLarge("too large")
-
-
-def batch_of(*bodies: bytes, slot: int = 0, first: int = 1) -> Batch:
-    """Make a batch of rendered records with consecutive numbers and ids."""
-    origin = Origin("acme", "organization", "org-1")
-    return Batch(
-        [
-            Record(seq=first + index, origin=origin, id=f"{first + index:032x}", raw=body, body=body)
-            for index, body in enumerate(bodies)
-        ],
-        slot,
-    )
-
-
-def context(
-    name: str = "test", *, slots: int = 1, clock: Clock | None = None, render: str | None = None
-) -> SinkContext:
-    """Make what the engine gives a sink; `render` is the name of a format that is registered."""
-    traits = FormatTraits.of(FORMATS.load(render or "ecs"))
-    return SinkContext(name, slots, clock or SystemClock(), traits)

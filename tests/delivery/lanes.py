@@ -1,36 +1,15 @@
-"""A spool with events in it, and lanes over it, for tests of delivery."""
+"""A sink that answers as a test says, for tests of delivery; the lane and the spool around it are `forwarder.testing.lanes`."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from forwarder.contracts import Batch, Delivery, Finding, Format, Normalizer, Origin, Page, SinkConfig, SystemClock
-from forwarder.contracts.identity import EventKeys, content_digests
-from forwarder.delivery import Lane
-from forwarder.formats.raw import RawFormat
-from forwarder.observe.reports import LaneReport
-from forwarder.records.filters import Filter
-from forwarder.records.maker import RecordMaker
-from forwarder.sources.organization.normalizer import OrganizationNormalizer
-from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import CursorMove, PageCommit
-from forwarder.spool.sqlite.store import SqliteSpool
-from tests.waiting import LONGEST, until
+from forwarder.contracts import Batch, Delivery, Finding, SinkConfig
+from forwarder.testing.lanes import KEYS, ORIGIN, Bench, bench, event
 
-ORIGIN = Origin("acme", "organization", "org-1")
-KEYS = EventKeys("organization", "org-1")
-
-
-def event(name: str, action: str = "user_login") -> bytes:
-    return (
-        f'{{"id":"{name}","attributes":{{"time":"2026-01-31T10:00:00Z","action":"{action}","actor":{{"id":"a1"}}}}}}'
-    ).encode()
+__all__ = ["KEYS", "ORIGIN", "Bench", "ScriptedSink", "bench", "event"]
 
 
 class ScriptedSink:
@@ -73,131 +52,3 @@ class ScriptedSink:
 
     async def close(self) -> None:
         return
-
-
-class Bench:
-    """One spool; lanes come and go."""
-
-    def __init__(self, spool: SqliteSpool) -> None:
-        self.spool = spool
-        self.source = 0
-        self.epoch = 0
-        self.version: int | None = None
-        self.lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
-        self.names: list[str] = []
-        self.redact: Callable[[str], str] = str
-
-    @property
-    def document_ids(self) -> list[str]:
-        """Return the document id of each event, by its number less one."""
-        return [key.hex() for key in KEYS.keys(self.names)]
-
-    async def open(self) -> None:
-        state = await self.spool.open_source(ORIGIN)
-        self.source, self.epoch = state.number, state.epoch
-        self.version = state.cursors["tail"].version if "tail" in state.cursors else None
-
-    async def fill(self, *bodies: bytes) -> None:
-        names = [body.split(b'"')[3].decode() for body in bodies]
-        page = Page(
-            bodies=bodies, keys=KEYS.keys(names), digests=content_digests(bodies), minutes=["m"] * len(bodies), next={}
-        )
-        done = await self.spool.commit(
-            PageCommit(self.source, self.epoch, [CursorMove("tail", self.version, {})], page)
-        )
-        self.version = done.versions["tail"]
-        self.names += names
-        for lane, _ in self.lanes.values():
-            lane.ring()
-
-    def start(
-        self, name: str, sink: Any, needs: Normalizer | None = None, render: Format | None = None, **config: Any
-    ) -> Lane:
-        made = SinkConfig(
-            type="scripted",
-            **{
-                "batch": {"events": 10, "wait": 0.01},
-                "retry": {"base": 0.001, "max": 0.01},
-                "confirm_every": 0.02,
-                **config,
-            },
-        )
-        report = LaneReport(name, "scripted")
-        maker = RecordMaker(
-            render or RawFormat(),
-            Filter(made.include, made.exclude),
-            lambda _: needs or OrganizationNormalizer(),
-            report.unknown_actions,
-            wants_event=getattr(sink, "wants_event", False),
-            max_body=getattr(sink, "max_body", None),
-        )
-        lane = Lane(
-            name,
-            sink,
-            made,
-            spool=self.spool,
-            maker=maker,
-            clock=SystemClock(),
-            rng=random.Random(1),
-            report=report,
-            redact=self.redact,
-        )
-        self.lanes[name] = lane, asyncio.create_task(lane.run())
-        return lane
-
-    async def stop(self, name: str) -> None:
-        lane, task = self.lanes.pop(name)
-        lane.stop()
-        await task
-
-    async def until(self, holds: Callable[[], bool], within: float = LONGEST) -> None:
-        await until(holds, watch=self.watch, shown=self.shown, every=0.002, within=within)
-
-    def watch(self) -> None:
-        """Fail when a lane ended with an error."""
-        for _, task in self.lanes.values():
-            if task.done():
-                task.result()
-
-    def shown(self) -> str:
-        """Say how the lanes are."""
-        return str({name: (lane.report.state, lane.report.reason) for name, (lane, _) in self.lanes.items()})
-
-    async def drained(self, name: str, *, others: bool = False) -> None:
-        """Wait until the spool, not only the lane, says that nothing waits.
-
-        With `others`, events go on coming: a sink that refuses the last ones is believed once it takes another.
-        """
-        looks = count(1)
-
-        async def nothing_waits() -> bool:
-            if others and (look := next(looks)) % 50 == 0:
-                await self.fill(event(f"other{look}"))
-            lines = [line for line in await self.spool.books() if line.sink == name]
-            return bool(lines and self.names) and all(line.waiting == 0 for line in lines)
-
-        await until(nothing_waits, watch=self.watch, shown=self.shown, every=0.005)
-
-    async def doubts(self, name: str) -> list[tuple[int, int]]:
-        """Return the ranges of a lane that may have been delivered twice."""
-        number = next(lane.number for lane in (await self.spool.status()).lanes if lane.name == name)
-        return [(doubt.first, doubt.last) for doubt in await self.spool.doubts(number)]
-
-    async def balanced(self) -> None:
-        lines = await self.spool.books()
-        assert lines
-        assert {(line.sink, line.balance) for line in lines} == {(line.sink, 0) for line in lines}
-
-
-@asynccontextmanager
-async def bench(folder: Path, **config: Any) -> AsyncIterator[Bench]:
-    spool = SqliteSpool(SpoolConfig(path=folder / "spool.db", **config), SystemClock())
-    await spool.open()
-    made = Bench(spool)
-    await made.open()
-    try:
-        yield made
-    finally:
-        for name in list(made.lanes):
-            await made.stop(name)
-        await spool.close()

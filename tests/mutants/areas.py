@@ -45,8 +45,7 @@ AREAS = (
         ("forwarder/delivery/**/*.py",),
         (
             "tests/delivery/test_*.py",
-            "tests/contract/test_sink_clauses.py",
-            "tests/contract/test_isolation_clauses.py",
+            "tests/conftest.py",
         ),
     ),
     Area(

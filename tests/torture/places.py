@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from forwarder.registry import SINKS
+from forwarder.testing.far_end import SECOND_SECRET, SECRET, Ability, FarEnd, secret_file
 from tests.contract import far_ends
-from tests.contract.abilities import SECOND_SECRET, SECRET, Ability, FarEnd, secret_file
 from tests.contract.far_ends import (
     AcknowledgingSplunkEnd,
     ElasticsearchEnd,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.contract.abilities import Ability
+from forwarder.testing.far_end import Ability
 from tests.torture.certificates import WRONG
 
 API_FAULTS: tuple[dict[str, Any], ...] = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.abilities import Ability
+from forwarder.testing.far_end import Ability
 from tests.torture.__main__ import run
 from tests.torture.leaks import Leaks
 from tests.torture.places import PLACES

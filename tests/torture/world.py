@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import psutil
 import yaml
 
+from forwarder.testing.far_end import SECOND_SECRET, SECRET
 from simulator.config import SimulatorConfig, Switches
 from simulator.simulator import Simulator
-from tests.contract.abilities import SECOND_SECRET, SECRET
 from tests.daemon.engine import source
 from tests.daemon.process import Process, write_config
 from tests.torture.certificates import Certificates

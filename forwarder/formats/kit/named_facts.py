@@ -6,7 +6,9 @@ front of its value: the fastest shape to look through and to join. An absent fac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -131,14 +133,25 @@ def json_facts(event: AuditEvent, before: tuple[str, ...]) -> list[str]:
     also, changes, context, container = before
     large: list[str] = []
     if event.also is not None:
-        large += also, msgspec.json.encode(event.also).decode("utf-8", "replace")
+        large += also, _json(event.also)
     if event.changes:
-        large += changes, msgspec.json.encode(event.changes).decode("utf-8", "replace")
+        large += changes, _json(event.changes)
     if event.context is not None:
         large += context, str(event.context, "utf-8", "replace")
     if event.container is not None:
         large += container, str(event.container, "utf-8", "replace")
     return large
+
+
+def _json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # half a character, in an event of a source that lets it through
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return _HALF.sub("\ufffd", text)
+
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _add_person(parts: list[str], person: Actor, before: tuple[str, ...]) -> None:

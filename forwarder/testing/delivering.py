@@ -8,12 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from forwarder.delivery import Lane
-from tests.contract.abilities import Ability, FarEnd
-from tests.contract.far_ends import FAR_ENDS, able, build, format_of
-from tests.delivery.lanes import Bench, bench, event
+from forwarder.registry import FORMATS
+from forwarder.testing.far_end import FarEnd, build, format_name
+from forwarder.testing.lanes import Bench, bench, event
 
 EVENTS = 25
 """Three batches of the test's lane (ten each), so that there is always one behind the one in trouble."""
@@ -28,15 +26,18 @@ class Delivering:
         self.lane: Lane = None  # type: ignore[assignment]
 
     def start(self, *, patience: float | None = None, **more: Any) -> None:
+        """Build the sink with further settings, and let its lane run."""
         tried = {} if patience is None else {self.end.patience: patience}
         self.sink = build(self.end, **tried, **more)
         config = {"confirm_within": 2} if patience is None else {"confirm_within": 2, "patience": patience}
-        self.lane = self.bench.start("one", self.sink, render=format_of(self.end), **config)
+        self.lane = self.bench.start("one", self.sink, render=FORMATS.load(format_name(self.end))(), **config)
 
     async def fill(self, count: int = EVENTS, prefix: str = "e") -> None:
+        """Put events into the spool, named by the prefix and a number."""
         await self.bench.fill(*(event(f"{prefix}{n}") for n in range(count)))
 
     async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until the condition holds."""
         await self.bench.until(holds)
 
     async def arrived(self) -> Counter[str]:
@@ -51,6 +52,7 @@ class Delivering:
         return {names[seq - 1] for first, last in await self.bench.doubts("one") for seq in range(first, last + 1)}
 
     async def only_doubtful_doubles(self, landed: Counter[str]) -> None:
+        """Fail when something came twice that was not on record as in flight."""
         doubled = {name for name, times in landed.items() if times > 1}
         if "idempotent" in self.end.can:
             assert doubled == set(), "what was sent again did not find itself"
@@ -58,8 +60,9 @@ class Delivering:
 
 
 @asynccontextmanager
-async def delivering(name: str, folder: Path) -> AsyncIterator[Delivering]:
-    end = FAR_ENDS[name](folder)
+async def delivering(kind: type[FarEnd], folder: Path) -> AsyncIterator[Delivering]:
+    """Open a far end of this kind, with a lane before it that has not begun."""
+    end = kind(folder)
     await end.open()
     try:
         async with bench(folder) as b:
@@ -76,8 +79,5 @@ async def delivering(name: str, folder: Path) -> AsyncIterator[Delivering]:
 
 
 def everything(count: int = EVENTS, prefix: str = "e") -> set[str]:
+    """Return the names that `fill` gives."""
     return {f"{prefix}{n}" for n in range(count)}
-
-
-def each(*needed: Ability) -> Any:
-    return pytest.mark.parametrize("name", able(*needed))

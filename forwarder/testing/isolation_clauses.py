@@ -1,6 +1,6 @@
 """Clauses B15 to B17 on every sink: one event that a destination fails on, a destination that fails on all.
 
-What has no part in them says why, in `cannot` of its far end. More faults over HTTP: `test_sinks_over_http`.
+What has no part in them says why, in `cannot` of its far end.
 """
 
 from __future__ import annotations
@@ -11,23 +11,19 @@ from pathlib import Path
 import pytest
 
 from forwarder.contracts import Batch, Delivery
-from tests.contract.abilities import ISOLATION
-from tests.contract.delivering import EVENTS, delivering, each, everything
-from tests.contract.far_ends import FAR_ENDS
+from forwarder.testing.delivering import EVENTS, delivering, everything
+from forwarder.testing.far_end import FarEnd
+from forwarder.testing.suite import clause
 
 MOST_COPIES = 14
 """One for each halving of a batch, and the few before the search begins."""
 
 
-@pytest.mark.parametrize("name", list(FAR_ENDS))
-def test_every_far_end_plays_each_fault_or_says_why_not(name: str, tmp_path: Path) -> None:
-    end = FAR_ENDS[name](tmp_path)
-    assert {fault: fault in end.can for fault in ISOLATION} == {fault: fault not in end.cannot for fault in ISOLATION}
-
-
-@each("choke")
-async def test_b15_an_event_that_is_failed_on_is_named_and_holds_nothing_up(name: str, tmp_path: Path) -> None:
-    async with delivering(name, tmp_path) as d:
+@clause("choke")
+async def test_b15_an_event_that_is_failed_on_is_named_and_holds_nothing_up(
+    far_end: type[FarEnd], tmp_path: Path
+) -> None:
+    async with delivering(far_end, tmp_path) as d:
         d.end.choke({"e7"})
         d.start(patience=3600)
         await d.fill()
@@ -43,12 +39,12 @@ async def test_b15_an_event_that_is_failed_on_is_named_and_holds_nothing_up(name
         assert d.lane.report.dead_letters == 0
 
 
-@each("choke")
+@clause("choke")
 @pytest.mark.parametrize("bad", [{"e0", "e24"}, {"e7", "e8"}], ids=["first and last", "side by side"])
 async def test_b15_what_is_failed_on_becomes_a_dead_letter_and_the_others_arrive(
-    name: str, bad: set[str], tmp_path: Path
+    far_end: type[FarEnd], bad: set[str], tmp_path: Path
 ) -> None:
-    async with delivering(name, tmp_path) as d:
+    async with delivering(far_end, tmp_path) as d:
         d.end.choke(bad)
         d.start(patience=0.1)
         await d.fill()
@@ -62,9 +58,9 @@ async def test_b15_what_is_failed_on_becomes_a_dead_letter_and_the_others_arrive
         await d.only_doubtful_doubles(landed)
 
 
-@each("choke")
-async def test_b16_what_meets_everything_is_no_events_fault(name: str, tmp_path: Path) -> None:
-    async with delivering(name, tmp_path) as d:
+@clause("choke")
+async def test_b16_what_meets_everything_is_no_events_fault(far_end: type[FarEnd], tmp_path: Path) -> None:
+    async with delivering(far_end, tmp_path) as d:
         d.end.choke(everything())
         d.start(patience=0.01)
         await d.fill()
@@ -80,9 +76,9 @@ async def test_b16_what_meets_everything_is_no_events_fault(name: str, tmp_path:
         await d.only_doubtful_doubles(landed)
 
 
-@each("away")
-async def test_b16_a_destination_that_is_away_sets_off_no_search(name: str, tmp_path: Path) -> None:
-    async with delivering(name, tmp_path) as d:
+@clause("away")
+async def test_b16_a_destination_that_is_away_sets_off_no_search(far_end: type[FarEnd], tmp_path: Path) -> None:
+    async with delivering(far_end, tmp_path) as d:
         await d.end.close()
         d.start(patience=0.01)
         await d.fill()
@@ -91,7 +87,8 @@ async def test_b16_a_destination_that_is_away_sets_off_no_search(name: str, tmp_
 
         async def seen(batch: Batch) -> Delivery:
             sizes.add(len(batch.records))
-            return await send(batch)
+            delivery: Delivery = await send(batch)
+            return delivery
 
         d.sink.send = seen
         await d.until(lambda: d.lane.report.tries >= 12)
@@ -102,9 +99,11 @@ async def test_b16_a_destination_that_is_away_sets_off_no_search(name: str, tmp_
         assert d.lane.report.dead_letters == 0
 
 
-@each("other_words")
-async def test_b17_a_success_in_other_words_accepts_nothing_holds_and_is_quoted(name: str, tmp_path: Path) -> None:
-    async with delivering(name, tmp_path) as d:
+@clause("other_words")
+async def test_b17_a_success_in_other_words_accepts_nothing_holds_and_is_quoted(
+    far_end: type[FarEnd], tmp_path: Path
+) -> None:
+    async with delivering(far_end, tmp_path) as d:
         d.end.play("other_words", None)
         d.start(patience=0.01)
         await d.fill()
