@@ -16,6 +16,12 @@ def pytest_forwarder_far_ends():
     return FAR_ENDS
 
 
+def pytest_forwarder_feeds():
+    from tests.contract.feeds import FEEDS
+
+    return FEEDS
+
+
 # How long a case takes, or making one, says nothing about a shared machine; a failure there must be repeatable here.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("project")

@@ -85,7 +85,7 @@ async def test_b5_trouble_that_passes_is_outlived(far_end: type[FarEnd], tmp_pat
 
 
 @clause("auth")
-async def test_b6_a_refused_secret_holds_and_a_new_file_mends_it(far_end: type[FarEnd], tmp_path: Path) -> None:
+async def test_b6_a_refused_secret_holds_and_a_new_file_fixes_it(far_end: type[FarEnd], tmp_path: Path) -> None:
     async with delivering(far_end, tmp_path) as d:
         d.start()
         await d.fill(5, "before")

@@ -29,7 +29,7 @@ _CERTIFICATES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("wrong", list(_CERTIFICATES))
 @clause("tls")
-async def test_b12_a_wrong_certificate_gets_nothing_and_a_right_one_mends_it(
+async def test_b12_a_wrong_certificate_gets_nothing_and_a_right_one_fixes_it(
     far_end: type[FarEnd], wrong: str, tmp_path: Path
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # handshakes fail on purpose

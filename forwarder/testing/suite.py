@@ -19,7 +19,7 @@ from forwarder.testing.feed import Feed
 F = TypeVar("F", bound=Callable[..., Any])
 
 SINK_CLAUSES = ("sink_rules", "sink_clauses", "sink_safety_clauses", "isolation_clauses")
-SOURCE_CLAUSES: tuple[str, ...] = ()
+SOURCE_CLAUSES = ("source_rules", "source_clauses")
 FORMAT_CLAUSES = ("format_clauses",)
 
 NEEDS = "forwarder_needs"
