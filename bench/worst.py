@@ -47,7 +47,7 @@ def config(folder: Path, feed: dict, admin: int) -> Path:
 
 
 def wait_for_livez(admin: int) -> float:
-    """Return how long an answer took, seconds; 0 while nobody listens."""
+    """Return how long an answer took, seconds; 0 while no one listens."""
     begun = time.monotonic()
     with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{admin}/livez", timeout=60):
         return time.monotonic() - begun

@@ -1,7 +1,7 @@
 """Finds sources, sinks and formats among the installed packages: entry points → classes.
 
 Our own components register exactly as a stranger's do. Only a type that is asked for is imported, so a broken package
-harms nobody but those who name its type, and then the error says which package it is and what it said.
+harms no one but those who name its type, and then the error says which package it is and what it said.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class _Model(BaseModel):
 
 
 class Switches(_Model):
-    """What nobody outside knows about the real API; a reader must be right under every combination.
+    """What no one outside knows about the real API; a reader must be right under every combination.
 
     Attributes:
         from_compares: Whether `from` and `to` on the stream look at the processing time or at the event's time.

@@ -25,7 +25,7 @@ _SYSTEM = Person("confluence", "Confluence", "Atlassian app", Place("", "", "", 
 
 
 class Happening(msgspec.Struct, gc=False, kw_only=True):
-    """Somebody did something.
+    """Someone did something.
 
     Attributes:
         message: What the log says; `untold` is what it says when user content is not stored.
@@ -66,7 +66,7 @@ def group(found: Named) -> Thing:
 
 
 def looked_at(time_ms: int, person: Person, content: Content, verb: str = "viewed", **more: Any) -> Happening:
-    """Somebody viewed, created, updated or deleted a page or an issue."""
+    """Someone viewed, created, updated or deleted a page or an issue."""
     told = {"viewed": "Viewed", "created": "Created", "updated": "Edited", "deleted": "Deleted"}[verb]
     is_issue = content.url.endswith(f"/browse/{content.key}")
     what, shown = ("Jira issue", content.key) if is_issue else ("Confluence page", content.title)
@@ -84,7 +84,7 @@ def looked_at(time_ms: int, person: Person, content: Content, verb: str = "viewe
 
 
 def logged_in(time_ms: int, person: Person, *, ok: bool = True, place: Place | None = None) -> Happening:
-    """Somebody logged in, or failed to."""
+    """Someone logged in, or failed to."""
     return Happening(
         time_ms=time_ms,
         action="user_login" if ok else "user_login_failed",
@@ -119,7 +119,7 @@ class Background:
         while len(found) < count:
             burst = list(self._burst(self._moment(start_ms, end_ms)))
             if burst[0].time_ms < start_ms:
-                continue  # somebody whose working day is early began before the first moment
+                continue  # someone whose working day is early began before the first moment
             for happening in burst:
                 happening.time_ms = min(happening.time_ms, end_ms)
                 found.append(happening)

@@ -26,7 +26,7 @@ __all__ = ["Body", "Handler", "Request", "Response", "Server", "Wire"]
 
 log = logging.getLogger(__name__)
 
-_HEAD_LIMIT = 256 * 1024  # cursors are long, and somebody may well send them twice
+_HEAD_LIMIT = 256 * 1024  # cursors are long, and someone may well send them twice
 _ABORTING = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -137,7 +137,7 @@ class _Connection(asyncio.Protocol):
         else:
             try:
                 response = await self._server.handler(request)
-            except Exception as error:  # the handler is somebody's test double: its bug must be seen, not hang a client
+            except Exception as error:  # the handler is a test double: its bug must be seen, not hang a client
                 log.exception("handler_failed")
                 self._server.failures.append(error)
                 response = Response(500, {"content-type": "text/plain"}, repr(error).encode(), close=True)

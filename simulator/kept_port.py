@@ -23,7 +23,7 @@ class KeptPort:
         held = socket.socket(family)
         self._held = weakref.finalize(self, held.close)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):  # somebody was faster; whoever starts again will be told
+        with contextlib.suppress(OSError):  # someone was faster; whoever starts again will be told
             held.bind(address)
 
     def release(self) -> None:

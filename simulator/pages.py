@@ -1,6 +1,6 @@
 """Pages of `/events-stream` and `/events`: which entries, which cursor, and their JSON.
 
-The switches decide what nobody outside knows. A page is a list of bodies that were rendered when the events were
+The switches decide what no one outside knows. A page is a list of bodies that were rendered when the events were
 logged; putting it together costs a join.
 """
 

@@ -190,7 +190,7 @@ async def serve(
     ready: Callable[[Simulator], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Run a simulator until `stop` is set, or for ever; `ready` is called once it listens."""
+    """Run a simulator until `stop` is set, or forever; `ready` is called once it listens."""
     async with Simulator(config, clock=clock) as simulator:
         if ready is not None:
             ready(simulator)

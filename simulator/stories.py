@@ -44,7 +44,7 @@ def compromised_account(world: World, rng: random.Random, night: int) -> list[Ha
 
 
 def impersonating_admin(world: World, rng: random.Random, night: int) -> list[Happening]:
-    """Tell of an administrator who logs in as somebody from finance and reads as that person."""
+    """Tell of an administrator who logs in as someone from finance and reads as that person."""
     admin, victim = world.admins[1], world.people[12]
     start = night + 18 * _HOUR
     message = f"Logged in as {victim.name}"
@@ -60,7 +60,7 @@ def impersonating_admin(world: World, rng: random.Random, night: int) -> list[Ha
 
 
 def mass_export(world: World, rng: random.Random, night: int) -> list[Happening]:
-    """Tell of somebody who is made organization admin and exports every space within the hour."""
+    """Tell of someone who is made organization admin and exports every space within the hour."""
     admin, leaver = world.admins[0], world.people[21]
     start = night + 15 * _HOUR
     story = [

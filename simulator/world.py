@@ -127,7 +127,7 @@ _APPS = ("Diagram Forge", "Time Ledger", "Roadmap Lens", "Chat Bridge")
 
 
 class Place(NamedTuple):
-    """Where somebody sits."""
+    """Where someone sits."""
 
     ip: str
     geo: str
@@ -214,7 +214,7 @@ class World:
         self.tokens = {person.id: Named(uuid(rng), f"token {rng.randrange(1000)}") for person in self.people[::4]}
 
     def abroad(self, rng: random.Random) -> Place:
-        """Return a place nobody in this organization works from."""
+        """Return a place no one in this organization works from."""
         return Place(f"203.0.113.{rng.randrange(1, 255)}", *rng.choice(_ABROAD))
 
 

@@ -2,7 +2,7 @@
 
 Invariant: accepted means that the server answered 2xx to a request that held exactly these events, and not with a web
 page. A server that refuses a request for what is in it (`reject_on`) is asked again with halves, until the events it
-refuses stand alone; these become dead letters, and their neighbours arrive. Nobody knows whether such a server took
+refuses stand alone; these become dead letters, and their neighbours arrive. No one knows whether such a server took
 what stood before the event at fault, so the batch is given back as doubtful first, and halved when it comes again.
 """
 
@@ -56,7 +56,7 @@ _HELD: dict[int, tuple[str, str]] = {
     411: ("The server asks for a length, which was sent; something in between removes it.", _URL_FIX),
     415: ("The server does not take this kind of body.", _TYPE_FIX),
 }
-"""Statuses that only a person can mend, with what they say; other 3xx and 4xx are held too, by their number."""
+"""Statuses that only a person can fix, with what they say; other 3xx and 4xx are held too, by their number."""
 
 _REFUSED = (
     "The server refuses the event for what is in it: fix there what its answer names, or choose another format, then "
@@ -204,7 +204,7 @@ class HttpSink:
         """Post the events of the batch.
 
         Raises:
-            Held: The server needs somebody's help.
+            Held: The server needs a person's help.
             AuthFailed: The credential is refused, or cannot be read.
             PayloadTooLarge: The server refuses the size.
             Retryable: The server is busy, or its answer does not say what became of the batch.

@@ -1,4 +1,4 @@
-"""Sinks that fail on some events, by scripts; a stream that nobody answers; and what became of the events."""
+"""Sinks that fail on some events, by scripts; a stream that no one answers; and what became of the events."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def in_doubt(b: Bench) -> set[str]:
 
 
 class Stream(ScriptedSink):
-    """A connection that nobody answers, and that ends at some events: all that is not confirmed by then is lost."""
+    """A connection that no one answers, and that ends at some events: all that is not confirmed by then is lost."""
 
     unconfirmed = ("the receiver ends the connection", "Set resend lower.")
 

@@ -2,7 +2,7 @@
 
 
 class FakeClock:
-    """Time stands still until somebody moves it; `off` is by how much the time of day was set."""
+    """Time stands still until someone moves it; `off` is by how much the time of day was set."""
 
     def __init__(self, now: float = 1_790_000_000.0) -> None:
         self.now = now

@@ -13,9 +13,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @contextmanager
 def held_port() -> Iterator[int]:
-    """Keep a port on which nobody listens, until somebody of this test does.
+    """Keep a port on which no one listens, until someone of this test does.
 
-    Bound and not listening, it refuses connections and is given to nobody who asks for any port; with SO_REUSEADDR on
+    Bound and not listening, it refuses connections and is given to no one who asks for any port; with SO_REUSEADDR on
     both sides, which asyncio and the daemon set, a server of the test can take it by name.
     """
     with socket.socket() as held:
@@ -28,7 +28,7 @@ def held_port() -> Iterator[int]:
 async def listening(serve: Serve, ssl: SSLContext | None = None) -> AsyncIterator[int]:
     """Serve every connection with a coroutine; give the port. At the end each is cut, whatever it is at.
 
-    Server.wait_closed, and with it `async with server`, waits for open connections since Python 3.12: for ever, where
+    Server.wait_closed, and with it `async with server`, waits for open connections since Python 3.12: forever, where
     the double under test keeps one.
     """
     served: dict[asyncio.Task[None], asyncio.StreamWriter] = {}

@@ -1,6 +1,6 @@
 """Who may stay connected to the admin port: the newest comes in, and the one that has waited longest for nothing goes.
 
-A probe of an orchestrator connects and asks at once, and cannot be told from a stranger before that. So nobody is
+A probe of an orchestrator connects and asks at once, and cannot be told from a stranger before that. So no one is
 turned away for the many that are there already: of the peer with the most connections, the oldest one without a request
 is cut. Their number stays below what the process has of descriptors, of which the delivery needs its share.
 """

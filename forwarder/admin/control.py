@@ -120,7 +120,7 @@ class ControlSocket:
             self._path.unlink()
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            os.fchmod(found.fileno(), 0o600)  # before it has a name: on Linux nobody ever sees it wider
+            os.fchmod(found.fileno(), 0o600)  # before it has a name: on Linux no one ever sees it wider
             with short_name(self._path) as name:
                 found.bind(name)
             self._path.chmod(0o600)

@@ -28,7 +28,7 @@ _MOST_NUMBERS = 50
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which letters somebody means; `after` and `limit` ask for a part of them."""
+    """Which letters someone means; `after` and `limit` ask for a part of them."""
 
     sink: str | None = None
     chosen: Selection = Selection()
@@ -38,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Somebody retried or discarded dead letters of one sink."""
+    """Someone retried or discarded dead letters of one sink."""
 
     what: Literal["retried", "discarded"]
     act: LetterAct

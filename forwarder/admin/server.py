@@ -4,7 +4,7 @@
 
     request ─► guard: Host header · GET or HEAD · security headers ─► route ─► Snapshots ─► report() of the daemon
 
-Invariants: nothing here changes anything; a slow report or a slow client delays nobody else; beyond loopback `/status`
+Invariants: nothing here changes anything; a slow report or a slow client delays no one else; beyond loopback `/status`
 needs a token, without which a probe learns yes or no and not why; and a browser that was lured to us by a foreign name
 gets nothing.
 """
@@ -149,7 +149,7 @@ class AdminServer:
         return _json(self._clean({**report_to_dict(report), "problem": self._snapshots.problem}), 200)
 
     def _refusal(self, request: Request) -> Response | None:
-        """Return the answer to somebody who may not see the status."""
+        """Return the answer to someone who may not see the status."""
         if self._open:
             return None
         if self._token is None:

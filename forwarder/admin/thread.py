@@ -106,7 +106,7 @@ class AdminThread:
             log.exception("admin_server_close_failed")
 
     def _tell(self, future: asyncio.Future[None], error: BaseException | None = None) -> None:
-        with contextlib.suppress(RuntimeError):  # the daemon's loop was closed meanwhile, and nobody waits
+        with contextlib.suppress(RuntimeError):  # the daemon's loop was closed meanwhile, and no one waits
             self._home.call_soon_threadsafe(_settle, future, error)
 
     async def _ask(self) -> DaemonReport:

@@ -35,7 +35,7 @@ __all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome"
 
 REMEMBERED = 4096
 MESSAGE_WORDS = 6
-"""Words at the beginning of a message that are looked at; what follows is somebody's title or name."""
+"""Words at the beginning of a message that are looked at; what follows is someone's title or name."""
 
 _PLACING = frozenset({"to", "from"})
 """Words behind which a message says where something was put: `Removed issue WEB-1 from sprint 7`."""

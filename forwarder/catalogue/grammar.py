@@ -5,7 +5,7 @@ failed`. A past participle is the act wherever it is the verb of the sentence an
 (`deleted_page_restored`); a base form or noun is the act only at the end, before a word that says how it went, after
 `to`, or first of all before a thing that is known. Where two words may be the verb, none is. The thing is the last noun
 of the phrase before the first preposition, as English has it: an `api token expiry policy` is a policy. A phrase whose
-last word nobody knows names nothing, even if an earlier word is known: unknown is better than wrong.
+last word no one knows names nothing, even if an earlier word is known: unknown is better than wrong.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Grammar:
         return self.meaning_of_line(line, before.act, thing, before.outcome, before) if line is not None else before
 
     def with_outcome(self, before: Meaning, outcome: Outcome) -> Meaning:
-        """Return a meaning with another outcome; its severity follows, where nobody chose one."""
+        """Return a meaning with another outcome; its severity follows, where no one chose one."""
         changed: dict[str, Any] = {"outcome": outcome, "failure": before.failure if outcome == "failure" else None}
         line = self.line(before.object, before.act) if before.act is not None and before.layer != "local" else None
         if line is not None and line.failed is not None and before.severity in {line.severity, line.failed}:
@@ -203,7 +203,7 @@ class Grammar:
     def told_of_passive(self, text: str, before: Meaning) -> Outcome:
         """Return how the act of `before` went by a sentence in the passive voice: `Organization settings were updated`.
 
-        Every word of it must be known: whatever is not may be somebody's title.
+        Every word of it must be known: whatever is not may be someone's title.
         """
         terms = [term for term in self._words.terms(text) if "noise" not in term.marks]
         if not terms or not all(self._is_known(term) or term.done or term.marks & STATUS for term in terms):
@@ -359,7 +359,7 @@ class Grammar:
             if place is None or "container" not in place.marks:  # `issue removed from sprint`: it is still there
                 reading.act = "change"
         elif head.kind == "password" and (owner := last_thing(phrase.before)) is not None and owner.kind in _PUT:
-            protection = self._words.thing("restriction") or head  # the password of a video is nobody's credential
+            protection = self._words.thing("restriction") or head  # the password of a video is no one's credential
             reading.thing, reading.kind = protection.thing, protection.kind
 
     def _is_put(self, term: Term) -> bool:

@@ -35,7 +35,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """One line of `groups.tsv`: a category of Data Center whose actions nobody has published."""
+    """One line of `groups.tsv`: a category of Data Center whose actions no one has published."""
 
     id: str
     group: str

@@ -38,7 +38,7 @@ def base_form(terms: Sequence[Term]) -> int | None:
     """Return the place of the base form or noun that is the verb: at the end, or first before a thing that is known."""
     for place in range(len(terms) - 1, -1, -1):
         if place and terms[place].thing and terms[0].named and not terms[0].thing:
-            continue  # `delete invitation` invites nobody
+            continue  # `delete invitation` invites no one
         if terms[place].named and (
             ends(terms, place)
             or (
@@ -53,7 +53,7 @@ def base_form(terms: Sequence[Term]) -> int | None:
 def unsure(terms: Sequence[Term], place: int, *, complete: bool) -> bool:
     """Say whether another word may as well be the verb, so that none is.
 
-    That is a verb nobody knows behind the one that is known (`export of space paused`) or before a noun (`lifted
+    That is a verb no one knows behind the one that is known (`export of space paused`) or before a noun (`lifted
     suspension`), a base form at the end of what begins with a participle (`deleted_page_restore`), and two participles
     that may each be the adjective (`deleted page created by user`, `project restored deleted`).
     """

@@ -29,7 +29,7 @@ def state_file(folder: Path, kind: str, owner: str = "") -> Path:
 def write_state(path: Path, value: object) -> None:
     """Replace a file as a whole, or leave the old one. Raises OSError."""
     body = msgspec.json.encode(value)
-    # a name that nobody can foresee, and a file that nobody made before: a link there would be written through
+    # a name that no one can foresee, and a file that no one made before: a link there would be written through
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:

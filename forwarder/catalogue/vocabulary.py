@@ -51,7 +51,7 @@ class Term(msgspec.Struct, frozen=True):
         done: The act of which it is the past participle.
         named: The act of which it is the base form or the noun.
         marks: `failed`, `completed`, `open`, `cancelled`, `preposition`, `noise`, `attribute`, `container`, `verb` (one
-            of which nobody claims an act).
+            of which no one claims an act).
         product: The product it names.
     """
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that somebody can mend it: path, place, fault, fix.
+"""What is wrong with a configuration, said so that a person can fix it: path, place, fault, fix.
 
 No value of the configuration is ever part of a message, because any value may be a secret in the wrong place. What a
 plugin's own check says is passed on, with every text that could be a secret blotted out.

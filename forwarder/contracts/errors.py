@@ -109,7 +109,7 @@ class Retryable(ForwarderError):
 
 
 class Held(ForwarderError):
-    """Wait until somebody mends it; nothing is lost meanwhile.
+    """Wait until the cause is fixed; nothing is lost meanwhile.
 
     Args:
         reason: What is wrong, one sentence.

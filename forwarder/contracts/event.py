@@ -10,7 +10,7 @@ import msgspec
 class Actor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
     """Who acted, or was acted on. Absent facts are None; nothing is guessed.
 
-    `kind`: `person`, `app`, `system` (a product by itself), `anonymous` (nobody was signed in) or `support` (that of
+    `kind`: `person`, `app`, `system` (a product by itself), `anonymous` (no one was signed in) or `support` (that of
     Atlassian).
     """
 

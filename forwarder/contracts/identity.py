@@ -81,7 +81,7 @@ class EventKeys:
 
 
 def event_key(feed: str, scope: str, event_id: str) -> bytes:
-    """Return the 16 bytes that name an event for ever. `EventKeys` is the same for many."""
+    """Return the 16 bytes that name an event forever. `EventKeys` is the same for many."""
     return EventKeys(feed, scope).key(event_id)
 
 

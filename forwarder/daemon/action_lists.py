@@ -1,4 +1,4 @@
-"""What the daemon learns about actions: the lists that organizations keep themselves, and the names nobody knows.
+"""What the daemon learns about actions: the lists that organizations keep themselves, and the names no one knows.
 
 Both live in the state folder, so that a restart and the command `catalogue` know them too. Neither ever stands in the
 way of an event: what goes wrong is logged, shown in the status, and tried again.
@@ -165,7 +165,7 @@ class Learning:
                 )
 
     async def keep(self, lanes: Iterable[LaneReport]) -> None:
-        """Write down which actions nobody knows."""
+        """Write down which actions no one knows."""
         counts = [Counter(lane.unknown_actions) for lane in lanes]
         try:
             if self._unknown is None:
@@ -176,7 +176,7 @@ class Learning:
 
 
 class UnknownActions:
-    """Counts of actions whose meaning nobody knows, over restarts: the most that any lane met, since all meet the same.
+    """Counts of actions whose meaning no one knows, over restarts: the most that any lane met, since all meet the same.
 
     Args:
         folder: The state folder.

@@ -27,7 +27,7 @@ class Bells:
 
     Args:
         rng: Randomness of the jitter.
-        monotonic: Seconds of a clock that never goes back and that nobody sets.
+        monotonic: Seconds of a clock that never goes back and that no one sets.
     """
 
     def __init__(self, rng: random.Random, monotonic: Callable[[], float] = time.monotonic) -> None:

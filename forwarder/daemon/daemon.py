@@ -306,7 +306,7 @@ class Daemon:
             lane.ring()
 
     def _letters_changed(self, change: Change) -> None:
-        """Tell the log and the lane that somebody retried or discarded dead letters."""
+        """Tell the log and the lane that someone retried or discarded dead letters."""
         self._log.warning(f"dead_letters_{change.what}", **change.fields())
         name, letters = change.act.lane, len(change.act.numbers)
         if (report := self._lane_reports.get(name)) is not None:

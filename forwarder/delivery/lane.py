@@ -8,7 +8,7 @@
               sent again: kept · pending and never confirmed  ◄───────────────────────┘
 
 Up to `window` sends run at once, one per slot; the next batch is encoded while they are on their way. A send that
-failed is repeated by its slot until the sink decides; so a dead sink fills its own slots and nobody else's. Nothing is
+failed is repeated by its slot until the sink decides; so a dead sink fills its own slots and no one else's. Nothing is
 settled before the sink said so; what may be sent twice is on record first (`doubts`). What a sink fails on alone, while
 it takes others, waits apart (`aside`).
 """
@@ -43,7 +43,7 @@ LAST_QUESTION = 2.0
 
 
 class Lane:
-    """The task of one sink. `ring` tells it of new events; `stop` lets what is in flight come home."""
+    """The task of one sink. `ring` tells it of new events; `stop` lets what is in flight finish."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Lane:
         while prepared is None:
             try:
                 prepared = await self._maker.make_in_turns(chunk)
-            except Held as error:  # nobody here knows what the events of this feed mean
+            except Held as error:  # no one here knows what the events of this feed mean
                 self._hold(error.reason, error.fix, error.kind)
                 if await self.sleep_unless_stopping(RETRY_WRITE):
                     return
@@ -310,7 +310,7 @@ class Lane:
     # --------------------------------------------------------------------------------------------------- small things
 
     async def _wait(self) -> None:
-        """Sleep until somebody rings, a batch grows old, or it is time to look by ourselves."""
+        """Sleep until `ring` is called, a batch grows old, or it is time to look by ourselves."""
         seconds = LOOK_EVERY
         if len(self._sends) < self._config.window and not self.stopped.is_set():
             if self._ready and not self._is_promised_full() and not self._ready.waits_its_turn():

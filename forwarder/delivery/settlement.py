@@ -140,7 +140,7 @@ class Settler:
                 "or raise max_dead_letters.",
                 "other",
             )
-            # It may be the lane's feeder that waits here, and nobody else would write what the sends have settled.
+            # It may be the lane's feeder that waits here, and no one else would write what the sends have settled.
             if self._notes and await self.exchange(after=0, events=0) is None and not await self._sleep(0):
                 continue
             if await self._sleep(RETRY_WRITE):
@@ -175,7 +175,7 @@ class Settler:
     async def flush(self, *, after: int) -> bool:
         """Write what is noted, however long it takes; only `stop` ends the waiting, and then the answer is False.
 
-        What was noted before may be on its way in somebody else's exchange, so one of our own follows.
+        What was noted before may be on its way in someone else's exchange, so one of our own follows.
         """
         while True:
             done = await self.exchange(after=after, events=0)

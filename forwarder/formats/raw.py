@@ -80,7 +80,7 @@ class RawFormat:
         self._decode = msgspec.json.Decoder().decode
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
-        """Return the body of each record, in order; what is no JSON object is refused."""
+        """Return the body of each record, in order; what is not a JSON object is refused."""
         return [self._one(record.raw) for record in records]
 
     def shrink(self, record: Record, limit: int) -> bytes | UnexpectedPayload:

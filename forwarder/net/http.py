@@ -1,7 +1,7 @@
 """The only module that speaks HTTP to others: one connection, one request at a time, every failure by its kind.
 
 Invariants: nothing secret is in a message (no query, no header, no body); whatever ended before its answer was read
-whole takes its connection with it. A cancelled request costs httpcore a pool slot for ever (encode/httpcore#1093),
+whole takes its connection with it. A cancelled request costs httpcore a pool slot forever (encode/httpcore#1093),
 therefore the pool lives no longer than its first failure. Built on httpx's transport, below its client: so there are no
 redirects, no cookies, no `.netrc`, no certifi and no URLs in logs that would have to be switched off.
 """

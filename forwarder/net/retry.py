@@ -162,7 +162,7 @@ class RequestBudget:
         return asked or 0.0
 
     def block(self, seconds: float | None) -> None:
-        """Let nobody ask for so long; without a figure, for one place in the queue."""
+        """Let no one ask for so long; without a figure, for one place in the queue."""
         pause = 60.0 / self.per_minute if seconds is None else seconds
         self._blocked_until = max(self._blocked_until, self._clock.monotonic() + pause)
 

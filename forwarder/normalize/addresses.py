@@ -1,4 +1,4 @@
-"""What counts as an IP address and as an e-mail address. Nothing is mended: what is none is none."""
+"""What counts as an IP address and as an e-mail address. Nothing is repaired: what is not one is taken for none."""
 
 from __future__ import annotations
 

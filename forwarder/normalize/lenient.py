@@ -1,6 +1,6 @@
 """The slow path: one event that the strict typed decode refuses, read so that as much meaning as possible survives.
 
-What cannot travel as JSON is mended and the event marked `repaired`: bytes that are not UTF-8 and half surrogates
+What cannot travel as JSON is repaired and the event marked `repaired`: bytes that are not UTF-8 and half surrogates
 become U+FFFD, numbers that no double holds become text. What has a type that the API does not document is dropped and
 the event marked `odd_shape`; it stays readable in the raw event.
 """
@@ -23,7 +23,7 @@ Tree = dict[str, Any]
 
 
 class Unreadable(ValueError):
-    """The bytes are no JSON object; the message says why."""
+    """The bytes are not a JSON object; the message says why."""
 
 
 def sound(value: Any) -> Any:

@@ -2,8 +2,8 @@
 
 * Live: the event loop and the spool's thread turn. If not, only a restart helps.
 * Ready: configuration loaded, spool open, tasks running, not draining.
-* Degraded: a component waits for somebody else's server, or for somebody to mend something. Degraded stays ready,
-  because a restart or a missing endpoint would mend nothing.
+* Degraded: a component waits for another's server, or for a person to fix something. Degraded stays ready,
+  because a restart or a missing endpoint would fix nothing.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class LineWriter:
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody made the pipe non-blocking
+            except BlockingIOError:  # someone made the pipe non-blocking
                 select.select([], [self._descriptor], [], _LOOK)
             except OSError:
                 self._torn = self._torn or 0 < len(rest) < whole

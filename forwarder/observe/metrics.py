@@ -373,7 +373,7 @@ def _buckets(value: Distribution) -> list[tuple[str, float]]:
 
 
 class ReportCollector:
-    """Turns the latest snapshot into samples whenever somebody scrapes; without one there is nothing to say."""
+    """Turns the latest snapshot into samples whenever someone scrapes; without one there is nothing to say."""
 
     def __init__(self, report: Callable[[], DaemonReport | None]) -> None:
         self._report = report

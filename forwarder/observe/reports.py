@@ -186,7 +186,7 @@ class DaemonReport:
     spool: SpoolStatus | None
     books: list[Books]
     task_restarts: dict[str, int]
-    monotonic: float  # the moment by the clock that nobody sets; the two below are told by it
+    monotonic: float  # the moment by the clock that no one sets; the two below are told by it
     loop_alive: float  # when the event loop last turned, or 0
     spool_alive: float  # when the spool's thread last turned, or 0
     running: bool = True

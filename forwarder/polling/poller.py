@@ -395,7 +395,7 @@ class Poller:
         self.report.budget_remaining = -1.0 if self._budget.remaining is None else self._budget.remaining
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep until the time is over or somebody rings."""
+        """Sleep until the time is over or the poller is rung."""
         try:
             async with asyncio.timeout(seconds):
                 await self.wake.wait()

@@ -186,7 +186,7 @@ class RecordMaker:
         try:
             events = self._normalizer(chunk.origin.feed).normalize(records)
         except Held:
-            return  # nobody here knows this feed; its events are delivered as they are
+            return  # no one here knows this feed; its events are delivered as they are
         for record, event in zip(records, events, strict=True):
             if not isinstance(event, UnexpectedPayload):
                 record.event = event

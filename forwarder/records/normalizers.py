@@ -35,7 +35,7 @@ class Remembering:
         self._bytes = 0
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
-        """Return one result per record, in order; they are read by many and changed by nobody."""
+        """Return one result per record, in order; they are read by many and changed by no one."""
         known = self._known
         found = [known.get(record.seq) for record in records]
         results = [entry[1] for entry, record in zip(found, records, strict=True) if entry and entry[0] is record.raw]

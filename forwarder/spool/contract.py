@@ -1,6 +1,6 @@
 """What a spool promises to pollers and lanes; SQLite is the first to keep it.
 
-Events are numbered 1, 2, 3 … over all sources, without holes and for ever. A page is one row, numbered by its last
+Events are numbered 1, 2, 3 … over all sources, without holes and forever. A page is one row, numbered by its last
 event, so a lane's position is one integer: everything up to it is settled. What settled beyond it is kept as ranges.
 
 Hand-offs, each one transaction with an fsync:
@@ -48,7 +48,7 @@ class SpoolLost(SpoolError):
 
 
 class Fenced(SpoolError):
-    """Somebody else moved the cursor: this poller is stale and must read its state again."""
+    """Another process moved the cursor: this poller is stale and must read its state again."""
 
 
 class SpoolFull(Held):
@@ -81,7 +81,7 @@ class CursorMove(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct):
-    """A stretch of time or of numbers that may be incomplete at somebody, and what became of it.
+    """A stretch of time or of numbers that may be incomplete at a sink, and what became of it.
 
     Attributes:
         cause: `cursor_lost`, `detached`, `damaged_page` or `lane_forgotten`.

@@ -23,7 +23,7 @@ def shared_folder(folder: Path) -> str:
     """Return what is wrong when any user of this machine may put files into a folder; nothing when that is not so.
 
     The sticky bit keeps others from replacing our files. The root of a volume that belongs to root is left to whoever
-    mounted it: in a container there is nobody else.
+    mounted it: a container has no other user.
     """
     try:
         found = folder.stat()

@@ -3,7 +3,7 @@
 ::
 
     rejected ─► dead ──retry──► retried (waits again) ─► accepted · filtered · dead once more (number and `tries` rise)
-                  └──discard──► gone; counted as rejected and discarded for ever, named in a `Discard` for a year
+                  └──discard──► gone; counted as rejected and discarded forever, named in a `Discard` for a year
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Selection(msgspec.Struct, frozen=True):
         reasons: One of these words.
         numbers: One of these.
         since_ms, until_ms: Rejected in this stretch, both ends included.
-        upto: Highest number: what comes after somebody looked is not meant.
+        upto: Highest number: what comes after someone looked is not meant.
     """
 
     reasons: tuple[str, ...] = ()

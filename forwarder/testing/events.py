@@ -70,7 +70,7 @@ def bare_event() -> AuditEvent:
 
 
 def unknown_event() -> AuditEvent:
-    """Return an event whose action nobody knows."""
+    """Return an event whose action no one knows."""
     event = AuditEvent(
         "f" * 32, "organization", "a1b2c3d4", "made_up_action", time_ms=1_727_952_266_457, read_ms=1_727_952_300_000
     )

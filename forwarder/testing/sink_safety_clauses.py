@@ -1,4 +1,4 @@
-"""What nobody may see or forge: clauses B12 (whom a sink speaks to), B13 (hostile content) and D2 (secrets)."""
+"""What no one may see or forge: clauses B12 (whom a sink speaks to), B13 (hostile content) and D2 (secrets)."""
 
 from __future__ import annotations
 

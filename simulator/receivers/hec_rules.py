@@ -37,7 +37,7 @@ class Rule:
 
     Attributes:
         door: Which requests it is about.
-        times: For so many of them; None for ever.
+        times: For so many of them; None forever.
         answer: Answers the whole request; nothing is taken in.
         wire: Misbehaves while it answers; what the request asked for is done nevertheless.
         item: Gets each event that is good so far, and gives back the code to refuse it with, or None.

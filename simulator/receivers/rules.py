@@ -23,7 +23,7 @@ class Rule:
     """How requests are treated while the rule lasts. The first rule that has something left is used.
 
     Attributes:
-        times: For so many requests; None for ever.
+        times: For so many requests; None forever.
         answer: Answers the whole request; nothing is stored.
         item: Gets document id (empty where the protocol has none) and document, and gives back a refusal, or None to
             store it.

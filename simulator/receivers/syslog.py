@@ -58,7 +58,7 @@ class Rule:
             our half and reads on; `stall` reads nothing more; `slow` waits before each message; `garbage` sends what is
             no answer. Over RELP: `refuse` answers `code`, `silence` takes without an answer, `wrong_number` and `twice`
             answer wrongly, `serverclose` takes, does not answer, and says goodbye.
-        times: How often; None for ever.
+        times: How often; None forever.
         after: Messages of this connection that are taken first.
         only: Whether the rule is for this message.
         code: Of `refuse`.
@@ -239,7 +239,7 @@ class _Over(OSError):
 
 
 class _Talk:
-    """One connection that nobody answers."""
+    """One connection that no one answers."""
 
     def __init__(
         self,

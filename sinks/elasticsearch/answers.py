@@ -197,7 +197,7 @@ def _settle(items: Sequence[_Item], positions: Sequence[int], retry_after: float
 
 
 def _raise(fate: _Fate) -> None:
-    """Raise what only somebody else can mend. What was decided in the same answer would be lost by it."""
+    """Raise what only a person can fix. What was decided in the same answer would be lost by it."""
     if fate.verdict == "auth":
         raise AuthFailed(fate.reason, fix=fate.fix, kind=fate.kind)
     if fate.verdict == "hold":

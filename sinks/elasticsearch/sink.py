@@ -164,7 +164,7 @@ class ElasticsearchSink:
         """Create the events of the batch.
 
         Raises:
-            Held: Our index template is missing, or the server needs somebody's help.
+            Held: Our index template is missing, or the server needs a person's help.
             AuthFailed: The credential is refused, or cannot be read.
             PayloadTooLarge: The server refuses the size.
             Retryable: The server is busy, or its answer does not say what became of the batch.
@@ -181,7 +181,7 @@ class ElasticsearchSink:
                 raise refusal(response, self._clock.time())
             delivery = read(response, positions, self._clock.time())
         except Held:
-            self._template_seen = self._config.unmanaged  # whatever was mended, the template may have gone with it
+            self._template_seen = self._config.unmanaged  # whatever was fixed, the template may have gone with it
             raise
         if refused:
             delivery.rejected = {**delivery.rejected, **refused}

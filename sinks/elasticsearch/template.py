@@ -3,7 +3,7 @@
 Every field that the `ecs` format writes has the type here that ECS gives it, with its `.text`, but for two types that
 not every server has: `match_only_text` is `text` and `wildcard` is `keyword`, of the same family to every query.
 Whatever else comes is kept in `_source` and not indexed, so that no event can make two others conflict. The template
-carries a digest of itself: what no longer fits its digest was changed by somebody else and is never overwritten.
+carries a digest of itself: what no longer fits its digest was changed by someone else and is never overwritten.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def compare(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], name: st
 
 
 def digest(template: Mapping[str, Any]) -> str:
-    """Return what stays equal as long as nobody changes the meaning of a template."""
+    """Return what stays equal as long as no one changes the meaning of a template."""
     canonical = json.dumps(normal_form(template), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 

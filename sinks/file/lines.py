@@ -130,7 +130,7 @@ class LineFile:
             self._descriptor = -1
 
     def _follow(self, coming: bytes) -> None:
-        """Open the file unless it is open; notice that somebody moved, removed, cut or extended it."""
+        """Open the file unless it is open; notice that someone moved, removed, cut or extended it."""
         if self._descriptor >= 0:
             ours = os.fstat(self._descriptor)
             there = None
@@ -149,7 +149,7 @@ class LineFile:
         self._make_folder()
         with suppress(FileNotFoundError):
             refuse_odd(self._path, os.lstat(self._path).st_mode)
-        # NONBLOCK: somebody may put a pipe there between the look and the opening
+        # NONBLOCK: someone may put a pipe there between the look and the opening
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             self._descriptor = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o600)

@@ -123,7 +123,7 @@ class FileSink:
         return f"file:{self._path or '-'}"
 
     async def send(self, batch: Batch) -> Delivery:
-        """Append the batch. Raises Held when somebody must help before the file can be written, else Retryable."""
+        """Append the batch. Raises Held when a person must act before the file can be written, else Retryable."""
         bodies = [record.body for record in batch.records]
         lines = b"\n".join(bodies) + b"\n" if bodies else b""
         rejected: dict[int, Rejection] = {}

@@ -21,7 +21,7 @@ PATIENCE = 5.0
 """Seconds to wait for a slot that is busy with a send before its acknowledgements are left for the next time."""
 
 MOST_BREAKS = 3
-"""Channels in a row without acknowledgements to rely on, after which it is no restart but somebody's mistake."""
+"""Channels in a row without acknowledgements to rely on, after which it is no restart but a mistake."""
 
 
 class Acknowledgements:

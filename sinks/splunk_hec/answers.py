@@ -33,8 +33,8 @@ class Fate(NamedTuple):
     """What a reply code makes of a request.
 
     `taken` and `slow` (which asks for a pause): received. `isolate`: one event is at fault. `index`: the index of one
-    is. `busy`: surely not taken, try again; `unsure`: try again, a part may have been taken. `auth`, `hold`: somebody
-    must mend something. `health`: no answer to events.
+    is. `busy`: surely not taken, try again; `unsure`: try again, a part may have been taken. `auth`, `hold`: a person
+    must fix something. `health`: no answer to events.
     """
 
     status: int

@@ -117,7 +117,7 @@ class Channels:
         return self._known.get(name)
 
     def forget_but(self, names: Collection[str]) -> None:
-        """Forget channels that nobody waits for."""
+        """Forget channels that no one waits for."""
         current = self._current.name if self._current is not None else None
         self._known = {name: known for name, known in self._known.items() if name in names or name == current}
 

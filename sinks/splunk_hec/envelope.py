@@ -24,7 +24,7 @@ _REMEMBERED = 1000
 """Most combinations of product, site and origin whose metadata is kept ready."""
 
 _LONGEST_KEY = 1000
-"""Characters of product and site of such a combination; what is longer comes from nobody's good will."""
+"""Characters of product and site of such a combination; what is longer comes from no one's good will."""
 
 _LONGEST = 200
 """Characters of a metadata value."""
@@ -122,7 +122,7 @@ class Wrapper:
         """Return the envelope of a record."""
         event = record.event
         time_ms = record.read_ms if event is None else event.time_ms
-        if time_ms < 0:  # before 1970, when nobody recorded anything: Splunk takes no such time, the event tells it
+        if time_ms < 0:  # before 1970, when no one recorded anything: Splunk takes no such time, the event tells it
             time_ms = max(record.read_ms, 0)
         metadata = self.metadata(record)
         own, common = self._fields(record, event), metadata.fields

@@ -106,7 +106,7 @@ class SplunkHecSink:
         """Send the batch, in parts where it has to be.
 
         Raises:
-            AuthFailed, Held: The token is refused or cannot be read, or Splunk needs somebody's help.
+            AuthFailed, Held: The token is refused or cannot be read, or Splunk needs a person's help.
             PayloadTooLarge: The server refuses the size.
             Retryable: Splunk is busy, or its answer does not say what became of the batch.
         """
@@ -224,7 +224,7 @@ class SplunkHecSink:
             raise
         foreign = parse_reply(response) is None and (response.status == 200 or response.status >= 500)
         if channel is not None and (foreign or 200 < response.status < 300):
-            slot.channels.cut(channel)  # something before Splunk answered, and nobody knows what Splunk did
+            slot.channels.cut(channel)  # something before Splunk answered, and no one knows what Splunk did
         return interpret(response, self._clock.time()), channel
 
     def _indexes(self, records: Sequence[Record]) -> list[str | None]:

@@ -1,7 +1,7 @@
 """Syslog over UDP: one datagram a message (RFC 5426 3.1), and no answer at all.
 
 Invariant: accepted means that the system took the datagram. A message that no datagram can carry is refused; that
-nobody listens is noticed where the network says so, and only for what was sent just before.
+no one listens is noticed where the network says so, and only for what was sent just before.
 """
 
 from __future__ import annotations

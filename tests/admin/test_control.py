@@ -1,4 +1,4 @@
-"""The control socket: who may speak, what is answered, and that a bad client costs nobody anything."""
+"""The control socket: who may speak, what is answered, and that a bad client costs no one anything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def echo(word: Word, caller: str) -> list[str]:
 
 
 async def fails(word: Word, _: str) -> None:
-    raise {"config": ConfigError("no"), "held": Held("full", fix="mend")}.get(word.text, RuntimeError("secret words"))
+    raise {"config": ConfigError("no"), "held": Held("full", fix="fix")}.get(word.text, RuntimeError("secret words"))
 
 
 async def much(word: Word, _: str) -> list[str]:
@@ -97,7 +97,7 @@ def test_an_unknown_user_has_a_number():
     ("text", "code", "message"),
     [
         ("config", ExitCode.CONFIGURATION, "no"),
-        ("held", ExitCode.DEGRADED, "full mend"),
+        ("held", ExitCode.DEGRADED, "full fix"),
         ("else", ExitCode.UNEXPECTED, "the daemon failed; its log says how"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The admin port over real sockets: what it answers, to whom, and that nobody can hold it up."""
+"""The admin port over real sockets: what it answers, to whom, and that no one can hold it up."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The organization's own list of actions, and the names nobody knows: over real sockets, restarts and failures."""
+"""The organization's own list of actions, and the names no one knows: over real sockets, restarts and failures."""
 
 from __future__ import annotations
 

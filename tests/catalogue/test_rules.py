@@ -1,4 +1,4 @@
-"""The rules of language, measured: against every action that is known, and against many that nobody has listed."""
+"""The rules of language, measured: against every action that is known, and against many that no one has listed."""
 
 from __future__ import annotations
 

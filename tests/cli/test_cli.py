@@ -405,7 +405,7 @@ def test_status_of_a_stranger_on_the_port(shell, daemon, answer):
 
 
 def nobody(shell: Shell) -> None:
-    """Write a configuration whose admin port nobody listens on: port 1 is nobody's on loopback."""
+    """Write a configuration whose admin port no one listens on: port 1 is no one's on loopback."""
     shell.config(f"{CONFIG}admin: {{listen: '127.0.0.1:1'}}\n")
 
 

@@ -25,7 +25,7 @@ EVENTS = 40
 
 
 class Scene:
-    """A receiver that refuses every fourth document, by its id, until it is mended."""
+    """A receiver that refuses every fourth document, by its id, until it is fixed."""
 
     def __init__(self, folder: Path, receiver: BulkReceiver, process: Process) -> None:
         self.folder = folder
@@ -148,7 +148,7 @@ async def test_letters_survive_a_kill_and_can_be_handled_while_nothing_runs(tmp_
     async with scene(tmp_path) as s:
         letters = await s.letters()
         await s.process.kill()
-        assert (tmp_path / "state" / "spool.db.sock").exists()  # left over, and nobody answers
+        assert (tmp_path / "state" / "spool.db.sock").exists()  # left over, and no one answers
         assert await s.letters() == letters
         done = await s.call("discard", str(letters[0]["number"]), "-y")
         assert done.returncode == 0

@@ -130,7 +130,7 @@ class LateSink:
         for receipt in receipts:
             promise = self._waiting.get(receipt)
             if promise is None:
-                continue  # of another life of this sink: unknown for ever
+                continue  # of another life of this sink: unknown forever
             promise.polls_left -= 1
             if promise.polls_left > 0 or promise.fate.startswith("silent"):
                 continue

@@ -44,7 +44,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def plug(folder: Path, *, leave: int = 0) -> Path:
-    """Fill the disk with a file of somebody else."""
+    """Fill the disk with a file of another program."""
     path = folder / "plug"
     with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -171,7 +171,7 @@ async def test_a_stop_on_a_full_disk_ends_with_0(small_disk: Path, tmp_path: Pat
         assert await process.stop() == 0
         ballast.unlink()
         await process.start()
-        await process.until_said("started")  # before that, nobody listens to a signal
+        await process.until_said("started")  # before that, no one listens to a signal
         await until_it_has(process, sim, out)
         await assert_whole(sim, process, out, spool)
 

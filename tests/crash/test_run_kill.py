@@ -168,7 +168,7 @@ class Run:
         table = "\n".join("".join(f"{cell:>10}" for cell in row) for row in rows)
         told = f"{sum(self.kills.values())} kills {dict(self.kills)}, faults {dict(self.sim.ledger.faults)}\n{table}"
         assert wanted - set(lines) == set(), told
-        assert set(lines) - wanted == set(), told  # a torn line would be nobody's
+        assert set(lines) - wanted == set(), told  # a torn line would be no one's
         assert kept.undoubted("archive", lines) == [], told
         assert set(kept.numbers) == wanted, told
         assert len(kept.bodies) == len(kept.numbers), f"the spool holds one content twice; {told}"

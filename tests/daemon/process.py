@@ -79,9 +79,9 @@ class Process:
 
     @property
     def port(self) -> int:
-        """The admin port of this life. Raises OSError as long as nobody listens.
+        """The admin port of this life. Raises OSError as long as no one listens.
 
-        Any free one, and asked for here: a port chosen before the daemon starts may be somebody else's by then.
+        Any free one, and asked for here: a port chosen before the daemon starts may be someone else's by then.
         """
         if not self._port:
             with contextlib.suppress(psutil.Error):
@@ -134,7 +134,7 @@ class Process:
         return found
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        """Ask the admin port. Raises OSError when nobody listens."""
+        """Ask the admin port. Raises OSError when no one listens."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{self._asking}Connection: close\r\n\r\n".encode())
@@ -148,7 +148,7 @@ class Process:
         return int(head.split(b" ", 2)[1]), body
 
     async def until_got(self, path: str, text: bytes) -> None:
-        """Ask until the answer holds a text; before somebody listens there is no answer."""
+        """Ask until the answer holds a text; before someone listens there is no answer."""
 
         async def got() -> bool:
             with contextlib.suppress(OSError):

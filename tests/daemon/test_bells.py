@@ -18,7 +18,7 @@ DAY = 86_400.0
 
 
 class Machine:
-    """A machine whose time of day somebody sets, and which counts how often a bell's next time is computed."""
+    """A machine whose time of day someone sets, and which counts how often a bell's next time is computed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.off = timedelta()

@@ -1,4 +1,4 @@
-"""Sinks in front of servers that lie, drown them or fall silent: nothing is believed, and nothing waits for ever."""
+"""Sinks in front of servers that lie, drown them or fall silent: nothing is believed, and nothing waits forever."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ DAY = 86_400.0
 
 
 class SetClock:
-    """The machine's clock, and by how much somebody set it."""
+    """The machine's clock, and by how much someone set it."""
 
     def __init__(self) -> None:
         self.off = 0.0

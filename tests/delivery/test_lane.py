@@ -142,15 +142,15 @@ async def test_too_large_halves_down_to_the_one(tmp_path: Path) -> None:
     ],
 )
 async def test_trouble_is_told_and_outlived(tmp_path: Path, error: BaseException, state: str) -> None:
-    mended = asyncio.Event()
+    fixed = asyncio.Event()
     async with bench(tmp_path) as b:
-        sink = ScriptedSink(lambda batch, _: Delivery.all_accepted(batch) if mended.is_set() else error)
+        sink = ScriptedSink(lambda batch, _: Delivery.all_accepted(batch) if fixed.is_set() else error)
         lane = b.start("one", sink)
         await b.fill(event("a"))
         await b.until(lambda: lane.report.state == state)
         assert lane.report.reason
         assert not lane.report.well
-        mended.set()
+        fixed.set()
         await b.drained("one")
         await b.until(lambda: lane.report.well)
         assert await b.spool.dead_letters("one") == []
@@ -212,7 +212,7 @@ async def test_up_to_window_sends_run_at_once_one_in_a_slot(tmp_path: Path) -> N
 
 
 async def test_out_of_order_settlement_survives_a_stop(tmp_path: Path) -> None:
-    """The first batch never comes home; the second is accepted; after a restart only the first is sent again."""
+    """The first batch is never answered; the second is accepted; after a restart only the first is sent again."""
     stuck = asyncio.Event()
 
     async def answer(batch: Batch) -> Delivery:

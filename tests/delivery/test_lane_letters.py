@@ -54,20 +54,20 @@ async def test_a_lane_stays_held_although_it_looks_into_the_spool(
 async def test_a_held_lane_goes_on_when_letters_are_retried_or_discarded(
     discard: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The receiver was mended meanwhile; what is retried arrives, and nothing else is lost or doubled."""
+    """The receiver was fixed meanwhile; what is retried arrives, and nothing else is lost or doubled."""
     monkeypatch.setattr(settlement, "RETRY_WRITE", 0.02)
     async with bench(tmp_path) as b:
-        mended = False
+        fixed = False
 
         def answer(batch: Batch, _: int) -> Delivery:
-            return Delivery.all_accepted(batch) if mended else but_the_last(batch, 0)
+            return Delivery.all_accepted(batch) if fixed else but_the_last(batch, 0)
 
         sink = ScriptedSink(answer)
         lane = b.start("one", sink, max_dead_letters=3, window=1)
         await b.fill(*(event(f"e{i}") for i in range(6)))
         await b.until(lambda: lane.report.state == "held")
         sink.seen.clear()
-        mended = True
+        fixed = True
         if discard:
             (act,) = await b.spool.discard_letters("one", Selection(), who="me", words="all")
         else:
@@ -78,13 +78,13 @@ async def test_a_held_lane_goes_on_when_letters_are_retried_or_discarded(
         assert Counter(sink.seen) == Counter([] if discard else ["e0", "e1", "e2"])
         await b.until(lambda: lane.report.well)
         (line,) = await b.spool.books()
-        # two of the page were refused before it was mended, and had been waiting for room
+        # two of the page were refused before it was fixed, and had been waiting for room
         assert (line.accepted, line.rejected, line.discarded) == ((1, 5, 3) if discard else (4, 2, 0))
         await b.balanced()
 
 
 async def test_a_retried_letter_is_mapped_anew(tmp_path: Path) -> None:
-    """First its event had no meaning; the mapping was mended, and the same event is delivered."""
+    """First its event had no meaning; the mapping was fixed, and the same event is delivered."""
     async with bench(tmp_path) as b:
         refusing = ScriptedSink()
         b.start("one", refusing, exclude=[{"action": "x"}])

@@ -1,4 +1,4 @@
-"""A stream that nobody answers and that ends at some events; and doubts that are written before anything is sent again."""
+"""A stream that no one answers and that ends at some events; and doubts that are written before anything is sent again."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ def plain(text: str | None, longest: int) -> str | None:
     """What a text must come back as: written anew here, from the documentation."""
     if not text:
         return None
-    mended = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
-    blanked = re.sub("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", " ", mended)
+    repaired = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    blanked = re.sub("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", " ", repaired)
     return blanked.strip()[:longest].strip() or None
 
 

@@ -49,13 +49,13 @@ def at(tree, *names):
     return tree
 
 
-def mended(value):
+def repaired(value):
     """Replace half surrogates, as the slow reader does; JSON can carry them, UTF-8 cannot."""
     if isinstance(value, str):
         return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)
     if isinstance(value, dict):
-        return {mended(key): mended(inner) for key, inner in value.items()}
-    return [mended(inner) for inner in value] if isinstance(value, list) else value
+        return {repaired(key): repaired(inner) for key, inner in value.items()}
+    return [repaired(inner) for inner in value] if isinstance(value, list) else value
 
 
 @many
@@ -72,7 +72,7 @@ def mended(value):
 def test_raw_of_any_shape_at_any_limit(event, limit, ascii_only, indent):
     body = json.dumps(event, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
     short = RAW.shrink(raw_record(body), limit)
-    whole = mended(json.loads(body))
+    whole = repaired(json.loads(body))
     whole.pop(MARK, None)
     paths = [("id",), ("attributes", "time"), ("attributes", "action"), ("attributes", "actor", "id")]
     if isinstance(short, UnexpectedPayload):

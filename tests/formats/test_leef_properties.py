@@ -19,8 +19,8 @@ many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, H
 
 def plain(text: str | None) -> str | None:
     """What a text must come back as: written anew here, from the documentation."""
-    mended = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text or "")
-    return re.sub("[|^\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", mended).strip() or None
+    repaired = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text or "")
+    return re.sub("[|^\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", repaired).strip() or None
 
 
 def texts(event: AuditEvent) -> dict[str, str | None]:
@@ -76,7 +76,7 @@ def test_a_record_reads_back_to_what_was_said_and_to_nothing_else(event):
     for name in ("devTime", "devTimeFormat", "readAt", "processedAt", "container", "changes", "also", "authType", "tokenId",
                  "tokenLabel", "sessionId", "authAppId"):  # fmt: skip
         left.pop(name, None)
-    assert not left, "nobody said that"
+    assert not left, "no one said that"
 
 
 def same_json(left: str, right: str) -> bool:

@@ -19,8 +19,8 @@ def plain(text: str | None) -> str | None:
     """What a text must come back as: written anew here, from the documentation."""
     if not text:
         return None
-    mended = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
-    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", mended)
+    repaired = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", repaired)
 
 
 def said(event: AuditEvent) -> dict[str, str | None]:

@@ -180,16 +180,16 @@ def test_raw_gets_constants_and_nothing_of_the_event_is_overwritten(value, add):
         assert at == constant
     if not any(name.startswith("z.") for name in add):
         kept = json.loads(json.dumps(event).encode("utf-8", "replace"))
-        assert {key: found[key] for key in ("id", "z", "attributes")} == mended(kept)
+        assert {key: found[key] for key in ("id", "z", "attributes")} == repaired(kept)
 
 
-def mended(tree):
+def repaired(tree):
     """Half surrogates, which no encoding can carry, come back as U+FFFD."""
     if type(tree) is str:
         return re.sub("[\ud800-\udfff]", "\ufffd", tree)
     if type(tree) is list:
-        return [mended(inner) for inner in tree]
-    return {mended(key): mended(inner) for key, inner in tree.items()} if type(tree) is dict else tree
+        return [repaired(inner) for inner in tree]
+    return {repaired(key): repaired(inner) for key, inner in tree.items()} if type(tree) is dict else tree
 
 
 def raw_record(event):

@@ -27,7 +27,7 @@ from tests.formats.structured_data_reader import strictly as sd_strictly
 
 CASES = sorted(golden_bodies())
 
-# What raw refuses: bytes that are no sound JSON object. The other format mends what it can.
+# What raw refuses: bytes that are not a sound JSON object. The other format repairs what it can.
 NOT_SOUND = {
     "cut_short",
     "not_a_number",

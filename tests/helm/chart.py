@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 
 class StrictLoader(yaml.SafeLoader):
-    """Refuses a key that comes twice: of two values for one field, nobody knows which one a cluster takes."""
+    """Refuses a key that comes twice: of two values for one field, no one knows which one a cluster takes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ class Helm:
         return Rendered(self._run("template", release, str(CHART), "--namespace", NAMESPACE, *words))
 
     def notes(self) -> str:
-        """Return what helm says to somebody who installed the chart."""
+        """Return what helm says to someone who installed the chart."""
         words = ["install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", str(MINIMAL)]
         return self._run(*words, "--dry-run=client").partition("NOTES:")[2]
 

@@ -187,7 +187,7 @@ class Container:
 
 
 async def get(port: int, path: str, host: str) -> int:
-    """Ask for a path as somebody who knows the machine by this name; return the status."""
+    """Ask for a path as someone who knows the machine by this name; return the status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())

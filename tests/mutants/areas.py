@@ -14,7 +14,7 @@ class Area:
     modules: tuple[str, ...]
     tests: tuple[str, ...]
     processes: tuple[str, ...] = ()
-    """Tests that run the code in processes of its own, where nobody sees which lines: they run last, for each change."""
+    """Tests that run the code in processes of its own, where no one sees which lines: they run last, for each change."""
 
     def sources(self, root: Path) -> list[Path]:
         """Return the modules that exist."""

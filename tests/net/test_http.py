@@ -238,7 +238,7 @@ async def test_a_body_up_to_the_close_is_whole() -> None:
 
 async def test_nobody_listens() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and never listened on: refused, and nobody else can take it
+        taken.bind(("127.0.0.1", 0))  # bound and never listened on: refused, and no one else can take it
         client = client_of(f"http://127.0.0.1:{taken.getsockname()[1]}")
         error = await fails(client)
         await client.close()
@@ -262,7 +262,7 @@ async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_storm_of_cancellations_leaks_no_slot() -> None:
-    """httpcore loses the pool slot of a cancelled request for ever (encode/httpcore#1093); ours goes with the pool."""
+    """httpcore loses the pool slot of a cancelled request forever (encode/httpcore#1093); ours goes with the pool."""
     rng = random.Random(7)
 
     async def handle(_: Request) -> Response:
@@ -287,7 +287,7 @@ async def test_a_storm_of_cancellations_leaks_no_slot() -> None:
         for _ in range(3):
             assert (await client.request("GET", "/")).body == b"ok"
         await client.close()
-    gc.collect()  # a socket that nobody closed would warn here
+    gc.collect()  # a socket that no one closed would warn here
 
 
 async def test_a_cancelled_request_ends_its_connection() -> None:

@@ -1,4 +1,4 @@
-"""TLS of the HTTP client: what is trusted, what is refused, and whether the message says how to mend it."""
+"""TLS of the HTTP client: what is trusted, what is refused, and whether the message says how to fix it."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ async def test_we_say_who_we_are(authority: trustme.CA, ca_file: Path, tmp_path:
 async def test_a_missing_or_refused_client_certificate(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, whose: str
 ) -> None:
-    """With TLS 1.3 our handshake is over when the refusal comes: the request went out, and nobody read it."""
+    """With TLS 1.3 our handshake is over when the refusal comes: the request went out, and no one read it."""
     tls = TlsConfig(ca_file=ca_file)
     if whose == "a stranger's":
         tls = TlsConfig(ca_file=ca_file, cert_file=pem(trustme.CA().issue_cert("x@example.com"), tmp_path / "x.pem"))

@@ -71,7 +71,7 @@ def test_the_worst_is_shown_and_the_tail_among_equals() -> None:
     assert made.worst(names) == (TAIL, made[TAIL])
     made[BACKFILL].complain("held", "b")
     assert made.worst(names) == (BACKFILL, made[BACKFILL])
-    assert made.worst([TAIL]) == (TAIL, made[TAIL])  # a walk that is over is nobody's trouble
+    assert made.worst([TAIL]) == (TAIL, made[TAIL])  # a walk that is over is no one's trouble
     made.end(BACKFILL)
     assert made.worst(names) == (TAIL, made[TAIL])
     made[TAIL].recover()

@@ -275,7 +275,7 @@ async def test_a_bell_does_not_cut_a_back_off_short_but_a_stop_does(tmp_path: Pa
     ("error", "state", "fix"),
     [
         (Retryable("the API answers 503", kind="server_error"), "retrying", fix_of("server_error")),
-        (Held("It is wrong.", fix="Mend it.", kind="not_found"), "held", "Mend it."),
+        (Held("It is wrong.", fix="Fix it.", kind="not_found"), "held", "Fix it."),
         (AuthFailed("The key is wrong.", fix="Change it."), "held", "Change it."),
     ],
 )

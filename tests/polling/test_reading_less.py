@@ -1,4 +1,4 @@
-"""One cursor in trouble is asked for less, says so, and holds nobody else up."""
+"""One cursor in trouble is asked for less, says so, and holds no one else up."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def found(daemon: Daemon, host: str) -> list[dict[str, Any]]:
 
 
 async def arrived(daemon: Daemon, host: str, count: int) -> list[dict[str, Any]]:
-    """Wait for so many different records; nobody tells when the daemon has written."""
+    """Wait for so many different records; no one tells when the daemon has written."""
     async with asyncio.timeout(60):
         records = found(daemon, host)
         while len({record["msg"] + record["sd"] for record in records}) < count:
@@ -279,7 +279,7 @@ async def test_relp_loses_nothing_when_the_daemon_restarts(
         await b.drained("siem")
         await b.balanced()
         doubtful = {f"e{seq - 1}" for first, last in await b.doubts("siem") for seq in range(first, last + 1)}
-        assert lane.report.errors.total() >= 1, "nobody noticed the restart"
+        assert lane.report.errors.total() >= 1, "no one noticed the restart"
     ids = ids_of(await arrived(rsyslog, host, EVENTS))
     assert set(ids) == {f"e{n}" for n in range(EVENTS)}
     assert {name for name, times in ids.items() if times > 1} <= doubtful

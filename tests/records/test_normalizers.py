@@ -1,4 +1,4 @@
-"""Meanings that several lanes share: made once for the same bytes in memory, never for others, and not for ever."""
+"""Meanings that several lanes share: made once for the same bytes in memory, never for others, and not forever."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_the_filter_sees_the_meaning_and_the_format_only_what_passed() -> None:
     )
     assert normalizer.asked == [11, 12, 13]
     assert (render.seen, made.filtered) == ([11, 13], [12])
-    assert [record.event for record in made.records] == [None, None], "nobody needs it any more"
+    assert [record.event for record in made.records] == [None, None], "no one needs it any more"
 
 
 @pytest.mark.parametrize("wants_event", [True, False])

@@ -68,7 +68,7 @@ class Cache:
                 raise Unavailable(f"user {NOBODY} cannot reach {folder}; set AUDIT_FORWARDER_CACHE to another folder")
             folder = Path("/var/tmp/audit-forwarder-cache")
         folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-        if folder.stat().st_uid != os.getuid():  # in a folder that all may write to, somebody could have been first
+        if folder.stat().st_uid != os.getuid():  # in a folder that all may write to, someone could have been first
             raise Unavailable(f"{folder} belongs to another user; set AUDIT_FORWARDER_CACHE")
         (folder / "run").mkdir(exist_ok=True, mode=0o755)
         return cls(folder)

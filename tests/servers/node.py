@@ -32,7 +32,7 @@ class Node:
     """A server that was started; `ca_file` and the user are empty without security, and a syslog daemon has many urls.
 
     With an owner (process id and time of its creation) it belongs to that process and ends with it; without one it
-    stays until somebody stops it.
+    stays until someone stops it.
     """
 
     kind: str
@@ -149,7 +149,7 @@ def _configure(kind: Kind, home: Path, folder: Path) -> Path | None:
         "network.host": "127.0.0.1",
         "http.port": 0,
         "transport.port": 0,
-        "node.portsfile": True,  # the server writes down which ports it got: nobody can take them in between
+        "node.portsfile": True,  # the server writes down which ports it got: no one can take them in between
         "path.data": str(folder / "data"),
         "path.logs": str(folder / "logs"),
         "cluster.routing.allocation.disk.threshold_enabled": False,

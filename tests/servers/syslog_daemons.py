@@ -66,7 +66,7 @@ class Certificates:
 
 @dataclass
 class Daemon:
-    """One syslog daemon. An `owned` one ends with the process that started it, if nobody stops it before."""
+    """One syslog daemon. An `owned` one ends with the process that started it, if no one stops it before."""
 
     product: str
     root: Path
@@ -168,7 +168,7 @@ class Daemon:
 def start(product: str, cache: Cache, *, max_bytes: int = 8192, owned: bool = True) -> Daemon:
     """Unpack a daemon once, and start one that takes records of `max_bytes`. Raises Unavailable.
 
-    One that is not `owned` stays until somebody stops it.
+    One that is not `owned` stays until someone stops it.
     """
     root = debian.unpack(cache, f"{product}-debian", _PACKAGES[product])
     folder = Path(tempfile.mkdtemp(prefix=f"{product}-", dir=cache.runs))

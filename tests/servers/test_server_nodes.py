@@ -1,4 +1,4 @@
-"""Which servers are ours, which are somebody else's, and who is stopped; with sleeping processes instead of servers."""
+"""Which servers are ours, which are someone else's, and who is stopped; with sleeping processes instead of servers."""
 
 from __future__ import annotations
 

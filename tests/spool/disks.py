@@ -34,7 +34,7 @@ def read_only(folder: Path) -> None:
 
 
 def fill_up(folder: Path) -> None:
-    """Fill the disk with a file of somebody else."""
+    """Fill the disk with a file of another program."""
     with (folder / "plug").open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)

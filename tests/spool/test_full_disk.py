@@ -44,7 +44,7 @@ async def fill(desk: Desk) -> list[str]:
 
 
 def plug(folder, leave: int = 0) -> None:
-    """Fill the disk with a file of somebody else."""
+    """Fill the disk with a file of another program."""
     with (folder / "plug").open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)

@@ -52,7 +52,7 @@ def forget_pages(desk: Desk) -> None:
 
 
 async def damage(desk: Desk, last_seq: int) -> None:
-    """Damage a page that nobody has in memory."""
+    """Damage a page that no one has in memory."""
     statement = "UPDATE bodies SET packed = zeroblob(length(packed)) WHERE last_seq = ?"
     changed = await desk.spool._run(lambda parts: parts.database.con.execute(statement, (last_seq,)).rowcount)
     assert changed == 1

@@ -72,7 +72,7 @@ def test_a_folder_that_may_not_be_entered(tmp_path):
         closed = Path(open_to_all) / "closed"
         closed.mkdir(mode=0o700)
         child = os.fork()
-        if child == 0:  # as somebody else
+        if child == 0:  # as someone else
             code = 1
             try:
                 os.setuid(65534)

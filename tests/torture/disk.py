@@ -21,7 +21,7 @@ class SmallDisk:
         self.can_be_full = os.geteuid() == 0 and not subprocess.run(mount, capture_output=True, check=False).returncode
 
     def fill(self, leave: int) -> None:
-        """Fill it with a file of somebody else, up to `leave` bytes."""
+        """Fill it with a file of another program, up to `leave` bytes."""
         if not self.can_be_full:
             return
         free = os.statvfs(self.folder)

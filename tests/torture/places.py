@@ -1,7 +1,7 @@
 """The destinations of the torture: each sink's far end, with what a round asks of it. A new sink is a line in `PLACES`.
 
 A far end (tests/contract) knows how to misbehave; a place knows what its sink promises, reads what has landed once a
-round, and forgets it, so that rounds may go on for ever.
+round, and forgets it, so that rounds may go on forever.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Place:
             self.breaks += 1
             await self.end.close()
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Listen with the good certificate, unless it does."""
         self.end.calm()
         if self._is != "good":
@@ -122,7 +122,7 @@ class Place:
     async def rotate(self, lasts: float) -> None:
         """Take another credential from now on; the file that the daemon reads follows a while later."""
         self.rotated, self._secret = True, SECOND_SECRET
-        self.end.calm()  # nobody echoes the former one, which the daemon may not know any more
+        self.end.calm()  # no one echoes the former one, which the daemon may not know any more
         self.end.rotate()
         await asyncio.sleep(lasts)
         secret_file(self.folder, self._secret)

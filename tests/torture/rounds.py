@@ -110,7 +110,7 @@ class Rounds:
         """Let the faults of the API have their turn, as far as they still come."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
-                while not self.world.sim.faults.script.spent:  # noqa: ASYNC110 -- a rule tells nobody
+                while not self.world.sim.faults.script.spent:  # noqa: ASYNC110 -- a rule tells no one
                     await asyncio.sleep(0.02)
 
     # ------------------------------------------------------------------------------------------------------ trouble
@@ -187,7 +187,7 @@ class Rounds:
             await asyncio.sleep(moment.at - now)
             now = moment.at
             if moment.act == "hup":
-                if process.said("started"):  # before that a hangup ends a process, as any signal nobody waits for
+                if process.said("started"):  # before that a hangup ends a process, as any signal no one waits for
                     process.signal(signal.SIGHUP)
                     self.figures.acts["hup"] += 1
                 continue
@@ -216,7 +216,7 @@ class Rounds:
         world.out_disk.free()
         world.sim.faults.clear()
         for name, place in world.places.items():
-            await place.mend()
+            await place.repair()
             if self.judge.accounts[name].refused:
                 place.end.reject(self.judge.accounts[name].refused)
 

@@ -186,5 +186,5 @@ async def _no_connection_left() -> None:
     by themselves, when their loop sees that the other side has gone.
     """
     async with asyncio.timeout(30):
-        while any(found.raddr for found in psutil.Process().net_connections("tcp")):  # noqa: ASYNC110 -- nobody tells
+        while any(found.raddr for found in psutil.Process().net_connections("tcp")):  # noqa: ASYNC110 -- no one tells
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""`catalogue`: what actions mean, why an event means what it does, and which actions nobody knows."""
+"""`catalogue`: what actions mean, why an event means what it does, and which actions no one knows."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def _short(value: Any) -> str:
 
 
 def missing(invocation: Invocation, *, as_json: bool) -> ExitCode:
-    """List the actions that the daemon met and whose meaning nobody knows, the most frequent first."""
+    """List the actions that the daemon met and whose meaning no one knows, the most frequent first."""
     settings = invocation.settings()
     catalogue, _ = _catalogue(invocation, settings)
     counts = UnknownActions(_folder(settings)).counts()

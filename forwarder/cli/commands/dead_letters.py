@@ -154,7 +154,7 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
 
 
 def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
-    """Remove letters for good, after asking. Returns DEGRADED when nobody agreed."""
+    """Remove letters for good, after asking. Returns DEGRADED when no one agreed."""
     choice.must_choose("discard")
 
     async def run(settings: Settings) -> ExitCode:
@@ -212,7 +212,7 @@ def _on_their_way(counts: list[LetterCount]) -> str:
 
 
 async def _unknown(found: Desk, choice: Choice) -> set[int]:
-    """Return the numbers somebody named that no dead letter has, whatever else was asked for."""
+    """Return the numbers that were named that no dead letter has, whatever else was asked for."""
     if not choice.numbers:
         return set()
     wanted = Wanted(chosen=Selection(numbers=choice.numbers))

@@ -85,7 +85,7 @@ def page(letter: DeadLetter, advice: str, *, cut: bool) -> Iterator[str]:
 
 def _pretty(raw: bytes) -> str:
     """Indent without touching a token: numbers, escapes and repeated keys stay as they came."""
-    with contextlib.suppress(msgspec.DecodeError, RecursionError):  # what is no JSON is shown as it is
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):  # what is not JSON is shown as it is
         raw = msgspec.json.format(raw, indent=2)
     return raw.decode("utf-8", "backslashreplace")
 

@@ -37,7 +37,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class _NoAnswerError(Exception):
-    """Nobody answers, or somebody else does."""
+    """No one answers, or someone else does."""
 
 
 def status(invocation: Invocation, *, as_json: bool) -> ExitCode:

@@ -77,7 +77,7 @@ class Places:
         )
 
     def in_file(self) -> Counter[str]:
-        """Count contents by their SHA-256. Only what is new is read: somebody looks ten times a second."""
+        """Count contents by their SHA-256. Only what is new is read: someone looks ten times a second."""
         held = self._contents["file"]
         if self.file.exists():
             with self.file.open("rb") as file:

@@ -267,7 +267,7 @@ class Demo:
         return self.simulator.faults.fired(what) >= times
 
     def _existing(self) -> int:
-        """Return how many contents exist, those that nobody can see yet included."""
+        """Return how many contents exist, those that no one can see yet included."""
         return sum(map(len, self.simulator.ledger.bodies().values()))
 
     def _counts(self) -> tuple[int, ...]:

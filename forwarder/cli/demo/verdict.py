@@ -55,7 +55,7 @@ def _compared(place: str, wanted: Counter[str], held: Counter[str]) -> Row:
 
 
 async def judge(ledger: Ledger, places: Places, path: Path) -> list[Row]:
-    """Compare every place with the ledger; `path` is the spool, and nobody may have it open."""
+    """Compare every place with the ledger; `path` is the spool, and no one may have it open."""
     versions = {version.digest for found in ledger.versions().values() for version in found}
     ids = ledger.existed()
     served = {ident for ident, count in ledger.served().items() if count}

@@ -1,8 +1,8 @@
 """`user.*` of ECS: who acted, whom it was done to, what changed of that one, and as whom it was done.
 
-`user.target` is somebody as he was before: a role that is taken away stands there, one that is given stands under
-`user.changes`, as every new value does (ECS 9.4, "User fields usage"). Where nobody is named it was done to, both would
-speak of whoever acted: then a role stands under `atlassian.audit.roles` only, where every role does.
+`user.target` is a user as before the act: a role that is taken away stands there, one that is given stands under
+`user.changes`, as every new value does (ECS 9.4, "User fields usage"). Where no user is named it was done to, both
+would speak of whoever acted: then a role stands under `atlassian.audit.roles` only, where every role does.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from forwarder.contracts import Actor, AuditEvent
 
 GIVEN = {"grant", "assign", "add"}
-"""Acts after which somebody has a role."""
+"""Acts after which a user has a role."""
 
 _NOBODY = User()
 
 
 def person(actor: Actor) -> User:
-    """Return somebody; an address is a name as well."""
+    """Return a user; an address is a name as well."""
     return User(actor.id, actor.name, actor.address, actor.address)
 
 
 def names_of(actor: Actor) -> tuple[str, ...]:
-    """Return every identifier of somebody, each once."""
+    """Return every identifier of a user, each once."""
     ident, address, name = actor.id, actor.address, actor.name
     if ident and address and name and ident != address != name != ident:
         return (ident, address, name)
@@ -67,7 +67,7 @@ def roles_of(event: AuditEvent) -> tuple[str, ...]:
 
 
 def _changes(event: AuditEvent, roles: tuple[str, ...]) -> User | None:
-    """Return what somebody has now and had not before, or None when nothing is said.
+    """Return what a user has now and had not before, or None when nothing is said.
 
     The fields of an account are named as product audit logs name them.
     """

@@ -29,7 +29,7 @@ class Rules(NamedTuple):
         name: What a new name must look like.
         example: Such a name.
         dotted: Names are paths into an object, joined by dots.
-        reserved: Names that are no field of ours, and that nobody may give to one.
+        reserved: Names that are no field of ours, and that no one may give to one.
     """
 
     known: frozenset[str] | None

@@ -99,7 +99,7 @@ def _nested(path: Path, value: Any) -> Any:
 def _read(body: bytes) -> dict[str, Any]:
     try:
         tree: dict[str, Any] = decode(body)
-    except msgspec.DecodeError:  # an escaped half surrogate, which only the slow reader takes, and mends
+    except msgspec.DecodeError:  # an escaped half surrogate, which only the slow reader takes, and repairs
         tree, _ = read_tree(body)
     return tree
 

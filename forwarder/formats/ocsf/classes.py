@@ -84,7 +84,7 @@ def classify(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int]:
 
 
 def user(actor: Actor | None) -> User | None:
-    """Return somebody, or None when he has no id and no name. Who has no account id is named by his display name."""
+    """Return a user, or None without id and name. One without an account id is named by the display name."""
     if actor is None:
         return None
     ident, address = actor.id, actor.address

@@ -1,7 +1,7 @@
 """People and groups that an event names within an attribute: `{"users": [{"id": "…"}, "b@example.com"]}`.
 
 They may be objects, addresses, account ids or names, in lists or alone, under names that say what they are; what lies
-deeper is somebody who has to do with the act, and not whom it was done to.
+deeper is a person who has to do with the act, and not whom it was done to.
 """
 
 from __future__ import annotations

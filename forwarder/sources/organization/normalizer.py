@@ -238,7 +238,7 @@ class OrganizationNormalizer:
     def _by_the_rest(
         self, meaning: Meaning, message: Message | None, told: Attributes, context: Part, container: Part
     ) -> Meaning:
-        """Return what the rest of an event says of its action: the message where nobody knows it, and which setting.
+        """Return what the rest of an event says of its action: the message where no one knows it, and which setting.
 
         An action stays unknown when that is nothing.
         """

@@ -184,7 +184,7 @@ def _acting(shaper: Shaper, tree: Tree) -> Acting:
 
 
 def _person(shaper: Shaper, tree: Tree, key: str) -> Person | None:
-    """Return somebody who is given as documented."""
+    """Return someone who is given as documented."""
     if _is_person(tree.get(key)):
         return Person(*(shaper.text(tree[key], name) for name in Person.__struct_fields__))
     shaper.odd |= tree.get(key) is not None

@@ -245,7 +245,7 @@ def decide(
 ) -> tuple[Outcome, str | None]:
     """Return how an act went, and why it failed; `own` is what its id says.
 
-    Two that contradict each other leave it open, and so does a word nobody knows where it is surely said of the act or
+    Two that contradict each other leave it open, and so does a word no one knows where it is surely said of the act or
     the id says no more than that the act was tried (`elsewhere`). Such an act is no success beside a thing that failed.
     """
     told = list(statements)

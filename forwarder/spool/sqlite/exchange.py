@@ -33,7 +33,7 @@ READ_BYTES = 8 * 2**20
 
 
 class Ledger:
-    """What lanes do with the spool. Runs inside somebody's transaction."""
+    """What lanes do with the spool. Runs inside its caller's transaction."""
 
     def __init__(
         self, database: Database, pages: Pages, lanes: Lanes, letters: Letters, losses: Losses, retention: Retention

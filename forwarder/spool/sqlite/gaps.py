@@ -26,7 +26,7 @@ _SELECT = (
 
 
 class Losses:
-    """The table `gaps`, and the acts that write to it. Runs inside somebody's transaction."""
+    """The table `gaps`, and the acts that write to it. Runs inside its caller's transaction."""
 
     def __init__(self, database: Database, pages: Pages, lanes: Lanes, ids: IdMemory) -> None:
         self._database = database

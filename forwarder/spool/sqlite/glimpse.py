@@ -42,7 +42,7 @@ def glimpse(path: Path) -> KnownSpool | None:
 
 def _look(path: Path) -> KnownSpool:
     where = f"file:{quote(str(path))}?mode=ro&vfs=unix-none"
-    # with a log beside it, which must not be made; without one, as a file that nobody changes
+    # with a log beside it, which must not be made; without one, as a file that no one changes
     where += "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
     with contextlib.closing(sqlite3.connect(where, uri=True, isolation_level=None)) as con:
         con.execute("PRAGMA locking_mode = EXCLUSIVE")  # with that the log needs no shared memory

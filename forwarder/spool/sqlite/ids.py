@@ -51,7 +51,7 @@ class Novelty(msgspec.Struct, frozen=True):
 
 
 class IdMemory:
-    """The table `ids` and a window of it in memory. Runs inside somebody's transaction.
+    """The table `ids` and a window of it in memory. Runs inside its caller's transaction.
 
     Args:
         con: The spool's connection.

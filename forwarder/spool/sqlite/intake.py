@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Intake:
-    """The tables `sources`, `spooled` and `cursors`. Runs inside somebody's transaction."""
+    """The tables `sources`, `spooled` and `cursors`. Runs inside its caller's transaction."""
 
     def __init__(self, database: Database, pages: Pages, ids: IdMemory, losses: Losses, retention: Retention) -> None:
         self._database = database

@@ -50,7 +50,7 @@ class Lane(msgspec.Struct):
 
 
 class Lanes:
-    """The tables `lanes`, `settled`, `overtaken`, `doubts` and `lane_books`. Runs inside somebody's transaction."""
+    """The tables `lanes`, `settled`, `overtaken`, `doubts` and `lane_books`. Runs inside its caller's transaction."""
 
     def __init__(self, con: sqlite3.Connection, pages: Pages, letters: Letters) -> None:
         self._con = con

@@ -1,4 +1,4 @@
-"""The table of dead letters: adding, choosing, retrying and discarding. Runs inside somebody's transaction.
+"""The table of dead letters: adding, choosing, retrying and discarding. Runs inside its caller's transaction.
 
 A letter that is retried keeps its row until the sink decides: `waiting`, then `taken` while the lane has it in flight.
 So a crash loses no retry, and what may be doubled by it is known. Invariant: for each lane and source, rejected =
@@ -28,7 +28,7 @@ DEAD, WAITING, TAKEN = 0, 1, 2
 """Values of `state`."""
 
 DISCARDS_KEPT_MS = 365 * 86_400_000
-"""How long it is on record who discarded what; that it was discarded stays in the books for ever."""
+"""How long it is on record who discarded what; that it was discarded stays in the books forever."""
 
 _CHOSEN = (
     "(:lane IS NULL OR l.name = :lane) AND (:reasons = '[]' OR d.reason IN (SELECT value FROM json_each(:reasons))) "

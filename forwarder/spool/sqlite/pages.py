@@ -158,7 +158,7 @@ _SELECT = (
 
 
 class Pages:
-    """The tables `pages` and `bodies`. Runs inside somebody's transaction."""
+    """The tables `pages` and `bodies`. Runs inside its caller's transaction."""
 
     def __init__(self, con: sqlite3.Connection) -> None:
         self._con = con

@@ -24,7 +24,7 @@ _LEAST_MS = 60_000
 
 
 class Reports:
-    """Answers questions about the spool inside somebody's transaction."""
+    """Answers questions about the spool inside its caller's transaction."""
 
     def __init__(
         self,

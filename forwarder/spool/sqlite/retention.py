@@ -32,7 +32,7 @@ _OVERHEAD = 512  # of a page beside its bytes
 
 
 class Retention:
-    """Decides what leaves the spool. Runs inside somebody's transaction.
+    """Decides what leaves the spool. Runs inside its caller's transaction.
 
     Args:
         config: The limits.

@@ -124,7 +124,7 @@ class SqliteSpool:
         """Lock and open the file, or make it; a migration is given up when `stop` says so.
 
         Raises:
-            SpoolError: It is somebody else's file, damaged, of a newer version, in use, or cannot be written. The
+            SpoolError: It is another program's file, damaged, of a newer version, in use, or cannot be written. The
                 file is left as it is.
             Held: The disk is full.
         """

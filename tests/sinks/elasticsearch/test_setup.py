@@ -186,7 +186,7 @@ async def test_a_template_that_somebody_changed_is_never_touched(how: str) -> No
         assert step.state == "foreign"
         assert any(line[:1] in "+-" for line in step.diff.splitlines()[2:])
         assert json.dumps(receiver.templates.stored) == before
-        assert await sink.send(batch(2)) == Delivery.all_accepted(batch(2)), "it stands, so it is somebody's decision"
+        assert await sink.send(batch(2)) == Delivery.all_accepted(batch(2)), "it stands, so it is a decision"
 
 
 async def test_a_strangers_template_is_not_ours() -> None:

@@ -378,7 +378,7 @@ async def test_an_answer_lost_on_its_way_doubles_nothing(wire: Wire) -> None:
         with pytest.raises(Retryable) as caught:
             await sink.send(batch(100))
         assert caught.value.sent
-        assert len(receiver.stream()) == 100, "it was stored although nobody heard of it"
+        assert len(receiver.stream()) == 100, "it was stored although no one heard of it"
         assert await sink.send(batch(100)) == Delivery(accepted=range(100), duplicates=100)
         assert len(receiver.stream()) == 100
 

@@ -51,7 +51,7 @@ def test_a_line_that_was_torn_is_ended_before_the_next() -> None:
     reader, writer = os.pipe()
     closing = threading.Event()
     stream = Stream(writer, closing)
-    closing.set()  # the pipe fills up and nobody reads
+    closing.set()  # the pipe fills up and no one reads
     with pytest.raises(Retryable) as caught:
         stream.append(b"x" * 200_000 + b"\n")
     assert caught.value.sent

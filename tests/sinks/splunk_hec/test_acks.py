@@ -1,4 +1,4 @@
-"""Indexer acknowledgement: nothing counts before it is confirmed, and nothing is confirmed by somebody else's answer."""
+"""Indexer acknowledgement: nothing counts before it is confirmed, and nothing is confirmed by someone else's answer."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_a_true_that_is_cut_on_its_way_is_gone_and_stays_unknown(wire: Wir
         with pytest.raises(Retryable):
             await sink.confirm([receipt])
         for _ in range(3):
-            assert await sink.confirm([receipt]) == {}, "it was told once, and nobody heard it"
+            assert await sink.confirm([receipt]) == {}, "it was told once, and no one heard it"
 
 
 async def test_what_one_channel_confirms_survives_the_trouble_of_another() -> None:
@@ -196,7 +196,7 @@ async def test_after_a_restart_an_old_number_confirms_nothing() -> None:
 
 
 async def test_after_a_restart_and_an_answer_that_got_lost_an_old_number_confirms_nothing() -> None:
-    """The dangerous one: the lost request got number 0, as the one that is open; nobody heard that it was given anew."""
+    """The dangerous one: the lost request got number 0, as the one that is open; no one heard that it was given anew."""
     async with delivering(acks=True, at_once=False) as (sink, receiver):
         old = await promised(sink, batch(1))
         await receiver.restart()
@@ -328,7 +328,7 @@ async def test_a_token_that_loses_acknowledgement_on_the_way_accepts_nothing() -
         sent = receiver.requests["event"]
         with pytest.raises(Held):
             await sink.send(batch(3))
-        assert receiver.requests["event"] == sent, "it does not double for ever"
+        assert receiver.requests["event"] == sent, "it does not double forever"
 
 
 async def test_a_refused_token_is_no_lost_promise() -> None:

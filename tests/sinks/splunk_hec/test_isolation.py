@@ -32,7 +32,7 @@ NUMBERS: dict[str, Callable[[int], int | None]] = {
 
 
 def refusing(*bad: int, code: int = 6, number: Callable[[int], int | None] = NUMBERS["right"]) -> Rule:
-    """Refuse these events for ever."""
+    """Refuse these events forever."""
     texts = {b'"e-%d"' % one for one in bad}
     return Rule(
         times=None, item=lambda found: code if any(text in found.event for text in texts) else None, number=number

@@ -209,7 +209,7 @@ async def test_an_answer_lost_on_its_way_accepts_nothing(wire: Wire) -> None:
         with pytest.raises(Retryable) as caught:
             await sink.send(batch(10))
         assert caught.value.sent
-        assert len(receiver.events) == 10, "it was indexed although nobody heard of it"
+        assert len(receiver.events) == 10, "it was indexed although no one heard of it"
         assert await sink.send(batch(10)) == Delivery(range(10))
 
 

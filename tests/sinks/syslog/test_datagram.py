@@ -54,7 +54,7 @@ async def test_nobody_listening_is_noticed_where_the_network_says_so() -> None:
         await receiver.close()
         with pytest.raises(Retryable, match="no program listens") as caught:
             await sink.send(batch_of(b"b", b"c"))
-        assert caught.value.sent, "the first of them may have been taken by somebody"
+        assert caught.value.sent, "the first of them may have been taken by someone"
         await receiver.start()
         assert list((await sink.send(batch_of(b"b", b"c"))).accepted) == [0, 1]
         await until(lambda: len(receiver.messages) == 3)

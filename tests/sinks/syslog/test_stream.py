@@ -1,4 +1,4 @@
-"""Streams that nobody answers: when a batch is believed, when it is not, and what a break leaves behind."""
+"""Streams that no one answers: when a batch is believed, when it is not, and what a break leaves behind."""
 
 from __future__ import annotations
 

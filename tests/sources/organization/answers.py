@@ -20,7 +20,7 @@ ODD_CURSOR = "a+b/c==&d%2B e#ü"
 
 
 class Desk:
-    """A source whose API answers what the test puts into `answers`, the last one for ever."""
+    """A source whose API answers what the test puts into `answers`, the last one forever."""
 
     def __init__(self, source: OrganizationSource, clock: FakeClock, answers: list[Response], asked: list[Request]):
         self.source, self.clock, self.answers, self.asked = source, clock, answers, asked

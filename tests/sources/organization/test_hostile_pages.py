@@ -1,4 +1,4 @@
-"""Answers made to fill the memory or to take for ever: what they would become is counted before it is built."""
+"""Answers made to fill the memory or to take forever: what they would become is counted before it is built."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def outcome(body: bytes):
 
 
 def clean(value):
-    """What a text must come out as: half surrogates mended, numbers as text, the rest absent."""
+    """What a text must come out as: half surrogates repaired, numbers as text, the rest absent."""
     if isinstance(value, str):
         return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value) or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -169,7 +169,7 @@ async def test_the_same_cursor_with_the_same_events_is_a_loop_until_it_is_not() 
             (False, True, False),
             (False, True, False),
         ]
-        # Mended: the very page that looped, but now with the right cursor.
+        # Fixed: the very page that looped, but now with the right cursor.
         found = await d.step(onward("1", "2", cursor="c2"))
         assert (found.more, found.looping, d.state["cursor"]) == (True, False, "c2")
 
@@ -182,8 +182,8 @@ async def test_the_same_cursor_with_other_events_is_no_loop() -> None:
             assert not found.looping
 
 
-@pytest.mark.parametrize("mended_at", [0, 1])
-async def test_a_loop_over_two_cursors_is_seen_and_left_wherever_it_mends(mended_at: int) -> None:
+@pytest.mark.parametrize("fixed_at", [0, 1])
+async def test_a_loop_over_two_cursors_is_seen_and_left_wherever_it_mends(fixed_at: int) -> None:
     async with desk() as d:
         pages = {"a": ("1", "b"), "b": ("2", "a")}
         await d.step(onward("0", cursor="a"))
@@ -193,8 +193,8 @@ async def test_a_loop_over_two_cursors_is_seen_and_left_wherever_it_mends(mended
             course.append(await d.step(onward(ident, cursor=cursor)))
         assert [found.looping for found in course] == [False, False] + [True] * 6
         assert [found.more for found in course] == [True, True] + [False] * 6
-        mended = "ab"[mended_at]
-        pages[mended] = (pages[mended][0], "c")
+        fixed = "ab"[fixed_at]
+        pages[fixed] = (pages[fixed][0], "c")
         for _ in range(2):
             if d.state["cursor"] != "c":
                 ident, cursor = pages[d.state["cursor"]]
