@@ -25,6 +25,7 @@ from forwarder.catalogue.grammar import Grammar
 from forwarder.catalogue.kinds import Kinds
 from forwarder.catalogue.known import Records
 from forwarder.catalogue.meaning import UNKNOWN, Layer, Meaning, Outcome
+from forwarder.catalogue.messages import Messages
 from forwarder.catalogue.vocabulary import LONGEST_ACTION, Vocabulary
 from forwarder.contracts import ListedAction
 
@@ -37,6 +38,13 @@ REMEMBERED = 4096
 MESSAGE_WORDS = 6
 """Words at the beginning of a message that are looked at; what follows is someone's title or name."""
 
+LONGEST_SWITCH = 20
+_SWITCHES = {
+    **dict.fromkeys(("true", "on", "yes", "enabled", "enable", "active", "1"), True),
+    **dict.fromkeys(("false", "off", "no", "disabled", "disable", "inactive", "0", "none"), False),
+}
+"""What a setting is now that is on or off."""
+
 _PLACING = frozenset({"to", "from"})
 """Words behind which a message says where something was put: `Removed issue WEB-1 from sprint 7`."""
 
@@ -47,20 +55,24 @@ class Catalogue:
     Args:
         records: What is publicly known.
         grammar: Reads ids and names.
+        messages: Reads how it went.
         local: The user's own records, by id.
 
     Attributes:
         remembered: Answers by action; emptied whenever the organization's list is read anew.
     """
 
-    def __init__(self, records: Records, grammar: Grammar, local: Mapping[str, Meaning] | None = None) -> None:
+    def __init__(
+        self, records: Records, grammar: Grammar, messages: Messages, local: Mapping[str, Meaning] | None = None
+    ) -> None:
         self.records = records
         self.grammar = grammar
+        self._sentences = messages
         self.local = dict(local or {})
         self.remembered: dict[str, Meaning] = {}
         self._listed: dict[str, ListedAction] = {}
         self._messages: dict[tuple[str, bool], Meaning] = {}
-        self._settings: dict[tuple[str, str], Meaning] = {}
+        self._settings: dict[tuple[str, str, bool | None], Meaning] = {}
         self._outcomes: dict[tuple[Meaning, Outcome], Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
@@ -110,17 +122,21 @@ class Catalogue:
             self._messages[beginning, placed] = found
         return found
 
-    def meaning_of_setting(self, action: str, before: Meaning, setting: str) -> Meaning:
-        """Return what a change of settings means when it says which setting: `AuthenticationPolicy` is no other."""
+    def meaning_of_setting(self, action: str, before: Meaning, setting: str, value: str | None = None) -> Meaning:
+        """Return what a change of settings means when it says which setting: `AuthenticationPolicy` is no other.
+
+        One that is now on or off was switched.
+        """
         if before.object != "setting":
             return before
-        found = self._settings.get((action, setting))
+        on = _SWITCHES.get(value.strip().lower()) if value is not None and len(value) <= LONGEST_SWITCH else None
+        found = self._settings.get((action, setting, on))
         if found is None:
-            found = self.grammar.of_setting(before, setting)
+            found = self.grammar.of_setting(before, setting, on)
             if len(action) + len(setting) <= LONGEST_ACTION:
                 if len(self._settings) >= REMEMBERED:
                     self._settings.clear()
-                self._settings[action, setting] = found
+                self._settings[action, setting, on] = found
         return found
 
     def of_action(self, said: Meaning, action: Meaning) -> Meaning:
@@ -138,23 +154,8 @@ class Catalogue:
         return not {meaning.act, meaning.object, self.grammar.kind(meaning.object)}.isdisjoint(elsewhere)
 
     def outcome_of_message(self, action: str, before: Meaning, message: str, actor: str | None) -> Outcome:
-        """Return how an act went of which the id says only what it is, by the words next to the actor's own name.
-
-        `org_settings_update` with `Ann Admin updated organization settings` or `Settings were updated by Ann Admin`. A
-        message is content: it counts only where it says the very act and thing in words that are all known, and nothing
-        behind them may be about a failure.
-        """
-        if before.act is None or before.outcome != "unknown" or not actor:
-            return "unknown"
-        if self.grammar.is_open(action) or (before.name and self.grammar.is_open(before.name)):
-            return "unknown"
-        if message.startswith(actor):
-            rest = message[len(actor) : len(actor) + LONGEST_ACTION]
-            return self.grammar.told_of(rest, before) if rest[:1].isspace() else "unknown"
-        passive = message.rstrip(". \n").removesuffix(f" by {actor}")
-        if len(passive) <= LONGEST_ACTION and passive != message.rstrip(". \n"):
-            return self.grammar.told_of_passive(passive, before)
-        return "unknown"
+        """Return how an act went of which the id says only what it is, by a message that names who acted."""
+        return self._sentences.outcome(action, before, message, actor)
 
     def with_outcome(self, before: Meaning, outcome: Outcome, reason: str | None = None) -> Meaning:
         """Return a meaning with another outcome, and with the severity that this gives it."""
@@ -255,4 +256,5 @@ def read_table(name: str) -> dict[str, Any]:
 def load_catalogue(local: Mapping[str, Meaning] | None = None) -> Catalogue:
     """Read the catalogue that comes with the package."""
     kinds, vocabulary = Kinds(read_table("kinds.toml")), Vocabulary(read_table("vocabulary.toml"))
-    return Catalogue(Records(kinds, vocabulary), Grammar(vocabulary, kinds), local)
+    grammar = Grammar(vocabulary, kinds)
+    return Catalogue(Records(kinds, vocabulary), grammar, Messages(vocabulary, grammar), local)

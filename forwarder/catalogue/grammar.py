@@ -54,15 +54,6 @@ _PLACED = frozenset({"to", "from", "on"})
 _ELSEWHERE = frozenset({"to", "from"})
 _INTO = frozenset({"to", "as", "into", "with"})
 _PUT = frozenset({"content", "structure", "repository", "app"})
-_OF_ANOTHER = frozenset({"was", "is", "be", "been", "were", "and", "or", "with", "of"})
-"""Words behind a name that make what follows something that was done to it, or the name go on."""
-
-_SAME = {"remove": "delete", "add": "create"}
-"""Acts that sentences call each other: who removed a project deleted it."""
-
-_DOUBTS = frozenset({"not", "never", "but", "nothing", "cannot", "couldn't", "didn't"})
-_ORG = frozenset({"org", "organization", "organisation", "product", "site"})
-_FAILURE_WORDS = 6
 _UNASSIGN = {"add": "assign", "assign": "assign", "remove": "unassign", "unassign": "unassign"}
 
 
@@ -139,14 +130,21 @@ class Grammar:
         presumed = before.presumed if before.product is None else None
         return msgspec.structs.replace(found, presumed=presumed) if presumed is not None else found
 
-    def of_setting(self, before: Meaning, setting: str) -> Meaning:
-        """Return what it means that a setting of this name changed: more, where it is the name of a thing we know."""
+    def of_setting(self, before: Meaning, setting: str, on: bool | None = None) -> Meaning:
+        """Return what it means that a setting of this name changed: more, where it is the name of a thing we know.
+
+        `on` says that it is a switch now on or off, which is what was done to the thing.
+        """
         terms = self._words.terms(setting) if len(setting) <= LONGEST_ACTION else []
+        if on is not None and len(terms) == 2 and terms[1].done == "enable":  # `auditLogContentEnabled`
+            terms.pop()
         if len(terms) != 1 or terms[0].thing is None or before.act is None:
             return before
-        thing = terms[0].thing
-        line = self.line(thing, before.act)
-        return self.meaning_of_line(line, before.act, thing, before.outcome, before) if line is not None else before
+        thing, act = terms[0].thing, before.act
+        if on is not None and act == "change":
+            act = "enable" if on else "disable"
+        line = self.line(thing, act)
+        return self.meaning_of_line(line, act, thing, before.outcome, before) if line is not None else before
 
     def with_outcome(self, before: Meaning, outcome: Outcome) -> Meaning:
         """Return a meaning with another outcome; its severity follows, where no one chose one."""
@@ -171,56 +169,6 @@ class Grammar:
         if before.admin is None or before.admin <= before.severity or before.outcome == "failure":
             return before
         return msgspec.structs.replace(before, severity=before.admin, reason=self._kinds.power.why)
-
-    def is_open(self, text: str) -> bool:
-        """Say whether a text says itself that something was only tried, asked for or begun, or how it went."""
-        return len(text) > LONGEST_ACTION or bool(self.read(text).status)
-
-    def told_of(self, text: str, before: Meaning) -> Outcome:
-        """Return how the act of `before` went by a sentence without its subject: ` updated organization settings`.
-
-        The verb stands first and is that act; only words that are known may stand before what was done to what is told.
-        """
-        spelled = text.split()
-        terms = self._words.terms(text)
-        bare = [term for term in terms if "noise" not in term.marks]
-        if not bare:
-            return "unknown"
-        failed = "failed" in bare[0].marks
-        if spelled[0].lower().strip(".,:;") in _OF_ANOTHER and not failed:
-            return "unknown"
-        if "completed" in bare[0].marks and len(bare) > 1 and bare[1].done:  # `successfully updated`
-            bare = bare[1:]
-        if self._is_same(bare[0].done, before.act):
-            known = len(bare) == 1 or self._is_known(bare[1])
-            doubt = any(term.marks & {"failed", "open", "cancelled"} and not term.thing for term in bare[1:])
-            return "success" if known and not doubt and not _DOUBTS.intersection(map(str.lower, spelled)) else "unknown"
-        found = self.read(" ".join(spelled[:_FAILURE_WORDS]))
-        return (
-            "failure" if failed and found.outcome == "failure" and self._is_same(found.act, before.act) else "unknown"
-        )
-
-    def told_of_passive(self, text: str, before: Meaning) -> Outcome:
-        """Return how the act of `before` went by a sentence in the passive voice: `Organization settings were updated`.
-
-        Every word of it must be known: whatever is not may be someone's title.
-        """
-        terms = [term for term in self._words.terms(text) if "noise" not in term.marks]
-        if not terms or not all(self._is_known(term) or term.done or term.marks & STATUS for term in terms):
-            return "unknown"
-        found = self.read(text)
-        same = found.thing == before.object and self._is_same(found.act, before.act)
-        return found.outcome if same else "unknown"
-
-    @staticmethod
-    def _is_same(act: str | None, other: str | None) -> bool:
-        return act is not None and _SAME.get(act, act) == _SAME.get(other or "", other)
-
-    @staticmethod
-    def _is_known(term: Term) -> bool:
-        return bool(
-            term.thing or term.product or term.marks & {"preposition", "attribute", "container"} or term.text in _ORG
-        )
 
     def kind(self, thing: str | None) -> str | None:
         """Return the kind of a thing of this name."""

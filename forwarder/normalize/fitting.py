@@ -20,8 +20,8 @@ DEEPEST = 48
 
 LONGEST_NAME = 1024
 LONGEST_PLAIN = 200
-LONGEST_PATH = 8192
-"""Characters of a name, and of all names on the way to a value."""
+LONGEST_PATH = 6000
+"""Characters of a name, and of all names on the way to a value, each of at most four bytes."""
 
 _PLAIN = re.compile(r"[\w @$:/()+*&#-][\w .@$:/()+*&#-]{0,254}(?<![.])")
 _LONG_NUMBER = re.compile(rb"[0-9.]{300}")

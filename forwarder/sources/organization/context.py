@@ -212,8 +212,23 @@ def _organization(found: Part, entry: Entry, told: Common) -> None:
 
 
 def _nothing(found: Part, entry: Entry, told: Common) -> None:
-    """Read an entry that holds settings only; a name it has is theirs."""
+    """Read an entry that is no thing."""
     del found, entry, told
+
+
+def _setting(found: Part, entry: Entry, told: Any) -> None:
+    """Read an entry that holds settings only; what it is called is what the setting is called."""
+    del entry
+    if told.is_common or not told.settingName:
+        name = told.name or told.key or told.title
+        if name and not name.isspace():
+            _add(found, "changes", _change(name, told))
+
+
+def _change(name: str, told: Any) -> Change:
+    if told.is_common:
+        return Change(name)
+    return Change(name, told.oldValue or None, told.settingValues or None)
 
 
 def _domain(found: Part, entry: Entry, told: Common) -> None:
@@ -249,7 +264,8 @@ _READERS: dict[str | None, Callable[[Part, Entry, Common], None]] = {
     **dict.fromkeys(("apps", "app"), _app),
     **dict.fromkeys(("sites", "site"), _site),
     **dict.fromkeys(("orgs", "org", "organization", "organizations", "unit", "units"), _organization),
-    **dict.fromkeys(("settings", "setting", "", None), _nothing),
+    **dict.fromkeys(("settings", "setting"), _setting),
+    **dict.fromkeys(("", None), _nothing),
     **dict.fromkeys(("domains", "domain"), _domain),
 }
 
@@ -291,7 +307,7 @@ def _add_facts(found: Part, told: Any) -> None:
     if told.permissionName:
         _add_role(found, told.permissionName)
     if told.settingName and not told.settingName.isspace():
-        _add(found, "changes", Change(told.settingName, None, told.settingValues or None))
+        _add(found, "changes", _change(told.settingName, told))
     if told.domain:
         _add_domain(found, told.domain)
 

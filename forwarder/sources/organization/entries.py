@@ -55,6 +55,7 @@ class Attributes(Common, gc=False, forbid_unknown_fields=True):
     permissionName: str | None = None  # noqa: N815
     settingName: str | None = None  # noqa: N815
     settingValues: str | None = None  # noqa: N815
+    oldValue: str | None = None  # noqa: N815
     domain: str | None = None
     vendor: str | None = None  # type: ignore[misc]
     is_common: ClassVar[bool] = False
@@ -111,6 +112,11 @@ _SPELLED = {name.lower(): name for name in KNOWN} | {
     "settings": "settingName",
     "setting": "settingName",
     "settingvalue": "settingValues",
+    "value": "settingValues",
+    "newvalue": "settingValues",
+    "newvalues": "settingValues",
+    "oldvalues": "oldValue",
+    "previousvalue": "oldValue",
     "domainname": "domain",
     "domains": "domain",
     "vendorname": "vendor",

@@ -249,7 +249,7 @@ class OrganizationNormalizer:
         if context.rare is None and container.rare is None:
             return meaning
         for change in changes_in(context, container):
-            meaning = self._catalogue.meaning_of_setting(told.action or "", meaning, change.field)
+            meaning = self._catalogue.meaning_of_setting(told.action or "", meaning, change.field, change.after)
         return meaning
 
     def _by_what_is_said(

@@ -40,11 +40,24 @@ _OF_CONTENT = ("issueId", "issueKeyOrId", "issueKey", "pageId")
 
 
 def _first(found: Part, entries: list[Any]) -> list[Any]:
-    """Return as many entries as are read."""
+    """Return as many entries as are read, and of those behind them the first of each type that was not among them."""
     if len(entries) <= MOST_ENTRIES:
         return entries
     found.more().cut = True
-    return entries[:MOST_ENTRIES]
+    read = entries[:MOST_ENTRIES]
+    types = {_type(one) for one in read}
+    for one in entries[MOST_ENTRIES:]:
+        if len(types) >= MOST:
+            break
+        if (kind := _type(one)) not in types:
+            types.add(kind)
+            read.append(one)
+    return read
+
+
+def _type(entry: Any) -> str | None:
+    kind = entry.get("type") if type(entry) is dict else entry.type
+    return kind if type(kind) is str else None
 
 
 def _entries_in(tree: Any) -> tuple[list[Any], bool]:

@@ -334,3 +334,37 @@ def test_an_actor_by_other_names_is_the_actor():
 def test_what_an_actor_has_besides_says_nothing_of_the_act():
     found = event("user_login", actor={**ANN, "status": "blocked", "picture": "https://example.com/a.png"})
     assert (found.outcome, found.actor.id, found.marks) == ("success", "557058:a", ())
+
+
+# ---------------------------------------------------------------------------------------------------- settings, much
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "act", "thing", "severity"),
+    [
+        ("AuditLogContent", "false", "disable", "auditing", 9),
+        ("auditLogContentEnabled", "Off", "disable", "auditing", 9),
+        ("audit_log_user_activity", "enabled", "enable", "auditing", 4),
+        ("AuditLogContent", "names only", "change", "auditing", 6),
+        ("IpAllowlist", "disabled", "disable", "allowlist", 6),
+        ("TwoStepVerification", "no", "disable", "mfa", 6),
+        ("NobodyKnowsThis", "false", "change", "setting", 6),
+    ],
+)
+def test_a_setting_that_is_off_switches_off_what_it_is_called(name, value, act, thing, severity):
+    for told in ({"settingName": name, "settingValues": value}, {"name": name, "newValue": value, "oldValue": "x"}):
+        found = event("org_settings_updated", [{"id": "1", "type": "settings", "attributes": told}])
+        assert (found.act, found.object, found.severity, found.outcome) == (act, thing, severity, "success")
+        [change] = found.changes
+        assert (change.field, change.before, change.after) == (name, told.get("oldValue"), value)
+
+
+@pytest.mark.parametrize("more", [{}, {"odd": ["x"]}])
+def test_behind_ten_thousand_people_a_group_is_still_the_group(more):
+    people = [{"id": f"u{n}", "type": "users", "attributes": {"name": f"n{n}", **more}} for n in range(10_000)]
+    found = event(
+        "user_added_to_group", [*people, {"id": "g", "type": "groups", "attributes": {"name": "site-admins"}}]
+    )
+    assert found.target_group == Thing("group", "g", None, "site-admins")
+    assert (found.target_user.id, found.severity, found.marks) == ("u0", 7, ("truncated",))
+    assert len(found.also.users) == 999
