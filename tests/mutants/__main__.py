@@ -23,6 +23,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from fnmatch import fnmatch
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -70,6 +72,7 @@ def main() -> int:
     """Run. Exit code 1 when something was not noticed."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("--area", action="append", choices=[area.name for area in AREAS])
+    parser.add_argument("--module", default="*", help="only changes of modules whose path is like this")
     parser.add_argument("--sample", type=int, help="changes to choose at random, as many of each area")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2))
@@ -79,7 +82,7 @@ def main() -> int:
     words = parser.parse_args()
     areas = [area for area in AREAS if not words.area or area.name in words.area]
     results, equivalents = Results(KEPT / "results.jsonl"), Equivalents()
-    everything = [mutant for area in areas for mutant in mutants_of(area)]
+    everything = [mutant for area in areas for mutant in mutants_of(area) if fnmatch(mutant.module, words.module)]
     chosen = everything
     if words.sample is not None:
         chosen = _sample(everything, words.sample, random.Random(words.seed))
@@ -110,10 +113,12 @@ def _is_due(mutant: Mutant, results: Results, *, again: bool) -> bool:
 
 
 def _try_all(waiting: list[Mutant], results: Results, jobs: int, within: float) -> None:
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
+    with ExitStack() as ends:
+        folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="mutants-"))
+        pool = ends.enter_context(ThreadPoolExecutor(jobs))
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(jobs):
-            copies.put(Copy(ROOT, Path(folder) / str(number)))
+            copies.put(ends.enter_context(closing(Copy(ROOT, Path(folder) / str(number)))))
         reaches = {}
         for area in {mutant.area.name: mutant.area for mutant in waiting}.values():
             copy = copies.get()

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +12,7 @@ from coverage import CoverageData
 
 from tests.mutants.areas import Area
 from tests.mutants.changes import Change
+from tests.mutants.forks import Forks
 from tests.mutants.reach import Reach, kept_as, load, read_coverage
 
 _LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "node_modules")
@@ -41,10 +38,14 @@ class Copy:
 
     def __init__(self, project: Path, folder: Path) -> None:
         self.root = folder
+        self._dates = 1_000_000_000
         for name in ("forwarder", "simulator", "sinks", "tests", "docs", "examples", "schema", "helm", "bench"):
             shutil.copytree(project / name, folder / name, ignore=_LEFT_OUT)
         for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile", "Dockerfile"):
             shutil.copy(project / name, folder / name)
+        env = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "500"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once, and again what is changed
+        self._forks = Forks(folder, env)
 
     def measure(self, area: Area, kept: Path) -> Reach:
         """Run the tests of an area, but for those known from `kept`; return what each executes."""
@@ -83,11 +84,21 @@ class Copy:
             What noticed it: a test, `time`, or nothing.
         """
         path = self.root / mutant.module
-        path.write_bytes(mutant.change.apply(mutant.source))
+        self._write(path, mutant.change.apply(mutant.source))
         try:
             return (tests and self._notices(tests)) or self._processes(mutant.area)
         finally:
-            path.write_bytes(mutant.source)
+            self._write(path, mutant.source)
+
+    def _write(self, path: Path, source: bytes) -> None:
+        """Write a module with a date of its own: what Python compiled of another text is told by date and length."""
+        path.write_bytes(source)
+        self._dates += 1
+        os.utime(path, (self._dates, self._dates))
+
+    def close(self) -> None:
+        """End what runs the tests."""
+        self._forks.close()
 
     def _processes(self, area: Area) -> str:
         if not area.processes:
@@ -114,22 +125,12 @@ class Copy:
         return f"{name} in time" if "Timeout" in why else name
 
     def _pytest(self, words: list[str], env: dict[str, str], within: float) -> tuple[int | None, str]:
-        command = [
-            sys.executable, "-m", "pytest", "-q", "-n", "0", "--no-header", "--tb=line", "-p", "no:cacheprovider",
-            "-p", "no:randomly", "-p", "tests.mutants.plugin", "--hypothesis-seed=0",
-            "-m", "not servers and not long and not packaging", *words,
-        ]  # fmt: skip
-        env = {**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "500", **env}
-        run = subprocess.Popen(
-            command, cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", start_new_session=True,
+        return self._forks.run(
+            [
+                "-q", "-n", "0", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-p", "no:randomly",
+                "-p", "tests.mutants.plugin", "--hypothesis-seed=0", "-m", "not servers and not long and not packaging",
+                *words,
+            ],
+            env,
+            within,
         )  # fmt: skip
-        try:
-            output, _ = run.communicate(timeout=within)
-        except subprocess.TimeoutExpired:
-            return None, ""
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)  # what a test started goes with it
-            run.wait()
-        return run.returncode, output
