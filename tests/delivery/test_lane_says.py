@@ -1,0 +1,259 @@
+"""What a lane says and does where nothing fails outright: confirmations that do not come, refusals nothing compares with."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forwarder.contracts import Batch, Delivery, Held, Receipt, Rejection, Retryable
+from tests.choking import choking_on, in_doubt, letters_of, names
+from tests.delivery.lanes import ScriptedSink, bench, event
+
+
+class Promising(ScriptedSink):
+    """Promises everything, and answers the question as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            lambda batch, n: Delivery(pending=dict.fromkeys(range(len(batch.records)), Receipt(batch.slot, str(n))))
+        )
+        self.asked = 0
+        self.verdict: Any = None  # for every receipt; an exception is raised
+
+    async def confirm(self, receipts: list[Receipt]) -> dict[Receipt, bool]:
+        self.asked += 1
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return {} if self.verdict is None else dict.fromkeys(receipts, self.verdict)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Retryable("503 from the indexers", kind="server_error"), Held("no right to ask", fix="Give it.", kind="other")],
+)
+async def test_a_question_about_promises_that_fails_is_said_counted_and_asked_again(
+    error: Exception, tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b:
+        sink = Promising()
+        sink.verdict = error
+        lane = b.start("one", sink)
+        await b.fill(event("a"), event("b"))
+        await b.until(lambda: lane.report.errors.total() >= 3)
+        assert lane.report.state == "retrying"
+        assert lane.report.reason == f"confirmations cannot be asked for: {error}"
+        assert set(lane.report.errors) == {error.kind}  # type: ignore[attr-defined]
+        assert (lane.report.pending, lane.report.accepted, lane.report.doubtful, sink.sends) == (1, 0, 0, 1)
+        sink.verdict = True
+        await b.drained("one")
+        await b.until(lambda: lane.report.well)
+        assert sink.seen == ["a", "b"]
+
+
+async def test_a_promise_that_was_broken_is_said_until_it_is_kept(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = Promising()
+        sink.verdict = False
+        lane = b.start("one", sink)
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.state == "retrying")
+        assert "not confirmed, and is sent again" in lane.report.reason
+        sink.verdict = True
+        await b.drained("one")
+        await b.until(lambda: lane.report.state == "idle")
+        assert lane.report.reason == ""
+        assert await in_doubt(b) == {"a"}
+
+
+async def test_a_lane_that_stops_asks_once_more_and_sends_nothing_again_that_is_confirmed_then(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = Promising()
+        lane = b.start("one", sink, confirm_every=3600)
+        await b.fill(event("a"), event("b"))
+        await b.until(lambda: lane.report.pending == 1 and lane.report.in_flight == 0)
+        assert sink.asked == 0
+        sink.verdict = True
+        await b.stop("one")
+        assert sink.asked == 1
+        assert (lane.report.accepted, lane.report.pending, lane.report.state) == (2, 0, "stopped")
+        (line,) = await b.spool.books()
+        assert (line.accepted, line.waiting) == (2, 0)
+        lane = b.start("one", ScriptedSink())
+        await b.fill(event("c"))
+        await b.drained("one")
+        assert lane.report.doubtful == 0
+
+
+async def test_a_lane_that_stops_does_not_wait_long_for_its_last_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forwarder.delivery.lane.LAST_QUESTION", 0.01)
+    async with bench(tmp_path) as b:
+        sink, asked = Promising(), asyncio.Event()
+
+        async def silent(_: list[Receipt]) -> dict[Receipt, bool]:
+            asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        sink.confirm = silent  # type: ignore[method-assign]
+        lane = b.start("one", sink, confirm_every=3600)
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.pending == 1 and lane.report.in_flight == 0)
+        await b.stop("one")
+        assert asked.is_set()
+        lane = b.start("one", ScriptedSink())
+        await b.drained("one")
+        assert lane.report.doubtful == 1, "it was promised, and nobody knows"
+        await b.balanced()
+
+
+async def test_what_was_promised_in_vain_and_then_refused_is_no_trouble_any_more(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = Promising()
+        promise = sink.answer
+        sink.verdict = False
+
+        def refuse_once_lost(batch: Batch, number: int) -> Any:
+            if number == 1:
+                return promise(batch, number)
+            bad = {n: Rejection("no") for n, name in enumerate(names(batch)) if name == "bad"}
+            return Delivery(accepted=[n for n in range(len(batch.records)) if n not in bad], rejected=bad)
+
+        sink.answer = refuse_once_lost
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("good"), event("bad"))
+        await b.drained("one")
+        assert await letters_of(b) == {"bad": "no"}
+        sink.answer = promise
+        sink.verdict = True
+        await b.fill(event("later"))
+        await b.drained("one")
+        # accepted and rejected ones alike are decided; only what nobody decided may be called unconfirmed
+        await b.until(lambda: lane.report.errors["unconfirmed"] == 1)
+
+
+# ------------------------------------------------------------------------------------ refusals nothing compares with
+
+
+def refuse(*bad: str, reason: str = "no") -> Any:
+    def answer(batch: Batch, _: int) -> Delivery:
+        rejected = {n: Rejection(reason, "its words") for n, name in enumerate(names(batch)) if name in bad}
+        return Delivery(accepted=[n for n in range(len(batch.records)) if n not in rejected], rejected=rejected)
+
+    return answer
+
+
+async def test_a_lone_refused_event_is_believed_only_when_it_was_refused_several_times(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(refuse("bad"))
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("bad"))
+        await b.until(lambda: lane.report.dead_letters == 1)
+        assert sink.batches == [[1]] * 4, "three failures, and the fourth is believed"
+        assert await letters_of(b) == {"bad": "no"}
+        await b.until(lambda: lane.report.well)
+
+
+async def test_after_anything_was_taken_a_lone_refused_event_is_believed_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(refuse("bad1", "bad2", "bad3"))
+        lane = b.start("one", sink, window=1)
+        for number, name in enumerate(("bad1", "good", "bad2"), 1):
+            await b.fill(event(name))
+            await b.until(lambda number=number: lane.report.rejected + lane.report.accepted == number)
+        await b.fill(event("bad3"))
+        tries = len(sink.batches)
+        await b.until(lambda: len(sink.batches) > tries + 8)
+        assert lane.report.rejected == 2, "the second in a row, with nothing taken between, is not believed"
+        assert lane.report.state == "held"
+        assert "refuses everything alike" in lane.report.reason
+        assert "no (its words)" in lane.report.reason
+        assert lane.report.fix
+
+
+async def test_two_refused_events_are_not_believed_although_each_is_refused_alone(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(refuse("bad1", "bad2"))
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("bad1"), event("bad2"))
+        await b.until(lambda: len(sink.batches) >= 15)
+        assert lane.report.rejected == 0
+        await b.fill(event("good"))
+        await b.drained("one")
+        assert set(await letters_of(b)) == {"bad1", "bad2"}
+
+
+async def test_a_refused_event_is_not_believed_while_another_slot_is_in_trouble(tmp_path: Path) -> None:
+    """Two slots, each with one event that is refused: they are compared with nothing."""
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(refuse("bad1", "bad2"))
+        lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0})
+        await b.fill(event("bad1"), event("bad2"))
+        await b.until(lambda: len(sink.batches) >= 20)
+        assert lane.report.rejected == 0
+        sink.answer = lambda batch, _: Delivery.all_accepted(batch)
+        await b.drained("one")
+        assert lane.report.accepted == 2
+
+
+async def test_an_event_refused_together_with_others_left_keeps_the_others(tmp_path: Path) -> None:
+    """An answer that refuses some and keeps the rest, and takes nothing: believed once another was taken."""
+    async with bench(tmp_path) as b:
+
+        def answer(batch: Batch, _: int) -> Delivery:
+            bad = [n for n, name in enumerate(names(batch)) if name == "bad"]
+            if not bad:
+                return Delivery.all_accepted(batch)
+            kept = [n for n in range(len(batch.records)) if n not in bad]
+            return Delivery(rejected={n: Rejection("no") for n in bad}, kept=kept)
+
+        sink = ScriptedSink(answer)
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("e1"), event("bad"), event("e2"))
+        await b.until(lambda: lane.report.tries >= 1)
+        await b.fill(event("later"))
+        await b.drained("one")
+        assert await letters_of(b) == {"bad": "no"}
+        assert lane.report.accepted == 3
+
+
+# -------------------------------------------------------------------------------------------------- who is in trouble
+
+
+async def test_one_slot_in_trouble_keeps_the_lane_from_being_called_well(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(
+            lambda batch, _: (
+                Retryable("x", kind="rate_limited") if "e0" in names(batch) else Delivery.all_accepted(batch)
+            )
+        )
+        lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0})
+        await b.fill(event("e0"))
+        await b.until(lambda: lane.report.tries >= 2)
+        for number in range(1, 6):
+            await b.fill(event(f"e{number}"))
+            await b.until(lambda number=number: lane.report.accepted == number)
+            assert (lane.report.state, lane.report.reason) == ("retrying", "x")
+        sink.answer = lambda batch, _: Delivery.all_accepted(batch)
+        await b.drained("one")
+        await b.until(lambda: lane.report.state == "idle")
+
+
+async def test_an_event_apart_that_is_taken_in_the_end_leaves_a_lane_that_is_well(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(choking_on("e3"))
+        lane = b.start("one", sink, patience=0.4, window=1)
+        await b.fill(*(event(f"e{n}") for n in range(6)))
+        await b.until(lambda: len(lane.report.aside) == 1 and lane.report.accepted == 5)
+        await b.until(lambda: lane.report.state == "retrying" and "waits apart" in lane.report.reason)
+        resent, errors = lane.report.resent, lane.report.errors.total()
+        await b.until(lambda: lane.report.errors.total() > errors or lane.report.dead_letters > 0)
+        assert lane.report.resent > resent
+        await b.drained("one")
+        await b.until(lambda: lane.report.state == "idle")
+        assert lane.report.aside == ()
+        assert (lane.report.accepted, lane.report.rejected) == (5, 1)
