@@ -154,6 +154,7 @@ async def test_a_lone_refused_event_is_believed_only_when_it_was_refused_several
         await b.fill(event("bad"))
         await b.until(lambda: lane.report.dead_letters == 1)
         assert sink.batches == [[1]] * 4, "three failures, and the fourth is believed"
+        await b.drained("one")
         assert await letters_of(b) == {"bad": "no"}
         await b.until(lambda: lane.report.well)
 
