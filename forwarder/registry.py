@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING, Any
 
+from forwarder import contracts
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.format import ChangesFields, FormatTraits
 
@@ -104,7 +105,17 @@ class Registry:
                 f"{self.kind} type {name} of {_label(point)} lacks {', '.join(lacking)}; "
                 "see forwarder.contracts for what it must have"
             )
+        try:
+            self._check_traits(found)
+        except ConfigError as error:
+            raise BrokenPlugin(f"{self.kind} type {name} of {_label(point)} {error}") from error
         return found
+
+    def _check_traits(self, found: Any) -> None:
+        if self.kind == "format":
+            FormatTraits.of(found)
+        elif self.kind == "sink":
+            contracts.SinkTraits.of(found)  # imported only now: a sink's class has the settings already
 
     def _points(self) -> dict[str, list[EntryPoint]]:
         """Group by name; the same distribution found twice on the path counts once."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from types import MappingProxyType
 
 import pytest
 
-from forwarder.contracts.errors import ConfigError
+from forwarder.contracts import ConfigError, SinkTraits
 from forwarder.registry import (
     FORMATS,
     OWN_DISTRIBUTION,
@@ -92,6 +94,51 @@ def test_a_class_that_does_not_keep_the_contract_is_broken(tmp_path, monkeypatch
         SINKS.load("half")
     with pytest.raises(BrokenPlugin, match="AttributeError"):
         SINKS.load("gone")
+
+
+DECLARED_BADLY = [
+    ("formats", "writes = 'JSON'", "writes"),
+    ("formats", "has_timestamp = 'yes'", "has_timestamp"),
+    ("formats", "needs_event = None", "needs_event"),
+    ("sinks", "max_body = '1MB'", "max_body"),
+    ("sinks", "max_body = 0", "max_body"),
+    ("sinks", "max_body = True", "max_body"),
+    ("sinks", "advice = ['too_large']", "advice"),
+    ("sinks", "advice = {'too_large': None}", "advice"),
+    ("sinks", "patience = -1", "patience"),
+    ("sinks", "unconfirmed = 'they were lost'", "unconfirmed"),
+    ("sinks", "wants_event = 1", "wants_event"),
+]
+
+
+@pytest.mark.parametrize(("group", "line", "name"), DECLARED_BADLY, ids=[line for _, line, _ in DECLARED_BADLY])
+def test_what_a_component_declares_wrongly_is_named_before_it_is_built(tmp_path, monkeypatch, group, line, name):
+    module = "badly_" + re.sub(r"\W", "_", line)
+    parts = "\n".join(f"    {part} = None" for part in ("Config", "proof", "default_format", "send", "probe", "close"))
+    parts += "\n    def render(self, records): ..."
+    install(
+        tmp_path,
+        "odd-band",
+        modules={module: f"class Odd:\n{parts}\n    {line}"},
+        points={group: {"odd": f"{module}:Odd"}},
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BrokenPlugin, match=rf"type odd of odd-band 1\.2 declares {name} = .*Traits"):
+        (SINKS if group == "sinks" else FORMATS).load("odd")
+
+
+def test_traits_of_a_class_and_of_what_was_built():
+    class Declares:
+        max_body = 5
+        advice = MappingProxyType({"too_large": "Send less."})
+
+        @property
+        def patience(self) -> float:
+            return 3
+
+    assert SinkTraits.of(Declares) == SinkTraits(max_body=5, advice={"too_large": "Send less."})
+    assert SinkTraits.of(Declares()) == SinkTraits(max_body=5, advice={"too_large": "Send less."}, patience=3.0)
+    assert SinkTraits.of(object()) == SinkTraits()
 
 
 def test_a_type_claimed_twice_is_an_error_that_names_both(tmp_path, monkeypatch):

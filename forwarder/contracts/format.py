@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
-
-import msgspec
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from forwarder.contracts.errors import UnexpectedPayload
 from forwarder.contracts.record import Record
+from forwarder.contracts.traits import Traits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.settings import FieldsConfig
 
 
-class FormatTraits(msgspec.Struct, frozen=True):
+class FormatTraits(Traits, frozen=True):
     """What a format declares of itself, as attributes of its class; what it leaves out is as here.
 
     Attributes:
@@ -31,16 +30,9 @@ class FormatTraits(msgspec.Struct, frozen=True):
     needs_event: bool = True
     keeps_original: bool = False
 
-    @classmethod
-    def of(cls, kind: Any) -> FormatTraits:
-        """Return the traits of a format or of its class."""
-        return cls(**{name: getattr(kind, name) for name in cls.__struct_fields__ if hasattr(kind, name)})
-
 
 class Format(Protocol):
-    """Renders records. Pure and fast: no I/O, no clock. Declares what it is as in `FormatTraits`."""
-
-    needs_event: ClassVar[bool]
+    """Renders records. Pure and fast: no I/O, no clock. What else it may declare of itself is in `FormatTraits`."""
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one body per record, in order, without a line end; a refused one is its own result."""

@@ -221,6 +221,11 @@ class SourceConfig(ComponentConfig):
     retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
     """Back-off between tries while the source fails."""
 
+    @property
+    def of_organization(self) -> str | None:
+        """Id of the organization whose events it reads; None where the settings do not say it."""
+        return None
+
 
 class FilterRule(ComponentConfig):
     """What an event must match: every named field, any of its globs (`*`, `?`), without regard to case."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from forwarder.contracts.clock import Clock
-from forwarder.contracts.settings import (
-    SinkConfig,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-
 from forwarder.contracts.finding import Finding
 from forwarder.contracts.format import FormatTraits
 from forwarder.contracts.record import Record
+from forwarder.contracts.settings import SinkConfig
+from forwarder.contracts.traits import Traits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -97,7 +95,7 @@ class SinkContext(msgspec.Struct, frozen=True):
     format: FormatTraits = FormatTraits(writes="json", has_timestamp=True)
 
 
-class SinkTraits(msgspec.Struct, frozen=True):
+class SinkTraits(Traits, frozen=True):
     """What a sink may declare of itself, as attributes of its class or properties; what it leaves out is as here.
 
     Attributes:
@@ -109,15 +107,10 @@ class SinkTraits(msgspec.Struct, frozen=True):
     """
 
     wants_event: bool = False
-    max_body: int | None = None
+    max_body: Annotated[int, msgspec.Meta(gt=0)] | None = None
     advice: Mapping[str, str] = {}
-    patience: float | None = None
+    patience: Annotated[float, msgspec.Meta(ge=0)] | None = None
     unconfirmed: tuple[str, str] | None = None
-
-    @classmethod
-    def of(cls, sink: Any) -> SinkTraits:
-        """Return the traits of a sink."""
-        return cls(**{name: getattr(sink, name) for name in cls.__struct_fields__ if hasattr(sink, name)})
 
 
 class Sink(Protocol):
@@ -127,7 +120,7 @@ class Sink(Protocol):
         Config: Its settings, a `SinkConfig`.
         default_format: Name of the format when the configuration names none.
 
-    What else it may declare is in `SinkTraits`; one that connects somewhere has `Connects`, too.
+    What else it may declare of itself is in `SinkTraits`. It may also be one that `Connects`, `Confirms` or `SetsUp`.
     """
 
     Config: ClassVar[type[SinkConfig]]

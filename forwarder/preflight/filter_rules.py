@@ -32,8 +32,9 @@ class FilterCheck:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        organizations = {str(getattr(source, "org_id", "")).lower() for source in settings.sources.values()} - {""}
-        foreign = any(not hasattr(source, "org_id") for source in settings.sources.values())
+        named = [source.of_organization for source in settings.sources.values()]
+        organizations = {organization.lower() for organization in named if organization}
+        foreign = None in named
         self._closed: dict[str, Collection[str]] = {"source": settings.sources}
         self._open: dict[str, Callable[[], Collection[str]]] = {"product": known_products, "action": known_actions}
         if foreign:  # whose organizations only its events tell

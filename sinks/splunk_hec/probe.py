@@ -25,7 +25,8 @@ async def probe(slot: Slot, config: SplunkHecConfig, place: str, now: float) -> 
             findings.append(await _acks(slot, channel, now))
     except (Held, PayloadTooLarge) as error:
         subject = (place, *_STEPS)[len(findings)]
-        findings.append(Finding(subject, ok=False, detail=_reason(error), fix=getattr(error, "fix", _REACH_FIX)))
+        fix = error.fix if isinstance(error, Held) else _REACH_FIX
+        findings.append(Finding(subject, ok=False, detail=_reason(error), fix=fix))
     except Retryable as error:
         subject = (place, *_STEPS)[len(findings)]
         findings.append(Finding(subject, ok=False, detail=str(error), fix=_REACH_FIX))

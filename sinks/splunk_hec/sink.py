@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from forwarder.contracts import (
     Batch,
+    ContentRefused,
     Delivery,
     Endpoint,
     Finding,
@@ -56,15 +57,17 @@ class _Outcome:
     def __bool__(self) -> bool:
         return bool(self.accepted or self.pending or self.rejected)
 
-    def delivery(self, kept: Sequence[int] = (), error: Exception | None = None) -> Delivery:
+    def delivery(self, kept: Sequence[int] = (), error: Retryable | Held | PayloadTooLarge | None = None) -> Delivery:
         """Return it as a delivery; `error` is why some are kept."""
+        again = error if isinstance(error, Retryable) else None
+        retry_after = self.retry_after if error is None else None
         return Delivery(
             accepted=self.accepted,
             rejected=self.rejected,
             kept=kept,
             pending=self.pending,
-            doubtful=getattr(error, "sent", False),
-            retry_after=self.retry_after if error is None else getattr(error, "retry_after", None),
+            doubtful=again is not None and again.sent,
+            retry_after=retry_after if again is None else again.retry_after,
             reason="" if error is None else str(error),
         )
 
@@ -219,7 +222,7 @@ class SplunkHecSink:
                 gzip=self._config.compress,
             )
         except BaseException as error:
-            if channel is not None and getattr(error, "sent", True):
+            if channel is not None and not (isinstance(error, Retryable | ContentRefused) and not error.sent):
                 slot.channels.cut(channel)
             raise
         foreign = parse_reply(response) is None and (response.status == 200 or response.status >= 500)

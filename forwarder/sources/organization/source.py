@@ -95,6 +95,11 @@ class OrganizationConfig(SourceConfig):
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
+    @property
+    def of_organization(self) -> str:
+        """Return the organization of the settings."""
+        return self.org_id
+
 
 class OrganizationSource:
     """Follows the events of one organization; one request at a time."""
