@@ -62,6 +62,7 @@ AREAS = (
         "answers",
         ("sinks/*/answers*.py", "forwarder/net/answers.py", "forwarder/net/verdicts.py"),
         (
+            "tests/net/test_verdicts.py",
             "tests/net/test_own_words.py",
             "tests/sinks/*/test_answers*.py",
             "tests/sinks/elasticsearch/test_sink.py",

@@ -12,7 +12,7 @@ from sinks.splunk_hec import answers as splunk_hec_answers
 
 def _raised(response: Response) -> ForwarderError:
     try:
-        splunk_hec_answers.judge(response, 0.0)
+        splunk_hec_answers.interpret(response, 0.0)
     except ForwarderError as error:
         return error
     raise AssertionError
