@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from forwarder.testing.far_end import Ability
+from forwarder.testing.far_end import Ability, FarEnd, event_id
 from forwarder.testing.http_server import FaultyServer
 from simulator.http_types import Request, Response, Wire
 from simulator.receivers.rules import Rule
+
+__all__ = ["HTTP_CAN", "HTTP_CANNOT", "HTTP_TIMES", "FarEnd", "HttpFarEnd", "Request", "Response", "event_id"]
 
 HTTP_FAULTS: dict[Ability, Rule] = {
     "busy": Rule(answer=Response(503, {"retry-after": "0"})),

@@ -6,10 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from forwarder.testing.feed import WAIT, FeedFault
+from forwarder.testing.feed import WAIT, Feed, FeedFault
 from forwarder.testing.http_server import FaultyServer
-from simulator.http_types import Response, Wire
+from simulator.http_types import Request, Response, Wire
 from simulator.receivers.rules import Rule
+
+__all__ = [
+    "FEED_HTTP",
+    "HTTP_FEED_CAN",
+    "HTTP_FEED_FAULTS",
+    "Feed",
+    "FeedFault",
+    "HttpFeed",
+    "Request",
+    "Response",
+    "Rule",
+    "Wire",
+]
 
 _JSON = {"content-type": "application/json"}
 

@@ -100,11 +100,21 @@ def _try_with(metafunc: pytest.Metafunc, fixture: str, kinds: list[Any]) -> None
     needed = {fault for mark in metafunc.definition.iter_markers(NEEDS) for fault in mark.args}
     one_of = [fault for mark in metafunc.definition.iter_markers(ONE_OF) for fault in mark.args]
     able = [kind for kind in kinds if needed <= kind.can]
-    if not one_of:
-        metafunc.parametrize(fixture, able, ids=list(map(_label, able)))
-        return
-    pairs = [(kind, fault) for kind in able for fault in one_of if fault in kind.can]
-    metafunc.parametrize((fixture, "fault"), pairs, ids=[f"{_label(kind)}-{fault}" for kind, fault in pairs])
+    if one_of:
+        names: tuple[str, ...] = (fixture, "fault")
+        cases = [
+            pytest.param(kind, fault, id=f"{_label(kind)}-{fault}")
+            for kind in able
+            for fault in one_of
+            if fault in kind.can
+        ]
+    else:
+        names, cases = (fixture,), [pytest.param(kind, id=_label(kind)) for kind in able]
+    if not cases:
+        reasons = {kind.cannot.get(fault, fault) for kind in kinds for fault in needed or one_of}
+        skipped = pytest.mark.skip(reason="; ".join(sorted(reasons)) or "nothing to try it with")
+        cases = [pytest.param(*[None] * len(names), id="none", marks=skipped)]
+    metafunc.parametrize(names, cases)
 
 
 def _label(kind: Any) -> str:
