@@ -1,7 +1,7 @@
 """Finds sources, sinks and formats among the installed packages: entry points → classes.
 
 Our own components register exactly as a stranger's do. Only a type that is asked for is imported, so a broken package
-harms no one but those who name its type, and then the error says which package it is and what it said.
+harms no one but those who name its type, and then the error names the package and quotes its error.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ class Registry:
         try:
             found = point.load()
         except (Exception, SystemExit) as error:
-            said = " ".join(str(error).split())[:300]
+            reason = " ".join(str(error).split())[:300]
             raise BrokenPlugin(
-                f"{self.kind} type {name} of {_label(point)} cannot be imported: {type(error).__name__}: {said}; "
+                f"{self.kind} type {name} of {_label(point)} cannot be imported: {type(error).__name__}: {reason}; "
                 "repair or uninstall that package"
             ) from error
         lacking = [part for part in _CONTRACT[self.kind] if not hasattr(found, part)]

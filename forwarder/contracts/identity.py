@@ -52,7 +52,7 @@ class EventKeys:
         self._derived = _base(_DERIVED, feed, scope)
 
     def key(self, event_id: str) -> bytes:
-        """Return the 16 bytes of an event with an id."""
+        """Return the 16 bytes that name an event with an id forever."""
         state = self._event.copy()
         state.update(_text(event_id))
         return state.digest()
@@ -80,23 +80,8 @@ class EventKeys:
         return state.digest()
 
 
-def event_key(feed: str, scope: str, event_id: str) -> bytes:
-    """Return the 16 bytes that name an event forever. `EventKeys` is the same for many."""
-    return EventKeys(feed, scope).key(event_id)
-
-
-def derived_key(feed: str, scope: str, body: bytes, occurrence: int = 0) -> bytes:
-    """Return the 16 bytes that name an event without an id."""
-    return EventKeys(feed, scope).derived(body, occurrence)
-
-
-def content_digest(body: bytes) -> bytes:
-    """Return 8 bytes that tell one version of an event from another."""
-    return hashlib.sha256(body, usedforsecurity=False).digest()[:DIGEST_BYTES]
-
-
 def content_digests(bodies: Sequence[bytes]) -> list[bytes]:
-    """Return the digests of a page, in order."""
+    """Return the 8 bytes of each event of a page that tell one version of it from another, in order."""
     sha256 = hashlib.sha256
     return [sha256(body, usedforsecurity=False).digest()[:DIGEST_BYTES] for body in bodies]
 

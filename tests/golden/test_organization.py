@@ -10,7 +10,7 @@ import pytest
 
 from forwarder.catalogue import load_catalogue
 from forwarder.contracts import ListedAction, Record, UnexpectedPayload
-from forwarder.contracts.identity import derived_key, document_id, event_key
+from forwarder.contracts.identity import EventKeys, document_id
 from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.leef.format import LeefFormat
@@ -44,7 +44,8 @@ def record_of(body: bytes) -> Record:
     except (ValueError, AttributeError):
         found = None
     named = isinstance(found, str)
-    key = event_key(ORIGIN.feed, ORIGIN.scope, found) if named else derived_key(ORIGIN.feed, ORIGIN.scope, body)
+    keys = EventKeys(ORIGIN.feed, ORIGIN.scope)
+    key = keys.key(found) if named else keys.derived(body)
     marks = () if named else ("derived_id",)
     return events.record_of(body, document_id(key), marks)
 

@@ -195,12 +195,13 @@ async def test_every_event_keeps_its_own_id_whatever_of_its_page_is_known(tmp_pa
                     key = chunk.keys[16 * at : 16 * at + 16]
                     found.append((document_id(key, chunk.revisions.get(at)), body))
             after = chunks[-1].last
-    from forwarder.contracts.identity import content_digest
+    from forwarder.contracts.identity import content_digests
 
     key = dict(zip("abcdef", KEYS.keys("abcdef"), strict=True))
     wanted = [(document_id(key[name]), body) for name, body in zip("abcd", first, strict=True)]
     wanted += [
-        (document_id(key[name], content_digest(body)), body) for name, body in (("b", changed[1]), ("d", changed[3]))
+        (document_id(key[name], content_digests([body])[0]), body)
+        for name, body in (("b", changed[1]), ("d", changed[3]))
     ]
     wanted += [(document_id(key[name]), bodies_of(name)[0]) for name in "ef"]
     assert found == wanted

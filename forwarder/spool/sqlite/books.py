@@ -1,8 +1,8 @@
 """Whether the tables of a spool agree with each other, asked once when it is opened and before anything is changed.
 
 Events have checksums, the small tables have none: a damaged number there would move a position over events that no
-sink got, and nothing would show it. But each of their numbers is told twice: the books balance, each letter is counted
-as rejected, and no row names a source or lane that is not there, for neither is ever removed.
+sink got, and nothing would show it. But each of their numbers stands in two places: the books balance, each letter is
+counted as rejected, and no row names a source or lane that is not there, for neither is ever removed.
 """
 
 from __future__ import annotations

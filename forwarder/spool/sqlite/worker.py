@@ -33,7 +33,7 @@ class Worker:
     def __init__(self, name: str, clock: Clock) -> None:
         self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._stopped = False
         self.last_turn = clock.monotonic()
         self._thread.start()
@@ -58,7 +58,7 @@ class Worker:
             self._jobs.put(None)
         self._thread.join()
 
-    def _turn(self) -> None:
+    def _loop(self) -> None:
         while True:
             self.last_turn = self._clock.monotonic()
             try:
