@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from forwarder.observe.reports import DaemonReport
 
 _EVERY = 1_000_000
+_LIVE_PATIENCE = 0.1  # seconds: when the loop and the spool turned last is in an older report as well
 _HOST = re.compile(rb"(?:\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|([\w-]+(?:\.[\w-]+)*\.?))(?::[0-9]{0,5})?")
 """A whole Host header: an IPv6 address in brackets or a name, and nothing behind it but a port."""
 _SECURITY_HEADERS = {
@@ -118,7 +119,7 @@ class AdminServer:
         return Response(page, headers={"content-type": content_type})
 
     async def _livez(self, request: Request) -> Response:
-        report, now = await self._snapshots.fresh(), self._clock.monotonic()
+        report, now = await self._snapshots.fresh(_LIVE_PATIENCE), self._clock.monotonic()
         if report is not None:
             reasons = why_not_live(report, now, self._live_within)
         elif now - self._began > self._live_within:

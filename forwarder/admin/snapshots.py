@@ -26,7 +26,7 @@ class Snapshots:
     Args:
         report: Makes one; may be asynchronous, may be slow, may fail.
         max_age: Seconds for which a report is good enough.
-        patience: Longest wait for a new one, seconds; below the second that Kubernetes gives a probe.
+        patience: Longest wait for a new one, seconds; below the second that Kubernetes gives a probe by default.
     """
 
     def __init__(
@@ -46,16 +46,19 @@ class Snapshots:
         self.latest: DaemonReport | None = None
         self.problem = "no report was made yet"
 
-    async def fresh(self) -> DaemonReport | None:
-        """Return a report not older than `max_age` if one can be had in time, else the last one; None without any."""
+    async def fresh(self, patience: float | None = None) -> DaemonReport | None:
+        """Return a report not older than `max_age` if one can be had in time, else the last one; None without any.
+
+        Args:
+            patience: Instead of the usual one, for whom the last report serves as well.
+        """
+        patience = self._patience if patience is None else patience
         if self._clock.monotonic() - self._made_at >= self._max_age:
             if self._making is None or self._making.done():
                 self._making = asyncio.create_task(self._make(), name="admin-report")
-            done, _ = await asyncio.wait({self._making}, timeout=self._patience)
+            done, _ = await asyncio.wait({self._making}, timeout=patience)
             if not done:
-                self.problem = (
-                    f"the report takes longer than {self._patience:g} s; the daemon is busy or its spool stuck"
-                )
+                self.problem = f"the report takes longer than {patience:g} s; the daemon is busy or its spool stuck"
         return self.latest
 
     async def close(self) -> None:

@@ -99,7 +99,8 @@ class SinkTraits(Traits, frozen=True):
     """What a sink may declare of itself, as attributes of its class or properties; what it leaves out is as here.
 
     Attributes:
-        wants_event: Records carry their meaning, where they have one, whatever the format needs.
+        wants_event: Records carry their meaning, where they have one, whatever the format needs. Of an event of 256 KiB
+            and more it is without message, changes and the parts that are copied: those are in the body.
         max_body: Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
         advice: What to change, by the reason of a rejection; people see it beside the dead letter.
         patience: Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.

@@ -21,7 +21,16 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from forwarder.contracts import Format, FormatTraits, Held, Normalizer, Record, Shrinks, UnexpectedPayload
+from forwarder.contracts import (
+    AuditEvent,
+    Format,
+    FormatTraits,
+    Held,
+    Normalizer,
+    Record,
+    Shrinks,
+    UnexpectedPayload,
+)
 from forwarder.records.filters import Filter
 from forwarder.spool.contract import Chunk
 from forwarder.spool.letter import DeadLetter
@@ -119,9 +128,12 @@ class RecordMaker:
         if filters:
             records = self._select(records, prepared)
         self._render(records, prepared)
-        if needs_event and not self._wants_event:
-            for record in records:
-                record.event = None
+        if not self._wants_event:
+            if needs_event:
+                for record in records:
+                    record.event = None
+        elif records and len(records[-1].raw) >= HEAVY:  # such a one ends its group
+            records[-1].event = _without_long_parts(records[-1].event)
 
     def _select(self, records: list[Record], prepared: Prepared) -> list[Record]:
         kept = [record for record in records if self._filter.passes(record.origin, record.event)]
@@ -196,6 +208,15 @@ class RecordMaker:
     def _count_unknown(self, action: str) -> None:
         name = action[:100] if action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES else OTHER_NAMES
         self._unknown[name] += 1
+
+
+def _without_long_parts(event: AuditEvent | None) -> AuditEvent | None:
+    """Return what a sink may want to know of a heavy event besides its body, which has the rest already."""
+    if event is None:
+        return None
+    return msgspec.structs.replace(
+        event, message=None, context=None, container=None, attributes=None, changes=(), also=None
+    )
 
 
 def _dead_letter(record: Record, error: UnexpectedPayload, word: str | None = None) -> DeadLetter:

@@ -21,6 +21,9 @@ MOST_REMEMBERED = 2000
 MOST_BYTES = 8 * 2**20
 """Bytes of the API that those events may have, and so about a measure of what their meanings take."""
 
+LONGEST = 2**20
+"""Bytes of an event that is understood for each lane anew: kept, one of 8 MB may take 40 MB of memory for ever."""
+
 
 class Remembering:
     """A normaliser that gives lanes which read the same pages the same meanings, made once.
@@ -43,6 +46,8 @@ class Remembering:
             return results
         results = self._normalizer.normalize(records)
         for record, result in zip(records, results, strict=True):
+            if len(record.raw) > LONGEST:
+                continue
             if before := known.pop(record.seq, None):
                 self._bytes -= len(before[0])
             known[record.seq] = record.raw, result

@@ -1,10 +1,13 @@
 """What formats remember: by everything it is made of, and bounded."""
 
+import sys
+
 import msgspec
 import pytest
 
+from forwarder.formats.kit.json_lines import JsonLines
 from forwarder.formats.kit.memory import LONGEST_REMEMBERED, Actions, Memory, Said
-from tests.hostile import full_event
+from tests.hostile import full_event, record_of
 
 
 def test_an_action_is_written_from_the_fields_of_the_event_and_once():
@@ -41,3 +44,12 @@ def test_a_full_memory_begins_again():
         assert memory[number] == str(number)
         assert len(memory) <= 3
     assert memory == {9: "9"}
+
+
+def test_the_buffer_of_a_large_event_is_let_go():
+    lines = JsonLines("test", lambda _, event: event)
+    small, large = (record_of(full_event(message="x" * size)) for size in (10, 3 * 2**20))
+    bodies = lines.render([small, large, small])
+    assert bodies[0] == bodies[2] == lines.render([small])[0]
+    assert len(bodies[1]) > 3 * 2**20
+    assert sys.getsizeof(lines._buffer) < 2**20

@@ -10,7 +10,7 @@ import pytest
 from forwarder.contracts import Origin, Record, UnexpectedPayload
 from forwarder.contracts.settings import FilterRule
 from forwarder.records.filters import Filter
-from forwarder.records.maker import AT_ONCE, RecordMaker
+from forwarder.records.maker import AT_ONCE, HEAVY, RecordMaker
 from forwarder.registry import build_format
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.spool.contract import Chunk
@@ -111,3 +111,15 @@ def test_groups_and_what_is_settled_make_no_difference() -> None:
     passed = [11 + n for n in range(len(bodies)) if n % 3 == 0 and 11 + n not in settled]
     assert [record.seq for record in made.records] == passed
     assert made.filtered == [11 + n for n in range(len(bodies)) if n % 3 and 11 + n not in settled]
+
+
+@pytest.mark.parametrize("format_name", ["ecs", "raw"])
+def test_a_sink_that_wants_the_meaning_keeps_no_second_copy_of_what_is_long(format_name: str) -> None:
+    heavy = event("heavy").replace(b"{", b'{"message":{"content":"%s"},' % (b"x" * HEAVY), 1)
+    light = event("light").replace(b"{", b'{"message":{"content":"short"},', 1)
+    prepared = maker(Counting(), format_name, wants_event=True).make(chunk(light, heavy, light))
+    assert [record.event and record.event.message for record in prepared.records] == ["short", None, "short"]
+    events = [record.event for record in prepared.records if record.event is not None]
+    assert [found.action for found in events] == [events[0].action] * 3
+    assert b"x" * HEAVY in prepared.records[1].body
+    assert [record.raw for record in prepared.records] == [light, heavy, light], "a dead letter may need it"

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _ONE_LINE = bytes(32 if byte in b"\r\n" else byte for byte in range(256))
 
+_LONGEST_KEPT = 2**20
+"""Bytes of a body after which the buffer is let go: it never shrinks, and each lane has one."""
+
 
 class JsonLines:
     """Writes events. Not for use by several threads at once.
@@ -42,6 +45,8 @@ class JsonLines:
                 bodies.append(UnexpectedPayload(f"the event cannot be written as {self._name}: {str(error)[:120]}"))
                 continue
             body = bytes(buffer)
+            if len(body) > _LONGEST_KEPT:
+                self._buffer = buffer = bytearray()
             if b"\n" in body or b"\r" in body:  # between tokens of a copied part: in texts they are escaped
                 body = body.translate(_ONE_LINE)
             bodies.append(body)

@@ -165,9 +165,11 @@ class OrganizationSource:
 
     async def _read(self, state: CursorState, limit: int) -> Page:
         response = await self._ask(state.get("cursor"), state["from"], limit)
-        self._budget.observe(response.headers)
-        bodies, members = await open_patiently(response.body)
-        onward = onward_of(members, response.headers)
+        headers, body = response.headers, response.body
+        self._budget.observe(headers)
+        bodies, members = await open_patiently(body)
+        del response, body  # up to 64 MB, of which each event is a copy by now
+        onward = onward_of(members, headers)
         full = len(bodies) >= (min(limit, SAFE_LIMIT) if self._limits.most == SAFE_LIMIT else limit)
         return self._reading.page(state, bodies, onward, full=full, now_ms=self._now_ms())
 

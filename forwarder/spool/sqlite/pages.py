@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LEVEL = 1
 _CACHE_BYTES = 8 * 2**20
+_IN_PARTS = 4 * 2**20
+"""Bytes of a page from which its events are compressed one after the other."""
+
 _REVISION = struct.Struct("<I8s")
 
 
@@ -111,7 +114,10 @@ def pack(bodies: Sequence[bytes]) -> bytes:
     lengths = array("I", map(len, bodies))
     if sys.byteorder == "big":
         lengths.byteswap()
-    return bytes(_COMPRESS(b"".join((lengths.tobytes(), *bodies)), LEVEL))
+    if sum(lengths) < _IN_PARTS:
+        return bytes(_COMPRESS(b"".join((lengths.tobytes(), *bodies)), LEVEL))
+    frame = zstd.ZstdCompressor(LEVEL)  # without a copy of all of it, which may be 60 MB
+    return b"".join([frame.compress(lengths.tobytes()), *map(frame.compress, bodies), frame.flush()])
 
 
 def unpack(packed: bytes, events: int) -> list[bytes]:
