@@ -22,6 +22,7 @@ ErrorKind = Literal[
     "not_found",
     "cursor_lost",
     "loop",
+    "no_progress",
     "no_cursor",
     "too_large",
     "too_many_events",
@@ -52,6 +53,7 @@ _RETRY_FIXES: dict[ErrorKind, str] = {
     "too_large": "Raise http.max_response.",
     "no_cursor": "Nothing while events arrive; report the shape of the answer's meta.",
     "loop": "Nothing here; if it stays, tell the support of the source.",
+    "no_progress": "Nothing here; if it stays, tell the support of the source, or look for a cache or proxy before it.",
     "partial": "Nothing while other events are taken; if it stays, see at the destination what its answer names.",
     "unconfirmed": "See whether the other side keeps up with indexing; confirm_within gives it more time.",
 }

@@ -1,4 +1,4 @@
-"""What a source keeps: one audit log that can be followed, one request at a time."""
+"""What a source keeps: one audit log that can be followed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class SourceContext(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """One audit log that can be followed. Built as `Type(config, context)`; asks one request at a time.
+    """One audit log that can be followed. Built as `Type(config, context)`.
 
-    One that connects somewhere has `Connects`, too.
+    The engine fetches for live events and for history side by side, two at a time at most. One that connects somewhere
+    has `Connects`, too.
     """
 
     Config: ClassVar[type[SourceConfig]]

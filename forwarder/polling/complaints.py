@@ -11,7 +11,7 @@ from forwarder.contracts import Held, Page, Retryable
 from forwarder.contracts.errors import fix_of
 from forwarder.polling.plan import Course
 
-OF_A_PLACE = frozenset({"too_large", "no_cursor"})
+OF_A_PLACE = frozenset({"too_large", "too_many_events", "no_cursor"})
 """Kinds that hold a walk at one place for good, while others can be read: live events must not wait there."""
 
 _NO_CURSOR = "no cursor that the API gives can be used, so it is read on by time"
@@ -20,7 +20,8 @@ _NO_CURSOR_FIX = (
     "that become known late may come later than usual."
 )
 _LOOP = "the API gives the same cursor with the same events again"
-_UNKNOWN = "the API gives cursors and does not know them when they are used"
+UNKNOWN = "the API gives cursors and does not know them when they are used"
+RECURS = "the API gives events that this walk has read already, again and again under new cursors"
 
 
 class Complaint(msgspec.Struct, frozen=True):
@@ -37,11 +38,13 @@ def of_page(page: Page, course: Course) -> Complaint | None:
     if page.looping:
         return Complaint("retrying", _LOOP, fix_of("loop"), "loop")
     if page.by_time and course.distrusts:
-        return Complaint("retrying", f"{_UNKNOWN}, so it is read on by time", _NO_CURSOR_FIX)
+        return Complaint("retrying", f"{course.distrusts}, so it is read on by time", _NO_CURSOR_FIX)
     if page.by_time:
         return Complaint("retrying", _NO_CURSOR, _NO_CURSOR_FIX, "no_cursor")
+    if course.recurrence.hits:
+        return Complaint("retrying", RECURS, fix_of("no_progress"), "no_progress")
     if course.losses.failures > 1:
-        return Complaint("retrying", _UNKNOWN, fix_of("no_cursor"))
+        return Complaint("retrying", UNKNOWN, fix_of("no_cursor"))
     return None
 
 

@@ -6,13 +6,15 @@ of the source is the worst of them.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from forwarder.contracts import CursorState, ErrorKind, RetryConfig
+from forwarder.contracts import CursorState, RetryConfig
 from forwarder.net.retry import Backoff
+from forwarder.polling.recurrence import Recurrence
 
 TAIL, HEAL, BACKFILL, TRAIL = "tail", "heal", "backfill", "trail"
 CATCH_UP = (HEAL, TRAIL, BACKFILL)
@@ -23,27 +25,6 @@ TAIL_SHARE = 3
 
 _SEVERITY = {"": 0, "retrying": 1, "held": 2}
 
-_DOUBTED_AFTER: dict[ErrorKind, int] = {
-    "bad_request": 2,
-    "unexpected_status": 2,
-    "not_found": 2,
-    "forbidden": 2,
-    "auth": 2,
-    "redirect": 2,
-    "login_page": 2,
-    "other": 2,
-    "server_error": 5,
-    "reset": 5,
-    "truncated": 5,
-    "not_json": 5,
-    "timeout": 5,
-}
-"""So many failures of one request in a row, and its cursor may be to blame: the same is then asked without it. What is
-not here says nothing of a cursor."""
-
-_DOUBTED_AGAIN = 4
-"""A cursor that was not to blame is doubted again after so many times as many failures."""
-
 
 @dataclass(slots=True)
 class Course:
@@ -52,17 +33,20 @@ class Course:
     Attributes:
         backoff: After a failed request.
         losses: After a lost cursor, until one that the source gave since was of use.
+        recurring: After a page that the walk has had before, until it goes forward.
         due: When it is asked in the ordinary course; a bell may bring that forward.
         blocked: When its back-off is over; no bell shortens that.
         turn: Number of the last request for it.
         failures: Failed requests for one and the same state in a row.
         state: `retrying` or `held` while something is wrong, with `reason` and `fix`.
-        laid: The walk that a loss began, until the source has given a newer state.
-        distrusts: So many cursors were lost in a row that it goes on by time.
+        restarted_at: The walk that a loss began, until the source has given a newer state.
+        distrusts: Why it goes on by time although the source gives cursors, or nothing.
+        recurrence: Whether its walk goes forward.
     """
 
     backoff: Backoff
     losses: Backoff
+    recurring: Backoff
     due: float = 0.0
     blocked: float = 0.0
     turn: int = 0
@@ -70,8 +54,9 @@ class Course:
     state: Literal["", "retrying", "held"] = ""
     reason: str = ""
     fix: str = ""
-    laid: CursorState | None = None
-    distrusts: bool = False
+    restarted_at: CursorState | None = None
+    distrusts: str = ""
+    recurrence: Recurrence = field(default_factory=Recurrence)
 
     @property
     def ready(self) -> float:
@@ -90,14 +75,6 @@ class Course:
         self.state, self.reason, self.fix = "", "", ""
         return news
 
-    def doubts(self, kind: ErrorKind) -> bool:
-        """Count a failure and tell whether the cursor may be to blame for it."""
-        self.failures += 1
-        after = _DOUBTED_AFTER.get(kind)
-        if after is not None and self.losses.failures:
-            return True  # the one before was lost as well, and nothing was of use since
-        return after is not None and (self.failures == after or self.failures % (after * _DOUBTED_AGAIN) == 0)
-
 
 class Plan:
     """The courses of one source by cursor name, and the order in which they are asked."""
@@ -111,8 +88,11 @@ class Plan:
 
     def __getitem__(self, name: str) -> Course:
         if name not in self._courses:
-            self._courses[name] = Course(Backoff(self._retry, self._rng), Backoff(self._retry, self._rng))
+            self._courses[name] = Course(self._backoff(), self._backoff(), self._backoff())
         return self._courses[name]
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._retry, self._rng)
 
     def end(self, name: str) -> None:
         """Forget the troubles of a walk that is over; when the next one is due stays."""
@@ -124,17 +104,17 @@ class Plan:
         """Return the cursor to ask next and the seconds until it is due.
 
         Args:
-            names: The cursors that are at work; the tail is always among them.
+            names: The cursors that are at work and of which no request is under way.
             now: Monotonic seconds.
         """
         waits = {name: max(0.0, self[name].ready - now) for name in names}
         behind = [name for name in CATCH_UP if waits.get(name, 1.0) <= 0]
-        if behind and (waits[TAIL] > 0 or self._streak >= TAIL_SHARE):
+        if behind and (waits.get(TAIL, 1.0) > 0 or self._streak >= TAIL_SHARE):
             return min(behind, key=lambda name: self[name].turn), 0.0  # in turn, so that none waits for another's end
-        if waits[TAIL] <= 0:
+        if waits.get(TAIL, 1.0) <= 0:
             return TAIL, 0.0
-        name = min(waits, key=waits.__getitem__)
-        return name, waits[name]
+        name = min(waits, key=waits.__getitem__, default=TAIL)
+        return name, waits.get(name, math.inf)
 
     def take(self, name: str) -> None:
         """Note that `name` is asked now."""

@@ -2,36 +2,30 @@
 
 ::
 
-    Plan (whose turn) ─► Source.fetch ─► HandOver (page + cursors, one transaction) ─► spool
+    Plan (whose turn) ─► Asker (budget, source) ─► HandOver (page + cursors, one transaction) ─► spool
 
-A fault belongs to the cursor that met it: the others go on. A cursor that is refused is lost when the same is answered
-without it, whatever the words of the refusal. The poller never judges an event.
+One request for the tail and one for a walk behind it are under way at most, so that live events and history do not wait
+for each other's answers. What a request was for may have changed when its answer comes: then it counts for nothing. A
+fault belongs to the cursor that met it: the others go on. The poller never judges an event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Collection
 
 import structlog
 
-from forwarder.contracts import (
-    AuthFailed,
-    Clock,
-    CursorLost,
-    CursorState,
-    Held,
-    Page,
-    Retryable,
-    Source,
-    SourceConfig,
-)
+from forwarder.contracts import AuthFailed, Clock, CursorLost, Held, Page, Retryable, Source, SourceConfig
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
-from forwarder.polling import complaints
-from forwarder.polling.handover import OLDEST_MS, HandOver
-from forwarder.polling.plan import CATCH_UP, HEAL, TAIL, TRAIL, Plan
+from forwarder.polling import complaints, trial
+from forwarder.polling.asking import Asker
+from forwarder.polling.handover import HandOver
+from forwarder.polling.plan import CATCH_UP, HEAL, TAIL, TRAIL, Course, Plan
+from forwarder.polling.shown import Shown
 from forwarder.polling.tips import Tips
 from forwarder.spool.contract import CursorRow, Spool, SpoolFull
 
@@ -41,9 +35,8 @@ SPOOL_WAIT = 1.0
 MOST_LOSSES = 7
 """Lost cursors of one walk in a row, after which it goes on by time: what is given is of no use."""
 
-_TRIAL = (False, False, True, False, True)
-"""Requests without and with a cursor that is doubted. A fault that comes and goes, also one that meets every second or
-third request, does not refuse just those with the cursor in this order."""
+MOST_RECURRENCES = 2
+"""Pages of a walk that came before in it, after which it goes on by time."""
 
 
 class Poller:
@@ -64,18 +57,19 @@ class Poller:
     ) -> None:
         self.wake = asyncio.Event()
         self.report = report
-        self._source = source
         self._config = config
-        self._budget = budget
         self._announce = announce
         self._configured = configured
         self._clock = clock
         self._log = structlog.get_logger().bind(source=source.origin.source)
         self._store = HandOver(source, config, spool=spool, clock=clock, refused=self._refused)
         self._plan = Plan(config.retry, rng)
-        self._tips = Tips(source, self._store, clock, self._ask)
+        self._shown = Shown(report, self._plan, budget, clock)
+        self._asker = Asker(source, budget, clock, report)
+        self._tips = Tips(source, self._store, clock, self._asker.ask)
+        self._trial = trial.Trial(source, self._asker, self._tips, clock)
         self._dropped: dict[str, str] = {}
-        self._writes = asyncio.Lock()  # a person drops a cursor from another task
+        self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
         self._at_tip = False
         self._reads = False
         self._stopping = False
@@ -87,20 +81,13 @@ class Poller:
         try:
             await self._open()
             self._reads = not self._stopping
-            while not self._stopping:
-                self.wake.clear()
-                await self._drop_by_hand()
-                name, wait = self._choose()
-                if wait > 0:
-                    await self._sleep(wait)
-                else:
-                    await self._attempt(name)
+            await self._follow()
         except Held:
             if not self._stopping:  # else the spool took nothing to the end; the page is read again
                 raise
         except Exception as error:
             words = f"the poller failed ({type(error).__name__}) and is started again; the log says more"
-            self._turn("retrying", words, "Report it with the lines of the log.")
+            self._shown.turn("retrying", words, "Report it with the lines of the log.")
             raise
         finally:
             self._reads = False
@@ -115,6 +102,7 @@ class Poller:
         """Ask the loop to end after the page at hand."""
         self._stopping = True
         self._reads = False
+        self._asker.stop()
         self.wake.set()
 
     async def drop(self, name: str, reason: str) -> bool:
@@ -135,7 +123,7 @@ class Poller:
         store = self._store
         await store.open(self._configured)
         if self.report.state in {"starting", "stopped"}:
-            self._turn("working")
+            self._shown.turn("working")
         self._dropped |= {name: reason for name in (TAIL, *CATCH_UP) if (reason := store.dropped(name))}
         self.report.heals += await store.heal_damage()
         self._show()
@@ -152,93 +140,106 @@ class Poller:
     def _open_walks(self) -> list[str]:
         return [name for name in (TAIL, *CATCH_UP) if self._store.walks(name)]
 
-    def _choose(self) -> tuple[str, float]:
-        """Return the cursor to ask next and the seconds until it is due."""
+    async def _follow(self) -> None:
+        """Ask for the cursors whose turn it is until `stop`; a request that is under way then is finished."""
+        running: dict[str, asyncio.Task[None]] = {}
+        try:
+            while not self._stopping:
+                self.wake.clear()
+                await self._drop_by_hand()
+                _, wait = self._choose(running)
+                if wait > 0:
+                    await self._sleep(wait)
+                elif await self._asker.may_ask():
+                    self._begin(running)
+            for task in running.values():
+                await task
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+
+    def _choose(self, running: dict[str, asyncio.Task[None]] | None = None) -> tuple[str, float]:
+        """Return the cursor to ask next and the seconds until it is due; requests that have ended are taken out."""
+        running = running or {}
+        for name in [name for name, task in running.items() if task.done()]:
+            running.pop(name).result()
         if self._at_tip and self._store.begin_trail():
             self._plan[TRAIL].due = 0.0
-        return self._plan.choose(self._open_walks(), self._clock.monotonic())
+        is_walk_busy = any(name != TAIL for name in running)
+        free = [name for name in self._open_walks() if name not in running and (name == TAIL or not is_walk_busy)]
+        return self._plan.choose(free, self._clock.monotonic())
+
+    def _begin(self, running: dict[str, asyncio.Task[None]]) -> None:
+        """Begin a request in the place that the budget has just given, for whoever needs it most by now."""
+        name, wait = self._choose(running)
+        if wait <= 0:
+            self._plan.take(name)
+            running[name] = asyncio.create_task(self._attempt(name))
+            running[name].add_done_callback(lambda _: self.wake.set())
 
     async def _attempt(self, name: str) -> None:
         """Ask once for a cursor; a fault is its state, with a time for the next try."""
-        begun = self._clock.monotonic()
+        begun, row = self._clock.monotonic(), self._rows.get(name)
         try:
-            await self._step(name)
+            await self._request(name)
         except (Retryable, Held) as error:
-            if not isinstance(error, SpoolFull):
+            if not isinstance(error, SpoolFull) and self._is_current(name, row):
                 took = self._clock.monotonic() - begun
-                self._failed(await self._set_aside(name, error), error, took)
+                self._failed(await self._set_aside(name, error, row), error, took)
 
-    async def _step(self, name: str) -> None:
+    def _is_current(self, name: str, row: CursorRow | None) -> bool:
+        """Tell whether a walk stands where it was asked: another one may have replaced it, or somebody dropped it."""
+        now = self._rows.get(name)
+        if row is None or now is None:
+            return False
+        return all(now.state.get(key) == row.state.get(key) for key in ("walk", "from"))
+
+    async def _request(self, name: str) -> None:
         """Ask once for a cursor, hand the page over, and decide when to ask again."""
-        self._plan.take(name)
-        if not await self._may_ask():
+        row = self._rows.get(name)
+        if row is None or not self._open_walk(name):
             return
-        course, row = self._plan[name], self._rows[name]
+        course = self._plan[name]
         try:
-            page = await self._tips.sure(name, await self._fetch(row.state["walk"]))
+            page = await self._tips.sure(name, row.state, await self._asker.fetch(row.state["walk"]))
         except CursorLost as error:
-            await self._lost(name, str(error))
+            await self._lost(name, str(error), row)
             return
         except (Retryable, Held) as error:
-            if not await self._is_lost(name, error):
+            if not self._is_current(name, row) or not await self._is_lost(name, row, error):
                 raise
             reason = error.reason if isinstance(error, Held) else str(error)
-            await self._lost(name, f"the cursor is refused, and the same without it is not: {reason}")
+            await self._lost(name, f"the cursor is refused, and the same without it is not: {reason}", row)
             return
         if page is None:
             return
-        course.failures = 0
-        course.backoff.reset()
-        if row.state["walk"] != course.laid and (page.bodies or page.done):  # what is empty and leads on proves nothing
-            course.losses.reset()
-        course.distrusts = course.distrusts and page.by_time
-        self.report.last_good_poll = self._clock.time()
-        self._measure()
         async with self._writes:
-            await self._hand_over(name, page)
+            if not self._is_current(name, row):
+                return  # its events come by the walk that stands there now
+            self._answered(course, row, page)
+            new = await self._hand_over(name, page)
+            await self._see_progress(name, row, page, new)
         self._judge(name, page)
 
-    async def _may_ask(self) -> bool:
-        """Wait for a place in the budget; False when the end came first."""
-        wait = self._budget.reserve()
-        while wait > 0 and not self._stopping:
-            await self._pause(wait)
-            wait = self._budget.blocked()  # an objection may have come meanwhile, to another source of the same key
-        return not self._stopping
+    def _answered(self, course: Course, row: CursorRow, page: Page) -> None:
+        course.failures = 0
+        course.backoff.reset()
+        if row.state["walk"] != course.restarted_at and (page.bodies or page.done):
+            course.losses.reset()  # what is empty and leads on proves nothing
+        if not page.by_time:
+            course.distrusts = ""
+        self._shown.answered()
 
-    async def _ask(self, walk: CursorState) -> Page | None:
-        return await self._fetch(walk) if await self._may_ask() else None
-
-    async def _fetch(self, walk: CursorState) -> Page:
-        """Ask the source. What it raises beside the errors of its contract is a fault of it, and passes for one."""
-        self.report.requests += 1
-        try:
-            return await self._source.fetch(walk)
-        except (Retryable, Held, CursorLost):
-            raise
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary; it is logged, and becomes a state
-            kind = type(error).__name__
-            if kind not in self.report.reason:
-                self._log.exception("source_failed")
-            raise Retryable(f"the source failed with {kind}; the log holds where: please report it") from None
-
-    async def _hand_over(self, name: str, page: Page) -> None:
+    async def _hand_over(self, name: str, page: Page) -> int:
+        """Hand a page to the spool; return how many of its events were new."""
         done = await self._store.page(name, page)
         new = done.committed.new if done.committed is not None else 0
         if done.committed is not None:
             if self._takes_nothing:
                 self._takes_nothing = False
                 self._log.info("source_recovered")
-            report = self.report
-            report.pages += bool(page.bodies)
-            report.events += len(page.bodies)
-            report.derived_ids += done.committed.derived
-            report.late_beyond_overlap += page.late if new else 0
-            report.newest_event = max(report.newest_event, done.high / 1000)
-            report.spooled += new
-            report.repeats += done.committed.repeats
-            report.revisions += done.committed.revisions
-            report.late_found += new if name == TRAIL else 0
+            self._shown.count(name, page, done.committed, done.high)
         if new:
             self._announce()
         if name == TAIL:
@@ -250,6 +251,7 @@ class Poller:
             self._heal_begins()
         if done.ended:
             await self._ended(name)
+        return new
 
     async def _ended(self, name: str) -> None:
         self._plan.end(name)
@@ -260,54 +262,58 @@ class Poller:
         self._plan[TAIL].due = self._clock.monotonic() + self._config.every
         self._log.info("walk_reached_the_tip", cursor=name)
 
+    async def _see_progress(self, name: str, row: CursorRow, page: Page, new: int) -> None:
+        """Slow down a walk that reads the same again, and let it go on by time when it does not come out of it."""
+        course = self._plan[name]
+        seen = course.recurrence.observe(row.state["walk"], page, new=new, high=row.state["high"])
+        if not course.recurrence.hits:
+            course.recurring.reset()
+            return
+        if seen or not new:
+            course.blocked = self._clock.monotonic() + course.recurring.next()
+        if course.recurrence.hits >= MOST_RECURRENCES and self._open_walk(name) and await self._store.by_time(name):
+            course.distrusts = complaints.RECURS
+
     def _judge(self, name: str, page: Page) -> None:
         """Say whether a cursor that answered does well."""
         complaint = complaints.of_page(page, self._plan[name])
         if complaint is not None:
-            self._complain(name, complaint)
+            self._shown.complain(name, complaint)
         elif self._plan[name].recover():
             self._log.info("source_recovered", cursor=name)
         self._show()
 
     # ---------------------------------------------------------------------------------------------------- misfortune
 
-    async def _is_lost(self, name: str, error: Retryable | Held) -> bool:
-        """Find out whether the cursor is to blame: the same is answered without it and refused with it, repeatedly."""
-        if not self._plan[name].doubts(error.kind) or self._store.untouched(name):
+    async def _is_lost(self, name: str, row: CursorRow, error: Retryable | Held) -> bool:
+        """Count a failure, and find out whether the cursor is to blame when it is time for that."""
+        course = self._plan[name]
+        course.failures += 1
+        if not trial.is_due(error.kind, course.failures, lost_before=course.losses.failures > 0):
             return False
-        row = self._rows[name].state
-        without = self._source.walk(max(row["high"], int(self._clock.time() * 1000) - OLDEST_MS))
-        for has_cursor in _TRIAL:
-            if not await self._may_ask():
-                return False
-            try:
-                page = await self._fetch(row["walk"] if has_cursor else without)
-                if has_cursor:
-                    await self._tips.sure(name, page)
-            except (Retryable, Held, CursorLost):
-                if not has_cursor:
-                    return False
-            else:
-                if has_cursor:
-                    return False
-        return True
+        return not self._store.untouched(name) and await self._trial.convicts(name, row.state)
 
-    async def _lost(self, name: str, reason: str, *, by_hand: bool = False) -> None:
-        """Go on near now and read again from before the last good point; without cursors when none is of use."""
-        course, row = self._plan[name], self._rows[name].state
-        self.report.errors["cursor_lost"] += 1
-        self._log.warning("cursor_lost", cursor=name, high=row["high"], told=reason)
-        course.failures = 0
-        distrust = course.losses.failures >= MOST_LOSSES and not by_hand
-        wait = 0.0 if by_hand else min(self._config.every, course.losses.next())
+    async def _lost(self, name: str, reason: str, row: CursorRow | None = None, *, by_hand: bool = False) -> None:
+        """Go on near now and read again from before the last good point; without cursors when none is of use.
+
+        Nothing is done when the walk does not stand at `row` any more.
+        """
         async with self._writes:
+            if row is not None and not self._is_current(name, row):
+                return
+            course, high = self._plan[name], self._rows[name].state["high"]
+            self.report.errors["cursor_lost"] += 1
+            self._log.warning("cursor_lost", cursor=name, high=high, told=reason)
+            course.failures = 0
+            distrust = course.losses.failures >= MOST_LOSSES and not by_hand
+            wait = 0.0 if by_hand else min(self._config.every, course.losses.next())
             if distrust and await self._store.by_time(name):
-                course.distrusts = True
+                course.distrusts = complaints.UNKNOWN
             elif await self._store.lost(name, reason):
                 self._heal_begins()
-        # A source that loses every new cursor must not make us spin; the request without one always goes well.
-        course.laid = self._rows[name].state["walk"]
-        course.due = self._clock.monotonic() + (wait if name == TAIL else self._config.every)
+            # A source that loses every new cursor must not make us spin; the request without one always goes well.
+            course.restarted_at = self._rows[name].state["walk"]
+            course.due = self._clock.monotonic() + (wait if name == TAIL else self._config.every)
         self._show()
 
     def _heal_begins(self) -> None:
@@ -322,12 +328,12 @@ class Poller:
             if self._open_walk(name):
                 await self._lost(name, reason, by_hand=True)
 
-    async def _set_aside(self, name: str, error: Retryable | Held) -> str:
+    async def _set_aside(self, name: str, error: Retryable | Held, row: CursorRow | None) -> str:
         """Go on beyond what cannot be passed; return the cursor that stays with it."""
         if not isinstance(error, Held) or error.kind not in complaints.OF_A_PLACE:
             return name
         async with self._writes:
-            heals = await self._store.set_aside(name, error)
+            heals = await self._store.set_aside(name, error) if self._is_current(name, row) else None
         if heals is None:
             return name
         course = self._plan[name]
@@ -348,63 +354,29 @@ class Poller:
         elif name != TAIL:
             wait = max(wait, took)  # one that hangs takes half of the time at most
         course.blocked = self._clock.monotonic() + wait
-        self._complain(name, complaints.of_error(error, self._rows[name].state["high"]))
-        self._measure()
+        self._shown.complain(name, complaints.of_error(error, self._rows[name].state["high"]))
         self._show()
-        self.report.failed(self._clock.time(), max(wait, self._budget.blocked()))
+        self._shown.failed(wait)
 
     async def _refused(self, error: Held) -> None:
         """Say that the spool takes nothing, and wait a moment; raises it when the end has come."""
         self.report.errors[error.kind] += 1
         state: ComponentState = "paused" if isinstance(error, SpoolFull) else "held"
-        if self._turn(state, error.reason, error.fix):
+        if self._shown.turn(state, error.reason, error.fix):
             self._log.warning("source_degraded", state=state, reason=error.reason, fix=error.fix)
         self._takes_nothing = True
         self.report.failed(self._clock.time(), SPOOL_WAIT)
         if self._stopping:
             raise error
-        await self._pause(SPOOL_WAIT)  # a bell must not make this spin
-
-    # ---------------------------------------------------------------------------------------------------- the report
-
-    def _complain(self, name: str, complaint: complaints.Complaint) -> None:
-        state, reason, fix = complaint.state, complaint.reason, complaint.fix
-        if complaint.kind:
-            self.report.errors[complaint.kind] += 1
-        if self._plan[name].complain(state, reason, fix):
-            self._log.warning("source_degraded", cursor=name, state=state, reason=reason, fix=fix)
+        await self._asker.pause(SPOOL_WAIT)  # a bell must not make this spin
 
     def _show(self) -> None:
-        """Show the worst of the cursors that are at work."""
-        walks = self._open_walks()
-        self.report.cursors = tuple(walks)
-        worst = self._plan.worst(walks)
-        if worst is None:
-            idle = self._at_tip and walks == [TAIL]
-            self._turn("idle" if idle else "working")
-            return
-        name, course = worst
-        where = "" if name == TAIL else f" (cursor {name})"
-        self._turn(course.state or "working", course.reason + where, course.fix)
-
-    def _turn(self, state: ComponentState, reason: str = "", fix: str = "") -> bool:
-        return self.report.turn(state, self._clock.time(), reason, fix)
-
-    def _measure(self) -> None:
-        self.report.requests_per_minute = self._budget.per_minute
-        self.report.budget_remaining = -1.0 if self._budget.remaining is None else self._budget.remaining
+        self._shown.worst(self._open_walks(), at_tip=self._at_tip)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the time is over or the poller is rung."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds if seconds < math.inf else None):
                 await self.wake.wait()
         except TimeoutError:
             return
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep out a back-off; only `stop` ends it early."""
-        end = self._clock.monotonic() + seconds
-        while not self._stopping and (left := end - self._clock.monotonic()) > 0:
-            self.wake.clear()
-            await self._sleep(left)

@@ -13,8 +13,9 @@ from forwarder.polling import progress
 from forwarder.polling.handover import OLDEST_MS, HandOver
 from forwarder.polling.plan import TAIL, TRAIL
 
-DOUBTED_EVERY = 20
-"""Empty answers to the tail of which one is doubted."""
+DOUBTED_FIRST, DOUBTED_EVERY = 2, 20
+"""Empty answers to the tail of which the last is doubted: so few after an event, and from doubt to doubt twice as many,
+until there are so many. A log that was busy is seldom silent, and one that is silent need not be asked so often."""
 
 CATCHES_UP = 100
 """Events between two empty answers from which on a tail may have been behind."""
@@ -40,21 +41,27 @@ class Tips:
         self._store = store
         self._clock = clock
         self._ask = ask
-        self._empty = DOUBTED_EVERY  # answers to the tail since one was doubted: the first one is
+        self._empty = 0  # answers to the tail in a row, since one was doubted
+        self._patience = 1  # how many of them there are before the next doubt
         self._events = 0
 
-    async def sure(self, name: str, page: Page) -> Page | None:
+    async def sure(self, name: str, row: progress.Row, page: Page) -> Page | None:
         """Return the page, or what the same cursor gives a moment later; None when the end came first.
+
+        Args:
+            name: The cursor.
+            row: Its row when it was asked.
+            page: The answer.
 
         Raises:
             Retryable: It is empty although newer events can be seen, or whether there are any cannot be found out.
         """
-        if page.bodies:
-            self._events += len(page.bodies) if name == TAIL else 0
+        if page.bodies and name == TAIL:
+            self._events += len(page.bodies)
+            self._empty, self._patience = 0, min(self._patience, DOUBTED_FIRST)
+        is_end = page.done and not page.bodies and page.since is None  # by time it has been asked so
+        if not is_end or not self._doubts(name, row):
             return page
-        if not page.done or page.since is not None or not self._doubts(name):  # by time it has been asked so
-            return page
-        row = self._store.rows[name].state
         read = max(progress.reached(row), int(self._clock.time() * 1000) - OLDEST_MS)
         for since in (read, read + 1):  # a whole page may carry the time of what was read last
             beyond = await self._ask(self._source.walk(since))
@@ -73,13 +80,13 @@ class Tips:
                 break
         if name == TAIL:
             self._empty = self._events = 0
+            self._patience = min(2 * self._patience, DOUBTED_EVERY)
         return page
 
-    def _doubts(self, name: str) -> bool:
-        row = self._store.rows[name].state
+    def _doubts(self, name: str, row: progress.Row) -> bool:
         if name == TRAIL:
             return bool(progress.reached(row) < row["until"])
         if name != TAIL:
             return True
         self._empty += 1
-        return not self._store.untouched(TAIL) and (self._empty > DOUBTED_EVERY or self._events >= CATCHES_UP)
+        return not self._store.untouched(TAIL) and (self._empty >= self._patience or self._events >= CATCHES_UP)

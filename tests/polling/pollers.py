@@ -86,7 +86,13 @@ async def spool_in(folder: Path, clock: Clock | None = None, **config: Any) -> A
         await spool.close()
 
 
-def poller_of(source: ScriptedSource, spool: SqliteSpool, clock: Clock | None = None, **config: Any) -> Poller:
+def poller_of(
+    source: ScriptedSource,
+    spool: SqliteSpool,
+    clock: Clock | None = None,
+    budget: RequestBudget | None = None,
+    **config: Any,
+) -> Poller:
     clock = clock or SystemClock()
     configured = config.pop("configured", ())
     made = SourceConfig(type="scripted", **{"every": 30, "since": 0, **config})
@@ -94,12 +100,26 @@ def poller_of(source: ScriptedSource, spool: SqliteSpool, clock: Clock | None = 
         source,
         made,
         spool=spool,
-        budget=RequestBudget(clock, 1e9),
+        budget=budget or RequestBudget(clock, 1e9),
         clock=clock,
         rng=random.Random(1),
         report=SourceReport("acme", "scripted"),
         configured=configured,
     )
+
+
+async def step(poller: Poller, name: str) -> None:
+    """Ask once for a cursor; a fault is raised."""
+    poller._plan.take(name)
+    if await poller._asker.may_ask():
+        await poller._request(name)
+
+
+async def attempt(poller: Poller, name: str) -> None:
+    """Ask once for a cursor; a fault becomes its state."""
+    poller._plan.take(name)
+    if await poller._asker.may_ask():
+        await poller._attempt(name)
 
 
 @asynccontextmanager

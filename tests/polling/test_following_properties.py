@@ -28,6 +28,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull, Tally
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.clocks import FakeClock
+from tests.polling.pollers import step
 
 ORIGIN = Origin("acme", "organization", "org-1")
 KEYS = EventKeys("organization", "org-1")
@@ -125,7 +126,7 @@ class World:
             self.clock.advance(wait + 0.001)
             return
         try:
-            await self.poller._step(name)
+            await step(self.poller, name)
         except Retryable:
             self.clock.advance(1)
 
@@ -339,14 +340,14 @@ def test_a_bell_does_not_hurry_a_poller_that_waits_for_room(tmp_path: Path) -> N
         world.spool.commit = refuse  # type: ignore[method-assign]
         now = int(clock.now * 1000)
         feed.events.append(Event("e", now, now, now))
-        step = asyncio.create_task(world.poller._step(TAIL))
+        stepping = asyncio.create_task(step(world.poller, TAIL))
         for _ in range(2000):
             await asyncio.sleep(0)
         assert refused == 1
         clock.advance(10)
         world.poller.stop()
         with pytest.raises(SpoolFull):
-            await step
+            await stepping
         await world.spool.close()
 
     asyncio.run(course())

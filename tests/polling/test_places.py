@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from forwarder.contracts import Retryable
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
 from forwarder.spool.contract import CursorMove
 from simulator.httpd import Response
-from tests.polling.pollers import spooled
+from tests.polling.pollers import attempt, spooled
 from tests.polling.test_reading_less import big
 from tests.polling.test_reading_on import REFUSALS, Course, course, names
 from tests.sources.organization.feeds import START, Log, iso
@@ -105,7 +106,8 @@ async def test_live_events_do_not_wait_behind_one_that_is_too_large_and_all_come
         assert TRAIL not in [name for name in c.poller._open_walks() if c.poller._plan[name].state]
         gaps = (await c.spool.status()).gaps
         assert [(gap.cause, gap.from_ms, gap.closed_ms) for gap in gaps] == [("cursor_lost", before, None)]
-        c.source._client._http = c.source._client._http.model_copy(update={"max_response": 10**6})
+        for client in c.source._clients._all:
+            client._http = client._http.model_copy(update={"max_response": 10**6})
         assert Counter(await c.until_all()) == names(log)
         await c.until(lambda: HEAL not in c.poller._rows)
         assert all(gap.closed_ms is not None for gap in (await c.spool.status()).gaps)
@@ -161,7 +163,7 @@ async def test_cursors_that_lead_back_to_events_that_were_seen_end_in_reading_by
             well += missing and c.poller.report.state == "idle"
         assert well == 0
         assert not c.poller.report.well
-        assert c.poller.report.errors["loop"] > 0
+        assert c.poller.report.errors["loop"] + c.poller.report.errors["no_progress"] > 0
         assert len(log.asked) < 1000  # it does not spin
         assert Counter(await c.until_all(2000)) == names(log)
         await live(c, turns=20)
@@ -177,7 +179,7 @@ async def test_the_stored_cursor_of_any_walk_is_lost_when_it_is_refused_in_any_w
     async with course(tmp_path, log, limit=50) as c:
         await c.start(overlap=3600)
         if name == HEAL:
-            await c.poller._attempt(TAIL)
+            await attempt(c.poller, TAIL)
             await c.poller._lost(TAIL, "by a test")
 
         def has_cursor() -> bool:
@@ -203,3 +205,76 @@ async def test_the_stored_cursor_of_any_walk_is_lost_when_it_is_refused_in_any_w
         assert Counter(await c.until_all(2000)) == names(log)
         await c.until(lambda: c.poller.report.state == "idle", 1000)
         assert refused[0] > 0 or c.poller.report.errors["cursor_lost"] > 0
+
+
+async def test_live_events_do_not_wait_behind_an_answer_that_holds_too_many_events(tmp_path: Path) -> None:
+    log = Log()
+    log.happen(5, at=NOW - 60_000)
+    async with course(tmp_path, log) as c:
+        await c.start()
+        await c.until(lambda: c.poller.report.spooled == 5 and c.poller._open_walks() == [TAIL])
+        before = int(c.clock.now * 1000)
+        log.happen(1, at=before)
+        await c.until(lambda: c.poller.report.spooled == 6)
+        flood = Response.json({"data": [{}] * 2500})
+        log.instead = lambda query: (
+            flood if int(query.get("from", before + 9)) <= before + 1 or "cursor" in query else None
+        )
+        await c.until(lambda: c.poller.report.state == "held")
+        for words in ("more than 2000 events", iso(before), "cursor heal"):
+            assert words in c.poller.report.reason
+        assert "limit" in c.poller.report.fix
+        c.clock.advance(5)
+        assert await live(c, turns=30)
+        log.instead = lambda _: None
+        assert Counter(await c.until_all()) == names(log)
+        await c.until(lambda: HEAL not in c.poller._rows)
+        assert all(gap.closed_ms is not None for gap in (await c.spool.status()).gaps)
+
+
+@pytest.mark.parametrize("words", ["500", "429", "hangs", "cut", "not JSON", "empty body", "ends without an answer"])
+async def test_a_cursor_that_fails_for_good_in_any_way_is_lost_and_a_blip_is_not(tmp_path: Path, words: str) -> None:
+    log = Log()
+    log.happen(1200, at=NOW - 1_000_000, every=700)
+    answers: dict[str, Callable[[], Response]] = {
+        "500": lambda: Response(500),
+        "429": lambda: Response(429),
+        "not JSON": lambda: Response(200, {"content-type": "application/json"}, b"{]"),
+        "empty body": lambda: Response(200, {"content-type": "application/json"}, b""),
+    }
+    async with course(tmp_path, log) as c:
+        await c.start()
+        await c.until(lambda: c.poller.report.spooled == 1200)
+        await c.until(lambda: c.poller.report.state == "idle")
+        log.happen(700, at=int(c.clock.now * 1000))
+        c.clock.advance(800)
+        await c.until(lambda: c.poller.report.spooled >= 1700)
+        fetch, dead, tries = c.source.fetch, c.poller._rows[TAIL].state["walk"].get("cursor"), [0]
+
+        async def broken(state: dict[str, Any]) -> Any:
+            if state.get("cursor") == dead is not None and tries[0] != 0:
+                tries[0] -= 1
+                kind: Any = {"hangs": "timeout", "cut": "truncated"}.get(words, "connection")
+                raise Retryable(words, kind=kind)
+            return await fetch(state)
+
+        def refuse(cursor: str) -> Response | None:
+            if cursor == dead and tries[0] != 0:
+                tries[0] -= 1
+                return answers[words]()
+            return None
+
+        if words in answers:
+            log.refuse = refuse
+        else:
+            c.source.fetch = broken  # type: ignore[method-assign]
+        tries[0] = 1
+        for _ in range(5):
+            await c.step()
+        assert c.poller.report.errors["cursor_lost"] == 0
+        tries[0] = -1
+        log.wrap, log.unwrap = (lambda text: text + " "), str.strip
+        log.happen(700, at=int(c.clock.now * 1000))
+        c.clock.advance(800)
+        assert Counter(await c.until_all(2000)) == names(log)
+        await c.until(lambda: c.poller.report.state == "idle", 2000)

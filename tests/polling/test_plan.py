@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Retryable, RetryConfig
 from forwarder.polling.plan import BACKFILL, CATCH_UP, HEAL, TAIL, TAIL_SHARE, TRAIL, Plan
+from forwarder.polling.trial import is_due
 from tests.clocks import FakeClock
-from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in
+from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, spool_in
 
 
 def plan() -> Plan:
@@ -84,16 +85,19 @@ def test_the_worst_is_shown_and_the_tail_among_equals() -> None:
         ("not_found", [2, 8, 16, 24]),
         ("auth", [2, 8, 16, 24]),
         ("server_error", [5, 20]),
-        ("rate_limited", []),
-        ("connection", []),
+        ("rate_limited", [10]),
+        ("connection", [5, 20]),
+        ("timeout", [3, 12, 24]),
         ("tls", []),
         ("no_cursor", []),
         ("too_large", []),
     ],
 )
 def test_a_cursor_is_doubted_by_the_kind_and_number_of_failures(kind: str, doubted: list[int]) -> None:
-    course = plan()[TAIL]
-    assert [number for number in range(1, 25) if course.doubts(kind)] == doubted  # type: ignore[arg-type]
+    due = [number for number in range(1, 25) if is_due(kind, number, lost_before=False)]  # type: ignore[arg-type]
+    assert due == doubted
+    at_once = [number for number in range(1, 25) if is_due(kind, number, lost_before=True)]  # type: ignore[arg-type]
+    assert at_once == (list(range(1, 25)) if doubted else [])
 
 
 async def test_a_good_answer_ends_the_back_off_of_its_cursor(tmp_path: Path) -> None:
@@ -104,8 +108,8 @@ async def test_a_good_answer_ends_the_back_off_of_its_cursor(tmp_path: Path) -> 
         poller = poller_of(source, spool, clock)
         await poller._open()
         for _ in range(8):
-            await poller._attempt(TAIL)
+            await attempt(poller, TAIL)
         assert poller._plan[TAIL].backoff.failures == 8
         bad.clear()
-        await poller._attempt(TAIL)
+        await attempt(poller, TAIL)
         assert (poller._plan[TAIL].backoff.failures, poller._plan[TAIL].failures) == (0, 0)

@@ -22,7 +22,7 @@ from forwarder.net.retry import LONGEST_WAIT, RequestBudget
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TAIL_SHARE, TRAIL
 from forwarder.polling.poller import Poller
 from tests.clocks import FakeClock
-from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, until
+from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, step, until
 
 # ------------------------------------------------------------------------------------------------ whose turn it is
 
@@ -36,7 +36,7 @@ async def course(poller: Poller, clock: FakeClock, steps: int) -> list[str]:
             clock.advance(wait + 0.001)
             continue
         names.append(name)
-        await poller._step(name)
+        await step(poller, name)
     return names
 
 
@@ -118,7 +118,7 @@ async def test_heals_are_rare_however_often_the_cursor_is_lost(tmp_path: Path) -
             if wait:
                 continue
             first = name == HEAL and poller._rows[HEAL].state["walk"].get("n") is None
-            await poller._step(name)
+            await step(poller, name)
             if first:
                 heals.append(clock.now)
         assert poller.report.heals == 1  # it never ended, so none was begun beside it
@@ -145,20 +145,20 @@ async def test_a_second_heal_waits_until_it_may(tmp_path: Path) -> None:
 
         async def lose() -> None:
             lost["tail"] = True
-            await poller._step(TAIL)
+            await step(poller, TAIL)
             assert HEAL in poller._rows
 
         await lose()
         first = clock.now
         assert poller._plan[HEAL].due == first  # at once
         assert poller._choose() == (HEAL, 0.0)
-        await poller._step(HEAL)
+        await step(poller, HEAL)
         assert HEAL not in poller._rows
         clock.advance(10)
         await lose()
         assert poller._plan[HEAL].due == first + 900
         clock.advance(2000)
-        await poller._step(HEAL)
+        await step(poller, HEAL)
         assert poller.report.heals == 2
         gaps = (await spool.status()).gaps
         assert [gap.closed_ms is not None for gap in gaps] == [True, True]
@@ -179,8 +179,8 @@ async def test_a_lost_backfill_goes_on_an_overlap_before_where_it_was(tmp_path: 
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock, since=7 * 86400, overlap=86400)
         await poller._open()
-        await poller._step(BACKFILL)
-        await poller._step(BACKFILL)
+        await step(poller, BACKFILL)
+        await step(poller, BACKFILL)
         assert poller._rows[BACKFILL].state["walk"]["from"] == reached - 86_400_000
         assert poller._plan[BACKFILL].due == clock.now + 30
         assert poller.report.heals == 0
@@ -199,11 +199,11 @@ async def test_a_walk_that_ends_after_a_longer_one_does_not_shorten_what_the_tai
         poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=600)
         await poller._open()
         history = poller._rows[BACKFILL].state["from"]
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         assert poller._rows[HEAL].state["from"] > history
-        await poller._step(BACKFILL)
+        await step(poller, BACKFILL)
         assert poller._rows[TAIL].state["from"] == history
-        await poller._step(HEAL)
+        await step(poller, HEAL)
         assert set(poller._rows) == {TAIL, TRAIL}
         assert poller._rows[TAIL].state["from"] == history
         assert all(gap.closed_ms for gap in (await spool.status()).gaps)
@@ -219,14 +219,14 @@ async def test_a_lost_trail_is_laid_again_without_a_gap(tmp_path: Path) -> None:
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock)
         await poller._open()
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         assert poller._choose()[0] == TRAIL
         lose.append(True)
-        await poller._step(TRAIL)
+        await step(poller, TRAIL)
         assert poller.report.errors["cursor_lost"] == 1
         assert poller._open_walk(TRAIL)
         clock.advance(31)
-        await poller._step(TRAIL)
+        await step(poller, TRAIL)
         assert not poller._open_walk(TRAIL)
         assert (poller.report.heals, (await spool.status()).gaps) == (0, [])
 
@@ -246,9 +246,9 @@ async def test_a_loop_is_degraded_and_held_at_every(tmp_path: Path) -> None:
         assert (poller.report.state, poller.report.errors["loop"]) == ("retrying", len(names))
         assert "same events" in poller.report.reason
         looping = False
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         assert not poller.report.well  # the trail has not been asked since
-        await poller._step(TRAIL)
+        await step(poller, TRAIL)
         assert (poller.report.well, poller.report.reason) == (True, "")
 
 
@@ -319,16 +319,16 @@ async def test_an_objection_to_one_makes_all_who_share_the_budget_wait(tmp_path:
     async with spool_in(tmp_path) as spool:
         one = ScriptedSource(objected)
         two = ScriptedSource(quiet, name="other", organization="org-2")
-        pollers = [poller_of(one, spool), poller_of(two, spool)]
-        for poller in pollers:
-            poller._budget = budget
+        pollers = [poller_of(one, spool, budget=budget), poller_of(two, spool, budget=budget)]
         async with running(pollers[0]) as first:
             await until(lambda: pollers[0].report.state == "retrying", first)
+            before = budget._next_free
             async with running(pollers[1]) as second:
-                await until(lambda: second.done() or pollers[1]._plan._streak > 0, second)
+                await until(lambda: budget._next_free > before, second)
                 for _ in range(3):
                     pollers[1].ring()
-                    await until(lambda: not pollers[1].wake.is_set(), second)
+                    for _ in range(20):
+                        await asyncio.sleep(0)
                 blocked.append(budget.blocked())
                 assert two.asked == []
     assert blocked[0] > LONGEST_WAIT - 60
@@ -339,16 +339,15 @@ async def test_an_objection_that_comes_while_one_waits_for_its_turn_holds_it_too
     budget = RequestBudget(clock, 1200)
     source = ScriptedSource(quiet)
     async with spool_in(tmp_path) as spool:
-        poller = poller_of(source, spool)
-        poller._budget = budget
+        poller = poller_of(source, spool, budget=budget)
         await poller._open()
         for _ in range(4):
             budget.reserve()
-        step = asyncio.create_task(poller._step(TAIL))
+        stepping = asyncio.create_task(step(poller, TAIL))
         await until(lambda: poller._plan._streak == 1, None)
         budget.object({"retry-after": "3600"})
         end = clock.monotonic() + 0.4  # its turn comes in a quarter of a second at most
-        await until(lambda: step.done() or clock.monotonic() > end)
+        await until(lambda: stepping.done() or clock.monotonic() > end)
         assert source.asked == []
         poller.stop()
-        await step
+        await stepping

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from forwarder.contracts import ConfigError, Held, Page
 from forwarder.polling.plan import TAIL
 from forwarder.spool.contract import Committed, Fenced, PageCommit, Settlement, SpoolFull, Tally
-from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, until
+from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, step, until
 
 # -------------------------------------------------------------------------------------------------- the spool says no
 
@@ -126,11 +126,11 @@ async def test_a_stale_poller_is_fenced_and_writes_nothing(tmp_path: Path) -> No
     async with spool_in(tmp_path) as spool:
         first, second = poller_of(ScriptedSource(answer), spool), poller_of(ScriptedSource(answer), spool)
         await first._open()
-        await first._step(TAIL)
+        await step(first, TAIL)
         await second._open()
         with pytest.raises(Fenced, match="stale"):
-            await first._step(TAIL)
-        await second._step(TAIL)
+            await step(first, TAIL)
+        await step(second, TAIL)
         assert await spooled(spool) == ["e0", "e2"]
 
 
@@ -154,11 +154,11 @@ async def test_a_renamed_source_goes_on_where_it_was(tmp_path: Path) -> None:
     async with spool_in(tmp_path) as spool:
         before = poller_of(ScriptedSource(answer), spool)
         await before._open()
-        await before._step(TAIL)
+        await step(before, TAIL)
         renamed = ScriptedSource(answer, name="other")
         after = poller_of(renamed, spool)
         await after._open()
-        await after._step(TAIL)
+        await step(after, TAIL)
         assert renamed.asked == [{**before._rows[TAIL].state["walk"]}]
         assert renamed.walks == 0
         assert await spooled(spool) == ["e0", "e1"]

@@ -19,7 +19,7 @@ from forwarder.contracts import CursorLost, Page
 from forwarder.polling.plan import HEAL
 from forwarder.polling.poller import Poller
 from forwarder.spool.sqlite.store import SqliteSpool
-from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in, spooled
+from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in, spooled, step
 
 START = 1_790_000_000_000
 TRAILING, TRAILING_EVERY, OVERLAP, HISTORY = 20, 5, 600, 3600
@@ -134,7 +134,7 @@ class Life:
             if wait > 0:
                 self.clock.true_ms += max(1, int(wait * 1000))
             else:
-                await poller._step(name)
+                await step(poller, name)
 
     async def rest(self) -> None:
         """Live on with nothing wrong any more, until everything that was promised is over."""

@@ -14,7 +14,7 @@ from forwarder.net.retry import LONGEST_WAIT
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
 from simulator.http_types import Wire
 from simulator.httpd import Response
-from tests.polling.pollers import spooled
+from tests.polling.pollers import attempt, spooled
 from tests.polling.test_reading_on import course, names
 from tests.sources.organization.answers import desk, onward, refusal
 from tests.sources.organization.feeds import START, Log
@@ -118,23 +118,22 @@ async def test_a_cursor_that_fails_delays_no_other(tmp_path: Path, broken: str) 
     log.happen(2000, at=START + 98_000_000, every=700)
     async with course(tmp_path, log) as c:
         await c.start(since=7 * 86400, overlap=1800)
-        await c.poller._attempt(TAIL)
+        await attempt(c.poller, TAIL)
         if broken == HEAL:
             c.poller._reads = True
             assert await c.poller.drop(TAIL, "by hand")
             await c.step()
         poller = c.poller
-        attempt, failures, good = poller._step, Counter[str](), Counter[str]()
+        request, failures, good = poller._request, Counter[str](), Counter[str]()
 
         async def failing(name: str) -> None:
             if name == broken:
-                poller._plan.take(name)
                 failures[name] += 1
                 raise Retryable("made up", kind="server_error")
-            await attempt(name)
+            await request(name)
             good[name] += 1
 
-        poller._step = failing  # type: ignore[method-assign]
+        poller._request = failing  # type: ignore[method-assign]
         others = {TAIL, BACKFILL, HEAL} & set(poller._rows) - {broken}
         begun = c.clock.now
         await c.until(lambda: failures[broken] >= 3 and all(good[name] >= 3 for name in others))
@@ -191,12 +190,12 @@ async def test_no_wait_that_a_server_asks_for_silences_a_source(tmp_path: Path, 
     log.happen(5, at=NOW - 60_000)
     async with course(tmp_path, log) as c:
         await c.start()
-        report, step = c.poller.report, c.poller._pause
+        report, step = c.poller.report, c.poller._asker.pause
 
         async def pause(seconds: float) -> None:
             c.clock.advance(seconds + 0.001)
 
-        c.poller._pause = pause  # type: ignore[method-assign]
+        c.poller._asker.pause = pause  # type: ignore[method-assign]
         await c.until(lambda: report.tries >= 4)
         assert c.clock.now < report.next_try + 1 <= c.clock.now + LONGEST_WAIT + 1
         before, begun = len(log.asked), c.clock.now
@@ -206,4 +205,4 @@ async def test_no_wait_that_a_server_asks_for_silences_a_source(tmp_path: Path, 
         begun = c.clock.now
         await c.until_all()
         assert c.clock.now - begun <= LONGEST_WAIT + 60
-        c.poller._pause = step  # type: ignore[method-assign]
+        c.poller._asker.pause = step  # type: ignore[method-assign]

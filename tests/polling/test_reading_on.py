@@ -18,7 +18,7 @@ from forwarder.sources.organization.source import OrganizationConfig, Organizati
 from forwarder.spool.sqlite.store import SqliteSpool
 from simulator.httpd import Response, Server
 from tests.clocks import FakeClock
-from tests.polling.pollers import poller_of, spool_in, spooled
+from tests.polling.pollers import attempt, poller_of, spool_in, spooled
 from tests.sources.organization.answers import KEY, ORG, refusal
 from tests.sources.organization.feeds import START, Log, url
 
@@ -43,7 +43,7 @@ class Course:
         if wait > 0:
             self.clock.advance(wait + 0.001)
         else:
-            await self.poller._attempt(name)
+            await attempt(self.poller, name)
 
     async def until(self, holds: Callable[[], bool], most: int = 600) -> None:
         for _ in range(most):

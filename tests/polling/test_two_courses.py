@@ -10,7 +10,7 @@ from forwarder.contracts.identity import document_id
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
 from forwarder.spool.contract import Gap, PageCommit, Settlement
 from tests.clocks import FakeClock
-from tests.polling.pollers import KEYS, ScriptedSource, bodies_of, page, poller_of, spool_in
+from tests.polling.pollers import KEYS, ScriptedSource, bodies_of, page, poller_of, spool_in, step
 
 DAY = 86_400_000
 
@@ -25,13 +25,13 @@ async def test_a_backfill_that_ends_while_a_heal_is_open_leaves_its_gap_open(tmp
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=600)
         await poller._open()
-        await poller._step(TAIL)
-        await poller._step(BACKFILL)
+        await step(poller, TAIL)
+        await step(poller, BACKFILL)
         assert [gap.closed_ms for gap in (await spool.status()).gaps] == [None]
         again = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=600)  # nor does a restart
         await again._open()
         assert [gap.closed_ms for gap in (await spool.status()).gaps] == [None]
-        await again._step(HEAL)
+        await step(again, HEAL)
         assert [gap.closed_ms is None for gap in (await spool.status()).gaps] == [False]
 
 
@@ -45,7 +45,7 @@ async def test_a_gap_without_a_heal_is_closed_by_the_backfill(tmp_path: Path) ->
         await spool.commit(PageCommit(store._number, store._epoch, open_gaps=[gap]))
         poller = poller_of(ScriptedSource(page), spool, clock, since=86400)
         await poller._open()
-        await poller._step(BACKFILL)
+        await step(poller, BACKFILL)
         assert [gap.closed_ms is None for gap in (await spool.status()).gaps] == [False]
 
 
@@ -61,20 +61,20 @@ async def test_a_cursor_lost_in_the_middle_of_a_reread_keeps_what_the_reread_is_
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock)
         await poller._open()
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         poller._at_tip = True
         poller._choose()
-        await poller._step(TRAIL)
+        await step(poller, TRAIL)
         before = poller._rows[TRAIL]
         lose.append(True)
         clock.advance(50)
-        await poller._step(TRAIL)
+        await step(poller, TRAIL)
         after = poller._rows[TRAIL]
         assert {key: after.state[key] for key in ("begun", "until", "from")} == {
             key: before.state[key] for key in ("begun", "until", "from")
         }
         assert after.version == before.version
-        await poller._step(TRAIL)  # its compare-and-swap still fits
+        await step(poller, TRAIL)  # its compare-and-swap still fits
         assert poller._rows[TRAIL].version > before.version
 
 
@@ -89,13 +89,13 @@ async def test_a_walk_that_ends_while_a_reread_is_half_way_lets_that_be_read_aga
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, trailing=600, trailing_every=300)
         await poller._open()
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         poller._at_tip = True
         poller._choose()
         trail = poller._rows[TRAIL].state
         assert trail["walk"] is not None
         clock.advance(200)
-        await poller._step(BACKFILL)
+        await step(poller, BACKFILL)
         row = poller._rows[TRAIL].state
         assert row.get("walk") is None
         # The next one begins where the unfinished one would have: what that had not read is not forgotten.
@@ -115,18 +115,18 @@ async def test_a_tail_keeps_the_place_of_the_next_reread_over_a_long_silence(tmp
         await poller._open()
         for _ in range(4):
             clock.advance(200)
-            await poller._step(TAIL)
+            await step(poller, TAIL)
         poller._at_tip = True
         poller._choose()
         poller._at_tip = False
         for _ in range(5):
             if poller._open_walk(TRAIL):
-                await poller._step(TRAIL)
+                await step(poller, TRAIL)
         wanted = poller._store._reread_from()
         clock.advance(24 * 3600)
         for _ in range(60):
             clock.advance(200)
-            await poller._step(TAIL)
+            await step(poller, TAIL)
         marks = [high for high, _ in poller._rows[TAIL].state["marks"]]
         assert min(marks) <= wanted
 
@@ -146,7 +146,7 @@ async def test_a_damaged_page_of_an_unknown_time_is_read_again_from_an_overlap_b
             await spool.commit(PageCommit(store._number, store._epoch, open_gaps=[gap]))
             assert await store.heal_damage()
             assert poller._rows[HEAL].state["from"] == since
-            await poller._step(HEAL)
+            await step(poller, HEAL)
             assert all(gap.closed_ms is not None for gap in (await spool.status()).gaps)
 
 
@@ -185,7 +185,7 @@ async def test_every_event_keeps_its_own_id_whatever_of_its_page_is_known(tmp_pa
         poller = poller_of(ScriptedSource(answer), spool, clock)
         await poller._open()
         for _ in pages:
-            await poller._step(TAIL)
+            await step(poller, TAIL)
         lane = await spool.open_lane("all", "memory", start=None, on_full="pause")
         found: list[tuple[str, bytes]] = []
         after = 0
@@ -217,12 +217,12 @@ async def test_a_tail_that_a_longer_walk_became_is_lost_while_a_shorter_heal_is_
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock, since=86400, overlap=43_200)
         await poller._open()
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         short = poller._rows[HEAL].state["from"]
-        await poller._step(BACKFILL)
+        await step(poller, BACKFILL)
         lost.append(True)
         high = poller._rows[TAIL].state["high"]
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         assert poller._rows[HEAL].state["from"] == max(high - 43_200_000, int(clock.now * 1000) - DAY) < short
         assert len((await spool.status()).gaps) == 1
 
@@ -237,10 +237,10 @@ async def test_the_next_reread_begins_before_what_this_one_was_to_reach(tmp_path
     async with spool_in(tmp_path, clock) as spool:
         poller = poller_of(ScriptedSource(answer), spool, clock, trailing=600, since=600)
         await poller._open()
-        await poller._step(TAIL)
+        await step(poller, TAIL)
         poller._choose()
         assert poller._rows[TRAIL].state["until"] == newest
-        await poller._step(TRAIL)
-        await poller._step(TRAIL)
+        await step(poller, TRAIL)
+        await step(poller, TRAIL)
         assert poller._rows[TRAIL].state["floor"] == newest
         assert poller._store._reread_from() == newest - 600_000

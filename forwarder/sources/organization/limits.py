@@ -18,8 +18,21 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import CursorState, ErrorKind
 
-_LEAST: dict[ErrorKind, int] = {"too_large": 1, "timeout": 5, "truncated": 5, "not_json": 5, "server_error": 25}
+_LEAST: dict[ErrorKind, int] = {
+    "too_large": 1,
+    "too_many_events": 1,
+    "timeout": 5,
+    "truncated": 5,
+    "not_json": 5,
+    "server_error": 25,
+}
 """Failures that a smaller page may avoid, and the smallest page to try."""
+
+_FIXES: dict[ErrorKind, str] = {
+    "too_large": "Raise http.max_response of this source; until then what follows that event waits.",
+    "too_many_events": "Report it: the API, or something before it, does not keep to the limit; what follows waits.",
+}
+"""What is beyond the smallest page even: asked for at once, and then a place that cannot be passed."""
 
 _MOST_PLACES = 64
 """More walks than this are never at work."""
@@ -112,15 +125,12 @@ class Limits:
                 retry_after=error.retry_after,
                 sent=error.sent,
                 fix=error.fix,
-                smaller=error.kind == "too_large",
+                smaller=error.kind in _FIXES,
             )
-        if error.kind != "too_large":
+        if error.kind not in _FIXES:
             return error
-        return Held(
-            f"{str(error).rstrip('.')}, although only one event was asked for.",
-            fix="Raise http.max_response of this source; until then what follows that event waits.",
-            kind=error.kind,
-        )
+        reason = f"{str(error).rstrip('.')}, although only one event was asked for."
+        return Held(reason, fix=_FIXES[error.kind], kind=error.kind)
 
     def _keep(self, state: CursorState, reduced: _Reduced) -> None:
         self._places[_place(state)] = reduced

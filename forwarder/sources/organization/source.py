@@ -38,6 +38,7 @@ from forwarder.net.answers import leads_to, own_words
 from forwarder.net.hide import hide
 from forwarder.net.http import UNREADABLE, HttpClient, Response, check_url
 from forwarder.net.retry import RequestBudget, retry_after_seconds
+from forwarder.sources.clients import Clients
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
@@ -102,7 +103,7 @@ class OrganizationConfig(SourceConfig):
 
 
 class OrganizationSource:
-    """Follows the events of one organization; one request at a time."""
+    """Follows the events of one organization; two requests at a time, of which one may hang."""
 
     Config: ClassVar[type[SourceConfig]] = OrganizationConfig
     feed: ClassVar[str] = "organization"
@@ -112,7 +113,7 @@ class OrganizationSource:
         self._config = config
         self._clock = context.clock
         self._budget: RequestBudget = context.budget
-        self._client = self._new_client()
+        self._clients = Clients(self._new_client)
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limits = Limits(config.limit)
         self._repeats = Repeats()
@@ -239,11 +240,11 @@ class OrganizationSource:
 
     async def actions(self) -> list[ListedAction]:
         """Ask for every action the organization knows. What goes wrong here is no objection to the stream's pace."""
-        client, path = self._new_client(), f"/admin/v1/orgs/{self._config.org_id}/event-actions"
+        clients, path = Clients(self._new_client), f"/admin/v1/orgs/{self._config.org_id}/event-actions"
 
         async def ask(cursor: str | None) -> bytes:
             asked = {"cursor": cursor} if cursor else {}
-            response = await self._request(asked, path=path, client=client, most=LONGEST_PAGE)
+            response = await self._request(asked, path=path, clients=clients, most=LONGEST_PAGE)
             if response.status != 200:
                 code, title = _error_of(response, secrets=(self._key,))
                 raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
@@ -252,11 +253,11 @@ class OrganizationSource:
         try:
             return await read_list(ask)
         finally:
-            await client.close()
+            await clients.close()
 
     async def close(self) -> None:
         """Release the connection."""
-        await self._client.close()
+        await self._clients.close()
 
     # ------------------------------------------------------------------------------------------------- one request
 
@@ -281,7 +282,7 @@ class OrganizationSource:
         params: dict[str, str],
         *,
         path: str | None = None,
-        client: HttpClient | None = None,
+        clients: Clients | None = None,
         most: int | None = None,
     ) -> Response:
         try:
@@ -292,9 +293,8 @@ class OrganizationSource:
             ) from error
         self._key = key
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
-        return await (client or self._client).request(
-            "GET", path or self._path, params=params, headers=headers, most=most
-        )
+        async with (clients or self._clients).borrowed() as client:
+            return await client.request("GET", path or self._path, params=params, headers=headers, most=most)
 
     def _raise_for(self, response: Response, cursor: str | None) -> None:
         """Turn everything but a JSON page into the error that says what to do."""

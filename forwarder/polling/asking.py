@@ -1,0 +1,72 @@
+"""Asks one source, within the request budget, and takes whatever it raises for one of the errors of its contract."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from forwarder.contracts import Clock, CursorLost, CursorState, Held, Page, Retryable, Source
+from forwarder.net.retry import RequestBudget
+from forwarder.observe.reports import SourceReport
+
+
+class Asker:
+    """The requests of one source; the poller has two of them under way at most.
+
+    Args:
+        source: Who is asked.
+        budget: When that is allowed.
+        clock: Monotonic time.
+        report: Counts the requests.
+    """
+
+    def __init__(self, source: Source, budget: RequestBudget, clock: Clock, report: SourceReport) -> None:
+        self._source = source
+        self._budget = budget
+        self._clock = clock
+        self._report = report
+        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every wait: nothing more is asked."""
+        self._stopped.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep out a back-off; only `stop` ends it early."""
+        end = self._clock.monotonic() + seconds
+        while not self._stopped.is_set() and (left := end - self._clock.monotonic()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._stopped.wait()
+            except TimeoutError:
+                continue
+
+    async def may_ask(self) -> bool:
+        """Wait for a place in the budget; False when the end came first."""
+        wait = self._budget.reserve()
+        while wait > 0 and not self._stopped.is_set():
+            await self.pause(wait)
+            wait = self._budget.blocked()  # an objection may have come meanwhile, to another source of the same key
+        return not self._stopped.is_set()
+
+    async def ask(self, walk: CursorState) -> Page | None:
+        """Ask in turn; None when the end came first. Raises what `fetch` raises."""
+        return await self.fetch(walk) if await self.may_ask() else None
+
+    async def fetch(self, walk: CursorState) -> Page:
+        """Ask now. What the source raises beside the errors of its contract is a fault of it, and passes for one.
+
+        Raises Retryable, Held or CursorLost.
+        """
+        self._report.requests += 1
+        try:
+            return await self._source.fetch(walk)
+        except (Retryable, Held, CursorLost):
+            raise
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary; it is logged, and becomes a state
+            kind = type(error).__name__
+            if kind not in self._report.reason:
+                self._log.exception("source_failed")
+            raise Retryable(f"the source failed with {kind}; the log holds where: please report it") from None
