@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.sink import Sink as Sink
     from forwarder.contracts.sink import SinkContext as SinkContext
     from forwarder.contracts.sink import SinkTraits as SinkTraits
+    from forwarder.contracts.sink import Warns as Warns
     from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
     from forwarder.contracts.source import ListsActions as ListsActions
     from forwarder.contracts.source import Source as Source
@@ -127,6 +128,7 @@ _HOMES = {
         "Sink",
         "SinkContext",
         "SinkTraits",
+        "Warns",
     ),
     "source": ("GoesOnByTime", "ListsActions", "Source", "SourceContext"),
     "text": ("plain",),

@@ -60,7 +60,9 @@ class Delivery(msgspec.Struct):
         doubtful: The kept ones may have been taken although no answer says so.
         duplicates: How many of the accepted were there already.
         retry_after: Seconds until this slot sends again, be it kept ones or because we are asked to slow down.
+        reason: Why some are kept.
         suspect: The kept ones may be at fault themselves; False when the sink says that it is busy.
+        fix: What a person can do about those that are kept; default: what suits a part of a batch.
     """
 
     accepted: Collection[int] = ()
@@ -72,6 +74,7 @@ class Delivery(msgspec.Struct):
     retry_after: float | None = None
     reason: str = ""
     suspect: bool = True
+    fix: str = ""
 
     @classmethod
     def all_accepted(cls, batch: Batch) -> Delivery:
@@ -160,6 +163,15 @@ class Confirms(Protocol):
 
     async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
         """Return True for what is now durable and False for what is lost; leave out what is still unknown."""
+        ...
+
+
+@runtime_checkable
+class Warns(Protocol):
+    """A sink that knows of trouble at its destination although no send failed: it stopped reading, say."""
+
+    def warning(self) -> tuple[str, str] | None:
+        """Return what is wrong and what to do about it, or None. Words that stay the same while the trouble does."""
         ...
 
 

@@ -84,12 +84,15 @@ class Case:
         records: The batch.
         evidence: Of the lane.
         suspected: It failed before, so the search begins at once.
+        since: The number of the send in which it did; default: that of the newest.
     """
 
-    def __init__(self, records: list[Record], evidence: Evidence, *, suspected: bool = False) -> None:
+    def __init__(
+        self, records: list[Record], evidence: Evidence, *, suspected: bool = False, since: int | None = None
+    ) -> None:
         self._parts: deque[list[Record]] = deque([records] if records else [])
         self._evidence = evidence
-        self._mark, self._last = evidence.begun, evidence.newest_taken
+        self._mark, self._last = evidence.begun if since is None else since, evidence.newest_taken
         self._dry = 0
         self._patience = STALE + 2 * ALONE * len(records)
         self._alone: dict[int, int] = {}

@@ -24,7 +24,8 @@ from typing import Literal
 
 import structlog
 
-from forwarder.contracts import Clock, Confirms, ErrorKind, Held, Record, Retryable, Sink, SinkConfig, SinkTraits
+from forwarder.contracts import Clock, Confirms, ErrorKind, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
+from forwarder.contracts.errors import fix_of
 from forwarder.delivery.aside import Asides
 from forwarder.delivery.isolation import Evidence
 from forwarder.delivery.ready import Ready
@@ -97,7 +98,7 @@ class Lane:
         )
         self.head, self._more = 0, True
         self._ready = Ready(config.batch)
-        self._suspected: deque[list[Record]] = deque()  # batches that were not confirmed `BREAKS` times
+        self._suspected: deque[tuple[list[Record], int]] = deque()  # not confirmed `BREAKS` times, since which send
         self._sends: dict[int, asyncio.Task[None]] = {}
         self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
         self._cut_short = False
@@ -206,7 +207,7 @@ class Lane:
         if not suspected:
             self._queue(records)
         elif records:
-            self._suspected.append(records)
+            self._suspected.append((records, promises.lost_since(spans)))
 
     def _queue(self, records: Sequence[Record]) -> None:
         self._ready.add(records, self._clock.monotonic())
@@ -232,7 +233,8 @@ class Lane:
             if self._asides.due() == 0.0 and (record := self._asides.take()) is not None:
                 return self._sender.retry_aside(slot, record)
             if self._suspected:
-                return self._sender.deliver(slot, self._suspected.popleft(), suspected=True)
+                records, since = self._suspected.popleft()
+                return self._sender.deliver(slot, records, lost_since=since)
         if self._ready and self._due() <= 0 and not self._is_promised_full():
             if self._ready.waits_its_turn():
                 return None
@@ -287,9 +289,11 @@ class Lane:
                 self._evidence.taken(self._promises.newest_confirmed)
             self._settler.doubt(lost, "unconfirmed")
             if lost:
-                self.turn("retrying", "what was sent was not confirmed, and is sent again")
+                _, fix = SinkTraits.of(self._sink).unconfirmed or ("", fix_of("unconfirmed"))
+                self.turn("retrying", "what was sent was not confirmed, and is sent again", fix)
             if confirmed or lost:  # else the lane would never be quiet long enough to look by itself
                 self._wake.set()
+            self._turn_unless_troubled()
 
     # --------------------------------------------------------------------------------------------------------- ending
 
@@ -344,6 +348,8 @@ class Lane:
             return
         if self._asides:
             self.turn("retrying", self._asides.in_words())
+        elif isinstance(self._sink, Warns) and (warning := self._sink.warning()) is not None:
+            self.turn("retrying", *warning)
         else:
             self.turn("working" if self.report.lag else "idle")
 

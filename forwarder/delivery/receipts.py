@@ -8,7 +8,7 @@ what was not confirmed `BREAKS` times is suspected: its next send waits for its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -37,6 +37,7 @@ class Promises:
         self._open: dict[Receipt, tuple[float, int, list[Span]]] = {}
         self._awaited: dict[Receipt, asyncio.Future[bool]] = {}
         self._broken: list[list[Range]] = [[] for _ in range(BREAKS - 1)]  # at least so many times, and not kept since
+        self._first_lost: list[tuple[Range, int]] = []  # of these: in which send
         self.unconfirmed: list[Range] = []
         self.suspected: list[Range] = []
         self.newest_confirmed = 0  # number of the newest send of which anything was confirmed
@@ -92,7 +93,7 @@ class Promises:
                 self._log.exception("sink_failed_to_confirm")
                 trouble = Retryable(f"the sink failed to confirm: {type(error).__name__}")
         confirmed: list[Span] = []
-        lost: list[Range] = []
+        lost_in: list[tuple[Range, int]] = []
         now = self._clock.monotonic()
         for receipt, (deadline, begun, spans) in list(self._open.items()):
             answer = answers.get(receipt)
@@ -109,17 +110,20 @@ class Promises:
                 self._report.errors["unconfirmed"] += 1
             else:
                 self._report.errors["unconfirmed"] += 1
-                lost.extend((first, last) for _, first, last in spans)
+                lost_in.extend(((first, last), begun) for _, first, last in spans)
         self._report.pending = len(self._open)
-        if trouble is not None and not (confirmed or lost):
+        if trouble is not None and not (confirmed or lost_in):
             raise trouble
         self.settled((first, last) for _, first, last in confirmed)
-        lost = ranges.merge(lost)
-        self._count(lost)
+        lost = ranges.merge(span for span, _ in lost_in)
+        self._count(lost, lost_in)
         return confirmed, lost
 
-    def _count(self, lost: list[Range]) -> None:
-        """Note once more that these were not confirmed."""
+    def _count(self, lost: list[Range], lost_in: list[tuple[Range, int]]) -> None:
+        """Note once more that these were not confirmed, with the send of each."""
+        self._first_lost += [
+            (part, begun) for (first, last), begun in lost_in for part in ranges.outside(first, last, self._broken[0])
+        ]
         often = [part for first, last in lost for part in ranges.inside(first, last, self._broken[-1])]
         rarely = [part for first, last in lost for part in ranges.outside(first, last, self._broken[-1])]
         self.suspected = ranges.merge([*self.suspected, *often])
@@ -136,6 +140,17 @@ class Promises:
                 [part for first, last in broken for part in ranges.outside(first, last, done)]
                 for broken in self._broken
             ]
+            self._first_lost = [
+                (part, begun) for (first, last), begun in self._first_lost for part in ranges.outside(first, last, done)
+            ]
+
+    def lost_since(self, spans: Sequence[Range]) -> int:
+        """Return the number of the send since which these were lost; what was taken of later ones is not like them.
+
+        Of a single record, what was taken of the same send is not like it, either: that was all but this one.
+        """
+        sends = (begun for (first, last), begun in self._first_lost if ranges.inside(first, last, spans))
+        return max(sends, default=0) - (ranges.count(spans) == 1)
 
     def take_unconfirmed(self, most: int) -> list[Range]:
         """Take the first `most` numbers of what must be sent again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import structlog
@@ -120,9 +120,16 @@ class Sender:
         self._crowded: set[int] = set()  # slots whose trouble is only that no room is left apart
         self.troubled: set[int] = set()
 
-    async def deliver(self, slot: int, records: list[Record], *, suspected: bool = False) -> None:
-        """Send until nothing of these is left to this slot; `suspected` ones failed before."""
-        case = Case(records, self._evidence, suspected=suspected)
+    async def deliver(self, slot: int, records: list[Record], *, lost_since: int | None = None) -> None:
+        """Send until nothing of these is left to this slot.
+
+        Args:
+            slot: Where.
+            records: What.
+            lost_since: The number of the send since which they were never confirmed, when they are suspected for that.
+        """
+        suspected = lost_since is not None
+        case = Case(records, self._evidence, suspected=suspected, since=lost_since)
         backoff = Backoff(self._config.retry, self._rng)
         again = suspected
         if suspected:
@@ -340,7 +347,9 @@ class Sender:
         lost = await self._unconfirmed(todo, delivery) if awaited and delivery.pending else []
         if lost:
             reason, fix = SinkTraits.of(self._sink).unconfirmed or ("the sink did not confirm what it was sent", "")
-            raise Undelivered([*lost, *noted.left], "unconfirmed", reason, fix=fix, doubtful=True, suspect=True)
+            odd = _stand_out(lost, set(delivery.pending).difference(lost))
+            left = sorted([*(todo[position] for position in lost), *noted.left], key=lambda record: record.seq)
+            raise Undelivered(left, "unconfirmed", reason, fix=fix, doubtful=True, suspect=True, odd=odd)
         if noted.refused:
             words = next(iter(noted.refused.values()))
             reason = f"{words.reason} ({words.detail})" if words.detail else words.reason
@@ -351,6 +360,7 @@ class Sender:
                 noted.left,
                 "partial",
                 reason,
+                fix=delivery.fix,
                 floor=delivery.retry_after,
                 doubtful=delivery.doubtful,
                 suspect=delivery.suspect,
@@ -388,20 +398,26 @@ class Sender:
             taken |= set(refused)
             refused = {}
         left = [position for position in range(len(todo)) if position not in taken]
-        odd = bool(taken and left) and (len(left) == 1 or max(left) < max(taken))
         return _Noted(
-            [todo[position] for position in left], {todo[position].seq: why for position, why in refused.items()}, odd
+            [todo[position] for position in left],
+            {todo[position].seq: why for position, why in refused.items()},
+            odd=_stand_out(left, taken),
         )
 
-    async def _unconfirmed(self, todo: list[Record], delivery: Delivery) -> list[Record]:
-        """Wait for the receipts of a send; return what was not confirmed."""
+    async def _unconfirmed(self, todo: list[Record], delivery: Delivery) -> list[int]:
+        """Wait for the receipts of a send; return the positions of what was not confirmed."""
         assert self._promises is not None  # noqa: S101 -- `_apply` refuses receipts of any other sink
         receipts = set(delivery.pending.values())
         answers = await self._promises.confirmed(receipts, self._lane.stopped)
         if answers is None:  # the lane stops: some may be lost already, and all of it is sent again by the next life
             self._settler.doubt(runs([todo[position].seq for position in delivery.pending]), "unconfirmed")
             return []
-        return [todo[position] for position, receipt in sorted(delivery.pending.items()) if not answers[receipt]]
+        return [position for position, receipt in sorted(delivery.pending.items()) if not answers[receipt]]
+
+
+def _stand_out(left: Sequence[int], taken: Collection[int]) -> bool:
+    """Whether others of the same answer were taken behind each of these positions, or all others but one."""
+    return bool(taken and left) and (len(left) == 1 or max(left) < max(taken))
 
 
 def _no_comparison(left: list[Record]) -> str:

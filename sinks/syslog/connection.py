@@ -277,6 +277,10 @@ class Pipe:
             for _ in range(_MOST_CHUNKS):
                 if not self._sock.recv(_CHUNK):
                     break
+        if self._sock.fileno() >= 0:
+            loop = asyncio.get_running_loop()  # somebody may wait for it
+            loop.remove_reader(self._sock)
+            loop.remove_writer(self._sock)
         self._sock.close()
 
     # --------------------------------------------------------------------------------------------------- small things
@@ -296,7 +300,8 @@ class Pipe:
         except TimeoutError:
             raise Retryable(f"{self._place}: silent for too long", kind="timeout") from None
         finally:
-            remove(self._sock)
+            if self._sock.fileno() >= 0:
+                remove(self._sock)
 
     def _failure(self, error: OSError) -> Retryable:
         """Return a failure by its kind, in our own words."""

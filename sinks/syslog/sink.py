@@ -8,9 +8,9 @@ made in `syslog_message`, connections are `syslog_stream`, `relp` and `syslog_da
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
@@ -34,9 +34,11 @@ from forwarder.contracts import (
     TlsConfig,
     Within,
 )
+from forwarder.net.urls import is_loopback
 from sinks.syslog.address import Place, Times
 from sinks.syslog.connection import Pipe
 from sinks.syslog.datagram import DatagramSlot
+from sinks.syslog.habits import Habits
 from sinks.syslog.message import FRAMINGS, Composer, unknown_words
 from sinks.syslog.probe import probe
 from sinks.syslog.relp_slot import RelpSlot
@@ -101,7 +103,11 @@ class SyslogConfig(SinkConfig):
     their own limit: rsyslog 8 KiB (`maxMessageSize`), syslog-ng 64 KiB (`log-msg-size`), UDP 65507 bytes."""
     resend: Annotated[Duration, Within("1ms", "1h", zero=True)] = 5.0
     """For `tcp` and `tls`: how long a connection must stay well behind a batch until the batch counts as accepted;
-    after a break what is younger is sent again. 0 believes every write."""
+    after a break what is younger is sent again. Shorter by itself for a receiver that ends quiet connections sooner,
+    empty ones too. 0 believes every write."""
+    records_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """For `tcp` and `tls`: most records on one connection, which is then ended in order; default: any number, and fewer
+    while the receiver ends connections early."""
     relp_window: Annotated[int, Field(ge=1, le=10_000)] = 128
     """For `relp` and `relps`: most messages without an answer."""
     relp_patience: Annotated[Duration, Within("10ms", "30d")] = 300.0
@@ -166,17 +172,13 @@ class SyslogSink:
         )
     }
     patience: float | None = None
-    unconfirmed: ClassVar[tuple[str, str]] = (
-        "the receiver ends the connection, or stops reading, soon after whatever it is sent",
-        "See its own log. Where it ends every connection by habit, set resend below the time it keeps one, or to 0.",
-    )
     proof: Literal["delivered", "received", "none"] = "none"
 
     def __init__(self, config: SyslogConfig, context: SinkContext) -> None:
         self._config = config
         self._place, self._scheme = config.place, config.scheme
         self._tls = config.tls if self._scheme in {"tls", "relps"} else None
-        if self._tls is None and not config.insecure and not _is_loopback(self._place.host):
+        if self._tls is None and not config.insecure and not is_loopback(self._place.host):
             raise ConfigError(
                 f"{config.address} would send events in the clear. Use tls:// or relps://, or set insecure: true."
             )
@@ -189,6 +191,7 @@ class SyslogSink:
         self._composer = Composer(config.protocol, config.facility, headers, structured=structured, bom=config.bom)
         self.max_body = config.max_message_bytes - self._composer.most
         self._times = Times(config.connect_timeout, config.silence_timeout)
+        self._habits = Habits(config.resend, config.records_per_connection)
         self._streams: list[StreamSlot] = []
         self._slots: list[Slot] = [self._slot(number, context) for number in range(context.slots)]
         if self._scheme in {"relp", "relps"}:
@@ -205,7 +208,7 @@ class SyslogSink:
             return RelpSlot(dial, config.relp_window)
         dial = partial(Pipe.open, self._place, self._tls, self._times, settle=_SETTLE)
         framing = config.framing or ("octet-counting" if self._tls else "newline")
-        self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], config.resend, context.clock))
+        self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], self._habits, context.clock))
         return self._streams[-1]
 
     @property
@@ -250,6 +253,23 @@ class SyslogSink:
         answers = {receipt: self._streams[receipt.slot].answer(receipt) for receipt in receipts}
         return {receipt: answer for receipt, answer in answers.items() if answer is not None}
 
+    @property
+    def unconfirmed(self) -> tuple[str, str]:
+        """Say what it means that a stream is not believed again and again, and what to do."""
+        return self._habits.unconfirmed()
+
+    def warning(self) -> tuple[str, str] | None:
+        """Say what is wrong with a receiver of a stream although no write failed."""
+        for stream in self._streams:
+            if (unproved := stream.unproved()) is not None:
+                moment = datetime.fromtimestamp(unproved[1], UTC).strftime("%H:%M:%S UTC")
+                reason = (
+                    f"the receiver has stopped reading: nothing proves that it has the last {unproved[0]} events, "
+                    f"since {moment}"
+                )
+                return reason, "See its own log and load. When the connection ends, these events are sent again."
+        return self._habits.warning()
+
     async def probe(self) -> list[Finding]:
         """Connect and see whether the receiver keeps the connection, and over RELP takes syslog; sends no event."""
         return await probe(self._scheme, self._place, self._tls, self._times)
@@ -257,10 +277,3 @@ class SyslogSink:
     async def close(self) -> None:
         """End every connection in order. Safe to call twice."""
         await asyncio.gather(*(slot.close() for slot in self._slots))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.contracts import Batch, Delivery, Held, Rejection, Retryable
+from forwarder.contracts import Batch, Delivery, Held, Receipt, Rejection, Retryable
 from forwarder.spool.contract import Exchange, Settlement
 from tests.choking import Stream, choking_on, in_doubt, letters_of, names
 from tests.delivery.lanes import ScriptedSink, bench, event
@@ -169,3 +169,30 @@ async def test_what_is_noted_while_a_write_fails_is_written_with_the_next(
         assert await letters_of(b) == {"e9": "no"}
         assert await in_doubt(b) == {f"e{n}" for n in range(5, 10)}
         await b.balanced()
+
+
+class Links(Stream):
+    """Carries each event on a connection of its own, as a sink does that met a receiver which ends many."""
+
+    def _write(self, batch: Batch, n: int) -> Delivery:
+        pending: dict[int, Receipt] = {}
+        for place, name in enumerate(names(batch)):
+            pending[place] = Receipt(batch.slot, f"{n}.{place}")
+            if self.ends_at(name):
+                self.lost.add(pending[place].token)
+            else:
+                self.has[name] += 1
+        return Delivery(pending=pending)
+
+
+@pytest.mark.parametrize("bad", ["e0", "e12", "e24"])
+async def test_an_event_that_is_never_confirmed_is_at_fault_when_others_of_its_own_sends_are(
+    bad: str, tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b:
+        sink = Links(lambda name: name == bad)
+        b.start("one", sink, window=1, patience=0.05, batch={"events": 25, "wait": 0.01})
+        await b.fill(*(event(f"e{n}") for n in range(25)))
+        await b.drained("one")
+        assert await letters_of(b) == {bad: "not_taken"}
+        assert set(sink.has.values()) == {1}, "the others arrived at once, and were never sent again"

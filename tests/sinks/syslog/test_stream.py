@@ -15,8 +15,8 @@ from forwarder.contracts import Delivery, Receipt, Retryable
 from simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.syslog.address import Place, Times
 from sinks.syslog.connection import Pipe, Taken
+from sinks.syslog.link import Trust
 from sinks.syslog.sink import SyslogSink
-from sinks.syslog.stream import Trust
 from tests.contract.sinks_for_tests import batch_of
 from tests.sinks.syslog.receivers import Authority, receiving, sink_for
 from tests.waiting import until
