@@ -146,8 +146,7 @@ class Sender:
                 case.split(part.records)
             except Undelivered as trouble:
                 trouble.let_go()
-                early = case.failures > 0 and not known and case.others_taken
-                await self._learn(slot, case, part, trouble, backoff, early=early)
+                await self._learn(slot, case, part, trouble, backoff, known=known)
             else:
                 case.taken(part)
                 backoff.reset()
@@ -182,11 +181,12 @@ class Sender:
     # ------------------------------------------------------------------------------------------------------- learning
 
     async def _learn(
-        self, slot: int, case: Case, part: Part, trouble: Undelivered, backoff: Backoff, *, early: bool
+        self, slot: int, case: Case, part: Part, trouble: Undelivered, backoff: Backoff, *, known: bool
     ) -> None:
         """Put what may be doubled on record, decide what the failure means, say what is wrong, and wait.
 
-        An `early` part was sent before the sink took the others that it would be compared with: it is asked once more.
+        What was sent while it was not `known` that the sink takes others, and now is, is asked once more: it may have
+        met the sink's own trouble.
         """
         self.troubled.add(slot)
         self._crowded.discard(slot)
@@ -196,7 +196,7 @@ class Sender:
             self._lane.give_back(part.records[0])
             self._report.resent += 1
         await self._record_doubt(trouble)
-        if early and len(trouble.left) == len(part.records):
+        if case.failures > 0 and not known and case.others_taken and len(trouble.left) == len(part.records):
             case.put_back(part, trouble.left)
             full = False
         else:
