@@ -32,8 +32,9 @@ class Reach:
     def tests_of(self, module: str, source: bytes, line: int, within: float) -> dict[str, float]:
         """Return the tests that execute the statement around a line, with their seconds, in the order to run.
 
-        The quickest case of each test comes first, then the next case of each: cases of one test notice much the same.
-        What runs at import, such as a constant, is tried by every test that executes anything of the module.
+        After them come those that execute the function around it, because coverage misses lines of coroutines behind an
+        exception. The quickest case of each test comes first, then the next case of each: cases of one test notice much
+        the same. What runs at import, such as a constant, is tried by every test that executes anything of the module.
 
         Args:
             module: Path of the module.
@@ -42,14 +43,19 @@ class Reach:
             within: Seconds after which tests are left out.
         """
         here = self.lines[module]
-        statement = _statement(source, line)
-        found = here.values() if statement is None else [here[number] for number in statement if number in here]
+        statement, function = _around(source, line)
+        sure = set().union(*(here.get(number, ()) for number in statement))
+        found = here.values() if function is None else [here[number] for number in function if number in here]
         cases: dict[str, list[str]] = defaultdict(list)
-        for name in sorted(set().union(*found), key=lambda name: (self.seconds[name], name)):
+        for name in sorted(set().union(*found), key=lambda name: (name not in sure, self.seconds[name], name)):
             cases[name.partition("[")[0]].append(name)
-        turns = sorted((turn, self.seconds[name], name) for names in cases.values() for turn, name in enumerate(names))
-        ends = accumulate(seconds for _, seconds, _ in turns)
-        return {name: seconds for (_, seconds, name), end in zip(turns, ends, strict=True) if end - seconds < within}
+        turns = sorted(
+            (name not in sure, turn, self.seconds[name], name)
+            for names in cases.values()
+            for turn, name in enumerate(names)
+        )
+        ends = accumulate(seconds for _, _, seconds, _ in turns)
+        return {name: took for (_, _, took, name), end in zip(turns, ends, strict=True) if end - took < within}
 
     def add(self, kept: dict) -> None:
         """Add what one module of tests executes."""
@@ -91,17 +97,19 @@ def load(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def _statement(source: bytes, line: int) -> range | None:
-    """Return the lines of the innermost statement around a line, without the blocks inside it; none outside functions."""
-    found: range | None = None
-    waiting: list[tuple[ast.AST, bool]] = [(ast.parse(source), False)]
-    for node, runs_later in waiting:  # the outer ones first
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+def _around(source: bytes, line: int) -> tuple[range, range | None]:
+    """Return the lines of the innermost statement around a line, and of the innermost function, if there is one."""
+    statement: range = range(line, line + 1)
+    function: range | None = None
+    waiting: list[ast.AST] = [ast.parse(source)]
+    for node in waiting:  # the outer ones first
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):
             blocks = [part for name in _BLOCKS for part in getattr(node, name, ())]
             first = min((part.lineno for part in blocks if hasattr(part, "lineno")), default=None)
             end = (node.end_lineno or node.lineno) if first is None else max(first - 1, node.lineno)
             if line <= end:
-                found = range(node.lineno, end + 1) if runs_later else None
-        waiting += [(child, runs_later or is_function) for child in ast.iter_child_nodes(node)]
-    return found
+                statement = range(node.lineno, end + 1)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and line > end:
+                function = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        waiting += ast.iter_child_nodes(node)
+    return statement, function
