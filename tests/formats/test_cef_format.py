@@ -4,7 +4,7 @@ import pytest
 
 from forwarder.contracts import Actor, Change, Shrinks, Thing, UnexpectedPayload
 from forwarder.formats.cef.format import CefFormat
-from forwarder.formats.cef.keys import BEFORE, KEYS
+from forwarder.formats.cef.keys import KEYS, TABLE
 from forwarder.registry import FORMATS
 from tests.formats.cef_reader import LABELS, strictly
 from tests.hostile import full_event, record_of, with_what_is_rare
@@ -97,7 +97,7 @@ def test_every_key_of_the_table_is_written_somewhere():
 
 
 def test_no_key_is_listed_twice():
-    assert len({key.name for key in KEYS}) == len(KEYS) == len(BEFORE)
+    assert len({key.name for key in KEYS}) == len(KEYS) == len(TABLE.before) == len(TABLE.columns)
 
 
 def test_a_bare_actor_is_named():
@@ -177,5 +177,7 @@ def test_memories_are_bounded():
         event = full_event(action=f"a{number}", city=f"c{number}", site=Thing("site", url=f"https://s{number}.example"))
         cef.render([record_of(event)])
     cef.render([record_of(full_event(action=" " * 10**6, city=" " * 10**6))])
-    assert all(0 < len(memory) <= 4096 for memory in (cef._actions.known, cef._places, cef._sites))
-    assert not any(len(str(key)) > 2000 for memory in (cef._actions.known, cef._places, cef._sites) for key in memory)
+    assert all(0 < len(memory) <= 4096 for memory in (cef._actions.known, cef._places, cef._dialect._hosts))
+    assert not any(
+        len(str(key)) > 2000 for memory in (cef._actions.known, cef._places, cef._dialect._hosts) for key in memory
+    )

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from forwarder.formats.kit.json_lines import JsonLines
-from forwarder.formats.kit.memory import LONGEST_REMEMBERED, Actions, Memory, Said
+from forwarder.formats.kit.memory import LONGEST_REMEMBERED, ActionFields, Actions, Memory
 from tests.hostile import full_event, record_of
 
 
@@ -15,11 +15,11 @@ def test_an_action_is_written_from_the_fields_of_the_event_and_once():
     actions = Actions(lambda said: written.append(said) or said)
     event = full_event(types=("access",), category=("web",))
     for _ in range(2):
-        assert actions.of(event)._asdict() == {name: getattr(event, name) for name in Said._fields}
+        assert actions.of(event)._asdict() == {name: getattr(event, name) for name in ActionFields._fields}
     assert len(written) == 1
 
 
-@pytest.mark.parametrize("name", Said._fields)
+@pytest.mark.parametrize("name", ActionFields._fields)
 def test_a_change_of_any_field_is_written_anew(name):
     actions = Actions(lambda said: said)
     event = full_event()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from forwarder.contracts import Actor, Change, Shrinks, Thing, UnexpectedPayload
-from forwarder.formats.leef.attributes import ATTRIBUTES, BEFORE
+from forwarder.formats.leef.attributes import ATTRIBUTES, TABLE
 from forwarder.formats.leef.format import LeefFormat
 from forwarder.registry import FORMATS
 from tests.formats.leef.reader import PREDEFINED, NotLeef, read
@@ -166,7 +166,7 @@ def test_every_attribute_of_the_table_is_written_somewhere_and_named_once():
     event.target_user = None
     written |= set(attributes_of(with_what_is_rare(event)))
     assert written == {one.name for one in ATTRIBUTES}
-    assert len({one.name.lower() for one in ATTRIBUTES}) == len(ATTRIBUTES) == len(BEFORE)
+    assert len({one.name.lower() for one in ATTRIBUTES}) == len(ATTRIBUTES) == len(TABLE.before) == len(TABLE.columns)
 
 
 def test_lengths_are_those_of_the_guide():

@@ -65,7 +65,7 @@ def test_an_element_reads_back_to_what_was_said(event):
 @at_every_guard
 @given(any_events)
 def test_the_fast_way_and_the_careful_way_say_the_same(event):
-    assert SD._element(event) == StructuredDataFormat()._carefully(event)
+    assert SD._line(event) == StructuredDataFormat()._carefully(event)
 
 
 @many

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.formats.cef.keys import BY_BEFORE
+from forwarder.formats.cef.keys import TABLE
 from forwarder.formats.kit.shortening import Piece
 from forwarder.formats.kit.texts import CONTROL_BUT_LINE_ENDS, one_line, without_line_ends
 
@@ -32,8 +32,8 @@ def header(text: str, longest: int) -> tuple[str, bool]:
     return short.replace("\\", "\\\\").replace("|", "\\|"), len(whole) > longest
 
 
-def cleaned(parts: Sequence[str], *, json: bool = False) -> tuple[list[Piece], bool]:
-    """Return keys and values in turns as pieces, fit but for escaping, and whether any had to be cut.
+def cleaned(parts: Sequence[str], *, json: bool = False) -> tuple[list[Piece], set[str]]:
+    """Return keys and values in turns as pieces, fit but for escaping, and that any had to be cut.
 
     What is empty by then is left out.
 
@@ -44,7 +44,7 @@ def cleaned(parts: Sequence[str], *, json: bool = False) -> tuple[list[Piece], b
     pieces: list[Piece] = []
     cut = False
     for before, value in zip(parts[0::2], parts[1::2], strict=True):
-        key = BY_BEFORE[before]
+        key = TABLE.columns[before]
         longest = key.longest or LONGEST_PLAIN
         if json:  # ends with a bracket, so that its length tells; most of a huge one need not be looked at
             compact = without_line_ends(value)
@@ -54,12 +54,12 @@ def cleaned(parts: Sequence[str], *, json: bool = False) -> tuple[list[Piece], b
             cut = cut or len(whole) > longest
         if short := whole[:longest].rstrip():
             pieces.append(Piece(before, short, key.need))
-    return pieces, cut
+    return pieces, {"truncated"} if cut else set()
 
 
 def carries(before: str, value: str) -> bool:
     """Say whether a key can hold this very value."""
-    return len(value) <= BY_BEFORE[before].longest and value == one_line(value).strip()
+    return len(value) <= TABLE.columns[before].longest and value == one_line(value).strip()
 
 
 def plain(text: str) -> str:

@@ -40,7 +40,7 @@ from forwarder.formats.ecs.people import names_of, roles_of, user_with_others
 from forwarder.formats.kit.json_fields import JsonTemplate
 from forwarder.formats.kit.json_lines import JsonLines
 from forwarder.formats.kit.json_shortening import Plan, decode, shorten
-from forwarder.formats.kit.memory import FEW, Actions, Memory, Said
+from forwarder.formats.kit.memory import FEW, ActionFields, Actions, Memory
 from forwarder.formats.kit.texts import truncated
 from forwarder.formats.kit.web import coordinates, domain
 from forwarder.normalize.addresses import valid_host
@@ -112,7 +112,7 @@ class EcsFormat:
             short = shorten(tree, limit, _PLAN)
         except RecursionError:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
-        return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
+        return short or UnexpectedPayload(f"what must be fields of this event takes more than {limit} bytes of ECS")
 
     def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
@@ -202,12 +202,12 @@ class EcsFormat:
             found[event.domain.lower()] = None
         return tuple(dict.fromkeys([*names, *names_of_all(*also.users)])), tuple(found)
 
-    def _runs_of(self, said: Said) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
+    def _runs_of(self, fields: ActionFields) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
         """Return what an action is, as runs of `Kind`, `What` and `Facts`."""
-        code = f"{said.object}.{said.act}" if said.object and said.act else None
-        what = What(said.action, code, said.category, said.types, said.outcome, said.reason, said.severity)
-        facts = Facts(said.feed, said.layer, said.product, said.act, said.action_name)
-        kind = Kind("event", "atlassian", "atlassian.audit", said.feed)
+        code = f"{fields.object}.{fields.act}" if fields.object and fields.act else None
+        what = What(fields.action, code, fields.category, fields.types, fields.outcome, fields.reason, fields.severity)
+        facts = Facts(fields.feed, fields.layer, fields.product, fields.act, fields.action_name)
+        kind = Kind("event", "atlassian", "atlassian.audit", fields.feed)
         return self._run(kind), self._run(what), self._run(facts)
 
     def _organization(self, key: tuple[str, str | None]) -> msgspec.Raw:

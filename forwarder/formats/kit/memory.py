@@ -46,7 +46,7 @@ class Memory(dict[_K, _V]):
         return value
 
 
-class Said(NamedTuple):
+class ActionFields(NamedTuple):
     """What an action says whoever does it, wherever and whenever: the fields of the event that its meaning decides."""
 
     action: str
@@ -63,6 +63,24 @@ class Said(NamedTuple):
     feed: str
 
 
+def action_facts(fields: ActionFields) -> dict[str, str | None]:
+    """Return what an action always says as texts by the names of facts; an unknown outcome is absent."""
+    return {
+        "action": fields.action,
+        "outcome": fields.outcome if fields.outcome != "unknown" else None,
+        "reason": fields.reason,
+        "severity": str(fields.severity),
+        "category": ",".join(fields.category),
+        "type": ",".join(fields.types),
+        "product": fields.product,
+        "act": fields.act,
+        "object": fields.object,
+        "layer": fields.layer,
+        "feed": fields.feed,
+        "action_name": fields.action_name,
+    }
+
+
 class Actions(Generic[_V]):
     """What was written of actions.
 
@@ -70,8 +88,8 @@ class Actions(Generic[_V]):
         write: Makes it, of nothing but what an action always says.
     """
 
-    def __init__(self, write: Callable[[Said], _V]) -> None:
-        self.known: Memory[tuple[object, ...], _V] = Memory(lambda key: write(Said._make(key)))
+    def __init__(self, write: Callable[[ActionFields], _V]) -> None:
+        self.known: Memory[tuple[object, ...], _V] = Memory(lambda key: write(ActionFields._make(key)))
 
     def of(self, event: AuditEvent) -> _V:
         """Return what is written of the action of an event."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.formats.kit.shortening import Piece
 from forwarder.formats.kit.texts import one_line, without_line_ends
-from forwarder.formats.leef.attributes import BY_BEFORE
+from forwarder.formats.leef.attributes import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def cleaned(parts: Sequence[str], *, json: bool = False) -> tuple[list[Piece], s
     pieces: list[Piece] = []
     marks: set[str] = set()
     for before, value in zip(parts[0::2], parts[1::2], strict=True):
-        attribute = BY_BEFORE[before]
+        attribute = TABLE.columns[before]
         text = one_line(without_line_ends(value)).strip() if json else plain(value)
         if not json and says_ends(value):
             marks.add("replaced")
