@@ -305,7 +305,7 @@ class Lane:
         if self._sends:
             await asyncio.wait(self._sends.values())
         promises = self._promises
-        if self._cut_short or (promises and (len(promises) or promises.unconfirmed or promises.suspected)):
+        if self._cut_short or (promises is not None and (promises.unconfirmed or promises.suspected or len(promises))):
             await self._settler.flush(after=self.head)
         elif self._settler.lane:
             await self._settler.leave()

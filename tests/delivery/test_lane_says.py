@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from forwarder.contracts import Batch, Delivery, Held, Receipt, Rejection, Retryable
-from tests.choking import choking_on, in_doubt, letters_of, names
+from forwarder.contracts import AuthFailed, Batch, Delivery, Held, Receipt, Rejection, Retryable
+from tests.choking import choking_on, in_doubt, letters_of, names, quiet
 from tests.delivery.lanes import ScriptedSink, bench, event
 
 
@@ -258,3 +260,122 @@ async def test_an_event_apart_that_is_taken_in_the_end_leaves_a_lane_that_is_wel
         await b.until(lambda: lane.report.state == "idle")
         assert lane.report.aside == ()
         assert (lane.report.accepted, lane.report.rejected) == (5, 1)
+
+
+# ------------------------------------------------------------------------------------------------- how long it waits
+
+
+@pytest.mark.parametrize(
+    ("error", "least", "most"),
+    [
+        (AuthFailed("refused", fix="new key"), 0.0, 5.0),
+        (Held("no template", fix="setup", kind="setup_missing"), 10.0, 100.0),
+        (Retryable("busy", kind="rate_limited", retry_after=150.0), 149.0, 200.0),
+        (Retryable("busy", kind="rate_limited", retry_after=5000.0), 199.0, 200.0),
+        (Retryable("reset", kind="reset"), 10.0, 100.0),
+        (RuntimeError("a bug"), 10.0, 100.0),
+    ],
+    ids=["credential", "held", "asked to wait", "asked to wait too long", "reset", "bug"],
+)
+async def test_the_wait_is_the_back_off_or_what_was_asked_for_and_never_longer_than_the_longest(
+    error: Exception, least: float, most: float, tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b, quiet():
+        lane = b.start("one", ScriptedSink(lambda *_: error), window=1, retry={"base": 100, "max": 200})
+        await b.fill(event("a"), event("b"))
+        await b.until(lambda: lane.report.next_try > 0)
+        assert least - 1 <= lane.report.next_try - time.time() <= most
+        assert (lane.report.tries, lane.report.resent, lane.report.in_flight) == (1, 0, 1)
+        await b.stop("one")
+        assert lane.report.next_try == 0.0
+        assert (lane.report.resent, lane.report.errors.total()) == (0, 1), "a stop is no try"
+
+
+async def test_of_two_slots_that_wait_the_sooner_try_is_told(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        waits = {"long": 900.0, "short": 300.0}
+        sink = ScriptedSink(lambda batch, _: Retryable("x", kind="rate_limited", retry_after=waits[names(batch)[0]]))
+        lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0}, retry={"base": 1, "max": 1000})
+        await b.fill(event("long"), event("short"))
+        await b.until(lambda: lane.report.tries == 2 and lane.report.next_try > 0)
+        assert 250 < lane.report.next_try - time.time() <= 301
+
+
+async def test_what_is_asked_of_a_success_is_a_rest_and_no_trouble(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        rests = [3600.0]
+        sink = ScriptedSink(
+            lambda batch, _: Delivery(accepted=range(len(batch.records)), retry_after=rests.pop() if rests else None)
+        )
+        lane = b.start("one", sink, window=1, retry={"base": 0.01, "max": 0.05})
+        await b.fill(event("a"))
+        await b.drained("one")
+        await b.fill(event("b"))
+        await b.drained("one")
+        assert (lane.report.tries, lane.report.errors.total(), lane.report.accepted) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_each_failure_counts_a_try_an_error_and_what_is_sent_again(sent: bool, tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        answers: list[Any] = [Retryable("x", kind="reset", sent=sent)] * 2
+        sink = ScriptedSink(lambda batch, _: answers.pop() if answers else Delivery.all_accepted(batch))
+        lane = b.start("one", sink, window=1)
+        await b.fill(*(event(f"e{n}") for n in range(3)))
+        await b.drained("one")
+        report = lane.report
+        assert (report.resent, report.doubtful, report.batches) == (6, 6 if sent else 0, 1)
+        assert dict(report.errors) == {"reset": 2}
+        assert sink.batches == [[1, 2, 3]] * 3
+
+
+async def test_a_fault_of_the_sink_may_have_been_sent_and_a_cancelled_send_of_ours_ends(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b, quiet():
+        faults: list[Any] = [RuntimeError("a bug"), asyncio.CancelledError(), None]
+        sink = ScriptedSink(lambda batch, _: faults.pop(0) if faults else Delivery.all_accepted(batch))
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("a"), event("b"))
+        await b.drained("one")
+        assert lane.report.errors["other"] == 3
+        assert lane.report.doubtful == 6
+        assert await in_doubt(b) == {"a", "b"}
+
+
+@pytest.mark.parametrize("breaks", [1, 2, 3])
+async def test_what_is_lost_at_the_last_question_is_in_doubt_for_the_next_life(breaks: int, tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = Promising()
+        broken = 0
+
+        async def confirm(receipts: list[Receipt]) -> dict[Receipt, bool]:
+            nonlocal broken
+            if broken + 1 < breaks or lane.stopped.is_set():
+                broken += 1
+                return dict.fromkeys(receipts, False)
+            return {}
+
+        sink.confirm = confirm  # type: ignore[method-assign]
+        lane = b.start("one", sink)
+        await b.fill(event("a"), event("b"))
+        await b.until(lambda: broken == breaks - 1 and sink.sends == breaks and lane.report.in_flight == 0)
+        await b.stop("one")
+        assert broken == breaks
+        lane = b.start("one", ScriptedSink())
+        await b.drained("one")
+        assert lane.report.doubtful == 2
+        await b.balanced()
+
+
+async def test_a_stop_while_it_is_troubled_says_stopped_and_nothing_of_the_sink(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda *_: Retryable("x", kind="connection"))
+        lane = b.start("one", sink, window=1, retry={"base": 1000, "max": 2000})
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.state == "retrying" and lane.report.next_try > 0)
+        with capture_logs() as logs:
+            await b.stop("one")
+        assert lane.report.state == "stopped"
+        assert "sink_recovered" not in [line["event"] for line in logs]
+        lane = b.start("one", ScriptedSink())
+        await b.drained("one")
+        assert lane.report.doubtful == 0, "it was not sent"
