@@ -9,20 +9,16 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import ConfigError, FieldsConfig, UnexpectedPayload
-from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.cef.keys import RULES as CEF
 from forwarder.formats.ecs.fields import known_fields
-from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.leef.attributes import RULES as LEEF
-from forwarder.formats.leef.format import LeefFormat
 from forwarder.formats.ocsf import fields as ocsf_fields
-from forwarder.formats.ocsf.format import OcsfFormat
-from forwarder.formats.raw import RawFormat
-from forwarder.formats.structured_data.format import StructuredDataFormat
 from forwarder.formats.structured_data.names import RULES as SD
+from forwarder.registry import build_format
 from tests.formats.cef_reader import LABELS
 from tests.formats.leef.reader import read as leef_read
 from tests.hostile import NASTY, audit_events, nearly_plain, record_of
+from tests.registered import formats, is_not_json
 
 any_events = nearly_plain | audit_events
 many = settings(
@@ -81,9 +77,7 @@ READ = {"cef": cef_read, "leef": lambda line: leef_read(line).attributes, "rfc54
 MARKS = {"cef": "flexString2", "leef": "marks", "rfc5424_sd": "marks"}
 
 
-PLAIN = {
-    "cef": CefFormat(), "ecs": EcsFormat(), "leef": LeefFormat(), "ocsf": OcsfFormat(), "raw": RawFormat(), "rfc5424_sd": StructuredDataFormat()
-}  # fmt: skip
+PLAIN = {name: build_format(name) for name in formats()}
 
 
 def built(name, told):
@@ -95,7 +89,7 @@ def built(name, told):
         raise
 
 
-@pytest.mark.parametrize("name", ["cef", "leef", "rfc5424_sd"])
+@pytest.mark.parametrize("name", formats(is_not_json))
 @many
 @given(st.data())
 def test_keys_change_and_values_do_not(name, data):

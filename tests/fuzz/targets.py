@@ -43,6 +43,7 @@ from sinks.elasticsearch import answers as elasticsearch_answers
 from sinks.splunk_hec import answers as splunk_hec_answers
 from sinks.syslog import relp
 from tests.events import golden_bodies, record_of
+from tests.registered import formats
 
 MOST_SECONDS = 5.0
 
@@ -55,7 +56,7 @@ class Target(NamedTuple):
     allowed: tuple[type[Exception], ...] = ()
 
 
-_FORMATS = [build_format(name) for name in ("ecs", "ocsf", "cef", "leef", "rfc5424_sd", "raw")]
+_FORMATS = [build_format(name) for name in formats()]
 _EVENTS = list(golden_bodies().values())
 
 

@@ -24,6 +24,7 @@ from forwarder.registry import FORMATS
 from sinks.syslog.sink import SyslogConfig, SyslogSink
 from tests.contract.sinks_for_tests import batch_of, context
 from tests.delivery.lanes import Bench, bench, event
+from tests.registered import formats
 from tests.servers.syslog_daemons import Daemon
 
 SCHEMES = {"udp": "udp", "tcp": "tcp", "lf": "tcp", "tls": "tls", "mtls": "tls", "relp": "relp", "relps": "relps"}
@@ -164,7 +165,7 @@ def by_id(elements: list[dict[str, str]]) -> dict[str, dict[str, str]]:
     return {element["id"]: element for element in elements}
 
 
-@pytest.mark.parametrize("name", ["cef", "ecs", "leef", "ocsf", "raw", "rfc5424_sd"])
+@pytest.mark.parametrize("name", formats())
 async def test_what_the_daemon_wrote_is_what_the_format_said(
     way: tuple[Daemon, str], host: str, name: str, tmp_path: Path
 ) -> None:

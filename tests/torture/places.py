@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forwarder.registry import SINKS
-from forwarder.testing.far_end import SECOND_SECRET, SECRET, Ability, FarEnd, secret_file
-from tests.contract import far_ends
+from forwarder.testing.far_end import SECOND_SECRET, SECRET, Ability, FarEnd, context, secret_file
 from tests.contract.far_ends import (
     AcknowledgingSplunkEnd,
     ElasticsearchEnd,
@@ -104,7 +103,7 @@ class Place:
         """Return what the sink itself says its acceptance is worth."""
         settings = self.sink()
         found = SINKS.load(settings["type"])
-        return str(found(found.Config(**settings), far_ends.context(self.name, slots=1)).proof)
+        return str(found(found.Config(**settings), context(self.name, slots=1)).proof)
 
     @property
     def spells(self) -> list[str]:

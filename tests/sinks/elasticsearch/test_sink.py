@@ -25,6 +25,7 @@ from simulator.receivers.rules import Refused, Rule
 from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
 from tests.contract.sinks_for_tests import batch_of, context
 from tests.events import golden_bodies, meaning_of
+from tests.registered import formats, is_not_json, lacks_timestamp
 from tests.sinks.elasticsearch.sinks import (
     SECRET,
     batch,
@@ -391,13 +392,13 @@ async def test_a_body_the_server_finds_too_large() -> None:
         assert len(receiver.stream()) == 50
 
 
-@pytest.mark.parametrize("name", ["cef", "leef", "rfc5424_sd"])
+@pytest.mark.parametrize("name", formats(is_not_json))
 def test_a_format_that_is_no_json_is_refused_before_anything_runs(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is not JSON; use ecs"):
         ElasticsearchSink(ElasticsearchConfig(url="https://es.example", format=name), context(render=name))
 
 
-@pytest.mark.parametrize("name", ["ocsf", "raw"])
+@pytest.mark.parametrize("name", formats(lacks_timestamp))
 def test_json_without_a_timestamp_needs_a_mapping_of_your_own(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} has no @timestamp"):
         ElasticsearchSink(ElasticsearchConfig(url="https://es.example", format=name), context(render=name))

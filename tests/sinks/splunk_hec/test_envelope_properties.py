@@ -10,19 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.contracts import AuditEvent, FormatTraits, Origin, Record
-from forwarder.formats.cef.format import CefFormat
-from forwarder.formats.ecs.format import EcsFormat
-from forwarder.formats.ocsf.format import OcsfFormat
-from forwarder.formats.raw import RawFormat
+from forwarder.contracts import AuditEvent, Origin, Record
+from forwarder.registry import build_format
 from simulator.receivers.hec_envelope import KEYS, METADATA, Rules, read_events
 from sinks.splunk_hec.envelope import Wrapper, refused
 from sinks.splunk_hec.settings import PLACEHOLDERS, FieldName, SplunkHecConfig
 from tests.hostile import audit_events, json_values, text
+from tests.registered import formats, is_json
 
 ALL_FIELDS = list(get_args(FieldName))
 EVERYWHERE = "".join(f"{{{name}}}" for name in PLACEHOLDERS)
-FORMATS = {"raw": RawFormat(), "ecs": EcsFormat(), "ocsf": OcsfFormat(), "cef": CefFormat()}
+FORMATS = {name: build_format(name) for name in formats()}
 
 
 def config(**more: Any) -> SplunkHecConfig:
@@ -94,7 +92,7 @@ def test_any_raw_event_and_any_fields_are_one_event_for_splunk(
         assert value is None or (value.isprintable() and len(value) <= 200)
 
 
-@pytest.mark.parametrize("format_name", ["ecs", "ocsf", "cef"])
+@pytest.mark.parametrize("format_name", [name for name in FORMATS if name != "raw"])
 @given(event=audit_events)
 def test_other_formats_are_carried_as_they_are(format_name: str, event: AuditEvent) -> None:
     record = record_of(event)
@@ -102,11 +100,10 @@ def test_other_formats_are_carried_as_they_are(format_name: str, event: AuditEve
     if not isinstance(body, bytes):
         return
     record.body = body
-    envelope = Wrapper(config(), format_name, is_json=FormatTraits.of(FORMATS[format_name]).writes == "json").wrap(
-        record
-    )
+    as_json = format_name in formats(is_json)
+    envelope = Wrapper(config(), format_name, is_json=as_json).wrap(record)
     read = strictly(envelope)
-    assert read["event"] == (json.loads(body, parse_float=Decimal) if format_name != "cef" else body.decode())
+    assert read["event"] == (json.loads(body, parse_float=Decimal) if as_json else body.decode())
     assert read["sourcetype"] == f"atlassian:audit:{format_name}"
     events, bad = read_events(envelope, Rules())
     assert bad is None

@@ -16,6 +16,7 @@ from forwarder.delivery import Lane
 from forwarder.registry import FORMATS
 from simulator.receivers.syslog import Rule, SyslogReceiver
 from tests.delivery.lanes import Bench, bench, event
+from tests.registered import formats
 from tests.sinks.syslog.receivers import receiving, sink_for
 from tests.waiting import until
 
@@ -93,7 +94,7 @@ async def test_a_new_life_sends_again_what_was_not_believed_yet(tmp_path: Path) 
         await until(lambda: landed(receiver) == Counter({f"e{n}": 2 for n in range(10)}))
 
 
-@pytest.mark.parametrize("render", ["cef", "ecs", "leef", "ocsf", "raw", "rfc5424_sd"])
+@pytest.mark.parametrize("render", formats())
 @pytest.mark.parametrize("most", [1500, 8192])
 async def test_a_huge_event_is_shortened_and_never_split(render: str, most: int, tmp_path: Path) -> None:
     huge = event("huge").replace(
