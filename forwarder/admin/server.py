@@ -27,8 +27,8 @@ from starlette.routing import Route
 from forwarder.admin.listener import Listener, is_loopback, parse_listen
 from forwarder.admin.snapshots import Snapshots
 from forwarder.contracts import Clock, SystemClock
+from forwarder.observe.exposition import Exposition
 from forwarder.observe.health import why_degraded, why_not_live, why_not_ready
-from forwarder.observe.metrics import Exposition
 from forwarder.observe.status_json import report_to_dict
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from forwarder.contracts.errors import ErrorKind
-from forwarder.observe.metrics import METRICS, Exposition
+from forwarder.observe.exposition import Exposition
+from forwarder.observe.metrics import METRICS
 from forwarder.observe.reports import SEND_BUCKETS, ComponentState
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status
 
