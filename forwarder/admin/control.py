@@ -44,15 +44,21 @@ class Verb(msgspec.Struct, frozen=True):
     """Something that can be asked: the type of its argument, and what does it; it is told who asks."""
 
     takes: type
-    do: Callable[[Any, str], Awaitable[Any]]
+    run: Callable[[Any, str], Awaitable[Any]]
 
 
-class Request(msgspec.Struct):
-    """One line from a command. `says` is a name the command gives for who called it, such as the user of sudo."""
+class Request(msgspec.Struct, rename={"verb": "do", "argument": "about", "claimed_user": "says"}):
+    """One line from a command, which may be of another version: the names in the line stay.
 
-    do: str
-    about: msgspec.Raw = msgspec.Raw(b"{}")
-    says: str = ""
+    Attributes:
+        verb: What to do.
+        argument: Of the type that the verb takes.
+        claimed_user: Who called the command, as it says itself, such as the user of sudo.
+    """
+
+    verb: str
+    argument: msgspec.Raw = msgspec.Raw(b"{}")
+    claimed_user: str = ""
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -173,28 +179,28 @@ class ControlSocket:
             if uid not in {0, os.geteuid()}:
                 return Answer(error="only the user of the daemon may do this", code=ExitCode.CONFIGURATION)
             request = msgspec.json.decode(line, type=Request)
-            verb = self._verbs[request.do]
-            about: Any = msgspec.json.decode(request.about, type=verb.takes)
+            verb = self._verbs[request.verb]
+            argument: Any = msgspec.json.decode(request.argument, type=verb.takes)
         except (*UNREADABLE, KeyError):
             text = "the daemon does not know this request; use the command of the same version"
             return Answer(error=text, code=ExitCode.CONFIGURATION)
         try:
-            result = await verb.do(about, who(uid, request.says))
+            result = await verb.run(argument, who(uid, request.claimed_user))
         except ForwarderError as error:
             return Answer(error=str(error), code=code_for(error))
         except Exception:  # noqa: BLE001 -- one request failed; the daemon goes on
-            self._log.exception("control_request_failed", request=request.do)
+            self._log.exception("control_request_failed", request=request.verb)
             return Answer(error="the daemon failed; its log says how", code=ExitCode.UNEXPECTED)
         return Answer(msgspec.Raw(msgspec.json.encode(result)))
 
 
-def who(uid: int, says: str = "") -> str:
-    """Return who acts, in words: the user the kernel knows, and the name that was given besides."""
+def who(uid: int, claimed: str = "") -> str:
+    """Return who acts, in words: the user the kernel knows, and the name that is claimed besides."""
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = "unknown"
-    return f"{name} (uid {uid})" + (f", called by {says[:100]}" if says else "")
+    return f"{name} (uid {uid})" + (f", called by {claimed[:100]}" if claimed else "")
 
 
 def _uid_of(peer: socket.socket) -> int:

@@ -53,7 +53,7 @@ class Desk(Protocol):
     running: bool
     """Whether a daemon does it."""
 
-    async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
+    async def ask(self, verb: str, argument: Any, gives: type[T]) -> T:
         """Have it done and return the result. Raises ForwarderError."""
         ...
 
@@ -102,9 +102,9 @@ class _Remote:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
+    async def ask(self, verb: str, argument: Any, gives: type[T]) -> T:
         """Ask and wait; nothing else happens in a command meanwhile."""
-        request = Request(verb, msgspec.Raw(msgspec.json.encode(about)), os.environ.get("SUDO_USER", ""))
+        request = Request(verb, msgspec.Raw(msgspec.json.encode(argument)), os.environ.get("SUDO_USER", ""))
         try:
             with connected(self._path) as connection:
                 connection.sendall(msgspec.json.encode(request) + b"\n")
@@ -140,10 +140,10 @@ class _Local:
     def __init__(self, verbs: Mapping[str, Verb]) -> None:
         self._verbs = verbs
 
-    async def ask(self, verb: str, about: Any, gives: type[T]) -> T:
+    async def ask(self, verb: str, argument: Any, gives: type[T]) -> T:
         """Do it."""
         del gives
-        result: T = await self._verbs[verb].do(about, who(os.geteuid(), os.environ.get("SUDO_USER", "")))
+        result: T = await self._verbs[verb].run(argument, who(os.geteuid(), os.environ.get("SUDO_USER", "")))
         return result
 
 

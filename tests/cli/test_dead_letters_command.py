@@ -324,7 +324,7 @@ async def test_many_letters_come_in_parts(tmp_path, monkeypatch):
             running = False
 
             async def ask(self, verb, about, gives):
-                found = await letters.verbs()[verb].do(about, "me")
+                found = await letters.verbs()[verb].run(about, "me")
                 asked.append(len(found))
                 return found
 
@@ -355,7 +355,7 @@ async def test_what_is_shown_and_exported_goes_through_the_privacy_of_its_sink(f
         for name, verb in verbs.items():
             if name.rpartition(".")[2] in {"retry", "discard"}:
                 continue
-            for found in await verb.do(Wanted(), "me"):
+            for found in await verb.run(Wanted(), "me"):
                 assert getattr(found, "raw", b"") in {b"", b'{"private":true}'}, name
         assert asked == ["elasticsearch"] * 6
     finally:
