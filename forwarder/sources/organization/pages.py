@@ -44,11 +44,13 @@ _Events: Any = msgspec.defstruct(
 
 
 _Envelope: Any = msgspec.defstruct(
-    "_Envelope", [("data", _Events), *((name, msgspec.Raw, _ABSENT) for name in MEMBERS)], gc=False
+    "_Envelope", [("data", msgspec.Raw), *((name, msgspec.Raw, _ABSENT) for name in MEMBERS)], gc=False
 )
-"""A page: its events, and what may say where the feed goes on. All of it stays bytes."""
+"""A page: its events, and what may say where the feed goes on. All of it stays bytes, also the events: an array is made
+only of the last `data`, for each costs 16 µs and a page of 64 MB has room for six million."""
 
 _envelope = msgspec.json.Decoder(_Envelope)
+_events = msgspec.json.Decoder(_Events)
 # Only offsets are wanted: numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
 _scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
 _SPACES = re.compile(r"[ \t\n\r]*")
@@ -70,10 +72,11 @@ def open_page(body: bytes) -> tuple[list[bytes], dict[str, bytes]]:
     """
     try:
         page = _envelope.decode(body)
+        events = _events.decode(page.data)
     except UNREADABLE:
         return _open_page_leniently(body)
     members = {name: bytes(raw) for name in MEMBERS if 0 < len(raw := getattr(page, name)) <= _LONGEST_TEXT}
-    return list(takewhile(bool, map(bytes, msgspec.structs.astuple(page.data)))), members
+    return list(takewhile(bool, map(bytes, msgspec.structs.astuple(events)))), members
 
 
 async def open_patiently(body: bytes) -> tuple[list[bytes], dict[str, bytes]]:
