@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-_GRACE = 10.0  # seconds on top of three times what a test took when it was measured
+_GRACE = 30.0  # seconds on top of three times what a test took when it was measured
 
 _times: dict[str, tuple[float, bool]] = {}
 
