@@ -10,12 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from forwarder.contracts import Held, SourceConfig
-from forwarder.polling.handover import OLDEST_MS, HandOver
+from forwarder.polling.handover import HandOver
 from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, SourceState, SpoolFull
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, page
 
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
+OLDEST_MS = 180 * DAY
 TAIL, HEAL, BACKFILL, TRAIL = "tail", "heal", "backfill", "trail"
 
 
