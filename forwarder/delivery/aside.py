@@ -23,6 +23,9 @@ MOST_BYTES = 8 * 2**20
 TRIES = 3
 """An event must have failed alone so often before it becomes a dead letter."""
 
+TRIES_BUSY = 12
+"""The same for an event that meets nothing but requests to wait: of those, any event may meet a few."""
+
 
 class _Waiting(NamedTuple):
     record: Record
@@ -75,15 +78,22 @@ class Asides:
         self._waiting[waiting.record.seq] = waiting._replace(at=float("inf"))  # not due while it is on its way
         return waiting.record
 
-    def put_back(self, record: Record, reason: str, *, counts: bool) -> bool:
-        """Note that it failed again; True when the patience is over. What says nothing of the event does not count."""
+    def put_back(self, record: Record, reason: str, *, counts: bool, least: int = TRIES) -> bool:
+        """Note that it failed again; True when the patience is over.
+
+        Args:
+            record: As `take` gave it.
+            reason: Why it failed.
+            counts: The failure says something of the event.
+            least: It must have failed so often.
+        """
         waiting, shown = self._waiting[record.seq], self._shown[record.seq]
         now = self._clock.monotonic()
         self._waiting[record.seq] = waiting._replace(at=now + self._pause)
         if counts:
             shown = shown._replace(tries=shown.tries + 1, reason=reason)
             self._show(shown)
-        return counts and shown.tries >= TRIES and now - waiting.began >= self.patience
+        return counts and shown.tries >= least and now - waiting.began >= self.patience
 
     def settled(self, record: Record) -> None:
         """Forget one whose fate is decided."""

@@ -20,6 +20,9 @@ from forwarder.contracts import Record
 ALIKE = 3
 """Failures of a batch after which the search begins."""
 
+BUSY = 6
+"""Requests to wait in a row that a batch meets, and nothing of it is taken, after which they count as its failures."""
+
 ALONE = 2
 """Failures of an event alone, while others are taken, after which it is at fault."""
 
@@ -98,6 +101,7 @@ class Case:
         self._alone: dict[int, int] = {}
         self._probes = 0
         self._asking = False
+        self._busy = 0
         self.searching = suspected
         self.failures = ALIKE if suspected else 0
         self.controlled = False  # something from behind the batch was tried
@@ -143,6 +147,11 @@ class Case:
         place = (0, len(left) - 1)[number] if number < 2 else number * 7919 % len(left)
         return Part([left[place]], "probe")
 
+    def meets_same(self) -> bool:
+        """Note that the sink asks to wait, and say whether it did so too often for a coincidence."""
+        self._busy += 1
+        return self._busy > BUSY
+
     def taken(self, part: Part) -> None:
         """Note that nothing of a part is left: it was taken, or its fate is decided otherwise."""
         self._dry = 0
@@ -152,7 +161,7 @@ class Case:
     def progressed(self, part: Part, left: Sequence[Record], *, odd: bool) -> None:
         """Note that a part was taken but for `left`; `odd` when others behind each of these were taken."""
         self.put_back(part, left)
-        self.failures, self._dry = 1, 0
+        self.failures, self._dry, self._busy = 1, 0, 0
         self._last = self._evidence.newest_taken
         self._mark = self._last - 1 if odd else self._evidence.begun
 

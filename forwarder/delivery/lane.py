@@ -148,8 +148,7 @@ class Lane:
 
     def _wanted(self) -> int:
         """Return how many events to take now: so many that one batch is ready while the others are in flight."""
-        enough = self._ready.fills_batch()
-        return 0 if enough or self.stopped.is_set() or self._is_promised_full() else self._config.batch.events
+        return 0 if self.stopped.is_set() or self._is_promised_full() else self._ready.wanted()
 
     def _is_promised_full(self) -> bool:
         return self._promises is not None and len(self._promises) >= self._config.max_pending
@@ -251,6 +250,8 @@ class Lane:
         del self._sends[slot]
         self._ready.came_back(slot)
         self._sender.troubled.discard(slot)
+        if not self._sender.troubled:
+            self._ready.forget_lent()
         self.report.in_flight = len(self._sends)
         if task.cancelled():
             self._cut_short = True
@@ -267,8 +268,9 @@ class Lane:
         return self._ready.lend()
 
     def give_back(self, record: Record) -> None:
-        """Take back a record that was lent."""
+        """Take back a record that was lent, and look for others behind it."""
         self._ready.give_back(record)
+        self.ring()
 
     def has_control(self) -> bool:
         """Whether there is a record to lend."""

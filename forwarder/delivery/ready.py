@@ -17,6 +17,10 @@ ON_THE_WAY = 8 * 2**20
 """Bytes that are sent at once, but for one batch alone. The limit of a batch counts where it is higher."""
 
 
+LEAST_AHEAD, MOST_AHEAD = 16, 1000
+"""Records that are taken ahead so that some can be lent; a stretch of bad ones that is longer holds the lane."""
+
+
 class Ready:
     """The queue between the taking and the sending.
 
@@ -34,6 +38,8 @@ class Ready:
         self._limits = limits
         self._records: deque[Record] = deque()
         self._on_the_way: dict[int, int] = {}  # bytes of the batch in each slot
+        self._lent = 0
+        self._reach = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -74,18 +80,32 @@ class Ready:
         """Note that nothing is on its way in a slot any more."""
         self._on_the_way.pop(slot, None)
 
+    def wanted(self) -> int:
+        """Return how many more to take: so that a batch is ready, and more after records that were lent came back."""
+        if self.fills_batch() and (len(self._records) >= self._reach or self.bytes >= ON_THE_WAY):
+            return 0
+        return max(self._limits.events, self._reach - len(self._records))
+
     def lend(self) -> Record | None:
-        """Lend the newest record, to see whether the sink takes it."""
+        """Lend a record, to see whether the sink takes it: the newest, then others all over the queue."""
         if not self._records:
             return None
-        record = self._records.pop()
+        place = -1 if self._lent % 2 == 0 else self._lent // 2 * 7919 % len(self._records)
+        self._lent += 1
+        record = self._records[place]
+        del self._records[place]
         self.bytes -= _weight(record)
         return record
 
     def give_back(self, record: Record) -> None:
-        """Take back a record that was lent, to its place."""
+        """Take back a record that was lent and not taken, to its place; the next one comes from further behind."""
         self._records = deque(sorted([*self._records, record], key=lambda one: one.seq))
         self.bytes += _weight(record)
+        self._reach = min(max(LEAST_AHEAD, 2 * len(self._records)), MOST_AHEAD)
+
+    def forget_lent(self) -> None:
+        """Note that nothing is compared any more."""
+        self._lent = self._reach = 0
 
 
 def _weight(record: Record) -> int:

@@ -29,7 +29,7 @@ from forwarder.contracts import (
     SinkConfig,
     SinkTraits,
 )
-from forwarder.delivery.aside import TRIES, Asides
+from forwarder.delivery.aside import TRIES, TRIES_BUSY, Asides
 from forwarder.delivery.isolation import Case, Evidence, Part
 from forwarder.delivery.receipts import Promises
 from forwarder.delivery.settlement import Settler, runs
@@ -167,7 +167,8 @@ class Sender:
             trouble.let_go()
             await self._record_doubt(trouble)
             self._report.errors[trouble.kind] += 1
-            over = self._asides.put_back(record, trouble.reason, counts=trouble.suspect)
+            least = TRIES if trouble.suspect else TRIES_BUSY
+            over = self._asides.put_back(record, trouble.reason, counts=trouble.suspect or trouble.busy, least=least)
             refused = trouble.rejections.get(record.seq)
             elsewhere = self.troubled - self._crowded - {slot}  # in trouble with others, a failure says nothing of it
             if elsewhere or not (over or refused):
@@ -225,7 +226,7 @@ class Sender:
         elif len(trouble.left) < len(part.records):
             backoff.reset()
             case.progressed(part, trouble.left, odd=trouble.odd)
-        elif not trouble.suspect:
+        elif not (trouble.suspect or (trouble.busy and case.meets_same())):
             case.put_back(part, trouble.left)
         else:
             culprit = case.failed(part, trouble.left, at_once=trouble.refused)
@@ -364,6 +365,7 @@ class Sender:
                 floor=delivery.retry_after,
                 doubtful=delivery.doubtful,
                 suspect=delivery.suspect,
+                busy=not delivery.suspect,
                 odd=noted.odd,
             )
         return delivery.retry_after or 0.0

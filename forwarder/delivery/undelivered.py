@@ -19,6 +19,7 @@ class Undelivered(Exception):
         odd: In the same answer others were taken, behind each of those left, or all but the one.
         rejections: What the sink says of each, by number in the spool, while nothing else was taken: not believed yet.
         refused: The sink says itself that a record is at fault.
+        busy: The sink asks to wait. No record is suspected for that, unless it meets the same ones again and again.
     """
 
     def __init__(
@@ -33,13 +34,14 @@ class Undelivered(Exception):
         doubtful: bool = False,
         state: Literal["retrying", "held"] = "retrying",
         suspect: bool = False,
+        busy: bool = False,
         odd: bool = False,
         rejections: dict[int, Rejection] | None = None,
     ) -> None:
         super().__init__(reason)
         self.left, self.kind, self.reason, self.fix = left, kind, reason, fix or fix_of(kind)
         self.floor, self.ceiling, self.doubtful, self.state = floor, ceiling, doubtful, state
-        self.suspect, self.odd, self.rejections = suspect, odd, rejections or {}
+        self.suspect, self.busy, self.odd, self.rejections = suspect, busy, odd, rejections or {}
         self.refused = bool(self.rejections)
 
     def let_go(self) -> None:
@@ -64,6 +66,7 @@ class Undelivered(Exception):
                 floor=error.retry_after,
                 doubtful=error.sent,
                 suspect=error.suspect,
+                busy=error.kind == "rate_limited",
             )
         ceiling = AUTH_RETRY if isinstance(error, AuthFailed) else None
         return cls(todo, error.kind, error.reason, fix=error.fix, ceiling=ceiling, state="held", suspect=error.suspect)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 _QUOTED = 120
 
 _CANNOT_BE_AN_EVENT = frozenset({401, 407, 408, 411, 413, 415, 425, 429})
-"""Refusals of the credential, the kind or size of the body, or the moment: no event's text changes these."""
+"""Refusals of the credential, the kind or size of the body, or the moment: no event's text changes these.
+
+With 429 the lane has the last word: one that meets the same batch again and again, and nothing else, is a failure
+that an event may cause. 401 never does: a rotated secret must lose nothing.
+"""
 
 _OF_THE_ADDRESS = frozenset({404, 405, 410})
 """Refusals of the address or the method, as a rule; firewalls write these, too, and redirects, instead of 403."""

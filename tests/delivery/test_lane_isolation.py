@@ -215,7 +215,6 @@ async def test_an_outage_makes_no_dead_letter_of_what_waits_apart(tmp_path: Path
     [
         AuthFailed("The key is refused.", fix="Put a new one."),
         Held("No template.", fix="Run setup."),
-        Retryable("busy", kind="rate_limited"),
         Retryable("cannot be reached", kind="connection"),
     ],
 )
@@ -269,3 +268,74 @@ async def test_more_events_than_have_room_apart_hold_the_lane_and_go_one_by_one(
         await drained
         assert most == 3
         assert set(await letters_of(b)) == set(bad)
+
+
+@failing_by
+@pytest.mark.parametrize(("bad", "window", "size"), [(1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 3), (20, 1, 1)])
+async def test_bad_events_in_front_are_compared_with_one_further_behind(
+    bad: int, window: int, size: int, how: str, tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b, quiet():
+        sink = ScriptedSink(choking_on(*(f"e{n}" for n in range(bad)), how=how))
+        batch = {"events": size, "wait": 0.01}
+        lane = b.start("one", sink, window=window, patience=0.01, batch=batch)
+        await b.fill(*(event(f"e{n}") for n in range(bad + 10)))
+        await b.until(lambda: lane.report.accepted == 10)
+        await b.drained("one", others=True)  # the last of the bad ones may have none behind it
+        assert set(await letters_of(b)) == {f"e{n}" for n in range(bad)}
+
+
+def busy() -> Retryable:
+    return Retryable("the server answers 429", kind="rate_limited", retry_after=0.0)
+
+
+@pytest.mark.parametrize("size", [1, 10])
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.parametrize("bad", ["e0", "e3", "e24"])
+async def test_a_rate_limit_that_only_ever_meets_one_event_holds_nothing_up(
+    bad: str, window: int, size: int, tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: busy() if bad in names(batch) else Delivery.all_accepted(batch))
+        lane = b.start("one", sink, window=window, patience=3600, batch={"events": size, "wait": 0.01})
+        await b.fill(*(event(f"e{n}") for n in range(25)))
+        await b.until(lambda: lane.report.errors["rate_limited"] >= 7)
+        await b.fill(event("later"))  # for one that has nothing behind it
+        await b.until(lambda: lane.report.accepted == 25)
+        await b.until(lambda: len(lane.report.aside) == 1)
+        assert lane.report.aside[0].document_id == b.document_ids[int(bad[1:])]
+        assert "429" in lane.report.aside[0].reason
+        assert lane.report.dead_letters == 0
+
+
+async def test_an_event_that_meets_a_rate_limit_alone_is_a_dead_letter_only_after_many_tries(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: busy() if "e3" in names(batch) else Delivery.all_accepted(batch))
+        b.start("one", sink, patience=0.01)
+        await b.fill(*(event(f"e{n}") for n in range(25)))
+        await b.drained("one")
+        assert await letters_of(b) == {"e3": "not_taken"}
+        assert Counter(sink.seen)["e3"] > 6 + 12
+
+
+@pytest.mark.parametrize("window", [1, 2])
+async def test_a_rate_limit_that_meets_everything_blames_no_event(window: int, tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda *_: busy())
+        lane = b.start("one", sink, window=window, patience=0)
+        await b.fill(*(event(f"e{n}") for n in range(25)))
+        await b.until(lambda: lane.report.tries >= 60)
+        assert (lane.report.dead_letters, lane.report.aside) == (0, ())
+        assert not lane.report.well
+        sink.answer = lambda batch, _: Delivery.all_accepted(batch)
+        await b.drained("one")
+        assert lane.report.accepted == 25
+
+
+async def test_a_rate_limit_that_meets_every_second_send_blames_no_event(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, n: busy() if n % 2 else Delivery.all_accepted(batch))
+        lane = b.start("one", sink, window=1, patience=0, batch={"events": 1, "wait": 0.01})
+        await b.fill(*(event(f"e{n}") for n in range(60)))
+        await b.drained("one")
+        assert (lane.report.accepted, lane.report.dead_letters) == (60, 0)
