@@ -138,6 +138,12 @@ def test_no_fields_change_nothing():
     )
 
 
+@pytest.mark.parametrize("name", ["ecs", "ocsf", "cef", "leef", "rfc5424_sd"])
+def test_a_limit_that_cannot_hold_who_did_what_is_refused_with_the_reason(name):
+    refused = build_format(name).shrink(record_of_event(full_event()), 60)
+    assert refused.reason.startswith("what must be said of this event takes more than 60 bytes of ")
+
+
 @pytest.mark.parametrize("name", ["ecs", "cef", "leef", "rfc5424_sd"])
 def test_a_changed_record_is_shortened_and_says_so(name):
     event = full_event(message="m" * 3000, actor=None)

@@ -28,18 +28,14 @@ class User(msgspec.Struct, gc=False, omit_defaults=True):
     effective: User | None = None
 
 
-class Kind(msgspec.Struct, gc=False):
-    """The beginning of `event`, the same for a whole feed."""
+class Event(msgspec.Struct, gc=False, omit_defaults=True):
+    """`event`."""
 
     kind: str
     module: str
     dataset: str
     provider: str
-
-
-class What(msgspec.Struct, gc=False, omit_defaults=True):
-    """The middle of `event`, the same for every event of an action."""
-
+    id: str
     action: str | None = None
     code: str | None = None
     category: tuple[str, ...] = ()
@@ -47,28 +43,7 @@ class What(msgspec.Struct, gc=False, omit_defaults=True):
     outcome: str | None = None
     reason: str | None = None
     severity: int = 0
-
-
-class Event(msgspec.Struct, gc=False, omit_defaults=True):
-    """All of `event`: `kind` is a run of `Kind`, `action` one of `What`."""
-
-    kind: msgspec.Raw
-    id: str
-    action: msgspec.Raw
-    created: msgspec.Raw
-    original: str | None = None
-
-
-class EventWithoutAction(msgspec.Struct, gc=False, omit_defaults=True):
-    """All of `event` where the action is missing."""
-
-    kind: msgspec.Raw
-    id: str
-    category: tuple[str, ...] = ()
-    type: tuple[str, ...] = ()
-    outcome: str | None = None
-    severity: int = 0
-    created: msgspec.Raw | None = None
+    created: str | None = None
     original: str | None = None
 
 
@@ -111,20 +86,14 @@ class UserAgent(msgspec.Struct, gc=False):
     original: str
 
 
-class Facts(msgspec.Struct, gc=False, omit_defaults=True):
-    """The beginning of `atlassian.audit`, the same for every event of an action."""
+class Audit(msgspec.Struct, gc=False, omit_defaults=True):
+    """What ECS lacks."""
 
     feed: str | None = None
     layer: str | None = None
     product: str | None = None
     act: str | None = None
     action_name: str | None = None
-
-
-class Audit(msgspec.Struct, gc=False, omit_defaults=True):
-    """What ECS lacks: `feed` is a run of `Facts`."""
-
-    feed: msgspec.Raw
     actor_kind: str | None = None
     processed_at: str | None = None
     revision: str | None = None
@@ -153,7 +122,7 @@ class Document(msgspec.Struct, gc=False, omit_defaults=True):
 
     timestamp: str | None = msgspec.field(name="@timestamp", default=None)
     ecs: msgspec.Raw | None = None
-    event: Event | EventWithoutAction | None = None
+    event: Event | None = None
     message: str | None = None
     organization: msgspec.Raw | None = None
     user: User | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.formats.ecs.document import Audit, Document, Event, Facts, Geo, Kind, Source, User, What
+from forwarder.formats.ecs.document import Document, Geo, Source, User
 from forwarder.formats.kit.fields import Rules
 from forwarder.formats.kit.json_fields import JSON_EXAMPLE, JSON_NAME
 from forwarder.formats.kit.json_paths import Hidden, paths_of
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _HIDDEN = Hidden(
-    neighbours={(Event, "kind"): Kind, (Event, "action"): What, (Audit, "feed"): Facts},
     inside={
         (Source, "geo"): Geo,
         (Document, "ecs"): ("version",),

@@ -3,10 +3,6 @@
 Absent facts are absent fields. What ECS has no field for stands under `atlassian.audit`; the untouched parts of the
 API are `atlassian.audit.context` and `.container`. Every text goes through the encoder; only those two parts are
 copied, and their normaliser has proved them JSON.
-
-Fields that stay the same from event to event are encoded once and kept as bytes: a *run* is the value of one field with
-the fields that follow it (`"event","module":"atlassian",…`), written in the place of that one value. A run is always
-the inside of an object that the encoder itself made.
 """
 
 from __future__ import annotations
@@ -22,17 +18,13 @@ from forwarder.formats.ecs.document import (
     Audit,
     Document,
     Event,
-    EventWithoutAction,
-    Facts,
     Geo,
     Group,
-    Kind,
     Related,
     Source,
     Url,
     User,
     UserAgent,
-    What,
 )
 from forwarder.formats.ecs.fields import rules
 from forwarder.formats.ecs.people import names as names_of_all
@@ -40,7 +32,7 @@ from forwarder.formats.ecs.people import names_of, roles_of, user_with_others
 from forwarder.formats.kit.json_fields import JsonTemplate
 from forwarder.formats.kit.json_lines import JsonLines
 from forwarder.formats.kit.json_shortening import Plan, decode, shorten
-from forwarder.formats.kit.memory import FEW, ActionFields, Actions, Memory
+from forwarder.formats.kit.memory import FEW, Memory
 from forwarder.formats.kit.texts import truncated
 from forwarder.formats.kit.web import coordinates, domain
 from forwarder.normalize.addresses import valid_host
@@ -85,10 +77,9 @@ class EcsFormat:
         self._ecs = msgspec.Raw(self._encode({"version": ECS_VERSION}))
         observer = {"product": "audit-forwarder", "type": "forwarder", "version": __version__}
         self._observer = msgspec.Raw(self._encode(observer))
-        self._actions = Actions(self._runs_of)
         self._places = Memory(self._place)
         self._hosts = Memory(_host)
-        self._moments = Memory(self._moment, most=FEW)  # pages are read at one moment
+        self._moments = Memory(self._write, most=FEW)  # pages are read at one moment
         self._organizations = Memory(self._organization)
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
@@ -112,7 +103,7 @@ class EcsFormat:
             short = shorten(tree, limit, _PLAN)
         except RecursionError:
             return UnexpectedPayload("the event is nested too deeply to be shortened")
-        return short or UnexpectedPayload(f"what must be fields of this event takes more than {limit} bytes of ECS")
+        return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
 
     def with_fields(self, changes: FieldsConfig) -> Format:
         """Return this format with a sink's changes to what it writes. Raises ConfigError."""
@@ -127,8 +118,7 @@ class EcsFormat:
     def _document(self, event: AuditEvent) -> Document:
         write, actor, ip, group = self._write, event.actor, event.ip, event.target_group
         content, site = event.content, event.site
-        kind, what, facts = self._actions.of(event)
-        created = self._moments[event.read_ms]
+        created, act, thing = self._moments[event.read_ms], event.act, event.object
         user: User | None = None
         names: tuple[str, ...] = ()
         if event.target_user or event.on_behalf_of or event.impersonated:
@@ -153,7 +143,21 @@ class EcsFormat:
         return Document(
             write(event.time_ms),
             self._ecs,
-            Event(kind, ident, what, created) if event.action else _without_action(kind, event, ident, created),
+            Event(
+                "event",
+                "atlassian",
+                "atlassian.audit",
+                event.feed,
+                ident,
+                event.action or None,
+                f"{thing}.{act}" if thing and act and event.action else None,
+                event.category,
+                event.types,
+                event.outcome,
+                event.reason if event.action else None,
+                event.severity,
+                created,
+            ),
             event.message,
             self._organizations[event.organization, event.organization_name] if event.organization else None,
             user,
@@ -167,7 +171,11 @@ class EcsFormat:
             self._observer,
             Atlassian(
                 Audit(
-                    facts,
+                    event.feed,
+                    event.layer,
+                    event.product,
+                    act,
+                    event.action_name,
                     actor.kind if actor is not None else None,
                     write(event.processed_ms) if event.processed_ms is not None else None,
                     event.document_id[_REVISION_AT:] or None,
@@ -202,14 +210,6 @@ class EcsFormat:
             found[event.domain.lower()] = None
         return tuple(dict.fromkeys([*names, *names_of_all(*also.users)])), tuple(found)
 
-    def _runs_of(self, fields: ActionFields) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
-        """Return what an action is, as runs of `Kind`, `What` and `Facts`."""
-        code = f"{fields.object}.{fields.act}" if fields.object and fields.act else None
-        what = What(fields.action, code, fields.category, fields.types, fields.outcome, fields.reason, fields.severity)
-        facts = Facts(fields.feed, fields.layer, fields.product, fields.act, fields.action_name)
-        kind = Kind("event", "atlassian", "atlassian.audit", fields.feed)
-        return self._run(kind), self._run(what), self._run(facts)
-
     def _organization(self, key: tuple[str, str | None]) -> msgspec.Raw:
         ident, name = key
         return msgspec.Raw(self._encode({"id": ident, "name": name} if name else {"id": ident}))
@@ -218,18 +218,6 @@ class EcsFormat:
         geo, country, region, city = key
         point = coordinates(geo) if geo else None
         return msgspec.Raw(self._encode(Geo(country, region, city, point, geo if point is None else None)))
-
-    def _run(self, fields: Kind | What | Facts) -> msgspec.Raw:
-        """Return the fields without the braces and the name of the first, which the encoder writes."""
-        whole = self._encode(fields)
-        return msgspec.Raw(whole[whole.index(b":") + 1 : -1])
-
-    def _moment(self, ms: int) -> msgspec.Raw:
-        return msgspec.Raw(self._encode(self._write(ms)))
-
-
-def _without_action(kind: msgspec.Raw, event: AuditEvent, ident: str, created: msgspec.Raw) -> EventWithoutAction:
-    return EventWithoutAction(kind, ident, event.category, event.types, event.outcome, event.severity, created)
 
 
 def _start(url: str) -> str:

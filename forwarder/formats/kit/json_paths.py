@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -14,13 +15,13 @@ class Hidden(NamedTuple):
     """What a shape does not show, because it is encoded beforehand.
 
     Attributes:
-        neighbours: By shape and member: the shape or the names that stand beside that member and in its place.
         inside: By shape and member: the shape or the names within it.
+        neighbours: By shape and member: the shape or the names that stand beside that member and in its place.
         once: A shape that does not stand within itself further down than once.
     """
 
-    neighbours: Mapping[tuple[type, str], type[msgspec.Struct] | Sequence[str]]
     inside: Mapping[tuple[type, str], type[msgspec.Struct] | Sequence[str]]
+    neighbours: Mapping[tuple[type, str], type[msgspec.Struct] | Sequence[str]] = MappingProxyType({})
     once: type | None = None
 
 

@@ -244,7 +244,6 @@ def test_memories_are_bounded():
             record.event = event
         ecs.render(records)
     assert 1000 < len(normalizer._ips) <= 4096
-    assert 1000 < len(ecs._actions.known) <= 4096
     assert 1000 < len(ecs._places) <= 4096
 
 
@@ -263,5 +262,4 @@ def test_large_texts_pass_and_are_not_remembered(size):
     record.event = event
     [line] = ecs.render([record])
     assert strictly(line)["event"]["action"] == "x" * size
-    assert not ecs._actions.known
     assert not ecs._places
