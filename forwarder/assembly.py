@@ -147,6 +147,6 @@ def _built(kind: Any, config: Any, context: Any) -> Any:
     try:
         return kind(config, context)
     except ForwarderError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error), setting=getattr(error, "setting", "")) from error
     except Exception as error:  # a stranger's constructor may raise anything; its words may hold a secret
         raise ConfigError(f"cannot be built: {type(error).__name__}; look at its settings") from error

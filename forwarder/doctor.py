@@ -120,7 +120,7 @@ class Doctor:
         return [Finding("files", ok=True, detail=files), *findings]
 
     async def _admin(self) -> list[Finding]:
-        return await admin_port.examine(self._settings.admin)
+        return await admin_port.examine(self._settings.admin, self._settings.spool.path)
 
     async def _spool(self) -> list[Finding]:
         state: list[Finding] = []

@@ -6,6 +6,7 @@ harms no one but those who name its type, and then the error names the package a
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -69,6 +70,7 @@ class Registry:
         self.kind = kind
         self.group = f"audit_forwarder.{kind}s"
         self._find = find
+        self._known: tuple[list[str], dict[str, list[EntryPoint]]] = ([], {})
 
     def names(self, *, distribution: str | None = None) -> list[str]:
         """Return the known types in order, of all packages or of one."""
@@ -118,11 +120,17 @@ class Registry:
             contracts.SinkTraits.of(found)  # imported only now: a sink's class has the settings already
 
     def _points(self) -> dict[str, list[EntryPoint]]:
-        """Group by name; the same distribution found twice on the path counts once."""
+        """Group by name; the same distribution found twice on the path counts once.
+
+        Every look reads the metadata of all packages, 30 ms, so it is kept while the path is the same.
+        """
+        if self._known[0] == sys.path:
+            return self._known[1]
         found: dict[str, dict[tuple[str, str], EntryPoint]] = defaultdict(dict)
         for point in self._find(group=self.group):
             found[point.name].setdefault((_distribution(point), point.value), point)
-        return {name: list(points.values()) for name, points in found.items()}
+        self._known = [*sys.path], {name: list(points.values()) for name, points in found.items()}
+        return self._known[1]
 
 
 def _distribution(point: EntryPoint) -> str:

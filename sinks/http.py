@@ -78,7 +78,9 @@ _BUSY: dict[int, ErrorKind] = {408: "timeout", 425: "server_error", 429: "rate_l
 def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-            raise PydanticCustomError("header", "not the name of a header")
+            raise PydanticCustomError(
+                "header", "not the name of a header; write letters, digits and dashes, such as X-Api-Key"
+            )
         if name.lower() in {"content-type", "content-length", "content-encoding", "transfer-encoding", "host"}:
             raise PydanticCustomError("header", "this header is set by the sink; see content_type and compress")
         if not (value.isascii() and value.isprintable()):
@@ -90,6 +92,12 @@ def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
 def _check_templates(text: str) -> str:
     if set(re.findall(r"\{(.*?)\}", text)) - {"token", "second_token"}:
         raise PydanticCustomError("template", "unknown template; known: {token}, {second_token}")
+    return text
+
+
+def _media_type(text: str) -> str:
+    if not re.fullmatch(r"[!#$&^\w.+-]+/[!#$&^\w.+-]+(?:\s*;[ -~]*)?", text, re.ASCII):
+        raise PydanticCustomError("content_type", "not a content type; write one such as application/x-ndjson")
     return text
 
 
@@ -112,7 +120,7 @@ class HttpSinkConfig(SinkConfig):
     """How they are sent."""
     body: Literal["ndjson", "array"] = "ndjson"
     """One event a line, or one JSON array."""
-    content_type: str | None = None
+    content_type: Annotated[str, AfterValidator(_media_type)] | None = None
     """Content type; default: `application/x-ndjson` for lines and `application/json` for an array."""
     headers: Annotated[dict[str, str], AfterValidator(_checked_headers)] = Field(default_factory=dict)
     """More headers; `{token}` and `{second_token}` stand for these secrets: `X-Api-Key: "{token}"`."""

@@ -91,6 +91,16 @@ def short_name(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
+@contextlib.contextmanager
+def connected(path: Path, patience: float) -> Iterator[socket.socket]:
+    """Yield a connection to a control socket that waits so many seconds for each answer. Raises OSError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(patience)
+        with short_name(path) as name:
+            connection.connect(name)
+        yield connection
+
+
 class ControlSocket:
     """Serves the verbs of one daemon. Start it with the spool's lock held: what lies in its place is left over then.
 

@@ -10,9 +10,12 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+from forwarder.admin.control import connected, socket_path
 from forwarder.contracts import Finding
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from forwarder.config.settings import AdminConfig
 
 _PATIENCE = 3.0
@@ -31,8 +34,14 @@ _CAUSES = {
 }
 
 
-async def examine(admin: AdminConfig) -> list[Finding]:
-    """Return what was found."""
+async def examine(admin: AdminConfig, spool: Path | None = None) -> list[Finding]:
+    """Return what was found.
+
+    Args:
+        admin: What is configured.
+        spool: Path of the spool: a daemon that listens there and is not this spool's is another program. Without one
+            any daemon counts as ours.
+    """
     host, port = admin.address
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -43,8 +52,11 @@ async def examine(admin: AdminConfig) -> list[Finding]:
         return [Finding("port", ok=False, detail="the name in admin.listen is unknown", fix=fix)]
     for family, kind, protocol, _, address in found:
         number = _try(family, kind, protocol, address)
-        if number == errno.EADDRINUSE and await asyncio.to_thread(_is_ours, _ANY.get(host, host), port):
-            return [Finding("port", ok=True, detail=f"the daemon listens on {admin.listen}")]
+        if number == errno.EADDRINUSE and await asyncio.to_thread(_is_a_forwarder, _ANY.get(host, host), port):
+            if spool is None or await asyncio.to_thread(_runs, spool):
+                return [Finding("port", ok=True, detail=f"the daemon listens on {admin.listen}")]
+            fix = "Give admin.listen of one of the two another port."
+            return [Finding("port", ok=False, detail=f"{admin.listen}: another audit-forwarder listens there", fix=fix)]
         if number:
             cause = _CAUSES.get(number, os.strerror(number).lower())
             fix = _FIXES.get(number, "Write another address and port into admin.listen.")
@@ -65,7 +77,17 @@ def _try(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> int
     return 0
 
 
-def _is_ours(host: str, port: int) -> bool:
+def _runs(spool: Path) -> bool:
+    try:
+        with connected(socket_path(spool), _PATIENCE):
+            return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except OSError:  # of another user, perhaps
+        return True
+
+
+def _is_a_forwarder(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/livez", headers={"Host": f"localhost:{port}"})

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forwarder.catalogue import load_catalogue, read_table
 from forwarder.catalogue.meaning import Meaning
-from forwarder.catalogue.names import known_acts, known_objects
+from forwarder.catalogue.names import known_acts, known_objects, known_products
 from forwarder.catalogue.ocsf import ocsf_classes
 from forwarder.config.problems import Problem, SettingsError, dotted
 from forwarder.config.words import explained
@@ -65,7 +65,7 @@ class _Record(BaseModel):
     category: str | None = None
     types: Annotated[list[str], Field(min_length=1)] | None = None
     outcome: Literal["success", "failure", "unknown"] | None = None
-    severity: Annotated[int, Field(ge=1, le=10)] | None = None
+    severity: Annotated[int, Field(strict=True, ge=1, le=10)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
     ocsf: _Ocsf | None = None
     target: Literal["target", "impersonated"] | None = None
@@ -97,11 +97,10 @@ def _read(files: Iterable[Path]) -> tuple[dict[str, Meaning], list[Problem]]:
             continue
         except OSError:
             pass  # said when it is read
-        layer, found = read_yaml(path)
-        problems += [
-            Problem(p.path, p.what, "name the right file in catalogue.files") for p in found if "read" in p.what
-        ]
-        problems += [p for p in found if "read" not in p.what]
+        layer, found = read_yaml(path, begins="actions:")
+        for problem in found:
+            fix = problem.fix.replace("with --config", "in catalogue.files")
+            problems.append(Problem(problem.path, problem.what, fix, problem.where))
         if found:
             continue
         reader = _File(layer.tree, layer.places, file.name)
@@ -136,6 +135,10 @@ class _File:
             return {}
         found = {}
         for action, told in actions.items():
+            if not action.strip() or set(action) & set("*?"):
+                what = "not the id of an action" if action.strip() else "an empty id"
+                self._complain(("actions", action), what, "write one whole id; a record is for a single action")
+                continue
             try:
                 found[action] = _Record.model_validate(told)
             except ValidationError as error:
@@ -175,12 +178,20 @@ class _File:
             changed |= {"ocsf_class": record.ocsf.class_, "ocsf_activity": record.ocsf.activity}
         meaning = msgspec.structs.replace(meaning, **changed)
         sound = [
+            self._is_product(action, record.product),
             self._is_word(action, "act", record.act, record, known_acts()),
             self._is_word(action, "object", record.object, record, known_objects()),
             self._is_ecs(action, meaning),
             self._is_ocsf(action, record.ocsf),
         ]
         return meaning if all(sound) else None
+
+    def _is_product(self, action: str, word: str | None) -> bool:
+        """Refuse what is nearly a known product; others may be new ones."""
+        guess = nearest(word, known_products(), cutoff=0.8) if word and word not in known_products() else None
+        if guess:
+            self._complain(("actions", action, "product"), "no product that is known", f"did you mean {guess}?")
+        return guess is None
 
     def _is_word(self, action: str, key: str, word: str | None, record: _Record, known: frozenset[str]) -> bool:
         """Refuse a word of which nothing follows; with a category of its own a record may say what it likes."""

@@ -125,7 +125,10 @@ def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overri
     )
 )
 def check(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
-    """Say whether the configuration would work, and what it would do. Connects to nothing and writes nothing."""
+    """Say whether the configuration would work.
+
+    Also what it would do. No server is asked and nothing is written; the admin port is tried for a moment.
+    """
     from forwarder.cli.commands import check as command
 
     raise typer.Exit(command.check(call(config, secrets_dir, overrides)))

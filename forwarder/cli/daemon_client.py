@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from forwarder.admin.control import Answer, Request, Verb, short_name, socket_path, who
+from forwarder.admin.control import Answer, Request, Verb, connected, socket_path, who
 from forwarder.admin.verbs import verbs_of
 from forwarder.contracts import SourceContext, SystemClock
 from forwarder.contracts.errors import ForwarderError
@@ -106,7 +105,7 @@ class _Remote:
         """Ask and wait; nothing else happens in a command meanwhile."""
         request = Request(verb, msgspec.Raw(msgspec.json.encode(argument)), os.environ.get("SUDO_USER", ""))
         try:
-            with connected(self._path) as connection:
+            with connected(self._path, PATIENCE) as connection:
                 connection.sendall(msgspec.json.encode(request) + b"\n")
                 if not select.select([connection], [], [], min(QUIET, PATIENCE))[0]:
                     print(f"waiting for the daemon, {PATIENCE:g} s at most", file=sys.stderr)  # noqa: T201
@@ -149,7 +148,7 @@ class _Local:
 
 def _listens(path: Path) -> bool:
     try:
-        with connected(path):
+        with connected(path, PATIENCE):
             return True
     except (FileNotFoundError, ConnectionRefusedError):
         return False  # no daemon, or one that was killed
@@ -157,13 +156,3 @@ def _listens(path: Path) -> bool:
         raise SpoolError(
             f"The control socket {path} cannot be used ({error.strerror}). Run this as the user of the daemon."
         ) from error
-
-
-@contextlib.contextmanager
-def connected(path: Path) -> Any:
-    """Yield a connection to a control socket. Raises OSError."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE)
-        with short_name(path) as name:
-            connection.connect(name)
-        yield connection

@@ -5,20 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.config.layers import MAPS, PREFIX
-from forwarder.config.other_names import right_name, right_type
+from forwarder.config.other_names import ADVICE, right_name, right_type
 from forwarder.config.problems import Problem, dotted, env_name, first_sentence, placed, shown_key
-from forwarder.config.shape import model_at
+from forwarder.config.shape import below, model_at, resolve
 from forwarder.config.words import QUOTE, explained
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
     from forwarder.config.layers import Layer
     from forwarder.config.problems import Path as Keys
+
+_SCALARS = {"bool_type", "bool_parsing", "int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}
+_OF_SHAPE = {"string_type", "list_type", "dict_type", "model_type", "model_attributes_type"}
+"""Faults that say only that a value has another shape than one of those it may have."""
+
+_MAP_IN_JSON = ("not a map in JSON", 'write {"key": "value"}, with every text in double quotes')
+_IN_JSON = {
+    "list_type": ("not a list in JSON", 'write ["first", "second"], with every text in double quotes'),
+    "dict_type": _MAP_IN_JSON,
+    "model_type": _MAP_IN_JSON,
+    "model_attributes_type": _MAP_IN_JSON,
+}
 
 
 class Explainer:
@@ -38,8 +50,8 @@ class Explainer:
     def problems(self, error: ValidationError) -> list[Problem]:
         """Return one problem per path, in the order of the settings."""
         by_path: dict[str, Problem] = {}
-        for details in error.errors(include_url=False, include_input=False):
-            path = self._path(details)
+        found = [(self._path(details), details) for details in error.errors(include_url=False, include_input=False)]
+        for path, details in self._nearest(found):
             problem = self._problem(path, details)
             first = by_path.setdefault(problem.path, problem)
             if first is not problem and problem.what not in first.what:
@@ -51,10 +63,24 @@ class Explainer:
         while path:
             for layer in self._layers:
                 place = placed(layer.places, path)
-                if place:
-                    return place
+                if place or _holds(layer.tree, path):
+                    return place or next(at for end in range(len(path), 0, -1) if (at := layer.places.get(path[:end])))
             path = path[:-1]
         return ""
+
+    def _nearest(self, found: list[tuple[Keys, ErrorDetails]]) -> Iterator[tuple[Keys, ErrorDetails]]:
+        """Yield what a value of several allowed shapes was meant to be: the shape it has, and in it what is wrong."""
+        paths = {path for path, _ in found}
+        for path, details in found:
+            shapes = {other["type"] for known, other in found if known == path}
+            text = "string_type" in shapes and not isinstance(self._value(path), list | dict)
+            if details["type"] in _OF_SHAPE:
+                below = any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+                if below or shapes - _OF_SHAPE - _SCALARS or (text and details["type"] != "string_type"):
+                    continue
+            elif "string_type" in shapes and details["type"] in _SCALARS:
+                continue
+            yield path, details
 
     def _path(self, details: ErrorDetails) -> Keys:
         """Leave out what pydantic adds to a path for a union; a missing key alone stands in no tree."""
@@ -84,9 +110,9 @@ class Explainer:
         if kind == "string_pattern_mismatch" and path[:1] and path[0] in MAPS and len(path) == 2:
             fix = "write small letters, digits and single underscores, beginning with a letter"
             return Problem(f"the name {shown}", "not usable", fix, where)
-        return Problem(shown, *self._other(path, details), where)
+        return Problem(shown, *self._other(path, details, where), where)
 
-    def _other(self, path: Keys, details: ErrorDetails) -> tuple[str, str]:
+    def _other(self, path: Keys, details: ErrorDetails, where: str) -> tuple[str, str]:
         """Return fault and fix in our words, or in the component's."""
         kind = details["type"]
         if kind == "too_short" and len(path) == 1:
@@ -94,7 +120,10 @@ class Explainer:
         if kind == "secret" and isinstance(self._value(path), int | float):
             value = self._value(path)
             return f"a {'switch' if isinstance(value, bool) else 'number'}, not a text", QUOTE
-        return explained(kind, details.get("ctx", {}), details["msg"], self._value(path))
+        value = self._value(path)
+        if kind in _IN_JSON and isinstance(value, str) and where.upper().startswith((PREFIX, "--SET")):
+            return _IN_JSON[kind]
+        return explained(kind, details.get("ctx", {}), details["msg"], value)
 
     def _unknown(self, path: Keys, where: str) -> Problem:
         parent, key = path[:-1], str(path[-1])
@@ -102,8 +131,16 @@ class Explainer:
         known = self._names(model)
         guess = right_name(key, model, known)
         fix = f"known keys: {', '.join(known)}"
-        if not shown_key(key).isidentifier() and not where.startswith(PREFIX) and (guess is None or ":" in key):
+        from_env = where.upper().startswith(PREFIX)
+        if advice := ADVICE.get(key.lower()):
+            fix = advice
+        elif not from_env and (":" in key or "=" in key or " " in key or not shown_key(key)[:1].isalpha()):
             fix = "write `key: value`, with a colon and a space"
+        elif guess is None and key.partition(".")[0] in known:
+            fix = f"write `{key.partition('.')[0]}:` and the rest set in below it, one name a line"
+        elif guess is None and (section := next((name for name in known if _leads_on(model, name, key)), None)):
+            right = (*parent, section, key.removeprefix(f"{section}_"))
+            fix = f"did you mean {env_name(right) if from_env else dotted(right)}?"
         elif guess:
             fix = (
                 f"did you mean {env_name((*parent, *guess.split('.'))) if where.upper().startswith(PREFIX) else guess}?"
@@ -121,8 +158,13 @@ class Explainer:
     def _no_type(self, path: Keys, where: str, known: str) -> Problem:
         """A component without a type is often a known one with a typo in its name."""
         section, name = str(path[0]), str(path[-1])
+        value = self._value(path)
+        if isinstance(value, dict) and value.get("type") is not None:
+            return Problem(f"{dotted(path)}.type", "not a text", f"write one of: {known}", self.where((*path, "type")))
         others = [
-            other for other, value in self._keys((section,)).items() if isinstance(value, dict) and "type" in value
+            other
+            for other, value in self._keys((section,)).items()
+            if other != name and isinstance(value, dict) and "type" in value
         ]
         guess = nearest(name, others)
         from_env = where.upper().startswith(PREFIX)
@@ -157,3 +199,18 @@ def _right_type(context: Mapping[str, Any]) -> str:
     known = f"known types: {', '.join(context['known']) or 'none'}"
     guess = right_type(context["type"], context["known"])
     return f"did you mean {guess}? ({known})" if guess else known
+
+
+def _leads_on(model: type[BaseModel] | None, name: str, key: str) -> bool:
+    """Tell whether a key is written in one word with the group that it may stand in."""
+    return key.startswith(f"{name}_") and resolve(below(model, name), {"": None}) is not None
+
+
+def _holds(tree: Any, path: Keys) -> bool:
+    """Tell whether a raw tree has something at a path."""
+    for key in path:
+        try:
+            tree = tree[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True

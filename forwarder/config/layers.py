@@ -80,6 +80,8 @@ def read_environment(env: Mapping[str, str]) -> tuple[Layer, list[Problem]]:
         if upper.startswith(PREFIX):
             keys = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
             problems += _place(layer, keys, Text(env[name]), name, name)
+        elif upper.startswith(f"AUDIT_{PREFIX}"):
+            problems.append(Problem(name, "not read under this name", f"write {name[len('AUDIT_') :]}"))
         elif upper.startswith(tuple(f"FORWARDER_{section.upper()}{DELIMITER}" for section in SECTIONS)):
             right = PREFIX + name[len("FORWARDER_") :]
             problems.append(Problem(name, "one underscore is missing", f"write {right}"))

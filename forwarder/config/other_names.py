@@ -68,6 +68,9 @@ max_message_size message_size max_size max_length = max_message_bytes max_event 
 rotation rotate_every = rotate
 permissions permission chmod umask = mode
 filter filters select match where only = include
+remove delete unset omit without hide mask redact = drop
+set append insert constant static extra = add
+move = rename
 drop ignore skip blacklist denylist deny = exclude
 rate_limit rate requests_per_second rps = requests_per_minute
 loglevel log_level verbosity = level
@@ -80,6 +83,21 @@ logging logger logs = log
 storage state state_dir buffer queue database db cache persistence = spool
 metrics monitoring prometheus health http server api = admin
 """
+
+ADVICE = {
+    **dict.fromkeys(
+        ("enabled", "enable", "disabled", "disable", "active"),
+        "nothing is switched off by a setting; take the whole component out, or put a # before each of its lines",
+    ),
+    **dict.fromkeys(("no_proxy", "noproxy"), "set NO_PROXY in the environment"),
+    "sops": "nothing decrypts it here; run sops before, and name the files of the secrets",
+    **dict.fromkeys(("include_file", "extends", "import", "imports"), "one file is read; write everything into it"),
+    **dict.fromkeys(
+        ("site", "sites", "site_id"), "the log of an organization holds all its sites; a sink chooses with include"
+    ),
+    "version": "leave it out; a configuration has no version",
+}
+"""What to do about keys that have no right name here."""
 
 _TYPES = """
 es elastic elastic_search opensearch open_search elk = elasticsearch

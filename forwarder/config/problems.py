@@ -58,6 +58,18 @@ class SettingsError(ConfigError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+def not_built(part: str, error: ConfigError) -> Problem:
+    """Return the problem of a source or sink that cannot be built, such as `sinks.elastic`."""
+    what, _, fix = str(error).partition(". ")
+    path = f"{part}.{error.setting}" if error.setting else part
+    return Problem(path, _in_a_sentence(what), _in_a_sentence(fix).rstrip("."))
+
+
+def _in_a_sentence(text: str) -> str:
+    """Begin with a small letter, unless a name or an abbreviation stands there."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+
+
 def dotted(path: Path) -> str:
     """Write a path as people do. What does not look like a key is cut, since it may be a value in the wrong place."""
     return ".".join(str(part) if isinstance(part, int) else shown_key(part) for part in path)

@@ -11,7 +11,9 @@ paths that only the plugin knows to be paths, and one rule is easier to trust th
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,15 @@ CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
 
 Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
+
+
+def _can_be_a_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        name = re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", text)
+        return bool(name) and not text.rstrip(".").rpartition(".")[2].isdigit()
+    return True
 
 
 class BudgetConfig(ComponentConfig):
@@ -69,8 +80,24 @@ class AdminConfig(ComponentConfig):
     @classmethod
     def _has_host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
-            raise PydanticCustomError("listen", "not an address and port; write 127.0.0.1:9464 or [::1]:9464")
+        bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+        good = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535 and (bare == host) == (":" not in bare)
+        if not good or not _can_be_a_host(bare):
+            raise PydanticCustomError(
+                "listen",
+                "not an address and port; write 127.0.0.1:9464, [::1]:9464, or 0.0.0.0:9464 for all of this machine's",
+            )
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or ():
+            bare = re.sub(r":[0-9]{1,5}$", "", name) if "]" in name or name.count(":") == 1 else name
+            if not _can_be_a_host(bare.removeprefix("[").removesuffix("]")):
+                raise PydanticCustomError(
+                    "hosts", "not the name of a host; write it alone, such as forwarder.corp.net, without scheme and *"
+                )
         return value
 
     @property
@@ -102,6 +129,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         extra="forbid",
+        case_sensitive=True,
         frozen=True,
         use_attribute_docstrings=True,
         title="audit-forwarder",

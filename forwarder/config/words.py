@@ -69,6 +69,8 @@ def explained(kind: str, context: Mapping[str, Any], message: str, value: Any = 
         return "empty", "write a text, or leave it out"
     if kind in _OF_TEXT and isinstance(value, list | dict):
         return f"a {'list' if isinstance(value, list) else 'map'}, not a text", "write one value, without brackets"
+    if kind == "too_long" and isinstance(value, str):
+        kind = "string_too_long"
     if kind in {"literal_error", "enum"}:
         return _choice(str(context["expected"]), value)
     if kind in _WORDS:
@@ -84,7 +86,7 @@ def explained(kind: str, context: Mapping[str, Any], message: str, value: Any = 
 
 def _choice(expected: str, value: Any) -> tuple[str, str]:
     known = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-    if isinstance(value, bool) and {"on", "off", "yes", "no"} & set(known):
+    if (isinstance(value, bool) and {"on", "off", "yes", "no"} & set(known)) or str(value) in known:
         return "not one of its words", QUOTE
     if isinstance(value, str) and "://" in value:
         return "not one of its words", f"{_every(known)}; an address is written as url"

@@ -26,12 +26,32 @@ _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
+_DECIMAL = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0|[1-9][0-9]*)"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    ),
+}
+
+
+class _Number:
+    """Matches the whole of a number in decimals, as a compiled pattern does."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.match = pattern.fullmatch
+
+
 class _Loader(yaml.SafeLoader):
-    """A safe loader that leaves dates as text: `start: 2026-01-31` means what it says."""
+    """A safe loader to which `start: 2026-01-31`, `window: 010` and `patience: 1:30` are not dates and other numbers.
+
+    YAML 1.1 reads the last two as 8 and as 90.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+    first: [
+        (tag, _Number(_DECIMAL[tag]) if tag in _DECIMAL else pattern) for tag, pattern in resolvers if tag != _TIMESTAMP
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -42,8 +62,13 @@ class _FaultError(Exception):
         self.problem = Problem(path, what, fix)
 
 
-def read_yaml(path: Path) -> tuple[Layer, list[Problem]]:
-    """Read a file into a layer. Never raises for what is in the file, nor for a file that cannot be read."""
+def read_yaml(path: Path, *, begins: str = "sources:") -> tuple[Layer, list[Problem]]:
+    """Read a file into a layer. Never raises for what is in the file, nor for a file that cannot be read.
+
+    Args:
+        path: The file.
+        begins: A line that such a file may begin with.
+    """
     layer, walk = Layer(path.name), _Walk(path.name)
     try:
         tree = _parse(_content(path), walk)
@@ -51,12 +76,12 @@ def read_yaml(path: Path) -> tuple[Layer, list[Problem]]:
         return layer, [fault.problem]
     except yaml.YAMLError as error:
         return layer, [_explain(path.name, error)]
-    except (ValueError, RecursionError) as error:  # a number that is none, or nesting without end
-        return layer, [Problem(path.name, f"cannot be understood: {type(error).__name__}", "put the values in quotes")]
+    except (RecursionError, ValueError) as error:
+        return layer, [Problem(path.name, *(_DEEP if isinstance(error, RecursionError) else _LONG_NUMBER))]
     if walk.problems:
         return layer, walk.problems
     if not isinstance(tree, dict):
-        return layer, [Problem(path.name, "not a map of settings", "begin with lines such as `sources:`")]
+        return layer, [Problem(path.name, "not a map of settings", f"begin with a line such as `{begins}`")]
     layer.tree, layer.places = tree, walk.places
     return layer, []
 
@@ -142,6 +167,14 @@ class _Walk:
         return f"{self.file} line {node.start_mark.line + 1}"
 
 
+_DEEP = ("nested without end", "look at the brackets, and at the aliases with * and &")
+_LONG_NUMBER = ("a number with thousands of digits", "look for long numbers")
+_LOOK_ALIKES = {
+    "\u00a0": "a no-break space, which only looks like a space",
+    "\u3000": "a wide space, which only looks like a space",
+    "\uff1a": "a wide colon, which only looks like a colon",
+    "\u2003": "a wide space, which only looks like a space",
+}
 _LOOK = "look at the indentation and the colons there and above, and put values with one of * & ! % @ : # in quotes"
 _QUOTE = "put the value in quotes"
 
@@ -167,6 +200,9 @@ _WORDS = (
         "special characters are not allowed",
         ("not YAML: a character that does not print", "save the file as UTF-8 text"),
     ),
+    ("another document", ("a second document begins", "keep one, and leave out the --- between them")),
+    ("<document start>", ("not YAML: it goes on in another form, such as TOML or INI", "write `key: value`")),
+    ("for merging", ("not YAML: behind << stands something other than a map", "write <<: *name, of a map with &name")),
     ("more nodes", ("more nodes than a configuration has", "look at the aliases with * and &")),
 )
 
@@ -180,7 +216,15 @@ def _explain(file: str, error: yaml.YAMLError) -> Problem:
     if mark is None:
         return Problem(file, what, "look for characters that do not print")
     place = f"{file} line {mark.line + 1} column {mark.column + 1}"
+    if odd := next((name for char, name in _LOOK_ALIKES.items() if char in _lines_at(mark)), None):
+        return Problem(place, f"not YAML: there or on the line above stands {odd}", "type it again by hand")
     return Problem(place, what, fix)
+
+
+def _lines_at(mark: Any) -> str:
+    """Return the line of a mark and the one above."""
+    lines = (getattr(mark, "buffer", None) or "").split("\n")
+    return "\n".join(lines[max(0, mark.line - 1) : mark.line + 1])
 
 
 def _without_quotes(said: str) -> str:

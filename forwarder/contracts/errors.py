@@ -69,7 +69,16 @@ class ForwarderError(Exception):
 
 
 class ConfigError(ForwarderError):
-    """The configuration cannot work. Raised at start only; the message names the setting and the fix."""
+    """The configuration cannot work. Raised at start only; the message names the setting and the fix.
+
+    Args:
+        message: What is wrong, and the fix.
+        setting: The setting below the component that it is about, such as `url`, when the message does not name it.
+    """
+
+    def __init__(self, message: str, *, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class Retryable(ForwarderError):

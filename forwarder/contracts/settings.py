@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -48,6 +49,17 @@ def _server_name(name: str) -> str:
             "server_name", "not the name of a host; write it alone, such as es.example.com, without scheme and port"
         )
     return name
+
+
+def _start(text: str) -> str:
+    if text not in {"oldest", "now", "continue"}:
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            raise PydanticCustomError(
+                "start", "not a place to begin; write oldest, now, continue, or a time such as 2026-01-31T00:00:00Z"
+            ) from None
+    return text
 
 
 ServerName = Annotated[str, AfterValidator(_server_name)]
@@ -273,7 +285,7 @@ class SinkConfig(ComponentConfig):
     `ocsf`."""
     fields: FieldsConfig = FieldsConfig()
     """What to rename, drop and add in every record."""
-    start: str | None = None
+    start: Annotated[str, AfterValidator(_start)] | None = None
     """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
     `continue` to take over the position of the same name after its target changed."""
     include: Annotated[list[FilterRule], Field(min_length=1)] | None = None

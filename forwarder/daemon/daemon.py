@@ -31,7 +31,7 @@ from forwarder.admin.server import AdminServer
 from forwarder.admin.thread import AdminThread
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import build_maker, build_sink, build_source, build_spool, format_name
-from forwarder.config.problems import Problem, SettingsError
+from forwarder.config.problems import SettingsError, not_built
 from forwarder.config.settings import Settings
 from forwarder.contracts import (
     Clock,
@@ -389,4 +389,4 @@ def _named(path: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise SettingsError([Problem(path, str(error))]) from error
+        raise SettingsError([not_built(path, error)]) from error

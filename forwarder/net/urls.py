@@ -16,11 +16,29 @@ from forwarder.contracts import ConfigError, Held
 from forwarder.net.no_proxy import goes_directly
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
+_LONGEST_HOST = 254
 _UNUSABLE = "Not a URL that can be used"
 
 
-def check_url(url: str, *, insecure: bool = False) -> str:
-    """Return the URL without a slash at its end. Raises ConfigError when it cannot or should not be used."""
+def check_url(url: str, *, insecure: bool = False, setting: str = "url") -> str:
+    """Return the URL without a slash at its end.
+
+    Args:
+        url: As it was configured.
+        insecure: Allow `http://` to another machine.
+        setting: Where it stands, for the error.
+
+    Raises ConfigError when it cannot or should not be used.
+    """
+    try:
+        return _checked(url, insecure=insecure)
+    except ConfigError as error:
+        raise ConfigError(str(error), setting=setting) from None
+
+
+def _checked(url: str, *, insecure: bool) -> str:
+    if not url.strip():
+        raise ConfigError(f"{_UNUSABLE}: it is empty. Write https://host:port.")
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -79,7 +97,9 @@ def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return bool(_HOST.fullmatch(host))
+        # An address of fewer or larger parts is no name either: its last label is a number (RFC 3696, section 2).
+        number = host.rstrip(".").rpartition(".")[2].isdigit()
+        return bool(_HOST.fullmatch(host)) and not number and len(host) <= _LONGEST_HOST
     return True
 
 
@@ -100,7 +120,7 @@ def check_proxy(proxy: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigError("http.proxy: not the URL of an HTTP proxy. Write http://host:port.")
+        raise ConfigError("Not the URL of an HTTP proxy. Write http://host:port.", setting="http.proxy")
     return proxy
 
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from forwarder.catalogue.own import check_files
 from forwarder.config.references import unreadable_files
+from forwarder.preflight.addresses import odd_addresses, odd_times, times_to_come
 from forwarder.preflight.filter_rules import FilterCheck
+from forwarder.preflight.foreign_keys import odd_keys
 from forwarder.preflight.one_file import odd_files, one_file_twice
 from forwarder.preflight.permissions import loose_permissions, open_to_others
-from forwarder.preflight.placeholders import example_hosts, placeholders
+from forwarder.preflight.placeholders import example_hosts, placeholders, unfilled_texts
+from forwarder.preflight.places import more_than_there_is, places_that_cannot_be
 from forwarder.preflight.spool_changes import SpoolChanges
 from forwarder.preflight.targets import same_logs
 
@@ -30,6 +33,8 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
         *same_logs(settings),
         *SpoolChanges(settings).problems,
         *open_to_others(settings),
+        *places_that_cannot_be(settings),
+        *times_to_come(settings),
     ]
 
 
@@ -37,6 +42,11 @@ def worth_a_look(settings: Settings) -> list[Problem]:
     """Return what works, and is probably not meant."""
     return [
         *example_hosts(settings),
+        *unfilled_texts(settings),
+        *odd_keys(settings),
+        *odd_addresses(settings),
+        *odd_times(settings),
+        *more_than_there_is(settings),
         *FilterCheck(settings).worth_a_look(),
         *SpoolChanges(settings).looks,
         *odd_files(settings),

@@ -6,11 +6,13 @@ Atlassian's, so that an unknown one is worth a look only, unless it is nearly a 
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from forwarder.catalogue.names import known_actions, known_products
 from forwarder.config.problems import Problem
+from forwarder.preflight.overlap import covers
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _NEARLY = 0.8
 _KINDS = ("include", "exclude")
+_SOURCE = frozenset({"source"})
 
 
 class FilterCheck:
@@ -45,7 +48,11 @@ class FilterCheck:
     def problems(self) -> Iterator[Problem]:
         """Yield what lets nothing through."""
         for name, sink in self._settings.sinks.items():
+            yield from _empty_lists(name, sink)
             for path, field, glob in _globs(name, sink):
+                if fix := _no_glob(field, glob):
+                    yield Problem(path, "not a glob, so it matches nothing", fix)
+                    continue
                 known = self._closed.get(field)
                 if known is not None and not _is_glob(glob) and glob.lower() not in known:
                     guess = nearest(glob, known)
@@ -66,50 +73,43 @@ class FilterCheck:
         for name, sink in self._settings.sinks.items():
             if not any(may_pass(source, sink) for source in self._settings.sources):
                 yield Problem(f"sinks.{name}", "its filters let nothing through", "correct include and exclude")
+            for index, rule in enumerate(sink.include or []):
+                if not rule.model_dump(exclude_none=True):
+                    what = "a rule without a field matches every event, whatever the others say"
+                    yield Problem(f"sinks.{name}.include.{index}", what, "name a field, or leave include out")
             for path, product in _choices(name, sink):
                 if product not in known_products() and not nearest(product, known_products(), cutoff=_NEARLY):
-                    yield Problem(path, "no product that is known", "correct it, unless it is a new one")
-            for path, field, glob in _globs(name, sink):
-                known = self._closed[field] if field in self._closed else self._open[field]()
-                if any(fnmatchcase(each, glob.lower()) for each in known):
-                    continue
-                if _is_glob(glob):
                     yield Problem(
-                        path, f"matches no {field} that is known", "correct it, unless it is for what will come"
+                        path, "no product that is known", f"correct it, unless it is a new one; {_products()}"
                     )
-                elif field in self._open:
-                    guess = nearest(glob, known, cutoff=_NEARLY)
-                    fix = f"did you mean {guess}?" if guess else "correct it, unless it is a new one"
-                    yield Problem(path, f"no {field} that is known", fix)
+            yield from self._unknown(name, sink)
+
+    def _unknown(self, name: str, sink: SinkConfig) -> Iterator[Problem]:
+        for path, field, glob in _globs(name, sink):
+            known = self._closed[field] if field in self._closed else self._open[field]()
+            if any(fnmatchcase(each, glob.lower()) for each in known):
+                continue
+            if _no_glob(field, glob):
+                continue
+            if _is_glob(glob):
+                fix = "correct it, unless it is for what will come"
+                if ".*" in glob or ".+" in glob:
+                    fix = "in a glob * alone stands for any text, and a dot for itself"
+                yield Problem(path, f"matches no {field} that is known", fix)
+            elif field in self._open:
+                guess = nearest(glob, known, cutoff=_NEARLY)
+                fix = f"did you mean {guess}?" if guess else "correct it, unless it is a new one"
+                fix += f"; {_products()}" if field == "product" and not guess else ""
+                yield Problem(path, f"no {field} that is known", fix)
 
 
 def may_pass(source: str, sink: SinkConfig) -> bool:
     """Return False when the rules alone keep everything of this source out."""
     excluded = [rule for rule in sink.exclude or [] if _names(rule, source)]
     if sink.include is None:
-        return not any(_covers(rule, None) for rule in excluded)
+        return not any(covers(rule, None, but=_SOURCE) for rule in excluded)
     included = [rule for rule in sink.include if _names(rule, source)]
-    return any(not any(_covers(rule, other) for rule in excluded) for other in included)
-
-
-def _covers(exclude: FilterRule, include: FilterRule | None) -> bool:
-    """Tell whether one rule matches all that another does, sources aside; without another, whether it does everything.
-
-    A glob that holds nothing but stars beside plain characters covers whatever text it matches, wildcards included.
-    """
-    for field, globs in exclude.model_dump(exclude_none=True, exclude={"source"}).items():
-        ours = [glob.lower() for glob in ([globs] if isinstance(globs, str) else globs)]
-        if any(glob and not glob.strip("*") for glob in ours):
-            continue
-        named = getattr(include, field, None)
-        theirs = [named] if isinstance(named, str) else named
-        if theirs is None or not all(any(_within(each.lower(), glob) for glob in ours) for each in theirs):
-            return False
-    return True
-
-
-def _within(narrow: str, wide: str) -> bool:
-    return narrow == wide or (not {"?", "["} & set(wide) and fnmatchcase(narrow, wide))
+    return any(not any(covers(rule, other, but=_SOURCE) for rule in excluded) for other in included)
 
 
 def _names(rule: FilterRule, source: str) -> bool:
@@ -134,6 +134,30 @@ def _choices(name: str, sink: SinkConfig) -> Iterator[tuple[str, str]]:
         for product in choice if isinstance(choice, dict) else ():
             if product != "*":
                 yield f"sinks.{name}.{key}.{product}", product
+
+
+def _empty_lists(name: str, sink: SinkConfig) -> Iterator[Problem]:
+    for kind in _KINDS:
+        for index, rule in enumerate(getattr(sink, kind) or []):
+            for field, globs in rule.model_dump(exclude_none=True).items():
+                if globs == []:
+                    fix = "name at least one, or leave the field out"
+                    yield Problem(f"sinks.{name}.{kind}.{index}.{field}", "an empty list, which matches nothing", fix)
+
+
+def _no_glob(field: str, glob: str) -> str:
+    """Return how to write what is not a glob; nothing when it can match a name."""
+    if re.search(r"[,|]", glob):
+        return "write a list, such as [first, second]"
+    if re.search(r"[\^$()\\]|^/.*/[a-z]*$", glob):
+        return "it is a regular expression; in a glob * stands for any text and ? for one character"
+    if glob != glob.strip():
+        return "leave out the spaces around it"
+    return "" if glob or field in {"product", "action"} else "write a name, or leave the field out"
+
+
+def _products() -> str:
+    return f"known: {', '.join(sorted(known_products()))}"
 
 
 def _is_glob(text: str) -> bool:

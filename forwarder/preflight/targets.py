@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import posixpath
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from forwarder.assembly import build_sink, targets_and_identities
 from forwarder.config.problems import Problem
 from forwarder.contracts import ConfigError, Connects, ForwarderError
 from forwarder.net.urls import is_loopback
+from forwarder.preflight.overlap import never_both
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from forwarder.contracts import Sink
     from forwarder.contracts.settings import SinkConfig
 
-_ONE_WRITER = {
-    "file": "two writers of one file cut each other's lines",
-    "elasticsearch": "both give their events the same ids, and the second of two is never written",
-}
+_ONE_WRITER = {"file": "two writers of one file cut each other's lines"}
 """Types for which no difference in formats or filters makes it work."""
+
+_SAME_IDS = "elasticsearch"
+"""The type that gives an event the same id in every sink, so that only the first of two is written."""
+
+_WRITTEN_OTHERWISE = ("format", "original", "fields")
+"""Settings by which two sinks write one event otherwise."""
 
 _APART = (
     *("format", "include", "exclude", "fields", "token", "second_token", "username"),
@@ -51,17 +56,16 @@ def one_spelling(identity: str) -> str:
 
 def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -> Iterator[tuple[Problem, bool]]:
     """Yield a problem for each sink that writes where an earlier one does, and whether it may be meant all the same."""
-    first: dict[Any, str] = {}
+    by_place: dict[Any, list[str]] = {}
     for name, sink in sinks.items():
         config = configs[name]
-        other = first.setdefault(_place_of(sink, config), name)
-        if other == name:
-            continue
-        differs = _told_apart(config, configs[other])
-        why = _ONE_WRITER.get(config.type, "" if differs else "every event would come twice")
-        what = f"writes to the same place as {other}{f': {why}' if why else ''}"
-        fix = "give it a place of its own, or remove one" if why else "see that this is what you want"
-        yield Problem(f"sinks.{name}", what, fix), not why
+        others = by_place.setdefault(_place_of(sink, config), [])
+        found = [(other, *_shared(config, configs[other])) for other in others]
+        for other, why, note in sorted(found, key=lambda each: not each[1])[:1]:  # the worst of them says enough
+            what = f"writes to the same place as {other}{f': {why or note}' if why or note else ''}"
+            fix = "give it a place of its own, or remove one" if why else "see that this is what you want"
+            yield Problem(f"sinks.{name}", what, fix), not why
+        others.append(name)
 
 
 async def shared_targets(settings: Settings) -> tuple[list[Problem], list[Problem]]:
@@ -77,6 +81,21 @@ async def shared_targets(settings: Settings) -> tuple[list[Problem], list[Proble
             with suppress(ForwarderError):
                 await sink.close()
     return [each for each, may_be in found if not may_be], [each for each, may_be in found if may_be]
+
+
+def _shared(one: SinkConfig, other: SinkConfig) -> tuple[str, str]:
+    """Return why two sinks of one place cannot both be, and what is worth knowing when they can."""
+    if why := _ONE_WRITER.get(one.type):
+        return why, ""
+    if one.type == _SAME_IDS:
+        if never_both(one, other):
+            return "", "no event can pass both filters"
+        if any(getattr(one, name) != getattr(other, name) for name in _WRITTEN_OTHERWISE):
+            return "an event that passes both filters has one id, and only the first of the two is written", ""
+        if (one.include, one.exclude) != (other.include, other.exclude):
+            return "", "an event that passes both filters is written once, unless the data stream rolls over in between"
+        return "both give their events the same ids, and the second of two is never written", ""
+    return "" if _told_apart(one, other) else "every event would come twice", ""
 
 
 def _told_apart(one: SinkConfig, other: SinkConfig) -> bool:
@@ -98,8 +117,8 @@ def _place_of(sink: Sink, config: SinkConfig) -> tuple[Any, ...]:
     endpoints = list(sink.endpoints) if isinstance(sink, Connects) else []
     if endpoints:
         port = endpoints[0].port
-    query = urlsplit(str(getattr(config, "url", ""))).query
-    return config.type, _one_name(host), port, unquote(parts.path).rstrip("/"), query
+    query = sorted(parse_qsl(urlsplit(str(getattr(config, "url", ""))).query, keep_blank_values=True))
+    return config.type, _one_name(host), port, posixpath.normpath(f"/{unquote(parts.path)}").lstrip("/"), tuple(query)
 
 
 def _one_name(host: str) -> str:

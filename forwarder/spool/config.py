@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Within
+
+
+def _file(value: Any) -> Any:
+    said = ""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        said = "empty; name a file, such as state/spool.db"
+    elif value.endswith("/") or value in {".", ".."}:
+        said = "a folder; name a file in it, such as state/spool.db"
+    elif value.startswith((":memory:", "file:")):
+        said = "not the path of a file; the spool outlives the process, so name a file such as state/spool.db"
+    if said:
+        raise PydanticCustomError("path", "{said}", {"said": said})
+    return value
 
 
 class SpoolConfig(ComponentConfig):
     """The spool: one SQLite file on a local disk, owned by one process."""
 
-    path: Path = Path("state/spool.db")
+    path: Annotated[Path, BeforeValidator(_file)] = Path("state/spool.db")
     """File of the spool; never on a network file system. Beside it are `-wal`, `.lock`, `.reserve`, `.sock`."""
     max_bytes: Annotated[ByteSize, Within("1MiB", "16TiB")] = 2 * 2**30
     """Most bytes of events; at the limit each sink's `on_full` decides. One page is always taken."""

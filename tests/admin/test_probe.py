@@ -1,5 +1,6 @@
 """doctor tries the admin port, and says what is in the way."""
 
+import asyncio
 import json
 import socket
 
@@ -68,3 +69,17 @@ async def test_addresses_that_are_not_ours(listen, words):
     assert not ok
     assert words in said
     assert "admin.listen" in said
+
+
+async def test_a_forwarder_of_another_spool_is_another_program(tmp_path):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{"live":true}')
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        [finding] = await examine(AdminConfig(listen=f"127.0.0.1:{port}"), tmp_path / "spool.db")
+    assert not finding.ok
+    assert "another audit-forwarder listens there" in finding.detail

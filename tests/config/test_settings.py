@@ -223,7 +223,7 @@ COMPONENTS = [
     ("{type: file, path: x, format: esc}", ["sinks.bad.format", "did you mean ecs?"]),
     ("{type: file, path: x, batch: {evvents: 1}}", ["sinks.bad.batch.evvents", "did you mean events?"]),
     ("{type: file, path: x, include: [{acton: y}]}", ["sinks.bad.include.0.acton", "did you mean action?"]),
-    ("{type: file, path: x, include: [{action: 3}]}", ["sinks.bad.include.0.action", "list"]),
+    ("{type: file, path: x, include: [{action: 3}]}", ["sinks.bad.include.0.action", "not a text"]),
     ("{type: file, path: x, include: []}", ["sinks.bad.include", "at least 1"]),
     ("{type: file, path: 3}", ["sinks.bad.path", "quotes"]),
     ("file", ["sinks.bad", "not a map"]),

@@ -56,7 +56,7 @@ def test_an_organization_is_one_whatever_the_case_and_dashes_of_its_id():
         (
             ES | {"url": "https://es.corp.net"},
             ES | {"url": "https://es.corp.net", "exclude": [{"product": "jira"}]},
-            "same",
+            "look",
         ),
         (
             ES | {"url": "https://es.corp.net"},

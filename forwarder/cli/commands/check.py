@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.assembly import build_format_of, build_sink, build_source, close_all
 from forwarder.cli.terminal import say, show_rows
-from forwarder.config.problems import Problem, SettingsError
+from forwarder.config.problems import Problem, SettingsError, not_built
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
 from forwarder.contracts.units import duration_text, size_text
 from forwarder.exit_codes import ExitCode
 from forwarder.preflight import certain_to_fail, worth_a_look
+from forwarder.preflight.admin_port import taken_port
 from forwarder.preflight.filter_rules import may_pass
 from forwarder.preflight.permissions import unusable_spool
 from forwarder.preflight.targets import same_targets
@@ -32,7 +33,7 @@ PROOF = {
 def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
-    problems = [*certain_to_fail(settings), *unusable_spool(settings)]
+    problems = [*certain_to_fail(settings), *unusable_spool(settings), *taken_port(settings)]
     looks = worth_a_look(settings)
     if problems:
         raise SettingsError(problems)
@@ -42,13 +43,13 @@ def check(invocation: Invocation) -> ExitCode:
         try:
             sources[name] = build_source(name, source)
         except ConfigError as error:
-            problems.append(Problem(f"sources.{name}", str(error)))
+            problems.append(not_built(f"sources.{name}", error))
     for name, sink in settings.sinks.items():
         try:
             build_format_of(sink)
             sinks[name] = build_sink(name, sink)
         except ConfigError as error:
-            problems.append(Problem(f"sinks.{name}", str(error)))
+            problems.append(not_built(f"sinks.{name}", error))
     for problem, may_be_meant in same_targets(sinks, settings.sinks):
         (looks if may_be_meant else problems).append(problem)
     try:

@@ -109,7 +109,7 @@ class OrganizationSource:
     feed: ClassVar[str] = "organization"
 
     def __init__(self, config: OrganizationConfig, context: SourceContext) -> None:
-        check_url(config.base_url, insecure=config.insecure)
+        check_url(config.base_url, insecure=config.insecure, setting="base_url")
         self._config = config
         self._clock = context.clock
         self._budget: RequestBudget = context.budget
