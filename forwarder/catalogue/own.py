@@ -134,21 +134,21 @@ class _File:
             self._complain(("actions",), "not a map of actions", "write `action_id:` and its record below it")
             return {}
         found = {}
-        for action, told in actions.items():
+        for action, values in actions.items():
             if not action.strip() or set(action) & set("*?"):
                 what = "not the id of an action" if action.strip() else "an empty id"
                 self._complain(("actions", action), what, "write one whole id; a record is for a single action")
                 continue
             try:
-                found[action] = _Record.model_validate(told)
+                found[action] = _Record.model_validate(values)
             except ValidationError as error:
                 for fault in error.errors(include_input=False, include_url=False):
-                    self._complain(("actions", action, *fault["loc"]), *_said(fault, told))
+                    self._complain(("actions", action, *fault["loc"]), *_said(fault, values))
         return found
 
     def meaning(self, action: str, record: _Record, catalogue: Catalogue) -> Meaning | None:
         """Return what a record says, completed; None when it cannot be so, and then the fault is noted."""
-        told = record.model_dump(exclude_none=True)
+        values = record.model_dump(exclude_none=True)
         before = catalogue.meaning(action)
         act, thing = record.act or before.act, record.object or before.object
         line = None
@@ -159,11 +159,11 @@ class _File:
             meaning = catalogue.grammar.meaning_of_line(line, act, thing, record.outcome or before.outcome, before)
         changed: dict[str, Any] = {"layer": "local"}
         changed |= {
-            key: told[key]
+            key: values[key]
             for key in ("name", "product", "act", "object", "outcome", "severity", "reason")
-            if key in told
+            if key in values
         }
-        changed |= {"target": told["target"]} if "target" in told else {}
+        changed |= {"target": values["target"]} if "target" in values else {}
         if changed.get("outcome", "failure") != "failure":
             changed["failure"] = None
         if record.severity is not None and record.reason is None:
@@ -227,15 +227,15 @@ class _File:
             return True
         return False
 
-    def _is_ocsf(self, action: str, told: _Ocsf | None) -> bool:
-        if told is None:
+    def _is_ocsf(self, action: str, values: _Ocsf | None) -> bool:
+        if values is None:
             return True
-        found = ocsf_classes().get(told.class_)
+        found = ocsf_classes().get(values.class_)
         here = ("actions", action, "ocsf")
         if found is None:
             known = ", ".join(f"{number} {one.name}" for number, one in ocsf_classes().items() if number)
             self._complain((*here, "class"), "no class of OCSF that we write", f"known: {known}")
-        elif told.activity not in found.activities:
+        elif values.activity not in found.activities:
             known = ", ".join(f"{number} {name}" for number, name in found.activities.items())
             self._complain((*here, "activity"), f"no activity of {found.name}", f"known: {known}")
         else:

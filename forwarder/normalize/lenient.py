@@ -55,8 +55,8 @@ def read_tree(body: bytes) -> tuple[Tree, bool]:
     except (msgspec.DecodeError, ValueError, RecursionError):
         repaired = True
         try:
-            told = body.decode("utf-8", "replace")
-            tree = sound(json.loads(told, parse_constant=_constant, parse_float=_number))
+            text = body.decode("utf-8", "replace")
+            tree = sound(json.loads(text, parse_constant=_constant, parse_float=_number))
         except RecursionError:
             raise Unreadable("the event is nested too deeply") from None
         except ValueError as error:

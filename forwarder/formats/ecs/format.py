@@ -110,10 +110,10 @@ class EcsFormat:
         return JsonTemplate(self, changes, rules(_PLAN.essential))
 
     def _shape(self, record: Record, event: AuditEvent) -> Document:
-        told = self._document(event)
-        if self._original and told.event is not None:
-            told.event.original = record.raw.decode("utf-8", "replace")
-        return told
+        document = self._document(event)
+        if self._original and document.event is not None:
+            document.event.original = record.raw.decode("utf-8", "replace")
+        return document
 
     def _document(self, event: AuditEvent) -> Document:
         write, actor, ip, group = self._write, event.actor, event.ip, event.target_group

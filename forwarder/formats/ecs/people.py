@@ -43,14 +43,14 @@ def user_with_others(event: AuditEvent) -> tuple[User, tuple[str, ...]]:
     """Return `user.*` with whom it was done to, for or as, and everybody's identifiers."""
     user = person(event.actor) if event.actor is not None else User()
     if event.target_user is not None:
-        roles, given = roles_of(event), event.act in GIVEN
+        roles, is_given = roles_of(event), event.act in GIVEN
         target = user.target = person(event.target_user)
-        if not given:
+        if not is_given:
             target.roles = roles
         if event.target_group is not None:
             target.group = Group(event.target_group.id, event.target_group.name)
         if event.outcome != "failure":
-            user.changes = _changes(event, roles if given else ())
+            user.changes = _changes(event, roles if is_given else ())
     effective = event.impersonated or event.on_behalf_of
     if effective is not None:
         user.effective = person(effective)
@@ -75,6 +75,6 @@ def _changes(event: AuditEvent, roles: tuple[str, ...]) -> User | None:
         return User(roles=roles)
     if event.object != "user":
         return None
-    told = {change.field.lower(): change.after for change in event.changes if change.after}
-    new = User(full_name=told.get("full name"), name=told.get("username"), email=told.get("email"))
+    new_values = {change.field.lower(): change.after for change in event.changes if change.after}
+    new = User(full_name=new_values.get("full name"), name=new_values.get("username"), email=new_values.get("email"))
     return new if new != _NOBODY else None

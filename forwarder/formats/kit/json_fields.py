@@ -35,7 +35,7 @@ class JsonTemplate:
 
     Args:
         inner: That format.
-        told: What was configured.
+        changes: What was configured.
         rules: What the format allows.
 
     Raises ConfigError for what `check` refuses.
@@ -44,12 +44,12 @@ class JsonTemplate:
     writes: ClassVar[Literal["json", "line", "structured_data"]] = "json"
     needs_event: ClassVar[bool] = True
 
-    def __init__(self, inner: Format, told: FieldsConfig, rules: Rules) -> None:
-        check(told, rules)
+    def __init__(self, inner: Format, changes: FieldsConfig, rules: Rules) -> None:
+        check(changes, rules)
         self._inner = inner
-        self._renamed = [(_path(old), _path(new)) for old, new in told.rename.items()]
-        self._dropped = [_path(name) for name in told.drop]
-        self._added = [(_path(name), value) for name, value in told.add.items()]
+        self._renamed = [(_path(old), _path(new)) for old, new in changes.rename.items()]
+        self._dropped = [_path(name) for name in changes.drop]
+        self._added = [(_path(name), value) for name, value in changes.add.items()]
         longest = [(new, None) for _, new in self._renamed] + list(self._added)
         self._more = sum(len(_encode(_nested(path, value))) for path, value in longest)
 
@@ -72,10 +72,10 @@ class JsonTemplate:
             return UnexpectedPayload(TOO_MUCH, "too_large")
         try:
             tree = _read(body)
-            told = [(new, _take(tree, old)) for old, new in self._renamed]
+            changes = [(new, _take(tree, old)) for old, new in self._renamed]
             for path in self._dropped:
                 _take(tree, path)
-            for path, value in [*told, *self._added]:
+            for path, value in [*changes, *self._added]:
                 if value is not _ABSENT and not _put(tree, path, value):
                     return UnexpectedPayload(
                         f"the event has something in the place of {'.'.join(path)}; choose another name in fields",

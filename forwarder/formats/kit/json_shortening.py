@@ -52,7 +52,7 @@ def shorten(tree: Tree, limit: int, plan: Plan) -> bytes | None:
 
     Raises RecursionError for what is nested too deeply to be encoded.
     """
-    actor = next((path for path in plan.actor if type(told := _at(tree, path)) is str and told), None)
+    actor = next((path for path in plan.actor if type(words := _at(tree, path)) is str and words), None)
     kept = {path for path in (*plan.essential, *([actor] if actor else [])) if _at(tree, path) is not None}
     body = _encode(tree)
     for some in ([path for path in plan.least if _holds(tree, path)], None):

@@ -18,7 +18,7 @@ import msgspec
 
 from forwarder.catalogue.ocsf import BASE, OTHER
 from forwarder.contracts import Thing
-from forwarder.formats.ocsf.document import Api, Entity, Event, FindingInfo, Group, Named, Resource, Rest, User
+from forwarder.formats.ocsf.document import Api, Entity, Event, FindingInfo, Group, Resource, Service, Unmapped, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ _mail = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9.
 """An address as OCSF has it; some that exist are none, and are the name only."""
 
 
-def classify(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int]:
+def classify(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int]:
     """Fill in what the class of an event wants, and return class and activity."""
     fill = _FILLS.get(event.ocsf_class)
     found = fill(event, into, rest) if fill is not None else None
@@ -97,14 +97,14 @@ def user(actor: Actor | None) -> User | None:
     return User(ident, address, actor.name, mail, _USER_TYPES[actor.kind] if actor.kind is not None else None)
 
 
-def _authentication(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _authentication(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     """The one who signs in is who acts, but for a session or another account that is named."""
     switch = event.ocsf_activity == _SWITCH
     whose = user((event.impersonated or event.target_user) if switch else (event.target_user or event.actor))
     if whose is None:
         return None
     into.user = whose
-    into.service = Named(event.product or "Atlassian")
+    into.service = Service(event.product or "Atlassian")
     if switch and event.impersonated is not None:
         into.account_switch_type_id = _IMPERSONATE
         rest.impersonated = None
@@ -113,7 +113,7 @@ def _authentication(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, in
     return AUTHENTICATION, event.ocsf_activity
 
 
-def _account(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _account(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     whose = user(event.target_user or (event.actor if event.product == _OWN_ACCOUNT else None))
     if whose is None:
         return None
@@ -122,7 +122,7 @@ def _account(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | No
     return ACCOUNT, event.ocsf_activity
 
 
-def _group(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _group(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     group = _named(event.target_group)
     if group is None or event.target_group is None:
         return None
@@ -132,7 +132,7 @@ def _group(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None
     return GROUP, event.ocsf_activity
 
 
-def _access(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _access(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     """Power of a user, of a group, or, when neither is named, over a thing. Its kind stands for a name it lacks."""
     power = event.target_role or event.object
     whose, group = user(event.target_user), _named(event.target_group)
@@ -158,7 +158,7 @@ def _access(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | Non
     return GROUP, event.ocsf_activity  # 1, 2 and 99 are the same as for users
 
 
-def _power_over(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _power_over(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     """Power over a thing, or a role by itself, of no one who is named: the thing changed, or the role."""
     found = _entity(event, into, rest)
     if found is None or into.entity is None or event.target_role is None:
@@ -176,7 +176,7 @@ def _power_over(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] |
     return found
 
 
-def _entity(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _entity(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     thing = _thing(event)
     activity = event.ocsf_activity if event.ocsf_class == ENTITY else UPDATE
     if thing is not None and (thing.id or thing.key or thing.name):
@@ -201,7 +201,7 @@ def _entity(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | Non
     return ENTITY, activity
 
 
-def _web(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _web(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     """Something that is looked at, searched or taken away, and not named, leaves the place it lies in."""
     activity = event.ocsf_activity
     thing = _thing(event)
@@ -228,7 +228,7 @@ def _web(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
     return WEB, activity
 
 
-def _api(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _api(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     del rest
     operation = event.action or event.act
     if into.actor is None or into.src_endpoint is None or not operation:
@@ -237,7 +237,7 @@ def _api(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
     return API, event.ocsf_activity
 
 
-def _finding(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | None:
+def _finding(event: AuditEvent, into: Event, rest: Unmapped) -> tuple[int, int] | None:
     into.finding_info = FindingInfo(event.event_id or event.document_id, event.action_name or event.action or None)
     found = _resource(event.content, None) if event.content is not None else None
     if found is not None and event.content is not None:
@@ -246,7 +246,7 @@ def _finding(event: AuditEvent, into: Event, rest: Rest) -> tuple[int, int] | No
     return FINDING, event.ocsf_activity
 
 
-_FILLS: dict[int, Callable[[AuditEvent, Event, Rest], tuple[int, int] | None]] = {
+_FILLS: dict[int, Callable[[AuditEvent, Event, Unmapped], tuple[int, int] | None]] = {
     FINDING: _finding,
     ACCOUNT: _account,
     AUTHENTICATION: _authentication,
@@ -268,7 +268,7 @@ def _thing(event: AuditEvent) -> Thing | None:
     return None
 
 
-def _take(event: AuditEvent, rest: Rest, thing: Thing, left: Thing | None) -> None:
+def _take(event: AuditEvent, rest: Unmapped, thing: Thing, left: Thing | None) -> None:
     """Leave in `rest` what of a thing has no place in the class."""
     if thing is event.content:
         rest.content = left

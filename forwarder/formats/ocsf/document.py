@@ -80,7 +80,7 @@ class Entity(msgspec.Struct, gc=False, omit_defaults=True):
     org: Group | None = None
 
 
-class Named(msgspec.Struct, gc=False):
+class Service(msgspec.Struct, gc=False):
     """`service`."""
 
     name: str
@@ -124,7 +124,7 @@ class Metadata(msgspec.Struct, gc=False, omit_defaults=True):
     labels: tuple[str, ...] = ()
 
 
-class Where(msgspec.Struct, gc=False, omit_defaults=True):
+class SourcePlace(msgspec.Struct, gc=False, omit_defaults=True):
     """What is said of where an act came from, and has no place in its class."""
 
     ip: str | None = None
@@ -135,7 +135,7 @@ class Where(msgspec.Struct, gc=False, omit_defaults=True):
     city: str | None = None
 
 
-class Rest(msgspec.Struct, gc=False, omit_defaults=True):
+class Unmapped(msgspec.Struct, gc=False, omit_defaults=True):
     """`unmapped`: what the class has no place for. `layer` is a run of what the catalogue says of the action."""
 
     layer: msgspec.Raw
@@ -149,7 +149,7 @@ class Rest(msgspec.Struct, gc=False, omit_defaults=True):
     space: Thing | None = None
     site: Thing | None = None
     app: Thing | None = None
-    source: msgspec.Raw | Where | None = None
+    source: msgspec.Raw | SourcePlace | None = None
     user_agent: str | None = None
     domain: str | None = None
     also: Also | None = None
@@ -168,7 +168,7 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     actor: ActingUser | None = None
     user: User | None = None
     account_switch_type_id: msgspec.Raw | None = None
-    service: Named | None = None
+    service: Service | None = None
     group: Group | None = None
     privileges: tuple[str, ...] = ()
     resource: Resource | None = None
@@ -183,4 +183,4 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     http_request: HttpRequest | None = None
     observables: list[Observable] | None = None
     raw_data: str | None = None
-    unmapped: Rest | None = None
+    unmapped: Unmapped | None = None

@@ -11,7 +11,7 @@ from forwarder.contracts import ConfigError, FieldsConfig, Format, UnexpectedPay
 from forwarder.formats.kit.fields import Rules
 from forwarder.formats.kit.json_fields import JsonTemplate
 from forwarder.formats.kit.json_paths import Hidden, paths_of
-from forwarder.formats.ocsf.document import Endpoint, Event, Location, Metadata, Rest, User, Where
+from forwarder.formats.ocsf.document import Endpoint, Event, Location, Metadata, SourcePlace, Unmapped, User
 from forwarder.formats.ocsf.shortening import CLASS, METADATA, REQUIRED
 
 _HIDDEN = Hidden(
@@ -25,12 +25,12 @@ _HIDDEN = Hidden(
             *("version", "product", "product.vendor_name", "product.name", "profiles", "log_name", "log_provider"),
             *("loggers", "tenant_uid", "event_code"),
         ),
-        (Rest, "layer"): (
+        (Unmapped, "layer"): (
             *("layer", "act", "object", "action_name", "severity", "outcome", "organization_name", "instead_of"),
         ),
         (User, "type_id"): ("type_id", "type"),
     },
-    inside={(Event, "dst_endpoint"): Endpoint, (Endpoint, "location"): Location, (Rest, "source"): Where},
+    inside={(Event, "dst_endpoint"): Endpoint, (Endpoint, "location"): Location, (Unmapped, "source"): SourcePlace},
 )
 
 
@@ -51,9 +51,9 @@ class OcsfTemplate(JsonTemplate):
     Raises ConfigError for what `check` refuses, and for what would leave an object without what names it.
     """
 
-    def __init__(self, inner: Format, told: FieldsConfig) -> None:
-        super().__init__(inner, told, rules())
-        taken = {*told.rename, *told.drop}
+    def __init__(self, inner: Format, changes: FieldsConfig) -> None:
+        super().__init__(inner, changes, rules())
+        taken = {*changes.rename, *changes.drop}
         for whole, names, others in _NAMED_BY:
             named = sorted(name for name in names if f"{whole}.{name}" in taken)
             left = sorted(name for name in others if f"{whole}.{name}" not in taken)
@@ -65,9 +65,9 @@ class OcsfTemplate(JsonTemplate):
         self._of_api = JsonTemplate(
             inner,
             FieldsConfig(
-                rename={old: new for old, new in told.rename.items() if old.partition(".")[0] not in _OF_API},
-                drop=[name for name in told.drop if name.partition(".")[0] not in _OF_API],
-                add=told.add,
+                rename={old: new for old, new in changes.rename.items() if old.partition(".")[0] not in _OF_API},
+                drop=[name for name in changes.drop if name.partition(".")[0] not in _OF_API],
+                add=changes.add,
             ),
             rules(),
         )

@@ -29,9 +29,9 @@ from forwarder.formats.ocsf.document import (
     HttpRequest,
     Location,
     Metadata,
-    Rest,
     Session,
-    Where,
+    SourcePlace,
+    Unmapped,
 )
 from forwarder.formats.ocsf.fields import OcsfTemplate
 from forwarder.formats.ocsf.observables import observe
@@ -51,7 +51,7 @@ _WITH_DESTINATION = {3002, 6001, 6003}
 _NO_PLACE: tuple[msgspec.Raw | None, msgspec.Raw | None] = (None, None)
 
 
-class Said(NamedTuple):
+class ClassFields(NamedTuple):
     """What is the same for every event of an action in a class."""
 
     class_uid: int
@@ -124,7 +124,7 @@ class OcsfFormat:
         ip, called = event.ip, event.source_address
         if ip is not None and len(ip) > _LONGEST_IP:
             ip, called = None, ip
-        rest = Rest(
+        rest = Unmapped(
             _NOTHING,
             event.on_behalf_of,
             event.impersonated,
@@ -203,45 +203,45 @@ class OcsfFormat:
 
     def _runs_of(self, key: tuple[object, ...]) -> tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]:
         """Return class, metadata and the rest of what an action says, as runs without their first name."""
-        said = Said._make(key)
-        found = ocsf_classes()[said.class_uid]
-        caption = found.activities[said.activity_id]
-        own = said.action or said.act or caption
-        severity = (said.severity + 1) // 2
+        fields = ClassFields._make(key)
+        found = ocsf_classes()[fields.class_uid]
+        caption = found.activities[fields.activity_id]
+        own = fields.action or fields.act or caption
+        severity = (fields.severity + 1) // 2
         head: dict[str, Any] = {
-            "activity_id": said.activity_id,
-            "activity_name": own if said.activity_id == OTHER else caption,
+            "activity_id": fields.activity_id,
+            "activity_name": own if fields.activity_id == OTHER else caption,
             "category_uid": found.category[0],
             "category_name": found.category[1],
-            "class_uid": said.class_uid,
+            "class_uid": fields.class_uid,
             "class_name": found.name,
-            "type_uid": type_uid(said.class_uid, said.activity_id),
+            "type_uid": type_uid(fields.class_uid, fields.activity_id),
             "type_name": f"{found.name}: {caption}",
             "severity_id": severity,
             "severity": SEVERITIES[severity],
         }
-        if said.class_uid != FINDING:  # there a status is how far people got with it
-            head["status_id"], head["status"] = STATUSES[said.outcome]
-        head["status_detail"] = said.reason
+        if fields.class_uid != FINDING:  # there a status is how far people got with it
+            head["status_id"], head["status"] = STATUSES[fields.outcome]
+        head["status_detail"] = fields.reason
         metadata = {
             "version": OCSF_VERSION,
-            "product": {"vendor_name": "Atlassian", "name": said.product or "Atlassian"},
+            "product": {"vendor_name": "Atlassian", "name": fields.product or "Atlassian"},
             "profiles": [found.profile] if found.profile else None,
-            "log_name": said.feed,
+            "log_name": fields.feed,
             "log_provider": "Atlassian",
             "loggers": [{"name": "audit-forwarder", "version": __version__}],
-            "tenant_uid": said.organization or None,
-            "event_code": said.action or None,
+            "tenant_uid": fields.organization or None,
+            "event_code": fields.action or None,
         }
         rest = {
-            "layer": said.layer,
-            "act": said.act,
-            "object": said.object,
-            "action_name": said.action_name,
-            "severity": said.severity or None,
-            "outcome": said.outcome if said.class_uid == FINDING else None,
-            "organization_name": said.organization_name,
-            "instead_of": type_uid(*said.instead_of) if said.instead_of and said.instead_of[0] else None,
+            "layer": fields.layer,
+            "act": fields.act,
+            "object": fields.object,
+            "action_name": fields.action_name,
+            "severity": fields.severity or None,
+            "outcome": fields.outcome if fields.class_uid == FINDING else None,
+            "organization_name": fields.organization_name,
+            "instead_of": type_uid(*fields.instead_of) if fields.instead_of and fields.instead_of[0] else None,
         }
         return self._run(head), self._run(metadata), self._run(rest)
 
@@ -256,11 +256,11 @@ class OcsfFormat:
         geo, country, region, city = key
         code = country if country and len(country) == 2 and country.isascii() and country.isupper() else None
         if not city and not code:
-            where = Where(geo=geo, country=country, region=region)
+            where = SourcePlace(geo=geo, country=country, region=region)
             return None, msgspec.Raw(self._encode(where))
         found = coordinates(geo) if geo else None
         lat, long = msgspec.json.decode(found).values() if found is not None else (None, None)
-        where = Where(geo=None if found is not None else geo, country=None if code else country, region=region)
+        where = SourcePlace(geo=None if found is not None else geo, country=None if code else country, region=region)
         names = self._encode(where)
         location = msgspec.Raw(self._encode(Location(city or None, code, lat, long)))
         return location, msgspec.Raw(names) if names != b"{}" else None
@@ -275,10 +275,10 @@ class OcsfFormat:
         return msgspec.Raw(self._encode(Endpoint(None, host, name, ident))), host, whole
 
     @staticmethod
-    def _where(event: AuditEvent) -> Where | None:
-        """Return where an act came from as it is told, for a class that cannot say it."""
-        where = Where(event.ip, event.source_address, event.geo, event.country, event.region, event.city)
-        return where if where != Where() else None
+    def _where(event: AuditEvent) -> SourcePlace | None:
+        """Return where an act came from, for a class that cannot say it."""
+        where = SourcePlace(event.ip, event.source_address, event.geo, event.country, event.region, event.city)
+        return where if where != SourcePlace() else None
 
 
 def _acting(event: AuditEvent) -> tuple[ActingUser | None, Authentication | None]:

@@ -10,7 +10,7 @@ from forwarder.formats.ocsf.document import Observable
 
 if TYPE_CHECKING:
     from forwarder.contracts import Also, AuditEvent
-    from forwarder.formats.ocsf.document import ActingUser, Event, Group, Resource, Rest, User
+    from forwarder.formats.ocsf.document import ActingUser, Event, Group, Resource, Unmapped, User
 
 TYPES = {
     1: "Hostname",
@@ -47,7 +47,7 @@ _TARGET, _OTHER, _IMPERSONATED = (
 _LEFT_GROUP = _run("unmapped.target_group.id", 33)
 
 
-def observe(event: AuditEvent, made: Event, rest: Rest, host: str | None) -> list[Observable]:
+def observe(event: AuditEvent, made: Event, rest: Unmapped, host: str | None) -> list[Observable]:
     """Return the observables; `host` is that of `dst_endpoint`, when the event has one."""
     found: list[Observable] = []
     if made.actor is not None:
@@ -115,7 +115,7 @@ def _add_also(found: list[Observable], also: Also) -> None:
             found.append(Observable(_run(f"unmapped.also.things[{place}].name", 32), thing.name))
 
 
-def _add_rest(found: list[Observable], rest: Rest) -> None:
+def _add_rest(found: list[Observable], rest: Unmapped) -> None:
     for (ident, mail, name), person in (
         (_TARGET, rest.target_user),
         (_OTHER, rest.on_behalf_of),

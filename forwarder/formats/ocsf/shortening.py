@@ -62,13 +62,13 @@ def shorten(tree: Tree, size: int, limit: int) -> bytes | None:
     return shorten_json(tree, limit, _plan(tree))
 
 
-def _barest(told: Any) -> Any:
+def _barest(body: Any) -> Any:
     """Return a required member with ids whole and other texts cut, without what it need not have."""
-    if isinstance(told, list):
-        return [_barest(one) for one in told]
-    if isinstance(told, str):
-        return told[:SHORTEST]
-    if not isinstance(told, dict):
-        return told
-    kept = {name: value for name, value in told.items() if name not in {"url_string", "email_addr", "display_name"}}
+    if isinstance(body, list):
+        return [_barest(one) for one in body]
+    if isinstance(body, str):
+        return body[:SHORTEST]
+    if not isinstance(body, dict):
+        return body
+    kept = {name: value for name, value in body.items() if name not in {"url_string", "email_addr", "display_name"}}
     return {name: value if name == "uid" else _barest(value) for name, value in kept.items()}

@@ -63,10 +63,10 @@ def actions_of(body: bytes) -> tuple[list[ListedAction], str | None]:
             continue
         if not 0 < len(item.id) <= LONGEST_TEXT:
             continue
-        told = item.attributes or _Attributes()
-        groups = told.groupDisplayNames or ([told.groupDisplayName] if told.groupDisplayName else [])
+        attributes = item.attributes or _Attributes()
+        groups = attributes.groupDisplayNames or ([attributes.groupDisplayName] if attributes.groupDisplayName else [])
         names = tuple(group[:LONGEST_TEXT] for group in groups[:10])
-        found.append(ListedAction(item.id, (told.displayName or "")[:LONGEST_TEXT], names))
+        found.append(ListedAction(item.id, (attributes.displayName or "")[:LONGEST_TEXT], names))
     following = page.meta.next if page.meta is not None else None
     return found, following or None
 

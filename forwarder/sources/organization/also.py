@@ -5,44 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts import Also, Thing
-from forwarder.sources.organization.parts import NO_RARE
+from forwarder.sources.organization.facts import NO_RARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forwarder.contracts import Actor, Change
-    from forwarder.sources.organization.parts import Part
+    from forwarder.sources.organization.facts import Facts
 
 _THINGS = ("group", "content", "space", "app")
 
 
-def changes_in(*parts: Part) -> tuple[Change, ...]:
+def changes_in(*parts: Facts) -> tuple[Change, ...]:
     """Return the settings that both parts say changed."""
     return tuple(dict.fromkeys(_all("changes", *parts)))
 
 
-def domain_in(*parts: Part) -> str | None:
+def domain_in(*parts: Facts) -> str | None:
     """Return the domain that an event is about."""
     return next(iter(_domains(*parts)), None)
 
 
-def _domains(*parts: Part) -> list[str]:
+def _domains(*parts: Facts) -> list[str]:
     return [part.rare.domain for part in parts if part.rare is not None and part.rare.domain is not None]
 
 
-def names_in(*parts: Part) -> Iterable[str]:
+def names_in(*parts: Facts) -> Iterable[str]:
     """Return the names of all groups and roles that parts name."""
     things = (*(part.group for part in parts), *_all("things", *parts))
     groups = (thing.name for thing in things if thing is not None and thing.kind == "group")
     return filter(None, (*groups, *(part.role for part in parts), *_all("roles", *parts)))
 
 
-def behalf_in(*parts: Part) -> Iterable[Actor]:
+def behalf_in(*parts: Facts) -> Iterable[Actor]:
     """Return for or as whom entries say it was done."""
     return _all("behalf", *parts)
 
 
-def also_of(context: Part, container: Part, people: Iterable[Actor | None] = ()) -> Also | None:
+def also_of(context: Facts, container: Facts, people: Iterable[Actor | None] = ()) -> Also | None:
     """Return it, or None when there is nothing more. Of two sites, the one that the container names is the site.
 
     `people` are those whom the event names elsewhere and who have no place of their own.
@@ -67,7 +67,7 @@ def also_of(context: Part, container: Part, people: Iterable[Actor | None] = ())
     return Also(tuple(users), tuple(things), tuple(roles), named)
 
 
-def _roles(context: Part, container: Part) -> list[str]:
+def _roles(context: Facts, container: Facts) -> list[str]:
     here, there = context.rare or NO_RARE, container.rare or NO_RARE
     if context.role is None:
         return there.roles
@@ -75,7 +75,7 @@ def _roles(context: Part, container: Part) -> list[str]:
     return _others(context.role, *here.roles, *other, *there.roles)
 
 
-def _all(name: str, *parts: Part) -> Iterable[Any]:
+def _all(name: str, *parts: Facts) -> Iterable[Any]:
     return (one for part in parts if part.rare is not None for one in getattr(part.rare, name))
 
 

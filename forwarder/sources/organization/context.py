@@ -16,8 +16,8 @@ from forwarder.contracts import Actor, Change, Thing
 from forwarder.normalize.addresses import valid_host, valid_mail, web_address
 from forwarder.normalize.singulars import singular
 from forwarder.sources.organization.entries import MOST, Common, Entry
-from forwarder.sources.organization.nested import MOST_NAMED, named_in
-from forwarder.sources.organization.parts import NO_RARE, Part
+from forwarder.sources.organization.facts import NO_RARE, Facts
+from forwarder.sources.organization.nested import MOST_NAMED, mentions_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,9 +41,9 @@ MOST_ENTRIES = 1000
 with more is marked `truncated`, and its raw part still has them all."""
 
 
-def _add(found: Part, name: str, one: Any) -> None:
-    """Add to a list of `Rare`, which is bounded."""
-    rare = found.more()
+def _add(facts: Facts, name: str, one: Any) -> None:
+    """Add to a list of `RareFacts`, which is bounded."""
+    rare = facts.more()
     known: list[Any] = getattr(rare, name)
     if len(known) < MOST_ENTRIES:
         known.append(one)
@@ -51,7 +51,7 @@ def _add(found: Part, name: str, one: Any) -> None:
         rare.cut = True
 
 
-def _thing(kind: str, entry: Entry, told: Common, name: str | None = None) -> Thing:
+def _thing(kind: str, entry: Entry, texts: Common, name: str | None = None) -> Thing:
     url = api_url = None
     if entry.links is not None:
         url = entry.links.alt
@@ -62,10 +62,10 @@ def _thing(kind: str, entry: Entry, told: Common, name: str | None = None) -> Th
     return Thing(
         kind,
         entry.id or None,
-        told.key or None,
-        name or told.name or told.title or None,
+        texts.key or None,
+        name or texts.name or texts.title or None,
         url,
-        told.vendor or None,
+        texts.vendor or None,
         api_url,
     )
 
@@ -74,69 +74,69 @@ def _is_named(thing: Thing) -> bool:
     return bool(thing.id or thing.key or thing.name or thing.url)
 
 
-def _user(found: Part, entry: Entry, told: Common) -> None:
-    ident, address = entry.id or None, told.email
-    if told.role:
-        _role_of(found, entry, told)
-    if told.groupName:
-        _group(found, _NO_ENTRY, Common(groupName=told.groupName))
+def _user(facts: Facts, entry: Entry, texts: Common) -> None:
+    ident, address = entry.id or None, texts.email
+    if texts.role:
+        _role_of(facts, entry, texts)
+    if texts.groupName:
+        _group(facts, _NO_ENTRY, Common(groupName=texts.groupName))
     if ident is not None and "@" in ident and valid_mail(ident):  # an invited person has no account yet
         ident, address = None, address or ident
     mail = address if address and valid_mail(address) else None
-    if ident or mail or told.name:
-        user = Actor(ident, told.name or None, mail, _ACCOUNT_KINDS.get(told.accountType))
-        if found.user is None:
-            found.user = user
-        elif user != found.user:
-            _add(found, "users", user)
+    if ident or mail or texts.name:
+        user = Actor(ident, texts.name or None, mail, _ACCOUNT_KINDS.get(texts.accountType))
+        if facts.user is None:
+            facts.user = user
+        elif user != facts.user:
+            _add(facts, "users", user)
 
 
-def _role_of(found: Part, entry: Entry, told: Common) -> None:
+def _role_of(facts: Facts, entry: Entry, texts: Common) -> None:
     """Take the role of a user; further ones count beside it where they are the same user's."""
-    if found.role is None:
-        found.role = told.role
-    elif not (entry.id or told.email or told.name) and told.role not in (found.role, *found.more().roles):
-        _add(found, "roles", told.role)
+    if facts.role is None:
+        facts.role = texts.role
+    elif not (entry.id or texts.email or texts.name) and texts.role not in (facts.role, *facts.more().roles):
+        _add(facts, "roles", texts.role)
 
 
-def _group(found: Part, entry: Entry, told: Common) -> None:
-    if entry.id or told.groupName or told.name:
-        group = _thing("group", entry, told, told.groupName)
-        if found.group is None:
-            found.group = group
-        elif group != found.group:
-            _add(found, "things", group)
+def _group(facts: Facts, entry: Entry, texts: Common) -> None:
+    if entry.id or texts.groupName or texts.name:
+        group = _thing("group", entry, texts, texts.groupName)
+        if facts.group is None:
+            facts.group = group
+        elif group != facts.group:
+            _add(facts, "things", group)
 
 
-def _add_role(found: Part, role: str | None) -> None:
+def _add_role(facts: Facts, role: str | None) -> None:
     """Take a role that stands for itself; others count beside it only if that one does so, too."""
     if not role:
         return
-    rare = found.more()
-    if found.role is None:
-        found.role, rare.named = role, True
-    elif rare.named and role != found.role and role not in rare.roles:
-        _add(found, "roles", role)
+    rare = facts.more()
+    if facts.role is None:
+        facts.role, rare.named = role, True
+    elif rare.named and role != facts.role and role not in rare.roles:
+        _add(facts, "roles", role)
 
 
-def _role(found: Part, entry: Entry, told: Common) -> None:
-    _add_role(found, told.name or told.role or entry.id)
+def _role(facts: Facts, entry: Entry, texts: Common) -> None:
+    _add_role(facts, texts.name or texts.role or entry.id)
 
 
-def _space(found: Part, entry: Entry, told: Common) -> None:
-    space = _thing("space", entry, told)
-    if found.space is None:
-        found.space = space
-    elif _is_named(space) and space != found.space:
-        _add(found, "things", space)
+def _space(facts: Facts, entry: Entry, texts: Common) -> None:
+    space = _thing("space", entry, texts)
+    if facts.space is None:
+        facts.space = space
+    elif _is_named(space) and space != facts.space:
+        _add(facts, "things", space)
 
 
-def _app(found: Part, entry: Entry, told: Common) -> None:
-    app = _thing("app", entry, told)
-    if found.app is None:
-        found.app = app
-    elif _is_named(app) and app != found.app:
-        _add(found, "things", app)
+def _app(facts: Facts, entry: Entry, texts: Common) -> None:
+    app = _thing("app", entry, texts)
+    if facts.app is None:
+        facts.app = app
+    elif _is_named(app) and app != facts.app:
+        _add(facts, "things", app)
 
 
 @cache
@@ -152,14 +152,14 @@ def _product(text: str) -> str | None:
     return next((one for one in _products() if low == one or low.startswith(f"{one}_")), None)
 
 
-def _add_product(found: Part, text: str) -> None:
+def _add_product(facts: Facts, text: str) -> None:
     product = _product(text)
     if product is None:
         return
-    if found.product is None:
-        found.product = product
-    elif product != found.product and product not in found.more().products:
-        _add(found, "products", product)
+    if facts.product is None:
+        facts.product = product
+    elif product != facts.product and product not in facts.more().products:
+        _add(facts, "products", product)
 
 
 def _is_same(link: str, home: str) -> bool:
@@ -167,96 +167,96 @@ def _is_same(link: str, home: str) -> bool:
     return len(link) <= len(home) + 1 and link.rstrip("/") == home.rstrip("/")
 
 
-def _site(found: Part, entry: Entry, told: Common) -> None:
+def _site(facts: Facts, entry: Entry, texts: Common) -> None:
     """Read a site entry, which may also name the issue or page inside it."""
-    home, link = told.siteHostName, entry.links.alt if entry.links is not None else None
+    home, link = texts.siteHostName, entry.links.alt if entry.links is not None else None
     if link is not None and ("@" in link or not link.startswith(_HTTPS)):
         link = web_address(link)
     if home is None or "@" in home or not home.startswith(_HTTPS):
-        home = web_address(home) or web_address(told.cloudUrl)
+        home = web_address(home) or web_address(texts.cloudUrl)
     inner = link if home is not None and link is not None and not _is_same(link, home) else None
-    name = told.siteName or None
-    if told.issueId or told.issueKeyOrId or told.issueKey or told.pageId:
-        _inside(found, told, inner)
+    name = texts.siteName or None
+    if texts.issueId or texts.issueKeyOrId or texts.issueKey or texts.pageId:
+        _inside(facts, texts, inner)
     else:
-        name = name or told.name or None
+        name = name or texts.name or None
     api_url = web_address(entry.links.self) if entry.links is not None and entry.links.self else None
     site = Thing("site", entry.id or None, None, name, home or (None if inner else link), None, api_url)
-    if found.site is None:
-        found.site = site
-    elif site != found.site and _is_named(site):
-        _add(found, "things", site)
+    if facts.site is None:
+        facts.site = site
+    elif site != facts.site and _is_named(site):
+        _add(facts, "things", site)
 
 
-def _inside(found: Part, told: Common, url: str | None) -> None:
+def _inside(facts: Facts, texts: Common, url: str | None) -> None:
     """Take the issue or page that a site entry names."""
-    issue, key, page = told.issueId, told.issueKeyOrId or told.issueKey, told.pageId
+    issue, key, page = texts.issueId, texts.issueKeyOrId or texts.issueKey, texts.pageId
     if key and key.isdigit():
         issue, key = issue or key, None
     if issue or key:
         content = Thing("issue", issue or None, key or None, None, url)
     else:
-        content = Thing("page", page, None, told.name or None, url)
-        if told.key:
-            found.space = found.space or Thing("space", None, told.key)
-    if found.content is None:
-        found.content = content
-    elif content != found.content:
-        _add(found, "things", content)
+        content = Thing("page", page, None, texts.name or None, url)
+        if texts.key:
+            facts.space = facts.space or Thing("space", None, texts.key)
+    if facts.content is None:
+        facts.content = content
+    elif content != facts.content:
+        _add(facts, "things", content)
 
 
-def _organization(found: Part, entry: Entry, told: Common) -> None:
+def _organization(facts: Facts, entry: Entry, texts: Common) -> None:
     """Read the organization, which is no content."""
     del entry
-    found.organization = found.organization or told.name or None
+    facts.organization = facts.organization or texts.name or None
 
 
-def _nothing(found: Part, entry: Entry, told: Common) -> None:
+def _nothing(facts: Facts, entry: Entry, texts: Common) -> None:
     """Read an entry that is no thing."""
-    del found, entry, told
+    del facts, entry, texts
 
 
-def _setting(found: Part, entry: Entry, told: Any) -> None:
+def _setting(facts: Facts, entry: Entry, texts: Any) -> None:
     """Read an entry that holds settings only; what it is called is what the setting is called."""
     del entry
-    if told.is_common or not told.settingName:
-        name = told.name or told.key or told.title
+    if texts.is_common or not texts.settingName:
+        name = texts.name or texts.key or texts.title
         if name and not name.isspace():
-            _add(found, "changes", _change(name, told))
+            _add(facts, "changes", _change(name, texts))
 
 
-def _change(name: str, told: Any) -> Change:
-    if told.is_common:
+def _change(name: str, texts: Any) -> Change:
+    if texts.is_common:
         return Change(name)
-    return Change(name, told.oldValue or None, told.settingValues or None)
+    return Change(name, texts.oldValue or None, texts.settingValues or None)
 
 
-def _domain(found: Part, entry: Entry, told: Common) -> None:
+def _domain(facts: Facts, entry: Entry, texts: Common) -> None:
     """Read a domain, which is content by itself and what the event is about."""
-    _content(found, entry, told)
-    name = told.name or (entry.id if entry.id and valid_host(entry.id) else None)
-    if name and found.more().domain is None:
-        found.more().domain = name.strip() or None
+    _content(facts, entry, texts)
+    name = texts.name or (entry.id if entry.id and valid_host(entry.id) else None)
+    if name and facts.more().domain is None:
+        facts.more().domain = name.strip() or None
 
 
-def _content(found: Part, entry: Entry, told: Common) -> None:
-    thing = _thing(singular(entry.type or ""), entry, told)
-    before = found.content
+def _content(facts: Facts, entry: Entry, texts: Common) -> None:
+    thing = _thing(singular(entry.type or ""), entry, texts)
+    before = facts.content
     if before is None:
-        found.content = thing
+        facts.content = thing
     elif before.kind in _PLACES and thing.kind not in _PLACES:
-        found.content = thing
-        if found.space is None:
-            found.space = before
+        facts.content = thing
+        if facts.space is None:
+            facts.space = before
         else:
-            _add(found, "things", before)
-    elif thing.kind in _PLACES and found.space is None:
-        found.space = thing
+            _add(facts, "things", before)
+    elif thing.kind in _PLACES and facts.space is None:
+        facts.space = thing
     elif _is_named(thing) and thing != before:
-        _add(found, "things", thing)
+        _add(facts, "things", thing)
 
 
-_READERS: dict[str | None, Callable[[Part, Entry, Common], None]] = {
+_READERS: dict[str | None, Callable[[Facts, Entry, Common], None]] = {
     **dict.fromkeys(("users", "user", "invited-user", "invited-users", "account", "accounts"), _user),
     **dict.fromkeys(("groups", "group"), _group),
     **dict.fromkeys(("roles", "role"), _role),
@@ -272,81 +272,81 @@ _READERS: dict[str | None, Callable[[Part, Entry, Common], None]] = {
 _reader_of = _READERS.get
 
 
-def fill(found: Part, entries: Iterable[Entry]) -> Part:
+def fill(facts: Facts, entries: Iterable[Entry]) -> Facts:
     """Add what entries say to a part, and return it."""
     for entry in entries:
-        told = entry.attributes or _NO_ATTRIBUTES
+        texts = entry.attributes or _NO_ATTRIBUTES
         reader = _reader_of(entry.type, _content)
-        reader(found, entry, told)
-        if told.role and reader is not _user and reader is not _role:
-            _add_role(found, told.role)
-        product = told.product
+        reader(facts, entry, texts)
+        if texts.role and reader is not _user and reader is not _role:
+            _add_role(facts, texts.role)
+        product = texts.product
         if product:
-            if found.product is None and product in _SPELLED:
-                found.product = _SPELLED[product]
+            if facts.product is None and product in _SPELLED:
+                facts.product = _SPELLED[product]
             else:
                 for one in _BETWEEN.split(product, maxsplit=MOST):
-                    _add_product(found, one)
-        if not told.is_common:
-            _add_facts(found, told)
-    return found
+                    _add_product(facts, one)
+        if not texts.is_common:
+            _add_facts(facts, texts)
+    return facts
 
 
-def _add_domain(found: Part, text: str) -> None:
+def _add_domain(facts: Facts, text: str) -> None:
     domain = text.strip()
     if not domain:
         return
-    if found.more().domain is None:
-        found.more().domain = domain
-    elif domain != found.more().domain:
-        _add(found, "things", Thing("domain", None, None, domain))
+    if facts.more().domain is None:
+        facts.more().domain = domain
+    elif domain != facts.more().domain:
+        _add(facts, "things", Thing("domain", None, None, domain))
 
 
-def _add_facts(found: Part, told: Any) -> None:
+def _add_facts(facts: Facts, texts: Any) -> None:
     """Take the facts that may stand in an entry of any type."""
-    if told.permissionName:
-        _add_role(found, told.permissionName)
-    if told.settingName and not told.settingName.isspace():
-        _add(found, "changes", _change(told.settingName, told))
-    if told.domain:
-        _add_domain(found, told.domain)
+    if texts.permissionName:
+        _add_role(facts, texts.permissionName)
+    if texts.settingName and not texts.settingName.isspace():
+        _add(facts, "changes", _change(texts.settingName, texts))
+    if texts.domain:
+        _add_domain(facts, texts.domain)
 
 
-def add_named(found: Part, kind: Any, told: Mapping[str, Any]) -> None:
+def add_mentioned(facts: Facts, kind: Any, texts: Mapping[str, Any]) -> None:
     """Take the people and groups that are named within attributes and were not named before."""
     left = [MOST_NAMED]
     known: set[str | None] | None = None
-    for what, ident, name, email, role in named_in(
-        told, left, _OWN_NAMES.get(_READERS.get(kind if type(kind) is str else None), "")
+    for what, ident, name, email, role in mentions_in(
+        texts, left, _OWN_NAMES.get(_READERS.get(kind if type(kind) is str else None), "")
     ):
         if known is None:
-            known = _known_in(found)
+            known = _known_in(facts)
         own: set[str | None] = {one for one in (ident, email) if one} or {name}
         if own <= known:
             continue
         known |= own
         if what == "users":
-            _user(found, Entry(ident), Common(name, email=email, role=role))
+            _user(facts, Entry(ident), Common(name, email=email, role=role))
         elif what == "groups":
-            _group(found, Entry(ident), Common(name))
+            _group(facts, Entry(ident), Common(name))
         else:
-            _add(found, _LISTS[what], Actor(ident, name, email))
+            _add(facts, _LISTS[what], Actor(ident, name, email))
     if left[0] < 0:
-        found.more().cut = True
+        facts.more().cut = True
 
 
 _OWN_NAMES: dict[Any, str] = {_user: "users", _group: "groups"}
 _LISTS = {"behalf": "behalf", "others": "users"}
 
 
-def _known_in(found: Part) -> set[str | None]:
+def _known_in(facts: Facts) -> set[str | None]:
     """Return how the people and groups that were found are known; people by name where they have nothing else."""
-    rare = found.rare or NO_RARE
+    rare = facts.rare or NO_RARE
     known: set[str | None] = set()
-    for person in (found.user, *rare.users, *rare.behalf):
+    for person in (facts.user, *rare.users, *rare.behalf):
         if person is not None:
             known |= {person.id, person.address} if person.id or person.address else {person.name}
-    for thing in (found.group, *rare.things):
+    for thing in (facts.group, *rare.things):
         if thing is not None and thing.kind == "group":
             known |= {thing.id, thing.name}
     return known - {None}

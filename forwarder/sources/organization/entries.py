@@ -148,7 +148,7 @@ def attributes(found: Mapping[str, Any]) -> tuple[Attributes, list[Attributes]]:
 
     The n-th of several names, keys and addresses belong together.
     """
-    told = Attributes()
+    texts = Attributes()
     more: list[Attributes] = []
     values = _values(found)
     columns = {name: values.pop(name)[:MOST] for name in _COLUMNS if type(values.get(name)) is list}
@@ -160,18 +160,18 @@ def attributes(found: Mapping[str, Any]) -> tuple[Attributes, list[Attributes]]:
             more.append(Attributes(**row))
     settings = _settings(values.pop("settingName", None), values.pop("settingValues", None))
     if settings:
-        told.settingName, told.settingValues = settings[0]
+        texts.settingName, texts.settingValues = settings[0]
         more += [Attributes(settingName=setting, settingValues=worth) for setting, worth in settings[1:]]
     for name, value in values.items():
         if type(value) is not list:
-            setattr(told, name, _word(value))
+            setattr(texts, name, _word(value))
             continue
         words = list(filter(None, map(_word, value[:MOST])))
         if words:
-            setattr(told, name, words[0])
+            setattr(texts, name, words[0])
         if name in _REPEATED:
             more += [Attributes(**{name: one}) for one in words[1:]]
-    return told, more
+    return texts, more
 
 
 def _values(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,7 +258,7 @@ def shaped(tree: Mapping[str, Any]) -> Iterator[Entry]:
     kind, ident = tree.get("type"), tree.get("id")
     kind = kind if type(kind) is str else None
     first, *rest = ident[:MOST] if type(ident) is list and ident else [ident]
-    told, more = attributes(attributes_of(tree))
-    yield Entry(text(first), kind, told, links(tree.get("links")))
+    texts, more = attributes(attributes_of(tree))
+    yield Entry(text(first), kind, texts, links(tree.get("links")))
     for one, other in zip_longest(more, rest):
         yield Entry(text(other), kind, one)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forwarder.normalize.times import names_zone
-from forwarder.sources.organization.parts import NO_RARE
+from forwarder.sources.organization.facts import NO_RARE
 
 if TYPE_CHECKING:
-    from forwarder.sources.organization.parts import Part
+    from forwarder.sources.organization.facts import Facts
 
 
 def marks_of(
@@ -16,8 +16,8 @@ def marks_of(
     said: tuple[str | None, str, str],
     time_ms: int | None,
     processed_ms: int | None,
-    context: Part,
-    container: Part,
+    context: Facts,
+    container: Facts,
 ) -> tuple[str, ...]:
     """Return the marks of an event that is not as documented; `said` are its id, its action and its time."""
     ident, action, when = said

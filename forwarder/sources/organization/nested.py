@@ -59,7 +59,7 @@ _FULL_NAMES = ("name", "displayname", "fullname", "groupname", "publicname", "ti
 _MAILS = ("email", "emailaddress", "mail")
 
 
-class Named(NamedTuple):
+class Mention(NamedTuple):
     """A person or a group that is named within an attribute.
 
     Attributes:
@@ -92,12 +92,12 @@ def _what(name: str) -> tuple[str, str]:
     return _NAMES[plain[: end.start()]], end[0]
 
 
-def named_in(told: Mapping[str, Any], left: list[int], own: str = "") -> Iterator[Named]:
+def mentions_in(tree: Mapping[str, Any], left: list[int], own: str = "") -> Iterator[Mention]:
     """Give who is named within the attributes of an entry, in order; `left` is below 0 when not all was looked at.
 
     `own` is `users` or `groups` where the entry is one: then `userName` and its like are its own.
     """
-    return _within(told, 0, left, own)
+    return _within(tree, 0, left, own)
 
 
 def is_behalf(name: str) -> bool:
@@ -105,10 +105,10 @@ def is_behalf(name: str) -> bool:
     return len(name) <= LONGEST_NAME and _what(name)[0] == "behalf"
 
 
-def known_as(told: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+def known_as(tree: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
     """Return id, name and address of the person or group that an object is, whatever they are called."""
-    inner = told.get("attributes")
-    members = {_plain(name): value for name, value in ({**inner, **told} if type(inner) is dict else told).items()
+    inner = tree.get("attributes")
+    members = {_plain(name): value for name, value in ({**inner, **tree} if type(inner) is dict else tree).items()
                if len(name) <= LONGEST_NAME}  # fmt: skip
     ident, name, mail = (_first(members, names) for names in (_IDS, _FULL_NAMES, _MAILS))
     if ident and "@" in ident and valid_mail(ident):
@@ -116,8 +116,8 @@ def known_as(told: Mapping[str, Any]) -> tuple[str | None, str | None, str | Non
     return ident, name, mail
 
 
-def _within(told: Mapping[str, Any], depth: int, left: list[int], own: str = "") -> Iterator[Named]:
-    for name, value in told.items():
+def _within(tree: Mapping[str, Any], depth: int, left: list[int], own: str = "") -> Iterator[Mention]:
+    for name, value in tree.items():
         if value is None or len(name) > LONGEST_NAME or (type(value) in (str, int) and _plain(name) in _OWN):
             continue
         what, end = _what(name)
@@ -135,7 +135,7 @@ def _within(told: Mapping[str, Any], depth: int, left: list[int], own: str = "")
                     yield from _within(part, depth + 1, left)
 
 
-def _each(what: str, end: str, value: Any, depth: int, left: list[int]) -> Iterator[Named]:
+def _each(what: str, end: str, value: Any, depth: int, left: list[int]) -> Iterator[Mention]:
     value = unpacked(value)
     left[0] -= 1
     if left[0] < 0 or depth > DEEPEST:
@@ -148,18 +148,20 @@ def _each(what: str, end: str, value: Any, depth: int, left: list[int]) -> Itera
     elif type(value) is str and value.strip():
         yield _of_text(what, end, value.strip())
     elif type(value) is int and value.bit_length() < 256:
-        yield Named(what, str(value))
+        yield Mention(what, str(value))
 
 
-def _of_object(what: str, told: Mapping[str, Any], depth: int, left: list[int]) -> Iterator[Named]:
-    ident, name, mail = known_as(told)
+def _of_object(what: str, tree: Mapping[str, Any], depth: int, left: list[int]) -> Iterator[Mention]:
+    ident, name, mail = known_as(tree)
     if ident or name or mail:
-        inner = told.get("attributes")
-        roles = {_plain(key): value for key, value in ({**inner, **told} if type(inner) is dict else told).items()
+        inner = tree.get("attributes")
+        roles = {_plain(key): value for key, value in ({**inner, **tree} if type(inner) is dict else tree).items()
                  if len(key) <= LONGEST_NAME}  # fmt: skip
-        yield Named(what, ident, name, mail if mail and valid_mail(mail) else None, _first(roles, ("role", "rolename")))
+        yield Mention(
+            what, ident, name, mail if mail and valid_mail(mail) else None, _first(roles, ("role", "rolename"))
+        )
         return
-    for name, value in told.items():
+    for name, value in tree.items():
         if type(value) is dict and _what(name)[0] == "" and value.keys() & {"name", "email", "displayName"}:
             yield from _of_object(what, {"id": name, **value}, depth + 1, left)  # a map by id
         elif type(value) is dict or type(value) is list:
@@ -176,11 +178,11 @@ def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _of_text(what: str, end: str, text: str) -> Named:
+def _of_text(what: str, end: str, text: str) -> Mention:
     if valid_mail(text):
-        return Named(what, email=text)
+        return Mention(what, email=text)
     if (both := _NAMED_MAIL.fullmatch(text)) is not None and valid_mail(both[2]):
-        return Named(what, None, both[1].strip('" '), both[2])
+        return Mention(what, None, both[1].strip('" '), both[2])
     if end.endswith(("id", "ids")) or ("name" not in end and _ID.fullmatch(text) is not None):
-        return Named(what, text)
-    return Named(what, None, text)
+        return Mention(what, text)
+    return Mention(what, None, text)

@@ -19,9 +19,9 @@ from forwarder.normalize.addresses import valid_ip, valid_mail
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.also import also_of, behalf_in, changes_in, domain_in, names_in
+from forwarder.sources.organization.facts import NO_RARE, Facts
 from forwarder.sources.organization.marks import marks_of, usable_time
 from forwarder.sources.organization.part_reader import PartReader
-from forwarder.sources.organization.parts import NO_RARE, Part
 from forwarder.sources.organization.shapes import (
     Acting,
     App,
@@ -127,25 +127,25 @@ class OrganizationNormalizer:
     def _event(
         self, record: Record, decoded: Event, marks: tuple[str, ...], more: Mapping[str, Any] | None = None
     ) -> AuditEvent:
-        told = decoded.attributes
-        if told is None:
+        attributes = decoded.attributes
+        if attributes is None:
             raise Unreadable("the event has no attributes")
-        action, when, origin = told.action or "", told.time or "", record.origin
+        action, when, origin = attributes.action or "", attributes.time or "", record.origin
         meaning = self._meanings.get(action) or self._catalogue.meaning(action)
-        context, container = self._parts.read(told.context), self._parts.read(told.container)
+        context, container = self._parts.read(attributes.context), self._parts.read(attributes.container)
         context = self._parts.with_members(context, more) if more else context
         rare = context.rare is not None or container.rare is not None
         if meaning.layer == "unknown" or rare:
-            meaning = self._by_the_rest(meaning, decoded.message, told, context, container)
+            meaning = self._by_the_rest(meaning, decoded.message, attributes, context, container)
         if (
             rare
             or (meaning.outcome == "unknown" and meaning.act is not None)
-            or (meaning.act in _SIGNS_IN and _may_have_failed(decoded.message, told.actor))
+            or (meaning.act in _SIGNS_IN and _may_have_failed(decoded.message, attributes.actor))
         ):
-            meaning = self._by_what_is_said(meaning, decoded.message, told, context, container)
+            meaning = self._by_what_is_said(meaning, decoded.message, attributes, context, container)
         meaning = self._catalogue.with_power(meaning, names_in(context, container)) if meaning.admin else meaning
         time_ms = self._times.read(when)
-        read = self._times.read(told.processedAt or "")
+        read = self._times.read(attributes.processedAt or "")
         processed_ms = read if read is not None else self._times.read(decoded.processedAt or "")
         if rare or time_ms is None or time_ms < 0 or not action or not decoded.id or when[-1:] != "Z":
             said = (decoded.id, action, when)
@@ -153,7 +153,7 @@ class OrganizationNormalizer:
             time_ms = usable_time(time_ms, processed_ms, record.read_ms)
 
         ip = address = None
-        where = told.location or _NOWHERE
+        where = attributes.location or _NOWHERE
         if where.ip:
             if where.ip in self._ips or self._is_ip(where.ip):
                 ip = where.ip
@@ -161,7 +161,7 @@ class OrganizationNormalizer:
                 address = where.ip
 
         actor = authentication = None
-        who = told.actor
+        who = attributes.actor
         if who is not None:
             if who.auth is not None or who.app is not None:
                 authentication = _authentication(who.auth, who.app)
@@ -236,24 +236,26 @@ class OrganizationNormalizer:
         )
 
     def _by_the_rest(
-        self, meaning: Meaning, message: Message | None, told: Attributes, context: Part, container: Part
+        self, meaning: Meaning, message: Message | None, attributes: Attributes, context: Facts, container: Facts
     ) -> Meaning:
         """Return what the rest of an event says of its action: the message where no one knows it, and which setting.
 
         An action stays unknown when that is nothing.
         """
         if meaning.layer == "unknown" and message is not None and message.content:
-            said = self._catalogue.meaning_of_message(message.content, told.actor.name if told.actor else None)
+            said = self._catalogue.meaning_of_message(
+                message.content, attributes.actor.name if attributes.actor else None
+            )
             if said.act is not None:
                 meaning = self._catalogue.of_action(said, meaning)
         if context.rare is None and container.rare is None:
             return meaning
         for change in changes_in(context, container):
-            meaning = self._catalogue.meaning_of_setting(told.action or "", meaning, change.field, change.after)
+            meaning = self._catalogue.meaning_of_setting(attributes.action or "", meaning, change.field, change.after)
         return meaning
 
     def _by_what_is_said(
-        self, meaning: Meaning, message: Message | None, told: Attributes, context: Part, container: Part
+        self, meaning: Meaning, message: Message | None, attributes: Attributes, context: Facts, container: Facts
     ) -> Meaning:
         """Return the meaning with the outcome that an event tells beside its action."""
         here, there = context.rare or NO_RARE, container.rare or NO_RARE
@@ -266,15 +268,15 @@ class OrganizationNormalizer:
                 meaning = self._catalogue.with_outcome(meaning, outcome, reason)
             if outcome != "unknown" or elsewhere:
                 return meaning
-        if message is not None and message.content and told.actor is not None and told.actor.name:
-            name, content = told.actor.name, message.content
+        if message is not None and message.content and attributes.actor is not None and attributes.actor.name:
+            name, content = attributes.actor.name, message.content
             others: list[Any] = [*filter(None, (context.user, container.user, context.group, container.group)),
                 *here.users, *there.users]  # fmt: skip
             if any(other.name and other.name.startswith(name) and content.startswith(other.name) for other in others
                    if other.name != name):  # fmt: skip
                 return meaning
             tried = self._catalogue.with_outcome(meaning, "unknown") if meaning.outcome == "success" else meaning
-            outcome = self._catalogue.outcome_of_message(told.action or "", tried, content, name)
+            outcome = self._catalogue.outcome_of_message(attributes.action or "", tried, content, name)
             if outcome != "unknown" and (outcome == "failure" or tried is meaning):
                 return self._catalogue.with_outcome(meaning, outcome)
         return meaning
@@ -295,10 +297,10 @@ def _may_have_failed(message: Message | None, actor: Acting | None) -> bool:
     return message.content.startswith(actor.name) and _fails(message.content) is not None
 
 
-def _behind(who: Acting | None, context: Part, container: Part) -> Sequence[Actor | None]:
+def _behind(who: Acting | None, context: Facts, container: Facts) -> Sequence[Actor | None]:
     """Return for or as whom it was done, the one whom the actor names first."""
-    told = (who.onBehalfOf, who.impersonator) if who is not None else ()
-    people = [_actor(one.id, one.name, one.email) for one in told if one is not None]
+    others = (who.onBehalfOf, who.impersonator) if who is not None else ()
+    people = [_actor(one.id, one.name, one.email) for one in others if one is not None]
     return list(dict.fromkeys(filter(None, (*people, *behalf_in(context, container))))) or _NOBODY_BEHIND
 
 

@@ -18,7 +18,7 @@ from forwarder.normalize.fitting import fit, is_plain
 from forwarder.normalize.json_texts import unpacked
 from forwarder.normalize.lenient import ABSENT
 from forwarder.normalize.singulars import singular
-from forwarder.sources.organization.context import MOST_ENTRIES, add_named, fill
+from forwarder.sources.organization.context import MOST_ENTRIES, add_mentioned, fill
 from forwarder.sources.organization.entries import (
     MOST,
     Entry,
@@ -29,7 +29,7 @@ from forwarder.sources.organization.entries import (
     links,
     shaped,
 )
-from forwarder.sources.organization.parts import NOTHING, Part, Rare
+from forwarder.sources.organization.facts import NOTHING, Facts, RareFacts
 from forwarder.sources.organization.statements import Outcomes, outcomes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _EMPTY = {b"[]", b"{}", b"null", b'""'}
 _OF_CONTENT = ("issueId", "issueKeyOrId", "issueKey", "pageId")
 
 
-def _first(found: Part, entries: list[Any]) -> list[Any]:
+def _first(found: Facts, entries: list[Any]) -> list[Any]:
     """Return as many entries as are read, and of those behind them the first of each type that was not among them."""
     if len(entries) <= MOST_ENTRIES:
         return entries
@@ -62,10 +62,10 @@ def _type(entry: Any) -> str | None:
 
 def _entries_in(tree: Any) -> tuple[list[Any], bool]:
     """Return the objects in a part that may be the text of its JSON or a list of anything, and whether it is odd."""
-    told = unpacked(tree)
-    if type(told) is dict:
-        return [told], True
-    found = told if type(told) is list else []
+    texts = unpacked(tree)
+    if type(texts) is dict:
+        return [texts], True
+    found = texts if type(texts) is list else []
     if type(tree) is list and all(type(one) is dict for one in found):
         return found, False
     parts = [unpacked(one) for one in found[: MOST_ENTRIES + 1]]
@@ -73,7 +73,7 @@ def _entries_in(tree: Any) -> tuple[list[Any], bool]:
     return [one for one in flat if type(one) is dict], True
 
 
-def _end(found: Part) -> Part:
+def _end(found: Facts) -> Facts:
     """Let the domain that an event is about be its content where it has no other."""
     if found.rare is not None and found.rare.domain is not None and found.content is None:
         found.content = Thing("domain", None, None, found.rare.domain)
@@ -95,7 +95,7 @@ class PartReader:
         ).decode
         self._decode_wide = msgspec.json.Decoder(list[WideEntry]).decode
 
-    def read(self, raw: msgspec.Raw) -> Part:
+    def read(self, raw: msgspec.Raw) -> Facts:
         """Return what the part says. Raises msgspec.DecodeError or ValueError when its bytes are not sound JSON."""
         if raw is ABSENT:
             return NOTHING
@@ -105,9 +105,9 @@ class PartReader:
             return self._read_slowly(raw)
         if not entries and bytes(raw) in _EMPTY:
             return NOTHING
-        return fill(Part(raw), entries)
+        return fill(Facts(raw), entries)
 
-    def _read_slowly(self, raw: msgspec.Raw) -> Part:
+    def _read_slowly(self, raw: msgspec.Raw) -> Facts:
         if bytes(raw) in _EMPTY:
             return NOTHING
         try:
@@ -116,16 +116,16 @@ class PartReader:
             return self._read_any(raw)
         if not all(is_plain(name) for entry in wide for part in (entry.attributes, entry.links) for name in part or ()):
             return self._read_any(raw)
-        found = Part(raw)
+        found = Facts(raw)
         for one in _first(found, wide):
-            told = attributes(one.attributes)[0] if one.attributes else None
-            fill(found, (Entry(one.id, one.type, told, links(one.links)),))
+            texts = attributes(one.attributes)[0] if one.attributes else None
+            fill(found, (Entry(one.id, one.type, texts, links(one.links)),))
             if one.attributes:
-                add_named(found, one.type, one.attributes)
+                add_mentioned(found, one.type, one.attributes)
                 self._listen(found, one.type, one.attributes)
         return _end(found)
 
-    def _read_any(self, raw: msgspec.Raw) -> Part:
+    def _read_any(self, raw: msgspec.Raw) -> Facts:
         tree = self._decode_any(raw)
         fitted = fit(tree, raw)
         body = raw if fitted is None else fitted
@@ -135,9 +135,9 @@ class PartReader:
             entries, odd = _entries_in(tree)
             if odd:
                 body = msgspec.Raw(b'{"value":' + bytes(body) + b"}")
-        found = Part(body)
+        found = Facts(body)
         if odd or fitted is not None:
-            found.rare = Rare(odd=odd, refitted=fitted is not None)
+            found.rare = RareFacts(odd=odd, refitted=fitted is not None)
         for entry in _first(found, entries):
             fill(found, shaped(entry))
             self._take(found, entry.get("type"), attributes_of(entry))
@@ -145,24 +145,24 @@ class PartReader:
                 found.more().cut = True
         return _end(found)
 
-    def with_members(self, part: Part, members: Mapping[str, Any]) -> Part:
+    def with_members(self, part: Facts, members: Mapping[str, Any]) -> Facts:
         """Return a part with what members of the event itself say besides; `part` may change."""
-        found = part if part is not NOTHING else Part()
+        found = part if part is not NOTHING else Facts()
         fill(found, shaped({"attributes": members}))
         self._take(found, None, members, of_event=True)
         return _end(found)
 
-    def _take(self, found: Part, kind: Any, told: Mapping[str, Any], *, of_event: bool = False) -> None:
+    def _take(self, found: Facts, kind: Any, texts: Mapping[str, Any], *, of_event: bool = False) -> None:
         """Take who is named within attributes and what they say of how it went, and note when that is too much."""
-        add_named(found, kind, told)
-        self._listen(found, kind, told, of_event=of_event)
-        if is_cut(told):
+        add_mentioned(found, kind, texts)
+        self._listen(found, kind, texts, of_event=of_event)
+        if is_cut(texts):
             found.more().cut = True
 
-    def _listen(self, found: Part, kind: Any, told: Mapping[str, Any], *, of_event: bool = False) -> None:
+    def _listen(self, found: Facts, kind: Any, texts: Mapping[str, Any], *, of_event: bool = False) -> None:
         """Take what the attributes of an entry say of how it went."""
         whose = singular(kind) if type(kind) is str else ""
-        if any(told.get(name) for name in _OF_CONTENT):
+        if any(texts.get(name) for name in _OF_CONTENT):
             whose = "issue"
-        if statements := self._outcomes.read(whose, told.items(), of_event=of_event):
+        if statements := self._outcomes.read(whose, texts.items(), of_event=of_event):
             found.more().statements += statements

@@ -128,15 +128,15 @@ def beside(raw: bytes, event: Event) -> dict[str, Any]:
     Its actor gets what his are called otherwise. Raises msgspec.DecodeError or ValueError when they are not sound JSON.
     """
     found = _members(raw)
-    told = _members(found["attributes"]) if "attributes" in found else {}
+    inner = _members(found["attributes"]) if "attributes" in found else {}
     more = {
         name: _value(value)
-        for members, known in ((told, _OF_ATTRIBUTES), (found, _OF_EVENT))
+        for members, known in ((inner, _OF_ATTRIBUTES), (found, _OF_EVENT))
         for name, value in members.items()
         if name not in known
     }
     if event.attributes is not None and event.attributes.actor is not None:
-        more |= _complete(event.attributes.actor, _value(told["actor"]))
+        more |= _complete(event.attributes.actor, _value(inner["actor"]))
     return more
 
 
@@ -150,26 +150,26 @@ def shape(tree: Tree) -> tuple[Event, dict[str, Any], bool]:
     more = {name: value for name, value in tree.items() if name not in _OF_EVENT}
     if (message := shaper.mapping(tree, "message")) is not None:
         event.message = Message(shaper.text(message, "content"))
-    told = shaper.mapping(tree, "attributes")
-    if told is None:
+    inner = shaper.mapping(tree, "attributes")
+    if inner is None:
         return event, more, shaper.odd
-    action = shaper.text(told, "action")
-    if action is None and told.get("action") is not None:
-        msg = f"the action is {_SHAPES.get(type(told['action']), 'no text')}"
+    action = shaper.text(inner, "action")
+    if action is None and inner.get("action") is not None:
+        msg = f"the action is {_SHAPES.get(type(inner['action']), 'no text')}"
         raise Unreadable(msg)
     attributes = event.attributes = Attributes(
-        time=shaper.text(told, "time"),
-        processedAt=shaper.text(told, "processedAt"),
+        time=shaper.text(inner, "time"),
+        processedAt=shaper.text(inner, "processedAt"),
         action=action,
-        context=shaper.raw(told, "context"),
-        container=shaper.raw(told, "container"),
+        context=shaper.raw(inner, "context"),
+        container=shaper.raw(inner, "container"),
     )
-    if (where := shaper.mapping(told, "location")) is not None:
+    if (where := shaper.mapping(inner, "location")) is not None:
         attributes.location = Location(*(shaper.text(where, name) for name in Location.__struct_fields__))
-    if (actor := shaper.mapping(told, "actor")) is not None:
+    if (actor := shaper.mapping(inner, "actor")) is not None:
         attributes.actor = _acting(shaper, actor)
         more |= _complete(attributes.actor, actor)
-    more |= {name: value for name, value in told.items() if name not in _OF_ATTRIBUTES}
+    more |= {name: value for name, value in inner.items() if name not in _OF_ATTRIBUTES}
     return event, more, shaper.odd
 
 
@@ -191,8 +191,8 @@ def _person(shaper: Shaper, tree: Tree, key: str) -> Person | None:
     return None
 
 
-def _is_person(told: Any) -> bool:
-    return type(told) is dict and told.keys() <= _OF_PERSON
+def _is_person(inner: Any) -> bool:
+    return type(inner) is dict and inner.keys() <= _OF_PERSON
 
 
 def _complete(actor: Acting, tree: Tree) -> dict[str, Any]:
@@ -200,8 +200,8 @@ def _complete(actor: Acting, tree: Tree) -> dict[str, Any]:
 
     That is anybody who is not given as documented: by an account id alone, as a text, in a list.
     """
-    behalf = {name: told for name, told in tree.items() if told and is_behalf(name)}
-    behalf = {name: told for name, told in behalf.items() if name not in _OF_ACTING or not _is_person(told)}
+    behalf = {name: inner for name, inner in tree.items() if inner and is_behalf(name)}
+    behalf = {name: inner for name, inner in behalf.items() if name not in _OF_ACTING or not _is_person(inner)}
     if "onBehalfOf" in behalf:
         actor.onBehalfOf = None
     if "impersonator" in behalf:

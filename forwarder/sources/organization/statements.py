@@ -79,15 +79,15 @@ class _Words(msgspec.Struct, frozen=True, rename={"negation": "not"}):
     none: frozenset[str]
 
 
-class _Looking(NamedTuple):
+class _Search(NamedTuple):
     """How deep a look still goes, how many members it has left, and whether what it finds is surely said of the act."""
 
     depth: int
     left: list[int]
     sure: bool
 
-    def deeper(self, *, sure: bool | None = None) -> _Looking:
-        return _Looking(self.depth - 1, self.left, self.sure if sure is None else sure)
+    def deeper(self, *, sure: bool | None = None) -> _Search:
+        return _Search(self.depth - 1, self.left, self.sure if sure is None else sure)
 
 
 class Outcomes:
@@ -115,15 +115,13 @@ class Outcomes:
         With `of_event` they are members of the event itself, which is the act.
         """
         found: list[Statement] = []
-        self._gather(
-            found, kind, attributes, _Looking(DEEPEST, [MOST_MEMBERS], of_event or kind in self._names.entries)
-        )
+        self._gather(found, kind, attributes, _Search(DEEPEST, [MOST_MEMBERS], of_event or kind in self._names.entries))
         return found
 
     def _is_own(self, role: str, kind: str) -> bool:
         return role in {"status", "state"} and kind in self._own_status
 
-    def _gather(self, found: list[Statement], kind: str, members: Iterable[tuple[str, Any]], at: _Looking) -> None:
+    def _gather(self, found: list[Statement], kind: str, members: Iterable[tuple[str, Any]], at: _Search) -> None:
         """Add what members say and what lies in them: `{"details": [{"name": "status", "value": "FAILED"}]}`."""
         for name, value in members:
             at.left[0] -= 1
@@ -162,7 +160,7 @@ class Outcomes:
                 return "succeeded" if end in names.succeeded else "failed"
         return ""
 
-    def _statements(self, role: str, kind: str, value: Any, at: _Looking) -> list[Statement]:
+    def _statements(self, role: str, kind: str, value: Any, at: _Search) -> list[Statement]:
         """Return what a member says that tells how it went, or what is said within it: `{"success": false}`."""
         value = unpacked(value)
         if type(value) is list and value and at.depth:
@@ -248,25 +246,25 @@ def decide(
     Two that contradict each other leave it open, and so does a word no one knows where it is surely said of the act or
     the id says no more than that the act was tried (`elsewhere`). Such an act is no success beside a thing that failed.
     """
-    told = list(statements)
-    heard = [one for one in told if (not one.own or signs_in) and (one.certain or elsewhere)]
-    verdicts = {one.verdict for one in heard}
+    everything = list(statements)
+    relevant = [one for one in everything if (not one.own or signs_in) and (one.certain or elsewhere)]
+    verdicts = {one.verdict for one in relevant}
     if "failure" in verdicts:
-        reason = next((one.reason for one in heard if one.reason), None)
+        reason = next((one.reason for one in relevant if one.reason), None)
         return ("unknown", None) if "success" in verdicts else ("failure", reason)
-    doubted = told if own == "unknown" and "success" in verdicts else heard
-    unclear = any(one.verdict == "unclear" and (one in heard or not one.own) for one in doubted)
-    if unclear or (elsewhere and any(one.own and one.verdict == "failure" for one in told)):
+    doubted = everything if own == "unknown" and "success" in verdicts else relevant
+    unclear = any(one.verdict == "unclear" and (one in relevant or not one.own) for one in doubted)
+    if unclear or (elsewhere and any(one.own and one.verdict == "failure" for one in everything)):
         return ("failure" if own == "failure" else "unknown"), None
     if "success" in verdicts:
         return ("unknown" if own == "failure" else "success"), None
     return own, None
 
 
-def pairs(told: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+def pairs(members: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Return the members of an object; those of `{"name": "status", "value": "FAILED"}` are one."""
-    name = next((told[word] for word in ("name", "key") if isinstance(told.get(word), str)), None)
-    return [(name, told["value"])] if name is not None and "value" in told else told.items()
+    name = next((members[word] for word in ("name", "key") if isinstance(members.get(word), str)), None)
+    return [(name, members["value"])] if name is not None and "value" in members else members.items()
 
 
 def _reason(value: Any) -> str | None:

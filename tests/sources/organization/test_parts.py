@@ -7,8 +7,8 @@ import pytest
 
 from forwarder.normalize.lenient import ABSENT
 from forwarder.sources.organization.entries import Attributes
+from forwarder.sources.organization.facts import NOTHING
 from forwarder.sources.organization.part_reader import PartReader
-from forwarder.sources.organization.parts import NOTHING
 from tests.events import golden_bodies
 
 READER = PartReader()

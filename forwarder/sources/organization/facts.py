@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forwarder.sources.organization.statements import Statement
 
 
-class Rare(msgspec.Struct, gc=False):
+class RareFacts(msgspec.Struct, gc=False):
     """What few events say.
 
     Attributes:
@@ -41,7 +41,7 @@ class Rare(msgspec.Struct, gc=False):
     products: list[str] = []
 
 
-class Part(msgspec.Struct, gc=False):
+class Facts(msgspec.Struct, gc=False):
     """What one of the two parts says; `raw` is None when it says nothing at all. Not changed once it is returned.
 
     Of each kind the first entry counts; further ones are in `rare`. Of a place and something in it, the latter is the
@@ -65,14 +65,14 @@ class Part(msgspec.Struct, gc=False):
     app: Thing | None = None
     product: str | None = None
     organization: str | None = None
-    rare: Rare | None = None
+    rare: RareFacts | None = None
 
-    def more(self) -> Rare:
+    def more(self) -> RareFacts:
         """Return what few events say, to be added to."""
         if self.rare is None:
-            self.rare = Rare()
+            self.rare = RareFacts()
         return self.rare
 
 
-NO_RARE = Rare()
-NOTHING = Part()
+NO_RARE = RareFacts()
+NOTHING = Facts()
