@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from forwarder.contracts import AuthFailed, Batch, Delivery, Held, Receipt, Rejection, Retryable
-from tests.choking import choking_on, in_doubt, letters_of, names, quiet
+from tests.choking import FAILURES, choking_on, in_doubt, letters_of, names, quiet
 from tests.delivery.lanes import ScriptedSink, bench, event
 
 
@@ -379,3 +379,109 @@ async def test_a_stop_while_it_is_troubled_says_stopped_and_nothing_of_the_sink(
         lane = b.start("one", ScriptedSink())
         await b.drained("one")
         assert lane.report.doubtful == 0, "it was not sent"
+
+
+# ------------------------------------------------------------------------------------- while others are on their way
+
+
+async def test_what_failed_before_the_sink_took_others_is_asked_whole_once_more(tmp_path: Path) -> None:
+    """The second failure says nothing: the sink may have been in trouble itself until it took the other batch."""
+    async with bench(tmp_path) as b:
+        go_on = asyncio.Event()
+        failures = 0
+
+        async def answer(batch: Batch) -> Any:
+            nonlocal failures
+            if not {"bad", "e1"} <= set(names(batch)):
+                return FAILURES["500"]() if "bad" in names(batch) else Delivery.all_accepted(batch)
+            failures += 1
+            if failures == 2:
+                await go_on.wait()
+            return FAILURES["500"]()
+
+        sink = ScriptedSink(lambda batch, _: answer(batch))
+        lane = b.start("one", sink, window=2, batch={"events": 2, "wait": 0}, patience=0.01)
+        await b.fill(event("bad"), event("e1"))
+        await b.until(lambda: failures == 2)
+        await b.fill(event("e2"), event("e3"))
+        await b.until(lambda: lane.report.accepted == 2)
+        go_on.set()
+        await b.drained("one")
+        assert sink.batches.count([1, 2]) == 4, "one that does not count, and three that do"
+        assert await letters_of(b) == {"bad": "not_taken"}
+
+
+async def test_a_slot_that_waits_goes_on_as_soon_as_the_sink_takes_anything(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        gate = asyncio.Event()
+
+        async def answer(batch: Batch) -> Any:
+            if "b" in names(batch):
+                await gate.wait()
+            elif not gate.is_set():
+                return FAILURES["500"]()
+            return Delivery.all_accepted(batch)
+
+        sink = ScriptedSink(lambda batch, _: answer(batch))
+        lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0}, retry={"base": 3000, "max": 3600})
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.next_try > time.time() + 60)
+        await b.fill(event("b"))
+        await b.until(lambda: sink.running == 1)
+        assert sink.seen == ["a", "b"]
+        gate.set()
+        await b.drained("one")
+        assert lane.report.accepted == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Retryable("busy", kind="rate_limited"), Retryable("wait", kind="server_error", retry_after=5000.0)],
+    ids=["no event's fault", "asked to wait"],
+)
+async def test_a_slot_that_was_asked_to_wait_or_met_no_event_s_fault_waits_whatever_others_do(
+    error: Exception, tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(lambda batch, _: error if "a" in names(batch) else Delivery.all_accepted(batch))
+        lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0}, retry={"base": 3000, "max": 3600})
+        await b.fill(event("a"))
+        await b.until(lambda: lane.report.next_try > time.time() + 60)
+        await b.fill(*(event(f"b{number}") for number in range(5)))
+        await b.until(lambda: lane.report.accepted == 5)
+        assert sink.seen.count("a") == 1
+        assert lane.report.next_try > time.time() + 60
+
+
+async def test_what_was_never_confirmed_is_not_sent_again_once_the_lane_stops(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = Promising()
+        sink.verdict = False
+        lane = b.start("one", sink, window=1, retry={"base": 3000, "max": 3600})
+        await b.fill(event("a"), event("b"))
+        await b.until(lambda: lane.report.next_try > time.time() + 60)
+        assert sink.sends == 3
+        await b.stop("one")
+        assert sink.sends == 3
+        lane = b.start("one", ScriptedSink())
+        await b.drained("one")
+        assert await in_doubt(b) == {"a", "b"}
+        await b.balanced()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"rejected": {0: Rejection("no")}}, {"kept": [1]}, {"rejected": {1: Rejection("no")}, "kept": [0]}],
+    ids=["rejected", "kept", "both"],
+)
+async def test_an_answer_that_takes_everything_and_refuses_some_of_it_is_believed_in_nothing(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    async with bench(tmp_path) as b:
+        answers = [Delivery(accepted=range(2), **more)]
+        sink = ScriptedSink(lambda batch, _: answers.pop() if answers else Delivery.all_accepted(batch))
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("a"), event("b"))
+        await b.drained("one")
+        assert sink.batches == [[1, 2], [1, 2]]
+        assert (lane.report.accepted, lane.report.rejected, lane.report.doubtful) == (2, 0, 2)

@@ -1,0 +1,131 @@
+"""Looks from outside: into a spool that may be in use, at its folder, and at the sizes that people read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from forwarder.spool import folders
+from forwarder.spool.config import SpoolConfig
+from forwarder.spool.contract import SpoolError
+from forwarder.spool.folders import shared_folder
+from forwarder.spool.sqlite import glimpse as glimpse_module
+from forwarder.spool.sqlite import probe
+from forwarder.spool.sqlite.glimpse import glimpse
+from tests.spool.spools import names, opened
+
+
+async def test_a_spool_in_use_and_one_at_rest_show_their_lanes_and_what_waits(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    assert glimpse(path) is None
+    path.touch()
+    assert glimpse(path) is None, "begun, and nothing in it yet"
+    path.unlink()
+    async with opened(tmp_path) as desk:
+        await desk.put(*names("a", 5))
+        lane = await desk.lane()
+        await desk.take(lane)
+        await desk.settle(lane, (1, 2))
+        seen = int(desk.clock.time() * 1000)
+        in_use = glimpse(path)
+    at_rest = glimpse(path)
+    for known in (in_use, at_rest):
+        assert known is not None
+        assert set(known.sources.values()) == {"acme"}
+        (found,) = known.lanes
+        assert (found.name, found.target, found.waiting, found.seen_ms) == ("elastic", "t", 3, seen)
+    assert not path.with_name("spool.db-wal").exists(), "a look leaves nothing behind"
+    assert not path.with_name("spool.db-shm").exists()
+
+
+def test_what_is_no_spool_is_looked_at_a_few_times_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spool.db"
+    path.write_text("no database at all, however long it is looked at\n" * 100)
+    looks: list[float] = []
+    monkeypatch.setattr(glimpse_module.time, "sleep", looks.append)
+    with pytest.raises(SpoolError, match="cannot be read"):
+        glimpse(path)
+    assert len(looks) == 5
+    assert all(0 < look < 1 for look in looks)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert glimpse(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "mounted", "shared"),
+    [
+        (0o777, 1000, False, True),
+        (0o702, 1000, False, True),
+        (0o770, 1000, False, False),
+        (0o1777, 1000, False, False),
+        (0o777, 1000, True, True),
+        (0o777, 0, False, True),
+        (0o777, 0, True, False),
+        (0o755, 0, False, False),
+    ],
+)
+def test_a_folder_that_all_may_write_into(
+    mode: int, uid: int, mounted: bool, shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tmp_path.stat()
+
+    class Folder(type(tmp_path)):  # type: ignore[misc]
+        def stat(self, **_: object) -> os.stat_result:
+            return os.stat_result((0o040000 | mode, *real[1:4], uid, *real[5:]))
+
+    monkeypatch.setattr(folders.os.path, "ismount", lambda _: mounted)
+    told = shared_folder(Folder(tmp_path))
+    assert bool(told) is shared
+    if shared:
+        assert f"(mode {mode:04o})" in told
+        assert str(tmp_path) in told
+    assert shared_folder(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 MiB"),
+        (2**20 - 1, "0 MiB"),
+        (2**20, "1 MiB"),
+        (700 * 2**20, "700 MiB"),
+        (2**30 - 1, "1023 MiB"),
+        (2**30, "1.0 GiB"),
+        (3 * 2**29, "1.5 GiB"),
+        (2**31, "2.0 GiB"),
+        (16 * 2**40, "16384.0 GiB"),
+    ],
+)
+def test_sizes_as_people_read_them(size: int, words: str) -> None:
+    assert probe._mib(size) == words
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(1.0, "1 hours"), (5.4, "5 hours"), (47.9, "48 hours"), (48.0, "2 days"), (120.0, "5 days"), (0.5, "30m")],
+)
+def test_times_as_people_read_them(hours: float, words: str) -> None:
+    assert probe._time(hours) == words
+
+
+def test_the_defaults_of_the_spool() -> None:
+    made = SpoolConfig()
+    assert (made.max_bytes, made.id_max_bytes) == (2 * 1024**3, 512 * 1024**2)
+    assert (made.retain, made.id_retention, made.forget_lanes_after) == (86_400, 14 * 86_400, 7 * 86_400)
+    assert made.id_memory == 60_000
+    for settings in (
+        {"max_bytes": 2**20}, {"max_bytes": 16 * 2**40}, {"retain": 0}, {"retain": 3650 * 86_400},
+        {"id_memory": 1}, {"id_memory": 50_000_000}, {"id_max_bytes": 2**16}, {"id_max_bytes": 2**40},
+    ):  # fmt: skip
+        SpoolConfig(**settings)
+    for settings in (
+        {"max_bytes": 2**20 - 1}, {"max_bytes": 16 * 2**40 + 1}, {"retain": 3651 * 86_400}, {"id_memory": 0},
+        {"id_memory": 50_000_001}, {"id_retention": 0}, {"forget_lanes_after": 0}, {"id_max_bytes": 2**16 - 1},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            SpoolConfig(**settings)
