@@ -230,9 +230,7 @@ async def test_an_event_refused_together_with_others_left_keeps_the_others(tmp_p
 async def test_one_slot_in_trouble_keeps_the_lane_from_being_called_well(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         sink = ScriptedSink(
-            lambda batch, _: (
-                Retryable("x", kind="rate_limited") if "e0" in names(batch) else Delivery.all_accepted(batch)
-            )
+            lambda batch, _: Retryable("x", kind="connection") if "e0" in names(batch) else Delivery.all_accepted(batch)
         )
         lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0})
         await b.fill(event("e0"))
@@ -294,7 +292,7 @@ async def test_the_wait_is_the_back_off_or_what_was_asked_for_and_never_longer_t
 async def test_of_two_slots_that_wait_the_sooner_try_is_told(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         waits = {"long": 900.0, "short": 300.0}
-        sink = ScriptedSink(lambda batch, _: Retryable("x", kind="rate_limited", retry_after=waits[names(batch)[0]]))
+        sink = ScriptedSink(lambda batch, _: Retryable("x", kind="connection", retry_after=waits[names(batch)[0]]))
         lane = b.start("one", sink, window=2, batch={"events": 1, "wait": 0}, retry={"base": 1, "max": 1000})
         await b.fill(event("long"), event("short"))
         await b.until(lambda: lane.report.tries == 2 and lane.report.next_try > 0)
@@ -436,7 +434,7 @@ async def test_a_slot_that_waits_goes_on_as_soon_as_the_sink_takes_anything(tmp_
 
 @pytest.mark.parametrize(
     "error",
-    [Retryable("busy", kind="rate_limited"), Retryable("wait", kind="server_error", retry_after=5000.0)],
+    [Retryable("away", kind="connection"), Retryable("wait", kind="server_error", retry_after=5000.0)],
     ids=["no event's fault", "asked to wait"],
 )
 async def test_a_slot_that_was_asked_to_wait_or_met_no_event_s_fault_waits_whatever_others_do(

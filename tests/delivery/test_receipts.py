@@ -87,6 +87,9 @@ async def test_what_is_confirmed_is_told_by_source_in_ranges_and_no_longer_open(
 
 async def test_the_newest_send_of_which_anything_was_confirmed_stays_the_newest() -> None:
     p = Promised()
+    p.promises.add(receipt("unnumbered"), record(9))
+    await p.ask(unnumbered=True)
+    assert p.promises.newest_confirmed == 0
     p.add("new", 2, begun=7)
     p.add("old", 1, begun=3)
     await p.ask(new=True)
