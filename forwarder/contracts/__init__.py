@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.sink import SinkContext as SinkContext
     from forwarder.contracts.sink import SinkTraits as SinkTraits
     from forwarder.contracts.sink import Warns as Warns
+    from forwarder.contracts.source import Budget as Budget
     from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
     from forwarder.contracts.source import ListsActions as ListsActions
     from forwarder.contracts.source import Source as Source
@@ -130,7 +131,7 @@ _HOMES = {
         "SinkTraits",
         "Warns",
     ),
-    "source": ("GoesOnByTime", "ListsActions", "Source", "SourceContext"),
+    "source": ("Budget", "GoesOnByTime", "ListsActions", "Source", "SourceContext"),
     "text": ("plain",),
 }
 _MODULE = {name: module for module, names in _HOMES.items() for name in names}

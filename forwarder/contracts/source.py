@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,12 +17,24 @@ from forwarder.contracts.settings import (
 )
 
 
+class Budget(Protocol):
+    """What a source tells of the answers it gets, so that it is asked as often as the API likes."""
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Learn from the headers (lower-case names) of an answer that was not an objection."""
+        ...
+
+    def on_rate_limited(self, headers: Mapping[str, str]) -> float:
+        """Learn from an answer with status 429 and return the seconds it makes everybody wait."""
+        ...
+
+
 class SourceContext(msgspec.Struct, frozen=True):
-    """What the engine gives a source."""
+    """What the engine gives a source; the budget is shared by the sources of one key owner."""
 
     name: str
     clock: Clock
-    budget: Any  # forwarder.net.retry.RequestBudget; shared by sources of one key owner
+    budget: Budget
 
 
 class Source(Protocol):
@@ -29,18 +42,34 @@ class Source(Protocol):
 
     The engine fetches for live events and for history side by side, two at a time at most. One that connects somewhere
     has `Connects`, too.
+
+    Attributes:
+        feed: Frozen constant of the kind of log; part of every document id.
+        origin: Where its events come from.
+        reads: How the log can be read. `stream`: oldest first by a cursor that can be kept at the tip. `windows`: in
+            whatever order and by whatever paging, between two moments, each of such windows as a whole.
+        retention_ms: How long the API keeps events, milliseconds; None when it says nothing of that.
     """
 
     Config: ClassVar[type[SourceConfig]]
     feed: ClassVar[str]
+    reads: ClassVar[Literal["stream", "windows"]]
+    retention_ms: ClassVar[int | None]
     origin: Origin
 
-    def walk(self, since_ms: int) -> CursorState:
-        """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time)."""
+    def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
+        """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time).
+
+        It ends at `until_ms`, included; a `stream` is never asked for an end, `windows` always are.
+        """
         ...
 
     async def fetch(self, state: CursorState) -> Page:
-        """Fetch the page at `state`. Raises Retryable, Held, AuthFailed or CursorLost."""
+        """Fetch the page at `state`. Raises Retryable, Held, AuthFailed or CursorLost.
+
+        Of a window, `more` says that the page is as full as a page can be, `next` is where it goes on (by offset or
+        cursor), and an empty page is its end.
+        """
         ...
 
     async def probe(self) -> list[Finding]:

@@ -146,7 +146,7 @@ class RequestBudget:
             self.per_minute = max(self.per_minute, min(grown, self._ceiling))
             self._ceiling = min(self._ceiling + 0.05 / self.per_minute, HIGHEST_PER_MINUTE)
 
-    def object(self, headers: Mapping[str, str]) -> float:
+    def on_rate_limited(self, headers: Mapping[str, str]) -> float:
         """Learn from a 429 and return the seconds it makes us wait."""
         asked = retry_after_seconds(headers, self._clock.time())
         limit = _number(headers.get("x-ratelimit-limit"))

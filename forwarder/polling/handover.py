@@ -5,12 +5,12 @@
     tail      begins ten minutes back on the first start: live events never wait for history
     backfill  begins `since` back, and walks to the tip behind the tail
     heal      begins `overlap` before the last good point when the source lost the tail's cursor
-    trail     reads the newest ten minutes again every five, for events that became visible behind the cursor
+    reread    reads the newest ten minutes again every five, for events that became visible behind the cursor
 
 `backfill` and `heal` walk without an end; at the tip they *become* the tail, in one transaction. So the tail's own
 lower bound moves back to theirs, and it does not matter whether the API compares it with processing or event time.
-What is known is dropped by the spool. `trail` reads from a mark that the tail itself left, so in its order and under
-its bound; its row holds `begun` and `until` besides what `progress` explains.
+What is known is dropped by the spool. The reread (stored as `trail`) begins at a checkpoint of the tail, so in its
+order and under its bound; its row holds `begun` and `until` besides what `progress` explains.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ import structlog
 
 from forwarder.contracts import Clock, GoesOnByTime, Held, Page, Source, SourceConfig
 from forwarder.polling import progress
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
-
-OLDEST_MS = 180 * 86_400_000
-"""Atlassian keeps 180 days (support.atlassian.com, "View audit log activities")."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -89,7 +86,7 @@ class HandOver:
         self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
         if TAIL not in self.rows:
             now = self._now_ms()
-            history = min(int(self._config.since * 1000), OLDEST_MS)
+            history = now - self.kept(now - int(self._config.since * 1000))
             first = min(history, self._trailing_ms)
             moves = [CursorMove(TAIL, None, self._walk(now - first))]
             if history > first:
@@ -97,7 +94,7 @@ class HandOver:
             await self._commit(moves)
 
     def walks(self, name: str) -> bool:
-        """Tell whether a cursor is at work; the row of a trail stays between two reads."""
+        """Tell whether a cursor is at work; that of the reread stays between two reads."""
         row = self.rows.get(name)
         return row is not None and row.state.get("walk") is not None
 
@@ -127,37 +124,42 @@ class HandOver:
         await self._commit([CursorMove(HEAL, None, self._walk(since))])
         return True
 
+    def kept(self, moment_ms: int) -> int:
+        """Return a moment, or the oldest one of which the source still has events."""
+        retention = self._source.retention_ms
+        return moment_ms if retention is None else max(moment_ms, self._now_ms() - retention)
+
     async def _open_gaps(self, cause: str) -> list[Gap]:
         gaps = (await self._spool.status()).gaps
         return [gap for gap in gaps if gap.source == self._number and gap.cause == cause and gap.closed_ms is None]
 
-    def _walk(self, since_ms: int) -> progress.Row:
-        since_ms = max(since_ms, self._now_ms() - OLDEST_MS)
+    def _walk(self, since_ms: int) -> progress.Progress:
+        since_ms = self.kept(since_ms)
         return progress.begin(self._source.walk(since_ms), since_ms)
 
     # --------------------------------------------------------------------------------------------- the newest again
 
-    def begin_trail(self) -> bool:
+    def start_reread(self) -> bool:
         """Begin to read the newest stretch again when it is time; True when it begins."""
-        if self.walks(TRAIL):
+        if self.walks(REREAD):
             return False
-        row, now, tail = self.rows.get(TRAIL), self._now_ms(), self.rows[TAIL].state
+        row, now, tail = self.rows.get(REREAD), self._now_ms(), self.rows[TAIL].state
         begun = row.state["begun"] if row else None
         if begun is not None and 0 <= now - begun < self._config.trailing_every * 1000:
             return False
         since = min(min(now, tail["high"]) - self._trailing_ms, self._reread_from())
-        high, walk = progress.mark_before(tail, since)
+        high, walk = progress.checkpoint_before(tail, since)
         state = {**progress.begin(walk, high), "begun": now, "until": progress.reached(tail)}
         # Durable with its first page; before that a restart simply begins it again.
-        self.rows[TRAIL] = CursorRow(TRAIL, state, row.version if row else 0)
+        self.rows[REREAD] = CursorRow(REREAD, state, row.version if row else 0)
         return True
 
     def _reread_from(self) -> int:
-        """Return where the next trail begins at the latest, epoch milliseconds: a stretch before the last one began.
+        """Return where the next reread begins at the latest, epoch milliseconds: a stretch before the last one began.
 
         By what was read as by the clock: one that was ahead for a while must not leave a stretch out.
         """
-        row = self.rows.get(TRAIL)
+        row = self.rows.get(REREAD)
         begun = row.state["begun"] if row is not None else None
         if row is None or begun is None:
             return self._now_ms() - self._trailing_ms
@@ -177,8 +179,8 @@ class HandOver:
             int(self._config.trailing_every * 1000),
             self._reread_from() if name == TAIL else None,
         )
-        ended = name != TAIL and (page.done or (name == TRAIL and progress.reached(after) > row.state["until"]))
-        if ended and name != TRAIL and page.bodies and "tip" not in row.state:
+        ended = name != TAIL and (page.done or (name == REREAD and progress.reached(after) > row.state["until"]))
+        if ended and name != REREAD and page.bodies and "tip" not in row.state:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
             ended, after["tip"] = False, True
         moves: list[CursorMove] = []
@@ -186,8 +188,8 @@ class HandOver:
         if name in {HEAL, BACKFILL} and ended:
             moves = self._promotion(name, after)
             closing = self._gaps if name == HEAL or not self.walks(HEAL) else []
-        elif name == TRAIL and ended:
-            moves = [CursorMove(TRAIL, row.version or None, _rested(row.state))]
+        elif name == REREAD and ended:
+            moves = [CursorMove(REREAD, row.version or None, _between_rereads(row.state))]
         elif page.bodies or page.next != row.state["walk"]:
             moves = [CursorMove(name, row.version or None, after)]
         heals = name == TAIL and "by_time" in after and not page.by_time and not self.walks(HEAL)
@@ -205,17 +207,17 @@ class HandOver:
             self._gaps = []
         return Done(done, ended, after["high"], heals)
 
-    def _promotion(self, name: str, after: progress.Row) -> list[CursorMove]:
+    def _promotion(self, name: str, after: progress.Progress) -> list[CursorMove]:
         """Return the moves by which a heal or backfill that reached the tip becomes the tail."""
-        # What became visible behind this walk while it was near the present is for the next trail to find,
-        # and what a trail that is still on its way has not read.
-        trail, tail, begun = self.rows.get(TRAIL), self.rows[TAIL], after.pop("near")
+        # What became visible behind this walk while it was near the present is for the next reread to find,
+        # and what a reread that is still on its way has not read.
+        reread, tail, begun = self.rows.get(REREAD), self.rows[TAIL], after.pop("near")
         after = {key: after[key] for key in after if key not in {"tip", "dropped"}}
-        if self.walks(TRAIL):
+        if self.walks(REREAD):
             begun = min(begun, self._reread_from() + self._trailing_ms)
         moves = [
             CursorMove(name, self.rows[name].version or None, None),
-            CursorMove(TRAIL, (trail.version or None) if trail else None, {"begun": begun}),
+            CursorMove(REREAD, (reread.version or None) if reread else None, {"begun": begun}),
         ]
         if after["from"] < tail.state["from"]:  # else another walk has moved the bound further back meanwhile
             moves.append(CursorMove(TAIL, tail.version, after))
@@ -253,9 +255,9 @@ class HandOver:
         """Go on near now, and read again from before the last good point; True when a heal begins."""
         row, now = self.rows[name], self._now_ms()
         back = max(min(row.state["high"], now) - self._overlap_ms, row.state["from"])
-        if name == TRAIL:
+        if name == REREAD:
             again = {**self._walk(row.state["from"]), "begun": row.state["begun"], "until": row.state["until"]}
-            self.rows[TRAIL] = CursorRow(TRAIL, again, row.version)
+            self.rows[REREAD] = CursorRow(REREAD, again, row.version)
             return False
         if name != TAIL:
             await self._commit([CursorMove(name, row.version, self._walk(back))])
@@ -277,8 +279,8 @@ class HandOver:
         Returns None for a cursor that has to wait there itself.
         """
         row, heal, now = self.rows[name], self.rows.get(HEAL), self._now_ms()
-        if name == TRAIL and heal is not None:
-            await self._commit([CursorMove(TRAIL, row.version or None, _rested(row.state))])
+        if name == REREAD and heal is not None:
+            await self._commit([CursorMove(REREAD, row.version or None, _between_rereads(row.state))])
             return False
         if name != TAIL:
             return None
@@ -312,6 +314,6 @@ class HandOver:
         return int(self._clock.time() * 1000)
 
 
-def _rested(row: progress.Row) -> progress.Row:
-    """Return what stays of a trail between two reads."""
+def _between_rereads(row: progress.Progress) -> progress.Progress:
+    """Return what stays of a reread between two reads."""
     return {"begun": row["begun"], "floor": min(row["begun"], row["until"])}

@@ -16,8 +16,8 @@ from forwarder.contracts import CursorState, RetryConfig
 from forwarder.net.retry import Backoff
 from forwarder.polling.recurrence import Recurrence
 
-TAIL, HEAL, BACKFILL, TRAIL = "tail", "heal", "backfill", "trail"
-CATCH_UP = (HEAL, TRAIL, BACKFILL)
+TAIL, HEAL, BACKFILL, REREAD = "tail", "heal", "backfill", "trail"
+CATCH_UP = (HEAL, REREAD, BACKFILL)
 """Everything behind the tail, most urgent first."""
 
 TAIL_SHARE = 3

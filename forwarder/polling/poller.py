@@ -24,7 +24,7 @@ from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
 from forwarder.polling.handover import HandOver
-from forwarder.polling.plan import CATCH_UP, HEAL, TAIL, TRAIL, Course, Plan
+from forwarder.polling.plan import CATCH_UP, HEAL, REREAD, TAIL, Course, Plan
 from forwarder.polling.shown import Shown
 from forwarder.polling.tips import Tips
 from forwarder.spool.contract import CursorRow, Spool, SpoolFull
@@ -66,8 +66,8 @@ class Poller:
         self._plan = Plan(config.retry, rng)
         self._shown = Shown(report, self._plan, budget, clock)
         self._asker = Asker(source, budget, clock, report)
-        self._tips = Tips(source, self._store, clock, self._asker.ask)
-        self._trial = trial.Trial(source, self._asker, self._tips, clock)
+        self._tips = Tips(source, self._store, self._asker.ask)
+        self._trial = trial.Trial(source, self._asker, self._tips, self._store)
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
         self._at_tip = False
@@ -164,8 +164,8 @@ class Poller:
         running = running or {}
         for name in [name for name, task in running.items() if task.done()]:
             running.pop(name).result()
-        if self._at_tip and self._store.begin_trail():
-            self._plan[TRAIL].due = 0.0
+        if self._at_tip and self._store.start_reread():
+            self._plan[REREAD].due = 0.0
         is_walk_busy = any(name != TAIL for name in running)
         free = [name for name in self._open_walks() if name not in running and (name == TAIL or not is_walk_busy)]
         return self._plan.choose(free, self._clock.monotonic())
@@ -255,7 +255,7 @@ class Poller:
 
     async def _ended(self, name: str) -> None:
         self._plan.end(name)
-        if name == TRAIL:
+        if name == REREAD:
             self.report.heals += await self._store.heal_damage()
             return
         self._at_tip = True

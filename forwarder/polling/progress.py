@@ -1,11 +1,12 @@
 """What a named cursor's row holds beside the source's own state: where it began, how far it came, and where it passed.
 
 Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound, newest
-read as far as the clock can be right), `reached` (newest read, whatever the clock says), `marks` (a few places it
-passed lately, as [high, walk]), `near` (where it first came within the trailing stretch of the present). Marks make it
-possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone
-would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor
-when it had to go on without one, `tip` that it once came to what looked like its end, `dropped` who dropped it by hand.
+read as far as the clock can be right), `reached` (newest read, whatever the clock says), `marks` (checkpoints: a few
+places it passed lately, as [high, walk]), `near` (when it reached the present: where it first came within the trailing
+stretch of it). Checkpoints make it possible to read the newest stretch again *in the order and under the bound of the
+walk itself*: a bound in time alone would miss an event that happened long ago and became visible behind the cursor.
+`by_time` is how far it came by cursor when it had to go on without one, `tip` that it once came to what looked like its
+end, `dropped` who dropped it by hand.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ from typing import Any
 
 from forwarder.contracts import CursorState, Page
 
-Row = dict[str, Any]
-MARKS_PER_TRAIL = 4
-"""Marks for each trailing stretch; more are read again less, and the row grows."""
+Progress = dict[str, Any]
+CHECKPOINTS_PER_REREAD = 4
+"""Checkpoints for each trailing stretch; more are read again less, and the row grows."""
 
 MOST_SKEW_MS = 3_600_000
 """An event processed further in the future than this is no measure of how far a walk came."""
 
 
-def begin(walk: CursorState, since_ms: int) -> Row:
+def begin(walk: CursorState, since_ms: int) -> Progress:
     """Return the row of a walk that begins at `since_ms`."""
     return {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms, "marks": [[since_ms, walk]]}
 
 
-def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int, keep_ms: int | None = None) -> Row:
+def advance(
+    row: Progress, page: Page, now_ms: int, trailing_ms: int, reread_ms: int, keep_ms: int | None = None
+) -> Progress:
     """Return the row after a page.
 
     Args:
@@ -41,15 +44,14 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int,
     """
     newest = page.newest or 0
     high = max(row["high"], newest) if newest <= now_ms + MOST_SKEW_MS else row["high"]
-    marks = row["marks"]
-    if row["high"] - marks[-1][0] >= trailing_ms // MARKS_PER_TRAIL:
+    checkpoints = row["marks"]
+    if row["high"] - checkpoints[-1][0] >= trailing_ms // CHECKPOINTS_PER_REREAD:
         # Of the old ones only the newest is ever needed. By what was read, too: the clock may be ahead.
         old = min(now_ms, high) - 2 * (trailing_ms + reread_ms)
-        first = max((at for at, mark in enumerate(marks) if mark[0] <= old), default=0)
-        needed = max((at for at, mark in enumerate(marks) if keep_ms is not None and mark[0] <= keep_ms), default=0)
-        spared = marks[needed:first][:1] if keep_ms is not None else []
-        marks = [*spared, *marks[first:], [row["high"], row["walk"]]]
-    after = {**row, "walk": page.next, "high": high, "reached": max(reached(row), newest), "marks": marks}
+        first = _last_at(checkpoints, old)
+        kept = [] if keep_ms is None else checkpoints[_last_at(checkpoints, keep_ms) : first][:1]
+        checkpoints = [*kept, *checkpoints[first:], [row["high"], row["walk"]]]
+    after = {**row, "walk": page.next, "high": high, "reached": max(reached(row), newest), "marks": checkpoints}
     if page.by_time:
         after["by_time"] = row.get("by_time", row["high"])
     if page.since is not None:
@@ -59,13 +61,18 @@ def advance(row: Row, page: Page, now_ms: int, trailing_ms: int, reread_ms: int,
     return after
 
 
-def reached(row: Row) -> int:
+def _last_at(checkpoints: list[Any], moment_ms: int) -> int:
+    """Return the position of the last one at or before a moment, else of the first."""
+    return max((at for at, (high, _) in enumerate(checkpoints) if high <= moment_ms), default=0)
+
+
+def reached(row: Progress) -> int:
     """Return the newest processing time that was read, epoch milliseconds; rows of older versions know `high` only."""
     newest: int = row["reached"] if "reached" in row else row["high"]
     return newest
 
 
-def mark_before(row: Row, moment_ms: int) -> tuple[int, CursorState]:
-    """Return (high, walk) of the newest mark at or before a moment, or of the oldest there is."""
-    high, walk = next((mark for mark in reversed(row["marks"]) if mark[0] <= moment_ms), row["marks"][0])
+def checkpoint_before(row: Progress, moment_ms: int) -> tuple[int, CursorState]:
+    """Return (high, walk) of the newest checkpoint at or before a moment, or of the oldest there is."""
+    high, walk = row["marks"][_last_at(row["marks"], moment_ms)]
     return high, walk

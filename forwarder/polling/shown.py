@@ -10,7 +10,7 @@ from forwarder.contracts import Clock, Page
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling.complaints import Complaint
-from forwarder.polling.plan import TAIL, TRAIL, Plan
+from forwarder.polling.plan import REREAD, TAIL, Plan
 from forwarder.spool.contract import Committed
 
 
@@ -80,4 +80,4 @@ class Shown:
         report.spooled += new
         report.repeats += done.repeats
         report.revisions += done.revisions
-        report.late_found += new if name == TRAIL else 0
+        report.late_found += new if name == REREAD else 0

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from forwarder.contracts import Clock, CursorState, Page, Retryable, Source
+from forwarder.contracts import CursorState, Page, Retryable, Source
 from forwarder.polling import progress
-from forwarder.polling.handover import OLDEST_MS, HandOver
-from forwarder.polling.plan import TAIL, TRAIL
+from forwarder.polling.handover import HandOver
+from forwarder.polling.plan import REREAD, TAIL
 
 DOUBTED_FIRST, DOUBTED_EVERY = 2, 20
 """Empty answers to the tail of which the last is doubted: so few after an event, and from doubt to doubt twice as many,
@@ -30,22 +30,18 @@ class Tips:
     Args:
         source: What makes the state of a walk without a cursor.
         store: How far each walk came.
-        clock: Wall time.
         ask: Asks in turn; None when the end came first.
     """
 
-    def __init__(
-        self, source: Source, store: HandOver, clock: Clock, ask: Callable[[CursorState], Awaitable[Page | None]]
-    ) -> None:
+    def __init__(self, source: Source, store: HandOver, ask: Callable[[CursorState], Awaitable[Page | None]]) -> None:
         self._source = source
         self._store = store
-        self._clock = clock
         self._ask = ask
         self._empty = 0  # answers to the tail in a row, since one was doubted
         self._patience = 1  # how many of them there are before the next doubt
         self._events = 0
 
-    async def sure(self, name: str, row: progress.Row, page: Page) -> Page | None:
+    async def sure(self, name: str, row: progress.Progress, page: Page) -> Page | None:
         """Return the page, or what the same cursor gives a moment later; None when the end came first.
 
         Args:
@@ -62,7 +58,7 @@ class Tips:
         is_end = page.done and not page.bodies and page.since is None  # by time it has been asked so
         if not is_end or not self._doubts(name, row):
             return page
-        read = max(progress.reached(row), int(self._clock.time() * 1000) - OLDEST_MS)
+        read = self._store.kept(progress.reached(row))
         for since in (read, read + 1):  # a whole page may carry the time of what was read last
             beyond = await self._ask(self._source.walk(since))
             if beyond is None:
@@ -83,8 +79,8 @@ class Tips:
             self._patience = min(2 * self._patience, DOUBTED_EVERY)
         return page
 
-    def _doubts(self, name: str, row: progress.Row) -> bool:
-        if name == TRAIL:
+    def _doubts(self, name: str, row: progress.Progress) -> bool:
+        if name == REREAD:
             return bool(progress.reached(row) < row["until"])
         if name != TAIL:
             return True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from forwarder.contracts import Clock, CursorLost, ErrorKind, Held, Retryable, Source
+from forwarder.contracts import CursorLost, ErrorKind, Held, Retryable, Source
 from forwarder.polling import progress
 from forwarder.polling.asking import Asker
-from forwarder.polling.handover import OLDEST_MS
+from forwarder.polling.handover import HandOver
 from forwarder.polling.tips import Tips
 
 _DOUBTED_AFTER: dict[ErrorKind, int] = {
@@ -57,18 +57,18 @@ class Trial:
         source: What makes the state of a walk without a cursor.
         asker: Who asks.
         tips: What makes sure of an empty answer.
-        clock: Wall time.
+        store: What tells how far back the source reaches.
     """
 
-    def __init__(self, source: Source, asker: Asker, tips: Tips, clock: Clock) -> None:
+    def __init__(self, source: Source, asker: Asker, tips: Tips, store: HandOver) -> None:
         self._source = source
         self._asker = asker
         self._tips = tips
-        self._clock = clock
+        self._store = store
 
-    async def convicts(self, name: str, row: progress.Row) -> bool:
+    async def convicts(self, name: str, row: progress.Progress) -> bool:
         """Tell whether the cursor of a walk is to blame, by five requests at most."""
-        without = self._source.walk(max(row["high"], int(self._clock.time() * 1000) - OLDEST_MS))
+        without = self._source.walk(self._store.kept(row["high"]))
         for has_cursor in _ORDER:
             try:
                 page = await self._asker.ask(row["walk"] if has_cursor else without)

@@ -120,7 +120,7 @@ def _headers(body: bytes) -> None:
     clock_finding(headers, 1.8e9)
     budget = RequestBudget(SystemClock())
     budget.observe(headers)
-    budget.object(headers)
+    budget.on_rate_limited(headers)
     assert 0 <= budget.reserve() < 1e9
 
 

@@ -171,7 +171,7 @@ def test_it_falls_on_an_objection_and_does_not_come_back_to_it_soon() -> None:
     budget = RequestBudget(clock)
     take(budget, clock, 200)
     peak = budget.per_minute
-    assert budget.object({}) == 0
+    assert budget.on_rate_limited({}) == 0
     assert budget.per_minute == pytest.approx(peak * 0.7)
     assert budget.blocked() == pytest.approx(60 / budget.per_minute)
     take(budget, clock, 300)
@@ -182,11 +182,11 @@ def test_the_objections_of_one_minute_are_one() -> None:
     clock = FakeClock()
     budget = RequestBudget(clock)
     for _ in range(10):
-        budget.object({})
+        budget.on_rate_limited({})
         clock.advance(5.9)
     assert budget.per_minute == pytest.approx(START_PER_MINUTE * 0.7)
     clock.advance(1)
-    budget.object({})
+    budget.on_rate_limited({})
     assert budget.per_minute == pytest.approx(START_PER_MINUTE * 0.49)
 
 
@@ -195,7 +195,7 @@ def test_objections_without_end_leave_one_a_minute() -> None:
     budget = RequestBudget(clock)
     for _ in range(50):
         clock.advance(60)
-        budget.object({})
+        budget.on_rate_limited({})
     assert budget.per_minute == 1
     take(budget, clock, 400)
     assert budget.per_minute > 1
@@ -215,7 +215,7 @@ def test_it_settles_below_a_limit_that_nobody_tells() -> None:
         used += 1
         if used > 60:
             refused += 1
-            budget.object({})
+            budget.on_rate_limited({})
         else:
             passed += 1
             budget.observe({})
@@ -230,7 +230,7 @@ def test_it_follows_what_the_api_says() -> None:
     assert (budget.per_minute, budget.remaining) == (50, 49)
     take(budget, clock, 1, {"x-ratelimit-limit": "5", "x-ratelimit-remaining": "4"})
     assert (budget.per_minute, budget.remaining) == (5, 4)
-    budget.object({"x-ratelimit-limit": "7"})
+    budget.on_rate_limited({"x-ratelimit-limit": "7"})
     assert budget.per_minute == 7
     take(budget, clock, 1, {"x-ratelimit-limit": "1e9"})
     assert (budget.per_minute, budget.remaining) == (HIGHEST_PER_MINUTE, None)
@@ -251,15 +251,15 @@ def test_a_fixed_pace_does_not_rise_or_fall_but_obeys() -> None:
     budget = RequestBudget(clock, 120)
     take(budget, clock, 300, {"x-ratelimit-limit": "5"})
     assert budget.per_minute == 120
-    assert budget.object({"retry-after": "20", "x-ratelimit-limit": "5"}) == 20
+    assert budget.on_rate_limited({"retry-after": "20", "x-ratelimit-limit": "5"}) == 20
     assert (budget.per_minute, budget.blocked()) == (120, 20)
     assert budget.reserve() == 20
 
 
 def test_a_shorter_objection_does_not_lift_a_longer_one() -> None:
     budget = RequestBudget(FakeClock())
-    budget.object({"retry-after": "20"})
-    budget.object({"retry-after": "2"})
+    budget.on_rate_limited({"retry-after": "20"})
+    budget.on_rate_limited({"retry-after": "2"})
     assert budget.blocked() == 20
 
 
@@ -267,7 +267,7 @@ def test_those_who_share_it_queue_behind_an_objection_to_one() -> None:
     clock = FakeClock()
     budget = RequestBudget(clock, 60)
     budget.reserve()
-    budget.object({"retry-after": "30"})
+    budget.on_rate_limited({"retry-after": "30"})
     assert [budget.reserve() for _ in range(3)] == [30, 31, 32]
 
 

@@ -44,6 +44,8 @@ class ScriptedSource:
     """Answers as a function of the walk's state says; an exception is raised."""
 
     feed = "organization"
+    reads = "stream"
+    retention_ms = 180 * 86_400_000
     Config = SourceConfig
 
     def __init__(
@@ -54,7 +56,7 @@ class ScriptedSource:
         self.asked: list[dict[str, Any]] = []
         self.walks = 0
 
-    def walk(self, since_ms: int) -> dict[str, Any]:
+    def walk(self, since_ms: int, until_ms: int | None = None) -> dict[str, Any]:
         self.walks += 1
         return {"walk": self.walks, "from": since_ms}
 

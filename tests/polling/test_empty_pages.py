@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from simulator.httpd import Response
 from tests.polling.pollers import attempt
 from tests.polling.test_reading_on import Course, course, names
@@ -70,7 +70,7 @@ async def test_an_empty_page_amid_a_backfill_is_no_end(
 
 
 @pytest.mark.parametrize("words", EMPTY)
-@pytest.mark.parametrize("name", [TAIL, BACKFILL, HEAL, TRAIL])
+@pytest.mark.parametrize("name", [TAIL, BACKFILL, HEAL, REREAD])
 async def test_the_stored_cursor_of_any_walk_may_be_lost_without_a_word(tmp_path: Path, name: str, words: str) -> None:
     log = Log(cap=50)
     log.happen(1317, at=NOW - 1_000_000, every=700)

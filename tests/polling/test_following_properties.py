@@ -22,7 +22,7 @@ from forwarder.contracts import CursorLost, Origin, Page, Retryable, SourceConfi
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
-from forwarder.polling.plan import HEAL, TAIL, TRAIL
+from forwarder.polling.plan import HEAL, REREAD, TAIL
 from forwarder.polling.poller import Poller
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull, Tally
@@ -54,11 +54,13 @@ class Feed:
     events: list[Event] = field(default_factory=list)
     epoch: int = 0  # cursors of an older epoch are refused
     feed: str = "organization"
+    reads: str = "stream"
+    retention_ms: int | None = 180 * 86_400_000
     origin: Origin = ORIGIN
     fetches: Counter[str] = field(default_factory=Counter)
     fail: int = 0
 
-    def walk(self, since_ms: int) -> dict:
+    def walk(self, since_ms: int, until_ms: int | None = None) -> dict:
         return {"from": since_ms}
 
     async def fetch(self, state: dict) -> Page:
@@ -137,7 +139,7 @@ class World:
         rounds = 0
         for _ in range(4000):
             await self.step()
-            row = self.poller._rows.get(TRAIL)
+            row = self.poller._rows.get(REREAD)
             if row and row.state.get("walk") is None and row.state["begun"] != begun:
                 begun, rounds = row.state["begun"], rounds + 1
             if rounds >= 2 and not any(self.poller._open_walk(name) for name in ("heal", "backfill")):

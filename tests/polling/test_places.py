@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Retryable
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorMove
 from simulator.httpd import Response
 from tests.polling.pollers import attempt, spooled
@@ -103,7 +103,7 @@ async def test_live_events_do_not_wait_behind_one_that_is_too_large_and_all_come
         c.clock.advance(5)
         assert await live(c, turns=80)
         assert report.state == "held"  # not hidden by the others, which do well
-        assert TRAIL not in [name for name in c.poller._open_walks() if c.poller._plan[name].state]
+        assert REREAD not in [name for name in c.poller._open_walks() if c.poller._plan[name].state]
         gaps = (await c.spool.status()).gaps
         assert [(gap.cause, gap.from_ms, gap.closed_ms) for gap in gaps] == [("cursor_lost", before, None)]
         for client in c.source._clients._all:
@@ -170,7 +170,7 @@ async def test_cursors_that_lead_back_to_events_that_were_seen_end_in_reading_by
 
 
 @pytest.mark.parametrize("words", ["400 with another code", "404", "410", "500", "too long to be sent"])
-@pytest.mark.parametrize("name", [TAIL, BACKFILL, HEAL, TRAIL])
+@pytest.mark.parametrize("name", [TAIL, BACKFILL, HEAL, REREAD])
 async def test_the_stored_cursor_of_any_walk_is_lost_when_it_is_refused_in_any_words(
     tmp_path: Path, name: str, words: str
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.contracts import Retryable, RetryConfig
-from forwarder.polling.plan import BACKFILL, CATCH_UP, HEAL, TAIL, TAIL_SHARE, TRAIL, Plan
+from forwarder.polling.plan import BACKFILL, CATCH_UP, HEAL, REREAD, TAIL, TAIL_SHARE, Plan
 from forwarder.polling.trial import is_due
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, spool_in
@@ -34,7 +34,7 @@ def turns(made: Plan, names: list[str], count: int) -> list[str]:
 def test_walks_behind_the_tail_take_turns_and_the_most_urgent_begins() -> None:
     made = plan()
     made[TAIL].due = 1000.0
-    taken = turns(made, [TAIL, BACKFILL, HEAL, TRAIL], 30)
+    taken = turns(made, [TAIL, BACKFILL, HEAL, REREAD], 30)
     assert taken[:3] == list(CATCH_UP)
     assert set(Counter(taken).values()) == {10}
 

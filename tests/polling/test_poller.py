@@ -19,7 +19,7 @@ from forwarder.contracts import (
 )
 from forwarder.contracts.errors import fix_of
 from forwarder.net.retry import LONGEST_WAIT, RequestBudget
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TAIL_SHARE, TRAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL, TAIL_SHARE
 from forwarder.polling.poller import Poller
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, step, until
@@ -67,7 +67,7 @@ async def test_history_gets_every_request_while_it_is_quiet(tmp_path: Path) -> N
         await poller._open()
         names = await course(poller, clock, 30)
         assert names.count(TAIL) == 1
-        assert TRAIL in names  # the tip is read again even while history is fetched
+        assert REREAD in names  # the tip is read again even while history is fetched
         assert names.count(BACKFILL) >= 26
 
 
@@ -204,7 +204,7 @@ async def test_a_walk_that_ends_after_a_longer_one_does_not_shorten_what_the_tai
         await step(poller, BACKFILL)
         assert poller._rows[TAIL].state["from"] == history
         await step(poller, HEAL)
-        assert set(poller._rows) == {TAIL, TRAIL}
+        assert set(poller._rows) == {TAIL, REREAD}
         assert poller._rows[TAIL].state["from"] == history
         assert all(gap.closed_ms for gap in (await spool.status()).gaps)
 
@@ -220,14 +220,14 @@ async def test_a_lost_trail_is_laid_again_without_a_gap(tmp_path: Path) -> None:
         poller = poller_of(ScriptedSource(answer), spool, clock)
         await poller._open()
         await step(poller, TAIL)
-        assert poller._choose()[0] == TRAIL
+        assert poller._choose()[0] == REREAD
         lose.append(True)
-        await step(poller, TRAIL)
+        await step(poller, REREAD)
         assert poller.report.errors["cursor_lost"] == 1
-        assert poller._open_walk(TRAIL)
+        assert poller._open_walk(REREAD)
         clock.advance(31)
-        await step(poller, TRAIL)
-        assert not poller._open_walk(TRAIL)
+        await step(poller, REREAD)
+        assert not poller._open_walk(REREAD)
         assert (poller.report.heals, (await spool.status()).gaps) == (0, [])
 
 
@@ -248,7 +248,7 @@ async def test_a_loop_is_degraded_and_held_at_every(tmp_path: Path) -> None:
         looping = False
         await step(poller, TAIL)
         assert not poller.report.well  # the trail has not been asked since
-        await step(poller, TRAIL)
+        await step(poller, REREAD)
         assert (poller.report.well, poller.report.reason) == (True, "")
 
 
@@ -314,7 +314,7 @@ async def test_an_objection_to_one_makes_all_who_share_the_budget_wait(tmp_path:
     blocked: list[float] = []
 
     def objected(state: dict[str, Any]) -> Any:
-        return Retryable("limit", kind="rate_limited", retry_after=budget.object({"retry-after": "3600"}))
+        return Retryable("limit", kind="rate_limited", retry_after=budget.on_rate_limited({"retry-after": "3600"}))
 
     async with spool_in(tmp_path) as spool:
         one = ScriptedSource(objected)
@@ -345,7 +345,7 @@ async def test_an_objection_that_comes_while_one_waits_for_its_turn_holds_it_too
             budget.reserve()
         stepping = asyncio.create_task(step(poller, TAIL))
         await until(lambda: poller._plan._streak == 1, None)
-        budget.object({"retry-after": "3600"})
+        budget.on_rate_limited({"retry-after": "3600"})
         end = clock.monotonic() + 0.4  # its turn comes in a quarter of a second at most
         await until(lambda: stepping.done() or clock.monotonic() > end)
         assert source.asked == []

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Page
 from forwarder.polling import progress
-from forwarder.polling.progress import MARKS_PER_TRAIL, MOST_SKEW_MS
+from forwarder.polling.progress import CHECKPOINTS_PER_REREAD, MOST_SKEW_MS
 
 NOW = 1_790_000_000_000
 TRAILING, REREAD = 600_000, 300_000
-SPACING = TRAILING // MARKS_PER_TRAIL
+SPACING = TRAILING // CHECKPOINTS_PER_REREAD
 
 
 def page(newest: int | None, at: int = 0, *, done: bool = False) -> Page:
@@ -29,7 +29,7 @@ def advance(row: dict[str, Any], newest: int | None, now: int, at: int = 0, *, d
 def test_a_row_begins_where_the_walk_does() -> None:
     row = progress.begin({"at": 0}, NOW)
     assert row == {"walk": {"at": 0}, "from": NOW, "high": NOW, "reached": NOW, "marks": [[NOW, {"at": 0}]]}
-    assert progress.mark_before(row, NOW - 1) == (NOW, {"at": 0})
+    assert progress.checkpoint_before(row, NOW - 1) == (NOW, {"at": 0})
 
 
 def test_advance_changes_no_row() -> None:
@@ -77,13 +77,13 @@ def test_marks_are_few_in_order_and_reach_back_far_enough(steps: list[tuple[int,
         passed.append((row["high"], row["walk"]))
         highs = [high for high, _ in row["marks"]]
         assert highs == sorted(highs)
-        assert len(highs) <= 3 * MARKS_PER_TRAIL + 2 * REREAD // SPACING + 2
+        assert len(highs) <= 3 * CHECKPOINTS_PER_REREAD + 2 * REREAD // SPACING + 2
         # Every mark is a place the walk was at, with everything up to its high already behind it.
         assert all((high, walk) in passed for high, walk in row["marks"])
         # Whenever the trail was begun lately, the place to begin the next one is still known.
         begun = now - REREAD
         wanted = begun - TRAILING
-        high, _ = progress.mark_before(row, wanted)
+        high, _ = progress.checkpoint_before(row, wanted)
         assert high <= max(wanted, passed[0][0])
 
 
@@ -93,9 +93,9 @@ def test_the_newest_mark_at_or_before_the_moment_is_taken() -> None:
         row = advance(row, NOW + n * SPACING, NOW + n * SPACING, n)
     highs = [high for high, _ in row["marks"]]
     for earlier, later in pairwise(highs):
-        assert progress.mark_before(row, later - 1)[0] == earlier
-        assert progress.mark_before(row, later)[0] == later
-    assert progress.mark_before(row, NOW - 10**9)[0] == highs[0]
+        assert progress.checkpoint_before(row, later - 1)[0] == earlier
+        assert progress.checkpoint_before(row, later)[0] == later
+    assert progress.checkpoint_before(row, NOW - 10**9)[0] == highs[0]
 
 
 def test_after_a_long_silence_the_place_where_the_next_reread_begins_is_still_known() -> None:
@@ -106,6 +106,6 @@ def test_after_a_long_silence_the_place_where_the_next_reread_begins_is_still_kn
     for at, high in enumerate(highs):
         for keep, row in rows.items():
             rows[keep] = progress.advance(row, page(high, at), NOW + 2 * silence, TRAILING, REREAD, keep)
-    assert progress.mark_before(rows[NOW + SPACING], NOW + SPACING)[0] <= NOW + SPACING
-    assert progress.mark_before(rows[None], NOW + SPACING)[0] > NOW + SPACING
+    assert progress.checkpoint_before(rows[NOW + SPACING], NOW + SPACING)[0] <= NOW + SPACING
+    assert progress.checkpoint_before(rows[None], NOW + SPACING)[0] > NOW + SPACING
     assert len(rows[NOW + SPACING]["marks"]) <= len(rows[None]["marks"]) + 1

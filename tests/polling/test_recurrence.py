@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.recurrence import Recurrence
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, spool_in, spooled
@@ -205,7 +205,7 @@ async def test_walks_over_known_ground_are_not_taken_for_a_circle(tmp_path: Path
             assert HEAL in c.poller._open_walks()
             await c.until(lambda: c.poller._open_walks() == [TAIL], 3000)
             c.clock.advance(400)
-            await c.until(lambda: TRAIL in c.poller._open_walks(), 3000)
+            await c.until(lambda: REREAD in c.poller._open_walks(), 3000)
             await c.until(lambda: c.poller._open_walks() == [TAIL], 3000)
         assert c.poller.report.errors["no_progress"] == 0
         assert BACKFILL not in c.poller._rows

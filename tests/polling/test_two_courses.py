@@ -7,7 +7,7 @@ from typing import Any
 
 from forwarder.contracts import CursorLost
 from forwarder.contracts.identity import document_id
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TRAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import Gap, PageCommit, Settlement
 from tests.clocks import FakeClock
 from tests.polling.pollers import KEYS, ScriptedSource, bodies_of, page, poller_of, spool_in, step
@@ -64,18 +64,18 @@ async def test_a_cursor_lost_in_the_middle_of_a_reread_keeps_what_the_reread_is_
         await step(poller, TAIL)
         poller._at_tip = True
         poller._choose()
-        await step(poller, TRAIL)
-        before = poller._rows[TRAIL]
+        await step(poller, REREAD)
+        before = poller._rows[REREAD]
         lose.append(True)
         clock.advance(50)
-        await step(poller, TRAIL)
-        after = poller._rows[TRAIL]
+        await step(poller, REREAD)
+        after = poller._rows[REREAD]
         assert {key: after.state[key] for key in ("begun", "until", "from")} == {
             key: before.state[key] for key in ("begun", "until", "from")
         }
         assert after.version == before.version
-        await step(poller, TRAIL)  # its compare-and-swap still fits
-        assert poller._rows[TRAIL].version > before.version
+        await step(poller, REREAD)  # its compare-and-swap still fits
+        assert poller._rows[REREAD].version > before.version
 
 
 async def test_a_walk_that_ends_while_a_reread_is_half_way_lets_that_be_read_again(tmp_path: Path) -> None:
@@ -92,11 +92,11 @@ async def test_a_walk_that_ends_while_a_reread_is_half_way_lets_that_be_read_aga
         await step(poller, TAIL)
         poller._at_tip = True
         poller._choose()
-        trail = poller._rows[TRAIL].state
+        trail = poller._rows[REREAD].state
         assert trail["walk"] is not None
         clock.advance(200)
         await step(poller, BACKFILL)
-        row = poller._rows[TRAIL].state
+        row = poller._rows[REREAD].state
         assert row.get("walk") is None
         # The next one begins where the unfinished one would have: what that had not read is not forgotten.
         assert row["begun"] <= min(trail["begun"], trail["until"])
@@ -120,8 +120,8 @@ async def test_a_tail_keeps_the_place_of_the_next_reread_over_a_long_silence(tmp
         poller._choose()
         poller._at_tip = False
         for _ in range(5):
-            if poller._open_walk(TRAIL):
-                await step(poller, TRAIL)
+            if poller._open_walk(REREAD):
+                await step(poller, REREAD)
         wanted = poller._store._reread_from()
         clock.advance(24 * 3600)
         for _ in range(60):
@@ -239,8 +239,8 @@ async def test_the_next_reread_begins_before_what_this_one_was_to_reach(tmp_path
         await poller._open()
         await step(poller, TAIL)
         poller._choose()
-        assert poller._rows[TRAIL].state["until"] == newest
-        await step(poller, TRAIL)
-        await step(poller, TRAIL)
-        assert poller._rows[TRAIL].state["floor"] == newest
+        assert poller._rows[REREAD].state["until"] == newest
+        await step(poller, REREAD)
+        await step(poller, REREAD)
+        assert poller._rows[REREAD].state["floor"] == newest
         assert poller._store._reread_from() == newest - 600_000

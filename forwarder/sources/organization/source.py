@@ -37,7 +37,7 @@ from forwarder.contracts.identity import EventKeys
 from forwarder.net.answers import leads_to, own_words
 from forwarder.net.hide import hide
 from forwarder.net.http import UNREADABLE, HttpClient, Response, check_url
-from forwarder.net.retry import RequestBudget, retry_after_seconds
+from forwarder.net.retry import retry_after_seconds
 from forwarder.sources.clients import Clients
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
@@ -49,9 +49,6 @@ from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 """Seen to be accepted in public code; documented default."""
-
-RETENTION_MS = 180 * 86_400_000
-"""How long Atlassian keeps events."""
 
 _LONGEST_SAID = 4096
 _LONGEST_ERROR = 2**18
@@ -107,12 +104,15 @@ class OrganizationSource:
 
     Config: ClassVar[type[SourceConfig]] = OrganizationConfig
     feed: ClassVar[str] = "organization"
+    reads: ClassVar[Literal["stream", "windows"]] = "stream"
+    retention_ms: ClassVar[int | None] = 180 * 86_400_000
+    """Support article "View audit log activities": 180 days."""
 
     def __init__(self, config: OrganizationConfig, context: SourceContext) -> None:
         check_url(config.base_url, insecure=config.insecure, setting="base_url")
         self._config = config
         self._clock = context.clock
-        self._budget: RequestBudget = context.budget
+        self._budget = context.budget
         self._clients = Clients(self._new_client)
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limits = Limits(config.limit)
@@ -126,7 +126,7 @@ class OrganizationSource:
         """Return what gives these events their meaning."""
         return OrganizationNormalizer()
 
-    def walk(self, since_ms: int) -> CursorState:
+    def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:  # noqa: ARG002 -- a stream has no end
         """Return the state of a cursor that begins at `since_ms`."""
         return {"cursor": None, "from": since_ms}
 
@@ -203,7 +203,7 @@ class OrganizationSource:
         response: Response | None = None
         findings: list[Finding] = []
         try:
-            since = int(self._clock.time() * 1000) - RETENTION_MS
+            since = int(self._clock.time() * 1000) - (self.retention_ms or 0)
             response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
             self._raise_for(response, None)
             findings.append(Finding("key", ok=True, detail="it may read the organization's events"))
@@ -310,7 +310,7 @@ class OrganizationSource:
             raise Retryable(
                 "the API's rate limit is reached",
                 kind="rate_limited",
-                retry_after=self._budget.object(response.headers),
+                retry_after=self._budget.on_rate_limited(response.headers),
             )
         if status >= 500 or status == 408:
             raise Retryable(
