@@ -15,123 +15,22 @@ order and under its bound; its row holds `begun` and `until` besides what `progr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-
-import msgspec
-import structlog
-
-from forwarder.contracts import Clock, GoesOnByTime, Held, Page, Source, SourceConfig
+from forwarder.contracts import GoesOnByTime, Held, Page
 from forwarder.polling import progress
+from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
-from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
+from forwarder.spool.contract import CursorMove, CursorRow, Gap
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What became of a page.
+class HandOver(Cursors):
+    """The cursors of a log that is followed as a stream."""
 
-    Attributes:
-        committed: The answer of the spool, None when nothing moved.
-        ended: Its walk is over.
-        high: How far the walk came, epoch milliseconds.
-        heals: A heal begins, because what a walk by time could not see is read by cursor now.
-    """
-
-    committed: Committed | None
-    ended: bool
-    high: int
-    heals: bool = False
-
-
-class HandOver:
-    """The cursors of one source, as they are in the spool.
-
-    Args:
-        source: What makes the state of a new walk.
-        config: How far back walks begin.
-        spool: Where everything becomes durable.
-        clock: Wall time.
-        refused: Called when the spool takes nothing now; returns when it may be tried again, or raises what it got.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        config: SourceConfig,
-        *,
-        spool: Spool,
-        clock: Clock,
-        refused: Callable[[Held], Awaitable[None]],
-    ) -> None:
-        self.rows: dict[str, CursorRow] = {}
-        self._source = source
-        self._config = config
-        self._spool = spool
-        self._clock = clock
-        self._refused = refused
-        self._log = structlog.get_logger().bind(source=source.origin.source)
-        self._number = 0
-        self._epoch = 0
-        self._gaps: list[int] = []
-        self._trailing_ms = int(config.trailing * 1000)
-        self._overlap_ms = int(config.overlap * 1000)
-
-    # -------------------------------------------------------------------------------------------------- the cursors
-
-    async def open(self, configured: Collection[str]) -> None:
-        """Take the source over from whoever had it, and begin the first walks."""
-        state = await self._spool.open_source(self._source.origin, configured=configured)
-        if state.known_as:
-            self._log.info("source_renamed", known_as=state.known_as)
-        self._number, self._epoch, self.rows = state.number, state.epoch, dict(state.cursors)
-        self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
-        if TAIL not in self.rows:
-            now = self._now_ms()
-            history = now - self.kept(now - int(self._config.since * 1000))
-            first = min(history, self._trailing_ms)
-            moves = [CursorMove(TAIL, None, self._walk(now - first))]
-            if history > first:
-                moves.append(CursorMove(BACKFILL, None, self._walk(now - history)))
-            await self._commit(moves)
-
-    def walks(self, name: str) -> bool:
-        """Tell whether a cursor is at work; that of the reread stays between two reads."""
-        row = self.rows.get(name)
-        return row is not None and row.state.get("walk") is not None
-
-    def dropped(self, name: str) -> str:
-        """Return who dropped a cursor by hand and was not heard yet, or nothing."""
-        row = self.rows.get(name)
-        return "" if row is None else str(row.state.get("dropped", ""))
-
-    async def note_dropped(self, name: str, reason: str) -> None:
-        """Keep durable that a person dropped a cursor. Raises what the spool raises; it does not wait for room."""
-        row = self.rows[name]
-        move = CursorMove(name, row.version or None, {**row.state, "dropped": reason})
-        done = await self._spool.commit(PageCommit(self._number, self._epoch, [move]))
-        self.rows[name] = CursorRow(name, {**row.state, "dropped": reason}, done.versions[name])
-
-    async def heal_damage(self) -> bool:
-        """Read again what a damaged page of the spool held, whose ids the spool has forgotten; True when it begins."""
-        if self.walks(HEAL):
-            return False
-        gaps = await self._open_gaps("damaged_page")
-        if not gaps:
-            return False
-        overlap = self._overlap_ms
-        since = min((gap.to_ms or gap.opened_ms) - overlap if gap.from_ms is None else gap.from_ms for gap in gaps)
-        self._log.warning("damaged_page_is_read_again", since=since, gaps=len(gaps))
-        self._gaps.extend(gap.number for gap in gaps)
-        await self._commit([CursorMove(HEAL, None, self._walk(since))])
-        return True
-
-    def kept(self, moment_ms: int) -> int:
-        """Return a moment, or the oldest one of which the source still has events."""
-        retention = self._source.retention_ms
-        return moment_ms if retention is None else max(moment_ms, self._now_ms() - retention)
-
-    async def _open_gaps(self, cause: str) -> list[Gap]:
-        gaps = (await self._spool.status()).gaps
-        return [gap for gap in gaps if gap.source == self._number and gap.cause == cause and gap.closed_ms is None]
+    def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, progress.Progress]:
+        """Return the walks of the first start by name, from the moments at which they begin."""
+        walks = {TAIL: self._walk(live_ms)}
+        if history_ms < live_ms:
+            walks[BACKFILL] = self._walk(history_ms)
+        return walks
 
     def _walk(self, since_ms: int) -> progress.Progress:
         since_ms = self.kept(since_ms)
@@ -223,32 +122,6 @@ class HandOver:
             moves.append(CursorMove(TAIL, tail.version, after))
         return moves
 
-    async def _commit(
-        self,
-        moves: list[CursorMove],
-        *,
-        page: Page | None = None,
-        opening: list[Gap] | None = None,
-        closing: list[int] | None = None,
-    ) -> Committed:
-        """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
-        commit = PageCommit(
-            self._number, self._epoch, moves, page, open_gaps=opening or (), close_gaps=tuple(closing or ())
-        )
-        while True:
-            try:
-                done = await self._spool.commit(commit)
-                break
-            except (SpoolFull, Held) as error:
-                await self._refused(error)
-        for move in moves:
-            if move.state is None:
-                self.rows.pop(move.name, None)
-            else:
-                self.rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
-        self._gaps.extend(done.gaps)
-        return done
-
     # ------------------------------------------------------------------------------------------------- a lost cursor
 
     async def lost(self, name: str, reason: str) -> bool:
@@ -309,9 +182,6 @@ class HandOver:
         """Tell whether a walk stands where it began, so that it has no cursor of the source yet."""
         row = self.rows[name].state
         return len(row["marks"]) == 1 and bool(row["marks"][0][1] == row["walk"])
-
-    def _now_ms(self) -> int:
-        return int(self._clock.time() * 1000)
 
 
 def _between_rereads(row: progress.Progress) -> progress.Progress:

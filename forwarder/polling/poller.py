@@ -23,10 +23,9 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
-from forwarder.polling.handover import HandOver
 from forwarder.polling.plan import CATCH_UP, HEAL, REREAD, TAIL, Course, Plan
+from forwarder.polling.reading import plan_of
 from forwarder.polling.shown import Shown
-from forwarder.polling.tips import Tips
 from forwarder.spool.contract import CursorRow, Spool, SpoolFull
 
 SPOOL_WAIT = 1.0
@@ -62,12 +61,11 @@ class Poller:
         self._configured = configured
         self._clock = clock
         self._log = structlog.get_logger().bind(source=source.origin.source)
-        self._store = HandOver(source, config, spool=spool, clock=clock, refused=self._refused)
         self._plan = Plan(config.retry, rng)
         self._shown = Shown(report, self._plan, budget, clock)
         self._asker = Asker(source, budget, clock, report)
-        self._tips = Tips(source, self._store, self._asker.ask)
-        self._trial = trial.Trial(source, self._asker, self._tips, self._store)
+        self._reading = plan_of(source, config, self._asker, spool=spool, clock=clock, refused=self._refused)
+        self._store = self._reading.store
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
         self._at_tip = False
@@ -202,7 +200,7 @@ class Poller:
             return
         course = self._plan[name]
         try:
-            page = await self._tips.sure(name, row.state, await self._asker.fetch(row.state["walk"]))
+            page = await self._reading.read(name, row.state)
         except CursorLost as error:
             await self._lost(name, str(error), row)
             return
@@ -258,8 +256,9 @@ class Poller:
         if name == REREAD:
             self.report.heals += await self._store.heal_damage()
             return
-        self._at_tip = True
-        self._plan[TAIL].due = self._clock.monotonic() + self._config.every
+        if self._store.promotes:
+            self._at_tip = True
+            self._plan[TAIL].due = self._clock.monotonic() + self._config.every
         self._log.info("walk_reached_the_tip", cursor=name)
 
     async def _see_progress(self, name: str, row: CursorRow, page: Page, new: int) -> None:
@@ -291,7 +290,7 @@ class Poller:
         course.failures += 1
         if not trial.is_due(error.kind, course.failures, lost_before=course.losses.failures > 0):
             return False
-        return not self._store.untouched(name) and await self._trial.convicts(name, row.state)
+        return await self._reading.is_cursor_to_blame(name, row.state)
 
     async def _lost(self, name: str, reason: str, row: CursorRow | None = None, *, by_hand: bool = False) -> None:
         """Go on near now and read again from before the last good point; without cursors when none is of use.

@@ -12,6 +12,7 @@ from forwarder.contracts import CursorState, Page, Retryable, Source
 from forwarder.polling import progress
 from forwarder.polling.handover import HandOver
 from forwarder.polling.plan import REREAD, TAIL
+from forwarder.polling.windows import LEAST_CUT
 
 DOUBTED_FIRST, DOUBTED_EVERY = 2, 20
 """Empty answers to the tail of which the last is doubted: so few after an event, and from doubt to doubt twice as many,
@@ -19,9 +20,6 @@ until there are so many. A log that was busy is seldom silent, and one that is s
 
 CATCHES_UP = 100
 """Events between two empty answers from which on a tail may have been behind."""
-
-LEAST_CUT = 10
-"""Events of a page below which no server cuts its pages."""
 
 
 class Tips:

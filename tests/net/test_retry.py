@@ -291,7 +291,7 @@ def test_no_answer_can_break_it(answers, fixed) -> None:
         wait = budget.reserve()
         assert 0 <= wait <= LONGEST_WAIT + 120
         clock.advance(wait)
-        (budget.object if objected else budget.observe)(headers)
+        (budget.on_rate_limited if objected else budget.observe)(headers)
         assert budget.per_minute == fixed if fixed else 1 <= budget.per_minute <= HIGHEST_PER_MINUTE
         assert 0 <= budget.blocked() <= LONGEST_WAIT
         clock.advance(budget.blocked())

@@ -1,0 +1,157 @@
+"""The stored cursors of one source, whatever they say: taken over, moved by compare-and-swap, dropped by hand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, ClassVar
+
+import msgspec
+import structlog
+
+from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
+from forwarder.polling.plan import HEAL, TAIL
+from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What became of a page.
+
+    Attributes:
+        committed: The answer of the spool, None when nothing moved.
+        ended: Its walk is over.
+        high: How far the walk came, epoch milliseconds.
+        heals: A heal begins, because what a walk by time could not see is read by cursor now.
+    """
+
+    committed: Committed | None
+    ended: bool
+    high: int
+    heals: bool = False
+
+
+class Cursors(ABC):
+    """The cursors of one source, as they are in the spool.
+
+    Args:
+        source: What makes the state of a new walk.
+        config: How far back walks begin.
+        spool: Where everything becomes durable.
+        clock: Wall time.
+        refused: Called when the spool takes nothing now; returns when it may be tried again, or raises what it got.
+    """
+
+    promotes: ClassVar[bool] = True
+    """Whether a walk that reaches its end becomes the tail."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: SourceConfig,
+        *,
+        spool: Spool,
+        clock: Clock,
+        refused: Callable[[Held], Awaitable[None]],
+    ) -> None:
+        self.rows: dict[str, CursorRow] = {}
+        self._source = source
+        self._config = config
+        self._spool = spool
+        self._clock = clock
+        self._refused = refused
+        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._number = 0
+        self._epoch = 0
+        self._gaps: list[int] = []
+        self._trailing_ms = int(config.trailing * 1000)
+        self._overlap_ms = int(config.overlap * 1000)
+
+    async def open(self, configured: Collection[str]) -> None:
+        """Take the source over from whoever had it, and begin the first walks."""
+        state = await self._spool.open_source(self._source.origin, configured=configured)
+        if state.known_as:
+            self._log.info("source_renamed", known_as=state.known_as)
+        self._number, self._epoch, self.rows = state.number, state.epoch, dict(state.cursors)
+        self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
+        if TAIL not in self.rows:
+            now = self._now_ms()
+            history = now - self.kept(now - int(self._config.since * 1000))
+            first = self._first_walks(now - min(history, self._trailing_ms), now - history)
+            await self._commit([CursorMove(name, None, row) for name, row in first.items()])
+
+    @abstractmethod
+    def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, dict[str, Any]]:
+        """Return the rows of the first start by name, from the moments at which live events and history begin."""
+
+    @abstractmethod
+    def _walk(self, since_ms: int) -> dict[str, Any]:
+        """Return the row of a walk that begins at a moment, or as far back as the source reaches."""
+
+    def walks(self, name: str) -> bool:
+        """Tell whether a cursor is at work; that of the reread stays between two reads."""
+        row = self.rows.get(name)
+        return row is not None and row.state.get("walk") is not None
+
+    def dropped(self, name: str) -> str:
+        """Return who dropped a cursor by hand and was not heard yet, or nothing."""
+        row = self.rows.get(name)
+        return "" if row is None else str(row.state.get("dropped", ""))
+
+    async def note_dropped(self, name: str, reason: str) -> None:
+        """Keep durable that a person dropped a cursor. Raises what the spool raises; it does not wait for room."""
+        row = self.rows[name]
+        move = CursorMove(name, row.version or None, {**row.state, "dropped": reason})
+        done = await self._spool.commit(PageCommit(self._number, self._epoch, [move]))
+        self.rows[name] = CursorRow(name, {**row.state, "dropped": reason}, done.versions[name])
+
+    async def heal_damage(self) -> bool:
+        """Read again what a damaged page of the spool held, whose ids the spool has forgotten; True when it begins."""
+        if self.walks(HEAL):
+            return False
+        gaps = await self._open_gaps("damaged_page")
+        if not gaps:
+            return False
+        overlap = self._overlap_ms
+        since = min((gap.to_ms or gap.opened_ms) - overlap if gap.from_ms is None else gap.from_ms for gap in gaps)
+        self._log.warning("damaged_page_is_read_again", since=since, gaps=len(gaps))
+        self._gaps.extend(gap.number for gap in gaps)
+        await self._commit([CursorMove(HEAL, None, self._walk(since))])
+        return True
+
+    def kept(self, moment_ms: int) -> int:
+        """Return a moment, or the oldest one of which the source still has events."""
+        retention = self._source.retention_ms
+        return moment_ms if retention is None else max(moment_ms, self._now_ms() - retention)
+
+    async def _open_gaps(self, cause: str) -> list[Gap]:
+        gaps = (await self._spool.status()).gaps
+        return [gap for gap in gaps if gap.source == self._number and gap.cause == cause and gap.closed_ms is None]
+
+    async def _commit(
+        self,
+        moves: list[CursorMove],
+        *,
+        page: Page | None = None,
+        opening: list[Gap] | None = None,
+        closing: list[int] | None = None,
+    ) -> Committed:
+        """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
+        commit = PageCommit(
+            self._number, self._epoch, moves, page, open_gaps=opening or (), close_gaps=tuple(closing or ())
+        )
+        while True:
+            try:
+                done = await self._spool.commit(commit)
+                break
+            except (SpoolFull, Held) as error:
+                await self._refused(error)
+        for move in moves:
+            if move.state is None:
+                self.rows.pop(move.name, None)
+            else:
+                self.rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
+        self._gaps.extend(done.gaps)
+        return done
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)

@@ -1,0 +1,140 @@
+"""The stored cursors of a log that is read in windows, and what becomes durable with each window.
+
+::
+
+    tail      from ten minutes back on the first start to the present; the newest ten minutes in each pass again
+    backfill  from `since` back up to where the tail began
+    reread    the last `overlap` once in that time, for records that came later than the tail looks back
+    heal      a stretch that a damaged page of the spool held, or that holds a place which cannot be passed
+
+None of them becomes another: each has its own stretch. `walk` of a row is the state that `windows` explains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forwarder.contracts import Held, Page, Source, SourceConfig
+from forwarder.polling import windows
+from forwarder.polling.cursors import Cursors, Done
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
+from forwarder.spool.contract import CursorMove, CursorRow, Gap
+
+Row = dict[str, Any]
+
+
+class WindowCursors(Cursors):
+    """The cursors of a log that is read in windows."""
+
+    promotes = False
+
+    def __init__(self, source: Source, config: SourceConfig, **engine: Any) -> None:
+        super().__init__(source, config, **engine)
+        self._narrowed: dict[str, tuple[windows.State, windows.State]] = {}  # by name: for which state, and what
+
+    def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, Row]:
+        walks = {TAIL: _row(live_ms, None), REREAD: {"begun": self._now_ms()}}
+        if history_ms < live_ms:
+            walks[BACKFILL] = _row(history_ms, live_ms)
+        return walks
+
+    def _walk(self, since_ms: int) -> Row:
+        since_ms = self.kept(since_ms)
+        return _row(since_ms, max(self._now_ms(), since_ms))
+
+    def next(self, name: str, row: Row) -> tuple[windows.State, windows.Window]:
+        """Return where a walk stands, no earlier than the source reaches and narrowed where that was needed."""
+        asked, narrowed = self._narrowed.get(name, (None, None))
+        state: windows.State = narrowed if narrowed is not None and asked == row["walk"] else row["walk"]
+        oldest = self.kept(state["at"])
+        if oldest > state["at"]:
+            state = {**state, "at": oldest, "scan": max(oldest, state["scan"])}
+        return state, windows.next_window(state, self._now_ms())
+
+    def narrow(self, name: str, row: Row, state: windows.State, window: windows.Window, cap: int = 0) -> bool:
+        """Read narrower windows at this place from now on, in memory; False when this one cannot be halved."""
+        if window.can_be_halved:
+            self._narrowed[name] = (row["walk"], windows.halved(state, window, cap))
+        return window.can_be_halved
+
+    def after(
+        self, row: Row, state: windows.State, window: windows.Window, events: int, newest: int | None
+    ) -> windows.State:
+        """Return the state of a walk after a window that was read as a whole."""
+        reached = min(max(row["reached"], newest or 0), self._now_ms())
+        return windows.read(state, window, events, reached, self._trailing_ms)
+
+    def start_reread(self) -> bool:
+        """Begin to read the last `overlap` again when it is time; True when it begins."""
+        row, now = self.rows[REREAD], self._now_ms()
+        span, begun = max(self._overlap_ms, self._trailing_ms), row.state["begun"]
+        if self.walks(REREAD) or 0 <= now - begun < span:
+            return False
+        since = self.kept(min(begun, now) - span)
+        self.rows[REREAD] = CursorRow(REREAD, {**_row(since, max(now, since)), "begun": now}, row.version)
+        return True
+
+    async def page(self, name: str, page: Page) -> Done:
+        """Commit a window with the cursor that follows it, and its walk's end in the same transaction."""
+        row = self.rows[name]
+        closing: list[int] = []
+        newest = max(page.newest or 0, row.state["reached"])
+        after = {**row.state, "walk": page.next, "high": page.next["at"], "reached": newest}
+        ended = name != TAIL and page.done
+        move = CursorMove(name, row.version or None, after)
+        if ended and name == REREAD:
+            move = CursorMove(REREAD, row.version or None, {"begun": row.state["begun"]})
+        elif ended:
+            move = CursorMove(name, row.version or None, None)
+            closing = self._gaps if name == HEAL else []
+        if not ended and not page.bodies and page.next == row.state["walk"]:
+            return Done(None, ended, newest)
+        done = await self._commit([move], page=page if page.bodies else None, closing=closing)
+        if closing:
+            self._gaps = []
+        return Done(done, ended, newest)
+
+    async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- a window is simply read anew
+        """Begin the window at hand anew; a cursor leads no further than through one."""
+        row = self.rows[name]
+        walk = {**row.state["walk"], "scan": row.state["walk"]["at"]}
+        after = {key: value for key, value in {**row.state, "walk": walk}.items() if key != "dropped"}
+        await self._commit([CursorMove(name, row.version or None, after)])
+        return False
+
+    async def set_aside(self, name: str, error: Held) -> bool | None:
+        """Leave a window that cannot be passed to the heal, and go on beyond it; True when a heal begins.
+
+        Returns None for a walk that has to wait there itself.
+        """
+        row, heal = self.rows[name], self.rows.get(HEAL)
+        if name == HEAL:
+            return None
+        state, window = self.next(name, row.state)
+        walk = {**state, "at": window.until, "scan": window.until}
+        beyond = CursorMove(name, row.version or None, {**row.state, "walk": walk, "high": window.until})
+        if walk["until"] is not None and window.last:
+            rested = {"begun": row.state["begun"]} if name == REREAD else None
+            beyond = CursorMove(name, row.version or None, rested)
+        if heal is None:
+            stretch = _row(window.since, window.until)
+            gaps = [Gap("cursor_lost", error.reason, source=self._number, from_ms=window.since, to_ms=window.until)]
+        else:
+            gaps, state = [], heal.state["walk"]
+            at, until = min(state["at"], window.since), max(state["until"], window.until)
+            scan = state["scan"] if window.since >= state["scan"] else at
+            stretch = {**heal.state, "walk": {**state, "at": at, "scan": scan, "until": until}}
+        await self._commit([beyond, CursorMove(HEAL, heal.version if heal else None, stretch)], opening=gaps)
+        return heal is None
+
+    async def by_time(self, name: str) -> bool:  # noqa: ARG002 -- it is always read by time
+        """Return False: there is no other way to go on."""
+        return False
+
+    def untouched(self, name: str) -> bool:  # noqa: ARG002 -- there is no cursor to blame
+        """Return True: a fault is never that of a cursor."""
+        return True
+
+
+def _row(since_ms: int, until_ms: int | None) -> Row:
+    return {"walk": windows.begin(since_ms, until_ms), "from": since_ms, "high": since_ms, "reached": since_ms}
