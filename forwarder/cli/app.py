@@ -107,9 +107,10 @@ def _audit_forwarder(
     )
 )
 def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
-    """Run the daemon: follow the sources, keep events in the spool, deliver them to every sink.
+    """Run the daemon.
 
-    Only a configuration or a spool that cannot work ends it; `status` shows the failure of a server.
+        It follows the sources, keeps events in the spool and delivers them to every sink. Only a configuration or a
+    spool that cannot work ends it; `status` shows the failure of a server.
     """
     from forwarder.cli.commands import run as command
 
@@ -150,7 +151,10 @@ def status(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Show how the daemon is doing; when it does not run, what its spool holds."""
+    """Show how the daemon is doing.
+
+    When it does not run, what its spool holds.
+    """
     from forwarder.cli.commands import status as command
 
     raise typer.Exit(command.status(call(config, secrets_dir, overrides), as_json=as_json))
@@ -172,9 +176,10 @@ def setup(
     sink: OnlySink = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", "--apply", help="Write without asking.")] = False,
 ) -> None:
-    """Put in place what a destination needs first, such as an index template.
+    """Put in place what a destination needs first.
 
-    Shows the difference before anything is written, and never overwrites what others changed.
+        That is an index template, for example. Shows the difference before anything is written, and never overwrites
+    what others changed.
     """
     from forwarder.cli.commands import setup as command
 
@@ -199,10 +204,12 @@ def doctor(
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
-    timeout: Annotated[float, typer.Option(min=1, callback=_finite, help="Seconds for each part.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", callback=_finite, help="Time for each part.")
+    ] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Find out whether everything would work from here, and say how to fix what would not.
+    """Find out what does not work, and how to fix it.
 
     Tries every API (key, scope, plan, clock, budget), every sink (name, TCP, TLS, credential, right to write, template)
     and the spool (disk, fsync, room). It sends no event and writes nothing at a destination; the daemon may run.
@@ -228,9 +235,10 @@ app.add_typer(cli_catalogue.app, name="catalogue")
     )
 )
 def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end until Ctrl-C.")] = False) -> None:
-    """Show the whole way of an event on this machine: events flow, the API fails, the daemon is killed and resumed.
+    """Show the whole way of an event on this machine.
 
-    Ends with a table of what existed, was spooled, delivered, missing and doubled; 0 only when nothing is missing.
+        Events flow, the API fails, the daemon is killed and goes on. Ends with a table of what existed, was spooled,
+    delivered, missing and doubled; 0 only when nothing is missing.
     """
     from forwarder.cli.demo.show import run_demo
 
@@ -247,24 +255,35 @@ def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end u
     )
 )
 def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same people and the same events.")] = 1,
-    events: Annotated[int, typer.Option(min=0, help="Events that exist at the start, in each organization.")] = 10_000,
-    rate: Annotated[float, typer.Option(min=0, callback=_finite, help="New events a second.")] = 5.0,
-    history: Annotated[str, typer.Option(help="How far the events at the start reach back.")] = "7d",
-    organizations: Annotated[int, typer.Option(min=1, help="How many organizations.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="The same seed gives the same people and the same events.")
+    ] = 1,
+    events: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Events that exist at the start, in each organization.")
+    ] = 10_000,
+    rate: Annotated[float, typer.Option(min=0, metavar="N", callback=_finite, help="New events a second.")] = 5.0,
+    history: Annotated[str, typer.Option(metavar="TIME", help="How far the events at the start reach back.")] = "7d",
+    organizations: Annotated[int, typer.Option(min=1, metavar="N", help="How many organizations.")] = 1,
     faults: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Fault script (YAML).")
     ] = None,
     switch: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is unknown of the real API; may be repeated.")
     ] = None,
-    rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute on the stream; 0 means no limit.")] = 50,
+    rate_limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Requests a minute on the stream; 0 means no limit.")
+    ] = 50,
     ugc: Annotated[
         str, typer.Option(metavar="stored|not_stored", help="Whether user activity is in the log.")
     ] = "stored",
 ) -> None:
-    """Serve a simulated Atlassian on this machine, to try things out: two feeds, rate limits, faults, a ledger."""
+    """Serve a simulated Atlassian on this machine.
+
+    To try things out, with two feeds, rate limits, faults and a ledger.
+    """
     from forwarder.cli.commands import simulate as command
 
     raise typer.Exit(
@@ -287,7 +306,10 @@ def simulate(
     epilog=teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
 )
 def schema() -> None:
-    """Print the JSON schema of the configuration, with every component that is installed."""
+    """Print the JSON schema of the configuration.
+
+    It holds every component that is installed.
+    """
     from forwarder.cli.commands import schema as command
 
     raise typer.Exit(command.schema())

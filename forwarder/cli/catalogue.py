@@ -14,7 +14,7 @@ from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsD
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
-    help="Show what actions mean, why an event means what it does, and which actions are unknown.",
+    help="Show what actions mean, and which are unknown.",
     epilog=teach(
         [
             ("audit-forwarder catalogue search grant", "who may give power, and what that is in ECS"),
@@ -39,7 +39,10 @@ def search(
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
 ) -> None:
-    """List known actions with their meaning; works without a configuration."""
+    """List known actions with their meaning.
+
+    Works without a configuration.
+    """
     from forwarder.cli.commands import catalogue as command
 
     raise typer.Exit(command.search(call(config, secrets_dir, overrides), words or ()))
@@ -63,7 +66,10 @@ def explain(
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
 ) -> None:
-    """Say what an action or an event means, which layer of the catalogue decided, and which field went where."""
+    """Say what an action or an event means.
+
+    Also which layer of the catalogue decided, and which field went where.
+    """
     from forwarder.cli.commands import catalogue as command
 
     raise typer.Exit(command.explain(call(config, secrets_dir, overrides), action, event))
@@ -83,7 +89,10 @@ def missing(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """List actions that the daemon met and whose meaning is unknown; counted once a minute and kept over restarts."""
+    """List actions of events whose meaning is unknown.
+
+    Those that the daemon met, counted once a minute and kept over restarts.
+    """
     from forwarder.cli.commands import catalogue as command
 
     raise typer.Exit(command.missing(call(config, secrets_dir, overrides), as_json=as_json))

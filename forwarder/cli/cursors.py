@@ -16,7 +16,7 @@ CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
-    help="Look at where the sources are read, and drop a cursor that is not usable.",
+    help="Look at where the sources are read, or drop a cursor.",
     epilog=teach(
         [
             ("audit-forwarder cursors list", "how far each source was read"),
@@ -44,7 +44,10 @@ def list_(
     source: Annotated[str, typer.Option("--source", metavar="NAME", help="Only of this source.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List the cursors that are at work: where each walk began, and how far it came."""
+    """List the cursors that are at work.
+
+    For each, where its walk began and how far it came.
+    """
     from forwarder.cli.commands import cursors as command
 
     raise typer.Exit(command.list_(call(config, secrets_dir, overrides), source, as_json=as_json))

@@ -20,7 +20,7 @@ CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
-    help="Look at the events that a sink refused for good, and retry or discard them.",
+    help="Look at events that a sink refused, retry or discard them.",
     epilog=teach(
         [
             ("audit-forwarder dead-letters list", "what was refused, why, and what to change"),
@@ -70,7 +70,7 @@ def _choice(
     epilog=teach(
         [
             ("audit-forwarder dead-letters list", "how many by reason, what to change, and a table"),
-            ("audit-forwarder dead-letters list --sink elastic --reason mapping_conflict --since 2h", "some of them"),
+            ("audit-forwarder dead-letters list --sink elastic --reason mapping_conflict", "some of them"),
             ("audit-forwarder dead-letters list --json | jq '.summary'", "for scripts"),
             ("audit-forwarder dead-letters list --discarded", "who discarded what"),
         ],
@@ -85,7 +85,9 @@ def list_(
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows, the oldest first.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many rows, the oldest first.")
+    ] = None,
     discarded: Annotated[
         bool, typer.Option("--discarded", help="What was discarded within a year instead: when, by whom, which.")
     ] = False,

@@ -120,9 +120,33 @@ def test_help_lists_every_command_and_exit_code(shell):
     for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
     for code in ExitCode:
-        assert f"\n    {int(code)}  {code.meaning}" in done.stdout
+        assert f"\n    {int(code)}  " in done.stdout
+        assert f"{int(code)} {code.meaning}" in " ".join(done.stdout.split())
     assert "\x1b" not in done.stdout
     assert "─" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        *COMMANDS,
+        *(f"dead-letters {command}" for command in LETTERS),
+        *(f"cursors {command}" for command in ("list", "drop")),
+        *(f"catalogue {command}" for command in ("search", "explain", "missing")),
+    ],
+)
+def test_help_fits_a_narrow_terminal(command, monkeypatch):
+    """Nothing is cut: neither the sentence of a command in a list, nor a line by the edge of the terminal."""
+    from typer.testing import CliRunner
+
+    from forwarder.cli.app import app
+
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = CliRunner().invoke(app, [*command.split(), "--help"]).stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert [line for line in lines[1:] if line.endswith(("...", "\u2026"))] == []
+    assert [line for line in lines if "range>" in line or "<str>" in line.partition("  <")[2]] == []
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *(f"dead-letters {command}" for command in LETTERS)])
