@@ -21,6 +21,7 @@ from forwarder.contracts import (
     AuthFailed,
     Batch,
     ConfigError,
+    ContentRefused,
     Delivery,
     Endpoint,
     ErrorKind,
@@ -168,7 +169,7 @@ class HttpSinkConfig(SinkConfig):
 
 
 class HttpSink:
-    """One request per batch and slot, more only where a server refuses the content of one."""
+    """One request per batch."""
 
     Config: ClassVar[type[HttpSinkConfig]] = HttpSinkConfig
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
@@ -196,7 +197,6 @@ class HttpSink:
             for _ in range(context.slots + 1)
         ]
         self._type = config.content_type or _CONTENT_TYPES[config.body]
-        self._doubtful: dict[int, frozenset[int]] = {}  # by slot: numbers of a refused batch, on record by now
 
     @property
     def target(self) -> str:
@@ -219,32 +219,9 @@ class HttpSink:
         """
         forged = Rejection("line_break", "the rendered event is empty or contains a line end")
         rejected = {n: forged for n, record in enumerate(batch.records) if not record.body or b"\n" in record.body}
-        accepted: list[int] = []
-        early: list[int] = []  # refused before anything was taken: the server may have been fixed since
-        doubtful = self._doubtful.get(batch.slot, frozenset())
-        known = doubtful.issuperset(record.seq for record in batch.records)
-        stack = [[n for n in range(len(batch.records)) if n not in rejected]]
-        if known:
-            stack = _halves(stack[0])
-        while stack and (positions := stack.pop()):
-            try:
-                refused = await self._post([batch.records[n] for n in positions], batch.slot)
-                if refused is not None and len(positions) > 1 and not known:
-                    raise self._doubt(batch, refused)
-            except (Retryable, Held, PayloadTooLarge) as error:
-                if not accepted and not rejected:
-                    raise
-                return _partly(accepted, rejected, error)
-            if refused is None:
-                accepted += positions
-                rejected = {n: why for n, why in rejected.items() if n not in early}
-                stack, early = [*([n] for n in early), *stack], []  # asked once more, last
-            elif len(positions) == 1:
-                rejected[positions[0]] = refused
-                early += [] if accepted else positions
-            else:
-                stack += _halves(positions)
-        self._doubtful.pop(batch.slot, None)
+        accepted = [n for n in range(len(batch.records)) if n not in rejected]
+        if accepted:
+            await self._post([batch.records[n] for n in accepted], batch.slot)
         if not rejected:
             return Delivery.all_accepted(batch)
         return Delivery(accepted=accepted, rejected=rejected)
@@ -270,14 +247,8 @@ class HttpSink:
 
     # -------------------------------------------------------------------------------------------------------- asking
 
-    def _doubt(self, batch: Batch, refused: Rejection) -> Retryable:
-        """Remember a refused batch and return the error that puts it on record."""
-        self._doubtful[batch.slot] = frozenset(record.seq for record in batch.records)
-        message = f"the server refuses an event of the batch: {refused.reason}"
-        return Retryable(message, kind="partial", sent=True)
-
-    async def _post(self, records: Sequence[Record], slot: int) -> Rejection | None:
-        """Send one request; return why its content was refused, or None when it was taken."""
+    async def _post(self, records: Sequence[Record], slot: int) -> None:
+        """Send one request. Raises as `send` does when it was not taken whole."""
         bodies = [record.body for record in records]
         content = b"[" + b",".join(bodies) + b"]" if self._config.body == "array" else b"\n".join(bodies) + b"\n"
         headers = self._headers()
@@ -285,12 +256,12 @@ class HttpSink:
             self._config.method, self._address(), headers=headers, content=content, gzip=self._config.compress
         )
         if 200 <= response.status < 300 and response.status not in _PARTS and not is_page(response):
-            return None
+            return
         if response.status in self._config.reject_on and not is_page(
             response
         ):  # a page is a proxy's, or a wrong port's
             words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
-            return Rejection(f"http_{response.status}", words)
+            raise ContentRefused(f"http_{response.status}", words, sent=len(records) > 1)
         raise _refusal(response, self._clock.time())
 
     def _headers(self) -> dict[str, str]:
@@ -332,19 +303,6 @@ class HttpSink:
 
 def _filled(template: str, values: dict[str, str]) -> str:
     return re.sub(r"\{\w+\}", lambda found: values[found[0]], template)
-
-
-def _halves(positions: list[int]) -> list[list[int]]:
-    """Return two halves, the first one last, as a stack has it; a single one stays whole."""
-    half = len(positions) // 2
-    return [part for part in (positions[half:], positions[:half]) if part]
-
-
-def _partly(accepted: list[int], rejected: dict[int, Rejection], error: ForwarderError) -> Delivery:
-    """Return what was decided before an error; the rest is sent again, and meets the error by itself if it stays."""
-    sent = isinstance(error, Retryable) and error.sent
-    after = error.retry_after if isinstance(error, Retryable) else None
-    return Delivery(accepted=accepted, rejected=rejected, doubtful=sent, retry_after=after, reason=str(error))
 
 
 def _refusal(response: Response, now: float) -> ForwarderError:  # noqa: PLR0911 -- one for each kind of answer

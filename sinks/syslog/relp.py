@@ -94,12 +94,21 @@ class Relp:
                 frames.append(_frame(number, b"syslog", messages[position]))
                 position += 1
             if frames:
-                await self._pipe.write(b"".join(frames))
-            for frame in await self._arrive():
-                where = waiting.pop(frame.number, None)
-                if where is None:
-                    raise self._ended() if frame.command == b"serverclose" else _broken("it answers what was not asked")
-                answers[where] = _answer(frame, frame.number)
+                try:
+                    await self._pipe.write(b"".join(frames))
+                except Retryable:
+                    with suppress(Retryable):  # what was answered before the end counts
+                        self._note(self._frames(self._pipe.look()), waiting, answers)
+                    raise
+            self._note(await self._arrive(), waiting, answers)
+
+    def _note(self, frames: Sequence[_Frame], waiting: dict[int, int], answers: dict[int, Answer]) -> None:
+        """Note answers by position; `waiting` has the position of each number. Raises Retryable for what is none."""
+        for frame in frames:
+            where = waiting.pop(frame.number, None)
+            if where is None:
+                raise self._ended() if frame.command == b"serverclose" else _broken("it answers what was not asked")
+            answers[where] = _answer(frame, frame.number)
 
     def look(self) -> None:
         """Raise Retryable when the server has closed the session meanwhile."""

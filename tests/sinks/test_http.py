@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,13 +14,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from forwarder.contracts import AuthFailed, Batch, ConfigError, Delivery, Held, PayloadTooLarge, Rejection, Retryable
+from forwarder.contracts import (
+    AuthFailed,
+    ConfigError,
+    ContentRefused,
+    Delivery,
+    Held,
+    PayloadTooLarge,
+    Rejection,
+    Retryable,
+)
 from forwarder.formats.raw import RawFormat
 from simulator.http_types import Response, Wire
 from simulator.receivers.http_lines import HttpLinesReceiver
 from simulator.receivers.rules import Refused, Rule
 from sinks.http import HttpSink
+from tests.choking import in_doubt, letters_of
 from tests.contract.sinks_for_tests import batch_of, context
+from tests.delivery.lanes import bench, event
 
 TOKEN = "made-up-t0ken"
 
@@ -189,51 +201,32 @@ def _refusing(*numbers: int) -> Rule:
     return Rule(times=None, item=lambda _, body: Refused("bad", "not \x1b[31mthis\n", 422) if body in bad else None)
 
 
-async def put_on_record(sink: HttpSink, sent: Batch) -> None:
-    """Send what is refused for the first time: a part may have been taken, and the lane records that before it goes on."""
-    with pytest.raises(Retryable) as caught:
-        await sink.send(sent)
-    assert caught.value.sent
-
-
-async def test_a_batch_that_is_refused_is_on_record_before_any_of_it_is_sent_again() -> None:
+@pytest.mark.parametrize("count", [1, 50])
+async def test_a_refusal_for_the_content_is_given_to_the_lane_with_its_words(count: int) -> None:
     async with delivering() as (sink, end):
-        end.rules.append(_refusing(1))
-        first, second = batch_of(*bodies(2)), batch_of(*bodies(2), first=11)
-        await put_on_record(sink, first)
+        end.rules.append(_refusing(0))
+        with pytest.raises(ContentRefused) as caught:
+            await sink.send(batch_of(*bodies(count)))
+        assert caught.value.reason == "http_422"
+        assert caught.value.detail.isprintable()
+        assert "this" in caught.value.detail
+        assert caught.value.sent is (count > 1), "of several, those before the one at fault may have been taken"
         assert end.server.requests == 1
-        await put_on_record(sink, second)  # the first one being on record says nothing of this one
-        assert dict((await sink.send(second)).rejected).keys() == {1}
-        await put_on_record(sink, first)
 
 
-async def test_only_what_is_at_fault_is_refused() -> None:
-    async with delivering() as (sink, end):
-        end.rules.append(_refusing(0, 13, 49))
-        sent = batch_of(*bodies(50))
-        await put_on_record(sink, sent)
-        delivery = await sink.send(sent)
-        assert {n: r.reason for n, r in delivery.rejected.items()} == dict.fromkeys((0, 13, 49), "http_422")
-        assert all(r.detail.isprintable() and "this" in r.detail for r in delivery.rejected.values())
-        assert sorted(delivery.accepted) == [n for n in range(50) if n not in delivery.rejected]
-        assert sorted(json.loads(line)["n"] for line in end.taken) == sorted(delivery.accepted)
-
-
-@pytest.mark.parametrize(
-    ("answer", "doubtful"), [(Response(503), True), (Response(401), False), (Response(413), False)]
-)
-async def test_what_was_decided_before_a_fault_stays_decided(answer: Response, doubtful: bool) -> None:
-    async with delivering() as (sink, end):
-        once = _refusing(0)
-        once.times = 4  # 8 in all, then 4, 2 and 1: the first is refused alone
-        end.rules += [once, Rule(answer=answer, times=None)]
-        sent = batch_of(*bodies(8))
-        await put_on_record(sink, sent)
-        delivery = await sink.send(sent)
-        assert delivery == Delivery(
-            accepted=[], rejected={0: delivery.rejected[0]}, doubtful=doubtful, reason=delivery.reason
-        )
-        assert delivery.reason
+@pytest.mark.parametrize("size", [1, 10, 50])
+async def test_behind_the_lane_only_what_is_at_fault_is_refused(size: int, tmp_path: Path) -> None:
+    async with delivering() as (sink, end), bench(tmp_path) as b:
+        bad = {"e0", "e13", "e48"}
+        refused = Refused("bad", "not this", 422)
+        end.rules.append(Rule(times=None, item=lambda _, body: refused if json.loads(body)["id"] in bad else None))
+        b.start("one", sink, window=1, batch={"events": size, "wait": 0.01})
+        await b.fill(*(event(f"e{n}") for n in range(50)))
+        await b.drained("one")
+        assert await letters_of(b) == dict.fromkeys(bad, "http_422")
+        landed = Counter(json.loads(line)["id"] for line in end.taken)
+        assert set(landed) == {f"e{n}" for n in range(50)} - bad
+        assert {name for name, times in landed.items() if times > 1} <= await in_doubt(b)
 
 
 async def test_a_line_end_in_an_event_forges_nothing() -> None:

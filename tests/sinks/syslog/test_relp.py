@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,29 @@ async def test_over_tls_and_by_name(tmp_path: Path) -> None:
         await stranger.close()
         assert receiver.ssl is not None
         assert receiver.ssl.verify_mode == ssl.CERT_REQUIRED
+
+
+async def test_what_was_answered_before_a_reset_in_the_middle_of_a_write_is_accepted() -> None:
+    def serve(listener: socket.socket) -> None:
+        opened, _ = listener.accept()
+        with opened, opened.makefile("rb", buffering=0) as stream:
+            line = stream.readline()  # of `open`, which has two more
+            stream.readline()
+            stream.readline()
+            opened.sendall(b"1 rsp 53 200 OK\nrelp_version=0\nrelp_software=x\ncommands=syslog\n")
+            assert line.startswith(b"1 open")
+            while stream.read(1) != b" ":  # the number of the first message, and no more of it
+                pass
+            opened.sendall(b"2 rsp 6 200 OK\n")
+        # what is not read makes a reset of the end
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(asyncio.to_thread(serve, listener))
+        async with receiving("relp") as receiver:
+            sink = sink_for(
+                receiver, address=f"relp://127.0.0.1:{listener.getsockname()[1]}", max_message_bytes="16MiB"
+            )
+            delivery = await sent(sink, b"x" * 1_000_000, *[b"y" * 10_000_000] * 2)
+            await serving
+            await sink.close()
+        assert (list(delivery.accepted), list(delivery.kept), delivery.doubtful) == ([0], [1, 2], True)
