@@ -9,12 +9,14 @@ import pytest
 
 from forwarder.spool import folders
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import SpoolError
+from forwarder.spool.contract import Settlement, SpoolError, SpoolLost, Tally
 from forwarder.spool.folders import shared_folder
+from forwarder.spool.letter import DeadLetter
 from forwarder.spool.sqlite import glimpse as glimpse_module
 from forwarder.spool.sqlite import probe
 from forwarder.spool.sqlite.glimpse import glimpse
-from tests.spool.spools import names, opened
+from forwarder.spool.sqlite.presence import Presence
+from tests.spool.spools import body_of, names, opened
 
 
 async def test_a_spool_in_use_and_one_at_rest_show_their_lanes_and_what_waits(tmp_path: Path) -> None:
@@ -129,3 +131,106 @@ def test_the_defaults_of_the_spool() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(settings))):
             SpoolConfig(**settings)
+
+
+# ------------------------------------------------------------------------------------------------- files and mounts
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("folder renamed", "its folder was deleted or renamed"),
+        ("folder replaced", "another folder or volume is where its folder was"),
+        ("deleted", "was deleted while it was open"),
+        ("moved away", "was moved away while it was open"),
+        ("replaced", "was replaced by another file while it was open"),
+        ("log deleted", "it was deleted or moved away"),
+        ("log replaced", "it was replaced by another file"),
+    ],
+)
+def test_what_became_of_the_files_is_told(what: str, words: str, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    path, log = folder / "spool.db", folder / "spool.db-wal"
+    path.write_bytes(b"x" * 200)
+    log.write_bytes(b"y" * 50)
+    presence = Presence(path, log)
+    try:
+        presence.note()
+        presence.verify()
+        if what.startswith("folder"):
+            folder.rename(tmp_path / "elsewhere")
+        if what == "folder replaced":
+            folder.mkdir()
+        other = tmp_path / "other"  # another file while ours is there, so that it has another number
+        if what == "deleted":
+            path.unlink()
+        if what == "replaced":
+            other.write_bytes(b"x" * 200)
+            other.rename(path)
+        if what == "moved away":
+            path.rename(tmp_path / "spool.db")
+        if what == "log deleted":
+            log.unlink()
+        if what == "log replaced":
+            other.write_bytes(b"y" * 50)
+            other.rename(log)
+        with pytest.raises(SpoolLost, match=words):
+            presence.verify()
+        assert presence.is_deleted() is (what in {"deleted", "replaced"})
+        assert presence.is_in_its_folder() is not what.startswith("folder")
+        assert presence.owns_log() is not what.startswith(("log", "folder"))
+    finally:
+        presence.close()
+
+
+@pytest.mark.parametrize("part", ["file", "log"])
+def test_a_file_that_was_touched_is_the_same_and_one_that_was_written_over_is_not(part: str, tmp_path: Path) -> None:
+    path, log = tmp_path / "spool.db", tmp_path / "spool.db-wal"
+    path.write_bytes(b"x" * 200)
+    log.write_bytes(b"y" * 50)
+    presence = Presence(path, log)
+    try:
+        presence.note()
+        other = path if part == "file" else log
+        os.utime(other, (5, 5))
+        presence.verify()
+        before = other.read_bytes()
+        other.write_bytes(b"z" + before[1:])
+        with pytest.raises(SpoolLost, match=r"wrote over it|written over"):
+            presence.verify()
+        other.write_bytes(before)
+        presence.verify()
+        other.write_bytes(before + b"more")
+        with pytest.raises(SpoolLost, match=r"wrote over it|written over"):
+            presence.verify()
+    finally:
+        presence.close()
+
+
+def test_the_file_system_is_read_from_the_table_of_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probe.file_system(Path("/data/x"), "1 1 0:1 / /data - xfs dev rw\n") == "xfs"
+    assert probe.file_system(Path("/data/x"), "1 1 0:1 / - xfs dev rw\n1 1 0:1 / /data xfs dev rw\n") == ""
+    monkeypatch.setattr(probe, "_mounts", lambda: "1 1 0:1 / / rw - ext4 dev rw\n")
+    found = {one.subject: one for one in probe.examine(SpoolConfig(path=tmp_path / "spool.db"), None)}
+    assert found["file system"].detail == "ext4"
+    monkeypatch.setattr(probe, "_mounts", lambda: "")
+    found = {one.subject: one for one in probe.examine(SpoolConfig(path=tmp_path / "spool.db"), None)}
+    assert found["file system"].detail == "unknown"
+
+
+async def test_a_letter_without_a_time_has_that_of_its_settlement(tmp_path: Path) -> None:
+    async with opened(tmp_path) as desk:
+        await desk.put(*names("a", 2))
+        lane = await desk.lane()
+        await desk.take(lane)
+        letters = [
+            DeadLetter(1, desk.source.number, "0" * 32, "no", "", b"{}"),
+            DeadLetter(2, desk.source.number, "0" * 32, "no", "", b"{}", at_ms=77),
+        ]
+        tallies = {desk.source.number: Tally(rejected=2)}
+        settlement = Settlement(ranges=[(1, 2)], tallies=tallies, dead_letters=letters)
+        await desk.spool.exchange(lane, settlement, after=0, events=0)
+        kept = await desk.spool.dead_letters("elastic")
+        assert [letter.at_ms for letter in kept] == [int(desk.clock.time() * 1000), 77]
+        assert [letter.raw for letter in kept] == [body_of("a0"), body_of("a1")]

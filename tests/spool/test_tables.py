@@ -286,6 +286,23 @@ def test_ids_go_by_age_and_beyond_that_by_bytes_the_oldest_first(con: sqlite3.Co
     assert (ids.memory.since_ms(), ids.memory.retire(5000, 10**6, 100)) == (None, 0)
 
 
+def test_ids_written_while_the_clock_was_behind_are_no_older_than_those_before_them(con: sqlite3.Connection) -> None:
+    ids = Ids(con)
+    for name, now in (("a", 1000), ("b", 5000), ("c", 1000)):
+        ids.now = now
+        ids.put(name)
+    assert ids.memory.retire(2000, 0, 100) == ENTRY + ROW_BYTES
+    assert [number for number, _, _ in ids.rows()] == [2, 3]
+
+
+def test_the_minutes_of_the_newest_page_stay_in_memory_whatever_its_size(con: sqlite3.Connection) -> None:
+    ids = Ids(con, limit=1)
+    ids.put(("z", "", M2))
+    ids.put(("a", "", M0), ("b", "", M1), ("c", "", M1))
+    assert set(ids.memory._loaded) == {(STREAM, M0), (STREAM, M1)}
+    assert ids.memory._held == 5
+
+
 def test_so_many_rows_are_looked_at_and_no_more(con: sqlite3.Connection) -> None:
     ids = Ids(con)
     for name in "abcde":
