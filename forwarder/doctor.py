@@ -75,7 +75,12 @@ class Doctor:
     async def look(
         self, parts: Iterable[Part], done: Callable[[Part], None] = lambda _: None
     ) -> list[tuple[Part, list[Finding]]]:
-        """Look at parts side by side; `done` is told of each that is finished. Results come in the order of `parts`."""
+        """Look at parts side by side; results come in their order.
+
+        Args:
+            parts: What to look at.
+            done: Called with each that is finished.
+        """
 
         async def one(part: Part) -> tuple[Part, list[Finding]]:
             findings = await self._looked(part)

@@ -21,8 +21,8 @@ from forwarder import __version__
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
-from forwarder.cli.options import ON_TERMINAL, Config, Json, OnlySink, Overrides, SecretsDir, call, teach
-from forwarder.cli.terminal import complain, say
+from forwarder.cli.options import ON_TERMINAL, Config, Json, OnlySink, Overrides, SecretsDir, call, examples_epilog
+from forwarder.cli.terminal import print_error, print_line
 from forwarder.contracts.errors import ForwarderError
 from forwarder.exit_codes import ExitCode, code_for
 
@@ -35,7 +35,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ForwarderError as error:
-            complain(str(error))
+            print_error(str(error))
             raise typer.Exit(code_for(error)) from None
         except (typer.Exit, typer.Abort, EOFError, KeyboardInterrupt, BrokenPipeError):
             raise
@@ -50,7 +50,7 @@ def _show_fault(error: Exception) -> None:
     """Show where an unforeseen error arose; not its words, for these may quote the configuration."""
     lines = traceback.format_tb(error.__traceback__)
     sys.stderr.write("".join(lines))
-    complain(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
+    print_error(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
 
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ app = typer.Typer(
     rich_markup_mode="rich" if ON_TERMINAL else None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Carries Atlassian audit logs into a SIEM, completely and checkably.",
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder demo", "see it work, with faults, on this machine"),
             ("audit-forwarder check -c config.yaml", "would this configuration work?"),
@@ -81,7 +81,7 @@ def _finite(number: float) -> float:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        say(f"audit-forwarder {__version__}")
+        print_line(f"audit-forwarder {__version__}")
         raise typer.Exit
 
 
@@ -95,7 +95,7 @@ def _audit_forwarder(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder run", "with ./config.yaml"),
             ("audit-forwarder run -c /etc/siem.yaml -s log.level=warning", "another file, less to read"),
@@ -118,7 +118,7 @@ def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overri
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder check", "everything that is wrong, at once"),
             ("audit-forwarder check -c new.yaml && systemctl restart audit-forwarder", "before a restart"),
@@ -136,7 +136,7 @@ def check(config: Config = None, secrets_dir: SecretsDir = None, overrides: Over
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder status", "a table"),
             ("audit-forwarder status --json | jq .degraded", "for scripts"),
@@ -161,7 +161,7 @@ def status(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder setup", "show the difference, then ask"),
             ("audit-forwarder setup --sink elastic --yes", "one sink, without asking"),
@@ -187,7 +187,7 @@ def setup(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder doctor", "everything, side by side"),
             ("audit-forwarder doctor elastic", "one source or sink; also: spool, configuration"),
@@ -226,7 +226,7 @@ app.add_typer(cli_catalogue.app, name="catalogue")
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder demo", "under a minute, then a table of what arrived"),
             ("audit-forwarder demo --keep", "stay up afterwards, to look around"),
@@ -246,7 +246,7 @@ def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end u
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder simulate", "prints the `sources:` to put into a configuration"),
             ("audit-forwarder simulate --port 8080 --faults examples/faults.yaml", "an API that fails by a script"),
@@ -303,7 +303,9 @@ def simulate(
 
 
 @app.command(
-    epilog=teach([("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED)
+    epilog=examples_epilog(
+        [("audit-forwarder schema > audit-forwarder.schema.json", "for an editor")], ExitCode.DEGRADED
+    )
 )
 def schema() -> None:
     """Print the JSON schema of the configuration.
@@ -315,10 +317,10 @@ def schema() -> None:
     raise typer.Exit(command.schema())
 
 
-@app.command(epilog=teach([("audit-forwarder version", "one line")]))
+@app.command(epilog=examples_epilog([("audit-forwarder version", "one line")]))
 def version() -> None:
     """Print the version."""
-    say(f"audit-forwarder {__version__}")
+    print_line(f"audit-forwarder {__version__}")
 
 
 def main() -> None:

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, teach
+from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, examples_epilog
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
     help="Show what actions mean, and which are unknown.",
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder catalogue search grant", "who may give power, and what that is in ECS"),
             ("audit-forwarder catalogue explain user_granted_role", "why it means that"),
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder catalogue search", "everything that is known"),
             ("audit-forwarder catalogue search bitbucket delete", "every word must occur"),
@@ -49,7 +49,7 @@ def search(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder catalogue explain user_granted_role", "an action"),
             ("audit-forwarder catalogue explain --event event.json", "an event, field by field"),
@@ -76,7 +76,7 @@ def explain(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder catalogue missing", "what to add to your own records"),
             ("audit-forwarder catalogue missing --json", "to send in"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, teach
+from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, examples_epilog
 from forwarder.exit_codes import ExitCode
 
 CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
     help="Look at where the sources are read, or drop a cursor.",
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder cursors list", "how far each source was read"),
             ("audit-forwarder cursors drop --source acme", "continue near now, and read again what is between"),
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.command(
     "list",
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder cursors list", "of every source"),
             ("audit-forwarder cursors list --source acme --json", "for scripts"),
@@ -54,7 +54,7 @@ def list_(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder cursors drop --source acme", "the cursor of the live events"),
             ("audit-forwarder cursors drop --source acme --cursor backfill", "that of the history"),

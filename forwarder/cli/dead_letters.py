@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, complete_sink, teach
+from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, complete_sink, examples_epilog
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich" if ON_TERMINAL else None,
     help="Look at events that a sink refused, retry or discard them.",
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder dead-letters list", "what was refused, why, and what to change"),
             ("audit-forwarder dead-letters show 12", "one of them, with its event"),
@@ -67,7 +67,7 @@ def _choice(
 
 @app.command(
     "list",
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder dead-letters list", "how many by reason, what to change, and a table"),
             ("audit-forwarder dead-letters list --sink elastic --reason mapping_conflict", "some of them"),
@@ -103,7 +103,7 @@ def list_(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder dead-letters show 12", "the event, the answer, what to change"),
             ("audit-forwarder dead-letters show 12 --json | jq .event", "for scripts"),
@@ -128,7 +128,7 @@ def show(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder dead-letters export > letters.ndjson", "all, one JSON object a line"),
             ("audit-forwarder dead-letters export --sink elastic -o letters.ndjson", "into a new file of mode 0600"),
@@ -161,7 +161,7 @@ def export(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder dead-letters retry 12 13", "two of them"),
             (
@@ -197,7 +197,7 @@ def retry(
 
 
 @app.command(
-    epilog=teach(
+    epilog=examples_epilog(
         [
             ("audit-forwarder dead-letters discard 12", "one of them, after asking"),
             ("audit-forwarder dead-letters discard --sink archive --until 30d --yes", "old ones, without asking"),

@@ -22,7 +22,7 @@ _WIDTH = 76
 """Columns of a terminal that is narrow, without what help puts before each line."""
 
 
-def teach(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> str:
+def examples_epilog(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> str:
     """Return an epilog of examples and exit codes, one a line in either form of help."""
     shown = sorted({ExitCode.OK, *codes, ExitCode.CONFIGURATION})
     blocks = [

@@ -32,7 +32,7 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=not wide, width=wide)
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Say on standard error why a command fails; plain, one line per problem."""
     prefix = "error: "
     if sys.stderr.isatty():
@@ -46,7 +46,7 @@ def complain(message: str) -> None:
         print(f"  {visible(line)}", file=sys.stderr)  # noqa: T201
 
 
-def say(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """Print one plain line on standard output."""
     print(line)  # noqa: T201 -- the command line's own voice
 
@@ -66,7 +66,7 @@ def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), styles
     everything = [list(head), *cells] if head else cells
     widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
     for row in everything:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def page_rows(
@@ -88,11 +88,11 @@ def page_rows(
     """
     lines, last = [visible(line) for line in intro], [visible(line) for line in outro]
     if not sys.stdout.isatty():
-        say("\n".join([*lines, ""] if rows else lines))
+        print_line("\n".join([*lines, ""] if rows else lines))
         if rows:
             show_rows(rows, head=head)
         if last:
-            say("\n".join(last))
+            print_line("\n".join(last))
         return
     from rich.text import Text  # noqa: PLC0415
 

@@ -125,7 +125,7 @@ class ShutdownConfig(ComponentConfig):
 
 
 class Settings(BaseSettings):
-    """Everything the forwarder is told."""
+    """The whole configuration of the forwarder."""
 
     model_config = SettingsConfigDict(
         extra="forbid",

@@ -76,7 +76,7 @@ class Plugin:
             raise PydanticCustomError("refused", "{said}", {"said": str(error)}) from None
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Leave a mark, which `json_schema` replaces by the union of what is installed, told apart by `type`."""
+        """Leave a mark, which `json_schema` replaces by the union of what is installed, distinguished by `type`."""
         return {"type": "object", "required": ["type"], PLUGINS: self.registry.kind}
 
 

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from forwarder.admin import control
 from forwarder.admin.control import ControlSocket, Verb, short_name, socket_path, who
-from forwarder.cli import daemon_client as desk
+from forwarder.cli import daemon_client
 from forwarder.cli.daemon_client import Refused, _Remote
 from forwarder.contracts.errors import ConfigError, Held
 from forwarder.exit_codes import ExitCode
@@ -109,8 +109,8 @@ async def test_an_error_comes_with_its_exit_code(tmp_path, text, code, message):
 
 
 async def test_a_daemon_that_is_silent_is_waited_for_aloud_and_given_up(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(desk, "PATIENCE", 0.3)
-    monkeypatch.setattr(desk, "QUIET", 0.1)
+    monkeypatch.setattr(daemon_client, "PATIENCE", 0.3)
+    monkeypatch.setattr(daemon_client, "QUIET", 0.1)
     with socket.socket(socket.AF_UNIX) as server:
         with short_name(tmp_path / "s") as name:
             server.bind(name)

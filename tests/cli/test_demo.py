@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from forwarder.cli.demo.far_ends import Places
+from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.progress import Standstill, Watch
 from forwarder.cli.demo.show import Demo
 from simulator.config import RateLimits, SimulatorConfig, Switches
@@ -91,7 +91,7 @@ async def test_an_error_of_a_step_is_its_own():
 
 
 async def test_places_count_what_is_new_and_half_a_line_is_none(tmp_path: Path):
-    places = Places(tmp_path)
+    places = Destinations(tmp_path)
     assert places.counts() == {"elastic": 0, "splunk": 0, "siem": 0, "archive": 0}
     places.file.parent.mkdir()
     with places.file.open("ab", buffering=0) as file:

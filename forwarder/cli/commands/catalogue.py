@@ -14,7 +14,7 @@ from forwarder.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.catalogue.known import LISTS
 from forwarder.catalogue.ocsf import class_and_activity
 from forwarder.catalogue.own import local_records
-from forwarder.cli.terminal import say, show_rows
+from forwarder.cli.terminal import print_line, show_rows
 from forwarder.config.settings import find_config
 from forwarder.contracts import ConfigError, Origin, Record, UnexpectedPayload
 from forwarder.contracts.text import visible
@@ -48,7 +48,7 @@ def search(invocation: Invocation, words: Sequence[str]) -> ExitCode:
     wanted = [word.casefold() for word in words]
     found = [row for row in _rows(catalogue) if all(word in " ".join(row).casefold() for word in wanted)]
     if not found:
-        say("nothing is listed under these words; try `audit-forwarder catalogue explain ACTION`")
+        print_line("nothing is listed under these words; try `audit-forwarder catalogue explain ACTION`")
         return ExitCode.OK
     show_rows(found, head=HEAD)
     return ExitCode.OK
@@ -172,15 +172,15 @@ def _explain_event(catalogue: Catalogue, body: bytes) -> None:
         actor = event.actor.name if event.actor is not None else None
         meaning = catalogue.meaning_of_message(event.message or "", actor)
     _explain_action(catalogue, event.action, meaning)
-    say()
+    print_line()
     places = _places(msgspec.json.decode(body, strict=False)) if not event.marks else {}
     rows = [
         [field, _short(value), _origin(field, value, places)] for field, value in _leaves(msgspec.json.decode(line))
     ]
     show_rows(rows, head=("ECS field", "value", "from"))
     if event.marks:
-        say()
-        say(f"marks: {visible(', '.join(event.marks))}")
+        print_line()
+        print_line(f"marks: {visible(', '.join(event.marks))}")
 
 
 _DECIDED = ("event.category", "event.type", "event.outcome", "event.severity", "event.code")
@@ -242,21 +242,21 @@ def missing(invocation: Invocation, *, as_json: bool) -> ExitCode:
         if not catalogue.meaning(action).category
     ]
     if as_json:
-        told = [
+        shown = [
             {"action": action, "events": count, "name": listed.name if listed is not None else None}
             for action, count, listed in rows
         ]
-        say(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        print_line(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
         return ExitCode.OK
     if not rows:
-        say("every action that was met has a meaning")
+        print_line("every action that was met has a meaning")
         return ExitCode.OK
     show_rows(
         ([action, str(count), listed.name if listed is not None else "-"] for action, count, listed in rows),
         head=("action", "events", "your organization says"),
     )
-    say()
-    say("Give them a meaning in a file that catalogue.files names, and send them to us: others meet them too.")
+    print_line()
+    print_line("Give them a meaning in a file that catalogue.files names, and send them to us: others meet them too.")
     return ExitCode.OK
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from forwarder.assembly import build_format_of, build_sink, build_source, close_all
-from forwarder.cli.terminal import say, show_rows
+from forwarder.cli.terminal import print_line, show_rows
 from forwarder.config.problems import Problem, SettingsError, not_built
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
@@ -64,8 +64,8 @@ def check(invocation: Invocation) -> ExitCode:
 
 
 def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Sink]) -> None:
-    say(f"{settings.file or 'the environment'} is good; digest {settings.digest()}")
-    say()
+    print_line(f"{settings.file or 'the environment'} is good; digest {settings.digest()}")
+    print_line()
     spool = settings.spool
     show_rows(
         [
@@ -74,7 +74,7 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
             ["admin", settings.admin.listen, _status_access(settings)],
         ]
     )
-    say()
+    print_line()
     show_rows(
         (
             [name, config.type, sources[name].origin.identity, _target_of(config), _sinks_of(name, settings)]
@@ -82,7 +82,7 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
         ),
         head=["source", "type", "follows", "asks", "for the sinks"],
     )
-    say()
+    print_line()
     show_rows(
         (
             [
@@ -101,10 +101,10 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
 
 def _show_looks(looks: list[Problem]) -> None:
     if looks:
-        say()
-        say("Worth a look:")
+        print_line()
+        print_line("Worth a look:")
         for problem in looks:
-            say(f"  {visible(str(problem))}")
+            print_line(f"  {visible(str(problem))}")
 
 
 def _status_access(settings: Settings) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from forwarder.admin.cursors import CursorChoice, CursorShown
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, say
+from forwarder.cli.terminal import page_rows, print_line
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def list_(invocation: Invocation, source: str, *, as_json: bool) -> ExitCode:
             cursors = await found.ask("cursors.list", CursorChoice(source), list[CursorShown])
         if as_json:
             shown = [_as_dict(cursor) for cursor in cursors]
-            say(msgspec.json.format(msgspec.json.encode({"cursors": shown}), indent=2).decode())
+            print_line(msgspec.json.format(msgspec.json.encode({"cursors": shown}), indent=2).decode())
             return ExitCode.OK
         rows = [[str(value if value is not None else "-") for value in _as_dict(cursor).values()] for cursor in cursors]
         page_rows(rows, head=_HEAD, intro=[] if rows else ["no cursor is at work"], usual={"dropped": "-"})
@@ -44,9 +44,9 @@ def drop(invocation: Invocation, source: str, cursor: str) -> ExitCode:
         async with connect(settings) as found:
             await found.ask("cursors.drop", CursorChoice(source, cursor), list[CursorShown])
             running = found.running
-        say(f"the cursor {cursor} of {source} is dropped; what is between is read again")
+        print_line(f"the cursor {cursor} of {source} is dropped; what is between is read again")
         if not running:
-            say("the daemon is not running; it does so when it starts: audit-forwarder run")
+            print_line("the daemon is not running; it does so when it starts: audit-forwarder run")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))

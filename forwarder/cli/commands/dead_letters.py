@@ -14,7 +14,7 @@ from forwarder.admin.advice import advice_for
 from forwarder.admin.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.cli.commands import letter_text as text
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import complain, page_rows, say
+from forwarder.cli.terminal import page_rows, print_error, print_line
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.errors import ForwarderError
 from forwarder.contracts.text import visible
@@ -98,10 +98,10 @@ def show(invocation: Invocation, choice: Choice, *, as_json: bool) -> ExitCode:
                 _say_json(text.as_dict(letter, event=True))
                 continue
             if index:
-                say()
+                print_line()
             advice = advice_for(letter.reason, settings.sinks.get(letter.lane))
             for line in text.page(letter, advice, cut=sys.stdout.isatty()):
-                say(line)
+                print_line(line)
         return _missing(choice.numbers, letters)
 
     return asyncio.run(run(invocation.settings()))
@@ -139,15 +139,15 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
             running = found.running
         for act in acts:
             for line in text.acted(act):
-                say(line)
+                print_line(line)
         if not acts:
-            say(f"nothing to retry: {_on_their_way(counts)}")
+            print_line(f"nothing to retry: {_on_their_way(counts)}")
         elif not any(act.numbers for act in acts):
-            say("nothing was put back")
+            print_line("nothing was put back")
         elif running:
-            say("see what became of them: audit-forwarder dead-letters list")
+            print_line("see what became of them: audit-forwarder dead-letters list")
         else:
-            say("the daemon is not running; they are sent when it starts: audit-forwarder run")
+            print_line("the daemon is not running; they are sent when it starts: audit-forwarder run")
         return ExitCode.DEGRADED if any(act.damaged for act in acts) else _absent(unknown)
 
     return asyncio.run(run(invocation.settings()))
@@ -165,11 +165,13 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
             counts = [count for count in everything if count.letters]
             if not counts:
                 choice.must_exist(settings)
-                say(f"nothing to discard: {_on_their_way(everything)}")
+                print_line(f"nothing to discard: {_on_their_way(everything)}")
                 return _absent(unknown)
             total = sum(count.letters for count in counts)
             for count in counts:
-                say(f"{count.lane}: {count.letters} {visible(count.reason)}, the last of {text.moment(count.last_ms)}")
+                print_line(
+                    f"{count.lane}: {count.letters} {visible(count.reason)}, the last of {text.moment(count.last_ms)}"
+                )
             if not yes and not _agreed(total):
                 return ExitCode.DEGRADED
             seen = max(count.highest for count in counts)  # what was rejected since is not meant
@@ -179,11 +181,11 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
             )
         for act in acts:
             if act.numbers:
-                say(
+                print_line(
                     f"{act.lane}: {len(act.numbers)} discarded ({text.short(text.ranges_text(act.numbers))}); on record"
                 )
             if act.left:
-                say(f"{act.lane}: {act.left} left: they are on their way to the sink again")
+                print_line(f"{act.lane}: {act.left} left: they are on their way to the sink again")
         return _absent(unknown)
 
     return asyncio.run(run(invocation.settings()))
@@ -226,18 +228,18 @@ def _missing(numbers: tuple[int, ...], letters: list[DeadLetter]) -> ExitCode:
 def _absent(numbers: set[int]) -> ExitCode:
     if not numbers:
         return ExitCode.OK
-    complain(f"no dead letter has the number {text.ranges_text(sorted(numbers))}; `dead-letters list` shows all")
+    print_error(f"no dead letter has the number {text.ranges_text(sorted(numbers))}; `dead-letters list` shows all")
     return ExitCode.CONFIGURATION
 
 
 def _agreed(total: int) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        say("nothing was discarded; run again with --yes to do it")
+        print_line("nothing was discarded; run again with --yes to do it")
         return False
     question = "Discard this event for good?" if total == 1 else f"Discard these {total} events for good?"
     agreed = input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
     if not agreed:
-        say("nothing was discarded")
+        print_line("nothing was discarded")
     return agreed
 
 
@@ -245,7 +247,7 @@ def _say_json(value: Any) -> None:
     shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     if sys.stdout.isatty():
         shown = "\n".join(json_visible(line) for line in shown.split("\n"))
-    say(shown)
+    print_line(shown)
 
 
 def json_visible(line: str) -> str:
@@ -276,7 +278,7 @@ class _Output:
         if self._file is not None:
             self._file.write(line)
         elif sys.stdout.isatty():
-            say(json_visible(line.decode("utf-8").rstrip("\n")))
+            print_line(json_visible(line.decode("utf-8").rstrip("\n")))
         else:
             sys.stdout.buffer.write(line)
 

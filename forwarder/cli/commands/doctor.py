@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.admin.verbs import Nothing
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import console, say, show_rows
+from forwarder.cli.terminal import console, print_line, show_rows
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import secrets_of
 from forwarder.contracts import Finding, SystemClock
@@ -45,7 +45,7 @@ def doctor(invocation: Invocation, names: Sequence[str], *, within: float, as_js
     well = all(finding.ok for _, findings in results for finding in findings)
     if as_json:
         shown = {"ok": well, "findings": [_as_dict(part, finding) for part, found in results for finding in found]}
-        say(json.dumps(shown, indent=2))  # in ASCII, and so harmless on a terminal too
+        print_line(json.dumps(shown, indent=2))  # in ASCII, and so harmless on a terminal too
     else:
         _show(results)
     return ExitCode.OK if well else ExitCode.DEGRADED
@@ -106,13 +106,13 @@ def _show(results: Results) -> None:
             if _level(finding) == level
         ]
         if lines:
-            say()
-            say(title)
+            print_line()
+            print_line(title)
             for line in lines:
-                say(line)
-    say()
+                print_line(line)
+    print_line()
     failed = sum(not finding.ok for _, found in results for finding in found)
-    say(f"{failed} of {len(rows)} checks failed." if failed else f"All {len(rows)} checks passed.")
+    print_line(f"{failed} of {len(rows)} checks failed." if failed else f"All {len(rows)} checks passed.")
 
 
 @contextmanager

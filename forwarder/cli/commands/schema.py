@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from forwarder.cli.terminal import complain, say
+from forwarder.cli.terminal import print_error, print_line
 from forwarder.config.json_schema import json_schema
 from forwarder.contracts.errors import ConfigError
 from forwarder.exit_codes import ExitCode
@@ -19,7 +19,7 @@ def schema() -> ExitCode:
             try:
                 registry.load(name)
             except ConfigError as error:
-                complain(f"left out: {error}")
+                print_error(f"left out: {error}")
                 code = ExitCode.DEGRADED
-    say(json.dumps(json_schema(), indent=2))
+    print_line(json.dumps(json_schema(), indent=2))
     return code

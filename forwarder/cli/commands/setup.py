@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from forwarder.assembly import build_sink
-from forwarder.cli.terminal import complain, say
+from forwarder.cli.terminal import print_error, print_line
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import secrets_of, unreadable_files
 from forwarder.contracts import SetsUp
@@ -55,13 +55,13 @@ def setup(invocation: Invocation, only: Sequence[str], *, yes: bool) -> ExitCode
 async def _one(name: str, sink: object, redactor: Redactor, *, yes: bool) -> ExitCode:
     try:
         if not isinstance(sink, SetsUp):
-            say(f"{name}: needs nothing")
+            print_line(f"{name}: needs nothing")
             return ExitCode.OK
         return await _compare_and_apply(name, sink, redactor, yes=yes)
     except ConfigError:
         raise
     except ForwarderError as error:
-        complain(f"{name}: {redactor.text(str(error))}")
+        print_error(f"{name}: {redactor.text(str(error))}")
         return ExitCode.DEGRADED
     finally:
         await sink.close()  # type: ignore[attr-defined] # every sink has it; SetsUp alone does not say so
@@ -75,23 +75,23 @@ async def _compare_and_apply(name: str, sink: SetsUp, redactor: Redactor, *, yes
             return ExitCode.DEGRADED
         await sink.setup(apply=True)
         steps = await sink.setup(apply=False)
-        say(f"{name}: written; now:")
+        print_line(f"{name}: written; now:")
         _show(name, steps, redactor)
     return ExitCode.OK if all(step.state == "same" for step in steps) else ExitCode.DEGRADED
 
 
 def _agreed(name: str) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        say(f"{name}: nothing was written; run again with --yes to write this")
+        print_line(f"{name}: nothing was written; run again with --yes to write this")
         return False
     return input(f"Write this to {name}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _show(name: str, steps: Sequence[SetupStep], redactor: Redactor) -> None:
     for step in steps:
-        say(f"{name}: {visible(redactor.text(step.what))}: {WORDS[step.state]}")
+        print_line(f"{name}: {visible(redactor.text(step.what))}: {WORDS[step.state]}")
         for line in redactor.text(step.diff).splitlines() if step.state != "same" else []:
-            say(f"    {_coloured(visible(line))}")
+            print_line(f"    {_coloured(visible(line))}")
 
 
 def _coloured(line: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder import __version__
 from forwarder.cli.status_text import plain_status, render_status
-from forwarder.cli.terminal import complain, console, say
+from forwarder.cli.terminal import console, print_error, print_line
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts import SystemClock
 from forwarder.exit_codes import ExitCode
@@ -48,16 +48,16 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
     except _NoAnswerError as no_answer:
         path = settings.spool.path.expanduser().absolute()
         if not path.exists():
-            complain(f"{no_answer}, and there is no spool at {path}: it has not run yet")
+            print_error(f"{no_answer}, and there is no spool at {path}: it has not run yet")
             return ExitCode.UNREACHABLE
         try:
             report = asyncio.run(_look(settings))
         except SpoolError as error:
             held, _, _ = str(error).partition(". ")
             runs = f"{held}: a daemon runs and does not answer there; its log may say why"
-            complain(f"{no_answer}\n{runs if 'in use by process' in held else error}")
+            print_error(f"{no_answer}\n{runs if 'in use by process' in held else error}")
             return ExitCode.UNREACHABLE
-        complain(f"{no_answer}: audit-forwarder is not running. Below is what its spool holds.")
+        print_error(f"{no_answer}: audit-forwarder is not running. Below is what its spool holds.")
         _show(report, as_json=as_json)
         return ExitCode.UNREACHABLE
     _show(report, as_json=as_json)
@@ -67,11 +67,11 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        say(json.dumps(report, indent=2, ensure_ascii=not sys.stdout.isatty()))
+        print_line(json.dumps(report, indent=2, ensure_ascii=not sys.stdout.isatty()))
     elif sys.stdout.isatty():
         console().print(render_status(report))
     else:
-        say(plain_status(report).rstrip("\n"))
+        print_line(plain_status(report).rstrip("\n"))
 
 
 def _ask(admin: AdminConfig) -> dict[str, Any]:

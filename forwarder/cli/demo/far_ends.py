@@ -25,7 +25,7 @@ _TOKEN = "11111111-2222-3333-4444-555555555555"  # noqa: S105 -- of a receiver t
 _EVENT_ID = re.compile(rb"(?:^|[| ])externalId=(\S+)")
 
 
-class Places:
+class Destinations:
     """The far ends; `async with` starts and stops them.
 
     Args:

@@ -24,10 +24,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from forwarder.cli.demo.far_ends import Places
+from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.progress import STILL, Standstill, Watch
 from forwarder.cli.demo.verdict import judge, places_rows, tell
-from forwarder.cli.terminal import console, say
+from forwarder.cli.terminal import console, print_line
 from forwarder.exit_codes import ExitCode
 from simulator.config import RateLimits, SimulatorConfig, Switches
 from simulator.faults import What
@@ -58,7 +58,7 @@ class Demo:
         self.folder = folder
         self.simulator = Simulator(simulated)
         self._history = simulated.events
-        self.places = Places(folder)
+        self.places = Destinations(folder)
         self._watch = Watch(self._counts, self._shown, still=still)
         self._healing = False
         self.config = folder / "config.yaml"
@@ -78,15 +78,15 @@ class Demo:
 
     async def _show(self, *, keep: bool) -> ExitCode:
         self._write_config()
-        say(f"A simulated Atlassian organization with {self._history} events of the last 7 days listens on")
-        say(f"  {self.simulator.base_url}; strict receivers play Elasticsearch, Splunk and a syslog SIEM.")
-        say(f"The configuration, {self.config}:")
-        say()
+        print_line(f"A simulated Atlassian organization with {self._history} events of the last 7 days listens on")
+        print_line(f"  {self.simulator.base_url}; strict receivers play Elasticsearch, Splunk and a syslog SIEM.")
+        print_line(f"The configuration, {self.config}:")
+        print_line()
         for line in self.config.read_text().splitlines():
-            say(f"    {line}")
-        say()
+            print_line(f"    {line}")
+        print_line()
         await self._step("audit-forwarder setup puts the index template", self._setup)
-        self._live = asyncio.create_task(self._let_things_happen())
+        self._live = asyncio.create_task(self._generate_events())
         await self._step("audit-forwarder run begins; live events first, history behind them", self._begin)
         await self._step("the API fails: 503, 429, HTML, cut and reset answers", self._fail_the_api)
         await self._step("the daemon is killed (kill -9) in the middle, and started again", self._kill_and_resume)
@@ -175,14 +175,14 @@ class Demo:
         return [ident for ident, found in versions.items() if any(version.digest not in held for version in found)]
 
     async def _stay(self) -> None:
-        say()
-        say(f"Staying up. Metrics: http://127.0.0.1:{self._admin}/metrics")
-        say(f"Status: {_command_line()} status -c {self.config}")
-        say("Ctrl-C ends it, and shows the table.")
+        print_line()
+        print_line(f"Staying up. Metrics: http://127.0.0.1:{self._admin}/metrics")
+        print_line(f"Status: {_command_line()} status -c {self.config}")
+        print_line("Ctrl-C ends it, and shows the table.")
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, ended.set)
-        self._live = asyncio.create_task(self._let_things_happen())
+        self._live = asyncio.create_task(self._generate_events())
         await ended.wait()
         loop.remove_signal_handler(signal.SIGINT)
         self._live.cancel()
@@ -258,7 +258,7 @@ class Demo:
 
     # ------------------------------------------------------------------------------------------------------- the truth
 
-    async def _let_things_happen(self) -> None:
+    async def _generate_events(self) -> None:
         while True:
             self.simulator.add_events(LIVE_EVENTS)
             await asyncio.sleep(LIVE_EVERY)
@@ -318,16 +318,16 @@ class Demo:
             if screen.is_terminal:
                 with screen.status(what) as spinner:
                     result = await self._watch.run(act, lambda shown: spinner.update(f"{what} ({shown})"))
-                say(f"• {what}")
+                print_line(f"• {what}")
             else:
-                say(f"• {what}")
+                print_line(f"• {what}")
                 result = await self._watch.run(act, _now_and_then(TOLD_EVERY))
         except Standstill as still:
             if or_else:
                 raise
             missing = self._missing()
             result = f"{still}; {len(missing)} events are not in the file: {' '.join(missing[:5])}"
-        say(f"    {result}")
+        print_line(f"    {result}")
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -344,7 +344,7 @@ def _now_and_then(every: float) -> Callable[[str], None]:
         nonlocal last
         if time.monotonic() - last >= every:
             last = time.monotonic()
-            say(f"    … {shown}")
+            print_line(f"    … {shown}")
 
     return show
 
@@ -382,10 +382,10 @@ def run_demo(*, keep: bool) -> ExitCode:
     try:
         code = asyncio.run(Demo(folder).run(keep=keep))
     except (DemoError, Standstill) as error:
-        say(f"The demo did not come to its end: {error}. Look into {folder}.")
+        print_line(f"The demo did not come to its end: {error}. Look into {folder}.")
     finally:
         if code == ExitCode.OK and not keep:
             shutil.rmtree(folder)
         else:
-            say(f"Everything is in {folder}.")
+            print_line(f"Everything is in {folder}.")
     return code

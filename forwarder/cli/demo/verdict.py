@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from forwarder.cli.demo.far_ends import Places
-from forwarder.cli.terminal import say, show_rows
+from forwarder.cli.demo.far_ends import Destinations
+from forwarder.cli.terminal import print_line, show_rows
 from forwarder.contracts import SystemClock
 from forwarder.exit_codes import ExitCode
 from forwarder.spool.config import SpoolConfig
@@ -35,7 +35,7 @@ class Row:
         return bool(self.missing) or (self.doubted is not None and self.doubled > self.doubted)
 
 
-def places_rows(ledger: Ledger, places: Places) -> list[Row]:
+def places_rows(ledger: Ledger, places: Destinations) -> list[Row]:
     """Return a row for each place: what it lacks of what existed, and what it has more often."""
     versions = Counter({version.digest: 1 for found in ledger.versions().values() for version in found})
     by_id = Counter({ident: len(found) for ident, found in ledger.versions().items()})
@@ -54,7 +54,7 @@ def _compared(place: str, wanted: Counter[str], held: Counter[str]) -> Row:
     return Row(place, held.total() - (held - wanted).total(), (wanted - held).total(), (held - wanted).total())
 
 
-async def judge(ledger: Ledger, places: Places, path: Path) -> list[Row]:
+async def judge(ledger: Ledger, places: Destinations, path: Path) -> list[Row]:
     """Compare every place with the ledger; `path` is the spool, and no one may have it open."""
     versions = {version.digest for found in ledger.versions().values() for version in found}
     ids = ledger.existed()
@@ -91,16 +91,16 @@ async def judge(ledger: Ledger, places: Places, path: Path) -> list[Row]:
 
 def tell(rows: list[Row]) -> ExitCode:
     """Print the table and what it says."""
-    say()
+    print_line()
     show_rows(
         [(row.place, str(row.events), str(row.missing), str(row.doubled), row.note) for row in rows],
         head=("place", "events", "missing", "doubled", "note"),
     )
-    say()
+    print_line()
     if any(row.missing for row in rows):
-        say("EVENTS ARE MISSING: the column says where.")
+        print_line("EVENTS ARE MISSING: the column says where.")
     elif any(row.bad for row in rows):
-        say("EVENTS CAME TWICE WITHOUT BEING ON RECORD: the column says where.")
+        print_line("EVENTS CAME TWICE WITHOUT BEING ON RECORD: the column says where.")
     else:
-        say("Nothing is missing, and what came twice was on record before it was sent again.")
+        print_line("Nothing is missing, and what came twice was on record before it was sent again.")
     return ExitCode.UNEXPECTED if any(row.bad for row in rows) else ExitCode.OK
