@@ -113,3 +113,22 @@ async def test_a_good_answer_ends_the_back_off_of_its_cursor(tmp_path: Path) -> 
         bad.clear()
         await attempt(poller, TAIL)
         assert (poller._plan[TAIL].backoff.failures, poller._plan[TAIL].failures) == (0, 0)
+
+
+def test_how_many_failures_of_each_kind_make_a_cursor_doubted() -> None:
+    """A refusal soon, what may pass by itself later, and what says nothing of a cursor never."""
+
+    def first(kind: str, *, lost_before: bool) -> int | None:
+        numbers = range(1, 99)
+        return next((n for n in numbers if is_due(kind, n, lost_before=lost_before)), None)  # type: ignore[arg-type]
+
+    refusals = ("bad_request", "unexpected_status", "not_found", "forbidden", "auth", "redirect", "login_page", "other")
+    expected = {
+        **dict.fromkeys(refusals, 2), "timeout": 3, "rate_limited": 10,
+        **dict.fromkeys(("server_error", "reset", "truncated", "not_json", "connection"), 5),
+        **dict.fromkeys(("too_large", "no_cursor", "tls", "disk_full", "loop"), None),
+    }  # fmt: skip
+    assert {kind: first(kind, lost_before=False) for kind in expected} == expected
+    assert {kind: first(kind, lost_before=True) for kind in expected} == {
+        kind: number and 1 for kind, number in expected.items()
+    }
