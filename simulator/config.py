@@ -89,6 +89,32 @@ class RateLimits(_Model):
     on_success: bool = True
 
 
+class Products(_Model):
+    """The audit logs of Jira and Confluence on every site, and what is not known of them.
+
+    Attributes:
+        records: Records that exist at the start, in each product of each site; 0 and no rate means no such logs.
+        rate: New records per second in each of them while time flows.
+        late: Seconds by which a share of the records appears behind those that were already read.
+        late_share: That share.
+        twins: Share of Confluence's records that come twice in the same millisecond, the same bytes.
+        total_excess: By how much Jira's `total` is above what can be read.
+        confluence_most: Records on one page of Confluence at most, whatever was asked for.
+        plan: Whether the products keep an audit log at all.
+        login: What a wrong credential gets: 401, a login page with status 200, or a redirect to one.
+    """
+
+    records: Annotated[int, Field(ge=0)] = 0
+    rate: Annotated[float, Field(ge=0)] = 0.0
+    late: Seconds = 0.0
+    late_share: Share = 0.02
+    twins: Share = 0.01
+    total_excess: Annotated[int, Field(ge=0)] = 3
+    confluence_most: Annotated[int, Field(ge=1)] = 1000
+    plan: Literal["paid", "free"] = "paid"
+    login: Literal["refused", "page", "redirect"] = "refused"
+
+
 class KeyConfig(_Model):
     """One bearer key.
 
@@ -119,6 +145,7 @@ class SimulatorConfig(_Model):
         stories: Whether the history holds the stories an analyst should find (needs about 2000 events).
         ugc: Whether user-generated content, such as page titles and issue keys, is stored.
         retention: Older events are not served.
+        products: The audit logs of the sites' products.
         compress: Whether answers are gzipped for clients that accept it.
         faults: The fault script, as in `faults.Rule`.
     """
@@ -141,4 +168,5 @@ class SimulatorConfig(_Model):
     key: KeyConfig = KeyConfig()
     limits: RateLimits = RateLimits()
     switches: Switches = Switches()
+    products: Products = Products()
     faults: tuple[dict[str, Any], ...] = ()

@@ -53,7 +53,7 @@ What = Literal[
     "garbage",
     "wrong_clock",
 ]
-FeedName = Literal["stream", "events", "event", "actions", "all"]
+FeedName = Literal["stream", "events", "event", "actions", "jira", "confluence", "all"]
 
 
 class Rule(BaseModel):
@@ -69,7 +69,7 @@ class Rule(BaseModel):
         times: Fires at most so often. Without `for`, `every` and `times`: once.
         share: Fires with this probability.
         feed: Which requests match.
-        organization: Which organization: its id, or its number from 0; None means all.
+        organization: Which organization, or which product's log: its id, or its number from 0; None means all.
         status: Of `server_error` and `html`.
         shape: Of `rate_limit`: how the answer says when to come back.
         wait: Seconds; of `rate_limit` until the reset, of `delay` and `stall` the silence.

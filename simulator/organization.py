@@ -15,6 +15,8 @@ from simulator import stories
 from simulator.feed import Entry, Feed
 from simulator.happenings import Background, Happening
 from simulator.limits import Key
+from simulator.products.deeds import membership
+from simulator.products.site import CloudSite
 from simulator.render import Renderer
 from simulator.world import World, uuid
 
@@ -54,6 +56,7 @@ class Organization:
         self._rng = random.Random(f"log {seed}")
         self.world = World(seed)
         self.id = self.world.id
+        self._people = {person.id: person for person in self.world.people}
         self.feed = Feed()
         self.stories: dict[str, list[str]] = {}
         self._background = Background(self.world, random.Random(f"week {seed}"))
@@ -75,6 +78,10 @@ class Organization:
             with _uncollected():
                 self._write_history(int(now * 1000))
         self.feed.reveal(int(now * 1000))
+        self.sites: list[CloudSite] = []
+        if config.products.records or config.products.rate:
+            places = enumerate(self.world.sites)
+            self.sites = [CloudSite(config, self.world, site, place, seed, int(now * 1000)) for place, site in places]
 
     def rotate_key(self) -> Key:
         """Revoke the present key and make a new one that does not expire."""
@@ -128,7 +135,18 @@ class Organization:
         happening.time_ms = now_ms - self._delay()
         if self._rng.random() < self._config.late_share:
             happening.time_ms -= int(self._rng.random() * self._config.late_up_to * 1000)
+        self._tell_products(happening, now_ms)
         return self._log(happening, now_ms, None)
+
+    def _tell_products(self, happening: Happening, now_ms: int) -> None:
+        """Let the products record what they record of an organization's event too."""
+        if happening.action != "user_added_to_group":
+            return
+        whom, group = happening.context
+        for site in self.sites:
+            for product, log in site.logs.items():
+                names = (group["id"], group["attributes"]["groupName"])
+                log.add(membership(product, now_ms, happening.person, self._people[whom["id"]], names))
 
     def _log(self, happening: Happening, processed_ms: int, latest_ms: int | None) -> Entry:
         rng, switches = self._rng, self._config.switches

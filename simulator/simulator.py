@@ -19,6 +19,9 @@ from simulator.faults import FaultScript
 from simulator.httpd import Request, Response, Server
 from simulator.ledger import Ledger
 from simulator.organization import Organization
+from simulator.products.cloud import CloudProducts
+from simulator.products.datacenter import DataCenter
+from simulator.products.datacenter import route as datacenter_route
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -74,11 +77,17 @@ class Simulator:
         for organization in built:
             self.ledger.open(organization.id, organization.feed)
             self.ledger.stories[organization.id] = organization.stories
+        self.sites = {site.name: site for organization in built for site in organization.sites}
+        for site in self.sites.values():
+            for log in site.logs.values():
+                self.ledger.open(log.name, log.feed)
         script = FaultScript(self.config.faults, seed=self.config.seed, now=now, counts=self.ledger.faults)
         self.faults = Faults(script, clock)
         # Serials begin at the time, so that cursors of a restarted simulator are newer than those before.
         self.cursors = Cursors(f"cursors {self.config.seed}", int(now * 1000))
         self._api = Api(self.config, self.organizations, self.ledger, script, self.cursors, clock)
+        self._products = CloudProducts(self.config, list(self.sites.values()), self.ledger, script, clock)
+        self.datacenters: dict[str, DataCenter] = {}
         self._control = Control(self)
         self.server = Server(self._handle, host=self.config.host, port=self.config.port, ssl=ssl)
         self._living: asyncio.Task[None] | None = None
@@ -120,6 +129,12 @@ class Simulator:
         now = self._now_ms()
         self._organization(organization).add_raw(body, ident, now if time_ms is None else time_ms, now)
 
+    def add_datacenter(self, datacenter: DataCenter) -> DataCenter:
+        """Serve a Data Center product under `/dc/<product>`, and keep its books."""
+        self.datacenters[datacenter.server] = datacenter
+        self.ledger.open(f"datacenter:{datacenter.server}", datacenter.feed)
+        return datacenter
+
     def rotate_key(self, organization: str | None = None) -> str:
         """Revoke the present key; return the new one."""
         return self._organization(organization).rotate_key().value
@@ -136,7 +151,7 @@ class Simulator:
     async def start(self) -> None:
         """Listen, and let time flow when there is a rate."""
         await self.up()
-        if self.config.rate:
+        if self.config.rate or self.config.products.rate:
             self._living = asyncio.create_task(self._live())
 
     async def close(self) -> None:
@@ -168,19 +183,28 @@ class Simulator:
     async def _handle(self, request: Request) -> Response:
         if request.path.startswith("/_simulator/"):
             return self._control.answer(request)
+        if (cloud := self._products.route(request.path)) is not None:
+            return self._products.answer(request, cloud)
+        if (own := datacenter_route(request.path)) is not None and own["server"] in self.datacenters:
+            return self.datacenters[own["server"]].answer(request, own["path"], self._now_ms())
         return await self._api.handle(request)
 
     async def _live(self) -> None:
         last = self.clock()
-        owed = 0.0
+        owed = records = 0.0
         while True:
             await asyncio.sleep(_TICK)
             now = self.clock()
             owed += max(0.0, now - last) * self.config.rate
+            records += max(0.0, now - last) * self.config.products.rate
             last = now
             for organization in self.organizations.values():
                 organization.happen(int(owed), int(now * 1000))
+            for site in self.sites.values():
+                for log in site.logs.values():
+                    log.happen(int(records), int(now * 1000))
             owed -= int(owed)
+            records -= int(records)
 
 
 async def serve(
