@@ -17,7 +17,7 @@ import re
 import tomllib
 from importlib.resources import files
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -32,7 +32,17 @@ from forwarder.contracts import ListedAction
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["UNKNOWN", "Catalogue", "Layer", "ListedAction", "Meaning", "Outcome", "UsesCatalogue", "load_catalogue"]
+__all__ = [
+    "UNKNOWN",
+    "Catalogue",
+    "Described",
+    "Layer",
+    "ListedAction",
+    "Meaning",
+    "Outcome",
+    "UsesCatalogue",
+    "load_catalogue",
+]
 
 REMEMBERED = 4096
 MESSAGE_WORDS = 6
@@ -47,6 +57,27 @@ _SWITCHES = {
 
 _PLACING = frozenset({"to", "from"})
 """Words behind which a message says where something was put: `Removed issue WEB-1 from sprint 7`."""
+
+
+class Described(NamedTuple):
+    """How a record of a product's own audit log describes what happened.
+
+    Attributes:
+        category: The log's own.
+        summary: What happened, in words.
+        key: The same as a key that does not change with the language, or nothing.
+    """
+
+    category: str
+    summary: str
+    key: str = ""
+
+    @property
+    def action(self) -> str:
+        """The action: the key, or category and summary in small letters, each word joined to the next."""
+        if self.key:
+            return self.key
+        return ".".join(filter(None, ("_".join(_LETTERS.findall(text.lower())) for text in self[:2])))
 
 
 class Catalogue:
@@ -74,6 +105,7 @@ class Catalogue:
         self._messages: dict[tuple[str, bool], Meaning] = {}
         self._settings: dict[tuple[str, str, bool | None], Meaning] = {}
         self._outcomes: dict[tuple[Meaning, Outcome], Meaning] = {}
+        self._recorded: dict[tuple[str, ...], Meaning] = {}
 
     def meaning(self, action: str) -> Meaning:
         """Return the meaning of `action`; never fails, whatever the text."""
@@ -86,6 +118,37 @@ class Catalogue:
                 self.remembered.clear()
             self.remembered[action] = found
         return found
+
+    def meaning_of_record(self, feed: str, product: str, record: Described) -> Meaning:
+        """Return the meaning of a record in the audit log of one product, by its key, or its category and summary.
+
+        Args:
+            feed: The list it is looked for in: `jira`, `confluence` or `datacenter`.
+            product: Whose log it is: that is proved.
+            record: How the record describes itself.
+        """
+        key = (feed, product, *record)
+        found = self._recorded.get(key)
+        if found is None:
+            found = self._look_up_record(feed, product, record)
+            if sum(map(len, record)) <= LONGEST_ACTION:
+                if len(self._recorded) >= REMEMBERED:
+                    self._recorded.clear()
+                self._recorded[key] = found
+        return found
+
+    def _look_up_record(self, feed: str, product: str, record: Described) -> Meaning:
+        known = self.local.get(record.action)
+        for name in (record.key, record.summary):
+            found = self.records.of_product(feed, record.category, name) if known is None and name else None
+            if found is not None and found.product == product:
+                known = found
+        if known is None:
+            said = self.grammar.meaning(record.summary, record.category, name=record.summary or None)
+            known = said if said.act is not None else self.records.of_group(product, record.category) or said
+        if known.layer == "local":
+            return known
+        return msgspec.structs.replace(known, product=product, presumed=None, name=known.name or record.summary or None)
 
     def learn(self, actions: Iterable[ListedAction]) -> None:
         """Take in the organization's own list; what was learnt before of other ids stays."""
@@ -237,6 +300,7 @@ _NO_PRODUCT = {"admin", "atlassian-account", "apps"}
 
 _ORGANIZATION = {"org", "orgs", "organization", "organisation"}
 _WORD = re.compile(r"[^a-z]+")
+_LETTERS = re.compile(r"[^\W_]+")
 
 
 @runtime_checkable

@@ -1,0 +1,1 @@
+"""The audit log of Data Center products (Jira, Confluence, Bitbucket)."""

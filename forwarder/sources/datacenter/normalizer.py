@@ -1,0 +1,153 @@
+"""Records of Data Center's audit log (Jira, Confluence, Bitbucket) to `AuditEvent`; a line of the file is the same.
+
+The key of an action does not change with the language of the installation, its words do.
+(developer.atlassian.com, "Audit log REST API"; confluence.atlassian.com, "Audit log integrations")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder.catalogue import Described
+from forwarder.contracts import Change
+from forwarder.normalize.json_texts import unpacked
+from forwarder.normalize.objects import Named, person
+from forwarder.normalize.times import TimeReader
+from forwarder.sources.records import Facts, RecordNormalizer, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forwarder.catalogue import Catalogue
+    from forwarder.contracts import Actor, Origin
+
+_NOT_PEOPLE: dict[str, Any] = {"system": "system", "-1": "system", "unknown user": "system", "-3": "system",
+    "anonymous": "anonymous", "-2": "anonymous"}  # fmt: skip
+"""Authors that are no account, by id, or by name where there is no id."""
+
+_SECRET = ("password", "secret", "token", "private key", "credential")
+"""Words in the name of a field whose values are nobody's to read."""
+
+_PRODUCTS = {"jira", "confluence", "bitbucket"}
+
+
+class Author(msgspec.Struct, gc=False):
+    """Who did it."""
+
+    name: str | None = None
+    type: str | None = None
+    id: str | None = None
+
+
+class Type(msgspec.Struct, gc=False):
+    """What was done."""
+
+    categoryI18nKey: str | None = None  # noqa: N815 - the API's own names, here and below
+    category: str | None = None
+    actionI18nKey: str | None = None  # noqa: N815
+    action: str | None = None
+
+
+class Affected(msgspec.Struct, gc=False, omit_defaults=True):
+    """An object that a record is about."""
+
+    name: str | None = None
+    type: str | None = None
+    uri: str | None = None
+    id: str | None = None
+
+
+class ChangedValue(msgspec.Struct, gc=False, rename={"before": "from", "after": "to"}):
+    """One field before and after."""
+
+    key: str | None = None
+    i18nKey: str | None = None  # noqa: N815
+    before: str | None = None
+    after: str | None = None
+
+
+class Extra(msgspec.Struct, gc=False):
+    """Anything else; a value may be JSON in a text."""
+
+    nameI18nKey: str | None = None  # noqa: N815
+    name: str | None = None
+    value: str | None = None
+
+
+class DataCenterRecord(msgspec.Struct, gc=False):
+    """One record."""
+
+    timestamp: str | None = None
+    author: Author | None = None
+    type: Type | None = None
+    affectedObjects: list[Affected] = []  # noqa: N815
+    changedValues: list[ChangedValue] = []  # noqa: N815
+    source: str | None = None
+    system: str | None = None
+    node: str | None = None
+    method: str | None = None
+    extraAttributes: list[Extra] = []  # noqa: N815
+
+
+class DataCenterNormalizer(RecordNormalizer):
+    """Gives records of one Data Center product their meaning."""
+
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        super().__init__("datacenter", DataCenterRecord, self._state, catalogue)
+        self._times = TimeReader()
+
+    def _state(self, record: DataCenterRecord, origin: Origin) -> Facts:
+        done = record.type or Type()
+        described = Described(done.categoryI18nKey or done.category or "", done.action or "", done.actionI18nKey or "")
+        more = {extra.name: unpacked(extra.value) for extra in record.extraAttributes if extra.name}
+        more |= {name: text for name, text in (("node", record.node), ("method", record.method)) if text}
+        return Facts(
+            described,
+            _product(origin.feed, described),
+            self._times.read(record.timestamp or ""),
+            record.timestamp or None,
+            actor=_actor(record.author),
+            address=record.source,
+            objects=[
+                Named(item.type or "", item.id or "", item.name or "", _web(item.uri))
+                for item in record.affectedObjects
+            ],
+            changes=_changes(record.changedValues),
+            context=as_json(record.affectedObjects),
+            container=as_json(more),
+        )
+
+
+def _product(feed: str, described: Described) -> str:
+    """Return the product of a feed such as `jira_datacenter`."""
+    product = feed.partition("_")[0]
+    if product in _PRODUCTS:
+        return product
+    key = described.key.partition(".")[0]
+    return key if key in _PRODUCTS else "jira"
+
+
+def _actor(author: Author | None) -> Actor | None:
+    if author is None:
+        return None
+    kind = _NOT_PEOPLE.get((author.id or author.name or "").casefold())
+    if kind is None and (author.type or "").casefold() == "system":
+        kind = "system"
+    return person(author.id or "", author.name or "", kind)
+
+
+def _web(uri: str | None) -> str:
+    return uri if uri is not None and uri.startswith(("https://", "http://")) else ""
+
+
+def _changes(values: Iterable[ChangedValue]) -> tuple[Change, ...]:
+    found = []
+    for value in values:
+        name = value.key or value.i18nKey
+        if not name:
+            continue
+        hidden = any(word in name.casefold() for word in _SECRET)
+        found.append(Change(name, None if hidden else value.before or None, None if hidden else value.after or None))
+    return tuple(found)

@@ -1,0 +1,86 @@
+"""Records of Jira Cloud's audit log to `AuditEvent`.
+
+A record names its author by account id only, and says neither how the author signed in nor how the act went: that
+what is recorded was done is what the log is.
+(developer.atlassian.com, Jira Cloud REST v3, "Audit records")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.catalogue import Described
+from forwarder.contracts import Change
+from forwarder.normalize.objects import Named, person
+from forwarder.normalize.times import TimeReader
+from forwarder.sources.records import Facts, RecordNormalizer, as_json
+
+if TYPE_CHECKING:
+    from forwarder.catalogue import Catalogue
+    from forwarder.contracts import Origin
+
+
+class Item(msgspec.Struct, gc=False, omit_defaults=True):
+    """An object that a record is about."""
+
+    id: str | None = None
+    name: str | None = None
+    typeName: str | None = None  # noqa: N815 - the API's own names, here and below
+    parentId: str | None = None  # noqa: N815
+    parentName: str | None = None  # noqa: N815
+
+
+class ChangedValue(msgspec.Struct, gc=False):
+    """One field before and after."""
+
+    fieldName: str | None = None  # noqa: N815
+    changedFrom: str | None = None  # noqa: N815
+    changedTo: str | None = None  # noqa: N815
+
+
+class JiraRecord(msgspec.Struct, gc=False):
+    """One record; most members may be missing."""
+
+    id: int | None = None
+    summary: str | None = None
+    remoteAddress: str | None = None  # noqa: N815
+    authorKey: str | None = None  # noqa: N815
+    authorAccountId: str | None = None  # noqa: N815
+    created: str | None = None
+    category: str | None = None
+    eventSource: str | None = None  # noqa: N815
+    description: str | None = None
+    objectItem: Item | None = None  # noqa: N815
+    changedValues: list[ChangedValue] = []  # noqa: N815
+    associatedItems: list[Item] = []  # noqa: N815
+
+
+class JiraNormalizer(RecordNormalizer):
+    """Gives records of Jira Cloud their meaning."""
+
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        super().__init__("jira", JiraRecord, self._state, catalogue)
+        self._times = TimeReader()
+
+    def _state(self, record: JiraRecord, origin: Origin) -> Facts:
+        del origin
+        items = [*([record.objectItem] if record.objectItem is not None else []), *record.associatedItems]
+        return Facts(
+            Described(record.category or "", record.summary or ""),
+            "jira",
+            self._times.read(record.created or ""),
+            record.created or None,
+            event_id=str(record.id) if record.id is not None else None,
+            actor=person(record.authorAccountId or record.authorKey or "", ""),
+            address=record.remoteAddress,
+            message=record.description,
+            objects=[Named(item.typeName or "", item.id or "", item.name or "") for item in items],
+            changes=tuple(
+                Change(value.fieldName, value.changedFrom or None, value.changedTo or None)
+                for value in record.changedValues
+                if value.fieldName
+            ),
+            context=as_json(items),
+        )
