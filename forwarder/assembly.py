@@ -15,6 +15,7 @@ from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
 from forwarder.records.maker import RecordMaker
+from forwarder.records.privacy import PrivateRecords, build_privacy
 from forwarder.registry import FORMATS, SINKS, SOURCES, build_format
 from forwarder.spool.sqlite import probe
 from forwarder.spool.sqlite.claim import examine_lock
@@ -24,12 +25,12 @@ from forwarder.spool.sqlite.store import SqliteSpool
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
     from pathlib import Path
 
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Clock, Finding, Format, Normalizer, Sink, Source
+    from forwarder.contracts import Clock, Finding, Format, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
+    from forwarder.records.normalizers import Normalizers
     from forwarder.spool.config import SpoolConfig
     from forwarder.spool.contract import KnownSpool, Spool, SpoolStatus
 
@@ -71,25 +72,25 @@ def build_format_of(config: SinkConfig) -> Format:
     return build_format(format_name(config), original=config.original, fields=config.fields)
 
 
-def build_maker(
-    config: SinkConfig, sink: Sink, normalizer: Callable[[str], Normalizer], unknown: Counter[str]
-) -> RecordMaker:
+def build_maker(config: SinkConfig, sink: Sink, normalizers: Normalizers, unknown: Counter[str]) -> RecordMaker:
     """Build what makes the records of one sink. Raises ConfigError.
 
     Args:
         config: The settings of the sink.
         sink: Built from them.
-        normalizer: Gives the normaliser of a feed.
+        normalizers: Give the normaliser of a feed.
         unknown: Counter of unknown actions.
     """
+    privacy = build_privacy(config.privacy)
     traits = SinkTraits.of(sink)
     return RecordMaker(
         build_format_of(config),
         Filter(config.include, config.exclude),
-        normalizer,
+        normalizers,
         unknown,
         wants_event=traits.wants_event,
         max_body=traits.max_body,
+        privacy=PrivateRecords(privacy, normalizers.anew) if privacy.active else None,
     )
 
 

@@ -100,7 +100,7 @@ class Letters:
         """List them with their events under the privacy of the sink."""
         letters = await self._found(wanted, events=True)
         for letter in letters:
-            letter.raw = privacy_of(self._sinks.get(letter.lane))(letter.raw)
+            letter.raw = privacy_of(self._sinks.get(letter.lane))(letter.feed, letter.raw)
         return letters
 
     async def _found(self, wanted: Wanted, *, events: bool) -> list[DeadLetter]:

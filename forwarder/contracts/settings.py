@@ -34,6 +34,7 @@ __all__ = [
     "FieldsConfig",
     "FilterRule",
     "HttpConfig",
+    "PrivacyConfig",
     "RetryConfig",
     "Secret",
     "SinkConfig",
@@ -271,6 +272,69 @@ class FieldsConfig(ComponentConfig):
     """Fields with a fixed value, such as `{env: prod}`."""
 
 
+Treatment = Literal["store", "drop", "pseudonymise"]
+_PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "no_content": {"content": "drop"},
+    "no_persons": {"names": "drop", "addresses": "drop", "ip": "none"},
+    "strict": {"content": "drop", "names": "drop", "addresses": "drop", "ip": "none"},
+}
+
+
+class PrivacyConfig(ComponentConfig):
+    """What of every event a sink does not get to see. Or one word: `none`, `no_content`, `no_persons`, `strict`.
+
+    Ids of events, accounts, pages and issues stay. A sentence that holds content and names is left out as soon as
+    either is; a link ends before its first part that users wrote.
+    """
+
+    content: Treatment = "store"
+    """What users wrote: titles, keys, names of spaces, projects and groups, labels, changed values; and everything that
+    is not known to be anything else."""
+    names: Treatment = "store"
+    """Names of persons."""
+    addresses: Treatment = "store"
+    """E-mail addresses of persons."""
+    ip: Literal["whole", "network", "none"] = "whole"
+    """IP addresses: whole, only their network (/24, in IPv6 /48), or none; of the place only the country stays."""
+    key: Secret | None = None
+    """Key of the pseudonyms: the same key gives the same pseudonyms in every sink. Without it, nobody can resolve
+    them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, str):
+            return values
+        if values not in _PRESETS:
+            known = ", ".join(_PRESETS)
+            raise PydanticCustomError(
+                "privacy", "not one of {known}; write one of these, or a mapping", {"known": known}
+            )
+        return _PRESETS[values]
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> PrivacyConfig:
+        wanted = "pseudonymise" in self.treatments().values()
+        if wanted and self.key is None:
+            raise PydanticCustomError("privacy", "pseudonyms need a key; write the path of its file as key_file")
+        return self
+
+    @classmethod
+    def preset(cls, name: str) -> PrivacyConfig:
+        """Return one of the presets."""
+        return cls(**_PRESETS[name])
+
+    def treatments(self) -> dict[str, Treatment]:
+        """Return what is done with each class of text."""
+        return {"content": self.content, "name": self.names, "address": self.addresses}
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is private."""
+        return self.ip != "whole" or set(self.treatments().values()) != {"store"}
+
+
 class SinkConfig(ComponentConfig):
     """Settings every sink has; the lane around it reads them."""
 
@@ -285,6 +349,8 @@ class SinkConfig(ComponentConfig):
     `ocsf`."""
     fields: FieldsConfig = FieldsConfig()
     """What to rename, drop and add in every record."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """What of every event this sink does not get to see."""
     start: Annotated[str, AfterValidator(_start)] | None = None
     """Where a new sink begins: `oldest` in the spool (default), `now`, a time such as `2026-01-31T00:00:00Z`, or
     `continue` to take over the position of the same name after its target changed."""

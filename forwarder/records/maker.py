@@ -5,8 +5,8 @@
     meaning ─► filter ─► privacy ─► meaning again, where privacy changed the bytes ─► format
 
 The filter comes before privacy, which would hide from it what its rules name; privacy comes before everything that
-leaves. There are no privacy settings yet: their step goes behind the filter and changes `Record.raw`, and nothing after
-it has other bytes. What a filter decides by the origin alone is decided of a whole chunk before any of it is read.
+leaves: it changes `Record.raw`, and nothing after it has other bytes. What a filter decides by the origin alone is
+decided of a whole chunk before any of it is read.
 
 An event that cannot be understood becomes a dead letter in the lanes that need its meaning; a lane that needs none
 (format `raw`, no filter on meaning) still delivers it. A body that is longer than the sink can carry is rendered again,
@@ -32,6 +32,7 @@ from forwarder.contracts import (
     UnexpectedPayload,
 )
 from forwarder.records.filters import Filter
+from forwarder.records.privacy import PrivateRecords
 from forwarder.spool.contract import Chunk
 from forwarder.spool.letter import DeadLetter
 
@@ -67,6 +68,7 @@ class RecordMaker:
         wants_event: Whether the sink likes to have the meaning as well. Else it is let go once the body is there, for
             what is kept takes memory and, at the next events, time.
         max_body: Longest body in bytes that the sink can carry.
+        privacy: Makes events private before anything is rendered; None when nothing is private.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class RecordMaker:
         *,
         wants_event: bool = False,
         max_body: int | None = None,
+        privacy: PrivateRecords | None = None,
     ) -> None:
         self._format = render
         self._filter = chosen
@@ -86,6 +89,7 @@ class RecordMaker:
         self._writes_event = FormatTraits.of(render).needs_event
         self._wants_event = wants_event
         self._max_body = max_body
+        self._privacy = privacy
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
@@ -127,6 +131,7 @@ class RecordMaker:
             self._offer_meaning(chunk, records)
         if filters:
             records = self._select(records, prepared)
+        records = self._make_private(records, prepared)
         self._render(records, prepared)
         if not self._wants_event:
             if needs_event:
@@ -134,6 +139,14 @@ class RecordMaker:
                     record.event = None
         elif records and len(records[-1].raw) >= HEAVY:  # such a one ends its group
             records[-1].event = _without_long_parts(records[-1].event)
+
+    def _make_private(self, records: list[Record], prepared: Prepared) -> list[Record]:
+        if self._privacy is None:
+            return records
+        if not (self._writes_event or self._wants_event):
+            for record in records:
+                record.event = None  # it was for the filter only
+        return self._privacy.apply(records, prepared.refused)
 
     def _select(self, records: list[Record], prepared: Prepared) -> list[Record]:
         kept = [record for record in records if self._filter.passes(record.origin, record.event)]
@@ -152,7 +165,7 @@ class RecordMaker:
                 record.body = body
                 prepared.records.append(record)
             else:
-                prepared.refused.append(_dead_letter(record, body))
+                prepared.refused.append(DeadLetter.of_payload(record, body))
 
     def _shorten(self, record: Record, most: int, prepared: Prepared) -> None:
         """Have the body written in fewer bytes; what cannot be is a dead letter."""
@@ -163,7 +176,7 @@ class RecordMaker:
             prepared.records.append(record)
         else:
             why = body if isinstance(body, UnexpectedPayload) else why
-            prepared.refused.append(_dead_letter(record, why, "too_large"))
+            prepared.refused.append(DeadLetter.of_payload(record, why, "too_large"))
 
     @staticmethod
     def _records(chunk: Chunk) -> list[Record]:
@@ -185,7 +198,7 @@ class RecordMaker:
         events = self._normalizer(chunk.origin.feed).normalize(records)
         for record, event in zip(records, events, strict=True):
             if isinstance(event, UnexpectedPayload):
-                refused.append(_dead_letter(record, event))
+                refused.append(DeadLetter.of_payload(record, event))
                 continue
             record.event = event
             if not event.category:
@@ -217,7 +230,3 @@ def _without_long_parts(event: AuditEvent | None) -> AuditEvent | None:
     return msgspec.structs.replace(
         event, message=None, context=None, container=None, attributes=None, changes=(), also=None
     )
-
-
-def _dead_letter(record: Record, error: UnexpectedPayload, word: str | None = None) -> DeadLetter:
-    return DeadLetter.of(record, word or error.word, error.reason)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from forwarder.contracts import Record
+    from forwarder.contracts import Record, UnexpectedPayload
 
 LONGEST_DETAIL = 1000
 """Characters of a sink's answer that are kept."""
@@ -59,6 +59,7 @@ class DeadLetter(msgspec.Struct):
     retried: bool = False
     former: bool = False
     source_name: str = ""
+    feed: str = ""
 
     @classmethod
     def of(cls, record: Record, reason: str, detail: str) -> DeadLetter:
@@ -73,6 +74,11 @@ class DeadLetter(msgspec.Struct):
             read_ms=record.read_ms,
             derived="derived_id" in record.marks,
         )
+
+    @classmethod
+    def of_payload(cls, record: Record, error: UnexpectedPayload, word: str | None = None) -> DeadLetter:
+        """Make the dead letter of an event that cannot be understood, or written."""
+        return cls.of(record, word or error.word, error.reason)
 
     def without_page(self) -> DeadLetter:
         """Return the letter with what the lane has of the event, and a detail that says so."""

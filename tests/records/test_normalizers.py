@@ -51,9 +51,9 @@ def test_other_bytes_under_the_same_number_are_understood_by_themselves():
     assert [result.reason for result in shared.normalize(mixed)] == ["body 1", "cut 2"]
     copy = records(1)
     assert copy[0].raw == whole[0].raw
-    asked = len(shared._normalizer.asked)
+    asked = len(shared.inner.asked)
     shared.normalize(copy)
-    assert len(shared._normalizer.asked) == asked + 1, "equal is not the same"
+    assert len(shared.inner.asked) == asked + 1, "equal is not the same"
 
 
 def test_what_is_remembered_is_bounded():

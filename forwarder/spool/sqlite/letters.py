@@ -38,7 +38,7 @@ _CHOSEN = (
 )
 _COLUMNS = (
     "d.seq, d.source, d.document_id, d.reason, d.detail, {raw}, d.at_ms, d.number, l.name, d.read_ms, d.derived, "
-    "d.tries, d.state > 0, d.former, coalesce(s.name, '') "
+    "d.tries, d.state > 0, d.former, coalesce(s.name, ''), coalesce(s.feed, '') "
 )
 _TABLES = "FROM dead_letters d JOIN lanes l ON l.number = d.lane LEFT JOIN sources s ON s.number = d.source "
 

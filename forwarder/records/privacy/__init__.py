@@ -1,0 +1,42 @@
+"""What must not leave the spool towards a sink, or towards a person who looks at what that sink refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forwarder.contracts.settings import PrivacyConfig
+from forwarder.normalize.lenient import Unreadable
+from forwarder.records.privacy.policy import Privacy, unreadable
+from forwarder.records.privacy.pseudonyms import Pseudonyms
+from forwarder.records.privacy.records import PrivateRecords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forwarder.contracts import SinkConfig
+
+__all__ = ["Privacy", "PrivateRecords", "build_privacy", "privacy_of"]
+
+
+def build_privacy(config: PrivacyConfig) -> Privacy:
+    """Return the privacy of a sink."""
+    return Privacy(config, Pseudonyms(config.key) if config.key is not None else None)
+
+
+def privacy_of(config: SinkConfig | None) -> Callable[[str, bytes], bytes]:
+    """Return what a sink's privacy makes of a raw event of a feed that is shown or exported.
+
+    `config` is None for a sink that is no longer configured: nobody knows what it was allowed to see, so it is treated
+    as strictly as can be.
+    """
+    privacy = build_privacy(config.privacy if config is not None else PrivacyConfig.preset("strict"))
+
+    def shown(feed: str, raw: bytes) -> bytes:
+        if not privacy.active:
+            return raw
+        try:
+            return privacy.apply(feed, raw)
+        except Unreadable as error:
+            return unreadable(error)
+
+    return shown

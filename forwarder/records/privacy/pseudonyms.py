@@ -1,0 +1,55 @@
+"""Pseudonyms: the same text always gets the same one under one key, and without the key nothing leads back.
+
+HMAC-SHA256 (RFC 2104) over the kind of text and the text, the first 100 bits in base 32. Whoever has no key can neither
+resolve a pseudonym nor try names against it; once the key is deleted, nobody can.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forwarder.contracts import Secret
+
+LENGTH = 20
+REMEMBERED = 16_384
+DOMAIN = "pseudonym.invalid"
+"""Where pseudonyms of e-mail addresses live: nowhere (RFC 2606), and every reader still takes them for addresses."""
+
+
+class Pseudonyms:
+    """Makes pseudonyms. Not for use by several threads at once.
+
+    Args:
+        key: Read again when its file changes: from then on every text has another pseudonym.
+    """
+
+    def __init__(self, key: Secret) -> None:
+        self._secret = key
+        self._key = ""
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, kind: str, text: str) -> str:
+        """Return the pseudonym of a text. `address` ignores case, as people write addresses.
+
+        Raises OSError or ValueError when the key cannot be read.
+        """
+        key = self._secret.reveal()
+        if key != self._key:
+            self._key = key
+            self._known.clear()
+        found = self._known.get((kind, text))
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[kind, text] = self._make(kind, text.casefold() if kind == "address" else text)
+        return found
+
+    def _make(self, kind: str, text: str) -> str:
+        said = f"{kind}\0{text}".encode("utf-8", "surrogatepass")
+        digest = hmac.new(self._key.encode(), said, hashlib.sha256).digest()
+        letters = base64.b32encode(digest).decode().lower()[:LENGTH]
+        return f"{letters}@{DOMAIN}" if kind == "address" else f"{kind}-{letters}"

@@ -1,0 +1,131 @@
+"""From the spool to every format, with privacy: nothing private is rendered, and what an event means stays."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forwarder.catalogue import load_catalogue
+from forwarder.contracts import Held, Origin, Secret
+from forwarder.contracts.identity import content_digests
+from forwarder.contracts.settings import FilterRule, PrivacyConfig
+from forwarder.records.filters import Filter
+from forwarder.records.maker import Prepared, RecordMaker
+from forwarder.records.normalizers import Normalizers
+from forwarder.records.privacy import PrivateRecords, build_privacy
+from forwarder.registry import FORMATS, build_format
+from forwarder.spool.contract import Chunk
+from tests.events import golden_bodies
+
+ORIGIN = Origin("acme", "organization", "a1b2c3d4-0000-1111-2222-333344445555")
+SOUND = {
+    name: body
+    for name, body in golden_bodies().items()
+    if not (Path(__file__).parents[1] / "golden" / "organization" / name / "reason.txt").exists()
+}
+
+
+def chunk_of(bodies: list[bytes]) -> Chunk:
+    keys = b"".join(number.to_bytes(16, "big") for number in range(len(bodies)))
+    return Chunk(
+        source=1, origin=ORIGIN, first=1, bodies=bodies, keys=keys, derived=frozenset(), revisions={}, settled=frozenset(),
+        read_ms=1_727_952_300_000,
+    )  # fmt: skip
+
+
+def maker(render: str, privacy: PrivacyConfig | None, chosen: Filter | None = None, **more: Any) -> RecordMaker:
+    normalizers = Normalizers(load_catalogue(), shared=True)
+    return RecordMaker(
+        build_format(render, **more),
+        chosen or Filter(None, None),
+        normalizers,
+        Counter(),
+        privacy=PrivateRecords(build_privacy(privacy), normalizers.anew) if privacy is not None else None,
+    )
+
+
+def made(render: str, bodies: list[bytes], privacy: str | PrivacyConfig | None, **more: Any) -> Prepared:
+    config = PrivacyConfig.preset(privacy) if isinstance(privacy, str) else privacy
+    return maker(render, config, **more).make(chunk_of(bodies))
+
+
+PRIVATE = (b"Nora Vale", b"nora.vale", b"Iver Holm", b"iver.holm", b"203.0.113.155", b"Kyiv", b"WEB-1", b"site-admins")
+
+
+@pytest.mark.parametrize("render", sorted(FORMATS.names()))
+@pytest.mark.parametrize("original", [False, True])
+def test_no_format_renders_what_is_private(render, original):
+    if original and render not in {"ecs", "ocsf"}:
+        pytest.skip("only these formats keep the original")
+    more = {"original": True} if original else {}
+    prepared = made(render, list(SOUND.values()), "strict", **more)
+    assert len(prepared.records) > 100
+    for record in prepared.records:
+        for text in PRIVATE:
+            assert text not in record.body, record.body
+            assert text not in record.raw
+
+
+@pytest.mark.parametrize("privacy", ["strict", "no_content", "no_persons"])
+def test_what_an_event_means_is_not_lost_with_its_words(privacy):
+    whole, private = ({r.seq: json.loads(r.body)["event"] for r in made("ecs", [*SOUND.values()], how).records}
+                      for how in (None, privacy))  # fmt: skip
+    assert len(private) == len(whole)
+    for number, event in private.items():
+        for name in ("action", "code", "category", "type", "outcome", "severity"):
+            assert event.get(name) == whole[number].get(name)
+
+
+def test_a_record_says_that_it_was_made_private():
+    [record] = made("ecs", [SOUND["project_created"]], "no_content").records
+    assert json.loads(record.body)["atlassian"]["audit"]["marks"] == ["private"]
+
+
+def test_the_filter_sees_the_whole_event():
+    chosen = Filter([FilterRule(actor="nora.vale@example.com")], None)
+    prepared = made("ecs", [SOUND["project_created"]], "strict", chosen=chosen)
+    assert len(prepared.records) == 1
+    assert not prepared.filtered
+
+
+def test_an_event_of_which_no_one_can_tell_what_is_private_is_refused_and_shown_to_no_one():
+    prepared = made("raw", [b'{"id":"1","x":'], "no_content")
+    assert not prepared.records
+    [letter] = prepared.refused
+    assert "private" in letter.detail
+
+
+def test_without_its_key_nothing_is_sent(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("one key")
+    config = PrivacyConfig(names="pseudonymise", key=Secret(path=path))
+    assert made("raw", [SOUND["project_created"]], config).records
+    path.unlink()
+    with pytest.raises(Held, match="pseudonyms"):
+        made("raw", [SOUND["project_created"]], config)
+
+
+def test_lanes_side_by_side_never_see_what_the_other_may():
+    normalizers = Normalizers(load_catalogue(), shared=True)
+    config = PrivacyConfig.preset("strict")
+    plain = RecordMaker(build_format("ecs"), Filter(None, None), normalizers, Counter())
+    private = RecordMaker(
+        build_format("ecs"), Filter(None, None), normalizers, Counter(),
+        privacy=PrivateRecords(build_privacy(config), normalizers.anew),
+    )  # fmt: skip
+    chunk = chunk_of([SOUND["project_created"]])
+    for one, other in ((plain, private), (private, plain), (plain, private)):
+        bodies = {one: one.make(chunk).records[0].body, other: other.make(chunk).records[0].body}
+        assert b"Nora Vale" in bodies[plain]
+        assert b"Nora Vale" not in bodies[private]
+
+
+def test_the_document_id_stays():
+    [before] = made("ecs", [SOUND["project_created"]], None).records
+    [after] = made("ecs", [SOUND["project_created"]], "strict").records
+    assert before.id == after.id
+    assert content_digests([before.raw]) != content_digests([after.raw])
