@@ -77,7 +77,9 @@ class Described(NamedTuple):
         """The action: the key, or category and summary in small letters, each word joined to the next."""
         if self.key:
             return self.key
-        return ".".join(filter(None, ("_".join(_LETTERS.findall(text.lower())) for text in self[:2])))
+        return ".".join(
+            filter(None, ("_".join(_LETTERS.findall(_APOSTROPHE.sub("", text.lower()))) for text in self[:2]))
+        )
 
 
 class Catalogue:
@@ -301,6 +303,7 @@ _NO_PRODUCT = {"admin", "atlassian-account", "apps"}
 _ORGANIZATION = {"org", "orgs", "organization", "organisation"}
 _WORD = re.compile(r"[^a-z]+")
 _LETTERS = re.compile(r"[^\W_]+")
+_APOSTROPHE = re.compile("['\u2019]")
 
 
 @runtime_checkable

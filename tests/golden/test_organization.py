@@ -1,9 +1,7 @@
 """Every documented shape and oddity of the organization feed, and what becomes of it in each format."""
 
-import difflib
 import json
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,19 +9,11 @@ import pytest
 from forwarder.catalogue import load_catalogue
 from forwarder.contracts import ListedAction, Record, UnexpectedPayload
 from forwarder.contracts.identity import EventKeys, document_id
-from forwarder.formats.cef.format import CefFormat
-from forwarder.formats.ecs.format import EcsFormat
-from forwarder.formats.leef.format import LeefFormat
-from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.formats.raw import RawFormat
-from forwarder.formats.structured_data.format import StructuredDataFormat
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from tests import events
 from tests.events import GOLDEN, ORIGIN, golden_bodies, strictly
-from tests.formats.cef_reader import strictly as cef_strictly
-from tests.formats.leef.reader import read as leef_read
-from tests.formats.ocsf_reader import strictly as ocsf_strictly
-from tests.formats.structured_data_reader import strictly as sd_strictly
+from tests.golden.cases import hold, rendered
 
 CASES = sorted(golden_bodies())
 
@@ -50,63 +40,14 @@ def record_of(body: bytes) -> Record:
     return events.record_of(body, document_id(key), marks)
 
 
-FILES = ("ecs.json", "ocsf.json", "cef.txt", "leef.txt", "sd.txt", "reason.txt")
-
-
-def rendered(body: bytes, listed: Path) -> dict[str, str]:
-    """Return the expected files of a case and what stands in them; `listed` holds the organization's own actions."""
-    record = record_of(body)
-    catalogue = load_catalogue()
-    if listed.exists():
-        catalogue.learn(msgspec.json.decode(listed.read_bytes(), type=list[ListedAction]))
-    [event] = OrganizationNormalizer(catalogue).normalize([record])
-    if isinstance(event, UnexpectedPayload):
-        return {"reason.txt": event.reason + "\n"}
-    record.event = event
-    formats = (EcsFormat(), CefFormat(), LeefFormat(), StructuredDataFormat())
-    [ecs], [cef], [leef], [sd] = (made.render([record]) for made in formats)
-    assert isinstance(ecs, bytes), ecs
-    [ocsf] = OcsfFormat().render([record])
-    assert isinstance(ocsf, bytes), ocsf
-    assert isinstance(cef, bytes), cef
-    assert isinstance(leef, bytes), leef
-    assert isinstance(sd, bytes), sd
-    header, extension = cef_strictly(cef)
-    read_cef = [" | ".join(header.values()), *(f"{key} = {value!a}" for key, value in extension.items())]
-    parsed = leef_read(leef)
-    read_leef = [" | ".join(parsed[:4]), *(f"{name} = {value!a}" for name, value in parsed.attributes.items())]
-    read_sd = [f"{name} = {value!a}" for name, value in sd_strictly(sd).items()]
-    return {
-        "ecs.json": json.dumps(strictly(ecs), indent=2, ensure_ascii=True) + "\n",
-        "ocsf.json": json.dumps(ocsf_strictly(ocsf), indent=2, ensure_ascii=True) + "\n",
-        "cef.txt": "\n".join([cef.decode(), "", *read_cef, ""]),
-        "leef.txt": "\n".join([leef.decode(), "", *read_leef, ""]),
-        "sd.txt": "\n".join([sd.decode(), "", *read_sd, ""]),
-    }
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_case(name, request, capsys):
     folder = GOLDEN / name
-    now = rendered(golden_bodies()[name], folder / "actions.json")
-    diff = ""
-    for file in FILES:
-        before = (folder / file).read_text(encoding="utf-8") if (folder / file).exists() else ""
-        diff += "".join(
-            difflib.unified_diff(
-                before.splitlines(True), now.get(file, "").splitlines(True), f"{name}/{file}", f"{name}/{file} (now)"
-            )
-        )
-    if not diff:
-        return
-    if not request.config.getoption("--update-golden"):
-        pytest.fail(f"the meaning of {name} changed:\n{diff}", pytrace=False)
-    with capsys.disabled():
-        print(f"\n{diff}")
-    for file in FILES:
-        (folder / file).unlink(missing_ok=True)
-    for file, text in now.items():
-        (folder / file).write_text(text, encoding="utf-8")
+    catalogue = load_catalogue()
+    if (folder / "actions.json").exists():
+        catalogue.learn(msgspec.json.decode((folder / "actions.json").read_bytes(), type=list[ListedAction]))
+    now = rendered(record_of(golden_bodies()[name]), OrganizationNormalizer(catalogue))
+    hold(folder, now, request, capsys)
 
 
 @pytest.mark.parametrize("name", CASES)
