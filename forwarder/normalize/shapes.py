@@ -46,7 +46,8 @@ class Shapes:
 
     def _value(self, wanted: Any, value: Any) -> tuple[Any, bool]:  # noqa: PLR0911 - one return a kind
         if isinstance(wanted, UnionType):
-            wanted = next(kind for kind in get_args(wanted) if kind is not NoneType)
+            tried = [self._value(kind, value) for kind in get_args(wanted) if kind is not NoneType]
+            return next((found for found in tried if not found[1]), tried[0])
         if wanted is msgspec.Raw:
             return (msgspec.Raw(msgspec.json.encode(value)) if value is not None else ABSENT), False
         if get_origin(wanted) is list:

@@ -85,12 +85,14 @@ def _offset_ms(zone: str | None) -> int | None:
     return -size if zone[0] == "-" else size
 
 
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, epoch milliseconds."""
+
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
-_LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
 def _within_years(ms: int) -> int | None:
-    return ms if _FIRST <= ms <= _LAST else None
+    return ms if _FIRST <= ms <= LAST_MS else None
 
 
 class TimeWriter:

@@ -13,6 +13,7 @@ import msgspec
 from forwarder.catalogue import Described
 from forwarder.contracts import Change
 from forwarder.normalize.objects import Named, person
+from forwarder.normalize.times import LAST_MS
 from forwarder.sources.records import Facts, RecordNormalizer, as_json
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ _NOT_PEOPLE: dict[str, Any] = {"system": "system", "unknown user": "system", "an
 
 _KINDS: dict[str, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
 """Kinds of actors by the type of their account."""
-
-_LAST = 253_402_300_799_999
-"""The end of the year 9999, epoch milliseconds."""
 
 
 class Author(msgspec.Struct, gc=False):
@@ -84,7 +82,7 @@ def _state(record: ConfluenceRecord, origin: Origin) -> Facts:
     return Facts(
         Described(record.category or "", record.summary or ""),
         "confluence",
-        created if created is not None and created <= _LAST else None,
+        created if created is not None and created <= LAST_MS else None,
         str(created) if created is not None else None,
         actor=_actor(record.author),
         address=record.remoteAddress,

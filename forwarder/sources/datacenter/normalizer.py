@@ -14,7 +14,7 @@ from forwarder.catalogue import Described
 from forwarder.contracts import Change
 from forwarder.normalize.json_texts import unpacked
 from forwarder.normalize.objects import Named, person
-from forwarder.normalize.times import TimeReader
+from forwarder.normalize.times import LAST_MS, TimeReader
 from forwarder.sources.records import Facts, RecordNormalizer, as_json
 
 if TYPE_CHECKING:
@@ -76,12 +76,20 @@ class Extra(msgspec.Struct, gc=False):
     value: str | None = None
 
 
-class DataCenterRecord(msgspec.Struct, gc=False):
-    """One record."""
+class Instant(msgspec.Struct, gc=False):
+    """A time as the file writes it."""
 
-    timestamp: str | None = None
+    epochSecond: int | None = None  # noqa: N815
+    nano: int | None = None
+
+
+class DataCenterRecord(msgspec.Struct, gc=False):
+    """One record. The file calls the type `auditType`."""
+
+    timestamp: str | Instant | None = None
     author: Author | None = None
     type: Type | None = None
+    auditType: Type | None = None  # noqa: N815
     affectedObjects: list[Affected] = []  # noqa: N815
     changedValues: list[ChangedValue] = []  # noqa: N815
     source: str | None = None
@@ -98,16 +106,23 @@ class DataCenterNormalizer(RecordNormalizer):
         super().__init__("datacenter", DataCenterRecord, self._state, catalogue)
         self._times = TimeReader()
 
+    def _time(self, when: str | Instant | None) -> tuple[int | None, str | None]:
+        if isinstance(when, str):
+            return self._times.read(when), when or None
+        if when is None or when.epochSecond is None:
+            return None, None
+        ms = when.epochSecond * 1000 + (when.nano or 0) // 10**6
+        return (ms if ms <= LAST_MS else None), str(when.epochSecond)
+
     def _state(self, record: DataCenterRecord, origin: Origin) -> Facts:
-        done = record.type or Type()
+        done = record.type or record.auditType or Type()
         described = Described(done.categoryI18nKey or done.category or "", done.action or "", done.actionI18nKey or "")
         more = {extra.name: unpacked(extra.value) for extra in record.extraAttributes if extra.name}
         more |= {name: text for name, text in (("node", record.node), ("method", record.method)) if text}
         return Facts(
             described,
             _product(origin.feed, described),
-            self._times.read(record.timestamp or ""),
-            record.timestamp or None,
+            *self._time(record.timestamp),
             actor=_actor(record.author),
             address=record.source,
             objects=[
