@@ -10,6 +10,11 @@ from forwarder.contracts import Clock, CursorLost, CursorState, Held, Page, Retr
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
 
+LONG = 60.0
+"""Seconds from which a wait that the API asks for is said: a limit per minute is used up again and again."""
+
+_LONG_FIX = "Nothing is lost. If it stays so, see who else uses this API key."
+
 
 class Asker:
     """The requests of one source; the poller has two of them under way at most.
@@ -17,8 +22,8 @@ class Asker:
     Args:
         source: Who is asked.
         budget: When that is allowed.
-        clock: Monotonic time.
-        report: Counts the requests.
+        clock: Time.
+        report: Counts the requests, and shows a long wait.
     """
 
     def __init__(self, source: Source, budget: RequestBudget, clock: Clock, report: SourceReport) -> None:
@@ -46,10 +51,20 @@ class Asker:
     async def may_ask(self) -> bool:
         """Wait for a place in the budget; False when the end came first."""
         wait = self._budget.reserve()
+        if (blocked := self._budget.blocked()) > LONG:
+            self._say_so(blocked)
         while wait > 0 and not self._stopped.is_set():
             await self.pause(wait)
             wait = self._budget.blocked()  # an objection may have come meanwhile, to another source of the same key
         return not self._stopped.is_set()
+
+    def _say_so(self, seconds: float) -> None:
+        """Show that the API itself keeps us from asking, and until when."""
+        now = self._clock.time()
+        reason = "the API lets nobody ask for a while: its answer says that the limit of requests is used up"
+        if self._report.turn("retrying", now, reason, _LONG_FIX):
+            self._log.warning("source_degraded", state="retrying", reason=reason, fix=_LONG_FIX, seconds=round(seconds))
+        self._report.failed(now, seconds)
 
     async def ask(self, walk: CursorState) -> Page | None:
         """Ask in turn; None when the end came first. Raises what `fetch` raises."""
