@@ -119,6 +119,7 @@ async def test_a_slow_api_takes_its_time_and_nothing_is_called_missing(tmp_path:
     )
     demo = Demo(tmp_path, simulated=simulated, still=6.0)
     async with demo.simulator, demo.places:
+        held = demo._hold_port()
         demo._write_config()
         await demo._setup()
         await demo._start()
@@ -129,6 +130,7 @@ async def test_a_slow_api_takes_its_time_and_nothing_is_called_missing(tmp_path:
             assert any("archive has" in line for line in told)
             await demo._stop()
         finally:
+            held.close()
             await demo._kill()
 
 

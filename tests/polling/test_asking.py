@@ -32,7 +32,7 @@ def asker_of(clock: FakeClock, budget: RequestBudget) -> tuple[Asker, SourceRepo
 async def test_a_long_wait_is_a_state_with_its_end(headers: dict[str, str], objects: bool) -> None:
     clock = FakeClock()
     budget = RequestBudget(clock, 6000)
-    (budget.object if objects else budget.observe)(headers)
+    (budget.on_rate_limited if objects else budget.observe)(headers)
     asker, report = asker_of(clock, budget)
     waiting = asyncio.create_task(asker.may_ask())
     await until(lambda: report.state == "retrying")

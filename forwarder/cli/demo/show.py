@@ -64,17 +64,27 @@ class Demo:
         self.config = folder / "config.yaml"
         self._daemon: asyncio.subprocess.Process | None = None
         self._live: asyncio.Task[None] | None = None
-        self._admin = _free_port()
+        self._admin = 0
 
     async def run(self, *, keep: bool) -> ExitCode:
         """Show it all; `keep` stays up at the end until Ctrl-C."""
         async with self.simulator, self.places:
+            held = self._hold_port()
             try:
                 return await self._show(keep=keep)
             finally:
+                held.close()
                 if self._live is not None:
                     self._live.cancel()
                 await self._kill()
+
+    def _hold_port(self) -> socket.socket:
+        """Keep a port for the daemon: bound and not listening, and both sides allow that it is used once more."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        self._admin = held.getsockname()[1]
+        return held
 
     async def _show(self, *, keep: bool) -> ExitCode:
         self._write_config()
@@ -365,13 +375,6 @@ def _command_line() -> str:
     """Return what to type for this very command; in a venv that is not active its name alone is not found."""
     script = Path(sys.executable).parent / "audit-forwarder"
     return str(script) if script.exists() and shutil.which("audit-forwarder") is None else "audit-forwarder"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def run_demo(*, keep: bool) -> ExitCode:
