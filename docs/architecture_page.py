@@ -32,25 +32,41 @@ sinks/<type>
 WHERE = (
     (
         "a new destination",
-        "`sinks/<type>.py`, or a folder beside the others; an entry point",
+        "`sinks/<type>.py`, or a folder beside the others; an entry point ([how](write-a-sink.md))",
         "1, and `pyproject.toml`",
     ),
-    ("a new format", "`forwarder/formats/<name>.py`; an entry point", "1, and `pyproject.toml`"),
+    (
+        "a new format",
+        "`forwarder/formats/<name>.py`; an entry point ([how](write-a-format.md))",
+        "1, and `pyproject.toml`",
+    ),
     (
         "a new audit log",
-        "`forwarder/sources/<feed>/`: reader and normaliser; an entry point",
-        "2, and `pyproject.toml`",
+        "`forwarder/sources/<feed>/`: reader and normaliser; an entry point ([how](write-a-source.md))",
+        "1 or 2, and `pyproject.toml`",
     ),
     ("a newly known action", "`forwarder/catalogue/known_actions/<product>.tsv`", "1"),
     ("a word of action names", "`forwarder/catalogue/vocabulary.toml`", "1"),
     ("a setting of one sink", "the sink's `Config` model; its docstring becomes the reference", "1"),
     ("a setting of every sink", "`forwarder/contracts/settings.py`, and where it is obeyed", "2"),
-    ("a metric", "`forwarder/observe/metrics.py` (the table), and the report that counts", "2"),
+    (
+        "a metric",
+        "`metrics.py` (the table) and `reports.py` (the number) in `forwarder/observe/`, and where it is counted",
+        "3; 1 when the number is there",
+    ),
     ("what an HTTP status means", "`forwarder/net/verdicts.py`", "1"),
     ("a command", "`forwarder/cli/app.py` (how it is called), `forwarder/cli/commands/<name>.py` (what it does)", "2"),
     ("a check of `doctor`", "the component's `probe`, or `forwarder/doctor.py` when it is about this machine", "1"),
-    ("a field of ECS", "`forwarder/formats/ecs/document.py`", "1"),
-    ("a fault of the simulated Atlassian", "`simulator/faults.py`", "1"),
+    (
+        "a field of ECS",
+        "`forwarder/formats/ecs/document.py` (where it stands), `forwarder/formats/ecs/format.py` (from what)",
+        "2",
+    ),
+    (
+        "a fault of the simulated Atlassian",
+        "`simulator/faults.py` (its name and parameters), `simulator/effects.py` (what it does)",
+        "2",
+    ),
 )
 
 
@@ -63,12 +79,17 @@ def architecture() -> str:
             rows.append([code(room), _first_line(room), ", ".join(map(code, below)) or "-"])
     rooms = table(["Room", "What is in it", "Imports"], rows)
     places = table(["Where do I put …", "Place", "Files"], [list(row) for row in WHERE])
+    beside = (
+        "\nBesides: a test in the same room of `tests/`; for a sink its far end (`tests/contract/far_ends.py`), for a\n"
+        "source its feed (`tests/contract/feeds.py`), with which the clauses of `forwarder/testing` are tried; and\n"
+        "`make docs`, which writes the reference, the schemas and the example.\n"
+    )
     walls = (
         "A room imports only rooms that stand below it in this table; rooms of one line do not know each other.\n"
         "`sinks` see `contracts` and `net` only, sources `normalize` and `catalogue` as well; the simulator shares no\n"
         "code with what it tests. `make lint` holds these walls (import-linter, `pyproject.toml`).\n"
     )
-    return f"{WAY}\n## Rooms\n\n{walls}\n{rooms}\n## Where do I put …?\n\n{places}"
+    return f"{WAY}\n## Rooms\n\n{walls}\n{rooms}\n## Where do I put …?\n\n{places}{beside}"
 
 
 def _layers() -> list[list[str]]:

@@ -117,10 +117,14 @@ One element `{SD_ID}`; 32473 is the enterprise number for examples (RFC 5612), s
 3339 in UTC, with milliseconds."""
 
 
+def _first_line(name: str) -> str:
+    return str(FORMATS.load(name).__doc__ or "").partition("\n")[0]
+
+
 def formats() -> str:
     """Return the page's body."""
     names = FORMATS.names(distribution=OWN_DISTRIBUTION)
-    about = [[code(name), MEANING[name]] for name in names]
+    about = [[code(name), MEANING.get(name) or _first_line(name)] for name in names]
     keys = [
         [code(key.name), str(key.longest or "-"), key.meaning, code(key.label) if key.label else "-"] for key in KEYS
     ]

@@ -30,7 +30,7 @@ REQUIRED = {
     "token": "replace-me",
     "address": "tls://siem.example:6514",
 }
-"""Values for settings that have no default, of one type of component or of all; what is new must be added here."""
+"""Values for settings that have no default, of one type of component or of all; else the first of its `examples`."""
 
 NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}
 WIDTH = 118
@@ -73,7 +73,8 @@ def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaul
             yield from inner
         elif name in given or default is PydanticUndefined:
             of_type = REQUIRED.get(f"{given.get('type')}.{name}")
-            yield f"{indent}{name}: {given.get(name) or of_type or REQUIRED.get(name, '')}"
+            example = of_type or REQUIRED.get(name) or next(iter(field.examples or []), "")
+            yield f"{indent}{name}: {given.get(name) or example}"
             if is_secret(field.annotation):
                 yield f"{indent}# or {name}_file: a file that holds it, read again when it changes"
         elif default is None:

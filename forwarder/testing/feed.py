@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
-from forwarder.contracts import SourceContext, SystemClock
+from forwarder.contracts import CursorState, SourceContext, SystemClock
 from forwarder.net.retry import RequestBudget
 from forwarder.registry import SOURCES
 
@@ -101,6 +101,16 @@ def build_source(feed: Feed, name: str = "test", **more: Any) -> Any:
     )
 
 
-def an_hour_ago() -> int:
-    """Return where a walk begins that reads everything a feed has, epoch milliseconds."""
-    return int(time.time() * 1000) - 3_600_000
+def reads_windows(source: Any) -> bool:
+    """Tell whether a source is read in windows, each as a whole, instead of by a cursor kept at the tip."""
+    return bool(source.reads == "windows")
+
+
+def begin(source: Any) -> CursorState:
+    """Return the state of a walk that reads everything a feed has: of the last hour."""
+    now = int(time.time() * 1000)
+    state: CursorState = source.walk(now - _HOUR, now + _HOUR) if reads_windows(source) else source.walk(now - _HOUR)
+    return state
+
+
+_HOUR = 3_600_000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from forwarder.contracts import AuthFailed, CursorLost, CursorState, Held, Page, Retryable
 from forwarder.contracts.identity import DIGEST_BYTES, KEY_BYTES, content_digests
 from forwarder.testing.far_end import SECOND_SECRET, SECRET, secret_file
-from forwarder.testing.feed import WAIT, Feed, FeedFault, an_hour_ago, build_source
+from forwarder.testing.feed import WAIT, Feed, FeedFault, begin, build_source, reads_windows
 from forwarder.testing.source_rules import serving
 from forwarder.testing.suite import clause
 
@@ -41,7 +43,7 @@ def stored(state: CursorState) -> CursorState:
 async def read(source: Any, state: CursorState) -> list[Page]:
     """Read until the source says that nothing more is there now."""
     pages: list[Page] = []
-    while not pages or pages[-1].more:
+    while not pages or (pages[-1].more and (pages[-1].bodies or not reads_windows(source))):
         assert len(pages) < MOST_PAGES, "the source never comes to the tip"
         page = await source.fetch(state)
         columns = [len(page.bodies), len(page.keys), len(page.digests), len(page.minutes)]
@@ -60,16 +62,22 @@ def bodies(pages: list[Page]) -> list[bytes]:
     return [bytes(body) for page in pages for body in page.bodies]
 
 
+def are(source: Any, pages: list[Page], sent: list[bytes]) -> bool:
+    """Tell whether some pages hold these events once each, in the order that the source promises."""
+    found = bodies(pages)
+    return Counter(found) == Counter(sent) if reads_windows(source) else found == sent
+
+
 @clause()
 async def test_every_event_comes_once_in_order_and_as_it_was_sent(feed: type[Feed], tmp_path: Path) -> None:
     async with serving(feed, tmp_path) as api:
         sent = api.add(EVENTS)
         source = build_source(api)
         try:
-            pages = await read(source, source.walk(an_hour_ago()))
+            pages = await read(source, begin(source))
         finally:
             await source.close()
-        assert bodies(pages) == sent
+        assert are(source, pages, sent)
         assert len({key for page in pages for key in page.keys}) == EVENTS
         assert len(pages) >= 3, "at most ten events a page, please"
 
@@ -80,10 +88,10 @@ async def test_odd_json_is_kept_byte_for_byte(feed: type[Feed], tmp_path: Path) 
         sent = [body for extra in ODD for body in api.add(2, extra)]
         source = build_source(api)
         try:
-            pages = await read(source, source.walk(an_hour_ago()))
+            pages = await read(source, begin(source))
         finally:
             await source.close()
-        assert bodies(pages) == sent
+        assert are(source, pages, sent)
 
 
 @clause()
@@ -91,7 +99,7 @@ async def test_from_any_cursor_on_nothing_is_missing(feed: type[Feed], tmp_path:
     async with serving(feed, tmp_path) as api:
         sent = set(api.add(EVENTS))
         first = build_source(api)
-        pages = await read(first, first.walk(an_hour_ago()))
+        pages = await read(first, begin(first))
         await first.close()
         for count in range(1, len(pages) + 1):
             again = build_source(api, "another")
@@ -109,7 +117,7 @@ async def test_the_same_event_has_the_same_key_in_every_life(feed: type[Feed], t
         for name in ("first", "second"):
             source = build_source(api, name)
             try:
-                pages = await read(source, source.walk(an_hour_ago()))
+                pages = await read(source, begin(source))
             finally:
                 await source.close()
             seen.append([(bytes(key), bytes(digest)) for page in pages for key, digest in _pairs(page)])
@@ -125,17 +133,29 @@ async def test_at_the_tip_it_waits_and_what_happens_later_comes(feed: type[Feed]
     async with serving(feed, tmp_path) as api:
         source = build_source(api)
         try:
-            empty = await read(source, source.walk(an_hour_ago()))
+            empty = await read(source, begin(source))
             assert bodies(empty) == []
             sent = api.add(12)
             pages = await read(source, stored(empty[-1].next))
-            assert bodies(pages) == sent
+            assert are(source, pages, sent)
             quiet = await read(source, stored(pages[-1].next))
             sent += api.add(3)
             pages += quiet + await read(source, stored(quiet[-1].next))
-            assert list(dict.fromkeys(bodies(pages))) == sent
+            assert set(bodies(pages)) == set(sent)
         finally:
             await source.close()
+
+
+@clause()
+async def test_two_pages_may_be_fetched_at_once(feed: type[Feed], tmp_path: Path) -> None:
+    async with serving(feed, tmp_path, EVENTS) as api:
+        source = build_source(api)
+        try:
+            pages = await read(source, begin(source))
+            both = await asyncio.gather(source.fetch(begin(source)), source.fetch(stored(pages[0].next)))
+        finally:
+            await source.close()
+        assert [bodies([page]) for page in both] == [bodies([page]) for page in pages[:2]]
 
 
 EXPECTED: dict[str, tuple[type[Exception], set[str]]] = {
@@ -160,10 +180,10 @@ async def test_a_fault_is_told_by_its_error_and_costs_nothing(
         sent = api.add(EVENTS)
         source = build_source(api)
         try:
-            first = await source.fetch(source.walk(an_hour_ago()))
+            first = await source.fetch(begin(source))
             api.play(fault, None)
             expected, kinds = EXPECTED[fault]
-            for state in (source.walk(an_hour_ago()), stored(first.next)):
+            for state in (begin(source), stored(first.next)):
                 with pytest.raises(expected) as caught:
                     await source.fetch(state)
                 error: Any = caught.value
@@ -174,7 +194,7 @@ async def test_a_fault_is_told_by_its_error_and_costs_nothing(
                     assert error.retry_after == pytest.approx(WAIT, abs=1), "the wait that was asked for"
             api.calm()
             rest = await read(source, stored(first.next))
-            assert bodies([first, *rest]) == sent
+            assert are(source, [first, *rest], sent)
         finally:
             await source.close()
 
@@ -192,7 +212,7 @@ async def test_a_refused_credential_is_said_and_a_new_file_fixes_it(feed: type[F
         source = build_source(api)
         try:
             api.rotate()
-            state = source.walk(an_hour_ago())
+            state = begin(source)
             with pytest.raises(AuthFailed) as refused:
                 await source.fetch(state)
             assert refused.value.fix
@@ -202,7 +222,7 @@ async def test_a_refused_credential_is_said_and_a_new_file_fixes_it(feed: type[F
                 await source.fetch(state)
             assert missing.value.fix
             secret_file(tmp_path, SECOND_SECRET)
-            assert bodies(await read(source, state)) == sent
+            assert are(source, await read(source, state), sent)
         finally:
             await source.close()
 
@@ -213,13 +233,13 @@ async def test_a_cursor_that_is_refused_is_lost(feed: type[Feed], tmp_path: Path
         sent = api.add(EVENTS)
         source = build_source(api)
         try:
-            first = await source.fetch(source.walk(an_hour_ago()))
+            first = await source.fetch(begin(source))
             assert first.more
             api.play("cursor_lost")
             with pytest.raises(CursorLost) as caught:
                 await source.fetch(stored(first.next))
             assert no_secret_in(caught.value)
-            assert bodies(await read(source, source.walk(an_hour_ago()))) == sent
+            assert are(source, await read(source, begin(source)), sent)
         finally:
             await source.close()
 
@@ -230,11 +250,11 @@ async def test_an_odd_page_ends_no_walk(feed: type[Feed], fault: FeedFault, tmp_
         sent = api.add(EVENTS)
         source = build_source(api)
         try:
-            pages = [await source.fetch(source.walk(an_hour_ago()))]
+            pages = [await source.fetch(begin(source))]
             api.play(fault)
             pages.append(await source.fetch(stored(pages[-1].next)))
             pages += await read(source, stored(pages[-1].next))
-            assert list(dict.fromkeys(bodies(pages))) == sent
+            assert set(bodies(pages)) == set(sent)
         finally:
             await source.close()
 
@@ -245,13 +265,13 @@ async def test_an_api_that_was_away_is_found_again(feed: type[Feed], tmp_path: P
         sent = api.add(EVENTS)
         source = build_source(api)
         try:
-            first = await source.fetch(source.walk(an_hour_ago()))
+            first = await source.fetch(begin(source))
             await api.close()
             with pytest.raises((Retryable, Held)) as caught:
                 await source.fetch(stored(first.next))
             assert no_secret_in(caught.value)
             await api.open()
             rest = await read(source, stored(first.next))
-            assert bodies([first, *rest]) == sent
+            assert are(source, [first, *rest], sent)
         finally:
             await source.close()

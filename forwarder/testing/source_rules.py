@@ -29,6 +29,15 @@ def test_a_feed_plays_each_fault_or_says_why_not(feed: type[Feed], tmp_path: Pat
     assert unexplained == set(), "each is in `can`, or in `cannot` with the reason"
 
 
+@clause()
+def test_what_a_source_declares_can_be(feed: type[Feed]) -> None:
+    found = SOURCES.load(feed.name)
+    assert found.reads in {"stream", "windows"}
+    assert found.retention_ms is None or (isinstance(found.retention_ms, int) and found.retention_ms > 0)
+    assert isinstance(found.feed, str)
+    assert found.feed
+
+
 @asynccontextmanager
 async def serving(kind: type[Feed], folder: Path, events: int = 0) -> AsyncIterator[Feed]:
     """Open a feed in which so many events have happened."""

@@ -60,6 +60,15 @@ EVERY = every_number()
 IDS = [f"{kind}:{path}" for kind, path, *_ in EVERY]
 
 
+def examples(kind: str) -> tuple[str, dict[str, Any]]:
+    """Return the required settings of a component that has no line above, by the examples that they give themselves."""
+    section, registry = ("sources", SOURCES) if kind in SOURCES.names() else ("sinks", SINKS)
+    fields = registry.load(kind).Config.model_fields
+    return section, {
+        name: field.examples[0] for name, field in fields.items() if field.is_required() and field.examples
+    }
+
+
 def configuration(kind: str, path: str, value: Any) -> dict[str, Any]:
     tree: dict[str, Any] = {
         "sources": {"acme": {"type": "organization", **COMPONENTS["organization"][1]}},
@@ -69,7 +78,7 @@ def configuration(kind: str, path: str, value: Any) -> dict[str, Any]:
     if kind == "budgets":
         node = tree.setdefault("budgets", {}).setdefault("one", {})
     elif kind:
-        section, settings = COMPONENTS[kind]
+        section, settings = COMPONENTS.get(kind) or examples(kind)
         node = tree[section] = {"it": {"type": kind, **settings}}
         node = node["it"]
     *above, last = path.split(".")
