@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from forwarder.contracts import Held, Origin, Record, Rejection, SinkConfig
@@ -391,3 +394,10 @@ async def test_a_flood_of_dead_letters_is_a_line_now_and_then_that_counts_them()
 )
 def test_numbers_as_ranges(numbers: list[int], ranges: list[tuple[int, int]]) -> None:
     assert runs(numbers) == ranges
+
+
+@given(st.sets(st.integers(1, 12)).map(sorted))
+def test_ranges_hold_the_numbers_and_no_others(numbers: list[int]) -> None:
+    found = runs(numbers)
+    assert [seq for first, last in found for seq in range(first, last + 1)] == numbers
+    assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(found))
