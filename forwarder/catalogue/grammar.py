@@ -49,6 +49,8 @@ _REQUESTS = {
 }
 _PEOPLE: dict[str | None, Person] = {"user": "user", "group": "group"}
 _MEMBERSHIP = {"add": "add", "remove": "remove", "delete": "remove"}
+_POWER = frozenset({"grant", "revoke"})
+_SWITCHED = frozenset({"enable", "disable"})
 _SETTING = frozenset({"add", "create", "delete", "remove"})
 _PLACED = frozenset({"to", "from", "on"})
 _ELSEWHERE = frozenset({"to", "from"})
@@ -287,19 +289,17 @@ class Grammar:
     # ----------------------------------------------------------------------------------------------- the thing
 
     def _object(self, reading: Reading, phrase: Phrase, rest: Sequence[Term], context: Sequence[Term]) -> None:
-        head, act = phrase.head, reading.act or ""
-        if head is not None and head.thing == "request":
-            head = self._requested(reading, phrase, rest) or head
-            act = reading.act or ""
+        head = self._head(reading, phrase, rest, context)
         if head is None:
             return
-        if (wider := last_thing(context)) is not None and "scheme" in head.text:
-            head = self._words.thing(f"{wider.thing}_{head.thing}") or head
+        act = reading.act or ""
         reading.thing, reading.kind, reading.noun = head.thing, head.kind, head.text
         if phrase.attribute and act in _SETTING:
             reading.act = "change"
         elif act in _MEMBERSHIP and head.kind in _PEOPLE:
             self._membership(reading, phrase, rest)
+        elif act in _POWER and head.kind in _PEOPLE:
+            self._power(reading, rest)
         elif act in _UNASSIGN and head.thing in self._words.assignable and rest and rest[0].text in _PLACED:
             reading.act = _UNASSIGN[act]
         elif act in _MEMBERSHIP and self._is_put(head) and rest and rest[0].text in _ELSEWHERE:
@@ -309,6 +309,27 @@ class Grammar:
         elif head.kind == "password" and (owner := last_thing(phrase.before)) is not None and owner.kind in _PUT:
             protection = self._words.thing("restriction") or head  # the password of a video is no one's credential
             reading.thing, reading.kind = protection.thing, protection.kind
+
+    def _head(self, reading: Reading, phrase: Phrase, rest: Sequence[Term], context: Sequence[Term]) -> Term | None:
+        """Return the thing that is spoken of, or None where no one knows it."""
+        head = phrase.head
+        if head is None:
+            switched = reading.act in _SWITCHED and rest and rest[0].text == "in"
+            place = phrase_of(until_preposition(rest[1:])[0]).head if switched else None
+            # `turned off user activity in audit log`
+            return place if place is not None and place.kind == "trail" else None
+        if head.thing == "request":
+            head = self._requested(reading, phrase, rest) or head
+        if (wider := last_thing(context)) is not None and "scheme" in head.text:
+            head = self._words.thing(f"{wider.thing}_{head.thing}") or head
+        return head
+
+    @staticmethod
+    def _power(reading: Reading, rest: Sequence[Term]) -> None:
+        """Tell whoever is given power from the power: `user promoted to admin`."""
+        place = phrase_of(until_preposition(rest[1:])[0]).head if rest and rest[0].text in _ELSEWHERE else None
+        if place is not None and place.kind == "access":
+            reading.thing, reading.kind = place.thing, place.kind
 
     def _is_put(self, term: Term) -> bool:
         """Say whether a thing is there before it is added somewhere, and after it is removed."""
