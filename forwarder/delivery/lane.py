@@ -27,6 +27,7 @@ import structlog
 from forwarder.contracts import Clock, Confirms, ErrorKind, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
 from forwarder.contracts.errors import fix_of
 from forwarder.delivery.aside import Asides
+from forwarder.delivery.attempt import Attempts
 from forwarder.delivery.isolation import Evidence
 from forwarder.delivery.ready import Ready
 from forwarder.delivery.receipts import Promises
@@ -84,12 +85,20 @@ class Lane:
         self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
         patience = SinkTraits.of(sink).patience
         self._asides = Asides(config.patience if patience is None else patience, clock=clock, report=report)
-        self._sender = Sender(
+        attempts = Attempts(
             sink,
-            config,
-            self,
             settler=self._settler,
             promises=self._promises,
+            evidence=self._evidence,
+            report=report,
+            clock=clock,
+            stopped=self.stopped,
+        )
+        self._sender = Sender(
+            config,
+            self,
+            attempts=attempts,
+            settler=self._settler,
             evidence=self._evidence,
             asides=self._asides,
             report=report,

@@ -1,4 +1,4 @@
-"""One slot at work: sends a batch until every record of it is settled, promised or set aside.
+"""One slot at work: has a batch sent (`attempt`) until every record of it is settled, promised or set aside.
 
 What a failure means for the events is decided by `Case`; here is what is done: the doubt goes on record, the lane says
 what is wrong, the slot waits, and sends what `Case` names next. A rejection is believed when the sink takes anything
@@ -9,29 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import structlog
 
 from forwarder.contracts import (
-    Batch,
     Clock,
-    ContentRefused,
-    Delivery,
     ErrorKind,
-    Held,
     PayloadTooLarge,
     Record,
     Rejection,
-    Retryable,
-    Sink,
     SinkConfig,
-    SinkTraits,
 )
 from forwarder.delivery.aside import TRIES, TRIES_BUSY, Asides
+from forwarder.delivery.attempt import Attempts
 from forwarder.delivery.isolation import Case, Evidence, Part
-from forwarder.delivery.receipts import Promises
 from forwarder.delivery.settlement import Settler, runs
 from forwarder.delivery.undelivered import Undelivered
 from forwarder.net.retry import Backoff
@@ -80,36 +72,26 @@ class Surroundings(Protocol):
         ...
 
 
-class _Noted(NamedTuple):
-    """What is left of a batch, what of it was refused while nothing was taken, and `odd` as in `Undelivered`."""
-
-    left: list[Record]
-    refused: dict[int, Rejection]
-    odd: bool
-
-
 class Sender:
-    """Sends for one lane, in any of its slots."""
+    """Sends for one lane, in any of its slots, until nothing is left."""
 
     def __init__(
         self,
-        sink: Sink,
         config: SinkConfig,
         lane: Surroundings,
         *,
+        attempts: Attempts,
         settler: Settler,
-        promises: Promises | None,
         evidence: Evidence,
         asides: Asides,
         report: LaneReport,
         clock: Clock,
         rng: random.Random,
     ) -> None:
-        self._sink = sink
         self._config = config
         self._lane = lane
+        self._attempts = attempts
         self._settler = settler
-        self._promises = promises
         self._evidence = evidence
         self._asides = asides
         self._report = report
@@ -141,7 +123,7 @@ class Sender:
                 self._report.resent += len(part.records)
             again, known = True, case.others_taken
             try:
-                rest = await self._attempt(slot, part.records, awaited=case.searching)
+                rest = await self._attempts.send(slot, part.records, awaited=case.searching)
             except PayloadTooLarge:
                 case.split(part.records)
             except Undelivered as trouble:
@@ -162,7 +144,7 @@ class Sender:
         """Send an event that waits apart once more."""
         self._report.resent += 1
         try:
-            await self._attempt(slot, [record], awaited=True)
+            await self._attempts.send(slot, [record], awaited=True)
         except Undelivered as trouble:
             trouble.let_go()
             await self._record_doubt(trouble)
@@ -173,7 +155,7 @@ class Sender:
             elsewhere = self.troubled - self._crowded - {slot}  # in trouble with others, a failure says nothing of it
             if elsewhere or not (over or refused):
                 return
-            await self._reject(record, refused or Rejection("not_taken", trouble.reason))
+            await self._attempts.reject(record, refused or Rejection("not_taken", trouble.reason))
         else:
             self._log.info("event_taken_after_all", number=record.seq, id=record.id)
         self._asides.settled(record)
@@ -251,7 +233,7 @@ class Sender:
             self._evidence.believed_alone = True
         for record in trouble.left:
             if (why := trouble.rejections.get(record.seq)) is not None:
-                await self._reject(record, why)
+                await self._attempts.reject(record, why)
         left = [record for record in trouble.left if record.seq not in trouble.rejections]
         case.taken(part)
         case.put_back(part, left)
@@ -260,11 +242,11 @@ class Sender:
     async def _set_aside(self, culprit: Record, trouble: Undelivered) -> bool:
         why = trouble.rejections.get(culprit.seq)
         if why is not None:
-            await self._reject(culprit, why)
+            await self._attempts.reject(culprit, why)
             return True
         if not self._asides.add(culprit, trouble.reason):
             return False
-        self._forget([culprit])
+        self._attempts.forget([culprit])
         return True
 
     def _say(self, case: Case, trouble: Undelivered) -> None:
@@ -297,129 +279,6 @@ class Sender:
         if trouble.doubtful:
             self._settler.doubt(runs([record.seq for record in trouble.left]), trouble.kind)
             await self._settler.flush(after=self._lane.head)
-
-    async def _reject(self, record: Record, why: Rejection) -> None:
-        await self._settler.reject(record, why)
-        self._forget([record])
-
-    def _forget(self, records: Collection[Record]) -> None:
-        if self._promises is not None:
-            self._promises.settled((record.seq, record.seq) for record in records)
-
-    # --------------------------------------------------------------------------------------------------------- asking
-
-    async def _attempt(self, slot: int, todo: list[Record], *, awaited: bool) -> float:
-        """Send once; return the seconds the sink asks to rest.
-
-        Args:
-            slot: Where.
-            todo: What.
-            awaited: Wait for the receipts, too, so that success means taken.
-
-        Raises:
-            Undelivered: With what is left.
-            PayloadTooLarge: As the sink raises it, for more than one record.
-        """
-        batch = Batch(todo, slot)
-        began, number = self._clock.monotonic(), self._evidence.begin()
-        try:
-            delivery = await self._sink.send(batch)
-            if not isinstance(delivery, Delivery):
-                raise TypeError("send() gave no Delivery")  # noqa: TRY301 -- as any other fault of a sink
-        except (Retryable, Held, ContentRefused) as error:
-            raise Undelivered.from_error(todo, error) from error
-        except PayloadTooLarge as error:
-            if len(todo) > 1:
-                raise
-            why = {todo[0].seq: Rejection("too_large", str(error))}
-            raise Undelivered(todo, "too_large", str(error), suspect=True, rejections=why) from error
-        except (Exception, asyncio.CancelledError) as error:  # the plugin boundary: a fault of a sink ends no lane
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
-                raise  # it is we who are cancelled, not something inside the sink
-            self._log.exception("sink_failed")
-            reason = f"the sink failed: {type(error).__name__}"
-            raise Undelivered(todo, "other", reason, doubtful=True, suspect=True) from error
-        self._report.batches += 1
-        self._report.bytes += batch.size
-        self._report.observe_send(self._clock.monotonic() - began)
-        self._report.duplicates += delivery.duplicates
-        noted = await self._apply(todo, delivery, number)
-        lost = await self._unconfirmed(todo, delivery) if awaited and delivery.pending else []
-        if lost:
-            reason, fix = SinkTraits.of(self._sink).unconfirmed or ("the sink did not confirm what it was sent", "")
-            odd = _stand_out(lost, set(delivery.pending).difference(lost))
-            left = sorted([*(todo[position] for position in lost), *noted.left], key=lambda record: record.seq)
-            raise Undelivered(left, "unconfirmed", reason, fix=fix, doubtful=True, suspect=True, odd=odd)
-        if noted.refused:
-            words = next(iter(noted.refused.values()))
-            reason = f"{words.reason} ({words.detail})" if words.detail else words.reason
-            raise Undelivered(noted.left, "refused", reason, suspect=True, rejections=noted.refused)
-        if noted.left:
-            reason = delivery.reason or "the sink kept a part of the batch"
-            raise Undelivered(
-                noted.left,
-                "partial",
-                reason,
-                fix=delivery.fix,
-                floor=delivery.retry_after,
-                doubtful=delivery.doubtful,
-                suspect=delivery.suspect,
-                busy=not delivery.suspect,
-                odd=noted.odd,
-            )
-        return delivery.retry_after or 0.0
-
-    async def _apply(self, todo: list[Record], delivery: Delivery, number: int) -> _Noted:
-        """Note what the sink decided; what it names nowhere is not decided."""
-        rest = delivery.rejected or delivery.pending or delivery.kept
-        if not rest and isinstance(delivery.accepted, range) and delivery.accepted == range(len(todo)):
-            self._settler.accept(todo)
-            self._evidence.taken(number)
-            return _Noted([], {}, odd=False)
-        named = [*delivery.accepted, *delivery.rejected, *delivery.pending, *delivery.kept]
-        promised = self._promises
-        if (
-            len(set(named)) != len(named)
-            or any(not 0 <= position < len(todo) for position in named)
-            or (delivery.pending and promised is None)
-        ):
-            self._log.error("sink_broke_the_contract", named=len(named), sent=len(todo))
-            raise Undelivered(todo, "other", "the sink's answer contradicts itself", doubtful=True)
-        self._settler.accept([todo[position] for position in sorted(delivery.accepted)])
-        if delivery.accepted:
-            self._evidence.taken(number)
-        if promised is not None:
-            for position, receipt in delivery.pending.items():
-                promised.add(receipt, todo[position], number)
-        taken = {*delivery.accepted, *delivery.pending}
-        refused: Mapping[int, Rejection] = delivery.rejected
-        if taken:
-            for position, rejection in refused.items():
-                await self._reject(todo[position], rejection)
-            taken |= set(refused)
-            refused = {}
-        left = [position for position in range(len(todo)) if position not in taken]
-        return _Noted(
-            [todo[position] for position in left],
-            {todo[position].seq: why for position, why in refused.items()},
-            odd=_stand_out(left, taken),
-        )
-
-    async def _unconfirmed(self, todo: list[Record], delivery: Delivery) -> list[int]:
-        """Wait for the receipts of a send; return the positions of what was not confirmed."""
-        assert self._promises is not None  # noqa: S101 -- `_apply` refuses receipts of any other sink
-        receipts = set(delivery.pending.values())
-        answers = await self._promises.confirmed(receipts, self._lane.stopped)
-        if answers is None:  # the lane stops: some may be lost already, and all of it is sent again by the next life
-            self._settler.doubt(runs([todo[position].seq for position in delivery.pending]), "unconfirmed")
-            return []
-        return [position for position, receipt in sorted(delivery.pending.items()) if not answers[receipt]]
-
-
-def _stand_out(left: Sequence[int], taken: Collection[int]) -> bool:
-    """Whether others of the same answer were taken behind each of these positions, or all others but one."""
-    return bool(taken and left) and (len(left) == 1 or max(left) < max(taken))
 
 
 def _no_comparison(left: list[Record]) -> str:
