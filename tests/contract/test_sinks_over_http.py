@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from forwarder.registry import SINKS
+from forwarder.testing.http_far_end import HttpFarEnd
+from tests.contract.far_ends import FAR_ENDS
 from tests.contract.sinks_for_tests import context
 from tests.delivery.lanes import Bench, bench, event
 
@@ -102,6 +104,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "http": {},
     "splunk_hec": {"token": "made-up-t0ken"},
 }
+
+
+def test_every_sink_of_ours_that_speaks_http_is_tried() -> None:
+    assert {end.name for end in FAR_ENDS if issubclass(end, HttpFarEnd)} == set(SETTINGS)
 
 
 @asynccontextmanager
