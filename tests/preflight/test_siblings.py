@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from forwarder.cli.commands.check import check
 from forwarder.cli.invocation import Invocation
@@ -260,3 +262,63 @@ def test_a_port_that_another_program_has(checked):
 def test_records_of_ones_own(checked, record, words):
     Path("own.yaml").write_text(f"actions: {{{record}}}\n")
     assert words in checked(config(**{"catalogue.files": ["own.yaml"]}))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with two certificates and their keys, one of which asks for a password."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for name in ("one", "two"):
+        authority = trustme.CA()
+        issued = authority.issue_cert("x.corp.net")
+        (folder / f"{name}.pem").write_bytes(issued.cert_chain_pems[0].bytes())
+        (folder / f"{name}.key").write_bytes(issued.private_key_pem.bytes())
+    key = serialization.load_pem_private_key((folder / "one.key").read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"open sesame")
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    (folder / "locked.key").write_bytes(key.private_bytes(*form, locked))
+    (folder / "text").write_text("not PEM\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("tls", "words"),
+    [
+        ({"cert_file": "one.pem", "key_file": "one.key"}, ""),
+        ({"cert_file": "one.pem", "key_file": "two.key"}, "sinks.es.tls.key_file: it is not the key of cert_file"),
+        ({"cert_file": "one.pem"}, "sinks.es.tls.cert_file: it holds no certificate in PEM, or not its key"),
+        ({"cert_file": "text", "key_file": "one.key"}, "sinks.es.tls.cert_file: it holds no certificate"),
+        ({"cert_file": "one.pem", "key_file": "locked.key"}, "asks for a password, and none is set"),
+        (
+            {"cert_file": "one.pem", "key_file": "locked.key", "key_password": "x1"},
+            "and this does not open it; write the password",
+        ),
+        ({"cert_file": "one.pem", "key_file": "locked.key", "key_password": "open sesame"}, ""),
+        ({"key_file": "one.key"}, "sinks.es.tls.cert_file: missing: a key is nothing without its certificate"),
+        ({"key_password": "x1"}, "sinks.es.tls.cert_file: missing"),
+        ({"ca_file": "text"}, "sinks.es.tls.ca_file: it holds no certificate in PEM"),
+        ({"ca_file": "one.key"}, "sinks.es.tls.ca_file: it holds no certificate in PEM"),
+        ({"ca_file": "one.pem"}, ""),
+    ],
+)
+def test_what_a_tls_file_holds(checked, certificates, tls, words):
+    named = {key: str(certificates / value) if key.endswith("_file") else value for key, value in tls.items()}
+    said = "\n".join(line for line in checked(config(**{"sinks.es.tls": named})).splitlines() if "look:" not in line)
+    assert words in said
+    assert bool(said) == bool(words), said
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"HTTPS_PROXY": "socks5://p:1080"}, "sinks.es.url: the environment names a proxy for it that cannot be used"),
+        ({"https_proxy": "http://p:99999"}, "correct or unset HTTPS_PROXY and ALL_PROXY, or set http.proxy"),
+        ({"ALL_PROXY": "http://[::1"}, "sources.acme.base_url: the environment names a proxy"),
+        ({"HTTPS_PROXY": "socks5://p:1080", "NO_PROXY": "*"}, ""),
+        ({"HTTPS_PROXY": "p:3128"}, ""),
+    ],
+)
+def test_proxies_of_the_environment(checked, env, words):
+    said = checked(config(), **env)
+    assert words in said
+    assert bool(said) == bool(words), said

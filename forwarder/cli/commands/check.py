@@ -17,6 +17,7 @@ from forwarder.preflight.admin_port import taken_port
 from forwarder.preflight.filter_rules import may_pass
 from forwarder.preflight.permissions import unusable_spool
 from forwarder.preflight.targets import same_targets
+from forwarder.preflight.ways import unusable_proxies, unusable_tls
 
 if TYPE_CHECKING:
     from forwarder.cli.invocation import Invocation
@@ -34,6 +35,7 @@ def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
     problems = [*certain_to_fail(settings), *unusable_spool(settings), *taken_port(settings)]
+    problems += [*unusable_tls(settings), *unusable_proxies(settings)]
     looks = worth_a_look(settings)
     if problems:
         raise SettingsError(problems)
