@@ -483,3 +483,17 @@ async def test_an_answer_that_takes_everything_and_refuses_some_of_it_is_believe
         await b.drained("one")
         assert sink.batches == [[1, 2], [1, 2]]
         assert (lane.report.accepted, lane.report.rejected, lane.report.doubtful) == (2, 0, 2)
+
+
+async def test_each_failure_of_an_event_apart_is_an_error_and_is_sent_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        lane = b.start("one", ScriptedSink(choking_on("e3", how="reset")), patience=0.4, window=1)
+        await b.fill(*(event(f"e{n}") for n in range(6)))
+        await b.until(lambda: len(lane.report.aside) == 1 and lane.report.accepted == 5)
+        report = lane.report
+        tries, errors, doubtful = report.aside[0].tries, report.errors["reset"], report.doubtful
+        await b.until(lambda: not report.aside or report.aside[0].tries >= tries + 2)
+        await b.drained("one")
+        assert report.errors["reset"] - errors == report.doubtful - doubtful
+        assert report.errors["reset"] - errors >= 2
+        assert report.errors.total() == report.errors["reset"]

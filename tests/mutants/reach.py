@@ -34,8 +34,8 @@ class Reach:
 
         After them come those that execute the function around it, because coverage misses lines of coroutines behind an
         exception. The quickest come first, and of two that are as quick the one of which fewer cases were tried: cases of
-        one test notice much the same. What runs at import, such as a constant, is tried by every test that executes anything of the
-        module, and where nothing of it is ever executed, by every test.
+        one test notice much the same. What runs at import, such as a table, is tried by every test: one that
+        looks at a table executes nothing.
 
         Args:
             module: Path of the module.
@@ -45,10 +45,10 @@ class Reach:
         """
         here = self.lines[module]
         statement, function = _around(source, line)
-        sure = set().union(*(here.get(number, ()) for number in statement))
-        found = here.values() if function is None else [here[number] for number in function if number in here]
+        sure = set() if function is None else set().union(*(here.get(number, ()) for number in statement))
+        found = [here[number] for number in function or () if number in here]
         cases: dict[str, list[str]] = defaultdict(list)
-        tests = set().union(*found) or (set(self.seconds) if function is None else set())
+        tests = set(self.seconds) if function is None else set().union(*found)
         for name in sorted(tests, key=lambda name: (name not in sure, self.seconds[name], name)):
             cases[name.partition("[")[0]].append(name)
         order = sorted(
