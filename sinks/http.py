@@ -289,16 +289,7 @@ class HttpSink:
         """Return the secrets by what stands for them in a template. Raises AuthFailed."""
         config = self._config
         given = {"token": config.token, "second_token": config.second_token, "password": config.password}
-        try:
-            return {f"{{{name}}}": secret.reveal() for name, secret in given.items() if secret is not None}
-        except OSError as error:
-            reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
-            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
-        except ValueError as error:
-            what, _, fix = str(error).partition("; ")
-            raise AuthFailed(
-                f"The file of the credential cannot be used: {what}.", fix=f"{fix.capitalize()}."
-            ) from None
+        return {f"{{{name}}}": secret.present(name) for name, secret in given.items() if secret is not None}
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

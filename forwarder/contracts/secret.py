@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from forwarder.contracts.errors import AuthFailed
 from forwarder.contracts.secret_file import one_line, read_secret
 
 
@@ -30,6 +31,25 @@ class Secret:
         if not self._value:
             raise ValueError("it is empty; write the secret into it")
         return self._value
+
+    def present(self, setting: str) -> str:
+        """Return the secret, to show it to the other side.
+
+        Args:
+            setting: Its name, for the message.
+
+        Raises:
+            AuthFailed: Its file cannot be read, or holds none.
+        """
+        file = f"file that {setting}_file names"
+        try:
+            return self.reveal()
+        except OSError as error:
+            reason = f"The {file} cannot be read: {error.strerror or type(error).__name__}."
+            raise AuthFailed(reason, fix=f"Fix the {file}; it is read again without a restart.") from None
+        except ValueError as error:
+            problem, _, fix = str(error).partition("; ")
+            raise AuthFailed(f"The {file} cannot be used: {problem}.", fix=f"Fix the {file}: {fix}.") from None
 
     @property
     def path(self) -> Path | None:

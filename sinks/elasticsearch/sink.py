@@ -19,7 +19,6 @@ from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
-    AuthFailed,
     Batch,
     ConfigError,
     Delivery,
@@ -214,22 +213,14 @@ class ElasticsearchSink:
     def _authorization(self) -> dict[str, str]:
         """Return the header of the credential as it is now: a rotated file counts from the next request on."""
         config = self._config
-        try:
-            if config.api_key is not None:
-                key = config.api_key.reveal()
-                return {"authorization": f"ApiKey {_base64(key) if ':' in key else key}"}
-            if config.password is not None:
-                return {"authorization": f"Basic {_base64(f'{config.username}:{config.password.reveal()}')}"}
-            if config.bearer_token is not None:
-                return {"authorization": f"Bearer {config.bearer_token.reveal()}"}
-        except OSError as error:
-            reason = f"The file of the credential cannot be read: {error.strerror or type(error).__name__}."
-            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
-        except ValueError as error:
-            what, _, fix = str(error).partition("; ")
-            raise AuthFailed(
-                f"The file of the credential cannot be used: {what}.", fix=f"{fix.capitalize()}."
-            ) from None
+        if config.api_key is not None:
+            key = config.api_key.present("api_key")
+            return {"authorization": f"ApiKey {_base64(key) if ':' in key else key}"}
+        if config.password is not None:
+            pair = f"{config.username}:{config.password.present('password')}"
+            return {"authorization": f"Basic {_base64(pair)}"}
+        if config.bearer_token is not None:
+            return {"authorization": f"Bearer {config.bearer_token.present('bearer_token')}"}
         return {}
 
     async def _json(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:

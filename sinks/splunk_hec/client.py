@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from forwarder.contracts import AuthFailed, Clock
+from forwarder.contracts import Clock
 from forwarder.net.http import HttpClient, Response, answer_to, check_url
 from sinks.splunk_hec.channel import Channel, Channels
 from sinks.splunk_hec.isolation import Isolation
@@ -96,11 +96,4 @@ class Slot:
 
     def _authorization(self) -> dict[str, str]:
         """Return the header of the token as it is now: a rotated file counts from the next request on."""
-        try:
-            return {"authorization": f"Splunk {self._config.token.reveal()}"}
-        except OSError as error:
-            reason = f"The file of the token cannot be read: {error.strerror or type(error).__name__}."
-            raise AuthFailed(reason, fix="Fix the file; it is read again without a restart.") from None
-        except ValueError as error:
-            what, _, fix = str(error).partition("; ")
-            raise AuthFailed(f"The file of the token cannot be used: {what}.", fix=f"{fix.capitalize()}.") from None
+        return {"authorization": f"Splunk {self._config.token.present('token')}"}

@@ -285,12 +285,7 @@ class OrganizationSource:
         clients: Clients | None = None,
         most: int | None = None,
     ) -> Response:
-        try:
-            key = self._config.api_key.reveal()
-        except (OSError, ValueError) as error:
-            raise AuthFailed(
-                f"the API key cannot be read: {error}.", fix="Put the key into the file that api_key_file names."
-            ) from error
+        key = self._config.api_key.present("api_key")
         self._key = key
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
         async with (clients or self._clients).borrowed() as client:
