@@ -497,3 +497,26 @@ async def test_each_failure_of_an_event_apart_is_an_error_and_is_sent_again(tmp_
         assert report.errors["reset"] - errors == report.doubtful - doubtful
         assert report.errors["reset"] - errors >= 2
         assert report.errors.total() == report.errors["reset"]
+
+
+async def test_a_lone_refused_event_is_not_believed_when_another_came_while_it_was_asked(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        go_on = asyncio.Event()
+
+        async def answer(batch: Batch) -> Delivery:
+            if len(sink.batches) == 4:
+                await go_on.wait()
+            return refuse("bad1", "bad2")(batch, 0)
+
+        sink = ScriptedSink(lambda batch, _: answer(batch))
+        lane = b.start("one", sink, window=1)
+        await b.fill(event("bad1"))
+        await b.until(lambda: len(sink.batches) == 4)
+        await b.fill(event("bad2"))
+        await b.until(lane.has_control)
+        go_on.set()
+        await b.until(lambda: len(sink.batches) >= 12)
+        assert lane.report.rejected == 0
+        await b.fill(event("good"))
+        await b.drained("one")
+        assert set(await letters_of(b)) == {"bad1", "bad2"}

@@ -151,6 +151,7 @@ def test_a_cause_is_quoted_behind_what_it_caused() -> None:
     assert words(reason="r") == "r"
     assert words(type="t", reason="r", caused_by={"type": "c"}) == "t: r"
     assert len(words(type="t", reason="word " * 100)) <= 300
+    assert len(words(type="t", reason="x" * 1000)) == 300
     assert len(words(type="t", reason="word " * 100)) > 200
 
 

@@ -221,3 +221,34 @@ def test_what_tells_nothing_of_acks_is_unknown(body: bytes) -> None:
 def test_a_refused_question_for_acks_tells_nothing(code: int) -> None:
     with pytest.raises(Held if ANSWERS[code].status < 404 else Retryable):
         parse_acks(reply(code, acks={"0": True}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(299, "not_json"), (300, "redirect"), (399, "redirect"), (499, None), (500, "server_error")]
+)
+def test_where_successes_redirects_and_refusals_end(status: int, kind: str | None) -> None:
+    with pytest.raises(Retryable if kind in {"not_json", "server_error"} else Held) as caught:
+        interpret(answer(status, b"x"), NOW)
+    assert getattr(caught.value, "kind", None) == (kind or "unexpected_status")
+
+
+@pytest.mark.parametrize("code", [6, 99])
+def test_a_refusal_with_a_code_that_is_not_in_the_table_may_be_a_firewall_s(code: int) -> None:
+    """Another status than that of the code: the status decides, and who wrote it does not matter but for a 403."""
+    with pytest.raises(Held) as caught:
+        interpret(answer(403, {"text": "x", "code": code}), NOW)
+    assert caught.value.suspect is (code == 99)
+
+
+@pytest.mark.parametrize("code", [code for code, (type_, _) in RAISING.items() if issubclass(type_, Held)])
+def test_what_the_collector_itself_says_of_token_and_request_is_of_no_event(code: int) -> None:
+    with pytest.raises(Held) as caught:
+        interpret(reply(code), NOW)
+    assert not caught.value.suspect
+
+
+@pytest.mark.parametrize(("status", "suspect"), [(401, False), (415, False), (404, True), (405, True), (418, True)])
+def test_what_somebody_else_says_may_be_of_an_event_where_that_can_be(status: int, suspect: bool) -> None:
+    with pytest.raises(Held) as caught:
+        interpret(answer(status, b"x"), NOW)
+    assert caught.value.suspect is suspect
