@@ -10,6 +10,7 @@ import msgspec
 from forwarder.contracts import Held, Page, Retryable
 from forwarder.contracts.errors import fix_of
 from forwarder.polling.plan import Course
+from forwarder.polling.recurrence import SURE
 
 OF_A_PLACE = frozenset({"too_large", "too_many_events", "no_cursor"})
 """Kinds that hold a walk at one place for good, while others can be read: live events must not wait there."""
@@ -41,7 +42,7 @@ def of_page(page: Page, course: Course) -> Complaint | None:
         return Complaint("retrying", f"{course.distrusts}, so it is read on by time", _NO_CURSOR_FIX)
     if page.by_time:
         return Complaint("retrying", _NO_CURSOR, _NO_CURSOR_FIX, "no_cursor")
-    if course.recurrence.hits:
+    if course.recurrence.hits >= SURE:
         return Complaint("retrying", RECURS, fix_of("no_progress"), "no_progress")
     if course.losses.failures > 1:
         return Complaint("retrying", UNKNOWN, fix_of("no_cursor"))

@@ -34,7 +34,7 @@ SPOOL_WAIT = 1.0
 MOST_LOSSES = 7
 """Lost cursors of one walk in a row, after which it goes on by time: what is given is of no use."""
 
-MOST_RECURRENCES = 2
+MOST_RECURRENCES = 4
 """Pages of a walk that came before in it, after which it goes on by time."""
 
 

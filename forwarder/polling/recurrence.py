@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from forwarder.contracts import CursorState, Page
 
+SURE = 3
+"""Hits from which on it is one; a page or two may come again for a moment, when a server restarts."""
+
 MOST_STANDING = 100
 """Pages in a row without any new event, and none of them beyond what had been read, that are no progress either."""
 
@@ -51,7 +54,8 @@ class Recurrence:
         again = len(events & self._earlier)
         is_behind = page.newest is not None and page.newest <= high
         self._standing = self._standing + 1 if not new and is_behind else 0
-        hit = self._standing >= MOST_STANDING or (2 * again >= len(events) and (again > 1 or len(events) == 1 == again))
+        is_earlier = 2 * again >= len(events) and (again > 1 or len(events) == 1 == again)
+        hit = not new and (is_earlier or self._standing >= MOST_STANDING)  # a page may begin with some of the last one
         self.hits += hit
         self._pages += 1
         if self._pages == self._replaced_at:
