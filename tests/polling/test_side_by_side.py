@@ -141,10 +141,8 @@ async def test_an_answer_to_a_tail_that_was_replaced_meanwhile_counts_for_nothin
             await source.give(2, fresh("old"))
             await source.give(2, TIP)  # the backfill is the tail now
             while poller._open_walk(BACKFILL):  # what looks like its end is made sure of
-                walk = next(
-                    walk for walk in sorted(source.under_way, reverse=True) if walk > 1 and source.under_way[walk]
-                )
-                await source.give(walk, TIP)
+                if walks := [walk for walk in source.under_way if walk > 1 and source.under_way[walk]]:
+                    await source.give(max(walks), TIP)
                 await asyncio.sleep(0.01)
             before, row = poller.report.spooled, poller._rows[TAIL]
             assert row.state["walk"]["walk"] == 2
