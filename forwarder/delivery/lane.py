@@ -20,6 +20,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
@@ -361,6 +362,9 @@ class Lane:
             self.turn("retrying", self._asides.in_words())
         elif isinstance(self._sink, Warns) and (warning := self._sink.warning()) is not None:
             self.turn("retrying", *warning)
+        elif self._promises is not None and (waited := self._promises.unproved_for()) is not None:
+            since = datetime.fromtimestamp(self._clock.time() - waited, UTC).strftime("%H:%M UTC")
+            self.turn("retrying", f"nothing proves what was sent since {since}", fix_of("unconfirmed"))
         else:
             self.turn("working" if self.report.lag else "idle")
 

@@ -50,6 +50,12 @@ class Promises:
         """Whether anything that was not confirmed is still not."""
         return bool(self._broken[0])
 
+    def unproved_for(self) -> float | None:
+        """Return for how many seconds the oldest receipt is open, once that is half of `confirm_within`."""
+        oldest = min((deadline for deadline, _, _ in self._open.values()), default=None)
+        waited = 0.0 if oldest is None else self._within - (oldest - self._clock.monotonic())
+        return waited if waited >= self._within / 2 else None
+
     def add(self, receipt: Receipt, record: Record, begun: int = 0) -> None:
         """Remember that `receipt` stands for this record too; `begun` is the number of the send."""
         _, _, spans = self._open.setdefault(receipt, (self._clock.monotonic() + self._within, begun, []))

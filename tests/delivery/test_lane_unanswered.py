@@ -196,3 +196,29 @@ async def test_an_event_that_is_never_confirmed_is_at_fault_when_others_of_its_o
         await b.drained("one")
         assert await letters_of(b) == {bad: "not_taken"}
         assert set(sink.has.values()) == {1}, "the others arrived at once, and were never sent again"
+
+
+class Silent(Links):
+    """Promises, and says nothing of it until it is asked to."""
+
+    speaks = False
+
+    async def confirm(self, receipts: list[Receipt]) -> dict[Receipt, bool]:
+        return await super().confirm(receipts) if self.speaks else {}
+
+
+async def test_what_stays_unproved_for_long_does_not_look_well(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        sink = Silent(lambda _: False)
+        lane = b.start("one", sink, window=1, confirm_within=3600)
+        await b.fill(event("e0"), event("e1"))
+        await b.until(lambda: lane.report.pending == 2)
+        assert lane.report.well
+        assert lane._promises is not None
+        lane._promises._within = 7200 * 2  # as if half of the time had gone by
+        await b.until(lambda: "nothing proves what was sent since" in lane.report.reason)
+        assert not lane.report.well
+        assert lane.report.fix
+        sink.speaks = True
+        await b.drained("one")
+        await b.until(lambda: lane.report.well)
