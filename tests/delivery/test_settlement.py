@@ -360,6 +360,7 @@ async def test_what_others_settled_is_written_while_a_dead_letter_waits_for_room
     assert d.spool.written[0].ranges == [(1, 1)]
     assert set(d.spool.asked) == {(3, 0, 0)}, "it takes nothing"
     assert len(d.spool.asked) == (2 if fails else 1)
+    assert d.slept == ([RETRY_WRITE, 0, RETRY_WRITE] if fails else [RETRY_WRITE]), "a failed write has waited already"
 
 
 async def test_a_flood_of_dead_letters_is_a_line_now_and_then_that_counts_them() -> None:
