@@ -68,6 +68,8 @@ class _Names(msgspec.Struct, frozen=True):
     succeeded: frozenset[str]
     failed: frozenset[str]
     error: frozenset[str]
+    reason: frozenset[str]
+    sign_ins: frozenset[str]
 
 
 class _Words(msgspec.Struct, frozen=True, rename={"negation": "not"}):
@@ -123,12 +125,17 @@ class Outcomes:
 
     def _gather(self, found: list[Statement], kind: str, members: Iterable[tuple[str, Any]], at: _Search) -> None:
         """Add what members say and what lies in them: `{"details": [{"name": "status", "value": "FAILED"}]}`."""
+        reasons: list[Statement] = []
+        before = len(found)
         for name, value in members:
             at.left[0] -= 1
             if at.left[0] < 0:
                 return
             role = self._role(name)
-            if role:
+            if role == "reason" and type(value) is str:
+                if kind in self._names.sign_ins and self.verdict(value) == "failure":
+                    reasons.append(Statement("failure", certain=True, reason=_reason(value)))
+            elif role and role != "reason":
                 said = self._statements(role, kind, value, at)
                 found += [one._replace(own=True) for one in said] if self._is_own(role, kind) else said
             elif at.depth and type(inner := unpacked(value)) in (dict, list):
@@ -137,6 +144,8 @@ class Outcomes:
                 for part in inner[:MOST] if type(inner) is list else [inner]:
                     if type(part) is dict:
                         self._gather(found, own, pairs(part), at.deeper(sure=at.sure and own == kind))
+        if len(found) == before:
+            found += reasons
 
     def _role(self, name: str) -> str:
         role = self._roles.get(name)
@@ -149,7 +158,7 @@ class Outcomes:
 
     def _find_role(self, name: str) -> str:
         names = self._names
-        for role in ("outcome", "status", "state", "succeeded", "failed", "error"):
+        for role in ("outcome", "status", "state", "succeeded", "failed", "error", "reason"):
             if name in getattr(names, role):
                 return role
         for end in (*names.outcome, *names.status):

@@ -115,3 +115,25 @@ def test_members_that_no_reader_takes_are_repaired_or_refused_as_in_the_rest(mor
     [found] = OrganizationNormalizer(CATALOGUE).normalize([record_of(body.encode())])
     assert isinstance(found, AuditEvent)
     assert found.action == "user_created"
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        ({"reason": "wrong password"}, "failure"),
+        ({"reason": "INVALID_CREDENTIALS"}, "failure"),
+        ({"cause": "bad one-time code"}, "failure"),
+        ({"reason": "new device"}, "success"),
+        ({"status": "SUCCESS", "reason": "wrong password at the first try"}, "success"),
+        ({"status": "FAILED", "reason": "new device"}, "failure"),
+    ],
+)
+@pytest.mark.parametrize("where", ["context", "container", "json"])
+def test_the_reason_in_the_entry_of_a_sign_in_is_that_of_its_failure(where, told, outcome):
+    assert _outcome("user_login", told, where) == outcome
+
+
+@pytest.mark.parametrize("kind", ["users", "policies", "operations", "pages"])
+def test_the_reason_of_anything_else_is_why_it_was_done(kind):
+    said = {"id": "x", "type": kind, "attributes": {"reason": "failed to comply"}}
+    assert event("user_deactivated", [USER, said]).outcome == "success"
