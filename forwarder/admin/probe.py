@@ -69,8 +69,6 @@ def _try(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> int
     try:
         with socket.socket(family, kind, protocol) as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the daemon does
-            if family == socket.AF_INET6:
-                tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             tried.bind(address)
     except OSError as error:
         return error.errno or errno.EIO

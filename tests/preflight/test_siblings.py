@@ -244,8 +244,9 @@ def test_a_port_that_another_program_has(checked):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = checked(config(**{"admin.listen": f"127.0.0.1:{port}"}))
-    assert f"admin.listen: 127.0.0.1:{port}: another program listens there; end the other program" in said
+        said = [checked(config(**{"admin.listen": f"{host}:{port}"})) for host in ("127.0.0.1", "0.0.0.0", "[::]")]
+    assert f"admin.listen: 127.0.0.1:{port}: another program listens there; end the other program" in said[0]
+    assert ["another program listens there" in each for each in said] == [True, True, socket.has_dualstack_ipv6()]
 
 
 @pytest.mark.parametrize(
