@@ -266,3 +266,8 @@ def test_a_refusal_that_a_firewall_wrote_is_told_as_its() -> None:
     assert "Something before the server" in str(refused(403, page))
     assert "a firewall or proxy before it" in str(refused(403, b"no entry"))
     assert "Something before the server" in str(refused(400, page))
+
+
+def test_an_error_with_a_type_and_no_reason_is_quoted_by_its_type() -> None:
+    assert str(refused(500, {"error": {"type": "t"}})) == "the server answers 500 (t: )"
+    assert str(refused(500, {"error": "words"})) == "the server answers 500 (words)"
