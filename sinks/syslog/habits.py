@@ -119,7 +119,11 @@ class Habits:
             self._learned = max(1, self._largest_good, records // 4)
 
     def warning(self) -> tuple[str, str] | None:
-        """Say what the receiver does and which setting fits, while the settings do not say so already."""
+        """Say what the receiver does and which setting fits, while the settings do not say so already.
+
+        A number of records is a habit once one record more was tried after a calm, and ended a connection again:
+        trouble that passed looks the same until then.
+        """
         if self.keeps is not None and self.believed_after < self.resend:
             reason = (
                 f"the receiver ends connections that are quiet for about {self.keeps:.1f} s, those without any record, "
@@ -128,7 +132,7 @@ class Habits:
             )
             milliseconds = self.believed_after * 1000
             return reason, f"Raise the receiver's idle time-out above resend, or set resend: {milliseconds:.0f}ms."
-        if self._learned is not None and self._largest_good and self.most == self._learned:
+        if self._learned is not None and self._largest_good and self._calm > _CALM and self.most == self._learned:
             reason = (
                 f"the receiver ends connections early: those with {self._last_bad} records did not stay, those with "
                 f"{self._largest_good} did; so each carries {self._learned} at most"
