@@ -22,8 +22,7 @@ from forwarder.admin import probe as admin_port
 from forwarder.assembly import build_format_of, build_sink, build_source, examine_spool
 from forwarder.contracts import Clock, Connects, Finding, ForwarderError, Held
 from forwarder.net import reach as network
-from forwarder.preflight import certain_to_fail, of_part, worth_a_look
-from forwarder.preflight.permissions import unusable_spool
+from forwarder.preflight import certain_to_fail, of_part, unusable_here, worth_a_look
 from forwarder.preflight.targets import shared_targets
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class Doctor:
     # ---------------------------------------------------------------------------------------------------- each part
 
     async def _configuration(self) -> list[Finding]:
-        problems = await asyncio.to_thread(lambda: [*certain_to_fail(self._settings), *unusable_spool(self._settings)])
+        problems = await asyncio.to_thread(lambda: [*certain_to_fail(self._settings), *unusable_here(self._settings)])
         looks = await asyncio.to_thread(worth_a_look, self._settings)
         shared, may_be_meant = await shared_targets(self._settings)
         problems, looks = [*problems, *shared], [*looks, *may_be_meant]

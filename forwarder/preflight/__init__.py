@@ -11,7 +11,7 @@ from forwarder.preflight.addresses import odd_addresses, odd_times, times_to_com
 from forwarder.preflight.filter_rules import FilterCheck
 from forwarder.preflight.foreign_keys import odd_keys
 from forwarder.preflight.one_file import odd_files, one_file_twice
-from forwarder.preflight.permissions import loose_permissions, open_to_others
+from forwarder.preflight.permissions import loose_permissions, open_to_others, unusable_spool
 from forwarder.preflight.placeholders import example_hosts, placeholders, unfilled_texts
 from forwarder.preflight.places import more_than_there_is, places_that_cannot_be
 from forwarder.preflight.spool_changes import SpoolChanges
@@ -33,9 +33,13 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
         *same_logs(settings),
         *SpoolChanges(settings).problems,
         *open_to_others(settings),
-        *places_that_cannot_be(settings),
         *times_to_come(settings),
     ]
+
+
+def unusable_here(settings: Settings) -> list[Problem]:
+    """Return what cannot work on this machine as it is now: `run` finds it out itself, with an exit code of its own."""
+    return [*places_that_cannot_be(settings), *unusable_spool(settings)]
 
 
 def worth_a_look(settings: Settings) -> list[Problem]:

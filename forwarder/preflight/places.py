@@ -60,7 +60,8 @@ def _unusable(setting: str, named: Path) -> Iterator[Problem]:
         longest = os.pathconf(there, "PC_NAME_MAX")
     except (OSError, RuntimeError) as error:
         words = getattr(error, "strerror", None) or "its user is not there"
-        yield Problem(setting, f"cannot be made: {words.lower()}", "name a file in a folder of this machine")
+        what = f"cannot be reached by uid {os.geteuid()}: {words.lower()}"
+        yield Problem(setting, what, "name a file in a folder of this machine")
         return
     new = path.relative_to(there).parts if path != there else ()
     if any(str(path).startswith(f"{root}/") for root in _OF_THE_SYSTEM) and not str(path).startswith(_MEMORY):

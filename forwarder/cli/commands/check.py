@@ -12,10 +12,9 @@ from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
 from forwarder.contracts.units import duration_text, size_text
 from forwarder.exit_codes import ExitCode
-from forwarder.preflight import certain_to_fail, worth_a_look
+from forwarder.preflight import certain_to_fail, unusable_here, worth_a_look
 from forwarder.preflight.admin_port import taken_port
 from forwarder.preflight.filter_rules import may_pass
-from forwarder.preflight.permissions import unusable_spool
 from forwarder.preflight.targets import same_targets
 from forwarder.preflight.ways import unusable_proxies, unusable_tls
 
@@ -34,7 +33,7 @@ PROOF = {
 def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
-    problems = [*certain_to_fail(settings), *unusable_spool(settings), *taken_port(settings)]
+    problems = [*certain_to_fail(settings), *unusable_here(settings), *taken_port(settings)]
     problems += [*unusable_tls(settings), *unusable_proxies(settings)]
     looks = worth_a_look(settings)
     if problems:
