@@ -174,11 +174,13 @@ class StreamSlot:
     async def _watch(self, link: Link) -> None:
         """Notice the end of a connection when it comes, and that it is well as long as it is."""
         while link.serial in self._links:
-            within = min(_LOOK_EVERY, self._habits.believed_after / 4) or _LOOK_EVERY
+            within = max(min(_LOOK_EVERY, self._habits.believed_after / 4) or _LOOK_EVERY, _LOOK_SOONEST)
             try:
-                await link.pipe.read(max(within, _LOOK_SOONEST))
+                await link.pipe.read(within)
             except Retryable:  # its end, or the time is over
                 self._look(link)
+                if link.writing:  # an end comes again at once, and whoever writes must get a turn to find out
+                    await asyncio.sleep(within)
             if link.full and not link.unproved:
                 self._habits.stayed(link.records)
                 await self._retire(link)
