@@ -35,9 +35,13 @@ class Evidence:
     """What the sink took of a lane since the start, over all slots.
 
     Sends are numbered as they begin: only one that began after a failure and was taken says anything of that failure.
+
+    Args:
+        newest_open: Returns the number of the newest send of which it is not known yet whether it was taken, or 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, newest_open: Callable[[], int] = lambda: 0) -> None:
+        self.newest_open = newest_open
         self.begun = 0
         self.newest_taken = 0
         self.believed_alone = False  # a refusal was believed although nothing else was taken after it
@@ -186,7 +190,8 @@ class Case:
         self._last = self._evidence.newest_taken
         if not self._dry:
             self._patience = STALE + 2 * ALONE * (len(left) + sum(map(len, self._parts)))
-        if self.failures == 1 or self._dry >= self._patience:
+        # A stream is believed after a while, and that may be longer than many failures take.
+        if self.failures == 1 or (self._dry >= self._patience and self._evidence.newest_open() <= self._mark):
             self._mark, self._dry = self._evidence.begun, 0
         was = self.searching
         self.searching = self.searching or at_once or self.failures >= ALIKE

@@ -72,7 +72,6 @@ class Lane:
         self._wake = asyncio.Event()
         self.stopped = asyncio.Event()
         self._redact = redact
-        self._evidence = Evidence()
         self._settler = Settler(
             name,
             config,
@@ -84,6 +83,7 @@ class Lane:
             redact=redact,
         )
         self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
+        self._evidence = Evidence(lambda: self._promises.newest_open if self._promises is not None else 0)
         patience = SinkTraits.of(sink).patience
         self._asides = Asides(config.patience if patience is None else patience, clock=clock, report=report)
         attempts = Attempts(

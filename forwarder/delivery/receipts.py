@@ -50,6 +50,11 @@ class Promises:
         """Whether anything that was not confirmed is still not."""
         return bool(self._broken[0])
 
+    @property
+    def newest_open(self) -> int:
+        """The number of the newest send with an open receipt, or 0."""
+        return max((begun for _, begun, _ in self._open.values()), default=0)
+
     def unproved_for(self) -> float | None:
         """Return for how many seconds the oldest receipt is open, once that is half of `confirm_within`."""
         oldest = min((deadline for deadline, _, _ in self._open.values()), default=None)

@@ -90,7 +90,7 @@ async def test_a_source_that_is_not_read_just_now_drops_nothing_and_says_so(tmp_
 
 
 async def test_a_poller_that_does_not_run_takes_no_cursor_for_dropped(tmp_path: Path) -> None:
-    source = ScriptedSource(lambda state, _: quiet(state))
+    source = ScriptedSource(quiet)
     async with spool_in(tmp_path) as spool:
         poller = poller_of(source, spool)
         assert not await poller.drop("tail", "by a test")

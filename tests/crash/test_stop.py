@@ -183,7 +183,7 @@ async def test_an_api_that_hangs_does_not_eat_the_time_of_the_lanes(tmp_path: Pa
         await process.start()
         await process.until(lambda: len(receiver.stream()) > 0)
         sim.faults.add("stall", every=1, bytes=10, wait=HOUR)
-        await process.until(lambda: sim.faults.fired("stall") == 1)
+        await process.until(lambda: sim.faults.fired("stall") >= 1)
         assert await process.stop() == 0
         await assert_in_order(tmp_path, process)
 

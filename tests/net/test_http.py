@@ -455,8 +455,9 @@ async def test_a_proxy_that_refuses_the_tunnel(environment: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://:1", "ftp://x", "http://[", "nothing"])
 async def test_a_proxy_that_cannot_be_used(proxy: str, environment: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"http\.proxy"):
+    with pytest.raises(ConfigError) as caught:
         client_of("https://somewhere.example.com", HttpConfig(proxy=proxy))
+    assert caught.value.setting == "http.proxy"
     if "://" in proxy:
         environment.setenv("ALL_PROXY", proxy)
         client = client_of("https://somewhere.example.com")

@@ -10,6 +10,7 @@ import pytest
 from forwarder.contracts import AuthFailed, Held, Retryable
 from forwarder.contracts.errors import fix_of
 from forwarder.polling.complaints import RECURS, UNKNOWN, of_error, of_page
+from forwarder.polling.recurrence import SURE
 from tests.polling.pollers import page
 
 AT = 1_790_000_000_123
@@ -37,8 +38,8 @@ def test_cursors_that_are_given_and_not_known_are_said_again_and_again(losses: i
 
 
 def test_a_circle_comes_before_lost_cursors_and_a_loop_before_all() -> None:
-    bad = course(losses=5, hits=1, distrusts=UNKNOWN)
-    assert said(course(losses=5, hits=1)) == ("retrying", RECURS, fix_of("no_progress"), "no_progress")
+    bad = course(losses=5, hits=SURE, distrusts=UNKNOWN)
+    assert said(course(losses=5, hits=SURE)) == ("retrying", RECURS, fix_of("no_progress"), "no_progress")
     loop = said(bad, looping=True, by_time=True)
     assert loop is not None
     assert (loop[0], loop[2], loop[3]) == ("retrying", fix_of("loop"), "loop")
@@ -46,11 +47,11 @@ def test_a_circle_comes_before_lost_cursors_and_a_loop_before_all() -> None:
 
 @pytest.mark.parametrize("why", [UNKNOWN, RECURS])
 def test_a_walk_by_time_says_why(why: str) -> None:
-    found = said(course(distrusts=why, losses=5, hits=1), by_time=True)
+    found = said(course(distrusts=why, losses=5, hits=SURE), by_time=True)
     assert found is not None
     assert (found[0], found[1], found[3]) == ("retrying", f"{why}, so it is read on by time", "")
     assert found[2].startswith("Nothing has to be done")
-    found = said(course(losses=5, hits=1), by_time=True)
+    found = said(course(losses=5, hits=SURE), by_time=True)
     assert found is not None
     assert found[1].startswith("no cursor that the API gives can be used")
     assert found[3] == "no_cursor"

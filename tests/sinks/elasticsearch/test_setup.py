@@ -84,7 +84,7 @@ async def test_a_rotated_key_file_needs_no_restart(tmp_path: Path) -> None:
             file.unlink(missing_ok=True) if broken is None else file.write_text(broken)
             with pytest.raises(AuthFailed) as caught:
                 await sink.send(batch(3))
-            assert "key" not in caught.value.reason.replace("key file", "")
+            assert "key" not in caught.value.reason.replace("api_key_file", "")
         file.write_text("new:key")
         assert await sink.send(batch(3)) == Delivery(accepted=range(3), duplicates=2)
 
