@@ -21,8 +21,9 @@ from sinks.syslog.link import Link
 _MOST_ENDED = 1000
 """Connections that ended and are remembered; of an older one, all that was not yet confirmed counts as lost."""
 
-_MOST_OPEN = 32
-"""Connections of one slot at once: the one that is written to, and full ones that are not believed yet."""
+_MOST_OPEN = 8
+"""Connections of one slot at once: the one that is written to, and full ones that are not believed yet. A receiver may
+take few: syslog-ng has `max-connections(10)`, and ends those beyond at once."""
 
 _LOOK_EVERY, _LOOK_SOONEST = 1.0, 0.01
 """Seconds between two looks at a connection: at most, and at least."""
