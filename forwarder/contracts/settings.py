@@ -298,7 +298,7 @@ class PrivacyConfig(ComponentConfig):
     ip: Literal["whole", "network", "none"] = "whole"
     """IP addresses: whole, only their network (/24, in IPv6 /48), or none; of the place only the country stays."""
     key: Secret | None = None
-    """Key of the pseudonyms: the same key gives the same pseudonyms in every sink. Without it, nobody can resolve
+    """Key of the pseudonyms: the same key gives the same pseudonyms in every sink. Without it, no one can resolve
     them."""
 
     @model_validator(mode="before")

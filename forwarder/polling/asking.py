@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -33,6 +36,21 @@ class Asker:
         self._report = report
         self._log = structlog.get_logger().bind(source=source.origin.source)
         self._stopped = asyncio.Event()
+        self._alone: asyncio.Task[Any] | None = None
+        self._free = asyncio.Condition()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Let no request of another walk begin meanwhile: a fault that goes by turns would meet other ones of ours."""
+        async with self._free:
+            await self._free.wait_for(lambda: self._alone is None)
+            self._alone = asyncio.current_task()
+        try:
+            yield
+        finally:
+            async with self._free:
+                self._alone = None
+                self._free.notify_all()
 
     def stop(self) -> None:
         """End every wait: nothing more is asked."""
@@ -75,6 +93,9 @@ class Asker:
 
         Raises Retryable, Held or CursorLost.
         """
+        if self._alone not in {None, asyncio.current_task()}:
+            async with self._free:
+                await self._free.wait_for(lambda: self._alone is None)
         self._report.requests += 1
         try:
             return await self._source.fetch(walk)

@@ -68,6 +68,10 @@ class Trial:
 
     async def convicts(self, name: str, row: progress.Progress) -> bool:
         """Tell whether the cursor of a walk is to blame, by five requests at most."""
+        async with self._asker.alone():
+            return await self._refuses_only_the_cursor(name, row)
+
+    async def _refuses_only_the_cursor(self, name: str, row: progress.Progress) -> bool:
         without = self._source.walk(self._store.kept(row["high"]))
         for has_cursor in _ORDER:
             try:
