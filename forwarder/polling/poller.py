@@ -164,6 +164,8 @@ class Poller:
             running.pop(name).result()
         if self._at_tip and self._store.start_reread():
             self._plan[REREAD].due = 0.0
+        if self._takes_nothing and running:
+            return TAIL, math.inf  # a page waits for room already
         is_walk_busy = any(name != TAIL for name in running)
         free = [name for name in self._open_walks() if name not in running and (name == TAIL or not is_walk_busy)]
         return self._plan.choose(free, self._clock.monotonic())
