@@ -1,6 +1,7 @@
 """The thread: whole jobs in order, whatever becomes of those who wait for them."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -54,6 +55,25 @@ async def test_a_cancelled_caller_undoes_nothing(worker):
     gate.set()
     await worker.run(lambda: None)
     assert done == ["running", "waiting"]
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_no_traceback_in_the_log(worker):
+    unheard, gate = [], threading.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+
+    def fail():
+        gate.wait()
+        raise ValueError("mine")
+
+    task = asyncio.ensure_future(worker.run(fail))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    await worker.run(lambda: None)
+    gc.collect()
+    assert unheard == []
 
 
 async def turned(worker, clock):

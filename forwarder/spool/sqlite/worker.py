@@ -45,7 +45,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put((job, future, loop))
-        return await asyncio.shield(future)
+        return await future  # cancelled with whoever waits; the job is not
 
     def turned(self) -> None:
         """Show that a long job is alive; called from within it."""
