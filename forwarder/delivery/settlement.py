@@ -8,6 +8,7 @@ carries it out whether or not anybody waits.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -155,7 +156,9 @@ class Settler:
             try:
                 done = await asyncio.shield(write)
             except asyncio.CancelledError:
-                await asyncio.wait({write})
+                while not write.done():
+                    with contextlib.suppress(asyncio.CancelledError):  # one more is no reason to lose what was noted
+                        await asyncio.wait({write})
                 if write.exception() is not None:
                     self._put_back(notes)
                 raise

@@ -205,18 +205,20 @@ async def test_a_lane_that_stops_tries_again_sooner_but_not_without_a_pause(monk
     assert 0 < STOP_RETRY < RETRY_WRITE
 
 
+@pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_write_that_is_cut_off_is_waited_for_and_repeated_only_when_it_failed(fails: bool) -> None:
+async def test_a_write_that_is_cut_off_is_waited_for_and_repeated_only_when_it_failed(fails: bool, times: int) -> None:
     d = Desk()
     d.spool.gate = asyncio.Event()
     d.spool.fails = [FULL] if fails else []
     d.settler.accept(records(1, 2))
     writing = asyncio.create_task(d.settler.exchange(after=0, events=0))
     await until(lambda: bool(d.spool.asked))
-    writing.cancel()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not writing.done(), "the spool carries it out all the same"
+    for _ in range(times):
+        writing.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not writing.done(), "the spool carries it out all the same"
     d.spool.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await writing
