@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from forwarder.contracts import ForwarderError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -71,10 +73,16 @@ class Snapshots:
         try:
             made = self._report()
             self.latest = await made if inspect.isawaitable(made) else made
+        except ForwarderError as error:  # says itself what is wrong
+            if self._is_news(error):
+                log.error("report_failed", reason=str(error))  # noqa: TRY400
         except Exception as error:
-            if self.problem != (problem := f"the report failed: {type(error).__name__}"):
+            if self._is_news(error):
                 log.exception("report_failed")
-            self.problem = problem
         else:
             self._made_at = self._clock.monotonic()
             self.problem = ""
+
+    def _is_news(self, error: Exception) -> bool:
+        before, self.problem = self.problem, f"the report failed: {type(error).__name__}"
+        return self.problem != before

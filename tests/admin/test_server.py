@@ -14,11 +14,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from forwarder.admin.listener import parse_listen
 from forwarder.admin.server import AdminServer
 from forwarder.contracts import ConfigError, Secret
 from forwarder.observe.redaction import STARS, Redactor
+from forwarder.spool.contract import SpoolError
 from tests.observe.reports import NOW, full_report, lane_report, source_report
 
 TOKEN = Secret("the-status-token")
@@ -234,6 +236,22 @@ async def test_a_failing_report_says_so_without_its_text(serve):
     assert (await ask(server, "/livez")).status == 200
     clock.now += 60
     assert (await ask(server, "/livez")).status == 503
+
+
+@pytest.mark.parametrize(("error", "has_traceback"), [(SpoolError("it was taken away"), False), (KeyError("x"), True)])
+async def test_a_report_that_fails_is_a_traceback_only_where_the_error_does_not_say_what_is_wrong(
+    serve, error, has_traceback
+):
+    def report():
+        raise error
+
+    server = await serve(report)
+    with capture_logs() as logged:
+        for _ in range(3):
+            await ask(server, "/status")
+    (line,) = [line for line in logged if line["event"] == "report_failed"]
+    assert (line["log_level"], bool(line.get("exc_info"))) == ("error", has_traceback)
+    assert has_traceback or line["reason"] == str(error)
 
 
 # --------------------------------------------------------------------------------------------- who may ask what
