@@ -33,7 +33,7 @@ from forwarder.normalize.times import TimeReader
 from forwarder.observe.redaction import Redactor
 from forwarder.registry import build_format
 from forwarder.sources.headers import clock_finding
-from forwarder.sources.organization import source as organization
+from forwarder.sources.organization import refusals
 from forwarder.sources.organization.actions import actions_of
 from forwarder.sources.organization.cursors import is_sendable, onward_of
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
@@ -108,7 +108,7 @@ def _relp(body: bytes) -> None:
 
 
 def _errors(body: bytes) -> None:
-    organization._error_of(_answer(body, 400), ("secret-of-the-key",))
+    refusals.error_of(_answer(body, 400), ("secret-of-the-key",))
 
 
 def _headers(body: bytes) -> None:

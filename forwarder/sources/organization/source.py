@@ -1,7 +1,8 @@
 """The audit log of an Atlassian organization, followed through `/events-stream`.
 
 The stream is sorted by processing time, so that late events are not missed; its cursor can be kept at the tip and
-asked again (developer.atlassian.com, "Poll events migration"). What an answer means is in `organization_reading`.
+asked again (developer.atlassian.com, "Poll events migration"). What a page means is in `reading`, what a refusal
+means in `refusals`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-import msgspec
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
-    AuthFailed,
     CursorLost,
     CursorState,
     Endpoint,
@@ -34,10 +33,7 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.contracts.identity import EventKeys
-from forwarder.net.answers import leads_to, own_words
-from forwarder.net.hide import hide
-from forwarder.net.http import UNREADABLE, HttpClient, Response, check_url
-from forwarder.net.retry import retry_after_seconds
+from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
@@ -46,13 +42,10 @@ from forwarder.sources.organization.limits import Limits, Repeats
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.sources.organization.pages import heads_of, open_page, open_patiently
 from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
+from forwarder.sources.organization.refusals import LOST_CURSOR, Refusals, error_of
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 """Seen to be accepted in public code; documented default."""
-
-_LONGEST_SAID = 4096
-_LONGEST_ERROR = 2**18
-"""Characters of an error's text that are looked at, before it is shortened."""
 
 
 def _organization_id(value: Any) -> Any:
@@ -60,12 +53,12 @@ def _organization_id(value: Any) -> Any:
     if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9-]*", value):
         return value
     if "/o/" in value or value.startswith("o/"):
-        said = "the address of a page, not the id in it; write what stands behind /o/ up to the next slash"
+        problem = "the address of a page, not the id in it; write what stands behind /o/ up to the next slash"
     elif "." in value or "/" in value:
-        said = "an address, not an id; open Atlassian Administration and write what stands behind /o/ in its address"
+        problem = "an address, not an id; open Atlassian Administration and write what stands behind /o/ in its address"
     else:
-        said = "not the id of an organization; write the letters, digits and dashes behind /o/ in the address bar"
-    raise PydanticCustomError("org_id", "{said}", {"said": said})
+        problem = "not the id of an organization; write the letters, digits and dashes behind /o/ in the address bar"
+    raise PydanticCustomError("org_id", "{problem}", {"problem": problem})
 
 
 class OrganizationConfig(SourceConfig):
@@ -119,6 +112,7 @@ class OrganizationSource:
         self._repeats = Repeats()
         self._key = ""  # as it was sent last
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
+        self._refusals = Refusals(config.org_id, context.budget, context.clock)
         self._reading = Reading(EventKeys(self.feed, self.origin.scope), config.overlap * 1000)
 
     @classmethod
@@ -205,7 +199,7 @@ class OrganizationSource:
         try:
             since = int(self._clock.time() * 1000) - (self.retention_ms or 0)
             response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
-            self._raise_for(response, None)
+            self._raise_for(response)
             findings.append(Finding("key", ok=True, detail="it may read the organization's events"))
             findings.append(await self._probe_log(response))
         except Held as error:
@@ -246,7 +240,7 @@ class OrganizationSource:
             asked = {"cursor": cursor} if cursor else {}
             response = await self._request(asked, path=path, clients=clients, most=LONGEST_PAGE)
             if response.status != 200:
-                code, title = _error_of(response, secrets=(self._key,))
+                code, title = error_of(response, secrets=(self._key,))
                 raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
             return response.body
 
@@ -265,7 +259,7 @@ class OrganizationSource:
         """Ask once, and once more with a smaller limit when that is what the API refuses."""
         where = {"cursor": cursor} if cursor else {"from": str(since_ms), "sortOrder": "asc"}
         response = await self._request({**where, "limit": str(limit)})
-        if response.status == 400 and limit > SAFE_LIMIT and _error_of(response)[0] != "ADMIN-400-1":
+        if response.status == 400 and limit > SAFE_LIMIT and error_of(response)[0] != LOST_CURSOR:
             smaller = await self._request({**where, "limit": str(SAFE_LIMIT)})
             if smaller.status == 200:
                 self._limits.most = SAFE_LIMIT
@@ -291,111 +285,7 @@ class OrganizationSource:
         async with (clients or self._clients).borrowed() as client:
             return await client.request("GET", path or self._path, params=params, headers=headers, most=most)
 
-    def _raise_for(self, response: Response, cursor: str | None) -> None:
-        """Turn everything but a JSON page into the error that says what to do."""
-        status = response.status
-        if status == 200:
-            kind = response.headers.get("content-type", "").lower()
-            if "json" in kind or response.body.lstrip()[:1] == b"{":
-                return
-            raise Retryable(
-                "a page that is not JSON answered with status 200, as a login page or a proxy does", kind="login_page"
-            )
-        if status == 429:
-            raise Retryable(
-                "the API's rate limit is reached",
-                kind="rate_limited",
-                retry_after=self._budget.on_rate_limited(response.headers),
-            )
-        if status >= 500 or status == 408:
-            raise Retryable(
-                f"the API answers {status}",
-                kind="server_error",
-                retry_after=retry_after_seconds(
-                    {"retry-after": response.headers.get("retry-after", "")}, self._clock.time()
-                ),
-            )
-        if 300 <= status < 400:
-            where = hide(leads_to(response), (self._key, cursor or ""))
-            message = f"the API answers {status}, a redirect{where}, as a login page or a proxy does"
-            raise Retryable(message, kind="redirect")
-        if status < 300:
-            raise Held(
-                f"the API answers {status}, a success without a page of events.",
-                fix="Check base_url, and what stands between: a proxy or a cache answers so.",
-                kind="unexpected_status",
-            )
-        code, title = _error_of(response, secrets=(self._key, cursor or ""))
-        if not (code or title):
-            title = _clean(own_words(response), (self._key, cursor or ""))
-        told = f" ({code} {title})".replace("( ", "(").replace(" )", ")") if code or title else ""
-        if status == 400 and code == "ADMIN-400-1" and cursor:
-            raise CursorLost("the API no longer knows the cursor (ADMIN-400-1)")
-        refusal = _REFUSALS.get(status)
-        if refusal is not None:
-            error, reason, fix = refusal
-            raise error(reason.format(told=told, org=self._config.org_id), fix=fix, kind=_KINDS[status])
-        raise Held(
-            f"the API refuses the request with {status}{told}.",
-            fix="Check base_url and this machine's clock; if both are right, the API has changed: report it.",
-            kind="bad_request" if status == 400 else "unexpected_status",
-        )
-
-
-_KINDS: dict[int, Any] = {401: "auth", 403: "forbidden", 404: "not_found", 410: "not_found"}
-_REFUSALS: dict[int, tuple[type[Held], str, str]] = {
-    401: (
-        AuthFailed,
-        "the API refuses the key{told}: it has expired (a key lives a year at most), was revoked, or is a user's.",
-        "Create an organization API key in Atlassian Administration, Settings, API keys, and put it into api_key.",
-    ),
-    403: (
-        AuthFailed,
-        (
-            "the key may not read the audit log of organization {org}{told}: it lacks the scope read:events:admin, or "
-            "its creator is not an organization admin any more, or org_id is another's, or there is no Atlassian "
-            "Guard or Enterprise plan."
-        ),
-        "Check these four in Atlassian Administration; without Guard or Enterprise use the products' own audit logs.",
-    ),
-    410: (
-        Held,
-        "the API says that this address is permanently gone{told}.",
-        "Check base_url; if it is right, the API has moved: install a newer version, or report it.",
-    ),
-    404: (
-        Held,
-        "the API knows no organization {org}{told}.",
-        "Copy org_id from the address bar of Atlassian Administration, and check base_url.",
-    ),
-}
-
-
-class _Error(msgspec.Struct):
-    code: str = ""
-    title: str = ""
-
-
-class _Errors(msgspec.Struct):
-    errors: list[_Error] = []
-
-
-def _error_of(response: Response, secrets: tuple[str, ...] = ()) -> tuple[str, str]:
-    """Return (code, title) of an error body, shortened and printable; empty when it has another shape.
-
-    An answer may repeat what was sent: the texts of `secrets` do not come out, whole or in part.
-    """
-    if len(response.body) > _LONGEST_ERROR:  # a million of empty errors would fill the memory
-        return "", ""
-    try:
-        found = msgspec.json.decode(response.body, type=_Errors, strict=False).errors
-    except UNREADABLE:
-        return "", ""
-    if not found:
-        return "", ""
-    return _clean(found[0].code, secrets), _clean(found[0].title, secrets)
-
-
-def _clean(text: str, secrets: tuple[str, ...]) -> str:
-    printable = "".join(char for char in text[:_LONGEST_SAID] if char.isprintable())
-    return plain(hide(printable, secrets), 120)
+    def _raise_for(self, response: Response, cursor: str | None = None) -> None:
+        error = self._refusals.error(response, key=self._key, cursor=cursor)
+        if error is not None:
+            raise error

@@ -13,7 +13,7 @@ from forwarder.net.http import Response
 from forwarder.net.json_size import LONGEST_EVENT, MOST_VALUES
 from forwarder.sources.organization.actions import LONGEST_PAGE, MOST_ACTIONS, read_list
 from forwarder.sources.organization.pages import MOST_EVENTS, heads_of, open_page
-from forwarder.sources.organization.source import _error_of
+from forwarder.sources.organization.refusals import error_of
 from sinks.elasticsearch.answers import read
 from tests.scaling import assert_in_proportion, cpu
 
@@ -209,8 +209,8 @@ def test_the_longest_event_is_far_above_what_real_ones_have() -> None:
 
 def test_an_error_of_countless_errors_is_not_read() -> None:
     body = b'{"errors":[%s]}' % much_of(b"{}", 1_000_000)
-    assert peak(lambda: _error_of(Response(400, {}, body))) < MEGABYTE
-    assert _error_of(Response(400, {}, b'{"errors":[{"code":"c","title":"t"}]}')) == ("c", "t")
+    assert peak(lambda: error_of(Response(400, {}, body))) < MEGABYTE
+    assert error_of(Response(400, {}, b'{"errors":[{"code":"c","title":"t"}]}')) == ("c", "t")
 
 
 @pytest.mark.parametrize("item", [b"{}", b'{"create":{"status":201}}', b'{"create":{"status":400,"error":{}}}'])
