@@ -89,6 +89,31 @@ class RateLimits(_Model):
     on_success: bool = True
 
 
+class Workspaces(_Model):
+    """The Workspace Events API, and what is not known of it; a reader must be right under every combination.
+
+    Attributes:
+        served: Whether there is one for the sites at all; else every path of it is unknown.
+        order: Which events come first.
+        most: Events on one page at most.
+        above: What a higher `limit` gets: a page that is cut to the most without a word, or a refusal.
+        tip: What the last page leads to: a cursor that stays valid and gives empty pages, nothing, or a cursor that is
+            refused once it is used.
+        bounds: Whether an event exactly at `from` or `to` is inside.
+        cursor_in: Where a page says how it goes on: `meta.next`, or as part of the address in `links.next`.
+        ids: Whether an event that the organization's log holds too has another id here, or the same.
+    """
+
+    served: bool = False
+    order: Literal["newest_first", "oldest_first"] = "newest_first"
+    most: Annotated[int, Field(ge=1)] = 200
+    above: Literal["cut", "refused"] = "cut"
+    tip: Literal["resume", "end", "refused"] = "resume"
+    bounds: Literal["inclusive", "exclusive"] = "inclusive"
+    cursor_in: Literal["meta", "links"] = "meta"
+    ids: Literal["own", "organization"] = "own"
+
+
 class Products(_Model):
     """The audit logs of Jira and Confluence on every site, and what is not known of them.
 
@@ -102,6 +127,7 @@ class Products(_Model):
         confluence_most: Records on one page of Confluence at most, whatever was asked for.
         plan: Whether the products keep an audit log at all.
         login: What a wrong credential gets: 401, a login page with status 200, or a redirect to one.
+        workspaces: The same deeds once more, as events of the Workspace Events API.
     """
 
     records: Annotated[int, Field(ge=0)] = 0
@@ -113,6 +139,7 @@ class Products(_Model):
     confluence_most: Annotated[int, Field(ge=1)] = 1000
     plan: Literal["paid", "free"] = "paid"
     login: Literal["refused", "page", "redirect"] = "refused"
+    workspaces: Workspaces = Workspaces()
 
 
 class KeyConfig(_Model):

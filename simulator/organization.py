@@ -135,10 +135,11 @@ class Organization:
         happening.time_ms = now_ms - self._delay()
         if self._rng.random() < self._config.late_share:
             happening.time_ms -= int(self._rng.random() * self._config.late_up_to * 1000)
-        self._tell_products(happening, now_ms)
-        return self._log(happening, now_ms, None)
+        entry = self._log(happening, now_ms, None)
+        self._tell_products(happening, now_ms, entry.id)
+        return entry
 
-    def _tell_products(self, happening: Happening, now_ms: int) -> None:
+    def _tell_products(self, happening: Happening, now_ms: int, ident: str) -> None:
         """Let the products record what they record of an organization's event too."""
         if happening.action != "user_added_to_group":
             return
@@ -146,7 +147,7 @@ class Organization:
         for site in self.sites:
             for product, log in site.logs.items():
                 names = (group["id"], group["attributes"]["groupName"])
-                log.add(membership(product, now_ms, happening.person, self._people[whom["id"]], names))
+                log.add(membership(product, now_ms, happening.person, self._people[whom["id"]], names), ident)
 
     def _log(self, happening: Happening, processed_ms: int, latest_ms: int | None) -> Entry:
         rng, switches = self._rng, self._config.switches

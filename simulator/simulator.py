@@ -22,6 +22,8 @@ from simulator.organization import Organization
 from simulator.products.cloud import CloudProducts
 from simulator.products.datacenter import DataCenter
 from simulator.products.datacenter import route as datacenter_route
+from simulator.products.workspace import Workspaces
+from simulator.products.workspace import route as workspace_route
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -81,12 +83,15 @@ class Simulator:
         for site in self.sites.values():
             for log in site.logs.values():
                 self.ledger.open(log.name, log.feed)
+                if self.config.products.workspaces.served:
+                    self.ledger.open(log.workspace, log.events)
         script = FaultScript(self.config.faults, seed=self.config.seed, now=now, counts=self.ledger.faults)
         self.faults = Faults(script, clock)
         # Serials begin at the time, so that cursors of a restarted simulator are newer than those before.
         self.cursors = Cursors(f"cursors {self.config.seed}", int(now * 1000))
         self._api = Api(self.config, self.organizations, self.ledger, script, self.cursors, clock)
         self._products = CloudProducts(self.config, list(self.sites.values()), self.ledger, script, clock)
+        self._workspaces = Workspaces(self.config, list(self.sites.values()), self.ledger, script, self.cursors, clock)
         self.datacenters: dict[str, DataCenter] = {}
         self._control = Control(self)
         self.server = Server(self._handle, host=self.config.host, port=self.config.port, ssl=ssl)
@@ -185,6 +190,8 @@ class Simulator:
             return self._control.answer(request)
         if (cloud := self._products.route(request.path)) is not None:
             return self._products.answer(request, cloud)
+        if (workspace := workspace_route(request.target)) is not None:
+            return self._workspaces.answer(request, workspace)
         if (own := datacenter_route(request.path)) is not None and own["server"] in self.datacenters:
             return self.datacenters[own["server"]].answer(request, own["path"], self._now_ms())
         return await self._api.handle(request)

@@ -7,8 +7,6 @@ request is that of the organizations API: fault, credential, permission, rate li
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +16,7 @@ from simulator import answers, effects
 from simulator.faults import FaultScript, Occasion, Rule
 from simulator.http_types import Request, Response
 from simulator.limits import RateLimiter
+from simulator.products.credentials import basic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,13 +125,9 @@ class CloudProducts:
         return self._pages[log.product](request, log, int(now * 1000), given)
 
     def _token(self, request: Request, site: CloudSite, *, scoped: bool) -> str:
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        try:
-            email, _, token = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            email = token = ""
+        email, token = basic(request)
         wanted = site.scoped_token if scoped else site.token
-        if scheme.lower() == "basic" and (email, token) == (site.email, wanted):
+        if (email, token) == (site.email, wanted):
             return token
         if self._config.products.login == "page":
             raise _Refused(answers.login_page())

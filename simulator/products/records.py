@@ -1,4 +1,4 @@
-"""Gives a deed its JSON: a record of Jira Cloud, of Confluence Cloud, or of Data Center."""
+"""Gives a deed its JSON: a record of Jira Cloud, of Confluence Cloud, of Data Center, or an event of a workspace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.products.deeds import Change, Deed, Target
-    from simulator.world import Person
+    from simulator.world import Person, Site
 
 Document = dict[str, Any]
 
@@ -133,3 +133,45 @@ def _datacenter_author(person: Person | None) -> Document:
 
 def _datacenter_object(target: Target) -> Document:
     return {"name": target.name, "type": target.kind, "uri": "", "id": target.id}
+
+
+def workspace_event(deed: Deed, ident: str, product: str, site: Site) -> Document:
+    """Return an event of `/audit-log/v1/workspaces/{id}/events`, in the shape of the organization's events."""
+    moment = f"{datetime.fromtimestamp(deed.time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{deed.time_ms % 1000:03d}Z"
+    things = [found for found in (deed.target, *deed.others) if found is not None]
+    attributes: Document = {
+        "time": moment,
+        "action": f"{product}_{deed.summary.lower().replace(' ', '_')}",
+        "actor": _workspace_actor(deed.person),
+        "context": [_workspace_thing(thing) for thing in things],
+        "container": [{"id": site.id, "type": "sites", "attributes": {"siteName": site.name}, "links": {}}],
+    }
+    if deed.place is not None:
+        attributes["location"] = {"ip": deed.place.ip}
+    if deed.changes:
+        attributes["changes"] = [
+            {"name": change.field, "from": change.before, "to": "" if change.hidden else change.after}
+            for change in deed.changes
+        ]
+    return {
+        "id": ident,
+        "type": "events",
+        "attributes": attributes,
+        "message": {"content": deed.description or deed.summary, "format": "simple"},
+    }
+
+
+def _workspace_actor(person: Person | None) -> Document:
+    if person is None:
+        return {"id": "", "name": "System"}
+    return {"id": person.id, "name": person.name, "email": person.email, "auth": {"authType": "session"}}
+
+
+def _workspace_thing(target: Target) -> Document:
+    kind = target.kind.lower()
+    name = {"user": "name", "group": "groupName"}.get(kind, "name")
+    return {
+        "id": target.id,
+        "type": f"{kind}s" if kind in {"user", "group"} else kind,
+        "attributes": {name: target.name},
+    }
