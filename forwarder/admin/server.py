@@ -24,9 +24,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from forwarder.admin.listener import Listener, is_loopback, parse_listen
 from forwarder.admin.snapshots import Snapshots
 from forwarder.contracts import Clock, SystemClock
+from forwarder.net.listener import Listener, is_loopback, parse_listen
 from forwarder.observe.exposition import Exposition
 from forwarder.observe.health import why_degraded, why_not_live, why_not_ready
 from forwarder.observe.status_json import report_to_dict

@@ -28,7 +28,6 @@ from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
-from forwarder.admin.thread import AdminThread
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import build_maker, build_sink, build_source, build_spool, format_name
 from forwarder.config.problems import SettingsError, not_built
@@ -48,6 +47,7 @@ from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.delivery import Lane
 from forwarder.net.retry import RequestBudget
+from forwarder.net.server_thread import ServerThread
 from forwarder.observe.redaction import Redactor
 from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
 from forwarder.observe.summary import Summary
@@ -109,7 +109,7 @@ class Daemon:
         self._build()
         asked = self._settings.admin
         serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
-        admin = AdminThread(partial(serve, redactor=self._redactor, clock=self._clock), self.report)
+        admin = ServerThread(partial(serve, redactor=self._redactor, clock=self._clock), self.report)
         spool = build_spool(self._settings.spool, self._clock)
         verbs = verbs_of(
             spool,

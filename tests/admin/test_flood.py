@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from forwarder.admin.connections import EVERY, MOST, Guests, most_connections
 from forwarder.admin.server import AdminServer
 from forwarder.contracts import Secret
+from forwarder.net.connections import EVERY, MOST, Guests, most_connections
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import file_sink, lines_of, source

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from forwarder.admin.listener import parse_listen
 from forwarder.admin.server import AdminServer
 from forwarder.contracts import ConfigError, Secret
+from forwarder.net.listener import parse_listen
 from forwarder.observe.redaction import STARS, Redactor
 from forwarder.spool.contract import SpoolError
 from tests.observe.reports import NOW, full_report, lane_report, source_report

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from forwarder.admin.control import Answer, ControlSocket, Verb
-from forwarder.admin.listener import parse_listen
 from forwarder.catalogue.state_files import read_state
 from forwarder.config.settings import load
 from forwarder.contracts import ConfigError, ForwarderError, Retryable, Shrinks, SystemClock, UnexpectedPayload
@@ -28,6 +27,7 @@ from forwarder.contracts.units import parse_duration, parse_size
 from forwarder.daemon.action_lists import KeptList
 from forwarder.net.compression import Damaged, TooLong, decompress
 from forwarder.net.http import Response
+from forwarder.net.listener import parse_listen
 from forwarder.net.retry import RequestBudget, retry_after_seconds
 from forwarder.normalize.times import TimeReader
 from forwarder.observe.redaction import Redactor

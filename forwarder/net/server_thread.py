@@ -1,10 +1,10 @@
-"""Runs the admin port in a thread of its own, so that probes are answered while the daemon's loop works on an event.
+"""Runs a server in a thread of its own: it answers while the daemon's loop works on an event, and cannot hold it up.
 
 ::
 
-    admin thread: listener ─► routes ─► Snapshots ──report, with patience──► daemon's loop
+    thread: listener ─► routes ──ask──► daemon's loop
 
-Invariant: of the daemon only `report` is called, and in the daemon's own loop; what it returns never changes.
+Invariant: of the daemon only `ask` is called, and in the daemon's own loop; what goes there and back never changes.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from forwarder.observe.reports import DaemonReport
-
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -42,20 +42,24 @@ class Serves(Protocol):
         ...
 
 
-class AdminThread:
+class ServerThread(Generic[P, T]):
     """One server in one thread; everything here is called from the daemon's loop.
 
     Args:
-        make: Makes the server, given what to call for a report.
-        report: Makes a report, in the loop that calls `start`.
+        make: Makes the server, given what to call to ask the daemon.
+        ask: Answers it, in the loop that calls `start`.
+        name: Of the thread.
     """
 
     def __init__(
         self,
-        make: Callable[[Callable[[], Awaitable[DaemonReport]]], Serves],
-        report: Callable[[], Coroutine[None, None, DaemonReport]],
+        make: Callable[[Callable[P, Awaitable[T]]], Serves],
+        ask: Callable[P, Coroutine[Any, Any, T]],
+        *,
+        name: str = "admin",
     ) -> None:
-        self._report = report
+        self._call = ask
+        self._name = name
         self._server = make(self._ask)
         self._thread: threading.Thread | None = None
 
@@ -69,7 +73,7 @@ class AdminThread:
         self._home = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._home.create_future()
         self._ended: asyncio.Future[None] = self._home.create_future()
-        self._thread = threading.Thread(target=self._run, name="admin", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
         await asyncio.shield(self._started)
 
@@ -103,14 +107,14 @@ class AdminThread:
         try:
             await self._server.close()
         except Exception:
-            log.exception("admin_server_close_failed")
+            log.exception("server_close_failed", server=self._name)
 
     def _tell(self, future: asyncio.Future[None], error: BaseException | None = None) -> None:
         with contextlib.suppress(RuntimeError):  # the daemon's loop was closed meanwhile, and no one waits
             self._home.call_soon_threadsafe(_settle, future, error)
 
-    async def _ask(self) -> DaemonReport:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._report(), self._home))
+    async def _ask(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._call(*args, **kwargs), self._home))
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:

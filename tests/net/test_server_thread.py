@@ -14,8 +14,8 @@ from functools import partial
 import pytest
 
 from forwarder.admin.server import AdminServer
-from forwarder.admin.thread import AdminThread
 from forwarder.contracts import ConfigError
+from forwarder.net.server_thread import ServerThread
 from forwarder.observe.reports import DaemonReport
 from tests.observe.reports import full_report
 from tests.waiting import until
@@ -43,8 +43,8 @@ def serve(report: Callable[[], Awaitable[DaemonReport]], listen: str = "127.0.0.
 
 
 @asynccontextmanager
-async def running(made: Made) -> AsyncIterator[AdminThread]:
-    admin = AdminThread(serve, made.report)
+async def running(made: Made) -> AsyncIterator[ServerThread]:
+    admin = ServerThread(serve, made.report)
     await admin.start()
     try:
         yield admin
@@ -97,7 +97,7 @@ async def test_an_address_that_is_taken_is_an_error_of_the_start() -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
-        admin = AdminThread(partial(serve, listen=taken), Made().report)
+        admin = ServerThread(partial(serve, listen=taken), Made().report)
         with pytest.raises(ConfigError, match="cannot listen"):
             await admin.start()
         await admin.close()
@@ -105,7 +105,7 @@ async def test_an_address_that_is_taken_is_an_error_of_the_start() -> None:
 
 
 async def test_a_server_that_never_comes_up_is_an_error_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    admin = AdminThread(serve, Made().report)
+    admin = ServerThread(serve, Made().report)
 
     async def broken() -> None:
         raise OSError(24, "no descriptor")
@@ -117,11 +117,11 @@ async def test_a_server_that_never_comes_up_is_an_error_of_the_start(monkeypatch
 
 
 async def test_one_that_was_never_started_can_be_closed() -> None:
-    await AdminThread(serve, Made().report).close()
+    await ServerThread(serve, Made().report).close()
 
 
 async def test_the_end_waits_for_a_start_that_was_given_up() -> None:
-    admin = AdminThread(serve, Made().report)
+    admin = ServerThread(serve, Made().report)
     start = asyncio.create_task(admin.start())
     await asyncio.sleep(0)
     start.cancel()

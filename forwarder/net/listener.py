@@ -15,27 +15,29 @@ import ipaddress
 import os
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from forwarder.admin.connections import Guests
 from forwarder.contracts.errors import ConfigError
+from forwarder.net.connections import Guests
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     from starlette.types import ASGIApp
-
-SETTING = "admin.listen"
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_HEAD = 16 * 1024
 _BACKLOG = 1024  # a probe must not be turned away by those that connected in the same moment
 _AT_ONCE = 16  # accepted before the loop turns again
+_HANDSHAKE = 10.0  # seconds
+_GOODBYE = 2.0  # seconds for the other side to end TLS in order
 _PAUSE = 0.2  # seconds without accepting when there is no descriptor
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _HIGHEST_PORT = 65535
@@ -43,15 +45,15 @@ _LONGEST_PORT = 5
 _UVICORN_GRACE = 10  # seconds, never reached: `close` cuts connections earlier, without uvicorn's tracebacks
 
 
-def parse_listen(listen: str) -> tuple[str, int]:
-    """Return host and port of `host:port` or `[v6]:port`. Raises ConfigError."""
+def parse_listen(listen: str, setting: str = "admin.listen") -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`. Raises ConfigError that names the setting."""
     host, colon, port = listen.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     good = colon and bare and (bare == host) == (":" not in bare) and port.isascii() and port.isdigit()
     good = good and len(port) <= _LONGEST_PORT
     if not good or int(port) > _HIGHEST_PORT:
         raise ConfigError(
-            f"{SETTING}: {listen!r} is not an address; write host:port, such as 127.0.0.1:9464 or [::1]:9464"
+            f"{setting}: {listen!r} is not an address; write host:port, such as 127.0.0.1:9464 or [::1]:9464"
         )
     return bare, int(port)
 
@@ -65,12 +67,12 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, setting: str = "admin.listen") -> socket.socket:
     """Return a socket that listens. Raises ConfigError that names the setting when the address cannot be had."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, ValueError) as error:  # ValueError: a name that DNS cannot even be asked for
-        raise ConfigError(f"{SETTING}: cannot resolve the host {host!r} ({error}); write an address") from error
+        raise ConfigError(f"{setting}: cannot resolve the host {host!r} ({error}); write an address") from error
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -82,7 +84,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"{SETTING}: cannot listen on {host}:{port} ({error.strerror}); "
+            f"{setting}: cannot listen on {host}:{port} ({error.strerror}); "
             "stop what holds the port or choose another one, such as 127.0.0.1:9465"
         ) from error
     return listener
@@ -134,11 +136,32 @@ class PatientProtocol(H11Protocol):
         self._clock = self.loop.call_later(self.patience, self._look)
 
 
+class _Newcomer:
+    """A connection before its TLS handshake is done; it counts as one that waits for nothing."""
+
+    is_answered = False
+
+    def __init__(self, peer: str, welcome: asyncio.Task[None]) -> None:
+        self.peer = peer
+        self._welcome = welcome
+
+    def cut(self) -> None:
+        """End the handshake at once."""
+        self._welcome.cancel()
+
+
+def _host_of(peer: Any) -> str:
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+
+
 class _Server(uvicorn.Server):
     """A server that leaves signals to the daemon, accepts by itself, and says when it has started."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, guests: Guests) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, guests: Guests, tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
         self.ready = asyncio.Event()
         self._listener = listener
         self._guests = guests
@@ -170,7 +193,7 @@ class _Server(uvicorn.Server):
         """Take a few of those that wait; the loop comes back for the others."""
         for _ in range(_AT_ONCE):
             try:
-                connection, _ = self._listener.accept()
+                connection, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -184,6 +207,15 @@ class _Server(uvicorn.Server):
             task = self._loop.create_task(self._welcome(connection))
             self._welcomed.add(task)
             task.add_done_callback(self._welcomed.discard)
+            if self._tls is not None:
+                newcomer = _Newcomer(_host_of(peer), task)
+                self._guests.enter(newcomer)
+                task.add_done_callback(partial(self._welcomed_one, newcomer, connection))
+
+    def _welcomed_one(self, newcomer: _Newcomer, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._guests.leave(newcomer)
+        if task.cancelled():
+            connection.close()  # it was cut before it had a transport, perhaps
 
     async def _welcome(self, connection: socket.socket) -> None:
         def protocol() -> asyncio.Protocol:
@@ -194,8 +226,13 @@ class _Server(uvicorn.Server):
             return found
 
         try:
-            await self._loop.connect_accepted_socket(protocol, connection)
-        except OSError:  # it went away meanwhile
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(protocol, connection)
+            else:
+                await self._loop.connect_accepted_socket(
+                    protocol, connection, ssl=self._tls, ssl_handshake_timeout=_HANDSHAKE, ssl_shutdown_timeout=_GOODBYE
+                )
+        except OSError:  # it went away meanwhile, or does not speak TLS
             connection.close()
 
     def abort_connections(self) -> None:
@@ -207,12 +244,36 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """One TCP port that serves one application until it is closed."""
+    """One TCP port that serves one application until it is closed.
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, patience: float = 15.0, grace: float = 1.0) -> None:
+    Args:
+        app: What answers.
+        host: The address to listen on. port: 0 takes a free one.
+        patience: Seconds within which an answer must have been finished.
+        grace: Seconds that answers under way get at the end.
+        setting: Names the address, such as `admin.listen`.
+        wanted: Who is meant to connect.
+        tls: Makes every connection one of TLS.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        patience: float = 15.0,
+        grace: float = 1.0,
+        setting: str = "admin.listen",
+        wanted: str = "probes and scrapers",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._address = (host, port)
         self._grace = grace
-        self._guests = Guests(time.monotonic)
+        self._setting = setting
+        self._name = setting.partition(".")[0]
+        self._tls = tls
+        self._guests = Guests(time.monotonic, setting=setting, wanted=wanted)
         protocol = type("Protocol", (PatientProtocol,), {"patience": patience, "guests": self._guests})
         self._config = uvicorn.Config(
             app,
@@ -234,10 +295,10 @@ class Listener:
 
     async def start(self) -> None:
         """Bind and serve. Raises ConfigError when the address cannot be had."""
-        listener = bind(*self._address)
+        listener = bind(*self._address, self._setting)
         self.port = listener.getsockname()[1]
-        self._server = _Server(self._config, listener, self._guests)
-        self._task = asyncio.create_task(self._server.serve(sockets=[]), name="admin-listener")
+        self._server = _Server(self._config, listener, self._guests, self._tls)
+        self._task = asyncio.create_task(self._server.serve(sockets=[]), name=f"{self._name}-listener")
         ready = asyncio.create_task(self._server.ready.wait())
         try:
             await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
@@ -246,7 +307,9 @@ class Listener:
         if self._task.done():
             listener.close()
             await self._task
-            raise ConfigError(f"{SETTING}: the server on {self._address[0]}:{self.port} ended as soon as it began")
+            raise ConfigError(
+                f"{self._setting}: the server on {self._address[0]}:{self.port} ended as soon as it began"
+            )
         self._task.add_done_callback(self._ended)
 
     async def close(self) -> None:
@@ -263,8 +326,8 @@ class Listener:
         if not task.done():
             task.cancel()
         elif not task.cancelled() and task.exception() is not None:
-            log.error("admin_server_close_failed", exc_info=task.exception())
+            log.error("server_close_failed", server=self._name, exc_info=task.exception())
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._task is task and not task.cancelled():
-            log.error("admin_server_ended", exc_info=task.exception())
+            log.error("server_ended", server=self._name, exc_info=task.exception())

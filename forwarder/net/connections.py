@@ -1,4 +1,4 @@
-"""Who may stay connected to the admin port: the newest comes in, and the one that has waited longest for nothing goes.
+"""Who may stay connected to a port of ours: the newest comes in, and the one that has waited longest for nothing goes.
 
 A probe of an orchestrator connects and asks at once, and cannot be told from a stranger before that. So no one is
 turned away for the many that are there already: of the peer with the most connections, the oldest one without a request
@@ -22,7 +22,7 @@ MOST = 256
 """Connections at once, where there are descriptors enough."""
 
 SHARE = 4
-"""One of so many descriptors of the process may be a connection to the admin port."""
+"""One of so many descriptors of the process may be a connection to one port."""
 
 EVERY = 60.0
 """Seconds between two lines of the log about connections that were cut."""
@@ -60,10 +60,21 @@ class Guests:
     Args:
         now: Seconds of a clock that never goes back.
         most: How many there may be.
+        setting: Names the address that is listened on, such as `admin.listen`.
+        wanted: Who is meant to connect.
     """
 
-    def __init__(self, now: Callable[[], float], most: int | None = None) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        most: int | None = None,
+        *,
+        setting: str = "admin.listen",
+        wanted: str = "probes and scrapers",
+    ) -> None:
         self._now = now
+        self._setting = setting
+        self._wanted = wanted
         self._most = most_connections() if most is None else most
         self._open: dict[Guest, None] = {}
         self._cut: Counter[str] = Counter()  # by peer, since the last line
@@ -94,12 +105,13 @@ class Guests:
             victim.cut()
         if self._now() - self._lines_from >= EVERY:
             self._lines_from = self._now()
+            event = f"{self._setting.partition('.')[0]}_connections_cut"
             peer, most = self._cut.most_common(1)[0] if self._cut else ("", 0)
             log.warning(
-                "admin_connections_cut",
+                event,
                 reason=cause,
                 cut=self._cut.total(),
                 most_from=f"{peer} ({most})",
-                fix="See who opens them, and let only probes and scrapers reach admin.listen.",
+                fix=f"See who opens them, and let only {self._wanted} reach {self._setting}.",
             )
             self._cut.clear()
