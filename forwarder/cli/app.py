@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from forwarder import __version__
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
-from forwarder.cli.options import ON_TERMINAL, Config, Json, OnlySink, Overrides, SecretsDir, call, examples_epilog
+from forwarder.cli.help import App, Commands, examples_epilog
+from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call
 from forwarder.cli.terminal import print_error, print_line
 from forwarder.contracts.errors import ForwarderError
 from forwarder.exit_codes import ExitCode, code_for
 
 
-class _Commands(TyperGroup):
+class _Everything(Commands):
     """Turns errors into a message and an exit code, at the one place that every command passes."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -53,12 +53,10 @@ def _show_fault(error: Exception) -> None:
     print_error(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
 
 
-app = typer.Typer(
+app = App(
     name="audit-forwarder",
-    cls=_Commands,
-    no_args_is_help=True,
+    cls=_Everything,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich" if ON_TERMINAL else None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Carries Atlassian audit logs into a SIEM, completely and checkably.",
     epilog=examples_epilog(
@@ -109,7 +107,7 @@ def _audit_forwarder(
 def run(config: Config = None, secrets_dir: SecretsDir = None, overrides: Overrides = None) -> None:
     """Run the daemon.
 
-        It follows the sources, keeps events in the spool and delivers them to every sink. Only a configuration or a
+    It follows the sources, keeps events in the spool and delivers them to every sink. Only a configuration or a
     spool that cannot work ends it; `status` shows the failure of a server.
     """
     from forwarder.cli.commands import run as command
@@ -178,7 +176,7 @@ def setup(
 ) -> None:
     """Put in place what a destination needs first.
 
-        That is an index template, for example. Shows the difference before anything is written, and never overwrites
+    That is an index template, for example. Shows the difference before anything is written, and never overwrites
     what others changed.
     """
     from forwarder.cli.commands import setup as command
@@ -237,7 +235,7 @@ app.add_typer(cli_catalogue.app, name="catalogue")
 def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end until Ctrl-C.")] = False) -> None:
     """Show the whole way of an event on this machine.
 
-        Events flow, the API fails, the daemon is killed and goes on. Ends with a table of what existed, was spooled,
+    Events flow, the API fails, the daemon is killed and goes on. Ends with a table of what existed, was spooled,
     delivered, missing and doubled; 0 only when nothing is missing.
     """
     from forwarder.cli.demo.show import run_demo

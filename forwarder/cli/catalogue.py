@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, examples_epilog
+from forwarder.cli.help import App, examples_epilog
+from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich" if ON_TERMINAL else None,
+app = App(
     help="Show what actions mean, and which are unknown.",
     epilog=examples_epilog(
         [
@@ -34,7 +33,7 @@ app = typer.Typer(
     )
 )
 def search(
-    words: Annotated[list[str] | None, typer.Argument(metavar="WORD...", help="Words that must all occur.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words that must all occur.")] = None,
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,

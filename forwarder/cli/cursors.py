@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, examples_epilog
+from forwarder.cli.help import App, examples_epilog
+from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call
 from forwarder.exit_codes import ExitCode
 
 CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich" if ON_TERMINAL else None,
+app = App(
     help="Look at where the sources are read, or drop a cursor.",
     epilog=examples_epilog(
         [

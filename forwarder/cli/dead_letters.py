@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forwarder.cli.options import ON_TERMINAL, Config, Json, Overrides, SecretsDir, call, complete_sink, examples_epilog
+from forwarder.cli.help import App, examples_epilog
+from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call, complete_sink
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich" if ON_TERMINAL else None,
+app = App(
     help="Look at events that a sink refused, retry or discard them.",
     epilog=examples_epilog(
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -146,7 +147,25 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch):
     lines = CliRunner().invoke(app, [*command.split(), "--help"]).stdout.splitlines()
     assert [line for line in lines if len(line) > 80] == []
     assert [line for line in lines[1:] if line.endswith(("...", "\u2026"))] == []
-    assert [line for line in lines if "range>" in line or "<str>" in line.partition("  <")[2]] == []
+
+
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_help_names_no_type_of_python(tmp_path, on_terminal):
+    code = (
+        f"import sys; sys.stdout.isatty = lambda: {on_terminal}\n"
+        "import typer; from typer.testing import CliRunner; from forwarder.cli.app import app\n"
+        "def show(command, words):\n"
+        "    print(CliRunner().invoke(app, [*words, '--help'], terminal_width=100).stdout.partition('Examples:')[0])\n"
+        "    for name, found in getattr(command, 'commands', {}).items():\n"
+        "        show(found, [*words, name])\n"
+        "show(typer.main.get_command(app), [])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("╭" in done.stdout) is on_terminal
+    for word in ("PART", "NUMBER", "WORD", "SECONDS", "FILE", "--json", "--install-completion"):
+        assert word in done.stdout
+    assert re.findall(r"<\w.*|\blist\[.*", done.stdout) == []
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *(f"dead-letters {command}" for command in LETTERS)])

@@ -1,0 +1,85 @@
+"""The form of every help: what a value is called, examples, exit codes. The same words on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from forwarder.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+ON_TERMINAL = sys.stdout.isatty()
+
+_WIDTH = 76
+"""Columns of a terminal that is narrow, without what help puts before each line."""
+
+
+class _InWords:
+    """Names values by what they are: typer's own names are those of Python's types, such as `list[str]`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options and arguments."""
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in found:
+            param.display_type_rich = _called(param)
+        return found
+
+
+def _called(param: Any) -> Any:
+    """Return what gives a value its name; an argument has one already, and an option that is a switch has no value."""
+    silent = param.param_type_name == "argument" or param.is_flag
+    name = "" if silent else param.metavar or param.name.upper()
+    return lambda ctx: name  # noqa: ARG005 -- asked by name
+
+
+class Command(_InWords, TyperCommand):
+    """A command."""
+
+
+class Commands(_InWords, TyperGroup):
+    """A group of commands."""
+
+
+class App(typer.Typer):
+    """Commands whose help has this form."""
+
+    def __init__(self, *, help: str, epilog: str, cls: type[Commands] = Commands, **options: Any) -> None:  # noqa: A002
+        markup: Any = "rich" if ON_TERMINAL else None
+        super().__init__(cls=cls, help=help, epilog=epilog, no_args_is_help=True, rich_markup_mode=markup, **options)
+
+    def command(  # type: ignore[override]
+        self, name: str | None = None, *, epilog: str
+    ) -> Callable[[Function], Function]:
+        """Return what makes a function a command of this name; default: its own."""
+        return super().command(name, cls=Command, epilog=epilog)
+
+
+def examples_epilog(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> str:
+    """Return an epilog of examples and exit codes, one a line in either form of help."""
+    shown = sorted({ExitCode.OK, *codes, ExitCode.CONFIGURATION})
+    blocks = [
+        ["Examples:", *(line for command, why in examples for line in _example(command, why))],
+        ["Exit codes:", *(line for code in shown for line in _code(code))],
+    ]
+    texts = ["\n".join(block) for block in blocks]
+    if ON_TERMINAL:
+        return "\n\n".join(text.replace("[", r"\[") for text in texts)
+    return "\n\n".join(f"\b\n{text}" for text in texts)  # \b: typer's plain help folds no lines after it
+
+
+def _example(command: str, why: str) -> list[str]:
+    """Return a line, or two where one would be wider than a terminal."""
+    line = f"  {command}   # {why}"
+    return [line] if len(line) <= _WIDTH else [f"  # {why}", f"  {command}"]
+
+
+def _code(code: ExitCode) -> list[str]:
+    number = f"  {int(code)}  "
+    return textwrap.wrap(code.meaning, _WIDTH, initial_indent=number, subsequent_indent=" " * len(number))
