@@ -36,8 +36,8 @@ from forwarder.sources.headers import clock_finding
 from forwarder.sources.organization import refusals
 from forwarder.sources.organization.actions import actions_of
 from forwarder.sources.organization.cursors import is_sendable, onward_of
+from forwarder.sources.organization.heads import PAGES, heads_of
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
-from forwarder.sources.organization.pages import heads_of, open_page
 from forwarder.spool.sqlite import pages as spool_pages
 from sinks.elasticsearch import answers as elasticsearch_answers
 from sinks.splunk_hec import answers as splunk_hec_answers
@@ -61,7 +61,7 @@ _EVENTS = list(golden_bodies().values())
 
 
 def _page(body: bytes) -> None:
-    events, members = open_page(body)
+    events, members = PAGES.open(body)
     heads_of(events)
     cursor = onward_of(members, {}).cursor
     assert cursor is None or isinstance(is_sendable(cursor), bool)

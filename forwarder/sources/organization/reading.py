@@ -21,7 +21,7 @@ from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization import steps
 from forwarder.sources.organization.cursors import Onward
-from forwarder.sources.organization.pages import Head, heads_of
+from forwarder.sources.organization.heads import Head, heads_of
 
 EMPTY_PAGES_TO_TIP = 3
 """So many empty pages in a row, each with a new cursor, are taken for the tip; the cursor is followed all the same."""

@@ -38,9 +38,9 @@ from forwarder.sources.clients import Clients
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
+from forwarder.sources.organization.heads import PAGES, heads_of
 from forwarder.sources.organization.limits import Limits, Repeats
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
-from forwarder.sources.organization.pages import heads_of, open_page, open_patiently
 from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
 from forwarder.sources.organization.refusals import LOST_CURSOR, Refusals, error_of
 
@@ -162,7 +162,7 @@ class OrganizationSource:
         response = await self._ask(state.get("cursor"), state["from"], limit)
         headers, body = response.headers, response.body
         self._budget.observe(headers)
-        bodies, members = await open_patiently(body)
+        bodies, members = await PAGES.open_patiently(body)
         del response, body  # up to 64 MB, of which each event is a copy by now
         onward = onward_of(members, headers)
         full = len(bodies) >= (min(limit, SAFE_LIMIT) if self._limits.most == SAFE_LIMIT else limit)
@@ -215,7 +215,7 @@ class OrganizationSource:
     async def _probe_log(self, response: Response) -> Finding:
         """Say whether there is any event; a page may be empty and have a next one."""
         for _ in range(EMPTY_PAGES_TO_TIP):
-            bodies, members = open_page(response.body)
+            bodies, members = PAGES.open(response.body)
             if bodies:
                 seen = heads_of(bodies)[0].attributes
                 moment = plain((seen.processedAt or seen.time or "") if seen else "", 40)

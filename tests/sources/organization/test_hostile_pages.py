@@ -12,8 +12,9 @@ from forwarder.contracts import Retryable
 from forwarder.net.http import Response
 from forwarder.net.json_size import LONGEST_EVENT, MOST_VALUES
 from forwarder.sources.organization.actions import LONGEST_PAGE, MOST_ACTIONS, read_list
-from forwarder.sources.organization.pages import MOST_EVENTS, heads_of, open_page
+from forwarder.sources.organization.heads import PAGES, heads_of
 from forwarder.sources.organization.refusals import error_of
+from forwarder.sources.pages import MOST_EVENTS
 from sinks.elasticsearch.answers import read
 from tests.scaling import assert_in_proportion, cpu
 
@@ -44,7 +45,7 @@ def test_a_page_of_countless_events_is_refused_before_it_is_built(event: bytes, 
 
     def read() -> None:
         with pytest.raises(Retryable) as caught:
-            open_page(body)
+            PAGES.open(body)
         assert caught.value.kind == "too_many_events"
 
     assert peak(read) < 3 * len(body) + MEGABYTE
@@ -52,16 +53,16 @@ def test_a_page_of_countless_events_is_refused_before_it_is_built(event: bytes, 
 
 def test_of_several_lists_of_events_the_last_counts_and_no_other_is_built() -> None:
     body = page_of(much_of(b"{}", 500_000), b',"data":[1]')
-    assert peak(lambda: open_page(body)) < MEGABYTE
-    assert open_page(body)[0] == [b"1"]
+    assert peak(lambda: PAGES.open(body)) < MEGABYTE
+    assert PAGES.open(body)[0] == [b"1"]
 
 
 @pytest.mark.parametrize("more", [b"", b',"x":NaN'], ids=["strict", "lenient"])
 def test_so_many_events_are_read_and_one_more_is_refused(more: bytes) -> None:
-    events, _ = open_page(page_of(much_of(b"{}", MOST_EVENTS), more))
+    events, _ = PAGES.open(page_of(much_of(b"{}", MOST_EVENTS), more))
     assert events == [b"{}"] * MOST_EVENTS
     with pytest.raises(Retryable) as caught:
-        open_page(page_of(much_of(b"{}", MOST_EVENTS + 1), more))
+        PAGES.open(page_of(much_of(b"{}", MOST_EVENTS + 1), more))
     assert caught.value.kind == "too_many_events"
 
 
@@ -80,7 +81,7 @@ HEAVY = {
 def test_an_event_that_is_too_much_to_be_read_is_cut_out_all_the_same(name: str, odd: bytes) -> None:
     body = page_of(HEAVY[name] + b"," + odd)
     found: list[list[bytes]] = []
-    assert peak(lambda: found.append(open_page(body)[0])) < 4 * len(body)
+    assert peak(lambda: found.append(PAGES.open(body)[0])) < 4 * len(body)
     assert found == [[HEAVY[name], odd]]
 
 
@@ -97,7 +98,7 @@ def test_what_stands_beside_the_events_is_bounded_too(name: str) -> None:
     body = b'{"data":[1],"%s":{"next":[%s]}}' % (name.encode(), much_of(b"{}", MOST_VALUES))
 
     def read() -> None:
-        assert open_page(body) == ([b"1"], {})
+        assert PAGES.open(body) == ([b"1"], {})
 
     assert peak(read) < 3 * len(body)
 
@@ -120,7 +121,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
 def test_twice_the_page_takes_twice_the_time(name: str) -> None:
     def read(body: bytes) -> None:
         try:
-            heads_of(open_page(body)[0])
+            heads_of(PAGES.open(body)[0])
         except Retryable:
             return
 
@@ -132,7 +133,7 @@ def test_twice_the_page_takes_twice_the_time(name: str) -> None:
 @pytest.mark.parametrize("member", [b'"data":[]', b'"d\\u0061ta":[]', b'"meta":{}', b'"links":{}'])
 def test_a_member_that_comes_again_and_again_costs_as_little_as_any_other(member: bytes, more: bytes) -> None:
     def read(body: bytes) -> None:
-        assert open_page(body)[0] == []
+        assert PAGES.open(body)[0] == []
 
     bodies = [b'{%s%s,"data":[]}' % (much_of(each, 50_000), more) for each in (member, b'"what":[]')]
     again, other = (min(cpu(read, body) for _ in range(3)) for body in bodies)

@@ -6,7 +6,7 @@ import pytest
 
 from forwarder.contracts import Retryable
 from forwarder.sources.organization.cursors import onward_of
-from forwarder.sources.organization.pages import heads_of, open_page
+from forwarder.sources.organization.heads import PAGES, heads_of
 
 ODD_EVENTS = {
     "a lone surrogate": b'{"id":"1","name":"\\ud83d alone"}',
@@ -42,7 +42,7 @@ SOUND = [
 
 
 def opened(body: bytes) -> tuple[list[bytes], str | None]:
-    events, members = open_page(body)
+    events, members = PAGES.open(body)
     return events, onward_of(members).cursor
 
 
@@ -61,7 +61,7 @@ def test_a_cut_page_is_never_a_shorter_one(odd: bytes) -> None:
     spots = {*range(0, len(body), max(1, len(body) // 25)), *range(len(body) - 30, len(body))}
     for cut in spots:
         with pytest.raises(Retryable):
-            open_page(body[:cut])
+            PAGES.open(body[:cut])
 
 
 @pytest.mark.parametrize("events", [SOUND, [], [b"1", b"null", b'"x"', b"[]", b"{}"]])
@@ -129,7 +129,7 @@ def test_odd_envelopes(body: bytes, expected: object) -> None:
 )
 def test_what_is_no_page_is_asked_for_again(body: bytes) -> None:
     with pytest.raises(Retryable) as caught:
-        open_page(body)
+        PAGES.open(body)
     assert caught.value.kind == "not_json"
     assert "data" not in str(caught.value)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Retryable
 from forwarder.sources.organization.cursors import onward_of
-from forwarder.sources.organization.pages import heads_of, open_page
+from forwarder.sources.organization.heads import PAGES, heads_of
 
 SCALARS = [
     b"0", b"-0", b"1.10", b"1E+2", b"1e400", b"123456789012345678901234567890", b"true", b"null", b"NaN", b"-Infinity",
@@ -58,7 +58,7 @@ def pages(draw: Any) -> tuple[bytes, list[bytes]]:
 @given(pages())
 def test_events_are_cut_out_byte_for_byte(made: tuple[bytes, list[bytes]]) -> None:
     body, events = made
-    found, members = open_page(body)
+    found, members = PAGES.open(body)
     assert found == events
     assert json.loads(members["meta"]) == {"next": "c"}
     assert len(heads_of(found)) == len(events)
@@ -69,7 +69,7 @@ def test_a_cut_page_is_refused(made: tuple[bytes, list[bytes]], data: st.DataObj
     body = made[0].rstrip(b" \r\n\t")
     cut = body[: data.draw(st.integers(0, len(body) - 1))]
     with pytest.raises(Retryable) as caught:
-        open_page(cut)
+        PAGES.open(cut)
     assert caught.value.kind == "not_json"
 
 
@@ -84,7 +84,7 @@ def test_a_mutated_page_gives_slices_of_itself_or_is_refused(
         body[at : at + data.draw(st.integers(0, 3))] = piece
     whole = bytes(body)
     try:
-        found, members = open_page(whole)
+        found, members = PAGES.open(whole)
     except Retryable:
         return
     at = 0
@@ -136,7 +136,7 @@ def elements(decoder: json.JSONDecoder, text: str, at: int) -> list[bytes]:
 @example(b'{"data":[],}')
 def test_anything_is_a_page_or_is_refused(body: bytes) -> None:
     with suppress(Retryable):
-        open_page(body)
+        PAGES.open(body)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))

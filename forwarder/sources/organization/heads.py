@@ -1,0 +1,95 @@
+"""What a poller needs to know of an event in the common event model: its id and its times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from forwarder.net.http import UNREADABLE
+from forwarder.net.json_size import LONGEST_EVENT, is_beyond_reading
+from forwarder.sources.organization.cursors import MEMBERS
+from forwarder.sources.pages import PageCutter
+
+PAGES = PageCutter("data", MEMBERS)
+"""Pages of the organization's log, and of whatever else has the same events."""
+
+_LONGEST_TEXT = 2**20
+"""Bytes of the id of an event that is too much to be read."""
+
+_ABSENT = msgspec.Raw()
+# Numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
+_scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
+
+
+class HeadAttributes(msgspec.Struct, gc=False):
+    """The two times of an event, as text."""
+
+    time: str | None = None
+    processedAt: str | None = None  # noqa: N815 -- the API's name
+
+
+class Head(msgspec.Struct, gc=False):
+    """What a poller needs to know of an event."""
+
+    id: str | None = None
+    attributes: HeadAttributes | None = None
+
+
+_heads = msgspec.json.Decoder(Head)
+
+
+def heads_of(bodies: Sequence[bytes]) -> list[Head]:
+    """Return the head of each event; what cannot be read is absent, never an error."""
+    decode = _heads.decode
+    try:
+        if max(map(len, bodies), default=0) <= LONGEST_EVENT:
+            return [decode(body) for body in bodies]
+    except UNREADABLE:
+        pass
+    return [_head_leniently(body) for body in bodies]
+
+
+def _head_leniently(body: bytes) -> Head:
+    if is_beyond_reading(body):
+        return _head_of_much(body)
+    try:
+        return _heads.decode(body)
+    except UNREADABLE:
+        pass
+    try:
+        event, _ = _scanner.raw_decode(body.decode("utf-8", "surrogateescape"))
+    except UNREADABLE:
+        return Head()
+    if not isinstance(event, dict):
+        return Head()
+    attributes = event.get("attributes")
+    times = attributes if isinstance(attributes, dict) else {}
+    return Head(_text(event.get("id")), HeadAttributes(_text(times.get("time")), _text(times.get("processedAt"))))
+
+
+class _Bytes(msgspec.Struct, gc=False):
+    """A head whose texts are looked at before they are read: one of 30 MB with one emoji takes 120 MB."""
+
+    id: msgspec.Raw = _ABSENT
+
+
+_bytes_of_head = msgspec.json.Decoder(_Bytes)
+
+
+def _head_of_much(body: bytes) -> Head:
+    """Return the head of an event that is too much to be read: its id, when that can be one."""
+    try:
+        ident = _bytes_of_head.decode(body).id
+        return Head(msgspec.json.decode(ident, type=str)) if len(bytes(ident)) <= _LONGEST_TEXT else Head()
+    except UNREADABLE:
+        return Head()
+
+
+def _text(value: Any) -> str | None:
+    """Return a text that can be hashed as UTF-8, or None."""
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
