@@ -29,8 +29,12 @@ REQUIRED = {
     "splunk_hec.url": "https://splunk.example:8088",
     "token": "replace-me",
     "address": "tls://siem.example:6514",
+    "email": "audit@example.com",
 }
 """Values for settings that have no default, of one type of component or of all; else the first of its `examples`."""
+
+EITHER: dict[str, dict[str, str]] = {"jira": {"site": "acme"}}
+"""For types that need one of several settings: which one the example has."""
 
 NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}
 WIDTH = 118
@@ -58,7 +62,7 @@ def _components(registry: Registry) -> Iterator[str]:
     for kind in registry.names(distribution=OWN_DISTRIBUTION):
         config = registry.load(kind).Config
         yield from ["", *_comment(config.__doc__ or "", "  "), f"  {NAMES.get(kind, kind)}:"]
-        yield from _settings(config, "    ", {"type": kind})
+        yield from _settings(config, "    ", {"type": kind, **EITHER.get(kind, {})})
 
 
 def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaults: Any = None) -> Iterator[str]:

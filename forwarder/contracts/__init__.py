@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.sink import SinkTraits as SinkTraits
     from forwarder.contracts.sink import Warns as Warns
     from forwarder.contracts.source import Budget as Budget
+    from forwarder.contracts.source import Coarse as Coarse
     from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
     from forwarder.contracts.source import ListsActions as ListsActions
     from forwarder.contracts.source import Source as Source
@@ -131,7 +132,7 @@ _HOMES = {
         "SinkTraits",
         "Warns",
     ),
-    "source": ("Budget", "GoesOnByTime", "ListsActions", "Source", "SourceContext"),
+    "source": ("Budget", "Coarse", "GoesOnByTime", "ListsActions", "Source", "SourceContext"),
     "text": ("plain",),
 }
 _MODULE = {name: module for module, names in _HOMES.items() for name in names}

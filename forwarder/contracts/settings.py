@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -233,6 +234,10 @@ class SourceConfig(ComponentConfig):
     """Shortest time between two re-reads after a lost cursor."""
     retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
     """Back-off between tries while the source fails."""
+
+    def readers(self) -> Mapping[str, SourceConfig]:
+        """Return the settings of each log that this entry names, by what follows its own name; "" for its own name."""
+        return {"": self}
 
     @property
     def of_organization(self) -> str | None:

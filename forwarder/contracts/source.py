@@ -102,3 +102,14 @@ class ListsActions(Protocol):
     async def actions(self) -> list[ListedAction]:
         """Ask for the list, by a client of its own and outside the request budget. Raises ForwarderError."""
         ...
+
+
+@runtime_checkable
+class Coarse(Protocol):
+    """A source that is read in windows, and whose API does not tell times apart that lie closer together than a step.
+
+    Attributes:
+        step_ms: The step, milliseconds. No narrower window is asked for.
+    """
+
+    step_ms: ClassVar[int]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forwarder.contracts import Held, Page, Source, SourceConfig
+from forwarder.contracts import Coarse, Held, Page, Source, SourceConfig
 from forwarder.polling import windows
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
@@ -30,6 +30,7 @@ class WindowCursors(Cursors):
 
     def __init__(self, source: Source, config: SourceConfig, **engine: Any) -> None:
         super().__init__(source, config, **engine)
+        self._step_ms = source.step_ms if isinstance(source, Coarse) else windows.NARROWEST
         self._narrowed: dict[str, tuple[windows.State, windows.State]] = {}  # by name: for which state, and what
 
     def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, Row]:
@@ -49,7 +50,7 @@ class WindowCursors(Cursors):
         oldest = self.kept(state["at"])
         if oldest > state["at"]:
             state = {**state, "at": oldest, "scan": max(oldest, state["scan"])}
-        return state, windows.next_window(state, self._now_ms())
+        return state, windows.next_window(state, self._now_ms(), self._step_ms)
 
     def narrow(self, name: str, row: Row, state: windows.State, window: windows.Window, cap: int = 0) -> bool:
         """Read narrower windows at this place from now on, in memory; False when this one cannot be halved."""

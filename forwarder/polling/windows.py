@@ -41,16 +41,17 @@ MOST_PASSES = 12
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A stretch of time, both ends included; `last` when the pass ends with it."""
+    """A stretch of time, both ends included; `last` when the pass ends with it, `step` is the narrowest there is."""
 
     since: int
     until: int
     last: bool
+    step: int = NARROWEST
 
     @property
     def can_be_halved(self) -> bool:
         """Whether it spans more than one step of time."""
-        return self.until - self.since > NARROWEST
+        return self.until - self.since > self.step
 
 
 def begin(since_ms: int, until_ms: int | None = None) -> State:
@@ -58,17 +59,17 @@ def begin(since_ms: int, until_ms: int | None = None) -> State:
     return {"at": since_ms, "scan": since_ms, "until": until_ms, "width": FIRST_WIDTH, "cap": 0}
 
 
-def next_window(state: State, now_ms: int) -> Window:
-    """Return what to read now."""
+def next_window(state: State, now_ms: int, step: int = NARROWEST) -> Window:
+    """Return what to read now; `step` is the narrowest stretch that the source tells apart, milliseconds."""
     end = max(state["at"], now_ms) if state["until"] is None else state["until"]
     since = state["scan"] if state["scan"] <= end else state["at"]  # the clock went back
-    until = min(since + max(state["width"], NARROWEST), max(end, since + NARROWEST))
-    return Window(since, until, last=until >= end)
+    until = min(since + max(state["width"], step), max(end, since + NARROWEST))
+    return Window(since, until, last=until >= end, step=step)
 
 
 def halved(state: State, window: Window, cap: int = 0) -> State:
     """Return the state after a window that was too much; `cap` is how many events a page of it held."""
-    return {**state, "width": max((window.until - window.since) // 2, NARROWEST), "cap": cap or state["cap"]}
+    return {**state, "width": max((window.until - window.since) // 2, window.step), "cap": cap or state["cap"]}
 
 
 def read(state: State, window: Window, events: int, reached_ms: int | None, trailing_ms: int) -> State:

@@ -44,6 +44,7 @@ _Events: Any = msgspec.defstruct(
 _events = msgspec.json.Decoder(_Events)
 # Only offsets are wanted: numbers stay unread (an integer of 5000 digits is an error to int), control characters pass.
 _scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
+_NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SPACES = re.compile(r"[ \t\n\r]*")
 _BOM = b"\xef\xbb\xbf"
 _BRACKETS = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{}]+)', re.DOTALL)
@@ -108,6 +109,48 @@ class PageCutter:
         return [text[start:end].encode("latin-1") for start, end in spans], parts
 
 
+class MemberReader:
+    """Reads a few members of each record, as the bytes that stand there.
+
+    Args:
+        names: The members.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._decode = msgspec.json.Decoder(
+            msgspec.defstruct("_Members", [(name, msgspec.Raw, _ABSENT) for name in names], gc=False)
+        ).decode
+
+    def read(self, body: bytes) -> tuple[bytes, ...]:
+        """Return the members in order; what is absent, too long, or in no object is empty. Raises nothing."""
+        try:
+            found = [bytes(raw) for raw in msgspec.structs.astuple(self._decode(body))]
+        except UNREADABLE:
+            found = self._leniently(body)
+        return tuple(raw if len(raw) <= _LONGEST_TEXT else b"" for raw in found)
+
+    def _leniently(self, body: bytes) -> list[bytes]:
+        text = body.decode("latin-1")
+        try:
+            _, spans = _Walk(text, None, self._names, measure_only=is_beyond_reading(body)).page()
+        except (ValueError, IndexError):
+            spans = {}
+        ends = [spans.get(name, (0, 0)) for name in self._names]
+        return [text[start:end].encode("latin-1") for start, end in ends]
+
+
+def text_of(raw: bytes) -> str | None:
+    """Return the text or number that some bytes of JSON are, the number as it is written; None for anything else."""
+    if raw[:1] != b'"':
+        return raw.decode() if _NUMBER.fullmatch(raw) else None
+    try:
+        value, _ = _scanner.raw_decode(raw.decode("utf-8", "surrogateescape"))
+    except UNREADABLE:
+        return None
+    return str(value).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 Span = tuple[int, int]
 
 
@@ -116,12 +159,12 @@ class _Walk:
 
     Args:
         text: The page as Latin-1.
-        events: The member with the list of events.
+        events: The member with the list of events, if one is wanted.
         members: Those whose place is wanted.
         measure_only: There is too much in it to read what is between two brackets, even of one event.
     """
 
-    def __init__(self, text: str, events: str, members: Sequence[str], *, measure_only: bool) -> None:
+    def __init__(self, text: str, events: str | None, members: Sequence[str], *, measure_only: bool) -> None:
         self.text = text
         self._list = events
         self._members = members
@@ -153,9 +196,9 @@ class _Walk:
             at = self._after_comma(self._skip(end), "}")
         if self._skip(at + 1) != len(text):
             raise ValueError
-        if found is None:
+        if found is None and self._list is not None:
             raise KeyError
-        return found, members
+        return found or [], members
 
     def _elements(self, at: int) -> tuple[list[Span], int]:
         """Return where each element of the array at `at` is, and where the array ends."""

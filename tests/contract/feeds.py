@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 from forwarder.testing.far_end import SECOND_SECRET, SECRET
 from forwarder.testing.feed import Feed, FeedFault
 from forwarder.testing.http_feed import FEED_HTTP, HTTP_FEED_CAN, HttpFeed
-from simulator.config import KeyConfig, SimulatorConfig
+from simulator.config import KeyConfig, Products, SimulatorConfig
 from simulator.http_types import Request, Response
 from simulator.limits import Key
+from simulator.products.deeds import Product
 from simulator.render import iso
 from simulator.simulator import Simulator
 
@@ -79,5 +80,71 @@ class OrganizationFeed(HttpFeed):
         self._simulator.faults.clear()
 
 
-FEEDS: list[type[Feed]] = [OrganizationFeed]
+class SiteFeed(HttpFeed):
+    """One product of a simulated site, with faults of the wire before it. A subclass writes the records."""
+
+    cannot: ClassVar[dict[FeedFault, str]] = {
+        "cursor_lost": "there are no cursors",
+        "empty_page": "an empty page is the end of a window",
+        "repeated_page": "an offset grows with every page",
+    }
+    product: ClassVar[Product]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._simulator = Simulator(
+            SimulatorConfig(events=0, products=Products(rate=1))
+        )  # there are sites; time stands
+        self._server = self._simulator.server
+        self._behind = self._server.handler
+        self._server.handler = self._handle
+        self.site = next(iter(self._simulator.sites.values()))
+        self.site.token = SECRET
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        assert tls is None
+        await self._simulator.up()
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "site": self.site.name,
+            "site_url": f"{self.url}/site/{{site}}",
+            "gateway": self.url,
+            "email": self.site.email,
+            "token_file": str(self.secret_file),
+            "http": FEED_HTTP,
+        }
+
+    def record(self, number: int, time_ms: int) -> dict[str, Any]:
+        """Return what a record says."""
+        raise NotImplementedError
+
+    def event(self, number: int, extra: bytes) -> bytes:
+        now = int(time.time() * 1000)
+        body = json.dumps(self.record(number, now)).encode()[:-1] + b', "more": ' + extra + b"}"
+        self.site.logs[self.product].feed.add(f"e{number}", now, now, now, body)
+        return body
+
+    async def answer(self, request: Request) -> Response:
+        return await self._behind(request)
+
+    def rotate(self) -> None:
+        self.site.token = SECOND_SECRET
+
+
+class JiraFeed(SiteFeed):
+    """Jira on a simulated site."""
+
+    name: ClassVar[str] = "jira"
+    product: ClassVar[Product] = "jira"
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "limit": 10}
+
+    def record(self, number: int, time_ms: int) -> dict[str, Any]:
+        created = f"{iso(time_ms)[:-1]}+0000"
+        return {"id": number, "summary": "User created", "category": "user management", "created": created}
+
+
+FEEDS: list[type[Feed]] = [OrganizationFeed, JiraFeed]
 """A new source adds a class and a line."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from forwarder.contracts import AuthFailed, CursorLost, ErrorKind, Held, Retryable, plain
-from forwarder.net.answers import leads_to, own_words
+from forwarder.contracts import AuthFailed, CursorLost, ErrorKind, Held, plain
+from forwarder.net.answers import own_words
 from forwarder.net.hide import hide
 from forwarder.net.http import UNREADABLE, Response
-from forwarder.net.retry import retry_after_seconds
+from forwarder.sources.refusals import without_a_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,34 +76,9 @@ class Refusals:
 
     def error(self, response: Response, *, key: str, cursor: str | None) -> ForwarderError | None:
         """Return the error for an answer, and None for one that brings JSON; what was sent is in no text of it."""
-        status, secrets = response.status, (key, cursor or "")
-        if status >= 500 or status == 408:
-            named = {"retry-after": response.headers.get("retry-after", "")}
-            wait = retry_after_seconds(named, self._clock.time())
-            return Retryable(f"the API answers {status}", kind="server_error", retry_after=wait)
-        if status == 429:
-            wait = self._budget.on_rate_limited(response.headers)
-            return Retryable("the API's rate limit is reached", kind="rate_limited", retry_after=wait)
-        if status >= 400:
-            return self._refusal(response, secrets, cursor)
-        return self._other_than_json(response, secrets)
-
-    def _other_than_json(self, response: Response, secrets: tuple[str, ...]) -> ForwarderError | None:
-        status = response.status
-        if status >= 300:
-            where = hide(leads_to(response), secrets)
-            message = f"the API answers {status}, a redirect{where}, as a login page or a proxy does"
-            return Retryable(message, kind="redirect")
-        if status != 200:
-            return Held(
-                f"the API answers {status}, a success without a page of events.",
-                fix="Check base_url, and what stands between: a proxy or a cache answers so.",
-                kind="unexpected_status",
-            )
-        if "json" in response.headers.get("content-type", "").lower() or response.body.lstrip()[:1] == b"{":
-            return None
-        message = "a page that is not JSON answered with status 200, as a login page or a proxy does"
-        return Retryable(message, kind="login_page")
+        secrets = (key, cursor or "")
+        error = without_a_page(response, budget=self._budget, now=self._clock.time(), secrets=secrets)
+        return error or (self._refusal(response, secrets, cursor) if response.status >= 400 else None)
 
     def _refusal(self, response: Response, secrets: tuple[str, ...], cursor: str | None) -> ForwarderError:
         status = response.status

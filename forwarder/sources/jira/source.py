@@ -1,0 +1,54 @@
+"""The audit log of Jira Cloud on one site. Needs no Atlassian Guard, but a paid plan of Jira."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from forwarder.contracts import Normalizer, SourceConfig, SourceContext
+from forwarder.contracts.identity import EventKeys
+from forwarder.sources.jira.normalizer import JiraNormalizer
+from forwarder.sources.jira.records import HIGHEST_LIMIT, STEP_MS, JiraRecords
+from forwarder.sources.site.config import SiteConfig
+from forwarder.sources.site.refusals import Product
+from forwarder.sources.site.source import SiteSource, Transport
+
+JIRA = Product(
+    name="jira",
+    title="Jira",
+    scopes="the scopes read:audit-log:jira and read:user:jira, or the classic one manage:jira-configuration",
+    permission="Administer Jira",
+    plan="all Jira products of the site are on Free plans, which keep no audit log",
+)
+
+
+class JiraConfig(SiteConfig):
+    """The audit log of Jira Cloud, of one site or several under one token. Needs no Guard, but a paid plan of Jira."""
+
+    type: Literal["jira"]
+    """Which kind of source this is."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = HIGHEST_LIMIT
+    """Records to ask for at once."""
+
+
+class JiraSource(SiteSource):
+    """Reads Jira's records in windows of time."""
+
+    Config: ClassVar[type[SourceConfig]] = JiraConfig
+    feed: ClassVar[str] = "jira"
+    product: ClassVar[Product] = JIRA
+    step_ms: ClassVar[int] = STEP_MS
+
+    def __init__(self, config: JiraConfig, context: SourceContext) -> None:
+        self._limit = config.limit
+        super().__init__(config, context)
+
+    @classmethod
+    def normalizer(cls) -> Normalizer:
+        """Return what gives these records their meaning."""
+        return JiraNormalizer()
+
+    def records(self) -> Transport:
+        """Return the reader of Jira's own records."""
+        return JiraRecords(self.access, EventKeys(self.feed, self.origin.scope), self._limit)

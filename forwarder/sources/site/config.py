@@ -1,0 +1,163 @@
+"""Settings of a source that reads the log of one product on a site, or on several under one credential."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from forwarder.contracts import HttpConfig, Secret, SourceConfig, TlsConfig
+from forwarder.sources.expiry import Day
+
+_DOMAINS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", ".atlassian-us-gov.net")
+"""Domains in which Atlassian gives sites their hosts; a token is sent to no other unless `site_url` says so."""
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_CLOUD_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_NO_SITES = {
+    *(
+        "api.atlassian.com",
+        "admin.atlassian.com",
+        "id.atlassian.com",
+        "home.atlassian.com",
+        "start.atlassian.com",
+        "my.atlassian.com",
+    ),
+    *("team.atlassian.com", "support.atlassian.com", "developer.atlassian.com", "www.atlassian.com", "atlassian.com"),
+}
+
+
+def _site(value: Any) -> Any:
+    """Return the name of a site, or its host in another domain than atlassian.net; refuse what stands in its place."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    said = _fault_of(text)
+    if said:
+        raise PydanticCustomError("site", "{said}", {"said": said})
+    return text.rstrip(".").removesuffix(".atlassian.net")
+
+
+_INSTEAD = "write the name alone, such as acme for https://acme.atlassian.net"
+
+
+def _fault_of(text: str) -> str:
+    """Return what is wrong with the name of a site, and the fix behind a semicolon; or nothing."""
+    if any(mark in text for mark in ("/", "?", "#")):
+        host = _host_in(text)
+        instead = f"write {host.removesuffix('.atlassian.net')}" if host and not _fault_of(host) else _INSTEAD
+        return f"an address, not the name of a site; {instead}"
+    host = text.rstrip(".")
+    name, dot, _ = host.partition(".")
+    faults: tuple[tuple[object, str], ...] = (
+        (not text, f"empty; {_INSTEAD}"),
+        ("@" in text, f"an e-mail address, which belongs into email; {_INSTEAD}"),
+        (_CLOUD_ID.fullmatch(text), f"an id, not the name of a site; {_INSTEAD}: its id is found by itself"),
+        (":" in text, f"it holds a port or a colon; {_INSTEAD}"),
+        (host in _NO_SITES, f"a host that all customers of Atlassian share, not a site; {_INSTEAD}"),
+        (_is_address(host), f"a network address, not a site; {_INSTEAD}"),
+        (not _NAME.fullmatch(name), f"it holds what no name of a site can; {_INSTEAD}"),
+        (
+            dot and not any(host == name + domain for domain in _DOMAINS),
+            f"not a host that Atlassian gives a site; write {name} for https://{name}.atlassian.net, or set site_url",
+        ),
+    )
+    return next((said for holds, said in faults if holds), "")
+
+
+def _host_in(text: str) -> str:
+    try:
+        return urlsplit(text if "://" in text else f"https://{text}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+SiteName = Annotated[str, BeforeValidator(_site), Field(min_length=1, max_length=253)]
+"""`acme`, or the host of a site in another domain of Atlassian's."""
+
+
+def _email(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(r"[^\s:@<>\"',;]+@[^\s:@<>\"',;]+", value):
+        said = "write the address of the account whose token it is, such as audit@example.com"
+        raise PydanticCustomError("email", "not an e-mail address; {said}", {"said": said})
+    return value
+
+
+class SiteConfig(SourceConfig):
+    """Settings of every source that reads the log of a product on a site."""
+
+    site: SiteName | None = None
+    """Name of the site: `acme` for `https://acme.atlassian.net`. It is part of every document id."""
+    sites: Annotated[list[SiteName], Field(min_length=1, max_length=500)] | None = None
+    """Names of several sites that one token may read, instead of `site`. Each is a source of its own,
+    `<source>/<site>`, with cursors, books and state of its own."""
+    email: Annotated[str, BeforeValidator(_email), Field(max_length=254)]
+    """E-mail address of the account, or of the service account, whose token it is."""
+    token: Secret
+    """API token of that account, with scopes or without."""
+    token_expires: Day | None = None
+    """Last day of the token, such as `2027-01-31`, as Atlassian shows it; `doctor` and `check` count it down."""
+    access: Literal["auto", "site", "gateway"] = "auto"
+    """Where the token is good: tokens without scopes on the host of the `site`, those with scopes and those of service
+    accounts at the `gateway`; `auto` finds it out."""
+    api: Literal["records", "workspace_events", "auto"] = "records"
+    """Which of the audit APIs to ask: the product's own `records`."""
+    gateway: str = "https://api.atlassian.com"
+    """Where the API gateway is; change it for a cloud of its own, such as that of a government."""
+    site_url: str | None = None
+    """Address of the site, with `{site}` for its name, when it is not `https://<site>.atlassian.net`."""
+    insecure: bool = False
+    """Allow `http://` to another machine; for a laboratory only."""
+    tls: TlsConfig = TlsConfig()
+    """TLS settings."""
+    http: HttpConfig = HttpConfig()
+    """HTTP settings."""
+
+    @field_validator("gateway", "site_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str | None) -> str | None:
+        return None if value is None else value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _names_its_sites(self) -> Self:
+        if (self.site is None) == (self.sites is None):
+            said = "neither site nor sites is set" if self.site is None else "site and sites are both set"
+            raise PydanticCustomError("sites", "{said}; write one of them", {"said": said})
+        twice = sorted({site for site in self.sites or () if (self.sites or ()).count(site) > 1})
+        if twice:
+            raise PydanticCustomError("sites", "{site} is listed twice; remove one", {"site": twice[0]})
+        if self.site_url is not None and len(self.sites or ()) > 1 and "{site}" not in self.site_url:
+            raise PydanticCustomError(
+                "site_url", "site_url is the same for all sites; write {site} where its name belongs"
+            )
+        return self
+
+    def readers(self) -> Mapping[str, SourceConfig]:
+        """Return the settings of each site by its name; of a single `site` under no name."""
+        if self.sites is None:
+            return {"": self}
+        return {site: self.model_copy(update={"site": site, "sites": None}) for site in self.sites}
+
+    @property
+    def host(self) -> str:
+        """Return the host that Atlassian gave the one site: what document ids are made of, wherever it is reached."""
+        site = self.site or ""
+        return site if "." in site else f"{site}.atlassian.net"
+
+    @property
+    def address(self) -> str:
+        """Return where the one site is reached, without a slash at the end."""
+        return f"https://{self.host}" if self.site_url is None else self.site_url.replace("{site}", self.site or "")
