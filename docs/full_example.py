@@ -33,7 +33,7 @@ REQUIRED = {
 }
 """Values for settings that have no default, of one type of component or of all; else the first of its `examples`."""
 
-EITHER: dict[str, dict[str, str]] = {"jira": {"site": "acme"}}
+EITHER: dict[str, dict[str, str]] = {"jira": {"site": "acme"}, "confluence": {"site": "acme"}}
 """For types that need one of several settings: which one the example has."""
 
 NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from forwarder.testing.far_end import SECOND_SECRET, SECRET
 from forwarder.testing.feed import Feed, FeedFault
 from forwarder.testing.http_feed import FEED_HTTP, HTTP_FEED_CAN, HttpFeed
-from simulator.config import KeyConfig, Products, SimulatorConfig
+from simulator.config import KeyConfig, Products, SimulatorConfig, Workspaces
 from simulator.http_types import Request, Response
 from simulator.limits import Key
 from simulator.products.deeds import Product
@@ -89,11 +89,12 @@ class SiteFeed(HttpFeed):
         "repeated_page": "an offset grows with every page",
     }
     product: ClassVar[Product]
+    switches: ClassVar[Workspaces] = Workspaces()
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._simulator = Simulator(
-            SimulatorConfig(events=0, products=Products(rate=1))
+            SimulatorConfig(events=0, products=Products(rate=1, workspaces=self.switches))
         )  # there are sites; time stands
         self._server = self._simulator.server
         self._behind = self._server.handler
@@ -146,5 +147,65 @@ class JiraFeed(SiteFeed):
         return {"id": number, "summary": "User created", "category": "user management", "created": created}
 
 
-FEEDS: list[type[Feed]] = [OrganizationFeed, JiraFeed]
+class ConfluenceFeed(SiteFeed):
+    """Confluence on a simulated site."""
+
+    name: ClassVar[str] = "confluence"
+    product: ClassVar[Product] = "confluence"
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "limit": 10}
+
+    def record(self, number: int, time_ms: int) -> dict[str, Any]:
+        author = {"displayName": f"Person {number}", "accountId": f"a{number}"}
+        return {"author": author, "creationDate": time_ms, "summary": "User created", "category": "Users and groups"}
+
+
+class WorkspaceFeed(SiteFeed):
+    """The Workspace Events API, as the second way to what Jira recorded."""
+
+    name: ClassVar[str] = "jira"
+    variant: ClassVar[str] = "workspace_events"
+    product: ClassVar[Product] = "jira"
+    can: ClassVar[frozenset[FeedFault]] = HTTP_FEED_CAN | frozenset(PAGES)
+    cannot: ClassVar[dict[FeedFault, str]] = {}
+    switches: ClassVar[Workspaces] = Workspaces(served=True)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.site.scoped_token = SECRET
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "api": "workspace_events", "limit": 10}
+
+    def event(self, number: int, extra: bytes) -> bytes:
+        now = int(time.time() * 1000)
+        attributes = {"time": iso(now), "action": "jira_project_created", "actor": {"id": "a1"}}
+        body = json.dumps({"id": f"e{number}", "type": "events", "attributes": attributes}).encode()
+        body = body[:-1] + b', "more": ' + extra + b"}"
+        self.site.logs[self.product].events.add(f"e{number}", now, now, now, body)
+        return body
+
+    def rotate(self) -> None:
+        self.site.token = self.site.scoped_token = SECOND_SECRET
+
+    def play(self, fault: FeedFault, times: int | None = 1) -> None:
+        if fault in PAGES:
+            self._simulator.faults.add(PAGES[fault], feed="workspace", times=times)
+        else:
+            super().play(fault, times)
+
+    def calm(self) -> None:
+        super().calm()
+        self._simulator.faults.clear()
+
+
+class ConfluenceWorkspaceFeed(WorkspaceFeed):
+    """The Workspace Events API, as the second way to what Confluence recorded."""
+
+    name: ClassVar[str] = "confluence"
+    product: ClassVar[Product] = "confluence"
+
+
+FEEDS: list[type[Feed]] = [OrganizationFeed, JiraFeed, WorkspaceFeed, ConfluenceFeed, ConfluenceWorkspaceFeed]
 """A new source adds a class and a line."""

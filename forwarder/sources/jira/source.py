@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from forwarder.contracts import Normalizer, SourceConfig, SourceContext
 from forwarder.contracts.identity import EventKeys
 from forwarder.sources.jira.normalizer import JiraNormalizer
-from forwarder.sources.jira.records import HIGHEST_LIMIT, STEP_MS, JiraRecords
+from forwarder.sources.jira.records import STEP_MS, JiraRecords
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
-from forwarder.sources.site.source import SiteSource, Transport
+from forwarder.sources.site.source import SiteSource
+from forwarder.sources.transport import Transport
+from forwarder.sources.workspace.normalizer import EitherNormalizer
 
 JIRA = Product(
     name="jira",
@@ -28,8 +28,6 @@ class JiraConfig(SiteConfig):
 
     type: Literal["jira"]
     """Which kind of source this is."""
-    limit: Annotated[int, Field(ge=1, le=1000)] = HIGHEST_LIMIT
-    """Records to ask for at once."""
 
 
 class JiraSource(SiteSource):
@@ -47,7 +45,7 @@ class JiraSource(SiteSource):
     @classmethod
     def normalizer(cls) -> Normalizer:
         """Return what gives these records their meaning."""
-        return JiraNormalizer()
+        return EitherNormalizer("jira", JiraNormalizer())
 
     def records(self) -> Transport:
         """Return the reader of Jira's own records."""

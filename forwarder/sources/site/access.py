@@ -169,6 +169,8 @@ class SiteAccess:
             path = path.replace("{cloud_id}", cloud_id)
         token, basic = self._credential()
         headers = {"authorization": f"Basic {basic}", "accept": "application/json", "accept-encoding": "gzip"}
+        if below is not None:
+            headers["accept-language"] = "en"  # one tag; beside the products, lists are refused
         async with self._clients[way].borrowed() as client:
             response = await client.request("GET", path, params=params, headers=headers, most=most)
         sent = (token, basic)

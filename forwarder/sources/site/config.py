@@ -114,7 +114,10 @@ class SiteConfig(SourceConfig):
     """Where the token is good: tokens without scopes on the host of the `site`, those with scopes and those of service
     accounts at the `gateway`; `auto` finds it out."""
     api: Literal["records", "workspace_events", "auto"] = "records"
-    """Which of the audit APIs to ask: the product's own `records`."""
+    """Which of the audit APIs to ask: the product's own `records`; the `workspace_events` of the Workspace Events API,
+    which is a preview; or with `auto` the latter where the site has it."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """Records to ask for at once; at most 200 events of a workspace."""
     gateway: str = "https://api.atlassian.com"
     """Where the API gateway is; change it for a cloud of its own, such as that of a government."""
     site_url: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 from forwarder.contracts import (
     ConfigError,
@@ -17,22 +17,9 @@ from forwarder.sources.expiry import expiry_finding
 from forwarder.sources.site.access import SiteAccess
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
-
-
-class Transport(Protocol):
-    """One API by which a product's log can be read, in windows; the methods are those of a source."""
-
-    def walk(self, since_ms: int, until_ms: int) -> CursorState:
-        """Return the state that begins to read a window; both ends are included."""
-        ...
-
-    async def fetch(self, state: CursorState) -> Page:
-        """Fetch a page of a window."""
-        ...
-
-    async def probe(self) -> list[Finding]:
-        """Say what works: token, permission, plan, log, clock, budget."""
-        ...
+from forwarder.sources.transport import Transport
+from forwarder.sources.workspace.either import Either
+from forwarder.sources.workspace.events import WorkspaceEvents
 
 
 class SiteSource:
@@ -47,13 +34,15 @@ class SiteSource:
     def __init__(self, config: SiteConfig, context: SourceContext) -> None:
         if config.site is None:
             raise ConfigError("it names several sites; each is built by itself", setting="sites")
-        if config.api != "records":
-            raise ConfigError("not spoken yet by this version; leave api out", setting="api")
         self._config = config
         self._clock = context.clock
         self.access = SiteAccess(config, context, self.product)
         self.origin = Origin(source=context.name, feed=self.feed, organization="", site=config.host)
-        self._transport = self.records()
+        step = getattr(self, "step_ms", 1)
+        events = WorkspaceEvents(
+            self.access.get_from_gateway, self.product.name, config.host, limit=config.limit, step_ms=step
+        )
+        self._transport = Either(config.api, self.records(), events)
 
     def records(self) -> Transport:
         """Make the transport of the product's own records."""

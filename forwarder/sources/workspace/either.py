@@ -1,0 +1,103 @@
+"""One log by two APIs: the product's own records, or the Workspace Events API; which of them is a setting.
+
+Both are read in windows, so after a change of the API the same cursors go on where they are, and read the last minutes
+again. The ids of the two differ: what happened in these minutes comes once by each. Therefore a change is an error
+once, to be seen; and what was chosen last is kept with the cursor (`choice`), so that a restart does not hide it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal, get_args
+
+import msgspec
+
+from forwarder.contracts import CursorState, Finding, ForwarderError, Held, Page, Retryable
+
+if TYPE_CHECKING:
+    from forwarder.sources.transport import Transport
+    from forwarder.sources.workspace.events import WorkspaceEvents
+
+Way = Literal["records", "workspace_events"]
+Api = Literal["records", "workspace_events", "auto"]
+
+NAMES: dict[Way, str] = {"records": "the product's own audit records", "workspace_events": "the Workspace Events API"}
+PREVIEW = "a preview: it was announced for 30 November 2026, and nobody has tried this against it yet"
+
+_LEFT = {"not_found", "forbidden", "unexpected_status", "bad_request", "auth"}
+"""Refusals after which `auto` sees whether the records can be read instead."""
+
+
+class Either:
+    """Reads a log by the API that is set, or by the one that the site has.
+
+    Args:
+        api: The setting.
+        records: Reads the product's own records.
+        events: Reads the Workspace Events API.
+    """
+
+    def __init__(self, api: Api, records: Transport, events: WorkspaceEvents) -> None:
+        self._transports: dict[Way, Transport] = {"records": records, "workspace_events": events}
+        self._events = events
+        self._is_auto = api == "auto"
+        self._way: Way | None = None if api == "auto" else api
+        self._told: Way | None = None
+        self._finding = asyncio.Lock()
+
+    def walk(self, since_ms: int, until_ms: int) -> CursorState:
+        """Return the state that begins to read a window."""
+        return {"since": since_ms, "until": until_ms}
+
+    async def fetch(self, state: CursorState) -> Page:
+        """Fetch a page. Raises Retryable, Held or CursorLost."""
+        way = await self._choose(state.get("choice"))
+        transport = self._transports[way]
+        inner = state.get("at") or transport.walk(state["since"], state["until"])
+        if state.get("way", way) != way:
+            raise Retryable(f"the window is read anew, by {NAMES[way]}")
+        try:
+            page = await transport.fetch(inner)
+        except Held as error:
+            if way == "workspace_events" and self._is_auto and error.kind in _LEFT and await self._has_records(state):
+                self._way = "records"
+            raise
+        return msgspec.structs.replace(page, next={**state, "at": page.next, "way": way, "choice": way})
+
+    async def probe(self) -> list[Finding]:
+        """Say by which API the log is read, and what works there."""
+        try:
+            way = self._way or await self._find()
+        except ForwarderError as error:
+            fix = "Try again in some minutes, or set api: records."
+            return [Finding("api", ok=False, detail=str(error), fix=fix)]
+        findings = await self._transports[way].probe()
+        detail = f"the log is read by {NAMES[way]}" + (f", {PREVIEW}" if way == "workspace_events" else "")
+        return [Finding("api", ok=True, detail=detail), *findings]
+
+    async def _choose(self, before: str | None) -> Way:
+        """Return the API to read by; a change is said once."""
+        if self._way is None:
+            async with self._finding:
+                self._way = self._way or await self._find()
+        way = self._way
+        if before in get_args(Way) and before not in {way, None} and self._told != way:
+            self._told = way
+            raise Retryable(
+                f"the log is read by {NAMES[way]} from now on, and was by the other API: what happened in the last "
+                "minutes comes by both, under two ids",
+                fix="Nothing: it goes on by itself. The setting api decides.",
+            )
+        return way
+
+    async def _find(self) -> Way:
+        return "workspace_events" if await self._events.is_served() else "records"
+
+    async def _has_records(self, state: CursorState) -> bool:
+        """Tell whether the product's own records can be read."""
+        records = self._transports["records"]
+        try:
+            await records.fetch(records.walk(state["since"], state["until"]))
+        except (Held, Retryable):
+            return False
+        return True

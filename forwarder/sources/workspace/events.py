@@ -1,0 +1,246 @@
+"""Reads the Workspace Events API in windows.
+
+Published are its path, its parameters, and that its events have the organization's common model. Not known are their
+order, the size of a page, what a cursor does behind the last event, and whether the ends of a window are inside; so
+none of them is believed. A window asks for one millisecond more at both ends. It is at its end when a cursor leads to
+nothing; when there is none, and the page is not a full one; or when the cursor is refused behind fewer events than a
+page can hold. What looks fuller than that is read in narrower windows.
+
+State, JSON: `since` and `until` (epoch ms), `cursor` (None at the beginning), `got` (events of the page before), `end`
+(nothing follows) or `stuck` (nothing leads on).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder.contracts import CursorLost, CursorState, Finding, ForwarderError, Held, Page, Retryable
+from forwarder.contracts.identity import EventKeys, content_digests
+from forwarder.normalize.times import TimeReader
+from forwarder.sources.organization.cursors import Onward, onward_of
+from forwarder.sources.organization.heads import PAGES, Head, heads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from forwarder.net.http import Response
+
+    Ask = Callable[[str, Mapping[str, str]], Awaitable[Response]]
+
+LIMITS = (200, 100, 50, 25, 0)
+"""Events to ask for; the next is tried where the API refuses one, and with 0 it is not told any."""
+
+LEAST_CUT = 10
+"""Events of a page below which no server cuts its pages."""
+
+MOST_EMPTIES = 2
+"""Empty pages in a row, each with a new cursor, that are followed: some servers filter a page after they cut it."""
+
+MOST_REMEMBERED = 64
+
+_NOTHING: dict[str, Any] = {"bodies": (), "keys": (), "digests": (), "minutes": ()}
+_NOT_THERE = {"login_page", "redirect", "not_json"}
+"""What a host answers that does not know the API."""
+
+
+class _Refused(Exception):
+    """A cursor was refused."""
+
+
+class WorkspaceEvents:
+    """The events of one product of one site.
+
+    Args:
+        ask: Asks the API gateway for a path, in which it fills in `{cloud_id}`, with a query. A status 400 is a Held of
+            the kind `bad_request`.
+        product: `jira` or `confluence`.
+        scope: What event ids are unique within: the site.
+        limit: Most events to ask for at once.
+        step_ms: Milliseconds of the narrowest window that is ever asked for.
+    """
+
+    def __init__(self, ask: Ask, product: str, scope: str, *, limit: int = LIMITS[0], step_ms: int = 1) -> None:
+        # The id of a workspace, an ARI, is one percent-encoded part of the path.
+        self._path = f"/audit-log/v1/workspaces/ari%3Acloud%3A{product}%3A%3Asite%2F{{cloud_id}}/events"
+        self._ask = ask
+        self._step_ms = step_ms
+        self._keys = EventKeys(f"{product}_workspace", scope)  # frozen; not those of the product's records
+        self._times = TimeReader()
+        self._limits = [min(limit, LIMITS[0]), *(lower for lower in LIMITS if lower < limit and lower < LIMITS[0])]
+        self._largest = 0  # events of the largest page that came
+        self._cut = 0  # events of a page below the limit behind which there were more
+        self._refuses_at_the_end = False
+        self._refused: dict[int, None] = {}  # beginnings of windows in which a cursor was refused once
+
+    def walk(self, since_ms: int, until_ms: int) -> CursorState:
+        """Return the state that begins to read a window."""
+        return {"since": since_ms, "until": until_ms, "cursor": None}
+
+    async def fetch(self, state: CursorState) -> Page:
+        """Fetch the page at `state`. Raises Retryable, Held or CursorLost."""
+        if state.get("end"):
+            return Page(**_NOTHING, next=state, done=True)
+        if state.get("stuck"):
+            return await self._without_a_cursor(state)
+        try:
+            bodies, onward = await self._read(state, self._limits[0])
+        except _Refused:
+            return await self._at_a_refused_cursor(state)
+        self._refused.pop(state["since"], None)
+        if state["cursor"] is not None:
+            self._refuses_at_the_end = False
+            if bodies and state["got"] < self._limits[0]:
+                self._cut = max(self._cut, state["got"])
+        return self._page(state, bodies, onward)
+
+    async def is_served(self) -> bool:
+        """Tell whether the site has this API and lets us use it. Raises Retryable while nobody can tell."""
+        try:
+            PAGES.open((await self._ask(self._path, {"limit": "1"})).body)
+        except Held:
+            return False
+        except Retryable as error:
+            if error.kind not in _NOT_THERE:
+                raise
+            return False
+        return True
+
+    async def probe(self) -> list[Finding]:
+        """Ask for one event."""
+        try:
+            bodies, _ = PAGES.open((await self._ask(self._path, {"limit": "1"})).body)
+        except Held as error:
+            return [Finding("workspace", ok=False, detail=error.reason, fix=error.fix)]
+        except ForwarderError as error:
+            fix = "Try again in some minutes; or set api: records."
+            return [Finding("workspace", ok=False, detail=str(error), fix=fix)]
+        detail = "it answers" if bodies else "it answers, and has no event"
+        return [Finding("workspace", ok=True, detail=detail)]
+
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    async def _read(self, state: CursorState, limit: int) -> tuple[list[bytes], Onward]:
+        """Return the events of an answer and how it goes on; an empty page with another cursor is followed."""
+        cursor = state["cursor"]
+        for _ in range(MOST_EMPTIES):
+            response = await self._request(state, cursor, limit)
+            bodies, members = await PAGES.open_patiently(response.body)
+            onward = onward_of(members, response.headers)
+            if bodies or onward.cursor is None or onward.cursor == cursor:
+                break
+            cursor = onward.cursor
+        return bodies, onward
+
+    async def _request(self, state: CursorState, cursor: str | None, limit: int) -> Response:
+        edges = {"from": str(state["since"] - 1), "to": str(state["until"] + 1)}
+        where = edges if cursor is None else {"cursor": cursor}
+        try:
+            return await self._ask(self._path, where | ({"limit": str(limit)} if limit else {}))
+        except Held as error:
+            if error.kind != "bad_request":
+                raise
+            if cursor is not None:
+                raise _Refused from None
+            if limit != self._limits[0]:
+                raise
+            refused = error
+        for number, lower in enumerate(self._limits):
+            if number and (response := await self._with_limit(where, lower)) is not None:
+                self._limits = self._limits[number:]
+                return response
+        raise refused  # so it is not the limit that is refused
+
+    async def _with_limit(self, where: Mapping[str, str], limit: int) -> Response | None:
+        try:
+            return await self._ask(self._path, {**where, **({"limit": str(limit)} if limit else {})})
+        except Held as error:
+            if error.kind != "bad_request":
+                raise
+            return None
+
+    # ---------------------------------------------------------------------------------------------------------- pages
+
+    def _page(self, state: CursorState, bodies: list[bytes], onward: Onward) -> Page:
+        if not bodies:
+            return Page(**_NOTHING, next={**state, "end": True}, done=True)
+        count = len(bodies)
+        full = count >= self._limits[0] > 0 or count >= self._cut > 0
+        after = {**state, "cursor": onward.cursor, "got": count}
+        if onward.cursor is None:
+            full = full or onward.more or onward.too_long or count >= max(LEAST_CUT, self._largest)
+            after["stuck" if full else "end"] = True
+        self._largest = max(self._largest, count)
+        heads = heads_of(bodies)
+        keys = self._keys.keys(head.id or "" for head in heads)
+        derived = frozenset(position for position, head in enumerate(heads) if not head.id)
+        for position in derived:
+            keys[position] = self._keys.derived(bodies[position])
+        times = [_time_of(head) for head in heads]
+        known = (self._times.read(time) for time in {times[0], times[-1], max(times)})  # one is the newest
+        return Page(
+            bodies=bodies,
+            keys=keys,
+            digests=content_digests(bodies),
+            minutes=[time[:16] if time[10:11] == "T" else "" for time in times],
+            derived=derived,
+            next=after,
+            more=full,
+            newest=max((at for at in known if at is not None), default=None),
+        )
+
+    async def _at_a_refused_cursor(self, state: CursorState) -> Page:
+        """Say what follows a page whose cursor is refused: it was lost, or the server does so behind the last event."""
+        since, got = state["since"], state["got"]
+        if not self._refuses_at_the_end and since not in self._refused:
+            self._refused[since] = None
+            while len(self._refused) > MOST_REMEMBERED:
+                del self._refused[next(iter(self._refused))]
+            raise CursorLost("the API refuses the cursor that it gave")
+        if got < (max(self._largest, self._cut) if self._cut else max(self._largest, LEAST_CUT)):  # it was not cut
+            self._refuses_at_the_end = True
+            return Page(**_NOTHING, next={**state, "end": True}, done=True)
+        return await self._without_a_cursor(state)
+
+    async def _without_a_cursor(self, state: CursorState) -> Page:
+        """Return what follows a page that is as full as any, where nothing leads on.
+
+        That page again, as a full one, makes the engine read narrower windows. Where the window is as narrow as can be,
+        a page of half the size shows what the server does with more events than it gives.
+        """
+        first = {**state, "cursor": None}
+        first.pop("stuck", None)
+        if state["until"] - state["since"] > self._step_ms:
+            bodies, onward = await self._read(first, self._limits[0])
+            return msgspec.structs.replace(self._page(first, bodies, onward), more=True)
+        if await self._leads_on(first, state["got"]):
+            self._refused.pop(state["since"], None)
+            return Page(**_NOTHING, next={**state, "end": True}, done=True)
+        raise Held(
+            "More events carry one time than a page holds, and the API gives no cursor that leads on.",
+            fix="Report it: the API, or a proxy before it, has changed; or set api: records.",
+            kind="no_cursor",
+        )
+
+    async def _leads_on(self, first: CursorState, count: int) -> bool:
+        """Tell whether a cursor leads to all the events of a page that is asked for in two halves, and to no more."""
+        half = max(count // 2, 1)
+        bodies, onward = await self._read(first, half)
+        if len(bodies) >= count or onward.cursor is None:
+            return False
+        seen = len(bodies)
+        while onward.cursor is not None and bodies:
+            try:
+                bodies, onward = await self._read({**first, "cursor": onward.cursor}, half)
+            except _Refused:
+                break
+            seen += len(bodies)
+            if seen > count:
+                return False
+        return seen == count
+
+
+def _time_of(head: Head) -> str:
+    attributes = head.attributes
+    return (attributes.time or attributes.processedAt or "") if attributes is not None else ""
