@@ -129,7 +129,7 @@ def targets_and_identities(settings: Settings) -> tuple[dict[str, str], dict[str
         with suppress(ConfigError):
             made.append(built := build_sink(name, sink))
             targets[name] = built.target
-    for name, source in settings.sources.items():
+    for name, source in settings.readers.items():
         with suppress(ConfigError):
             made.append(followed := build_source(name, source))
             identities[name] = followed.origin.identity

@@ -68,7 +68,7 @@ class Doctor:
         """Return what there is to look at, in the order of the configuration."""
         found = [Part("configuration", self._in_time(self._configuration)), Part("spool", self._in_time(self._spool))]
         found.append(Part("admin", self._in_time(self._admin)))
-        found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.sources]
+        found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.readers]
         return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
 
     async def look(
@@ -143,8 +143,8 @@ class Doctor:
         return [*await asyncio.to_thread(examine_spool, self._settings.spool, status), *state]
 
     async def _source(self, name: str) -> list[Finding]:
-        config = self._settings.sources[name]
-        if known := await self._known_to_fail(f"sources.{name}"):
+        config = self._settings.readers[name]
+        if known := await self._known_to_fail(f"sources.{name.partition('/')[0]}"):
             return known
         return await _looked_at(build_source(name, config, self._clock), self._within)
 

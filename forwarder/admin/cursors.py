@@ -75,7 +75,7 @@ class Cursors:
         return [
             _shown(source.name, row)
             for source in (await self._spool.status()).sources
-            if chosen.source in {"", source.name}
+            if chosen.source in {"", source.name, source.name.partition("/")[0]}
             for row in source.cursors.values()
             if row.state.get("walk") is not None and chosen.cursor in {"", row.name}
         ]

@@ -89,7 +89,7 @@ def _origins(settings: Settings) -> Mapping[str, Origin]:
     clock = SystemClock()
     return {
         name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock))).origin
-        for name, config in settings.sources.items()
+        for name, config in settings.readers.items()
     }
 
 

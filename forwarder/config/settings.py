@@ -169,6 +169,15 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @property
+    def readers(self) -> dict[str, SourceConfig]:
+        """Return the settings of each log that is read, by its name everywhere: `jira`, or `jira/acme` of its site."""
+        return {
+            f"{name}/{part}" if part else name: config
+            for name, entry in self.sources.items()
+            for part, config in entry.readers().items()
+        }
+
+    @property
     def file(self) -> Path | None:
         """The YAML file this came from, if one did."""
         return self._file

@@ -249,7 +249,7 @@ class FilterRule(ComponentConfig):
     """What an event must match: every named field, any of its globs (`*`, `?`), without regard to case."""
 
     source: list[str] | str | None = None
-    """Names of sources."""
+    """Names of sources; that of one with several sites stands for all of these, `<source>/<site>` for one."""
     organization: list[str] | str | None = None
     """Organization ids."""
     site: list[str] | str | None = None
@@ -260,6 +260,11 @@ class FilterRule(ComponentConfig):
     """Actions, such as `*_viewed`."""
     actor: list[str] | str | None = None
     """Account ids, addresses or names."""
+
+    def source_globs(self) -> list[str] | None:
+        """Return the globs of `source`; the name of an entry stands for each of its sites as well."""
+        globs = [self.source] if isinstance(self.source, str) else self.source
+        return None if globs is None else [each for glob in globs for each in (glob, f"{glob}/*")]
 
 
 class FieldsConfig(ComponentConfig):

@@ -244,7 +244,7 @@ class Daemon:
             name: RequestBudget(self._clock, budget.requests_per_minute)
             for name, budget in self._settings.budgets.items()
         }
-        for name, source_config in self._settings.sources.items():
+        for name, source_config in self._settings.readers.items():
             budget = budgets.get(source_config.budget or "") or RequestBudget(self._clock)
             with _named(f"sources.{name}"):
                 self._sources[name] = source = build_source(name, source_config, self._clock, budget)
@@ -271,7 +271,7 @@ class Daemon:
     def _poller(self, name: str, spool: Spool) -> Poller:
         self._pollers[name] = poller = Poller(
             self._sources[name],
-            self._settings.sources[name],
+            self._settings.readers[name],
             spool=spool,
             budget=self._budgets[f"source {name}"],
             clock=self._clock,
@@ -320,7 +320,7 @@ class Daemon:
     @asynccontextmanager
     async def _bells(self) -> AsyncIterator[None]:
         bells = Bells(self._rng)
-        for name, config in self._settings.sources.items():
+        for name, config in self._settings.readers.items():
             bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
         bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
         bells.add(self._heartbeat, HEARTBEAT)

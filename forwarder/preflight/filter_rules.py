@@ -35,10 +35,10 @@ class FilterCheck:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        named = [source.of_organization for source in settings.sources.values()]
+        named = [source.of_organization for source in settings.readers.values()]
         organizations = {organization.lower() for organization in named if organization}
         foreign = None in named
-        self._closed: dict[str, Collection[str]] = {"source": settings.sources}
+        self._closed: dict[str, Collection[str]] = {"source": {*settings.sources, *settings.readers}}
         self._open: dict[str, Callable[[], Collection[str]]] = {"product": known_products, "action": known_actions}
         if foreign:  # whose organizations only its events tell
             self._open["organization"] = lambda: organizations
@@ -71,7 +71,7 @@ class FilterCheck:
     def worth_a_look(self) -> Iterator[Problem]:
         """Yield what may be meant, and matches nothing that is known."""
         for name, sink in self._settings.sinks.items():
-            if not any(may_pass(source, sink) for source in self._settings.sources):
+            if not any(may_pass(source, sink) for source in self._settings.readers):
                 yield Problem(f"sinks.{name}", "its filters let nothing through", "correct include and exclude")
             for index, rule in enumerate(sink.include or []):
                 if not rule.model_dump(exclude_none=True):
@@ -113,7 +113,7 @@ def may_pass(source: str, sink: SinkConfig) -> bool:
 
 
 def _names(rule: FilterRule, source: str) -> bool:
-    globs = [rule.source] if isinstance(rule.source, str) else rule.source
+    globs = rule.source_globs()
     return globs is None or any(fnmatchcase(source, glob.lower()) for glob in globs)
 
 

@@ -32,12 +32,12 @@ def covers(wide: FilterRule, narrow: FilterRule | None, *, but: frozenset[str] =
 
     A glob without `?` and `[` covers whatever text it matches, wildcards included.
     """
-    for field, globs in wide.model_dump(exclude_none=True, exclude=set(but)).items():
-        ours = _globs(globs)
+    for field in wide.model_dump(exclude_none=True, exclude=set(but)):
+        ours = _globs_of(wide, field) or []
         if any(glob and not glob.strip("*") for glob in ours):
             continue
-        named = getattr(narrow, field, None)
-        if named is None or not all(any(_within(each, glob) for glob in ours) for each in _globs(named)):
+        named = _globs_of(narrow, field)
+        if named is None or not all(any(_within(each, glob) for glob in ours) for each in named):
             return False
     return True
 
@@ -48,16 +48,17 @@ def _rules(sink: SinkConfig) -> list[FilterRule | None]:
 
 def _exclude_each_other(one: FilterRule | None, other: FilterRule | None) -> bool:
     for field in _OF_ONE_FACT:
-        ours, theirs = getattr(one, field, None), getattr(other, field, None)
+        ours, theirs = _globs_of(one, field), _globs_of(other, field)
         if ours is None or theirs is None:
             continue
-        if not any(_may_meet(a, b) for a in _globs(ours) for b in _globs(theirs)):
+        if not any(_may_meet(a, b) for a in ours for b in theirs):
             return True
     return False
 
 
-def _globs(globs: list[str] | str) -> list[str]:
-    return [glob.lower() for glob in ([globs] if isinstance(globs, str) else globs)]
+def _globs_of(rule: FilterRule | None, field: str) -> list[str] | None:
+    globs = None if rule is None else rule.source_globs() if field == "source" else getattr(rule, field)
+    return None if globs is None else [glob.lower() for glob in ([globs] if isinstance(globs, str) else globs)]
 
 
 def _within(narrow: str, wide: str) -> bool:

@@ -50,8 +50,8 @@ def same_logs(settings: Settings) -> Iterator[Problem]:
 
 
 def one_spelling(identity: str) -> str:
-    """Return what the identities of one log have in common, however its id is written."""
-    return identity.lower().replace("-", "")
+    """Return what the identities of one log have in common, however its id is written; in a host each dash counts."""
+    return identity.lower() if "." in identity else identity.lower().replace("-", "")
 
 
 def same_targets(sinks: Mapping[str, Sink], configs: Mapping[str, SinkConfig]) -> Iterator[tuple[Problem, bool]]:

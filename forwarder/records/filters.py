@@ -42,7 +42,7 @@ class _Rule:
         self.tests: list[tuple[Facts, re.Pattern[str]]] = []
         self.of_origin: list[tuple[Facts, re.Pattern[str]]] = []
         for name, facts in _FACTS.items():
-            globs = getattr(rule, name)
+            globs = rule.source_globs() if name == "source" else getattr(rule, name)
             if globs is None:
                 continue
             globs = [globs] if isinstance(globs, str) else globs

@@ -24,7 +24,7 @@ class CloudSite:
     """
 
     def __init__(self, config: SimulatorConfig, world: World, site: Site, number: int, seed: str, now_ms: int) -> None:
-        keys = random.Random(f"tokens {site.id} {seed}")
+        keys = random.Random(f"tokens {seed}")  # one person, on every site
         self.name = site.name
         self.cloud_id = site.id
         self.number = number

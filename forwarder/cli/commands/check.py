@@ -40,7 +40,7 @@ def check(invocation: Invocation) -> ExitCode:
         raise SettingsError(problems)
     sources: dict[str, Source] = {}
     sinks: dict[str, Sink] = {}
-    for name, source in settings.sources.items():
+    for name, source in settings.readers.items():
         try:
             sources[name] = build_source(name, source)
         except ConfigError as error:
@@ -79,7 +79,7 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
     show_rows(
         (
             [name, config.type, sources[name].origin.identity, _target_of(config), _sinks_of(name, settings)]
-            for name, config in settings.sources.items()
+            for name, config in settings.readers.items()
         ),
         head=["source", "type", "follows", "asks", "for the sinks"],
     )
@@ -117,7 +117,8 @@ def _status_access(settings: Settings) -> str:
 
 def _target_of(config: Any) -> str:
     """Return the address a source asks, if its settings have one."""
-    return str(getattr(config, "base_url", getattr(config, "url", "")))
+    named = (getattr(config, setting, None) for setting in ("address", "base_url", "url"))
+    return str(next(filter(None, named), ""))
 
 
 def _sinks_of(source: str, settings: Settings) -> str:

@@ -60,7 +60,7 @@ async def _spool_status(settings: Settings) -> SpoolStatus | None:
 
 
 def _chosen(parts: list[Part], names: Sequence[str]) -> list[Part]:
-    known = {part.name: part for part in parts}
+    known = [*{name: None for part in parts for name in (part.name.partition("/")[0], part.name)}]
     unknown = [name for name in names if name not in known]
     if unknown:
         guesses = {name: nearest(name, known) for name in unknown}
@@ -69,7 +69,7 @@ def _chosen(parts: list[Part], names: Sequence[str]) -> list[Part]:
             Problem(name, "nothing here has this name", f"did you mean {guess}?" if guess else every)
             for name, guess in guesses.items()
         )
-    return [part for part in parts if not names or part.name in names]
+    return [part for part in parts if not names or {part.name, part.name.partition("/")[0]} & set(names)]
 
 
 def _clean(finding: Finding, redactor: Redactor) -> Finding:

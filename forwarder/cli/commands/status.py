@@ -142,7 +142,7 @@ def _last_write(path: Path) -> float:
 def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written: float) -> DaemonReport:
     """Return the report of a forwarder that does not run: what its spool holds, and no claim beyond that."""
     reason, fix = "it is not running", "start it: audit-forwarder run"
-    sources, lanes = settings.sources, settings.sinks
+    sources, lanes = settings.readers, settings.sinks
     return DaemonReport(
         version=__version__,
         started=0.0,
