@@ -192,6 +192,10 @@ class Settings(BaseSettings):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
+SHORT_FORMS = {"privacy": "preset", "redact": "preset"}
+"""Settings that may be one word, and which of their parts that is."""
+
+
 def find_config(named: Path | None, env: Mapping[str, str]) -> Path | None:
     """Return the file to read: the named one, else FORWARDER_CONFIG, else the first usual place that exists."""
     if named is not None:
@@ -262,6 +266,8 @@ def _filled(strong: dict[str, Any], weak: dict[str, Any]) -> dict[str, Any]:
     result = dict(strong)
     for key, value in weak.items():
         if key in strong:
+            if key in SHORT_FORMS and isinstance(value, str) and isinstance(strong[key], dict):
+                value = {SHORT_FORMS[key]: value}  # noqa: PLW2901 - one word, of which the stronger changes a part
             if isinstance(value, dict) and isinstance(strong[key], dict):
                 result[key] = _filled(strong[key], value)
         elif f"{key}_file" not in strong and not (key.endswith("_file") and key.removesuffix("_file") in strong):

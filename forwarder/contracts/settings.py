@@ -6,25 +6,21 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
-    GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from forwarder.contracts.component import ComponentConfig
+from forwarder.contracts.privacy import PrivacyConfig
 from forwarder.contracts.secret import Secret
-from forwarder.contracts.secret_file import expanded
 from forwarder.contracts.units import ByteSize, Duration, Within
 
 __all__ = [
@@ -66,88 +62,6 @@ def _start(text: str) -> str:
 
 ServerName = Annotated[str, AfterValidator(_server_name)]
 """A host name, as TLS asks for it (RFC 6066, section 3: no address, no port, no trailing dot)."""
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    """Return what an annotation is made of: for `Annotated[int, …] | None` int, None and the marks."""
-    parts = get_args(annotation)
-    return set().union(*map(_kinds, parts)) if parts else {annotation}
-
-
-class ComponentConfig(BaseModel):
-    """Base of every settings model: unknown keys are errors, and each secret may be named as `<field>_file`."""
-
-    # The text of an error would repeat what was given, and with it a secret; `errors()` still has it.
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and info.field_name is not None:
-            kinds = _kinds(cls.model_fields[info.field_name].annotation)
-            if kinds & {int, float} and bool not in kinds:
-                raise PydanticCustomError("number", "a switch, not a number; write a number")
-        return value
-
-    @classmethod
-    def secret_fields(cls) -> list[str]:
-        """Return the names of the fields that hold a secret."""
-        return [name for name, field in cls.model_fields.items() if "Secret" in str(field.annotation)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secret_files(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        values = dict(values)
-        for name in cls.secret_fields():
-            path = values.pop(f"{name}_file", None)
-            if path is None:
-                continue
-            if values.get(name) is not None:
-                raise PydanticCustomError(
-                    "secret_twice", "{name} and {name}_file are both set; keep one", {"name": name}
-                )
-            if not isinstance(path, str | Path) or not str(path):
-                raise PydanticCustomError("path", "{name}_file is not a path; write it in quotes", {"name": name})
-            try:
-                values[name] = Secret(path=expanded(Path(path)))
-            except ValueError as error:
-                raise PydanticCustomError("path", "{said}", {"said": f"{name}_file: {error}"}) from None
-        return values
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _is_a_path(cls, value: Any) -> Any:
-        for path in value if isinstance(value, list) else [value]:
-            if isinstance(path, Path):
-                try:
-                    expanded(path)
-                except ValueError as error:
-                    raise PydanticCustomError("path", "{said}", {"said": str(error)}) from None
-        return value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Add `<field>_file` beside every secret; a required secret may come either way."""
-        described = handler(schema)
-        target = handler.resolve_ref_schema(described)
-        for name in cls.secret_fields():
-            target["properties"][f"{name}_file"] = {
-                "type": "string",
-                "description": f"File that holds `{name}`; read again when it changes.",
-            }
-            if name in target.get("required", []):
-                target["required"].remove(name)
-                target.setdefault("allOf", []).append({"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]})
-        return described
 
 
 class TlsConfig(ComponentConfig):
@@ -274,75 +188,12 @@ class FieldsConfig(ComponentConfig):
     privacy: other fields may say the same.
     """
 
-    rename: dict[str, str] = {}
+    rename: dict[str, str] = Field(default_factory=dict)
     """Fields and their new names, such as `{source.ip: client_ip}`. A new name must not be in use."""
-    drop: list[str] = []
+    drop: list[str] = Field(default_factory=list)
     """Fields to leave out. Time, id, action and marks stay."""
-    add: dict[str, StrictBool | StrictInt | FiniteFloat | str] = {}
+    add: dict[str, StrictBool | StrictInt | FiniteFloat | str] = Field(default_factory=dict)
     """Fields with a fixed value, such as `{env: prod}`."""
-
-
-Treatment = Literal["store", "drop", "pseudonymise"]
-_PRESETS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "no_content": {"content": "drop"},
-    "no_persons": {"names": "drop", "addresses": "drop", "ip": "none"},
-    "strict": {"content": "drop", "names": "drop", "addresses": "drop", "ip": "none"},
-}
-
-
-class PrivacyConfig(ComponentConfig):
-    """What of every event a sink does not get to see. Or one word: `none`, `no_content`, `no_persons`, `strict`.
-
-    Ids of events, accounts, pages and issues stay. A sentence that holds content and names is left out as soon as
-    either is; a link ends before its first part that users wrote.
-    """
-
-    content: Treatment = "store"
-    """What users wrote: titles, keys, names of spaces, projects and groups, labels, changed values; and everything that
-    is not known to be anything else."""
-    names: Treatment = "store"
-    """Names of persons."""
-    addresses: Treatment = "store"
-    """E-mail addresses of persons."""
-    ip: Literal["whole", "network", "none"] = "whole"
-    """IP addresses: whole, only their network (/24, in IPv6 /48), or none; of the place only the country stays."""
-    key: Secret | None = None
-    """Key of the pseudonyms: the same key gives the same pseudonyms in every sink. Without it, no one can resolve
-    them."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_preset(cls, values: Any) -> Any:
-        if not isinstance(values, str):
-            return values
-        if values not in _PRESETS:
-            known = ", ".join(_PRESETS)
-            raise PydanticCustomError(
-                "privacy", "not one of {known}; write one of these, or a mapping", {"known": known}
-            )
-        return _PRESETS[values]
-
-    @model_validator(mode="after")
-    def _has_a_key(self) -> PrivacyConfig:
-        wanted = "pseudonymise" in self.treatments().values()
-        if wanted and self.key is None:
-            raise PydanticCustomError("privacy", "pseudonyms need a key; write the path of its file as key_file")
-        return self
-
-    @classmethod
-    def preset(cls, name: str) -> PrivacyConfig:
-        """Return one of the presets."""
-        return cls(**_PRESETS[name])
-
-    def treatments(self) -> dict[str, Treatment]:
-        """Return what is done with each class of text."""
-        return {"content": self.content, "name": self.names, "address": self.addresses}
-
-    @property
-    def active(self) -> bool:
-        """Whether anything is private."""
-        return self.ip != "whole" or set(self.treatments().values()) != {"store"}
 
 
 class SinkConfig(ComponentConfig):

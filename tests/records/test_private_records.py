@@ -12,7 +12,8 @@ import pytest
 from forwarder.catalogue import load_catalogue
 from forwarder.contracts import Held, Origin, Secret
 from forwarder.contracts.identity import content_digests
-from forwarder.contracts.settings import FilterRule, PrivacyConfig
+from forwarder.contracts.privacy import PrivacyConfig, preset
+from forwarder.contracts.settings import FilterRule
 from forwarder.records.filters import Filter
 from forwarder.records.maker import Prepared, RecordMaker
 from forwarder.records.normalizers import Normalizers
@@ -49,7 +50,7 @@ def maker(render: str, privacy: PrivacyConfig | None, chosen: Filter | None = No
 
 
 def made(render: str, bodies: list[bytes], privacy: str | PrivacyConfig | None, **more: Any) -> Prepared:
-    config = PrivacyConfig.preset(privacy) if isinstance(privacy, str) else privacy
+    config = preset(privacy) if isinstance(privacy, str) else privacy
     return maker(render, config, **more).make(chunk_of(bodies))
 
 
@@ -111,7 +112,7 @@ def test_without_its_key_nothing_is_sent(tmp_path):
 
 def test_lanes_side_by_side_never_see_what_the_other_may():
     normalizers = Normalizers(load_catalogue(), shared=True)
-    config = PrivacyConfig.preset("strict")
+    config = preset("strict")
     plain = RecordMaker(build_format("ecs"), Filter(None, None), normalizers, Counter())
     private = RecordMaker(
         build_format("ecs"), Filter(None, None), normalizers, Counter(),

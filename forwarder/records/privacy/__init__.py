@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.contracts.settings import PrivacyConfig
+from forwarder.contracts.privacy import preset
 from forwarder.normalize.lenient import Unreadable
 from forwarder.records.privacy.policy import Privacy, unreadable
 from forwarder.records.privacy.pseudonyms import Pseudonyms
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forwarder.contracts import SinkConfig
+    from forwarder.contracts.privacy import PrivacyConfig
 
 __all__ = ["Privacy", "PrivateRecords", "build_privacy", "privacy_of"]
 
@@ -29,7 +30,7 @@ def privacy_of(config: SinkConfig | None) -> Callable[[str, bytes], bytes]:
     `config` is None for a sink that is no longer configured: nobody knows what it was allowed to see, so it is treated
     as strictly as can be.
     """
-    privacy = build_privacy(config.privacy if config is not None else PrivacyConfig.preset("strict"))
+    privacy = build_privacy(config.privacy if config is not None else preset("strict"))
 
     def shown(feed: str, raw: bytes) -> bytes:
         if not privacy.active:

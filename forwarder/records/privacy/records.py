@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forwarder.catalogue.names import known_products
 from forwarder.contracts import AuditEvent, Held, UnexpectedPayload
 from forwarder.normalize.lenient import Unreadable
 from forwarder.spool.letter import DeadLetter
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from forwarder.contracts import Normalizer, Record
     from forwarder.records.privacy.policy import Privacy
 
-_DECIDED = (
-    *("product", "action_name", "act", "layer", "category", "types", "outcome", "severity", "object"),
-    *("ocsf_class", "ocsf_activity"),
-)
+_DECIDED = ("act", "layer", "category", "types", "outcome", "severity", "ocsf_class", "ocsf_activity")
 """What the whole event decides, in the words of the catalogue: a sentence that is left out may have told it."""
+
+_OF_ACTION = ("action_name", "object")
+"""What the catalogue makes of the action as well, and may make of any text that stands in its place."""
 
 MARK = "private"
 
@@ -76,6 +77,8 @@ class PrivateRecords:
 
 
 def _decided_as(event: AuditEvent, whole: AuditEvent) -> AuditEvent:
-    for name in _DECIDED:
+    for name in (*_DECIDED, *_OF_ACTION) if event.action == whole.action else _DECIDED:
         setattr(event, name, getattr(whole, name))
+    if whole.product in known_products():
+        event.product = whole.product
     return event

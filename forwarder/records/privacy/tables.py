@@ -1,205 +1,246 @@
-"""Where in an event of each feed what kind of text stands. What is not in a table is content: unknown is private.
+"""Where in an event of each feed what kind of text stands. What is not in a table is unknown, and unknown is private.
 
-A table is a class of text, a mapping of members to tables (`*` for the others), a list of one table for an array, or a
-function that chooses the table by what stands beside.
+A table is a kind of text, an object (`*` for the members that are not named), a list of one table for an array, or
+`ByType`, which chooses the table by a member that says what the object is.
 
-Classes: `plain` (the API's own words and times), `id` (opaque, and checked to be so), `account` (the id of whoever
-acted), `name` and `address` of a person, `ip`, `place` (where that address is), `url`, `content` (what users wrote) and
-`message` (a sentence that holds content and names).
+Kinds that are the API's own, and are looked at whether they can be: `word`, `phrase`, `time`, `number`, `role`, `site`
+(the name of one, which its address holds as well), `id` (opaque, or it is no id), `account` (that of whoever acted),
+`host`, `api` (an address that repeats ids), `ip`, `place` (where that address is).
+Kinds that a sink's settings decide about: `name` and `address` of a person; `titles`, `keys`, `spaces`, `groups`,
+`changes`, `messages`, `links` and `unknown`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 Table = Any
 
 
-class Unique(dict[str, Any]):
-    """A table of an object that is another in every event: its members are looked at one by one, without a memory."""
+class ByType(NamedTuple):
+    """A table for each kind of object.
+
+    Attributes:
+        member: Where the object says what it is.
+        tables: By that word, in small letters.
+        other: For every other word.
+    """
+
+    member: str
+    tables: dict[str, Table]
+    other: Table
+
+    def table(self, tree: dict[str, Any]) -> Table:
+        """Return the table of an object."""
+        return self.tables.get(str(tree.get(self.member) or "").lower(), self.other)
 
 
-_LINKS: Table = {"*": "url"}
+LINKS: Table = {"self": "api", "*": "links"}
 _PERSON: Table = {
     "id": "account",
-    "type": "plain",
+    "type": "word",
     "name": "name",
+    "displayName": "name",
+    "publicName": "name",
+    "nickname": "name",
     "email": "address",
-    "picture": "url",
-    "accountType": "plain",
-    "links": _LINKS,
+    "emailAddress": "address",
+    "accountId": "account",
+    "accountType": "word",
+    "accountStatus": "word",
+    "links": LINKS,
 }
-_AUTH: Table = {"authType": "plain", "tokenId": "id", "tokenLabel": "content"}
 _ACTOR: Table = {
     **_PERSON,
-    "auth": _AUTH,
+    "auth": {"authType": "word", "tokenId": "id", "tokenLabel": "titles"},
     "onBehalfOf": _PERSON,
     "impersonator": _PERSON,
-    "app": {"id": "id", "type": "plain", "attributes": {"name": "content"}},
+    "app": {"id": "id", "type": "word", "attributes": {"name": "titles"}},
 }
-_PEOPLE = {"user", "users", "invited-user", "invited-users", "account", "accounts", "customer", "customers"}
 _ATTRIBUTES: Table = {
-    "accountType": "plain",
-    "product": "plain",
-    "products": ["plain"],
-    "role": "plain",
-    "roles": ["plain"],
-    "status": "plain",
-    "outcome": "plain",
-    "result": "plain",
-    "permissionName": "plain",
-    "settingName": "plain",
+    "accountType": "word",
+    "product": "word",
+    "products": ["word"],
+    "role": "role",
+    "roles": ["role"],
+    "status": "word",
+    "outcome": "word",
+    "result": "word",
+    "success": "number",
+    "permissionName": "word",
+    "settingName": "word",
+    "settingValues": "changes",
     "siteId": "id",
-    "siteHostName": "url",
-    "cloudUrl": "url",
+    "siteName": "site",
+    "siteHostName": "host",
+    "cloudUrl": "host",
     "issueId": "id",
+    "issueKey": "keys",
+    "issueKeyOrId": "keys",
     "pageId": "id",
     "spaceId": "id",
     "projectId": "id",
+    "key": "keys",
+    "spaceKey": "keys",
+    "projectKey": "keys",
+    "spaceName": "spaces",
+    "projectName": "spaces",
+    "name": "titles",
+    "title": "titles",
     "groupId": "id",
+    "groupName": "groups",
     "accountId": "account",
+    "userName": "name",
+    "displayName": "name",
+    "fullName": "name",
     "email": "address",
     "emailAddress": "address",
     "user": _PERSON,
     "users": [_PERSON],
 }
-_OF_PEOPLE: Table = {**_ATTRIBUTES, "name": "name", "displayName": "name", "fullName": "name"}
-_OF_SITES: Table = {**_ATTRIBUTES, "siteName": "plain", "name": "plain"}
-
-
-def _entry(entry: dict[str, Any]) -> Table:
-    kind = str(entry.get("type") or "").lower()
-    attributes = _OF_PEOPLE if kind in _PEOPLE else _OF_SITES if kind in {"sites", "site"} else _ATTRIBUTES
-    ident = "account" if kind in _PEOPLE else "id"
-    return {"id": ident, "type": "plain", "attributes": attributes, "links": _LINKS}
-
-
-ORGANIZATION: Table = Unique(
-    {
-        "id": "id",
-        "type": "plain",
-        "attributes": Unique(
-            {
-                "time": "plain",
-                "processedAt": "plain",
-                "action": "plain",
-                "actionCategory": "plain",
-                "actor": _ACTOR,
-                "context": [_entry],
-                "container": [_entry],
-                "location": {
-                    "ip": "ip",
-                    "countryName": "country",
-                    "geo": "place",
-                    "regionName": "place",
-                    "city": "place",
-                },
-            }
-        ),
-        "processedAt": "plain",
-        "links": Unique(_LINKS),
-        "relations": "content",
-        "message": Unique({"content": "message", "format": "plain"}),
-    }
+_PEOPLE = ("user", "users", "invited-user", "invited-users", "account", "accounts", "customer", "customers", "member")
+_GROUPS = ("group", "groups", "team", "teams")
+_SPACES = (
+    *("space", "spaces", "project", "projects", "repository", "repositories", "board", "boards", "workspace"),
+    *("workspaces", "database", "folder", "confluence-space", "jira-project"),
 )
+_ROLES = ("role", "roles")
 
 
-def _jira_item(item: dict[str, Any]) -> Table:
-    kind = str(item.get("typeName") or "").upper()
-    person = kind == "USER"
+def _entry(**attributes: str) -> Table:
+    kind = "account" if attributes.get("name") == "name" else "id"
     return {
-        "id": "account" if person else "id",
-        "name": "name" if person else "content",
-        "typeName": "plain",
-        "parentId": "id",
-        "parentName": "content",
+        "id": kind,
+        "type": "word",
+        "actionCategory": "phrase",
+        "attributes": {**_ATTRIBUTES, **attributes},
+        "links": LINKS,
     }
 
 
-JIRA: Table = Unique(
+_ENTRY = ByType(
+    "type",
     {
-        "id": "id",
-        "summary": "plain",
-        "remoteAddress": "ip",
-        "authorKey": "account",
-        "authorAccountId": "account",
-        "created": "plain",
-        "category": "plain",
-        "eventSource": "plain",
-        "description": "message",
-        "objectItem": _jira_item,
-        "changedValues": [{"fieldName": "plain", "changedFrom": "content", "changedTo": "content"}],
-        "associatedItems": [_jira_item],
-    }
+        **dict.fromkeys(_PEOPLE, _entry(name="name", title="name")),
+        **dict.fromkeys(_GROUPS, _entry(name="groups")),
+        **dict.fromkeys(_SPACES, _entry(name="spaces", title="spaces")),
+        **dict.fromkeys(_ROLES, _entry(name="role")),
+        **dict.fromkeys(("site", "sites"), _entry(name="site")),
+    },
+    _entry(),
 )
 
-
-def _confluence_object(item: dict[str, Any]) -> Table:
-    person = str(item.get("objectType") or "").lower() == "user"
-    return {"name": "name" if person else "content", "objectType": "plain"}
-
-
-CONFLUENCE: Table = Unique(
-    {
-        "author": {
-            "type": "plain",
-            "displayName": "name",
-            "publicName": "name",
-            "username": "name",
-            "userKey": "account",
-            "accountId": "account",
-            "accountType": "plain",
-            "operations": "plain",
-            "isExternalCollaborator": "plain",
-            "externalCollaborator": "plain",
-            "isGuest": "plain",
+ORGANIZATION: Table = {
+    "id": "id",
+    "type": "word",
+    "attributes": {
+        "time": "time",
+        "processedAt": "time",
+        "action": "word",
+        "actionCategory": "phrase",
+        "actor": _ACTOR,
+        "context": [_ENTRY],
+        "container": [_ENTRY],
+        "location": {
+            "ip": "ip",
+            "countryName": "phrase",
+            "geo": "place",
+            "regionName": "place",
+            "city": "place",
         },
-        "remoteAddress": "ip",
-        "creationDate": "plain",
-        "summary": "plain",
-        "description": "message",
-        "category": "plain",
-        "sysAdmin": "plain",
-        "superAdmin": "plain",
-        "affectedObject": _confluence_object,
-        "changedValues": [
-            {
-                "name": "plain",
-                "oldValue": "content",
-                "newValue": "content",
-                "hiddenOldValue": "content",
-                "hiddenNewValue": "content",
-            }
-        ],
-        "associatedObjects": [_confluence_object],
-    }
-)
+    },
+    "processedAt": "time",
+    "links": LINKS,
+    "message": {"content": "messages", "format": "word"},
+}
 
 
-def _datacenter_object(item: dict[str, Any]) -> Table:
-    person = str(item.get("type") or "").lower() == "user"
-    return {
-        "name": "name" if person else "content",
-        "type": "plain",
-        "uri": "url",
-        "id": "account" if person else "id",
-    }
+def _named(by: str, name: str = "name", **more: str) -> Table:
+    """Return the table of an object of a product's record, which says in one member what it is and how it is called."""
+
+    def table(kind: str) -> Table:
+        ident = "account" if kind == "name" else "id"
+        return {by: "word", name: kind, **{each: ident if said == "id" else said for each, said in more.items()}}
+
+    return ByType(
+        by,
+        {
+            **dict.fromkeys(_PEOPLE, table("name")),
+            **dict.fromkeys(_GROUPS, table("groups")),
+            **dict.fromkeys(_SPACES, table("spaces")),
+        },
+        table("titles"),
+    )
 
 
-DATACENTER: Table = Unique(
-    {
-        "timestamp": "plain",
-        "author": {"name": "name", "type": "plain", "id": "account", "uri": "url", "avatarUri": "url"},
-        "type": {"categoryI18nKey": "plain", "category": "plain", "actionI18nKey": "plain", "action": "plain"},
-        "affectedObjects": [_datacenter_object],
-        "changedValues": [{"key": "plain", "i18nKey": "plain", "from": "content", "to": "content"}],
-        "source": "ip",
-        "system": "url",
-        "node": "plain",
-        "method": "plain",
-        "extraAttributes": [{"nameI18nKey": "plain", "name": "plain", "value": "content"}],
-    }
-)
+_JIRA_ITEM = _named("typeName", id="id", parentId="id", parentName="titles")
+
+JIRA: Table = {
+    "id": "id",
+    "summary": "phrase",
+    "remoteAddress": "ip",
+    "authorKey": "account",
+    "authorAccountId": "account",
+    "created": "time",
+    "category": "phrase",
+    "eventSource": "phrase",
+    "description": "messages",
+    "objectItem": _JIRA_ITEM,
+    "changedValues": [{"fieldName": "phrase", "changedFrom": "changes", "changedTo": "changes"}],
+    "associatedItems": [_JIRA_ITEM],
+}
+
+_CONFLUENCE_OBJECT = _named("objectType")
+
+CONFLUENCE: Table = {
+    "author": {
+        "type": "word",
+        "displayName": "name",
+        "publicName": "name",
+        "username": "name",
+        "userKey": "account",
+        "accountId": "account",
+        "accountType": "word",
+        "isExternalCollaborator": "number",
+        "externalCollaborator": "number",
+        "isGuest": "number",
+    },
+    "remoteAddress": "ip",
+    "creationDate": "time",
+    "summary": "phrase",
+    "description": "messages",
+    "category": "phrase",
+    "sysAdmin": "number",
+    "superAdmin": "number",
+    "affectedObject": _CONFLUENCE_OBJECT,
+    "changedValues": [
+        {
+            "name": "phrase",
+            "oldValue": "changes",
+            "newValue": "changes",
+            "hiddenOldValue": "changes",
+            "hiddenNewValue": "changes",
+        }
+    ],
+    "associatedObjects": [_CONFLUENCE_OBJECT],
+}
+
+_DONE: Table = {"categoryI18nKey": "word", "category": "phrase", "actionI18nKey": "word", "action": "phrase"}
+"""What was done; the file has it under another name than the API."""
+
+DATACENTER: Table = {
+    "timestamp": "time",
+    "author": {"name": "name", "type": "word", "id": "account", "uri": "links", "avatarUri": "links"},
+    "type": _DONE,
+    "auditType": _DONE,
+    "affectedObjects": [_named("type", id="id", uri="links")],
+    "changedValues": [{"key": "phrase", "i18nKey": "word", "from": "changes", "to": "changes"}],
+    "source": "ip",
+    "system": "host",
+    "node": "word",
+    "method": "word",
+    "extraAttributes": [{"nameI18nKey": "word", "name": "phrase", "value": "changes"}],
+}
 
 TABLES: dict[str, Table] = {
     "organization": ORGANIZATION,
@@ -209,4 +250,4 @@ TABLES: dict[str, Table] = {
     "confluence_datacenter": DATACENTER,
     "bitbucket_datacenter": DATACENTER,
 }
-"""By feed; an event of any other feed is content as a whole."""
+"""By feed; an event of any other feed is unknown as a whole."""

@@ -1,0 +1,237 @@
+"""What can be set of a privacy, and that each setting does what it says, on both ways through it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from pydantic import ValidationError
+
+from forwarder.contracts import Secret
+from forwarder.contracts.privacy import PRESETS, Preset, PrivacyConfig
+from forwarder.normalize.lenient import read_tree
+from forwarder.records.privacy import build_privacy
+from forwarder.records.privacy.kinds import NOT_PEOPLE
+from forwarder.records.privacy.rules import odd_paths
+from forwarder.records.privacy.tables import CONFLUENCE, DATACENTER, JIRA, ORGANIZATION, ByType
+from forwarder.sources.confluence import normalizer as confluence
+from forwarder.sources.datacenter import normalizer as datacenter
+from forwarder.sources.jira import normalizer as jira
+from forwarder.sources.organization.shapes import Event
+from tests.records.test_privacy import documents
+
+PAGE = {
+    "id": "606a97f7-b9d3-4ad1-8f0d-1f2ad1a41c43",
+    "attributes": {
+        "time": "2024-10-03T10:44:26.457Z",
+        "action": "confluence_page_updated",
+        "actor": {"id": "557058:bd955be1-0c53-4a51-8f0e-3f2a1c9d7e11", "name": "Nora", "email": "nora@example.com"},
+        "context": [
+            {"id": "98310", "type": "page", "attributes": {"title": "Plan by nora@example.com", "spaceKey": "OPS"}},
+            {"id": "55", "type": "space", "attributes": {"name": "Operations", "key": "OPS"}},
+            {"id": "8d2e1c44aa11", "type": "groups", "attributes": {"groupName": "ops", "settingValues": {"a": "on"}}},
+        ],
+        "location": {"ip": "203.0.113.155", "city": "Kyiv", "countryName": "Ukraine"},
+    },
+    "message": {"content": "Nora changed Plan", "format": "simple"},
+}
+
+
+def seen(config: PrivacyConfig, body: dict[str, Any] | None = None, feed: str = "organization") -> Any:
+    return json.loads(build_privacy(config).apply(feed, json.dumps(body or PAGE).encode()))
+
+
+def attributes(config: PrivacyConfig, entry: int) -> Any:
+    return seen(config)["attributes"]["context"][entry]["attributes"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "kept"),
+    [
+        ("titles", 0, {"title": "Plan by nora@example.com"}),
+        ("keys", 0, {"spaceKey": "OPS"}),
+        ("spaces", 1, {"name": "Operations"}),
+        ("groups", 2, {"groupName": "ops"}),
+        ("changes", 2, {"settingValues": {"a": "on"}}),
+    ],
+)
+def test_a_kind_of_content_may_stay_alone(kind, entry, kept):
+    config = PrivacyConfig(preset="no_content", kinds={kind: "store"})
+    assert attributes(config, entry) == kept
+    assert attributes(PrivacyConfig(preset="no_content"), entry) == {}
+
+
+def test_a_preset_is_where_settings_begin():
+    assert PrivacyConfig.model_validate("strict").treatments() == PrivacyConfig(preset="strict").treatments()
+    actor = seen(PrivacyConfig(preset="strict", names="store"))["attributes"]["actor"]
+    assert actor == {"id": PAGE["attributes"]["actor"]["id"], "name": "Nora"}
+    assert get_args(Preset) == tuple(PRESETS)
+
+
+def test_a_sentence_and_a_link_stay_only_with_everything_they_may_hold():
+    for name in ("titles", "keys", "spaces", "groups"):
+        assert "content" not in seen(PrivacyConfig(kinds={name: "drop"}))["message"]
+    for name in ("names", "addresses"):
+        assert "content" not in seen(PrivacyConfig(**{name: "drop"}))["message"]
+    assert seen(PrivacyConfig(preset="strict", kinds={"messages": "store"}))["message"] == PAGE["message"]
+
+
+def test_what_is_stored_loses_the_addresses_in_it():
+    page = attributes(PrivacyConfig(addresses="drop"), 0)
+    assert page["title"] == "Plan by [address]"
+    body = {"changedValues": [{"fieldName": "x", "changedFrom": "from 203.0.113.155, 2001:db8::1 and 1.2.3"}]}
+    config = PrivacyConfig(ip="network", kinds={"changes": "store"})
+    assert seen(config, body, "jira")["changedValues"][0]["changedFrom"] == "from 203.0.113.0, 2001:db8:: and 1.2.3"
+
+
+def test_where_only_the_addresses_of_machines_are_private_everything_else_stays():
+    found = seen(PrivacyConfig(ip="none"))
+    assert found["attributes"].pop("location") == {"countryName": "Ukraine"}
+    assert found == {**PAGE, "attributes": {k: v for k, v in PAGE["attributes"].items() if k != "location"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "title", "key"),
+    [
+        ({"attributes.context.attributes.title": "store"}, True, False),
+        ({"attributes.context.attributes": "store"}, True, True),
+        ({"attributes.context.attributes": "store", "attributes.context.attributes.title": "drop"}, False, True),
+        ({"attributes.*.attributes.title": "store"}, True, False),
+        ({"attributes.context.*.spaceKey": "store"}, False, True),
+    ],
+)
+def test_a_rule_for_a_field_counts_more_than_its_kind(rules, title, key):
+    found = attributes(PrivacyConfig(preset="strict", fields=rules), 0)
+    assert ("title" in found, "spaceKey" in found) == (title, key)
+
+
+def test_a_rule_can_name_a_member_that_no_table_knows():
+    body = {"attributes": {"brandNew": {"inside": "a", "beside": "b"}}}
+    config = PrivacyConfig(preset="strict", fields={"attributes.brandNew.inside": "store"})
+    assert seen(config, body) == {"attributes": {"brandNew": {"inside": "a"}}}
+
+
+def test_a_rule_leaves_out_what_all_else_would_store():
+    found = seen(PrivacyConfig(fields={"attributes.actor.name": "drop", "id": "drop"}))
+    assert "name" not in found["attributes"]["actor"]
+    assert "id" not in found
+    assert found["message"] == PAGE["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        ("attribute.context", "attributes.context"),
+        ("attributes.contxt.attributes", "attributes.context.attributes"),
+        ("attributes.context.attributes.titlee", "attributes.context.attributes.title"),
+        ("nothing_like_it", "begins with one of"),
+        ("message.contents", "message.content"),
+    ],
+)
+def test_a_path_that_is_nearly_right_is_named(path, fix):
+    [(odd, said)] = odd_paths([path])
+    assert odd == path
+    assert fix in said
+
+
+@pytest.mark.parametrize(
+    "path", ["attributes.context.attributes.title", "attributes.*.id", "objectItem.name", "attributes.brandNew.x"]
+)
+def test_a_path_that_may_be_meant_is_taken(path):
+    assert not [*odd_paths([path])]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("strickt", "did you mean strict"),
+        ({"preset": "no_contents"}, "did you mean no_content"),
+        ({"kinds": {"messages": "pseudonymise"}}, "need a key"),
+        ({"fields": {"id": "pseudonymise"}}, "need a key"),
+        ({"fields": {"attributes..x": "drop"}}, "nothing in it"),
+        ({"fields": {"id": "hash"}}, "store"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(settings, words):
+    with pytest.raises(ValidationError, match=words):
+        PrivacyConfig.model_validate(settings)
+
+
+def test_what_users_wrote_in_a_link_may_have_a_pseudonym(tmp_path):
+    (tmp_path / "key").write_text("one key")
+    config = PrivacyConfig(content="pseudonymise", kinds={"links": "pseudonymise"}, key=Secret(path=tmp_path / "key"))
+    links = [seen(config, {"links": {"alt": f"https://a.example.net/browse/{key}"}})["links"] for key in ("X-1", "X-2")]
+    assert all(each["alt"].startswith("https://a.example.net/browse/content-") for each in links)
+    assert links[0] != links[1]
+
+
+def without_absent(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        found = {name: without_absent(inner) for name, inner in tree.items()}
+        return {
+            name: inner
+            for name, inner in found.items()
+            if inner not in (None, "") and not (isinstance(inner, str) and inner.casefold() in NOT_PEOPLE)
+        }
+    return [without_absent(inner) for inner in tree] if isinstance(tree, list) else tree
+
+
+@pytest.mark.parametrize("preset", ["no_content", "no_persons", "strict"])
+def test_the_short_way_ends_where_the_long_one_does(preset):
+    privacy = build_privacy(PrivacyConfig(preset=preset))
+    quick, change = privacy._quick("organization"), privacy._change("organization")
+    taken = 0
+    for tree in [*documents("organization"), PAGE]:
+        raw = json.dumps(tree).encode()
+        if (short := quick.apply(raw)) is not None:
+            taken += 1
+            assert without_absent(json.loads(short)) == without_absent(change(read_tree(raw)[0]))
+    assert taken > 50
+
+
+def members(table: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    if isinstance(table, ByType):
+        return set().union(*(members(inner, path) for inner in (*table.tables.values(), table.other)))
+    if isinstance(table, list):
+        return members(table[0], path)
+    if isinstance(table, dict):
+        return {path}.union(*(members(inner, (*path, name)) for name, inner in table.items()))
+    return {path}
+
+
+def read_by(shape: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Return the paths of the members that a normaliser reads."""
+    if isinstance(shape, type) and issubclass(shape, msgspec.Struct):
+        fields = msgspec.structs.fields(shape)
+        return {path}.union(*(read_by(field.type, (*path, field.encode_name)) for field in fields))
+    if args := get_args(shape):
+        return set().union(*(read_by(each, path) for each in args))
+    return {path}
+
+
+@pytest.mark.parametrize(
+    ("table", "shape"),
+    [
+        (ORGANIZATION, Event),
+        (JIRA, jira.JiraRecord),
+        (CONFLUENCE, confluence.ConfluenceRecord),
+        (DATACENTER, datacenter.DataCenterRecord),
+    ],
+)
+def test_the_tables_know_every_member_that_has_a_meaning(table, shape):
+    missing = {path for path in read_by(shape) - members(table) if path[0] != "timestamp"}
+    assert not missing
+
+
+def test_a_time_of_the_file_stays():
+    body = {"timestamp": {"epochSecond": 1_727_952_266, "nano": 457_000_000}, "auditType": {"action": "User added"}}
+    assert seen(PrivacyConfig(preset="strict"), body, "jira_datacenter") == body
+
+
+def test_a_key_is_read_from_where_the_settings_say(tmp_path: Path):
+    config = PrivacyConfig(names="pseudonymise", key=Secret(path=tmp_path / "none"))
+    with pytest.raises(OSError, match="none"):
+        seen(config)
