@@ -1,7 +1,8 @@
 """The JSON of `/status` and of `status --json`: a stable form of `DaemonReport`.
 
-Times are ISO 8601 in UTC with an age in seconds beside them; what never happened is null. Nothing here shows an event,
-a cursor or an action's name: of dead letters and unknown actions there are only counts.
+Every field of the reports is shown, but for those that are left out here by name. Times are ISO 8601 in UTC with an age
+in seconds beside them; what never happened is null. Nothing here shows an event, a cursor or an action's name: of dead
+letters and unknown actions there are only counts.
 
 `sources` and `sinks` count since `counters_since`, the start of the process (null while none runs); `spool` and `books`
 are durable. What waits for a sink, its position and its dead letters are the spool's in either place.
@@ -12,12 +13,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from forwarder.observe.health import why_not_ready
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from forwarder.observe.reports import DaemonReport, LaneReport, Report, SourceReport
     from forwarder.spool.contract import Books, Gap, SpoolStatus
-
 
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
@@ -25,6 +29,24 @@ _SINCE_START = {
     "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending", "retried",
     "unknown_action_events",
 }  # fmt: skip
+
+_MOMENTS: Mapping[str, tuple[str, int]] = {
+    "since": ("since", 1),
+    "trouble_since": ("trouble_since", 1),
+    "last_good_poll": ("last_good_poll", 1),
+    "newest_event": ("newest_event", 1),
+    "actions_read": ("actions_read", 1),
+    "oldest_waiting": ("oldest_waiting", 1),
+    "last_accepted": ("last_accepted", 1),
+    "oldest_ms": ("oldest_waiting", 1000),
+    "opened_ms": ("opened", 1000),
+}
+"""By field, what a moment is called and its units a second; shown with its age."""
+
+_TIMES = {"from_ms": "from", "to_ms": "to", "closed_ms": "closed", "forgotten_ms": "forgotten"}
+"""Moments in milliseconds that are shown without an age."""
+
+_NAMES = {"actions": "actions_listed", "lag": "lag_events", "lane": "sink", "seq": "number", "document_id": "id"}
 
 
 def report_to_dict(report: DaemonReport) -> dict[str, Any]:
@@ -62,19 +84,29 @@ def _of_process(component: dict[str, Any], report: DaemonReport) -> dict[str, An
     return {key: None if key in _SINCE_START else value for key, value in component.items()}
 
 
-def _component(component: Report, now: float) -> dict[str, Any]:
+def _row(found: object, now: float, *left_out: str) -> dict[str, Any]:
+    """Return the fields of a struct or dataclass as plain values, moments in words; without those `left_out`."""
+    row: dict[str, Any] = {}
+    for field, value in msgspec.to_builtins(found).items():
+        if field in left_out:
+            continue
+        if field in _MOMENTS:
+            name, units = _MOMENTS[field]
+            row |= _moment(name, (value or 0) / units, now)
+        elif field in _TIMES:
+            row[_TIMES[field]] = _iso((value or 0) / 1000)
+        else:
+            row[_NAMES.get(field, field)] = value
+    return row
+
+
+def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
+    next_try = component.next_try
     return {
-        "name": component.name,
-        "type": component.type,
-        "state": component.state,
+        **_row(component, now, *left_out),
         "well": component.well,
-        "reason": component.reason,
-        "fix": component.fix,
-        **_moment("since", component.since, now),
-        **_moment("trouble_since", component.trouble_since, now),
-        "tries": component.tries,
-        "next_try": _iso(component.next_try),
-        "next_try_in_seconds": round(max(0.0, component.next_try - now), 3) if component.next_try else None,
+        "next_try": _iso(next_try),
+        "next_try_in_seconds": round(max(0.0, next_try - now), 3) if next_try else None,
         "errors": {kind: count for kind, count in sorted(component.errors.items()) if count},
     }
 
@@ -82,23 +114,6 @@ def _component(component: Report, now: float) -> dict[str, Any]:
 def _source(source: SourceReport, now: float) -> dict[str, Any]:
     return {
         **_component(source, now),
-        "identity": source.identity,
-        **_moment("last_good_poll", source.last_good_poll, now),
-        **_moment("newest_event", source.newest_event, now),
-        "actions_listed": source.actions,
-        **_moment("actions_read", source.actions_read, now),
-        "actions_problem": source.actions_problem,
-        "requests": source.requests,
-        "pages": source.pages,
-        "events": source.events,
-        "spooled": source.spooled,
-        "repeats": source.repeats,
-        "revisions": source.revisions,
-        "derived_ids": source.derived_ids,
-        "late_found": source.late_found,
-        "late_beyond_overlap": source.late_beyond_overlap,
-        "heals": source.heals,
-        "requests_per_minute": source.requests_per_minute,
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
     }
@@ -106,116 +121,31 @@ def _source(source: SourceReport, now: float) -> dict[str, Any]:
 
 def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
     return {
-        **_component(lane, now),
-        "target": lane.target,
-        "proof": lane.proof,
-        "format": lane.format,
-        "accepted": lane.accepted,
-        "duplicates": lane.duplicates,
-        "rejected": lane.rejected,
-        "filtered": lane.filtered,
-        "resent": lane.resent,
-        "doubtful": lane.doubtful,
-        "batches": lane.batches,
-        "bytes": lane.bytes,
-        "in_flight": lane.in_flight,
-        "pending": lane.pending,
-        "position": lane.position,
-        "lag_events": lane.lag,
+        **_component(lane, now, "unknown_actions", "send_buckets", "send_seconds"),
         "lag_seconds": _age(lane.oldest_waiting, now) or 0.0,
-        **_moment("oldest_waiting", lane.oldest_waiting, now),
-        **_moment("last_accepted", lane.last_accepted, now),
-        "dead_letters": lane.dead_letters,
-        "dead_letters_max": lane.dead_letters_max,
-        "retried": lane.retried,
         "unknown_action_events": lane.unknown_actions.total(),
-        "aside": [
-            {
-                "number": event.seq,
-                "id": event.document_id,
-                "reason": event.reason,
-                **_moment("since", event.since, now),
-                "tries": event.tries,
-            }
-            for event in lane.aside
-        ],
+        "aside": [_row(event._asdict(), now) for event in lane.aside],
     }
 
 
 def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
     names = {source.number: source.name for source in spool.sources}
     return {
-        "path": spool.path,
-        "bytes_used": spool.bytes_used,
-        "bytes_max": spool.bytes_max,
-        "bytes_file": spool.bytes_file,
-        "id_bytes": spool.id_bytes,
-        "id_bytes_max": spool.id_bytes_max,
-        "pages": spool.pages,
-        "first_seq": spool.first_seq,
-        "last_seq": spool.last_seq,
-        "hours_left": spool.hours_left,
-        "sources": [
-            {
-                "name": source.name,
-                "identity": source.identity,
-                "spooled": source.spooled,
-                "repeats": source.repeats,
-                "revisions": source.revisions,
-            }
-            for source in spool.sources
-        ],
-        "lanes": [
-            {
-                "name": lane.name,
-                "target": lane.target,
-                "active": lane.active,
-                "on_full": lane.on_full,
-                "position": lane.position,
-                "head": lane.head,
-                "lag_events": lane.lag,
-                **_moment("oldest_waiting", (lane.oldest_ms or 0) / 1000, now),
-                "dead_letters": lane.dead_letters,
-                "retried": lane.retried,
-                "forgotten": _iso((lane.forgotten_ms or 0) / 1000),
-            }
-            for lane in spool.lanes
-        ],
+        **_row(spool, now, "ids_since_ms"),
+        "sources": [_row(source, now, "number", "cursors") for source in spool.sources],
+        "lanes": [_row(lane, now, "number") for lane in spool.lanes],
         "gaps": [_gap(gap, names, now) for gap in spool.gaps],
         "open_gaps": sum(gap.closed_ms is None for gap in spool.gaps),
     }
 
 
-def _gap(gap: Gap, names: dict[int, str], now: float) -> dict[str, Any]:
-    return {
-        "number": gap.number,
-        "cause": gap.cause,
-        "detail": gap.detail,
-        "source": None if gap.source is None else names.get(gap.source, f"#{gap.source}"),
-        "sink": gap.lane,
-        "from": _iso((gap.from_ms or 0) / 1000),
-        "to": _iso((gap.to_ms or 0) / 1000),
-        "first_seq": gap.first_seq,
-        "last_seq": gap.last_seq,
-        "events": gap.events,
-        **_moment("opened", gap.opened_ms / 1000, now),
-        "closed": _iso((gap.closed_ms or 0) / 1000),
-    }
+def _gap(gap: Gap, names: Mapping[int, str], now: float) -> dict[str, Any]:
+    source = None if gap.source is None else names.get(gap.source, f"#{gap.source}")
+    return {**_row(gap, now), "source": source}
 
 
 def _books(line: Books) -> dict[str, Any]:
-    return {
-        "source": line.source,
-        "sink": line.sink,
-        "spooled": line.spooled,
-        "accepted": line.accepted,
-        "rejected": line.rejected,
-        "filtered": line.filtered,
-        "detached": line.detached,
-        "waiting": line.waiting,
-        "discarded": line.discarded,
-        "balance": line.balance,
-    }
+    return {**msgspec.to_builtins(line), "balance": line.balance}
 
 
 def _moment(name: str, moment: float, now: float) -> dict[str, Any]:

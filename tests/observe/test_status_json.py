@@ -1,8 +1,10 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+from forwarder.observe.reports import Aside
 from forwarder.observe.status_json import report_to_dict
 from tests.observe.reports import NOW, full_report, lane_report, source_report, spool_status
 
@@ -21,6 +23,23 @@ def walk(value, path=""):
     elif isinstance(value, list):
         for item in value:
             yield from walk(item, f"{path}[]")
+
+
+def test_the_form_is_frozen():
+    """Dashboards and scripts read it: a key may come, and none goes or means something else."""
+    lanes = [
+        lane_report(
+            aside=(Aside(700, "id-700", "reset", NOW - 65, 4),), next_try=NOW + 4, tries=3, trouble_since=NOW - 9
+        ),
+        lane_report(name="archive", state="working", reason="", fix="", oldest_waiting=0.0, lag=0),
+    ]
+    listed = {"actions": 111, "actions_read": NOW - 4, "actions_problem": "The list is cut."}
+    sources = [
+        source_report(**listed, trouble_since=NOW - 7),
+        source_report(name="quiet", budget_remaining=-1.0, last_good_poll=0.0),
+    ]
+    frozen = json.loads(Path(__file__).with_name("status.json").read_text(encoding="utf-8"))
+    assert report_to_dict(full_report(sources=sources, lanes=lanes)) == frozen
 
 
 def test_it_is_plain_json_in_snake_case_with_a_stable_top():
