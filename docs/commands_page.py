@@ -11,9 +11,9 @@ from docs.markdown import code, table
 from forwarder.cli.app import app
 
 INTRO = """`-c FILE` names the configuration. Without it, `FORWARDER_CONFIG`, then `./config.yaml`, then
-`/etc/audit-forwarder/config.yaml` is read. Tables and colours appear on a terminal, plain text elsewhere; messages go
-to standard error. Shell completion: `audit-forwarder --install-completion`. All exit codes:
-[exit-codes.md](exit-codes.md).
+`/etc/audit-forwarder/config.yaml` is read. Tables look alike on a terminal and in a pipe; colours appear on a terminal
+only, and not where `NO_COLOR` is set. Messages go to standard error. Shell completion:
+`audit-forwarder --install-completion`. All exit codes: [exit-codes.md](exit-codes.md).
 """
 
 

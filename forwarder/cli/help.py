@@ -10,12 +10,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.colours import coloured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
-ON_TERMINAL = sys.stdout.isatty()
+IN_COLOUR = coloured(sys.stdout)
+"""Help has boxes and colours; else it is plain text."""
 
 _WIDTH = 76
 """Columns of a terminal that is narrow, without what help puts before each line."""
@@ -51,7 +53,7 @@ class App(typer.Typer):
     """Commands whose help has this form."""
 
     def __init__(self, *, help: str, epilog: str, cls: type[Commands] = Commands, **options: Any) -> None:  # noqa: A002
-        markup: Any = "rich" if ON_TERMINAL else None
+        markup: Any = "rich" if IN_COLOUR else None
         super().__init__(cls=cls, help=help, epilog=epilog, no_args_is_help=True, rich_markup_mode=markup, **options)
 
     def command(  # type: ignore[override]
@@ -69,7 +71,7 @@ def examples_epilog(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> st
         ["Exit codes:", *(line for code in shown for line in _code(code))],
     ]
     texts = ["\n".join(block) for block in blocks]
-    if ON_TERMINAL:
+    if IN_COLOUR:
         return "\n\n".join(text.replace("[", r"\[") for text in texts)
     return "\n\n".join(f"\b\n{text}" for text in texts)  # \b: typer's plain help folds no lines after it
 

@@ -1,4 +1,4 @@
-"""Shows the JSON of `/status` to people: tables on a terminal, tab-free plain text elsewhere.
+"""Shows the JSON of `/status` to people: tables and sentences, the same on a terminal and in a pipe.
 
 It reads the JSON and not the report, so that a command can show a daemon it reaches over HTTP, of this version or a
 near one: a missing key shows as `-`.
@@ -6,7 +6,7 @@ near one: a missing key shows as `-`.
 One number has one meaning: what was spooled and accepted, what waits and the dead letters are the spool's books, over
 restarts; failures are those of the process, and the line below the tables says so.
 
-Invariant: text from outside is neither read as markup nor able to reach the terminal as control characters.
+Invariant: text from outside cannot reach the terminal as control characters.
 """
 
 from __future__ import annotations
@@ -15,21 +15,18 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from rich import box
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
+from forwarder.cli.tables import paragraph, table
 from forwarder.contracts.text import shorten, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rich.console import RenderableType
+    from forwarder.cli.tables import Screen
+    from forwarder.observe.colours import Style
 
 Row = tuple[str, ...]
 
-_STYLES = {
+_STYLES: dict[str, Style] = {
     "working": "green",
     "idle": "green",
     "starting": "cyan",
@@ -46,7 +43,12 @@ _ENOUGH = 10
 """So many events tell that filters let nothing through."""
 
 _BOOKS_COLUMNS = ("source", "sink", "spooled", "accepted", "rejected", "filtered", "detached", "waiting", "balance")
-_LEFT = {"source", "sink", "state", "proof", "gap", "cause", "concerns", "from", "to"}
+_NUMBERS = {
+    *("last good poll", "newest event", "spooled", "failed", "waiting", "lag", "accepted", "dead letters", "opened"),
+    *("rejected", "filtered", "detached", "balance"),
+}
+"""Columns that are aligned at their ends."""
+
 _MOST_GAPS = 10
 _MOST_ASIDE = 5
 _LONGEST_CELL = 200
@@ -55,29 +57,20 @@ _WAITS_LONG = 60.0
 """Seconds of delivery lag from when on it matters how long the spool lasts."""
 
 
-def render_status(report: Mapping[str, Any]) -> RenderableType:
-    """Return what rich shows on a terminal."""
-    parts: list[RenderableType] = [Text(_headline(report), style="bold" if _well(report) else "bold yellow")]
+def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
+    """Yield the lines that show a report."""
+    yield from paragraph(_headline(report), screen, "bold" if _well(report) else "bold yellow")
     for title, columns, rows in _tables(report):
-        table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            table.add_column(Text(column), justify="left" if column in _LEFT else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell, style=_style(column, cell)) for column, cell in zip(columns, row, strict=True)))
-        parts.append(table)
-    parts += [Text(line) for line in (*_legend(report), *_spool_lines(report))]
-    parts += [Text(line, style="yellow") for line in _problems(report)]
-    parts.append(Text(_books_line(report), style="green" if report.get("balanced", True) else "bold red"))
-    return Group(*parts)
-
-
-def plain_status(report: Mapping[str, Any]) -> str:
-    """Return the same as text without colours or lines, for pipes and logs."""
-    lines = [_headline(report)]
-    for title, columns, rows in _tables(report):
-        lines += ["", f"{title}:", *_aligned(columns, rows)]
-    lines += ["", *_legend(report), *_spool_lines(report), *_problems(report), _books_line(report)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+        yield ""
+        yield from paragraph(f"{title}:", screen, "bold")
+        styles = _STYLES if "state" in columns else {}
+        yield from table(rows, screen, head=columns, right=_NUMBERS, styles=styles, indent=2)
+    yield ""
+    for line in (*_legend(report), *_spool_lines(report)):
+        yield from paragraph(line, screen)
+    for line in _problems(report):
+        yield from paragraph(line, screen, "yellow")
+    yield from paragraph(_books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
 
 
 def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
@@ -309,15 +302,6 @@ def _books_line(report: Mapping[str, Any]) -> str:
     )
 
 
-def _aligned(columns: Row, rows: list[Row]) -> list[str]:
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    sides: list[Callable[[str, int], str]] = [str.ljust if column in _LEFT else str.rjust for column in columns]
-    return [
-        "  " + "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
-        for row in (columns, *rows)
-    ]
-
-
 def _list(tree: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """Return the objects of a list; what is no object, or no list, is not there."""
     found = tree.get(key)
@@ -348,10 +332,6 @@ def _cell(value: Any) -> str:
 def _sentence(value: Any) -> str:
     text = visible(str(value or "")).strip()
     return text if not text or text[-1] in ".!?" else f"{text}."
-
-
-def _style(column: str, cell: str) -> str:
-    return _STYLES.get(cell, "") if column == "state" else ""
 
 
 def _number(value: Any) -> TypeGuard[int | float]:

@@ -23,6 +23,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from forwarder.contracts.text import shorten, visible
+from forwarder.observe.colours import Style, coloured, paint
 from forwarder.observe.log_writer import LineWriter
 from forwarder.observe.redaction import Redactor
 
@@ -39,16 +40,15 @@ QUIET_LOGGERS = ("httpx", "httpcore", "uvicorn", "apscheduler", "asyncio", "tzlo
 
 _ECS_VERSION = "8.11.0"
 _LONGEST_TRACEBACK = 32_768
-_COLOURS = {
-    "debug": "\x1b[2m",
-    "info": "\x1b[32m",
-    "warning": "\x1b[33m",
-    "error": "\x1b[31m",
-    "critical": "\x1b[1;31m",
+_STYLES: dict[str, Style] = {
+    "debug": "dim",
+    "info": "green",
+    "warning": "yellow",
+    "error": "red",
+    "critical": "bold red",
 }
 _DEEPEST = 4
 """Of mappings in mappings, so many levels are shown as fields of their own."""
-_RESET, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
 
 
 class LogSetup:
@@ -77,7 +77,7 @@ class LogSetup:
             ProcessorFormatter.remove_processors_meta,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
             Scrubber(redactor),
-            render := ConsoleLine(colours=terminal) if console else json_line,
+            render := ConsoleLine(colours=coloured(stream)) if console else json_line,
         ]
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp")
 
@@ -216,15 +216,15 @@ class ConsoleLine:
         level = str(event.pop("level", "info"))
         trace = event.pop("error.stack_trace", "")
         moment, name, logger = event.pop("timestamp", ""), event.pop("event", ""), event.pop("logger", "")
-        fields = " ".join(f"{self._paint(_DIM, key)}={value}" for key, value in _flat(event))
+        fields = " ".join(f"{self._paint('dim', key)}={value}" for key, value in _flat(event))
         line = (
-            f"{self._paint(_DIM, str(moment))} {self._paint(_COLOURS.get(level, ''), f'{level:<8}')} "
-            f"{self._paint(_BOLD, f'{name:<28}')} {fields} {self._paint(_DIM, f'[{logger}]')}"
+            f"{self._paint('dim', str(moment))} {self._paint(_STYLES.get(level, ''), f'{level:<8}')} "
+            f"{self._paint('bold', f'{name:<28}')} {fields} {self._paint('dim', f'[{logger}]')}"
         )
         return "\n".join([line, *(f"    | {text}" for text in trace.splitlines())])
 
-    def _paint(self, colour: str, text: str) -> str:
-        return f"{colour}{text}{_RESET}" if self._colours and colour else text
+    def _paint(self, style: Style, text: str) -> str:
+        return paint(text, style) if self._colours else text
 
 
 def _flat(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -59,11 +59,11 @@ async def fill(folder: Path, events: list[bytes], *, reasons: list[str], detail:
 
 
 def on_terminal(
-    folder: Path, *arguments: str, keys: bytes = b"", lines: int = 60, pager: str = "false"
+    folder: Path, *arguments: str, keys: bytes = b"", lines: int = 60, pager: str = "false", **env: str
 ) -> tuple[int, str]:
     """Run the command on a terminal of its own; return the exit code and all that was shown."""
     primary, secondary = pty.openpty()
-    env = {
+    env |= {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "TERM": "xterm",

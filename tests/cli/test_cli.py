@@ -23,6 +23,7 @@ from forwarder.exit_codes import ExitCode, code_for
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Fenced, SpoolError
 from forwarder.spool.sqlite.store import SqliteSpool
+from tests.cli.letters import on_terminal
 from tests.packages import SINK, install
 
 COMMANDS = [
@@ -166,6 +167,14 @@ def test_help_names_no_type_of_python(tmp_path, on_terminal):
     for word in ("PART", "NUMBER", "WORD", "SECONDS", "FILE", "--json", "--install-completion"):
         assert word in done.stdout
     assert re.findall(r"<\w.*|\blist\[.*", done.stdout) == []
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check"], ["status"], ["doctor"], ["cursors", "list"], ["nope"]])
+def test_no_color_is_obeyed_everywhere(shell, words):
+    code, shown = on_terminal(shell.folder, *words, NO_COLOR="1")
+    assert code in set(ExitCode)
+    assert shown
+    assert not re.search(r"\x1b\[[0-9;]*m", shown)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *(f"dead-letters {command}" for command in LETTERS)])

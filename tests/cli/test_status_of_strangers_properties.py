@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import io
 import re
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
-from forwarder.cli.status_text import plain_status, render_status
+from forwarder.cli.status_text import status_lines
+from forwarder.cli.tables import Screen
 from forwarder.observe.reports import Aside
 from forwarder.observe.status_json import report_to_dict
 from tests.observe.reports import NOW, full_report, lane_report, spool_status
@@ -67,8 +66,6 @@ def test_any_value_anywhere(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
                 isinstance(place, list) and isinstance(path[-1], int) and path[-1] < len(place)
             ):
                 place[path[-1]] = value
-    text = plain_status(report)
-    stream = io.StringIO()
-    Console(file=stream, force_terminal=True, width=120).print(render_status(report))
-    for shown in (text, re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())):
+    for screen in (Screen(), Screen(120, coloured=True)):
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(status_lines(report, screen)))
         assert all(line.isprintable() for line in shown.split("\n"))

@@ -1,10 +1,9 @@
-import io
 import re
 
 import pytest
-from rich.console import Console
 
-from forwarder.cli.status_text import plain_status, render_status
+from forwarder.cli.status_text import status_lines
+from forwarder.cli.tables import Screen
 from forwarder.observe.reports import Aside
 from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.contract import LaneStatus
@@ -14,14 +13,16 @@ HOSTILE = "x\x1b[2J\x1b]8;;http://evil.example.com\x07\r\nspool: well \u202e[bol
 
 
 def on_terminal(report, width=200):
-    stream = io.StringIO()
-    Console(file=stream, force_terminal=True, width=width, color_system="truecolor").print(render_status(report))
-    return stream.getvalue()
+    return "\n".join(status_lines(report, Screen(width, coloured=True)))
+
+
+def in_pipe(report):
+    return "\n".join(status_lines(report, Screen()))
 
 
 def shown(report):
     """Return both forms, the terminal's without its own colours."""
-    return [re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(report)), plain_status(report)]
+    return [re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(report)), in_pipe(report)]
 
 
 def test_what_matters_is_there():
@@ -201,7 +202,7 @@ def test_text_from_outside_is_neither_markup_nor_terminal_codes_nor_a_line():
             spool=spool_status(path=HOSTILE),
         )
     )
-    plain = plain_status(report)
+    plain = in_pipe(report)
     assert all(line.isprintable() for line in plain.split("\n"))
     terminal = on_terminal(report, width=400)
     stripped = re.sub(r"\x1b\[[0-9;]*m", "", terminal)
@@ -218,7 +219,7 @@ def test_hostile_columns_of_a_gap():
     report["spool"]["gaps"] = [
         {"number": HOSTILE, "cause": HOSTILE, "source": HOSTILE, "closed": None, "from": HOSTILE}
     ]
-    assert all(line.isprintable() for line in plain_status(report).split("\n"))
+    assert all(line.isprintable() for line in in_pipe(report).split("\n"))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from forwarder.config.references import secrets_of
 from forwarder.contracts import Finding, SystemClock
 from forwarder.doctor import Doctor, Part
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.colours import Style
 from forwarder.observe.redaction import Redactor
 from forwarder.registry import nearest
 from forwarder.spool.contract import SpoolStatus
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Results = list[tuple[Part, list[Finding]]]
 
 _LONGEST_DETAIL = 300
-_STYLES = {"FAILED": "bold red", "look": "yellow", "ok": "green"}
+_STYLES: dict[str, Style] = {"FAILED": "bold red", "look": "yellow", "ok": "green"}
 
 
 def doctor(invocation: Invocation, names: Sequence[str], *, within: float, as_json: bool) -> ExitCode:

@@ -14,6 +14,7 @@ from forwarder.contracts import SetsUp
 from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.colours import Style, coloured, paint
 from forwarder.observe.redaction import Redactor
 from forwarder.preflight.placeholders import placeholders
 from forwarder.registry import nearest
@@ -95,5 +96,5 @@ def _show(name: str, steps: Sequence[SetupStep], redactor: Redactor) -> None:
 
 
 def _coloured(line: str) -> str:
-    colour = {"+": "\x1b[32m", "-": "\x1b[31m"}.get(line[:1])
-    return f"{colour}{line}\x1b[0m" if colour and sys.stdout.isatty() else line
+    styles: dict[str, Style] = {"+": "green", "-": "red"}
+    return paint(line, styles.get(line[:1], "")) if coloured(sys.stdout) else line

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from forwarder import __version__
-from forwarder.cli.status_text import plain_status, render_status
-from forwarder.cli.terminal import console, print_error, print_line
+from forwarder.cli.status_text import status_lines
+from forwarder.cli.terminal import print_error, print_line, screen
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts import SystemClock
 from forwarder.exit_codes import ExitCode
@@ -68,10 +68,9 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_line(json.dumps(report, indent=2, ensure_ascii=not sys.stdout.isatty()))
-    elif sys.stdout.isatty():
-        console().print(render_status(report))
-    else:
-        print_line(plain_status(report).rstrip("\n"))
+        return
+    for line in status_lines(report, screen()):
+        print_line(line)
 
 
 def _ask(admin: AdminConfig) -> dict[str, Any]:
