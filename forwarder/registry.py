@@ -26,6 +26,7 @@ OWN_DISTRIBUTION = "atlassian-audit-forwarder"
 
 _CONTRACT = {
     "source": ("Config", "feed", "walk", "fetch", "probe", "close", "normalizer"),
+    "pushed source": ("Config", "feed", "receive", "probe", "close", "normalizer"),
     "sink": ("Config", "proof", "default_format", "send", "probe", "close"),
     "format": ("render",),
 }
@@ -101,7 +102,8 @@ class Registry:
                 f"{self.kind} type {name} of {_label(point)} cannot be imported: {type(error).__name__}: {reason}; "
                 "repair or uninstall that package"
             ) from error
-        lacking = [part for part in _CONTRACT[self.kind] if not hasattr(found, part)]
+        pushed = "pushed " if getattr(found, "reads", "") == "pushed" else ""
+        lacking = [part for part in _CONTRACT[f"{pushed}{self.kind}"] if not hasattr(found, part)]
         if lacking:
             raise BrokenPlugin(
                 f"{self.kind} type {name} of {_label(point)} lacks {', '.join(lacking)}; "

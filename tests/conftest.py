@@ -22,6 +22,12 @@ def pytest_forwarder_feeds():
     return FEEDS
 
 
+def pytest_forwarder_senders():
+    from tests.contract.feeds import SENDERS
+
+    return SENDERS
+
+
 # How long a case takes, or making one, says nothing about a shared machine; a failure there must be repeatable here.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("project")

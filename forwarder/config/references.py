@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote
 from forwarder.config.leaves import leaves
 from forwarder.config.problems import Problem, dotted
 from forwarder.contracts.secret_file import expanded, refuse_odd
-from forwarder.contracts.settings import Secret
-from forwarder.net.urls import goes_in_the_clear
+from forwarder.contracts.settings import Secret, WebhookConfig
+from forwarder.net.urls import goes_in_the_clear, is_loopback
 from forwarder.observe.redaction import SECRET_NAME
 from forwarder.registry import FORMATS, nearest
 
@@ -33,6 +33,7 @@ def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
             guess = nearest(source.budget, settings.budgets)
             fix = f"did you mean {guess}?" if guess else "define it under budgets, or leave this out"
             yield ("sources", name, "budget"), "no request budget has this name", fix
+    yield from _receiver(settings)
     formats = FORMATS.names()
     for name, sink in settings.sinks.items():
         if sink.format is not None and sink.format not in formats:
@@ -43,6 +44,31 @@ def cross_references(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
         ours = isinstance(value, str) and path[0] in {"sources", "sinks"} and path[-1] != "proxy"
         if ours and goes_in_the_clear(value) and not getattr(owner, "insecure", False):
             yield path, "http:// to another machine sends secrets in the clear", "use https://, or set insecure: true"
+
+
+def webhooks_of(settings: Settings) -> dict[str, WebhookConfig]:
+    """Return the webhook of each source that receives events, by its name."""
+    found = {name: getattr(source, "webhook", None) for name, source in settings.sources.items()}
+    return {name: webhook for name, webhook in found.items() if isinstance(webhook, WebhookConfig)}
+
+
+def _receiver(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
+    """Yield what is wrong with the port of the sources that receive, and with their paths."""
+    webhooks = webhooks_of(settings)
+    first: dict[str, str] = {}
+    for name, webhook in webhooks.items():
+        path = webhook.path or f"/webhook/{name}"
+        other = first.setdefault(path, name)
+        if other != name:
+            yield ("sources", name, "webhook", "path"), f"{other} receives at {path} already", "give each its own path"
+    if not webhooks:
+        return
+    receiver, admin = settings.receiver, settings.admin
+    if not (is_loopback(receiver.address[0]) or receiver.cert_file or receiver.insecure):
+        fix = "set cert_file, listen on 127.0.0.1 behind a proxy, or set insecure: true when a proxy ends TLS before it"
+        yield ("receiver", "listen"), "beyond loopback without TLS the secrets come in the clear", fix
+    if receiver.address[1] and receiver.address[1] == admin.address[1]:
+        yield ("receiver", "listen"), "the port of admin.listen", "write another port, such as 127.0.0.1:9465"
 
 
 def secrets_of(settings: Settings) -> list[Secret | str]:

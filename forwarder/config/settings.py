@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -29,7 +29,7 @@ from forwarder.config.problems import Problem, SettingsError, blotted, dotted, s
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
 from forwarder.config.yaml_file import read_yaml
-from forwarder.contracts.settings import ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
+from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
 from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
@@ -52,6 +52,18 @@ def _can_be_a_host(text: str) -> bool:
     return True
 
 
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    good = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535 and (bare == host) == (":" not in bare)
+    if not good or not _can_be_a_host(bare):
+        raise PydanticCustomError(
+            "listen",
+            "not an address and port; write 127.0.0.1:9464, [::1]:9464, or 0.0.0.0:9464 for all of this machine's",
+        )
+    return value
+
+
 class BudgetConfig(ComponentConfig):
     """How often an API may be asked, together, by the sources that name this budget."""
 
@@ -69,25 +81,12 @@ class CatalogueConfig(ComponentConfig):
 class AdminConfig(ComponentConfig):
     """The port for metrics, probes and status."""
 
-    listen: str = "127.0.0.1:9464"
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9464"
     """Address and port; metrics and probes need no token."""
     token: Secret | None = None
     """Bearer token for the status; without one, the status is shown on loopback only."""
     allowed_hosts: list[str] | None = None
     """Host names a request may use; default: the address listened on, and loopback."""
-
-    @field_validator("listen")
-    @classmethod
-    def _has_host_and_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
-        good = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535 and (bare == host) == (":" not in bare)
-        if not good or not _can_be_a_host(bare):
-            raise PydanticCustomError(
-                "listen",
-                "not an address and port; write 127.0.0.1:9464, [::1]:9464, or 0.0.0.0:9464 for all of this machine's",
-            )
-        return value
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -105,6 +104,39 @@ class AdminConfig(ComponentConfig):
         """Return host (without brackets) and port; port 0 means any free one."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+
+class ReceiverConfig(ComponentConfig):
+    """The port at which sources with a `webhook` receive events; it is open only when there is one."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9465"
+    """Address and port."""
+    cert_file: Path | None = None
+    """PEM file of the certificate to show, and of those between it and the authority; without one no TLS is spoken."""
+    key_file: Path | None = None
+    """PEM file of its private key, when not in `cert_file`."""
+    key_password: Secret | None = None
+    """Password of the private key."""
+    insecure: bool = False
+    """Allow to listen beyond loopback without TLS; for a proxy that ends TLS in front of it."""
+    max_body: Annotated[ByteSize, Within("1KB", "8MiB")] = 2**20
+    """Largest body of a request."""
+    requests_per_minute: Annotated[float, Field(ge=1, le=10_000_000)] = 6000.0
+    """Requests that are taken in a minute from all together; what is more is answered with 429."""
+    peer_requests_per_minute: Annotated[float, Field(ge=1, le=10_000_000)] = 6000.0
+    """The same for each address that connects; behind a proxy that is the proxy's."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Return host (without brackets) and port; port 0 means any free one."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _has_a_certificate(self) -> ReceiverConfig:
+        if self.key_file is not None and self.cert_file is None:
+            raise PydanticCustomError("receiver", "key_file is set and cert_file is not; set both")
+        return self
 
 
 class LogConfig(ComponentConfig):
@@ -147,6 +179,8 @@ class Settings(BaseSettings):
     """What actions mean."""
     admin: AdminConfig = AdminConfig()
     """The port for metrics, probes and status."""
+    receiver: ReceiverConfig = ReceiverConfig()
+    """The port at which sources with a `webhook` receive events."""
     log: LogConfig = LogConfig()
     """The log."""
     shutdown: ShutdownConfig = ShutdownConfig()

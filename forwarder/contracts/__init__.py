@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.settings import SinkConfig as SinkConfig
     from forwarder.contracts.settings import SourceConfig as SourceConfig
     from forwarder.contracts.settings import TlsConfig as TlsConfig
+    from forwarder.contracts.settings import WebhookConfig as WebhookConfig
     from forwarder.contracts.settings import Within as Within
     from forwarder.contracts.sink import Batch as Batch
     from forwarder.contracts.sink import Confirms as Confirms
@@ -82,6 +83,8 @@ if TYPE_CHECKING:
     from forwarder.contracts.source import Coarse as Coarse
     from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
     from forwarder.contracts.source import ListsActions as ListsActions
+    from forwarder.contracts.source import Received as Received
+    from forwarder.contracts.source import Receives as Receives
     from forwarder.contracts.source import Source as Source
     from forwarder.contracts.source import SourceContext as SourceContext
     from forwarder.contracts.text import plain as plain
@@ -117,6 +120,7 @@ _HOMES = {
         "SinkConfig",
         "SourceConfig",
         "TlsConfig",
+        "WebhookConfig",
         "Within",
     ),
     "sink": (
@@ -132,7 +136,7 @@ _HOMES = {
         "SinkTraits",
         "Warns",
     ),
-    "source": ("Budget", "Coarse", "GoesOnByTime", "ListsActions", "Source", "SourceContext"),
+    "source": ("Budget", "Coarse", "GoesOnByTime", "ListsActions", "Received", "Receives", "Source", "SourceContext"),
     "text": ("plain",),
 }
 _MODULE = {name: module for module, names in _HOMES.items() for name in names}

@@ -120,6 +120,7 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     attributes: msgspec.Raw | None = None
     also: Also | None = None
     domain: str | None = None  # the domain an event is about
+    is_alert: bool = False  # raised by a detector, not the record of an act
 
 
 class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):

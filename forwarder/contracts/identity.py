@@ -86,6 +86,20 @@ def content_digests(bodies: Sequence[bytes]) -> list[bytes]:
     return [sha256(body, usedforsecurity=False).digest()[:DIGEST_BYTES] for body in bodies]
 
 
+_PUSHED = bytes(4)
+"""What the digest of an event that came by push begins with; of others, one in four thousand million does."""
+
+
+def pushed_digests(bodies: Sequence[bytes]) -> list[bytes]:
+    """Return the digests of events that are pushed ahead of the log that will give them, perhaps in another shape."""
+    return [_PUSHED + digest[len(_PUSHED) :] for digest in content_digests(bodies)]
+
+
+def is_pushed(digest: bytes) -> bool:
+    """Tell whether a digest is one of `pushed_digests`."""
+    return digest.startswith(_PUSHED)
+
+
 def document_id(key: bytes, revision_digest: bytes | None = None) -> str:
     """Return the id a sink knows the event by: 32 hex characters, for a revision `-` and 16 more."""
     return key.hex() if revision_digest is None else f"{key.hex()}-{revision_digest.hex()}"

@@ -37,6 +37,7 @@ __all__ = [
     "SinkConfig",
     "SourceConfig",
     "TlsConfig",
+    "WebhookConfig",
     "Within",
 ]
 
@@ -97,6 +98,19 @@ class HttpConfig(ComponentConfig):
     """URL of a proxy; default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, but for NO_PROXY."""
     max_response: Annotated[ByteSize, Within("1KB", "1GiB")] = 64 * 2**20
     """Largest answer that is read."""
+
+
+class WebhookConfig(ComponentConfig):
+    """Where events are sent to us, and the secret they come with; `receiver` says on which port."""
+
+    path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$", max_length=200)] | None = None
+    """Path of the URL; default: `/webhook/` and the name of the source."""
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=100)] = "Authorization"
+    """Header that holds the secret, alone or behind a word such as `Bearer`."""
+    secret: Secret
+    """What every request must bring; 16 characters at least."""
+    previous_secret: Secret | None = None
+    """A second one that is taken as well, while the secret is replaced on the other side."""
 
 
 class BatchConfig(ComponentConfig):

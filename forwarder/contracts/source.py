@@ -14,6 +14,7 @@ from forwarder.contracts.page import CursorState, Origin, Page
 from forwarder.contracts.record import Normalizer
 from forwarder.contracts.settings import (
     SourceConfig,
+    WebhookConfig,
 )
 
 
@@ -47,13 +48,14 @@ class Source(Protocol):
         feed: Frozen constant of the kind of log; part of every document id.
         origin: Where its events come from.
         reads: How the log can be read. `stream`: oldest first by a cursor that can be kept at the tip. `windows`: in
-            whatever order and by whatever paging, between two moments, each of such windows as a whole.
+            whatever order and by whatever paging, between two moments, each of such windows as a whole. `pushed`: not
+            at all, what it has is sent to us; it has neither `walk` nor `fetch`, and keeps `Receives`.
         retention_ms: How long the API keeps events, milliseconds; None when it says nothing of that.
     """
 
     Config: ClassVar[type[SourceConfig]]
     feed: ClassVar[str]
-    reads: ClassVar[Literal["stream", "windows"]]
+    reads: ClassVar[Literal["stream", "windows", "pushed"]]
     retention_ms: ClassVar[int | None]
     origin: Origin
 
@@ -113,3 +115,35 @@ class Coarse(Protocol):
     """
 
     step_ms: ClassVar[int]
+
+
+class Received(msgspec.Struct, frozen=True):
+    """What one request brought.
+
+    Attributes:
+        page: What is to be spooled, also of what could not be read; its `next` counts for nothing.
+        unreadable: How many parts of the body could not be read as events.
+        reason: Why not, of the first; words that can be shown.
+    """
+
+    page: Page
+    unreadable: int = 0
+    reason: str = ""
+
+
+@runtime_checkable
+class Receives(Protocol):
+    """A source whose events are sent to us: only so when it `reads` what is `pushed`, else beside being followed.
+
+    Attributes:
+        webhook: Where and with which secrets; None: nothing is received.
+    """
+
+    webhook: WebhookConfig | None
+
+    def receive(self, body: bytes) -> Received:
+        """Read the body of a request whose secret was right. Never raises; called in whatever thread, one at a time.
+
+        What cannot be read is an event, too: of bytes that the normaliser refuses, so that it becomes a dead letter.
+        """
+        ...

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -44,6 +45,7 @@ from forwarder.contracts import (
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
+from forwarder.daemon.reception import Reception
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.delivery import Lane
 from forwarder.net.retry import RequestBudget
@@ -52,6 +54,7 @@ from forwarder.observe.redaction import Redactor
 from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
 from forwarder.observe.summary import Summary
 from forwarder.polling.poller import Poller
+from forwarder.receiving.pushed import PushedStore
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 
 HEARTBEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
@@ -94,11 +97,12 @@ class Daemon:
         self._spool: Spool | None = None
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
-        self._pollers: dict[str, Poller] = {}
+        self._pollers: dict[str, Poller | PushedStore] = {}
         self._lanes: dict[str, Lane] = {}
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
         self._learning = Learning(settings, self._clock, self._stopping)
+        self._reception = Reception(settings.receiver, self._clock, self._pollers.get, self._ring_lanes)
         self._fatal: ConfigError | SpoolLost | None = None
         self.admin_port = 0
 
@@ -127,7 +131,7 @@ class Daemon:
                 async with self._bells():
                     await self._work(spool)
         finally:
-            await close_all([control, admin, *self._sources.values(), *self._sinks.values(), spool])
+            await close_all([control, self._reception, admin, *self._sources.values(), *self._sinks.values(), spool])
         if self._fatal is not None:
             raise self._fatal
         self._log.info("stopped")  # after an error that ended it, that error is the last word
@@ -180,6 +184,7 @@ class Daemon:
         others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=HEARTBEAT)))
         learners = self._learning.runners(self._sources, self._source_reports)
         others += [self._start(name, make) for name, make in learners]
+        await self._reception.start()
         self._log.info(
             "started",
             version=__version__,
@@ -187,10 +192,12 @@ class Daemon:
             sources=list(self._sources),
             sinks=list(self._sinks),
             admin_port=self.admin_port,
+            **({"receiver_port": self._reception.port} if self._reception.port else {}),
         )
         await self._name_unclaimed(spool)
         await self._stopping.wait()
         deadline = asyncio.get_running_loop().time() + self._settings.shutdown.grace
+        await self._reception.close()
         for poller in self._pollers.values():
             poller.stop()
         # An API that does not answer must not eat the time of the lanes; a page that was not read is read again.
@@ -251,6 +258,7 @@ class Daemon:
             budgets[f"source {name}"] = budget
             report = SourceReport(name, source_config.type, identity=source.origin.identity)
             self._source_reports[name] = report
+            self._reception.add(name, source, report)
         self._budgets = budgets
         identities = [source.origin.identity for source in self._sources.values()]
         twice = next((identity for identity in identities if identities.count(identity) > 1), None)
@@ -268,18 +276,17 @@ class Daemon:
                 dead_letters_max=sink_config.max_dead_letters,
             )
 
-    def _poller(self, name: str, spool: Spool) -> Poller:
-        self._pollers[name] = poller = Poller(
-            self._sources[name],
-            self._settings.readers[name],
-            spool=spool,
-            budget=self._budgets[f"source {name}"],
-            clock=self._clock,
-            rng=self._rng,
-            report=self._source_reports[name],
-            announce=self._ring_lanes,
-            configured=[source.origin.identity for source in self._sources.values()],
-        )
+    def _poller(self, name: str, spool: Spool) -> Poller | PushedStore:
+        source, report = self._sources[name], self._source_reports[name]
+        identities = [each.origin.identity for each in self._sources.values()]
+        around: dict[str, Any] = {"spool": spool, "clock": self._clock, "report": report, "announce": self._ring_lanes}
+        poller: Poller | PushedStore
+        if source.reads == "pushed":
+            poller = PushedStore(source, configured=identities, **around)
+        else:
+            budget, config = self._budgets[f"source {name}"], self._settings.readers[name]
+            poller = Poller(source, config, budget=budget, rng=self._rng, configured=identities, **around)
+        self._pollers[name] = poller
         if self._stopping.is_set():
             poller.stop()
         return poller

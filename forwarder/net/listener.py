@@ -27,9 +27,10 @@ from forwarder.net.connections import Guests
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
+
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +159,7 @@ class _Server(uvicorn.Server):
     """A server that leaves signals to the daemon, accepts by itself, and says when it has started."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, guests: Guests, tls: ssl.SSLContext | None
+        self, config: uvicorn.Config, listener: socket.socket, guests: Guests, tls: Callable[[], ssl.SSLContext] | None
     ) -> None:
         super().__init__(config)
         self._tls = tls
@@ -230,7 +231,11 @@ class _Server(uvicorn.Server):
                 await self._loop.connect_accepted_socket(protocol, connection)
             else:
                 await self._loop.connect_accepted_socket(
-                    protocol, connection, ssl=self._tls, ssl_handshake_timeout=_HANDSHAKE, ssl_shutdown_timeout=_GOODBYE
+                    protocol,
+                    connection,
+                    ssl=self._tls(),
+                    ssl_handshake_timeout=_HANDSHAKE,
+                    ssl_shutdown_timeout=_GOODBYE,
                 )
         except OSError:  # it went away meanwhile, or does not speak TLS
             connection.close()
@@ -253,7 +258,7 @@ class Listener:
         grace: Seconds that answers under way get at the end.
         setting: Names the address, such as `admin.listen`.
         wanted: Who is meant to connect.
-        tls: Makes every connection one of TLS.
+        tls: Gives what makes a connection one of TLS; asked for each, so that a certificate can be renewed.
     """
 
     def __init__(
@@ -266,7 +271,7 @@ class Listener:
         grace: float = 1.0,
         setting: str = "admin.listen",
         wanted: str = "probes and scrapers",
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._address = (host, port)
         self._grace = grace

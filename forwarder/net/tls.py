@@ -9,7 +9,7 @@ import ssl
 from functools import lru_cache
 from pathlib import Path
 
-from forwarder.contracts import Held, TlsConfig
+from forwarder.contracts import Held, Secret, TlsConfig
 from forwarder.contracts.secret_file import refuse_odd
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -86,6 +86,48 @@ def _build(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class ServerTls:
+    """What a port of ours shows: a certificate that may be renewed while it is open.
+
+    Args:
+        cert_file: PEM file of the certificate, and of those between it and the authority.
+        key_file: PEM file of its private key, when not in `cert_file`.
+        key_password: Password of the private key.
+    """
+
+    def __init__(self, cert_file: Path, key_file: Path | None, key_password: Secret | None) -> None:
+        self._files = tuple(path.expanduser() for path in (cert_file, key_file) if path is not None)
+        self._password = key_password
+        self._stamps: list[tuple[int, int, int]] = []
+        self._context: ssl.SSLContext | None = None
+
+    def __call__(self) -> ssl.SSLContext:
+        """Return the context; the one before when the files cannot be used now. Raises Held when there is none yet."""
+        try:
+            stats = [path.stat() for path in self._files]
+            stamps = [(found.st_mtime_ns, found.st_size, found.st_ino) for found in stats]
+            if self._context is None or stamps != self._stamps:
+                for found in stats:
+                    refuse_odd(found.st_mode)  # a pipe would wait for its writer
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
+                context.load_cert_chain(*self._chain(), self._password.reveal() if self._password else "")
+                self._context, self._stamps = context, stamps
+        except (OSError, ValueError) as error:  # also what TLS says of a file: an SSLError is an OSError
+            if self._context is not None:
+                return self._context
+            said = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error).partition("; ")[0]
+            raise Held(
+                f"The certificate or its key cannot be used: {said or type(error).__name__}.",
+                fix="Check that both are PEM files, that they belong together, and that this user may read them.",
+                kind="tls",
+            ) from None
+        return self._context
+
+    def _chain(self) -> tuple[Path, Path | None]:
+        return self._files[0], self._files[1] if len(self._files) > 1 else None
 
 
 class _NamedContext(ssl.SSLContext):

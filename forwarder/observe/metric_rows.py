@@ -71,7 +71,7 @@ def age_of_sources(name: str, field: str, text: str, *, since_start: bool) -> Me
 
     def samples(report: DaemonReport) -> Iterator[Sample]:
         for source in report.sources:
-            since = getattr(source, field) or (report.started if since_start else 0.0)
+            since = getattr(source, field) or (report.started if since_start and not source.is_pushed else 0.0)
             if since:
                 yield (source.name,), max(0.0, report.now - since)
 
@@ -154,6 +154,13 @@ def errors(components: Iterable[Report]) -> Iterator[Sample]:
             counts[kind if kind in counts else "other"] += count
         for kind, count in counts.items():
             yield (component.name, kind), count
+
+
+def refusals(report: DaemonReport) -> Iterator[Sample]:
+    """Yield why requests were refused, of the sources that receive."""
+    for source in report.sources:
+        if source.receives:
+            yield from (((source.name, reason), count) for reason, count in source.refused.items())
 
 
 def lag_seconds(report: DaemonReport) -> Iterator[Sample]:

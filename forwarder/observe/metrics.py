@@ -22,6 +22,7 @@ from forwarder.observe.metric_rows import (
     of_sources,
     of_spool,
     open_gaps,
+    refusals,
     states,
     unclaimed,
 )
@@ -114,6 +115,34 @@ METRICS: list[Metric] = [
         "cursors",
         "Named cursors at work; more than one while history or a gap is fetched.",
         lambda source: len(source.cursors),
+    ),
+    of_sources(
+        "forwarder_source_received_requests_total",
+        "counter",
+        "received",
+        "Requests that brought events and were answered with 200; of sources that receive.",
+        lambda source: source.received if source.receives else None,
+    ),
+    Metric(
+        "forwarder_source_refused_requests_total",
+        "counter",
+        "Requests that were to bring events and were refused, by reason.",
+        ("source", "reason"),
+        "SourceReport.refused",
+        refusals,
+    ),
+    of_sources(
+        "forwarder_source_last_received_timestamp_seconds",
+        "gauge",
+        "last_received",
+        "When events were last sent to us; absent when they never were.",
+        lambda source: moment(source.last_received),
+    ),
+    age_of_sources(
+        "forwarder_source_last_received_age_seconds",
+        "last_received",
+        "Time since events were last sent to us; grows while nothing happens, which is not a fault.",
+        since_start=False,
     ),
     # ---- hand-off spool -> sink
     of_lanes("forwarder_sink_accepted_events_total", "counter", "accepted", "Events accepted since the start."),

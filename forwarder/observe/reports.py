@@ -20,6 +20,9 @@ from forwarder.spool.contract import Books, LaneStatus, SpoolStatus
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
 """`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: the spool is full."""
 
+REFUSALS = ("auth", "method", "rate", "too_large", "unreadable", "cut", "unavailable", "other")
+"""Why a request that was to bring events was not answered with 200."""
+
 _TROUBLES: frozenset[ComponentState] = frozenset({"retrying", "held", "paused"})
 
 SEND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -95,6 +98,17 @@ class SourceReport(Report):
     actions: int = 0  # in the list that the API gives of its own actions
     actions_read: float = 0.0  # epoch seconds
     actions_problem: str = ""  # why the list is not fresh; harmless
+    is_pushed: bool = False  # nothing is asked for, events are only sent to us
+    receives: bool = False  # events are sent to us
+    received: int = 0  # requests that brought events and were answered with 200
+    last_received: float = 0.0  # when events were last sent to us, epoch seconds
+    refused: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REFUSALS, 0))  # requests, by reason
+
+    def snapshot(self) -> Self:
+        """Return a copy that no longer changes."""
+        made = super(SourceReport, self).snapshot()  # slots made another class than the one here
+        made.refused = dict(self.refused)
+        return made
 
 
 class Aside(NamedTuple):

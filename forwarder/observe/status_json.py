@@ -27,7 +27,7 @@ _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
     "late_beyond_overlap", "heals", "requests_per_minute", "budget_remaining", "actions_listed", "accepted",
     "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending", "retried",
-    "unknown_action_events",
+    "unknown_action_events", "received", "refused",
 }  # fmt: skip
 
 _MOMENTS: Mapping[str, tuple[str, int]] = {
@@ -116,6 +116,10 @@ def _source(source: SourceReport, now: float) -> dict[str, Any]:
         **_component(source, now),
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
+        "receives": source.receives,
+        "received": source.received,
+        "refused": {reason: count for reason, count in source.refused.items() if count},
+        **_moment("last_received", source.last_received, now),
     }
 
 

@@ -118,6 +118,10 @@ class Cursors(ABC):
         await self._commit([CursorMove(HEAL, None, self._walk(since))])
         return True
 
+    async def push(self, page: Page) -> Committed:
+        """Write events that were sent to us; no cursor moves. Raises what the spool raises; it does not wait."""
+        return await self._spool.commit(PageCommit(self._number, self._epoch, page=page))
+
     def kept(self, moment_ms: int) -> int:
         """Return a moment, or the oldest one of which the source still has events."""
         retention = self._source.retention_ms

@@ -26,7 +26,7 @@ from forwarder.polling.asking import Asker
 from forwarder.polling.plan import CATCH_UP, HEAL, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
 from forwarder.polling.shown import Shown
-from forwarder.spool.contract import CursorRow, Spool, SpoolFull
+from forwarder.spool.contract import Committed, CursorRow, Spool, SpoolFull
 
 SPOOL_WAIT = 1.0
 """Seconds between two tries to hand a page to a full spool."""
@@ -115,6 +115,12 @@ class Poller:
         self._dropped[name] = reason
         self.wake.set()
         return True
+
+    async def push(self, page: Page) -> Committed:
+        """Spool events that were sent to us. Raises Retryable while nothing is read, and what the spool raises."""
+        if not self._reads:
+            raise Retryable("the source is not open", fix="Nothing; it is opened or closed now.")
+        return await self._store.push(page)
 
     async def _open(self) -> None:
         """Take the source over, begin the first walks, and see to what was left behind."""

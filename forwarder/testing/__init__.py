@@ -5,8 +5,9 @@ One line of a package's `conftest.py` runs them all on what the package register
     pytest_plugins = ["forwarder.testing"]
 
 With a sink it also gives the far ends that the clauses are tried on (`pytest_forwarder_far_ends`), with a source the
-feeds (`pytest_forwarder_feeds`); a format needs nothing. Nothing of the product imports this room, and pytest is needed
-here only (`pip install atlassian-audit-forwarder[testing]`).
+feeds (`pytest_forwarder_feeds`), with one that receives the senders (`pytest_forwarder_senders`); a format needs
+nothing. Nothing of the product imports this room, and pytest is needed here only
+(`pip install atlassian-audit-forwarder[testing]`).
 
 A `conftest.py` may import from here before pytest does. There is no assertion in this module: PYTEST_DONT_REWRITE
 """
@@ -48,7 +49,8 @@ class Clauses(pytest.File):
             raise self.CollectError(str(error)) from None
         far_ends = [each for some in self.ihook.pytest_forwarder_far_ends() for each in some]
         feeds = [each for some in self.ihook.pytest_forwarder_feeds() for each in some]
-        self.suite = Suite(package, far_ends, feeds)
+        senders = [each for some in self.ihook.pytest_forwarder_senders() for each in some]
+        self.suite = Suite(package, far_ends, feeds, senders)
         modules = self.suite.modules()
         if not modules:
             raise self.CollectError(

@@ -17,8 +17,11 @@ from forwarder.testing.suite import Suite, clause
 
 
 def test_every_source_has_a_feed(suite: Suite) -> None:
-    missing = set(suite.sources) - {feed.name for feed in suite.feeds}
+    pushed = {name for name in suite.sources if SOURCES.load(name).reads == "pushed"}
+    missing = set(suite.sources) - pushed - {feed.name for feed in suite.feeds}
     assert not missing, "write a feed, and name it in pytest_forwarder_feeds of conftest.py"
+    silent = pushed - {sender.name for sender in suite.senders}
+    assert not silent, "write a sender, and name it in pytest_forwarder_senders of conftest.py"
     assert {feed.name for feed in suite.feeds} <= set(suite.sources), "a feed of a source that is not registered"
 
 

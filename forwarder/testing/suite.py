@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -15,11 +15,13 @@ import pytest
 from forwarder.registry import FORMATS, SINKS, SOURCES
 from forwarder.testing.far_end import FarEnd
 from forwarder.testing.feed import Feed
+from forwarder.testing.sender import Sender
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 SINK_CLAUSES = ("sink_rules", "sink_clauses", "sink_safety_clauses", "isolation_clauses")
 SOURCE_CLAUSES = ("source_rules", "source_clauses")
+PUSHED_CLAUSES = ("pushed_clauses",)
 FORMAT_CLAUSES = ("format_clauses",)
 
 NEEDS = "forwarder_needs"
@@ -54,12 +56,13 @@ class Suite:
 
     Attributes:
         package: Name of the distribution.
-        far_ends, feeds: As its `conftest.py` gives them.
+        far_ends, feeds, senders: As its `conftest.py` gives them.
     """
 
     package: str
     far_ends: list[type[FarEnd]]
     feeds: list[type[Feed]]
+    senders: list[type[Sender]] = field(default_factory=list)
 
     @property
     def sinks(self) -> list[str]:
@@ -81,6 +84,7 @@ class Suite:
         return [
             *(SINK_CLAUSES if self.sinks or self.far_ends else ()),
             *(SOURCE_CLAUSES if self.sources or self.feeds else ()),
+            *(PUSHED_CLAUSES if self.senders else ()),
             *(FORMAT_CLAUSES if self.formats else ()),
         ]
 
@@ -92,6 +96,8 @@ class Suite:
                 _try_with(metafunc, fixture, kinds)
         if "format_name" in names:
             metafunc.parametrize("format_name", self.formats)
+        if "sender" in names:
+            metafunc.parametrize("sender", self.senders, ids=[kind.name for kind in self.senders])
         if "suite" in names:
             metafunc.parametrize("suite", [self], ids=[self.package])
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from forwarder.testing.far_end import SECOND_SECRET, SECRET
 from forwarder.testing.feed import Feed, FeedFault
 from forwarder.testing.http_feed import FEED_HTTP, HTTP_FEED_CAN, HttpFeed
+from forwarder.testing.sender import Sender
 from simulator.config import KeyConfig, Products, SimulatorConfig, Workspaces
 from simulator.http_types import Request, Response
 from simulator.limits import Key
@@ -209,3 +210,20 @@ class ConfluenceWorkspaceFeed(WorkspaceFeed):
 
 FEEDS: list[type[Feed]] = [OrganizationFeed, JiraFeed, WorkspaceFeed, ConfluenceFeed, ConfluenceWorkspaceFeed]
 """A new source adds a class and a line."""
+
+
+class GuardDetectSender:
+    """Guard Detect, as far as it sends alerts."""
+
+    name: ClassVar[str] = "guard_detect"
+
+    def settings(self) -> dict[str, Any]:
+        return {"org_id": "11111111-2222-3333-4444-555555555555"}
+
+    def event(self, number: int, extra: bytes = b"null") -> bytes:
+        body = {"alertId": f"alert-{number}", "alertTitle": "Suspicious search", "detectionTime": 1_780_000_000_000}
+        return json.dumps(body).encode()[:-1] + b', "more": ' + extra + b"}"
+
+
+SENDERS: list[type[Sender]] = [GuardDetectSender]
+"""A new source that receives adds a class and a line."""

@@ -41,10 +41,11 @@ def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], *
 class Process:
     """One configuration; lives follow each other. `log` is that of the present life."""
 
-    def __init__(self, config: Path, *, prefix: Sequence[str] = (), token: str = "") -> None:
+    def __init__(self, config: Path, *, prefix: Sequence[str] = (), token: str = "", other_port: int = 0) -> None:
         self.config = config
         self._asking = f"Authorization: Bearer {token}\r\n" if token else ""
         self._port = 0
+        self._other_port = other_port
         self._prefix = prefix
         self._process: asyncio.subprocess.Process | None = None
         self._lives = 0
@@ -86,7 +87,8 @@ class Process:
         if not self._port:
             with contextlib.suppress(psutil.Error):
                 found = psutil.Process(self.pid).net_connections("tcp")
-                self._port = next((there.laddr.port for there in found if there.status == psutil.CONN_LISTEN), 0)
+                ports = [there.laddr.port for there in found if there.status == psutil.CONN_LISTEN]
+                self._port = next((port for port in ports if port != self._other_port), 0)
         if not self._port:
             raise ConnectionRefusedError
         return self._port

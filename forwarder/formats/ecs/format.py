@@ -144,7 +144,7 @@ class EcsFormat:
             write(event.time_ms),
             self._ecs,
             Event(
-                "event",
+                "alert" if event.is_alert else "event",
                 "atlassian",
                 "atlassian.audit",
                 event.feed,

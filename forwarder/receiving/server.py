@@ -1,0 +1,267 @@
+"""The port of all sources that receive: who may send, how often and how much, before anything reaches the daemon.
+
+::
+
+    request ─► path ─► method ─► secret ─► rate ─► body, up to a limit ─► source.receive ─► Inbox (daemon's loop)
+
+Invariants: 200 is answered only when everything of the body is durable; of a request without the right secret nothing
+is looked at but its head; what had the right secret and cannot be read is stored all the same, and its sender is told
+why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from forwarder.contracts import AuthFailed, Held, Received, Receives, WebhookConfig
+from forwarder.net.listener import Listener
+from forwarder.observe.reports import REFUSALS
+from forwarder.receiving.inbox import AGAIN, Answer
+from forwarder.receiving.rates import Rates
+from forwarder.receiving.secrets import brings, secrets_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    from starlette.types import Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 10.0
+"""Seconds for the spool to take what came."""
+
+EVERY = 60.0
+"""Seconds between two lines of the log about one kind of refusal."""
+
+_KEPT_OF_TOO_MUCH = 64 * 1024
+_MOST_DRAINED = 16 * 2**20  # so that the sender of too much reads the answer
+_OF_STRANGERS = 64 * 1024
+_WAIT_FOR_STRANGERS = 0.5
+
+
+class Door(msgspec.Struct):
+    """One source that receives.
+
+    Attributes:
+        name: Of the source.
+        source: Reads bodies.
+        webhook: Its settings.
+        refused: How many requests were refused, by label; all labels are there, so that a copy can be made at any time.
+    """
+
+    name: str
+    source: Receives
+    webhook: WebhookConfig
+    refused: dict[str, int]
+
+    @property
+    def setting(self) -> str:
+        """Where the settings are."""
+        return f"sources.{self.name}.webhook"
+
+
+def path_of(name: str, webhook: WebhookConfig) -> str:
+    """Return the path at which a source receives."""
+    return webhook.path or f"/webhook/{name}"
+
+
+class ReceiverServer:
+    """Serves one port, in a loop of its own.
+
+    Args:
+        host, port: Where to listen; port 0 takes a free one.
+        doors: The sources.
+        take: Stores what came, in the daemon's loop.
+        rates: How many requests are taken.
+        max_body: Bytes of a body that are read.
+        tls: Gives what makes a connection one of TLS.
+        patience: Seconds for a client to send its request or to take its answer.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        doors: list[Door],
+        take: Callable[[str, Received | Held], Awaitable[Answer]],
+        *,
+        rates: Rates,
+        max_body: int,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        patience: float = 15.0,
+    ) -> None:
+        self._doors: Mapping[str, Door] = {path_of(door.name, door.webhook): door for door in doors}
+        self._take = take
+        self._rates = rates
+        self._max_body = max_body
+        self._said: dict[str, float] = {}
+        self._listener = Listener(
+            self._serve,
+            host,
+            port,
+            patience=patience,
+            setting="receiver.listen",
+            wanted="those who send events",
+            tls=tls,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; after `start` never 0."""
+        return self._listener.port
+
+    async def start(self) -> None:
+        """Listen and serve. Raises ConfigError when the address cannot be had."""
+        await self._listener.start()
+
+    async def close(self) -> None:
+        """Stop; what is under way gets a second. Safe to call twice."""
+        await self._listener.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        peer = scope["client"][0] if scope.get("client") else ""
+        door = self._doors.get(scope["path"])
+        answer = await self._answer(door, peer, scope, receive)
+        if answer is None:
+            return  # it went away in the middle
+        if answer.refusal:
+            self._note(door, peer, answer)
+        await _send(send, scope["method"], answer)
+
+    async def _answer(self, door: Door | None, peer: str, scope: Scope, receive: Receive) -> Answer | None:
+        """Return the answer, or None when there is nobody to give it to."""
+        refusal = self._refusal(door, peer, scope)
+        if door is None or refusal is not None:
+            refusal = refusal or _NOT_HERE
+            if refusal.status == 503 and door is not None:
+                refusal = await self._take(door.name, AuthFailed(refusal.reason, fix=_FIX_SECRET))
+            await _drain(receive)
+            return refusal
+        body, is_whole = await self._read(receive)
+        if body is None:
+            door.refused["cut"] += 1
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                # An end of patience undoes nothing: it is durable a little later, and known when it comes again.
+                answer = await asyncio.shield(asyncio.ensure_future(self._store(door, body, is_whole=is_whole)))
+        except TimeoutError:
+            return Answer(503, "the spool takes long", retry_after=AGAIN, refusal="unavailable")
+        if not is_whole and answer.status != 503:
+            return Answer(413, self._too_much, refusal="too_large")
+        return answer
+
+    async def _store(self, door: Door, body: bytes, *, is_whole: bool) -> Answer:
+        found = door.source.receive(body)
+        if not is_whole:  # its beginning is kept, so that a person can see what it was
+            found = msgspec.structs.replace(found, unreadable=max(1, found.unreadable), reason=self._too_much)
+        return await self._take(door.name, found)
+
+    @property
+    def _too_much(self) -> str:
+        return f"the body has more than {self._max_body} bytes"
+
+    def _refusal(self, door: Door | None, peer: str, scope: Scope) -> Answer | None:
+        """Return why a request is not read, or None. One with the right secret waits for no stranger."""
+        now = time.monotonic()
+        if door is None:
+            return self._of_stranger(peer, now, _NOT_HERE)
+        if scope["method"] != "POST":
+            return self._of_stranger(peer, now, Answer(405, "send events with POST", refusal="method"))
+        name = door.webhook.header.lower().encode()
+        values = [value for key, value in scope["headers"] if key == name]
+        try:
+            known = brings(values, secrets_of(door.webhook, door.setting))
+        except AuthFailed as error:
+            return self._of_stranger(peer, now, Answer(503, error.reason, refusal="unavailable"))
+        if not known:
+            words = f"the header {door.webhook.header} does not hold the secret"
+            return self._of_stranger(peer, now, Answer(401, words, refusal="auth"))
+        if wait := self._rates.known(peer, now):
+            return Answer(429, "too many requests", retry_after=max(1, math.ceil(wait)), refusal="rate")
+        return None
+
+    def _of_stranger(self, peer: str, now: float, answer: Answer) -> Answer:
+        wait = self._rates.stranger(peer, now)
+        if not wait:
+            return answer
+        return Answer(429, "too many requests", retry_after=max(1, math.ceil(wait)), refusal=answer.refusal)
+
+    async def _read(self, receive: Receive) -> tuple[bytes | None, bool]:
+        """Return the body, or the beginning of one that is too long; None when the sender went away."""
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None, False
+            part: bytes = message.get("body", b"")
+            if size < self._max_body:
+                parts.append(part[: self._max_body - size])
+            size += len(part)
+            if not message.get("more_body", False) or size > self._max_body + _MOST_DRAINED:
+                break
+        body = b"".join(parts)
+        return (body, True) if size <= self._max_body else (body[:_KEPT_OF_TOO_MUCH], False)
+
+    def _note(self, door: Door | None, peer: str, answer: Answer) -> None:
+        """Count a refusal, and write at most one line a minute about each kind of it."""
+        if door is not None:
+            door.refused[answer.refusal if answer.refusal in REFUSALS else "other"] += 1
+        now, kind = time.monotonic(), f"{door.name if door else ''} {answer.refusal}"
+        if now - self._said.get(kind, -math.inf) >= EVERY:
+            self._said[kind] = now
+            log.warning(
+                "push_not_taken",
+                source=door.name if door else None,
+                peer=peer,
+                status=answer.status,
+                reason=answer.reason,
+            )
+
+
+_NOT_HERE = Answer(404, "no source receives at this path", refusal="path")
+_FIX_SECRET = "Fix the secret of the webhook; it is read again without a restart."  # noqa: S105 -- words
+
+
+async def _drain(receive: Receive) -> None:
+    """Read what is there of a body nobody wants: an end with unread bytes would take the answer with it."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WAIT_FOR_STRANGERS):
+            while size < _OF_STRANGERS:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
+
+async def _send(send: Send, method: str, answer: Answer) -> None:
+    value: dict[str, Any] = {"reason": answer.reason} if answer.reason else {}
+    if answer.status in {200, 422}:
+        value |= {"received": answer.received, "new": answer.new}
+    body = msgspec.json.encode(value)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if answer.status == 405:
+        headers.append((b"allow", b"POST"))
+    if answer.retry_after:
+        headers.append((b"retry-after", str(answer.retry_after).encode()))
+    if answer.status not in {200, 422, 503}:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

@@ -1,0 +1,1 @@
+"""Alerts of Guard Detect, which it sends to us."""
