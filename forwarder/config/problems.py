@@ -75,6 +75,11 @@ def dotted(path: Path) -> str:
     return ".".join(str(part) if isinstance(part, int) else shown_key(part) for part in path)
 
 
+def keys_of(path: str) -> Path:
+    """Read a path as `dotted` writes it."""
+    return tuple(int(part) if part.isascii() and part.isdigit() else part for part in path.split("."))
+
+
 def shown_key(key: str) -> str:
     """Return a key as it may be printed."""
     match = _PRINTABLE_KEY.match(key)

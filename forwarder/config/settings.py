@@ -15,6 +15,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,7 +26,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from forwarder.config import layers as read
 from forwarder.config.explain import Explainer
-from forwarder.config.problems import Problem, SettingsError, blotted, dotted, secrets_in
+from forwarder.config.problems import Problem, SettingsError, blotted, dotted, keys_of, secrets_in
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
 from forwarder.config.yaml_file import read_yaml
@@ -34,7 +35,7 @@ from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
 """Where the configuration is looked for when no option names it."""
@@ -188,6 +189,7 @@ class Settings(BaseSettings):
 
     _file: Path | None = PrivateAttr(None)
     _reload: Callable[[], Settings] | None = PrivateAttr(None)
+    _where: Callable[[tuple[str | int, ...]], str] | None = PrivateAttr(None)
 
     @classmethod
     def settings_customise_sources(
@@ -219,6 +221,11 @@ class Settings(BaseSettings):
     def reload(self) -> Settings:
         """Load again from the same places, for SIGHUP. Raises SettingsError, and then the old settings stay good."""
         return self._reload() if self._reload else self
+
+    def located(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return the problems, each with the place of its setting where it names none yet."""
+        where = self._where or (lambda _: "")
+        return [replace(each, where=each.where or where(keys_of(each.path))) for each in problems]
 
     def digest(self) -> str:
         """Return 12 hex characters that change when the effective configuration does; secrets take no part."""
@@ -283,6 +290,7 @@ def load(
         raise SettingsError(blotted(problems, set().union(*(secrets_in(layer.tree) for layer in layers))))
     settings._file = file  # noqa: SLF001 -- set once, here
     settings._reload = partial(load, config_path, env, secrets_dir, overrides)  # noqa: SLF001
+    settings._where = where  # noqa: SLF001
     return settings
 
 

@@ -253,7 +253,7 @@ class Daemon:
         }
         for name, source_config in self._settings.readers.items():
             budget = budgets.get(source_config.budget or "") or RequestBudget(self._clock)
-            with _named(f"sources.{name}"):
+            with _named(f"sources.{name}", self._settings):
                 self._sources[name] = source = build_source(name, source_config, self._clock, budget)
             budgets[f"source {name}"] = budget
             report = SourceReport(name, source_config.type, identity=source.origin.identity)
@@ -265,7 +265,7 @@ class Daemon:
         if twice is not None:
             raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
         for name, sink_config in self._settings.sinks.items():
-            with _named(f"sinks.{name}"):
+            with _named(f"sinks.{name}", self._settings):
                 self._sinks[name] = sink = build_sink(name, sink_config, self._clock)
             self._lane_reports[name] = LaneReport(
                 name,
@@ -391,9 +391,9 @@ async def run_daemon(
 
 
 @contextmanager
-def _named(path: str) -> Iterator[None]:
+def _named(path: str, settings: Settings) -> Iterator[None]:
     """Name the part of the configuration that cannot be built."""
     try:
         yield
     except ConfigError as error:
-        raise SettingsError([not_built(path, error)]) from error
+        raise SettingsError(settings.located([not_built(path, error)])) from error

@@ -305,7 +305,10 @@ def test_check_is_pure(shell):
         (None, "no configuration"),
         (CONFIG + "log: {lefel: debug}\n", "log.lefel (config.yaml line 7): unknown key; did you mean level?"),
         (CONFIG + "log: [\n", "config.yaml line 8 column 1: not YAML"),
-        (CONFIG.replace("api_key: planted-secret-value", "api_key_file: ./gone"), "sources.acme.api_key_file: gone"),
+        (
+            CONFIG.replace("api_key: planted-secret-value", "api_key_file: ./gone"),
+            "sources.acme.api_key_file (config.yaml line 4): gone",
+        ),
         (CONFIG + "log: {level: planted-secret-value}\n", "log.level"),
         (CONFIG.replace("format: raw", "format: raw, original: true"), "the format raw has no place for the original"),
     ],
@@ -336,7 +339,7 @@ def test_check_survives_a_plugin_whose_constructor_fails(shell):
     shell.config(CONFIG + "  horn: {type: trumpet, tune: explode, note: planted-secret-value}\n")
     done = shell("check")
     assert done.returncode == ExitCode.CONFIGURATION
-    assert "sinks.horn: cannot be built: RuntimeError" in done.stderr
+    assert "sinks.horn (config.yaml line 7): cannot be built: RuntimeError" in done.stderr
     assert_no_traceback(done)
 
 
@@ -345,7 +348,7 @@ def test_check_refuses_two_sources_of_one_log(shell):
     shell.config(CONFIG.replace("sinks:", again))
     done = shell("check")
     assert done.returncode == ExitCode.CONFIGURATION
-    assert "sources.again: follows the same log as acme" in done.stderr
+    assert "sources.again (config.yaml line 5): follows the same log as acme" in done.stderr
 
 
 def test_options_and_environment_reach_the_settings(shell, tmp_path):

@@ -37,7 +37,7 @@ def check(invocation: Invocation) -> ExitCode:
     problems += [*unusable_tls(settings), *unusable_proxies(settings)]
     looks = worth_a_look(settings)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(settings.located(problems))
     sources: dict[str, Source] = {}
     sinks: dict[str, Sink] = {}
     for name, source in settings.readers.items():
@@ -56,11 +56,11 @@ def check(invocation: Invocation) -> ExitCode:
     try:
         if not problems:
             _explain(settings, sources, sinks)
-            _show_looks(looks)
+            _show_looks(settings.located(looks))
     finally:
         asyncio.run(close_all([*sources.values(), *sinks.values()]))
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(settings.located(problems))
     return ExitCode.OK
 
 

@@ -28,7 +28,7 @@ def run(invocation: Invocation) -> ExitCode:
     settings = invocation.settings()
     problems = [*certain_to_fail(settings), *asyncio.run(shared_targets(settings))[0]]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(settings.located(problems))
     give_large_blocks_back()
     secrets = secrets_of(settings)
     redactor = Redactor(lambda: secrets)

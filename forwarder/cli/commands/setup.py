@@ -46,7 +46,7 @@ def setup(invocation: Invocation, only: Sequence[str], *, yes: bool) -> ExitCode
         )
     problems = [*unreadable_files(settings), *placeholders(settings)]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(settings.located(problems))
     names = only or list(settings.sinks)
     redactor = Redactor(lambda: secrets_of(settings))
     codes = [asyncio.run(_one(name, build_sink(name, settings.sinks[name]), redactor, yes=yes)) for name in names]
