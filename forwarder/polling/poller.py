@@ -303,10 +303,10 @@ class Poller:
     async def _lost(self, name: str, reason: str, row: CursorRow | None = None, *, by_hand: bool = False) -> None:
         """Go on near now and read again from before the last good point; without cursors when none is of use.
 
-        Nothing is done when the walk does not stand at `row` any more.
+        Nothing is done when the walk has ended meanwhile, or does not stand at `row` any more.
         """
         async with self._writes:
-            if row is not None and not self._is_current(name, row):
+            if not self._open_walk(name) or (row is not None and not self._is_current(name, row)):
                 return
             course, high = self._plan[name], self._rows[name].state["high"]
             self.report.errors["cursor_lost"] += 1
@@ -332,8 +332,7 @@ class Poller:
     async def _drop_by_hand(self) -> None:
         while self._dropped:
             name, reason = self._dropped.popitem()
-            if self._open_walk(name):
-                await self._lost(name, reason, by_hand=True)
+            await self._lost(name, reason, by_hand=True)
 
     async def _set_aside(self, name: str, error: Retryable | Held, row: CursorRow | None) -> str:
         """Go on beyond what cannot be passed; return the cursor that stays with it."""
