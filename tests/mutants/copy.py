@@ -119,6 +119,8 @@ class Copy:
         if code == 0:
             return ""
         named = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        if not named and "+ Timeout +" in output:
+            return "time"
         if not named:
             return f"exit code {code}: {output[-300:]}"
         name, _, why = named[0].partition(" - ")

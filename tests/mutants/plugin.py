@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-_GRACE = 30.0  # seconds on top of three times what a test took when it was measured
+_GRACE = 20.0  # seconds on top of three times what a test took when it was measured
 
 _times: dict[str, tuple[float, bool]] = {}
 
@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     by_name = {item.nodeid: item for item in items}
     chosen = {name: seconds for name, seconds in json.loads(Path(path).read_text()).items() if name in by_name}
     for name, seconds in chosen.items():
-        by_name[name].add_marker(pytest.mark.timeout(3 * seconds + _GRACE), append=False)
+        # ends the process: a failure alone would wait, in what comes after it, for the same that hangs
+        by_name[name].add_marker(pytest.mark.timeout(3 * seconds + _GRACE, method="thread"), append=False)
     items[:] = [by_name[name] for name in chosen]
 
 
