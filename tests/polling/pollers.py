@@ -129,6 +129,9 @@ async def running(poller: Poller) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(poller.run())
     try:
         yield task
+    except BaseException:
+        task.cancel()  # what it waits for may never come now
+        raise
     finally:
         poller.stop()
         await asyncio.wait([task])

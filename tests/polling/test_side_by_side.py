@@ -79,7 +79,7 @@ async def test_one_that_hangs_does_not_keep_the_other_waiting(tmp_path: Path, ha
             await until(lambda: bool(source.under_way.get(1) and source.under_way.get(2)), task)
             for number in range(5):
                 await source.give(goes_on, fresh(f"e{number}"))
-            await until(lambda: poller.report.spooled == 5, task)
+            await until(lambda: poller.report.spooled == 5 and bool(source.under_way[goes_on]), task)
             assert [len(source.under_way[walk]) for walk in (1, 2)] == [1, 1]  # never two for one of them
             await source.give(hangs, Retryable("silent", kind="timeout"))
             await until(lambda: poller.report.state == "retrying", task)
