@@ -15,6 +15,7 @@ from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
 from forwarder.records.maker import RecordMaker
+from forwarder.records.places import Places
 from forwarder.records.privacy import PrivateRecords, build_privacy
 from forwarder.registry import FORMATS, SINKS, SOURCES, build_format
 from forwarder.spool.sqlite import probe
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from forwarder.contracts import Clock, Finding, Format, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
     from forwarder.records.normalizers import Normalizers
+    from forwarder.records.places import Unrouted
     from forwarder.spool.config import SpoolConfig
     from forwarder.spool.contract import KnownSpool, Spool, SpoolStatus
 
@@ -72,25 +74,44 @@ def build_format_of(config: SinkConfig) -> Format:
     return build_format(format_name(config), original=config.original, fields=config.fields)
 
 
-def build_maker(config: SinkConfig, sink: Sink, normalizers: Normalizers, unknown: Counter[str]) -> RecordMaker:
+def build_filters(settings: Settings) -> dict[str, Filter]:
+    """Build the filters of all sinks, by their names."""
+    places = Places(settings.places)
+    return {name: Filter(sink.include, sink.exclude, places) for name, sink in settings.sinks.items()}
+
+
+def build_maker(
+    name: str,
+    config: SinkConfig,
+    sink: Sink,
+    chosen: Filter,
+    normalizers: Normalizers,
+    unknown: Counter[str],
+    unrouted: Unrouted | None = None,
+) -> RecordMaker:
     """Build what makes the records of one sink. Raises ConfigError.
 
     Args:
+        name: Of the sink.
         config: The settings of the sink.
         sink: Built from them.
+        chosen: Its filter.
         normalizers: Give the normaliser of a feed.
         unknown: Counter of unknown actions.
+        unrouted: Counts what no sink is there for.
     """
     privacy = build_privacy(config.privacy)
     traits = SinkTraits.of(sink)
     return RecordMaker(
         build_format_of(config),
-        Filter(config.include, config.exclude),
+        chosen,
         normalizers,
         unknown,
         wants_event=traits.wants_event,
         max_body=traits.max_body,
         privacy=PrivateRecords(privacy, normalizers.anew) if privacy.active else None,
+        sink=name,
+        unrouted=unrouted,
     )
 
 

@@ -208,7 +208,14 @@ def _strangers(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _problems(report: Mapping[str, Any]) -> list[str]:
-    return [*_complaints(report), *_aside(report), *_kept_out(report), *_removed(report), *_letters(report)]
+    return [
+        *_complaints(report),
+        *_aside(report),
+        *_kept_out(report),
+        *_unrouted(report),
+        *_removed(report),
+        *_letters(report),
+    ]
 
 
 def _complaints(report: Mapping[str, Any]) -> list[str]:
@@ -257,6 +264,16 @@ def _kept_out(report: Mapping[str, Any]) -> list[str]:
         "To do: correct include and exclude, unless this is meant."
         for name, found in sums.items()
         if found["filtered"] >= _ENOUGH and found["filtered"] == found.total()
+    ]
+
+
+def _unrouted(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for every source with events that no sink is there for."""
+    return [
+        f"source {_cell(source.get('name'))}: {source['unrouted']} events match the filters of no sink. "
+        "To do: name their place, site or action in the include of a sink, unless no one is to get them."
+        for source in _list(report, "sources")
+        if _number(source.get("unrouted")) and source["unrouted"]
     ]
 
 

@@ -23,7 +23,7 @@ DELIMITER = "__"
 MAPS = ("sources", "sinks", "budgets")
 """Settings that are maps keyed by a name of the user's choice."""
 
-SECTIONS = ("spool", *MAPS, "admin", "log", "shutdown")
+SECTIONS = ("spool", *MAPS, "places", "admin", "log", "shutdown")
 
 
 class Text(str):

@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     """Destinations, by a name of your choice."""
     budgets: dict[Name, BudgetConfig] = {}
     """Request budgets to share between sources of one key owner; a source names one as `budget`."""
+    places: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
+    """Places and the sites that lie in them, such as `{eu: [acme.atlassian.net, acme-labs]}`: ids, names or hosts of
+    sites, or globs of them; filters name a place as `place`. Give the id and the host: an event may have only one."""
     catalogue: CatalogueConfig = CatalogueConfig()
     """What actions mean."""
     admin: AdminConfig = AdminConfig()

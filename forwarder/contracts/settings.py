@@ -182,6 +182,9 @@ class FilterRule(ComponentConfig):
     """Organization ids."""
     site: list[str] | str | None = None
     """Site ids, names or hosts."""
+    place: list[str] | str | None = None
+    """Names of `places`, in which the event's sites lie; `other` for a site that is in none of them, `unknown` for an
+    event that names no site."""
     product: list[str] | str | None = None
     """Products, such as `jira` or `confluence`."""
     action: list[str] | str | None = None

@@ -30,7 +30,7 @@ from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
-from forwarder.assembly import build_maker, build_sink, build_source, build_spool, format_name
+from forwarder.assembly import build_filters, build_maker, build_sink, build_source, build_spool, format_name
 from forwarder.config.problems import SettingsError, not_built
 from forwarder.config.settings import Settings
 from forwarder.contracts import (
@@ -55,6 +55,7 @@ from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
 from forwarder.observe.summary import Summary
 from forwarder.polling.poller import Poller
 from forwarder.receiving.pushed import PushedStore
+from forwarder.records.places import Unrouted
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 
 HEARTBEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
@@ -101,6 +102,9 @@ class Daemon:
         self._lanes: dict[str, Lane] = {}
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
+        self._filters = build_filters(settings)
+        self._unrouted = Unrouted(self._filters, self._count_unrouted)
+        self._said_unrouted: set[str] = set()
         self._learning = Learning(settings, self._clock, self._stopping)
         self._reception = Reception(settings.receiver, self._clock, self._pollers.get, self._ring_lanes)
         self._fatal: ConfigError | SpoolLost | None = None
@@ -298,7 +302,15 @@ class Daemon:
             sink,
             config,
             spool=spool,
-            maker=build_maker(config, sink, self._learning.normalizers, report.unknown_actions),
+            maker=build_maker(
+                name,
+                config,
+                sink,
+                self._filters[name],
+                self._learning.normalizers,
+                report.unknown_actions,
+                self._unrouted,
+            ),
             clock=self._clock,
             rng=self._rng,
             report=report,
@@ -307,6 +319,18 @@ class Daemon:
         if self._stopping.is_set():
             lane.stop()
         return lane
+
+    def _count_unrouted(self, source: str, number: int) -> None:
+        """Count events that no sink is there for, and say so of each source once."""
+        if source not in self._said_unrouted:
+            self._said_unrouted.add(source)
+            self._log.warning(
+                "events_match_no_sink",
+                source=source,
+                fix="Their place, site or action is in no sink's include; name it there, unless no one is to get them.",
+            )
+        if (report := self._source_reports.get(source)) is not None:
+            report.unrouted += number
 
     def _ring_lanes(self) -> None:
         for lane in self._lanes.values():

@@ -58,6 +58,12 @@ METRICS: list[Metric] = [
         "Events that came later than the overlap covers.",
     ),
     of_sources(
+        "forwarder_source_unrouted_events_total",
+        "counter",
+        "unrouted",
+        "Events that the filters of every sink left out: no one gets them.",
+    ),
+    of_sources(
         "forwarder_source_heals_total", "counter", "heals", "Times a lost cursor was healed by re-reading the overlap."
     ),
     Metric(

@@ -94,6 +94,7 @@ class SourceReport(Report):
     newest_event: float = 0.0  # processing time of the newest event seen, epoch seconds
     requests_per_minute: float = 0.0  # the budget now
     budget_remaining: float = -1.0  # what the API said last; -1 when it says nothing
+    unrouted: int = 0  # left out by the filters of every sink
     cursors: tuple[str, ...] = ()
     actions: int = 0  # in the list that the API gives of its own actions
     actions_read: float = 0.0  # epoch seconds

@@ -14,6 +14,7 @@ from forwarder.preflight.one_file import odd_files, one_file_twice
 from forwarder.preflight.permissions import loose_permissions, open_to_others, unusable_spool
 from forwarder.preflight.placeholders import example_hosts, placeholders, unfilled_texts
 from forwarder.preflight.places import more_than_there_is, places_that_cannot_be
+from forwarder.preflight.routes import odd_fields, odd_places, unrouted_places
 from forwarder.preflight.spool_changes import SpoolChanges
 from forwarder.preflight.targets import same_logs
 
@@ -28,6 +29,8 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
         *unreadable_files(settings),
         *placeholders(settings),
         *FilterCheck(settings).problems(),
+        *odd_places(settings),
+        *odd_fields(settings),
         *check_files(settings.catalogue.files),
         *one_file_twice(settings),
         *same_logs(settings),
@@ -52,6 +55,7 @@ def worth_a_look(settings: Settings) -> list[Problem]:
         *odd_times(settings),
         *more_than_there_is(settings),
         *FilterCheck(settings).worth_a_look(),
+        *unrouted_places(settings),
         *SpoolChanges(settings).looks,
         *odd_files(settings),
         *loose_permissions(settings, os.geteuid()),

@@ -1,6 +1,6 @@
 """What the rules of the sinks name, against what there is: a name that nothing bears lets nothing through.
 
-Sources and organizations are closed sets: a name outside is an error. Products and actions may be new ones of
+Sources, organizations and places are closed sets: a name outside is an error. Products and actions may be new ones of
 Atlassian's, so that an unknown one is worth a look only, unless it is nearly a known one.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from forwarder.catalogue.names import known_actions, known_products
 from forwarder.config.problems import Problem
 from forwarder.preflight.overlap import covers
+from forwarder.preflight.routes import RESERVED
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 _NEARLY = 0.8
 _KINDS = ("include", "exclude")
+_NO_SUCH = {
+    "source": "no source has this name",
+    "organization": "no organization that is followed",
+    "place": "no place has this name",
+}
 _SOURCE = frozenset({"source"})
 
 
@@ -38,7 +44,10 @@ class FilterCheck:
         named = [source.of_organization for source in settings.readers.values()]
         organizations = {organization.lower() for organization in named if organization}
         foreign = None in named
-        self._closed: dict[str, Collection[str]] = {"source": {*settings.sources, *settings.readers}}
+        self._closed: dict[str, Collection[str]] = {
+            "source": {*settings.sources, *settings.readers},
+            "place": {*settings.places, *RESERVED},
+        }
         self._open: dict[str, Callable[[], Collection[str]]] = {"product": known_products, "action": known_actions}
         if foreign:  # whose organizations only its events tell
             self._open["organization"] = lambda: organizations
@@ -56,8 +65,10 @@ class FilterCheck:
                 known = self._closed.get(field)
                 if known is not None and not _is_glob(glob) and glob.lower() not in known:
                     guess = nearest(glob, known)
-                    what = "no source has this name" if field == "source" else "no organization that is followed"
                     fix = f"did you mean {guess}?" if guess else f"known: {', '.join(sorted(known))}"
+                    if field == "place" and not guess:
+                        fix += "; define it under places"
+                    what = _NO_SUCH[field]
                     yield Problem(path, what, fix)
                 elif field in self._open and not _is_glob(glob) and glob.lower() not in self._open[field]():
                     guess = nearest(glob, self._open[field](), cutoff=_NEARLY)
@@ -121,7 +132,7 @@ def _globs(name: str, sink: SinkConfig) -> Iterator[tuple[str, str, str]]:
     """Yield (path, field, glob) for what can be compared."""
     for kind in _KINDS:
         for index, rule in enumerate(getattr(sink, kind) or []):
-            for field in ("source", "organization", "product", "action"):
+            for field in ("source", "organization", "place", "product", "action"):
                 globs = getattr(rule, field)
                 for glob in [globs] if isinstance(globs, str) else globs or []:
                     yield f"sinks.{name}.{kind}.{index}.{field}", field, glob

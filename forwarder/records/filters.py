@@ -12,13 +12,14 @@ from fnmatch import translate
 
 from forwarder.contracts import AuditEvent, Origin
 from forwarder.contracts.settings import FilterRule
+from forwarder.records.places import Places, sites_of
 
 Facts = Callable[[Origin, AuditEvent | None], Sequence[str | None]]
 
 
 def _site(origin: Origin, event: AuditEvent | None) -> Sequence[str | None]:
-    site = event.site if event else None
-    return (origin.site, site.id, site.name, site.key, site.url) if site else (origin.site,)
+    urls = [event.site.url] if event is not None and event.site is not None and event.site.url else []
+    return [*(name for names in sites_of(origin, event) for name in names), *urls] or (None,)
 
 
 def _actor(_origin: Origin, event: AuditEvent | None) -> Sequence[str | None]:
@@ -34,14 +35,15 @@ _FACTS: dict[str, Facts] = {
     "action": lambda _origin, event: (event.action if event else None,),
     "actor": _actor,
 }
+_NO_PLACES = Places({})
 _OF_ORIGIN = {"source", "organization"}
 
 
 class _Rule:
-    def __init__(self, rule: FilterRule) -> None:
+    def __init__(self, rule: FilterRule, places: Places) -> None:
         self.tests: list[tuple[Facts, re.Pattern[str]]] = []
         self.of_origin: list[tuple[Facts, re.Pattern[str]]] = []
-        for name, facts in _FACTS.items():
+        for name, facts in {**_FACTS, "place": places.of}.items():
             globs = rule.source_globs() if name == "source" else getattr(rule, name)
             if globs is None:
                 continue
@@ -66,11 +68,22 @@ def _all_hold(tests: list[tuple[Facts, re.Pattern[str]]], origin: Origin, event:
 
 
 class Filter:
-    """The filter of one lane."""
+    """The filter of one lane.
 
-    def __init__(self, include: Sequence[FilterRule] | None, exclude: Sequence[FilterRule] | None) -> None:
-        self._include = None if include is None else [_Rule(rule) for rule in include]
-        self._exclude = [_Rule(rule) for rule in exclude or ()]
+    Args:
+        include: Rules of which an event must match one; None lets every event through.
+        exclude: Rules of which it may match none.
+        places: Where sites lie.
+    """
+
+    def __init__(
+        self,
+        include: Sequence[FilterRule] | None,
+        exclude: Sequence[FilterRule] | None,
+        places: Places = _NO_PLACES,
+    ) -> None:
+        self._include = None if include is None else [_Rule(rule, places) for rule in include]
+        self._exclude = [_Rule(rule, places) for rule in exclude or ()]
         self._decided: dict[Origin, bool | None] = {}
 
     def by_origin(self, origin: Origin) -> bool | None:

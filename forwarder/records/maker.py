@@ -32,7 +32,8 @@ from forwarder.contracts import (
     UnexpectedPayload,
 )
 from forwarder.records.filters import Filter
-from forwarder.records.privacy import PrivateRecords
+from forwarder.records.places import Unrouted
+from forwarder.records.privacy import PrivateRecords, may_be_own
 from forwarder.spool.contract import Chunk
 from forwarder.spool.letter import DeadLetter
 
@@ -69,6 +70,8 @@ class RecordMaker:
             what is kept takes memory and, at the next events, time.
         max_body: Longest body in bytes that the sink can carry.
         privacy: Makes events private before anything is rendered; None when nothing is private.
+        sink: Name of the lane's sink.
+        unrouted: Counts what no sink is there for.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class RecordMaker:
         wants_event: bool = False,
         max_body: int | None = None,
         privacy: PrivateRecords | None = None,
+        sink: str = "",
+        unrouted: Unrouted | None = None,
     ) -> None:
         self._format = render
         self._filter = chosen
@@ -90,6 +95,8 @@ class RecordMaker:
         self._wants_event = wants_event
         self._max_body = max_body
         self._privacy = privacy
+        self._sink = sink
+        self._unrouted = unrouted
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
@@ -110,6 +117,8 @@ class RecordMaker:
     def _groups(self, chunk: Chunk, prepared: Prepared) -> Iterator[list[Record]]:
         if self._filter.by_origin(chunk.origin) is False:
             prepared.filtered += [seq for seq in range(chunk.first, chunk.last + 1) if seq not in chunk.settled]
+            if self._unrouted is not None:
+                self._unrouted.left_out(self._sink, chunk.origin, len(prepared.filtered))
             return
         group: list[Record] = []
         size = 0
@@ -153,6 +162,8 @@ class RecordMaker:
         if len(kept) < len(records):
             stay = {record.seq for record in kept}
             prepared.filtered += [record.seq for record in records if record.seq not in stay]
+            if self._unrouted is not None:
+                self._unrouted.filtered(self._sink, records, stay)
         return kept
 
     def _render(self, records: list[Record], prepared: Prepared) -> None:
@@ -219,7 +230,8 @@ class RecordMaker:
                     self._count_unknown(event.action)
 
     def _count_unknown(self, action: str) -> None:
-        name = action[:100] if action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES else OTHER_NAMES
+        room = action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES
+        name = action[:100] if room and may_be_own(action) else OTHER_NAMES
         self._unknown[name] += 1
 
 

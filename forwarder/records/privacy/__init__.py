@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from forwarder.contracts.privacy import preset
 from forwarder.normalize.lenient import Unreadable
+from forwarder.records.privacy.kinds import may_be_own
 from forwarder.records.privacy.policy import Privacy, unreadable
 from forwarder.records.privacy.pseudonyms import Pseudonyms
 from forwarder.records.privacy.records import PrivateRecords
+from forwarder.records.privacy.rules import odd_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from forwarder.contracts import SinkConfig
     from forwarder.contracts.privacy import PrivacyConfig
 
-__all__ = ["Privacy", "PrivateRecords", "build_privacy", "privacy_of"]
+__all__ = ["Privacy", "PrivateRecords", "build_privacy", "may_be_own", "odd_paths", "privacy_of"]
 
 
 def build_privacy(config: PrivacyConfig) -> Privacy:

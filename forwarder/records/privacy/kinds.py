@@ -79,6 +79,11 @@ CONTENT = ("titles", "keys", "spaces", "groups", "changes", "messages", "unknown
 Change = Callable[[Any], Any]
 
 
+def may_be_own(text: str) -> bool:
+    """Say whether a text can be a name that the API gave, of an action, say: it may then be shown to anybody."""
+    return _phrase(text) is not None
+
+
 def _is_time(tree: dict[str, Any]) -> bool:
     return tree.keys() <= _MEMBERS_OF_TIME and all(type(number) is int for number in tree.values())
 

@@ -173,9 +173,11 @@ def _named(by: str, name: str = "name", **more: str) -> Table:
     )
 
 
+# A site gives its product's own records or events in the form of the organization's: one feed, as the ids are the same.
 _JIRA_ITEM = _named("typeName", id="id", parentId="id", parentName="titles")
 
 JIRA: Table = {
+    **ORGANIZATION,
     "id": "id",
     "summary": "phrase",
     "remoteAddress": "ip",
@@ -193,6 +195,7 @@ JIRA: Table = {
 _CONFLUENCE_OBJECT = _named("objectType")
 
 CONFLUENCE: Table = {
+    **ORGANIZATION,
     "author": {
         "type": "word",
         "displayName": "name",

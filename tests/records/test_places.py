@@ -1,0 +1,117 @@
+"""Events go where the place of their sites says, and what no sink is there for is counted, each event once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from forwarder.catalogue import load_catalogue
+from forwarder.contracts import AuditEvent, Origin
+from forwarder.contracts.event import Also, Thing
+from forwarder.contracts.settings import FilterRule
+from forwarder.records.filters import Filter
+from forwarder.records.maker import RecordMaker
+from forwarder.records.normalizers import Normalizers
+from forwarder.records.places import Places, Unrouted
+from forwarder.registry import build_format
+from tests.records.test_private_records import ORIGIN, chunk_of
+
+PLACES = Places({"eu": ["acme.atlassian.net", "acme-labs", "0b8f7b6b-0000-0000-0000-000000000001"], "us": ["us-*"]})
+OF_SITE = Origin("jira_eu", "jira", "", "acme.atlassian.net")
+
+
+def event(*sites: Thing) -> AuditEvent:
+    made = AuditEvent("0" * 32, "organization", "o", "jira_issue_viewed", 0, 0)
+    made.site = sites[0] if sites else None
+    made.also = Also(things=sites[1:]) if sites[1:] else None
+    return made
+
+
+def site(ident: str | None = None, name: str | None = None, url: str | None = None) -> Thing:
+    return Thing("site", ident, None, name, url)
+
+
+@pytest.mark.parametrize(
+    ("origin", "what", "places"),
+    [
+        (ORIGIN, event(site(url="https://ACME.atlassian.net/wiki")), ["eu"]),
+        (ORIGIN, event(site(name="Acme-Labs")), ["eu"]),
+        (ORIGIN, event(site("0B8F7B6B-0000-0000-0000-000000000001", "other-name")), ["eu"]),
+        (ORIGIN, event(site(name="us-west")), ["us"]),
+        (ORIGIN, event(site(name="elsewhere")), ["other"]),
+        (ORIGIN, event(), ["unknown"]),
+        (ORIGIN, None, ["unknown"]),
+        (ORIGIN, event(site()), ["unknown"]),
+        (ORIGIN, event(site(name="us-west"), site(name="acme-labs")), ["us", "eu"]),
+        (OF_SITE, event(), ["eu"]),
+        (OF_SITE, None, ["eu"]),
+        (ORIGIN, event(site(url="https://acme.atlassian.net.evil.example")), ["other"]),
+        (ORIGIN, event(site(url="https://[broken", name="acme-labs")), ["eu"]),
+    ],
+)
+def test_where_an_event_lies(origin, what, places):
+    assert [*PLACES.of(origin, what)] == places
+
+
+def body_of(number: int, name: str | None) -> bytes:
+    container = [{"id": f"s-{name}", "type": "sites", "attributes": {"siteName": name}}] if name else []
+    attributes = {"action": "jira_issue_viewed", "time": "2024-10-03T10:44:26.457Z", "container": container}
+    return json.dumps({"id": f"e{number}", "type": "events", "attributes": attributes}).encode()
+
+
+def delivered(
+    rules: dict[str, list[dict[str, Any]] | None], names: list[str | None]
+) -> tuple[dict[str, set[int]], int]:
+    """Return the numbers of the events that each sink gets, and how many no sink is there for."""
+    filters = {
+        sink: Filter(None if include is None else [FilterRule(**rule) for rule in include], None, PLACES)
+        for sink, include in rules.items()
+    }
+    counted: Counter[str] = Counter()
+    unrouted = Unrouted(filters, lambda source, number: counted.update({source: number}))
+    normalizers = Normalizers(load_catalogue(), shared=True)
+    chunk = chunk_of([body_of(number, name) for number, name in enumerate(names, 1)])
+    found = {}
+    for sink, chosen in filters.items():
+        maker = RecordMaker(build_format("raw"), chosen, normalizers, Counter(), sink=sink, unrouted=unrouted)
+        found[sink] = {record.seq for record in maker.make(chunk).records}
+    return found, counted[ORIGIN.source]
+
+
+SITES = ["acme-labs", "us-west", "elsewhere", None]
+
+
+@pytest.mark.parametrize(
+    ("rules", "got", "left"),
+    [
+        ({"eu": [{"place": "eu"}], "us": [{"place": "us"}]}, {"eu": {1}, "us": {2}}, 2),
+        ({"eu": [{"place": "eu"}], "us": [{"place": ["us", "other"]}]}, {"eu": {1}, "us": {2, 3}}, 1),
+        ({"eu": [{"place": ["eu", "unknown"]}], "us": [{"place": "*"}]}, {"eu": {1, 4}, "us": {1, 2, 3, 4}}, 0),
+        ({"eu": [{"place": "eu"}], "all": None}, {"eu": {1}, "all": {1, 2, 3, 4}}, 0),
+        ({"none": [{"source": "another"}], "eu": [{"place": "eu"}]}, {"none": set(), "eu": {1}}, 3),
+        ({"none": [{"source": "another"}], "two": [{"source": "third"}]}, {"none": set(), "two": set()}, 4),
+        ({"x": [{"action": "nothing"}], "y": [{"place": "us"}], "z": [{"place": "eu"}]},
+         {"x": set(), "y": {2}, "z": {1}}, 2),
+    ],
+)  # fmt: skip
+def test_each_event_goes_to_its_sinks_or_counts_once(rules, got, left):
+    assert delivered(rules, SITES) == (got, left)
+
+
+def test_an_event_of_two_places_goes_to_both_unless_one_excludes_the_other():
+    two = event(site(name="us-west"), site(name="acme-labs"))
+    us, eu = (Filter([FilterRule(place=place)], None, PLACES) for place in ("us", "eu"))
+    assert us.passes(ORIGIN, two)
+    assert eu.passes(ORIGIN, two)
+    careful = Filter([FilterRule(place="us")], [FilterRule(place="eu")], PLACES)
+    assert not careful.passes(ORIGIN, two)
+
+
+def test_a_rule_for_a_site_sees_every_site_of_an_event():
+    two = event(site(name="us-west"), site(name="acme-labs", url="https://acme.example.net"))
+    for name in ("us-west", "acme-labs", "ACME.example.net"):
+        assert Filter([FilterRule(site=name)], None).passes(ORIGIN, two)
+    assert not Filter([FilterRule(site="acme")], None).passes(ORIGIN, two)
