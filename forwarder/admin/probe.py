@@ -6,12 +6,12 @@ import asyncio
 import errno
 import http.client
 import json
-import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from forwarder.admin.control import connected, socket_path
 from forwarder.contracts import Finding
+from forwarder.net.addresses import bound, reachable, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from forwarder.config.settings import AdminConfig
 
 _PATIENCE = 3.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _FIXES = {
     errno.EACCES: "Give admin.listen a port of 1024 or more, or let this user listen below.",
     errno.EPERM: "Give admin.listen a port of 1024 or more, or let this user listen below.",
@@ -44,35 +43,26 @@ async def examine(admin: AdminConfig, spool: Path | None = None) -> list[Finding
     """
     host, port = admin.address
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except (OSError, UnicodeError):
+        await asyncio.to_thread(_try, host, port)
+    except (socket.gaierror, ValueError):
         fix = "Write an address of this machine into admin.listen, such as 127.0.0.1:9464."
         return [Finding("port", ok=False, detail="the name in admin.listen is unknown", fix=fix)]
-    for family, kind, protocol, _, address in found:
-        number = _try(family, kind, protocol, address)
-        if number == errno.EADDRINUSE and await asyncio.to_thread(_is_a_forwarder, _ANY.get(host, host), port):
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and await asyncio.to_thread(_is_a_forwarder, reachable(host), port):
             if spool is None or await asyncio.to_thread(_runs, spool):
                 return [Finding("port", ok=True, detail=f"the daemon listens on {admin.listen}")]
             fix = "Give admin.listen of one of the two another port."
             return [Finding("port", ok=False, detail=f"{admin.listen}: another audit-forwarder listens there", fix=fix)]
-        if number:
-            cause = _CAUSES.get(number, os.strerror(number).lower())
-            fix = _FIXES.get(number, "Write another address and port into admin.listen.")
-            return [Finding("port", ok=False, detail=f"{admin.listen}: {cause}", fix=fix)]
+        number = error.errno or errno.EIO
+        cause = _CAUSES.get(number) or reason_of(error)
+        fix = _FIXES.get(number, "Write another address and port into admin.listen.")
+        return [Finding("port", ok=False, detail=f"{admin.listen}: {cause}", fix=fix)]
     return [Finding("port", ok=True, detail=f"{admin.listen} is free")]
 
 
-def _try(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> int:
-    """Listen for a moment; return the number of what is in the way, or 0."""
-    try:
-        with socket.socket(family, kind, protocol) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the daemon does
-            tried.bind(address)
-    except OSError as error:
-        return error.errno or errno.EIO
-    return 0
+def _try(host: str, port: int) -> None:
+    """Take the address for a moment, as the daemon takes it."""
+    bound(host, port).close()
 
 
 def _runs(spool: Path) -> bool:

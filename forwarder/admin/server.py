@@ -26,7 +26,8 @@ from starlette.routing import Route
 
 from forwarder.admin.snapshots import Snapshots
 from forwarder.contracts import Clock, SystemClock
-from forwarder.net.listener import Listener, is_loopback, parse_listen
+from forwarder.net.addresses import is_loopback, parse_listen
+from forwarder.net.listener import Listener
 from forwarder.observe.exposition import Exposition
 from forwarder.observe.health import why_degraded, why_not_live, why_not_ready
 from forwarder.observe.status_json import report_to_dict
@@ -78,7 +79,7 @@ class AdminServer:
         live_within: float = 30.0,
         patience: float = 15.0,
     ) -> None:
-        host, port = parse_listen(listen)
+        host, port = parse_listen(listen, "admin.listen")
         self._clock = clock or SystemClock()
         self._snapshots = Snapshots(report, self._clock)
         self._exposition = Exposition(lambda: self._snapshots.latest)

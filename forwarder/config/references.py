@@ -12,7 +12,8 @@ from forwarder.config.leaves import leaves
 from forwarder.config.problems import Problem, dotted
 from forwarder.contracts.secret_file import expanded, refuse_odd
 from forwarder.contracts.settings import Secret, WebhookConfig
-from forwarder.net.urls import goes_in_the_clear, is_loopback
+from forwarder.net.addresses import is_loopback
+from forwarder.net.urls import goes_in_the_clear
 from forwarder.observe.redaction import SECRET_NAME
 from forwarder.registry import FORMATS, nearest
 

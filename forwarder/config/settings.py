@@ -11,7 +11,6 @@ paths that only the plugin knows to be paths, and one rule is easier to trust th
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
 from collections.abc import Callable
@@ -30,7 +29,9 @@ from forwarder.config.problems import Problem, SettingsError, blotted, dotted, k
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
 from forwarder.config.yaml_file import read_yaml
+from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
+from forwarder.net.addresses import is_host, parse_listen
 from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
@@ -44,25 +45,16 @@ Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
 
 
-def _can_be_a_host(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        name = re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", text)
-        return bool(name) and not text.rstrip(".").rpartition(".")[2].isdigit()
-    return True
-
-
 def _listen(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
-    good = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535 and (bare == host) == (":" not in bare)
-    if not good or not _can_be_a_host(bare):
-        raise PydanticCustomError(
-            "listen",
-            "not an address and port; write 127.0.0.1:9464, [::1]:9464, or 0.0.0.0:9464 for all of this machine's",
-        )
-    return value
+    try:
+        if is_host(parse_listen(value, "listen")[0]):
+            return value
+    except ConfigError:
+        pass
+    raise PydanticCustomError(
+        "listen",
+        "not an address and port; write 127.0.0.1:9464, [::1]:9464, or 0.0.0.0:9464 for all of this machine's",
+    )
 
 
 class BudgetConfig(ComponentConfig):
@@ -94,7 +86,7 @@ class AdminConfig(ComponentConfig):
     def _are_hosts(cls, value: list[str] | None) -> list[str] | None:
         for name in value or ():
             bare = re.sub(r":[0-9]{1,5}$", "", name) if "]" in name or name.count(":") == 1 else name
-            if not _can_be_a_host(bare.removeprefix("[").removesuffix("]")):
+            if not is_host(bare.removeprefix("[").removesuffix("]")):
                 raise PydanticCustomError(
                     "hosts", "not the name of a host; write it alone, such as forwarder.corp.net, without scheme and *"
                 )
@@ -103,8 +95,7 @@ class AdminConfig(ComponentConfig):
     @property
     def address(self) -> tuple[str, int]:
         """Return host (without brackets) and port; port 0 means any free one."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return parse_listen(self.listen, "admin.listen")
 
 
 class ReceiverConfig(ComponentConfig):
@@ -130,8 +121,7 @@ class ReceiverConfig(ComponentConfig):
     @property
     def address(self) -> tuple[str, int]:
         """Return host (without brackets) and port; port 0 means any free one."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return parse_listen(self.listen, "receiver.listen")
 
     @model_validator(mode="after")
     def _has_a_certificate(self) -> ReceiverConfig:

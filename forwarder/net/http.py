@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
-import os
-import socket
 import ssl
 import sys
 from collections.abc import Mapping
@@ -25,6 +23,7 @@ import msgspec
 
 from forwarder import __version__
 from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
+from forwarder.net.addresses import reason_of
 from forwarder.net.bodies import BodyReader, answer_to
 from forwarder.net.compression import Damaged, TooLong, TooShort, compress
 from forwarder.net.json_size import UNREADABLE
@@ -328,8 +327,6 @@ def _cause(error: BaseException, kind: type[_E]) -> _E | None:
 def _reason_of_system(error: BaseException) -> str:
     for cause in reversed(_chain(error)):
         inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
-        if isinstance(inner, socket.gaierror):
-            return "the name is unknown" if inner.errno == socket.EAI_NONAME else "the name cannot be looked up"
         if isinstance(inner, OSError) and inner.errno:
-            return os.strerror(inner.errno).lower()
+            return reason_of(inner)
     return "no connection"

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
-import os
 import socket
 import time
 from functools import partial
@@ -23,6 +21,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from forwarder.contracts.errors import ConfigError
+from forwarder.net.addresses import bound
 from forwarder.net.connections import Guests
 
 if TYPE_CHECKING:
@@ -41,54 +40,31 @@ _HANDSHAKE = 10.0  # seconds
 _GOODBYE = 2.0  # seconds for the other side to end TLS in order
 _PAUSE = 0.2  # seconds without accepting when there is no descriptor
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_HIGHEST_PORT = 65535
-_LONGEST_PORT = 5
 _UVICORN_GRACE = 10  # seconds, never reached: `close` cuts connections earlier, without uvicorn's tracebacks
 
 
-def parse_listen(listen: str, setting: str = "admin.listen") -> tuple[str, int]:
-    """Return host and port of `host:port` or `[v6]:port`. Raises ConfigError that names the setting."""
-    host, colon, port = listen.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    good = colon and bare and (bare == host) == (":" not in bare) and port.isascii() and port.isdigit()
-    good = good and len(port) <= _LONGEST_PORT
-    if not good or int(port) > _HIGHEST_PORT:
-        raise ConfigError(
-            f"{setting}: {listen!r} is not an address; write host:port, such as 127.0.0.1:9464 or [::1]:9464"
-        )
-    return bare, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach `host`."""
-    if host.lower() in {"localhost", "localhost."}:
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host.split("%", maxsplit=1)[0]).is_loopback
-    return False
-
-
-def bind(host: str, port: int, setting: str = "admin.listen") -> socket.socket:
+def _listening(host: str, port: int, setting: str) -> socket.socket:
     """Return a socket that listens. Raises ConfigError that names the setting when the address cannot be had."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, ValueError) as error:  # ValueError: a name that DNS cannot even be asked for
+        listener = bound(host, port)
+    except (socket.gaierror, ValueError) as error:  # ValueError: a name that DNS cannot even be asked for
         raise ConfigError(f"{setting}: cannot resolve the host {host!r} ({error}); write an address") from error
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _not_had(host, port, setting, error) from error
     try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
         listener.listen(_BACKLOG)
-        listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
     except OSError as error:
         listener.close()
-        raise ConfigError(
-            f"{setting}: cannot listen on {host}:{port} ({error.strerror}); "
-            "stop what holds the port or choose another one, such as 127.0.0.1:9465"
-        ) from error
+        raise _not_had(host, port, setting, error) from error
+    listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
     return listener
+
+
+def _not_had(host: str, port: int, setting: str, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{setting}: cannot listen on {host}:{port} ({error.strerror}); "
+        "stop what holds the port or choose another one, such as 127.0.0.1:9465"
+    )
 
 
 class PatientProtocol(H11Protocol):
@@ -300,7 +276,7 @@ class Listener:
 
     async def start(self) -> None:
         """Bind and serve. Raises ConfigError when the address cannot be had."""
-        listener = bind(*self._address, self._setting)
+        listener = _listening(*self._address, self._setting)
         self.port = listener.getsockname()[1]
         self._server = _Server(self._config, listener, self._guests, self._tls)
         self._task = asyncio.create_task(self._server.serve(sockets=[]), name=f"{self._name}-listener")

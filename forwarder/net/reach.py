@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
 import time
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from forwarder.contracts import Endpoint, Finding, Held, TlsConfig
 from forwarder.contracts.text import plain
+from forwarder.net.addresses import reason_of
 from forwarder.net.tls import build_ssl_context, diagnose
 from forwarder.net.urls import way_of_environment
 
@@ -89,9 +89,7 @@ async def _reach(host: str, port: int, within: float, what: str = "") -> tuple[l
     except TimeoutError:
         return [Finding(subject, ok=False, detail=f"not looked up within {within:g} s", fix=_NAME_FIX)], None
     except (OSError, UnicodeError) as error:
-        unknown = getattr(error, "errno", None) == socket.EAI_NONAME or isinstance(error, UnicodeError)
-        detail = "the name is unknown" if unknown else "the name cannot be looked up"
-        return [Finding(subject, ok=False, detail=detail, fix=_NAME_FIX)], None
+        return [Finding(subject, ok=False, detail=reason_of(error), fix=_NAME_FIX)], None
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     findings = [Finding(subject, ok=True, detail=", ".join(addresses))] if addresses != [host] else []
     subject, failed = f"{what}tcp {_host_port(host, port)}", None
@@ -118,7 +116,7 @@ def _refused(subject: str, error: OSError | None, within: float) -> Finding:
     if error is None or error.errno is None or error.errno == errno.ETIMEDOUT:
         return Finding(subject, ok=False, detail=f"no answer within {within:g} s", fix=_SILENT_FIX)
     fix = _TCP_FIXES.get(error.errno, _SILENT_FIX)
-    return Finding(subject, ok=False, detail=os.strerror(error.errno).lower(), fix=fix)
+    return Finding(subject, ok=False, detail=reason_of(error), fix=fix)
 
 
 # ------------------------------------------------------------------------------------------------------------- TLS

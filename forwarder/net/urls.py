@@ -6,17 +6,15 @@ repeats a credential.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import urllib.request
 from urllib.parse import SplitResult, urlsplit
 
 from forwarder.contracts import ConfigError, Held
+from forwarder.net.addresses import is_host, is_loopback
 from forwarder.net.no_proxy import goes_directly
 
-_HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
-_LONGEST_HOST = 254
 _UNUSABLE = "Not a URL that can be used"
 
 
@@ -51,7 +49,7 @@ def _checked(url: str, *, insecure: bool) -> str:
         raise ConfigError(f"{_UNUSABLE}: it has no scheme. Write https:// before it.")
     if parts.scheme not in {"http", "https"}:
         raise ConfigError(f"{_UNUSABLE}: its scheme is not spoken here. Write https://host:port.")
-    if not _is_host(host):
+    if not is_host(host):
         raise ConfigError(f"{_UNUSABLE}: it has no host that can be. Write https://host:port.")
     _check_port(parts)
     if parts.query or parts.fragment or "?" in url or "#" in url:
@@ -91,25 +89,6 @@ def _check_port(parts: SplitResult) -> None:
         usable = False
     if not usable:
         raise ConfigError(f"{_UNUSABLE}: its port is not a number from 1 to 65535. Write https://host:port.")
-
-
-def _is_host(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        # An address of fewer or larger parts is no name either: its last label is a number (RFC 3696, section 2).
-        number = host.rstrip(".").rpartition(".")[2].isdigit()
-        return bool(_HOST.fullmatch(host)) and not number and len(host) <= _LONGEST_HOST
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its name or address alone."""
-    try:
-        address = ipaddress.ip_address(host)
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def check_proxy(proxy: str) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from forwarder.assembly import build_sink, targets_and_identities
 from forwarder.config.problems import Problem
 from forwarder.contracts import ConfigError, Connects, ForwarderError
-from forwarder.net.urls import is_loopback
+from forwarder.net.addresses import is_loopback
 from forwarder.preflight.overlap import never_both
 
 if TYPE_CHECKING:

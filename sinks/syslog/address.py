@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import Any, NamedTuple
 
 import msgspec
 
 from forwarder.contracts import Retryable
+from forwarder.net.addresses import reason_of
 
 
 class Place(NamedTuple):
@@ -54,11 +54,4 @@ async def look_up(place: Place, kind: socket.SocketKind) -> list[Any]:
     try:
         return await asyncio.get_running_loop().getaddrinfo(place.host, place.port, type=kind)
     except (socket.gaierror, UnicodeError) as error:
-        known = getattr(error, "errno", socket.EAI_NONAME) != socket.EAI_NONAME
-        reason = "the name cannot be looked up" if known else "the name is unknown"
-        raise Retryable(f"{place} cannot be reached: {reason}", kind="connection") from None
-
-
-def reason_of(error: OSError) -> str:
-    """Say what the system says, in lower case."""
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        raise Retryable(f"{place} cannot be reached: {reason_of(error)}", kind="connection") from None

@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 from forwarder.contracts import Retryable, TlsConfig
+from forwarder.net.addresses import reason_of
 from forwarder.net.http import build_ssl_context, explain
-from sinks.syslog.address import Place, Times, connect, reason_of
+from sinks.syslog.address import Place, Times, connect
 
 _CHUNK = 64 * 1024
 _MOST_CHUNKS = 16

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from forwarder.contracts import Delivery, Record, Rejection, Retryable
-from sinks.syslog.address import Place, Times, look_up, reason_of
+from forwarder.net.addresses import reason_of
+from sinks.syslog.address import Place, Times, look_up
 
 
 class DatagramSlot:

@@ -34,7 +34,7 @@ from forwarder.contracts import (
     TlsConfig,
     Within,
 )
-from forwarder.net.urls import is_loopback
+from forwarder.net.addresses import is_loopback
 from sinks.syslog.address import Place, Times
 from sinks.syslog.connection import Pipe
 from sinks.syslog.datagram import DatagramSlot

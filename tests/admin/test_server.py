@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from forwarder.admin.server import AdminServer
 from forwarder.contracts import ConfigError, Secret
-from forwarder.net.listener import parse_listen
+from forwarder.net.addresses import parse_listen
 from forwarder.observe.redaction import STARS, Redactor
 from forwarder.spool.contract import SpoolError
 from tests.observe.reports import NOW, full_report, lane_report, source_report
@@ -428,13 +428,13 @@ async def test_a_port_in_use_is_a_config_error_that_names_the_setting(serve):
 )
 def test_an_address_that_is_none_is_a_config_error(listen):
     with pytest.raises(ConfigError, match=r"admin\.listen"):
-        parse_listen(listen)
+        parse_listen(listen, "admin.listen")
 
 
 def test_addresses():
-    assert parse_listen("127.0.0.1:0") == ("127.0.0.1", 0)
-    assert parse_listen("[::1]:9464") == ("::1", 9464)
-    assert parse_listen("admin.example.com:1") == ("admin.example.com", 1)
+    assert parse_listen("127.0.0.1:0", "admin.listen") == ("127.0.0.1", 0)
+    assert parse_listen("[::1]:9464", "admin.listen") == ("::1", 9464)
+    assert parse_listen("admin.example.com:1", "admin.listen") == ("admin.example.com", 1)
 
 
 async def test_an_address_of_somebody_else_is_a_config_error(serve):

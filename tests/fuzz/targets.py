@@ -25,9 +25,9 @@ from forwarder.config.settings import load
 from forwarder.contracts import ConfigError, ForwarderError, Retryable, Shrinks, SystemClock, UnexpectedPayload
 from forwarder.contracts.units import parse_duration, parse_size
 from forwarder.daemon.action_lists import KeptList
+from forwarder.net.addresses import parse_listen
 from forwarder.net.compression import Damaged, TooLong, decompress
 from forwarder.net.http import Response
-from forwarder.net.listener import parse_listen
 from forwarder.net.retry import RequestBudget, retry_after_seconds
 from forwarder.normalize.times import TimeReader
 from forwarder.observe.redaction import Redactor
@@ -149,7 +149,7 @@ def _settings(body: bytes) -> None:
         with suppress(ValueError):
             parse(text)
     with suppress(ConfigError):
-        parse_listen(text)
+        parse_listen(text, "admin.listen")
     load(None, {"FORWARDER__SPOOL__MAX_BYTES": text}, None, [f"sinks.out.batch.events={text}"])
 
 

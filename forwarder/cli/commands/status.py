@@ -16,6 +16,7 @@ from forwarder.cli.terminal import print_error, print_line, screen
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts import SystemClock
 from forwarder.exit_codes import ExitCode
+from forwarder.net.addresses import reachable
 from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
 from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.contract import SpoolError
@@ -32,8 +33,6 @@ PATIENCE = 10.0
 
 LARGEST = 64 * 2**20
 """Bytes of an answer that are read."""
-
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class _NoAnswerError(Exception):
@@ -79,7 +78,7 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
     where = f"the daemon does not answer at {admin.listen}"
     if port == 0:
         raise _NoAnswerError(f"{where}: port 0 is a different one at every start; give admin.listen a port")
-    headers = {"Host": f"localhost:{port}"} if host in _ANY_ADDRESS else {}
+    headers = {"Host": f"localhost:{port}"} if reachable(host) != host else {}
     if admin.token is not None:
         try:
             headers["Authorization"] = f"Bearer {admin.token.reveal()}"
@@ -89,7 +88,7 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
                 [Problem("admin.token_file", f"cannot be read: {said}", "let this user read it")]
             ) from None
     # Straight to the address: no proxy of the environment may stand between a machine and itself.
-    connection = http.client.HTTPConnection(_ANY_ADDRESS.get(host, host), port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(reachable(host), port, timeout=PATIENCE)
     try:
         connection.request("GET", "/status", headers=headers)
         answer = connection.getresponse()
