@@ -36,6 +36,7 @@ _MOMENTS: Mapping[str, tuple[str, int]] = {
     "last_good_poll": ("last_good_poll", 1),
     "newest_event": ("newest_event", 1),
     "actions_read": ("actions_read", 1),
+    "last_received": ("last_received", 1),
     "oldest_waiting": ("oldest_waiting", 1),
     "last_accepted": ("last_accepted", 1),
     "oldest_ms": ("oldest_waiting", 1000),
@@ -116,10 +117,7 @@ def _source(source: SourceReport, now: float) -> dict[str, Any]:
         **_component(source, now),
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
-        "receives": source.receives,
-        "received": source.received,
         "refused": {reason: count for reason, count in source.refused.items() if count},
-        **_moment("last_received", source.last_received, now),
     }
 
 

@@ -12,6 +12,7 @@ from forwarder.contracts.identity import EventKeys
 from forwarder.formats.raw import RawFormat
 from forwarder.sources.confluence.normalizer import ConfluenceNormalizer
 from forwarder.sources.datacenter.normalizer import DataCenterNormalizer
+from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer
 from forwarder.sources.jira.normalizer import JiraNormalizer
 from tests.events import READ_MS
 from tests.golden.cases import hold, rendered
@@ -21,9 +22,12 @@ FEEDS = {
     "jira": (Origin("acme", "jira", "", "example.atlassian.net"), JiraNormalizer),
     "confluence": (Origin("acme", "confluence", "", "example.atlassian.net"), ConfluenceNormalizer),
     "datacenter": (Origin("acme", "jira_datacenter", "", "jira.example.com"), DataCenterNormalizer),
+    "guard_detect": (Origin("alerts", "guard_detect", "11111111-2222-3333-4444-555555555555"), GuardDetectNormalizer),
 }
 CASES = [(feed, path.parent.name) for feed in FEEDS for path in sorted((HERE / feed).glob("*/in.json"))]
-NOT_JSON = {("jira", "cut_short"), ("confluence", "not_an_object")}
+NOT_JSON = {("jira", "cut_short"), ("confluence", "not_an_object"), ("guard_detect", "cut_short")}
+
+REPAIRED = {("guard_detect", "half_a_character")}
 
 
 def record_of(feed: str, name: str) -> Record:
@@ -31,7 +35,7 @@ def record_of(feed: str, name: str) -> Record:
     origin, _ = FEEDS[feed]
     if (product := name.partition("_")[0]) in {"confluence", "bitbucket"}:
         origin = msgspec.structs.replace(origin, feed=f"{product}_datacenter")
-    marks = () if feed == "jira" else ("derived_id",)
+    marks = () if feed in {"jira", "guard_detect"} else ("derived_id",)
     key = EventKeys(origin.feed, origin.scope).derived(body)
     return Record(1, origin, key.hex(), body, read_ms=READ_MS, marks=marks)
 
@@ -48,6 +52,9 @@ def test_raw_passes_the_bytes_or_says_why_not(feed, name):
     [line] = RawFormat().render([record])
     if (feed, name) in NOT_JSON:
         assert isinstance(line, UnexpectedPayload)
+    elif (feed, name) in REPAIRED:
+        assert isinstance(line, bytes)
+        assert b'"repaired":true' in line
     else:
         assert line == record.raw.replace(b"\n", b" ")
 

@@ -13,6 +13,7 @@ from forwarder.spool.sqlite import pages as pages_module
 from forwarder.spool.sqlite import schema
 from forwarder.spool.sqlite.ids import ROW_BYTES, IdMemory, oldest_minute
 from forwarder.spool.sqlite.pages import Content, DamagedPage, PageRow, Pages
+from forwarder.spool.sqlite.pushed import PushedVersions
 from tests.spool.spools import body_of, key_of, page_of
 
 ENTRY = 24
@@ -175,7 +176,7 @@ class Ids:
     """The memory of ids, and pages that are committed into it."""
 
     def __init__(self, con: sqlite3.Connection, limit: int = 10_000) -> None:
-        self.memory = IdMemory(con, limit)
+        self.memory = IdMemory(con, limit, PushedVersions(con, Pages(con)))
         self.con = con
         self.next = 1
         self.now = 1000
@@ -315,7 +316,7 @@ def test_columns_of_which_only_the_sum_fits_are_refused(con: sqlite3.Connection)
     page = page_of("a", "b")
     longer = type(page)(page.bodies, [b"x" * 15, b"x" * 16], page.digests, page.minutes, {})
     with pytest.raises(SpoolError, match="do not fit"):
-        IdMemory(con, 10).classify(STREAM, longer)
+        IdMemory(con, 10, PushedVersions(con, Pages(con))).classify(STREAM, longer)
 
 
 def test_the_least_minute_that_is_known() -> None:

@@ -245,6 +245,25 @@ DATACENTER: Table = {
     "extraAttributes": [{"nameI18nKey": "word", "name": "phrase", "value": "changes"}],
 }
 
+_SUBJECT = _named("type", id="id", ari="id", url="links")
+
+GUARD_DETECT: Table = {
+    "alertId": "id",
+    "alertTitle": "messages",
+    "alertDetailURL": "links",
+    "detectionTime": "time",
+    "type": "word",
+    "activity": {"action": "phrase", "time": {"start": "time", "end": "time"}, "subject": _SUBJECT},
+    "actor": {
+        "accountId": "account",
+        "name": "name",
+        "url": "links",
+        "sessions": [{"ipAddress": "ip", "loginTime": "time", "lastActiveTime": "time"}],
+    },
+    "alert": {"product": "word", "site": "host"},
+    "workspace": {"id": "id", "cloudId": "id", "orgId": "id"},
+}
+
 TABLES: dict[str, Table] = {
     "organization": ORGANIZATION,
     "jira": JIRA,
@@ -252,5 +271,6 @@ TABLES: dict[str, Table] = {
     "jira_datacenter": DATACENTER,
     "confluence_datacenter": DATACENTER,
     "bitbucket_datacenter": DATACENTER,
+    "guard_detect": GUARD_DETECT,
 }
 """By feed; an event of any other feed is unknown as a whole."""

@@ -25,11 +25,13 @@ from forwarder.contracts import (
     Normalizer,
     Origin,
     Page,
+    Received,
     Retryable,
     Secret,
     SourceConfig,
     SourceContext,
     TlsConfig,
+    WebhookConfig,
     plain,
 )
 from forwarder.contracts.identity import EventKeys
@@ -43,6 +45,7 @@ from forwarder.sources.organization.limits import Limits, Repeats
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
 from forwarder.sources.organization.refusals import LOST_CURSOR, Refusals, error_of
+from forwarder.sources.organization.webhook import Pushes
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 """Seen to be accepted in public code; documented default."""
@@ -80,6 +83,9 @@ class OrganizationConfig(SourceConfig):
     """TLS settings."""
     http: HttpConfig = HttpConfig()
     """HTTP settings."""
+    webhook: WebhookConfig | None = None
+    """Where the organization's audit-log webhook sends events ahead of the stream; the stream still proves that none is
+    missing."""
 
     @field_validator("base_url")
     @classmethod
@@ -113,7 +119,10 @@ class OrganizationSource:
         self._key = ""  # as it was sent last
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
         self._refusals = Refusals(config.org_id, context.budget, context.clock)
-        self._reading = Reading(EventKeys(self.feed, self.origin.scope), config.overlap * 1000)
+        keys = EventKeys(self.feed, self.origin.scope)
+        self.webhook = config.webhook
+        self._pushes = Pushes(keys)
+        self._reading = Reading(keys, config.overlap * 1000)
 
     @classmethod
     def normalizer(cls) -> Normalizer:
@@ -191,6 +200,10 @@ class OrganizationSource:
     def endpoints(self) -> list[Endpoint]:
         """Where the API is."""
         return [Endpoint.of_url(self._config.base_url, self._config.tls, self._config.http)]
+
+    def receive(self, body: bytes) -> Received:
+        """Read what the audit-log webhook sends."""
+        return self._pushes.read(body)
 
     async def probe(self) -> list[Finding]:
         """Ask for the oldest event: that tells of the key and the plan, and its headers of the clock and the budget."""

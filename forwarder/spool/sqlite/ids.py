@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from forwarder.contracts.identity import is_pushed
 from forwarder.spool.contract import SpoolError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from forwarder.contracts import Page
+    from forwarder.spool.sqlite.pushed import PushedVersions
 
 Stream = tuple[int, str]
 """Source number and audience; empty audience: everybody."""
@@ -32,6 +34,8 @@ ROW_BYTES = 64
 """What a row of ids costs beside its entries, index included; for the byte budget."""
 _ENTRY = struct.Struct("16s8s")
 _KEY, _DIGEST = 16, 8
+SAME_BYTES = _ENTRY.size
+"""What a further digest of a known version costs, for the byte budget."""
 
 
 class Novelty(msgspec.Struct, frozen=True):
@@ -41,6 +45,7 @@ class Novelty(msgspec.Struct, frozen=True):
         kept: Positions in the page of what is to be stored, rising.
         revisions: Position in `kept` -> digest, of known keys with new content.
         parts: Minute -> entries (key, digest) to remember.
+        same: The same of further digests of versions that are known, as they were pushed; written already.
     """
 
     stream: Stream
@@ -48,6 +53,7 @@ class Novelty(msgspec.Struct, frozen=True):
     repeats: int
     revisions: dict[int, bytes]
     parts: dict[str, list[tuple[bytes, bytes]]]
+    same: dict[str, list[tuple[bytes, bytes]]] = {}
 
 
 class IdMemory:
@@ -56,10 +62,12 @@ class IdMemory:
     Args:
         con: The spool's connection.
         limit: Most entries to keep in memory; a page's own minutes may exceed it.
+        pushed: Compares events that were pushed with what the log gives of them.
     """
 
-    def __init__(self, con: sqlite3.Connection, limit: int) -> None:
+    def __init__(self, con: sqlite3.Connection, limit: int, pushed: PushedVersions) -> None:
         self._con = con
+        self._pushed = pushed
         self._limit = limit
         self._known: dict[Stream, dict[bytes, bytes]] = {}  # key -> its digests, joined
         self._loaded: OrderedDict[tuple[Stream, str], list[bytes]] = OrderedDict()
@@ -82,6 +90,7 @@ class IdMemory:
         for minute in distinct:
             self._load(stream, minute)
         revisions: dict[int, bytes] = {}
+        same: dict[str, list[tuple[bytes, bytes]]] = {}
         kept: Sequence[int]
         if known.keys().isdisjoint(keys) and len(set(keys)) == events:
             kept = range(events)
@@ -96,6 +105,12 @@ class IdMemory:
                     mine[key] = digest
                 elif _holds(seen, digest):
                     continue
+                elif (_any_pushed(seen) or is_pushed(digest)) and self._pushed.is_known(
+                    stream, minutes[at], key, seen, digest, page.bodies[at]
+                ):
+                    mine[key] = seen + digest
+                    same.setdefault(minutes[at], []).append((key, digest))
+                    continue
                 else:
                     revisions[len(chosen)] = digest
                     mine[key] = seen + digest
@@ -106,7 +121,7 @@ class IdMemory:
         else:
             for at in kept:
                 parts.setdefault(minutes[at], []).append((keys[at], digests[at]))
-        return Novelty(stream, kept, events - len(kept), revisions, parts)
+        return Novelty(stream, kept, events - len(kept), revisions, parts, same)
 
     def write(self, novelty: Novelty, first_seq: int, now_ms: int) -> int:
         """Write the rows of a page whose events begin at `first_seq`; return the bytes of the budget they take."""
@@ -120,7 +135,7 @@ class IdMemory:
 
     def remember(self, novelty: Novelty) -> None:
         """Take what was committed into the window, then shrink it to its limit."""
-        for minute, entries in novelty.parts.items():
+        for minute, entries in chain(novelty.parts.items(), novelty.same.items()):
             self._take(novelty.stream, minute, entries)
         while self._held > self._limit and len(self._loaded) > len(novelty.parts):
             self._evict()
@@ -216,6 +231,10 @@ def _holds(digests: bytes, digest: bytes) -> bool:
     while at > 0 and at % _DIGEST:
         at = digests.find(digest, at + 1)
     return at >= 0
+
+
+def _any_pushed(digests: bytes) -> bool:
+    return any(is_pushed(digests[at : at + _DIGEST]) for at in range(0, len(digests), _DIGEST))
 
 
 def oldest_minute(minutes: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from forwarder.contracts.errors import ConfigError
 from forwarder.spool.contract import Committed, CursorRow, Fenced, PageCommit, SourceState
-from forwarder.spool.sqlite.ids import oldest_minute
+from forwarder.spool.sqlite.ids import SAME_BYTES, oldest_minute
 from forwarder.spool.sqlite.pages import Content
 
 if TYPE_CHECKING:
@@ -141,6 +141,9 @@ class Intake:
     def _store(self, source: int, audience: str, page: Page, now_ms: int) -> tuple[int, int, int, int]:
         novelty = self._ids.classify((source, audience), page)
         self._database.after.append(lambda: self._ids.remember(novelty))
+        if novelty.same:
+            more = SAME_BYTES * sum(map(len, novelty.same.values()))
+            self._database.set_meta("id_bytes", self._database.meta("id_bytes") + more)
         kept = novelty.kept
         if not kept:
             return 0, novelty.repeats, 0, 0

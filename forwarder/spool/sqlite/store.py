@@ -39,6 +39,7 @@ from forwarder.spool.sqlite.intake import Intake
 from forwarder.spool.sqlite.lanes import Lanes
 from forwarder.spool.sqlite.letters import Letters
 from forwarder.spool.sqlite.pages import DamagedPage, Pages
+from forwarder.spool.sqlite.pushed import PushedVersions
 from forwarder.spool.sqlite.report import Reports
 from forwarder.spool.sqlite.retention import Retention
 from forwarder.spool.sqlite.worker import Worker
@@ -66,7 +67,7 @@ class _Open:
         self.pages = Pages(con)
         self.letters = Letters(con)
         self.lanes = Lanes(con, self.pages, self.letters)
-        self.ids = IdMemory(con, config.id_memory)
+        self.ids = IdMemory(con, config.id_memory, PushedVersions(con, self.pages))
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
         self.age = Age(clock)
         self.retention = Retention(

@@ -1,0 +1,103 @@
+"""The audit-log webhook beside the stream: sooner, and neither twice nor instead."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+from typing import Any
+
+from forwarder.observe.reports import SourceReport
+from simulator.config import SimulatorConfig
+from simulator.simulator import Simulator
+from tests.daemon.engine import Engine, engine, file_sink, lines_of, source
+from tests.receiving.sending import SECRET
+
+
+def event(ident: str, action: str = "user_login") -> bytes:
+    now = "2026-11-30T10:00:00.000Z"
+    attributes = {
+        "time": now,
+        "processedAt": now,
+        "action": action,
+        "actor": {"id": "a1"},
+        "context": [],
+        "container": [],
+    }
+    return json.dumps({"id": ident, "type": "events", "attributes": attributes, "links": {"self": "x"}}).encode()
+
+
+def pushed(ident: str, action: str = "user_login") -> bytes:
+    """Return the event as the webhook writes it: the same fields in another order, and no links."""
+    tree = json.loads(event(ident, action))
+    del tree["links"]
+    return json.dumps(dict(reversed(tree.items())), indent=1).encode()
+
+
+async def post(e: Engine, body: bytes, secret: str = SECRET) -> int:
+    def send() -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", e.daemon._reception.port, timeout=60)
+        try:
+            connection.request("POST", "/webhook/acme", body, {"Authorization": secret})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(send)
+
+
+def settings(sim: Simulator, **more: Any) -> dict[str, Any]:
+    return {"acme": source(sim, webhook={"secret": SECRET}, **more)}
+
+
+async def opened(e: Engine, *, port: bool = True) -> SourceReport:
+    """Wait until the stream was asked, and the port is open."""
+    reports = e.daemon._source_reports
+    await e.until(lambda: "acme" in reports and reports["acme"].last_good_poll)
+    await e.until(lambda: not port or e.daemon._reception.port)
+    return reports["acme"]
+
+
+RECEIVER = {"listen": "127.0.0.1:0"}
+
+
+async def test_an_event_comes_once_whichever_way_is_first_and_over_a_restart(tmp_path):
+    out = tmp_path / "out.ndjson"
+
+    def ids() -> list[str]:
+        return [json.loads(line)["id"] for line in lines_of(out)]
+
+    async with Simulator(SimulatorConfig(events=0)) as sim:
+        async with engine(tmp_path, settings(sim), {"out": file_sink(out)}, receiver=RECEIVER) as e:
+            report = await opened(e)
+            assert await post(e, pushed("e1")) == 200
+            await e.until(lambda: ids() == ["e1"])
+            sim.add_raw(event("e1"), "e1")
+            await e.until(lambda: report.repeats >= 1)
+            sim.add_raw(event("e2"), "e2")
+            await e.until(lambda: ids() == ["e1", "e2"])
+            assert await post(e, b'{"data": [%s, %s]}' % (pushed("e2"), pushed("e3"))) == 200
+            assert await post(e, b"not json") == 422
+            assert await post(e, pushed("e9"), "another") == 401
+            assert report.refused["unreadable"] == report.refused["auth"] == 1
+            assert report.well, "the stream is well"
+            await e.until(lambda: ids() == ["e1", "e2", "e3"])
+        async with engine(tmp_path, settings(sim), {"out": file_sink(out)}, receiver=RECEIVER) as e:
+            report = await opened(e)
+            sim.add_raw(event("e3"), "e3")
+            sim.add_raw(event("e4"), "e4")
+            await e.until(lambda: ids() == ["e1", "e2", "e3", "e4"])
+            assert report.revisions == 0
+            assert await post(e, pushed("e5")) == 200
+            sim.add_raw(event("e5", "user_logout"), "e5")
+            await e.until(lambda: ids() == ["e1", "e2", "e3", "e4", "e5", "e5"])
+            assert report.revisions == 1, "another action is another version"
+
+
+async def test_without_a_webhook_no_port_is_opened(tmp_path):
+    async with Simulator(SimulatorConfig(events=0)) as sim:
+        sinks = {"out": file_sink(tmp_path / "out.ndjson")}
+        async with engine(tmp_path, {"acme": source(sim)}, sinks, receiver=RECEIVER) as e:
+            report = await opened(e, port=False)
+            assert e.daemon._reception.port == 0
+            assert not report.receives

@@ -1,0 +1,121 @@
+"""Events that were pushed and those that the log gives of the same id: stored once, unless they say different things."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from forwarder.contracts import Page
+from forwarder.contracts.identity import content_digests, is_pushed, pushed_digests
+from forwarder.spool.sqlite.pushed import agree
+from tests.spool.spools import MINUTE, key_of, opened
+
+
+def page_of(*trees: dict, pushed: bool = False) -> Page:
+    bodies = [json.dumps(tree).encode() for tree in trees]
+    return Page(
+        bodies=bodies,
+        keys=[key_of(tree["id"]) for tree in trees],
+        digests=(pushed_digests if pushed else content_digests)(bodies),
+        minutes=[MINUTE] * len(bodies),
+        next={},
+    )
+
+
+def event(ident: str, **attributes: object) -> dict:
+    return {"id": ident, "type": "events", "attributes": {"action": "x", "context": [{"id": "1"}], **attributes}}
+
+
+OTHERWISE = {"attributes": {"context": [{"id": "1", "new": 1}], "action": "x"}, "id": "a", "webhook": 7, "links": None}
+"""The event `a` as another writer writes it."""
+
+
+def counts(done) -> tuple[int, int, int]:
+    return done.new, done.repeats, done.revisions
+
+
+async def test_the_log_repeats_what_was_pushed_in_another_shape(tmp_path):
+    async with opened(tmp_path) as desk:
+        lane = await desk.lane()
+        assert counts(await desk.put(page=page_of(OTHERWISE, pushed=True))) == (1, 0, 0)
+        for _ in range(2):
+            assert counts(await desk.put(page=page_of(event("a"), event("b")))) in {(1, 1, 0), (0, 2, 0)}
+        assert len(await desk.drain(lane)) == 2
+        [source] = (await desk.spool.status()).sources
+        assert (source.spooled, source.repeats) == (2, 3)
+
+
+@pytest.mark.parametrize("reopens", [False, True])
+async def test_what_the_log_gives_after_that_is_judged_by_its_bytes(tmp_path, reopens):
+    async with opened(tmp_path) as desk:
+        await desk.put(page=page_of(OTHERWISE, pushed=True))
+        assert counts(await desk.put(page=page_of(event("a")))) == (0, 1, 0)
+        if reopens:
+            await desk.reopen()
+        assert counts(await desk.put(page=page_of(event("a")))) == (0, 1, 0)
+        assert counts(await desk.put(page=page_of(event("a", more=1)))) == (1, 0, 1), "a field more is a revision now"
+        assert counts(await desk.put(page=page_of(event("a", more=1)))) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("reopens", [False, True])
+async def test_a_version_that_says_something_else_is_a_revision(tmp_path, reopens):
+    async with opened(tmp_path) as desk:
+        await desk.put(page=page_of(OTHERWISE, pushed=True))
+        if reopens:
+            await desk.reopen()
+        assert counts(await desk.put(page=page_of(event("a", action="y")))) == (1, 0, 1)
+        assert counts(await desk.put(page=page_of(event("a", action="y")))) == (0, 1, 0)
+        assert counts(await desk.put(page=page_of(OTHERWISE, pushed=True))) == (0, 1, 0)
+
+
+async def test_what_the_log_gave_is_not_taken_again_by_push(tmp_path):
+    async with opened(tmp_path) as desk:
+        await desk.put(page=page_of(event("a")))
+        assert counts(await desk.put(page=page_of(OTHERWISE, pushed=True))) == (0, 1, 0)
+        late = {**OTHERWISE, "attributes": {"action": "older"}}
+        assert counts(await desk.put(page=page_of(late, pushed=True))) == (0, 1, 0)
+
+
+async def test_pushed_twice_is_one_event_and_two_versions_are_two(tmp_path):
+    async with opened(tmp_path) as desk:
+        await desk.put(page=page_of(OTHERWISE, pushed=True))
+        assert counts(await desk.put(page=page_of({**OTHERWISE, "sent": 2}, pushed=True))) == (0, 1, 0)
+        other = event("a", action="y")
+        assert counts(await desk.put(page=page_of(other, pushed=True))) == (1, 0, 1)
+        for version in (event("a"), event("a", action="y")):
+            assert counts(await desk.put(page=page_of(version))) == (0, 1, 0)
+
+
+async def test_a_full_spool_undoes_what_was_to_be_remembered(tmp_path):
+    async with opened(tmp_path) as desk:
+        before = (await desk.spool.status()).id_bytes
+        await desk.put(page=page_of(OTHERWISE, pushed=True))
+        between = (await desk.spool.status()).id_bytes
+        await desk.put(page=page_of(event("a")))
+        after = (await desk.spool.status()).id_bytes
+        assert before < between < after == between + 24
+
+
+def test_only_marked_digests_are_of_pushed_events():
+    bodies = [b"%d" % number for number in range(10_000)]
+    assert all(map(is_pushed, pushed_digests(bodies)))
+    assert not any(map(is_pushed, content_digests(bodies)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b'{"a":1}', b'{"b":2}', True),
+        (b'{"a":1,"b":null}', b'{"a":1,"b":[2]}', True),
+        (b'{"a":1}', b'{"a":true}', False),
+        (b'{"a":[1]}', b'{"a":[1,2]}', False),
+        (b'{"a":{"b":1}}', b'{"a":{"b":2}}', False),
+        (b'{"a":"x"}', b'{"a":["x"]}', False),
+        (b"{", b"{}", False),
+        (b'{"a":' * 100_000, b"{}", False),
+        (b'{"a":"\\ud83d"}', b'{"a":"\\uD83D"}', True),
+    ],
+)
+def test_versions_agree_unless_a_field_that_both_have_differs(one, other, same):
+    assert agree(one, other) is agree(other, one) is same
