@@ -33,7 +33,17 @@ REQUIRED = {
 }
 """Values for settings that have no default, of one type of component or of all; else the first of its `examples`."""
 
-EITHER: dict[str, dict[str, str]] = {"jira": {"site": "acme"}, "confluence": {"site": "acme"}}
+EITHER: dict[str, dict[str, str]] = {
+    "jira": {"site": "acme"},
+    "confluence": {"site": "acme"},
+    **{
+        f"{product}_datacenter": {
+            "site": f"{product}.example.com",
+            "nodes": f"{{node1: /var/atlassian/application-data/{product}/log/audit}}",
+        }
+        for product in ("jira", "confluence", "bitbucket")
+    },
+}
 """For types that need one of several settings: which one the example has."""
 
 NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from forwarder.contracts.errors import Retryable
+
 CursorState = dict[str, Any]
 """What a source needs to go on: JSON, opaque to everybody else."""
 
@@ -53,6 +55,7 @@ class Page(msgspec.Struct, frozen=True):
         late: Events whose processing came later than the overlap after they happened.
         looping: The source gave the same cursor with the same events again; hold and say so.
         by_time: No cursor of the source can be used, and the walk goes on by the time it has come to.
+        trouble: What part of the source cannot be read at present, while the rest is; it is shown as its state.
         since: The lower bound of such a walk from here on, epoch milliseconds.
     """
 
@@ -68,4 +71,5 @@ class Page(msgspec.Struct, frozen=True):
     late: int = 0
     looping: bool = False
     by_time: bool = False
+    trouble: Retryable | None = None
     since: int | None = None

@@ -48,21 +48,22 @@ class Source(Protocol):
         feed: Frozen constant of the kind of log; part of every document id.
         origin: Where its events come from.
         reads: How the log can be read. `stream`: oldest first by a cursor that can be kept at the tip. `windows`: in
-            whatever order and by whatever paging, between two moments, each of such windows as a whole. `pushed`: not
-            at all, what it has is sent to us; it has neither `walk` nor `fetch`, and keeps `Receives`.
+            whatever order and by whatever paging, between two moments, each of such windows as a whole. `places`:
+            oldest first, by places that nothing but the log itself can move, as in files, and without a budget.
+            `pushed`: not at all, what it has is sent to us; it has neither `walk` nor `fetch`, and keeps `Receives`.
         retention_ms: How long the API keeps events, milliseconds; None when it says nothing of that.
     """
 
     Config: ClassVar[type[SourceConfig]]
     feed: ClassVar[str]
-    reads: ClassVar[Literal["stream", "windows", "pushed"]]
+    reads: ClassVar[Literal["stream", "windows", "places", "pushed"]]
     retention_ms: ClassVar[int | None]
     origin: Origin
 
     def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
         """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time).
 
-        It ends at `until_ms`, included; a `stream` is never asked for an end, `windows` always are.
+        It ends at `until_ms`, included; only `windows` are asked for an end, and always.
         """
         ...
 

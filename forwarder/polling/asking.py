@@ -32,6 +32,7 @@ class Asker:
     def __init__(self, source: Source, budget: RequestBudget, clock: Clock, report: SourceReport) -> None:
         self._source = source
         self._budget = budget
+        self._asks_a_server = source.reads != "places"
         self._clock = clock
         self._report = report
         self._log = structlog.get_logger().bind(source=source.origin.source)
@@ -67,7 +68,9 @@ class Asker:
                 continue
 
     async def may_ask(self) -> bool:
-        """Wait for a place in the budget; False when the end came first."""
+        """Wait for a place in the budget, where one is needed; False when the end came first."""
+        if not self._asks_a_server:
+            return not self._stopped.is_set()
         wait = self._budget.reserve()
         if (blocked := self._budget.blocked()) > LONG:
             self._say_so(blocked)

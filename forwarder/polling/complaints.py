@@ -36,8 +36,9 @@ class Complaint(msgspec.Struct, frozen=True):
 
 def of_page(page: Page, course: Course) -> Complaint | None:
     """Return what is wrong with a cursor that answered, or None."""
-    if page.looping:
-        return Complaint("retrying", _LOOP, fix_of("loop"), "loop")
+    if page.trouble is not None or page.looping:
+        trouble = page.trouble or Retryable(_LOOP, kind="loop")
+        return Complaint("retrying", str(trouble), trouble.fix, trouble.kind)
     if page.by_time and course.distrusts:
         return Complaint("retrying", f"{course.distrusts}, so it is read on by time", _NO_CURSOR_FIX)
     if page.by_time:

@@ -73,11 +73,25 @@ class Cursors(ABC):
             self._log.info("source_renamed", known_as=state.known_as)
         self._number, self._epoch, self.rows = state.number, state.epoch, dict(state.cursors)
         self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
-        if TAIL not in self.rows:
-            now = self._now_ms()
-            history = now - self.kept(now - int(self._config.since * 1000))
-            first = self._first_walks(now - min(history, self._trailing_ms), now - history)
-            await self._commit([CursorMove(name, None, row) for name, row in first.items()])
+        if TAIL not in self.rows or not self.fits(self.rows[TAIL].state):
+            await self._begin()
+
+    async def _begin(self) -> None:
+        """Begin the first walks; instead of those of another way to read the same log, from before where they came."""
+        before, now = dict(self.rows), self._now_ms()
+        since = now - int(self._config.since * 1000)
+        if TAIL in before:
+            since = min(since, before[TAIL].state["high"] - self._overlap_ms)
+            self._log.warning("source_is_read_in_another_way", since=since)
+        history = now - self.kept(since)
+        first = self._first_walks(now - min(history, self._trailing_ms), now - history)
+        moves = [CursorMove(name, row.version or None, first.get(name)) for name, row in before.items()]
+        await self._commit([*moves, *(CursorMove(name, None, first[name]) for name in first if name not in before)])
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, row: dict[str, Any]) -> bool:
+        """Tell whether a row of the tail is one that these cursors wrote."""
 
     @abstractmethod
     def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,11 @@ from forwarder.spool.contract import CursorMove, CursorRow, Gap
 class HandOver(Cursors):
     """The cursors of a log that is followed as a stream."""
 
+    @classmethod
+    def fits(cls, row: progress.Progress) -> bool:
+        """Tell whether a row is one of these."""
+        return "places" not in row and "scan" not in row["walk"]
+
     def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, progress.Progress]:
         """Return the walks of the first start by name, from the moments at which they begin."""
         walks = {TAIL: self._walk(live_ms)}

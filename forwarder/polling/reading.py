@@ -1,4 +1,4 @@
-"""The two ways to read a log: how one answer of a named cursor comes about. The poller does the rest alike for both."""
+"""The ways to read a log: how one answer of a named cursor comes about. The poller does the rest alike for all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from forwarder.contracts.identity import EventKeys
 from forwarder.polling import progress, windows
 from forwarder.polling.asking import Asker
 from forwarder.polling.handover import HandOver
+from forwarder.polling.place_cursors import PlaceCursors
 from forwarder.polling.tips import Tips
 from forwarder.polling.trial import Trial
 from forwarder.polling.window_cursors import WindowCursors
@@ -27,7 +28,7 @@ class ReadingPlan(Protocol):
     """Decides what to ask of a source for one of its named cursors."""
 
     @property
-    def store(self) -> HandOver | WindowCursors:
+    def store(self) -> HandOver | WindowCursors | PlaceCursors:
         """The stored cursors."""
         ...
 
@@ -128,6 +129,22 @@ class Windows:
         return False
 
 
+class Places:
+    """A log that is followed by places in it, which nothing but the log itself can move."""
+
+    def __init__(self, store: PlaceCursors, asker: Asker) -> None:
+        self.store = store
+        self._asker = asker
+
+    async def read(self, name: str, row: progress.Progress) -> Page | None:  # noqa: ARG002 -- by the protocol
+        """Read on."""
+        return await self._asker.fetch(row["walk"])
+
+    async def is_cursor_to_blame(self, name: str, row: progress.Progress) -> bool:  # noqa: ARG002 -- by the protocol
+        """Return False: a place is no word of another that may be forgotten."""
+        return False
+
+
 def plan_of(
     source: Source,
     config: SourceConfig,
@@ -140,4 +157,6 @@ def plan_of(
     """Return how to read a source, by what it says of itself."""
     if source.reads == "windows":
         return Windows(source, WindowCursors(source, config, spool=spool, clock=clock, refused=refused), asker)
+    if source.reads == "places":
+        return Places(PlaceCursors(source, config, spool=spool, clock=clock, refused=refused), asker)
     return Stream(source, HandOver(source, config, spool=spool, clock=clock, refused=refused), asker)

@@ -33,6 +33,11 @@ class WindowCursors(Cursors):
         self._step_ms = source.step_ms if isinstance(source, Coarse) else windows.NARROWEST
         self._narrowed: dict[str, tuple[windows.State, windows.State]] = {}  # by name: for which state, and what
 
+    @classmethod
+    def fits(cls, row: Row) -> bool:
+        """Tell whether a row is one of these."""
+        return "scan" in row["walk"]
+
     def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, Row]:
         walks = {TAIL: _row(live_ms, None), REREAD: {"begun": self._now_ms()}}
         if history_ms < live_ms:

@@ -35,7 +35,7 @@ def test_a_feed_plays_each_fault_or_says_why_not(feed: type[Feed], tmp_path: Pat
 @clause()
 def test_what_a_source_declares_can_be(feed: type[Feed]) -> None:
     found = SOURCES.load(feed.name)
-    assert found.reads in {"stream", "windows"}
+    assert found.reads in {"stream", "windows", "places"}
     assert found.retention_ms is None or (isinstance(found.retention_ms, int) and found.retention_ms > 0)
     assert isinstance(found.feed, str)
     assert found.feed

@@ -18,6 +18,7 @@ from simulator.limits import Key
 from simulator.products.deeds import Product
 from simulator.render import iso
 from simulator.simulator import Simulator
+from tests.contract.datacenter import DATACENTER_FEEDS
 
 PAGES: dict[FeedFault, str] = {
     "cursor_lost": "cursor_lost",
@@ -208,7 +209,14 @@ class ConfluenceWorkspaceFeed(WorkspaceFeed):
     product: ClassVar[Product] = "confluence"
 
 
-FEEDS: list[type[Feed]] = [OrganizationFeed, JiraFeed, WorkspaceFeed, ConfluenceFeed, ConfluenceWorkspaceFeed]
+FEEDS: list[type[Feed]] = [
+    OrganizationFeed,
+    JiraFeed,
+    WorkspaceFeed,
+    ConfluenceFeed,
+    ConfluenceWorkspaceFeed,
+    *DATACENTER_FEEDS,
+]
 """A new source adds a class and a line."""
 
 

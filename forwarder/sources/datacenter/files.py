@@ -1,70 +1,79 @@
-"""The log files of one node: `YYYYMMDD-NNNNN.audit.log`, a new one each day and above a size, a record a line.
+"""The log files of one node: which there are, in which order, and what is in them from a place on.
 
-A place in the log is a file, by its device and inode, and an offset in it, so that a file which is renamed is followed.
-A file is left for the next one only when it is read to its end and a later one exists: what a writer has not finished
-is read when it is whole.
-(confluence.atlassian.com, "Audit log integrations")
+The products write `YYYYMMDD-NNNNN.audit.log`, a new one each day and above a size, a record a line (confluence.
+atlassian.com, "Audit log integrations"); what others make of these to rotate or pack them (`.1`, `-20260131`, `.gz`) is
+read as well. Links are not followed: whoever can write into a log folder could make us read any file of the machine.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 import re
 import stat
+import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from forwarder.contracts import Retryable
+from forwarder.contracts import ErrorKind, Retryable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-LOG_FILE = re.compile(r"(?P<day>[0-9]{8})-[0-9]{1,9}\.audit\.log", re.ASCII)
-FINISHED_MS = 60_000
-"""A file that a later one follows is finished when no one has written into it for so long."""
+_NAME = re.compile(
+    r"(?P<stem>[^.].{0,200}?\.audit\.log)(?P<turn>(?:\.[0-9]{1,9}|-[0-9]{4,14})?)(?P<packed>(?:\.gz)?)", re.ASCII
+)
+_OF_THE_LOG = ".audit.log"
 
-_DAY_MS = 86_400_000
-
-
-class Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a node's log has been read to; the default is before its first file.
-
-    Attributes:
-        file: Device and inode, such as `2049-131`.
-        name: The file's name when it was read last.
-        at: Bytes read.
-    """
-
-    file: str = ""
-    name: str = ""
-    at: int = 0
-
-
-class Stretch(msgspec.Struct, frozen=True):
-    """Whole lines of one file, and what follows.
-
-    Attributes:
-        lines: Without their ends.
-        place: Behind them.
-        more: There is more to be read now.
-        begins: They are the first of their file, also of one that was cut.
-    """
-
-    lines: list[bytes]
-    place: Place
-    more: bool
-    begins: bool = False
+_MARK = 4096
+"""Bytes at the beginning, and before a place, by which a file is known again."""
 
 
 class LogFile(msgspec.Struct, frozen=True):
-    """A file as it lies there at this moment."""
+    """A file as it lies there at this moment.
+
+    Attributes:
+        ident: Device and inode, such as `2049-131`.
+        stem: The name that the product gave it.
+        size: Bytes on the disk.
+        changed_ns: When it was written last.
+        packed: It is gzip.
+    """
 
     path: str
     name: str
-    file: str
+    ident: str
+    stem: str
     size: int
-    changed_ms: int
+    changed_ns: int
+    packed: bool
+
+    @property
+    def order(self) -> tuple[str, int, int]:
+        """Return its place among the others: days and numbers, and of one name what was turned away longest first."""
+        turn = self.name[len(self.stem) :].removesuffix(".gz")
+        return self.stem, not turn, -int(turn[1:]) if turn[:1] == "." else int(turn[1:] or 0)
+
+    @property
+    def looks(self) -> tuple[int, int]:
+        """Return what changes when it is written."""
+        return self.size, self.changed_ns
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What lies in a folder.
+
+    Attributes:
+        files: The log files in their order.
+        others: Names that look like log files and are none that can be read: links, other kinds of packing.
+    """
+
+    files: list[LogFile]
+    others: list[str]
 
 
 class Folder:
@@ -79,85 +88,141 @@ class Folder:
         self.node = node
         self.path = path
 
-    def files(self) -> list[LogFile]:
-        """Return the log files in their order. Raises Retryable when the folder cannot be read."""
-        found: list[LogFile] = []
+    def list(self) -> Listing:
+        """Return what lies there. Raises Retryable when the folder cannot be read."""
+        found: dict[str, LogFile] = {}
+        others: list[str] = []
         try:
             with os.scandir(self.path) as entries:
                 for entry in entries:
-                    if LOG_FILE.fullmatch(entry.name) is None:
+                    name = _NAME.fullmatch(entry.name)
+                    if name is None:
+                        if _OF_THE_LOG in entry.name and entry.name[0] != ".":
+                            others.append(entry.name)
                         continue
-                    seen = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(seen.st_mode):
+                    with suppress(FileNotFoundError):  # it was turned away meanwhile; its new name is found next
+                        seen = entry.stat(follow_symlinks=False)
+                        if not stat.S_ISREG(seen.st_mode):
+                            others.append(entry.name)
+                            continue
                         ident = f"{seen.st_dev}-{seen.st_ino}"
-                        found.append(LogFile(entry.path, entry.name, ident, seen.st_size, seen.st_mtime_ns // 10**6))
+                        found[ident] = LogFile(
+                            entry.path,
+                            entry.name,
+                            ident,
+                            name["stem"],
+                            seen.st_size,
+                            seen.st_mtime_ns,
+                            packed=bool(name["packed"]),
+                        )
         except OSError as error:
-            raise Retryable(
+            raise self.trouble(
                 f"the log folder of node {self.node} cannot be read: {error.strerror or error}",
-                kind="not_found",
-                fix=f"See that {self.path} is mounted, and that the user of the daemon may read it.",
+                f"See that {self.path} is mounted, and that the user of the daemon may read it and enter it.",
+                "not_found",
             ) from error
-        return sorted(found, key=lambda file: file.name)
+        return Listing(sorted(found.values(), key=lambda file: file.order), sorted(others))
 
-    def begin(self, since_ms: int) -> Place:
-        """Return the place before the first file that holds anything of `since_ms` or later."""
-        older = [file for file in self.files() if file.changed_ms < since_ms - _DAY_MS]
-        last = older[-1] if older else None
-        return Place(last.file, last.name, last.size) if last is not None else Place()
-
-    def read(self, place: Place, most: int, now_ms: int) -> Stretch:
-        """Read on from a place: at most about `most` bytes, whole lines only.
-
-        The last line of a file that a later one follows, and into which no one has written for a while, stays as it is.
-
-        Raises:
-            Retryable: A file cannot be read, or a line is longer than `most` allows.
-        """
-        files = self.files()
-        current = self._current(files, place)
-        if current is None:
-            return Stretch([], place, more=False)
-        at = place.at if current.file == place.file and place.at <= current.size else 0
-        later = [file for file in files if file.name > current.name]
-        data = self._bytes(current, at, most)
-        end = data.rfind(b"\n") + 1
-        whole = at + len(data) >= current.size
-        if end == 0 and data and not whole:
-            raise Retryable(
-                f"a line of {current.name} on node {self.node} is longer than {most} bytes",
-                kind="too_large",
-                fix="Raise max_line.",
-            )
-        if later and whole and end < len(data) and now_ms - current.changed_ms >= FINISHED_MS:
-            end = len(data)
-        lines = [line for line in data[:end].split(b"\n") if line.strip()]
-        after = Place(current.file, current.name, at + end)
-        return Stretch(lines, after, more=not whole or (bool(later) and end == len(data)), begins=at == 0)
-
-    def _current(self, files: list[LogFile], place: Place) -> LogFile | None:
-        """Return the file to read from: the one of the place, by whatever name; else, or behind its end, the next."""
-        here = next((file for file in files if file.file == place.file), None)
-        behind = here.name if here is not None else place.name
-        following = next((file for file in files if file.name > behind), None)
-        if here is None:
-            return following
-        return here if here.size != place.at or following is None else following
-
-    def _bytes(self, file: LogFile, at: int, most: int) -> bytes:
+    def open(self, file: LogFile) -> int | None:
+        """Open a file; None when something else has its name by now. Raises Retryable when it cannot be read."""
         try:
             descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                opened = os.fstat(descriptor)
-                if f"{opened.st_dev}-{opened.st_ino}" != file.file:
-                    return b""  # another file has the name by now; the next look finds both
-                return os.pread(descriptor, most, at)
-            finally:
-                os.close(descriptor)
         except FileNotFoundError:
-            return b""
+            return None
         except OSError as error:
-            raise Retryable(
-                f"{file.name} on node {self.node} cannot be read: {error.strerror or error}",
-                kind="other",
-                fix=f"Let the user of the daemon read the files in {self.path}.",
-            ) from error
+            raise self.unreadable(file, error) from error
+        seen = os.fstat(descriptor)
+        if f"{seen.st_dev}-{seen.st_ino}" != file.ident or not stat.S_ISREG(seen.st_mode):
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def unreadable(self, file: LogFile, error: OSError | EOFError | zlib.error) -> Retryable:
+        """Return the error of a file that cannot be read."""
+        words = getattr(error, "strerror", None) or str(error)
+        fix = f"Let the user of the daemon read {file.path}."
+        if file.packed and not isinstance(error, PermissionError):
+            fix = f"See whether {file.path} was packed to its end (gzip -t), and read it by hand if it was not."
+        return self.trouble(f"{file.name} on node {self.node} cannot be read: {words}", fix)
+
+    def trouble(self, reason: str, fix: str, kind: ErrorKind = "other") -> Retryable:
+        """Return the error of a node."""
+        return Retryable(reason, kind=kind, fix=fix)
+
+
+class PlainText:
+    """A file that is open, and its bytes as they lie there."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, at: int, most: int) -> bytes:
+        """Return up to `most` bytes from a place on; fewer only at the end. Raises OSError."""
+        return b"".join(self._pieces(at, most))
+
+    def _pieces(self, at: int, most: int) -> Iterator[bytes]:
+        while most > 0 and (piece := os.pread(self._descriptor, most, at)):
+            yield piece
+            at, most = at + len(piece), most - len(piece)
+
+    def around(self, at: int, most: int) -> tuple[bytes, bytes, bytes]:
+        """Return the beginning of the file, what stands before a place, and up to `most` bytes from there on.
+
+        The last two are of one read: what replaces the file meanwhile replaces both.
+        """
+        length = min(at, _MARK)
+        head = self.read(0, length)
+        seen = self.read(at - length, length + most)
+        return head, seen[:length], seen[length:]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def mark_of(head: bytes, before: bytes) -> str:
+    """Return by what a file is known again that was read to a place: its beginning and what stands before the place."""
+    return hashlib.blake2b(head[:_MARK] + before[-_MARK:], digest_size=8).hexdigest()
+
+
+class PackedText:
+    """A file that is open and packed, and its bytes as they were. Reading goes forward; it begins anew to go back.
+
+    Attributes:
+        damage: Why it cannot be read to its end, once that is seen.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.damage: OSError | EOFError | zlib.error | None = None
+        self._file = os.fdopen(descriptor, "rb")
+        self._text = gzip.GzipFile(fileobj=self._file)
+        self._at = 0  # where what is unpacked already begins
+        self._ready = b""
+
+    @staticmethod
+    def length_of(descriptor: int) -> int:
+        """Return how many bytes a file of less than 4 GiB holds, as it says itself (RFC 1952, ISIZE)."""
+        end = os.fstat(descriptor).st_size
+        return int.from_bytes(os.pread(descriptor, 4, max(0, end - 4)), "little")
+
+    def read(self, at: int, most: int) -> bytes:
+        """Return up to `most` bytes from a place on; fewer only at the end, or where it is damaged."""
+        if not self._at <= at <= self._at + len(self._ready):
+            self._ready, self._at = b"", at
+        pieces = [self._ready[at - self._at :]]
+        left = most - len(pieces[0])
+        try:
+            if self.damage is None:
+                self._text.seek(at + len(pieces[0]))
+                while left > 0 and (piece := self._text.read1(left)):
+                    pieces.append(piece)
+                    left -= len(piece)
+        except (OSError, EOFError, zlib.error) as error:
+            self.damage = error
+        self._at, self._ready = at, b"".join(pieces)
+        return self._ready[:most]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.close()
+        self._file.close()

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.catalogue import Described
-from forwarder.contracts import Change
+from forwarder.contracts import AuditEvent, Change, UnexpectedPayload
 from forwarder.normalize.json_texts import unpacked
 from forwarder.normalize.objects import Named, person
 from forwarder.normalize.times import LAST_MS, TimeReader
 from forwarder.sources.records import Facts, RecordNormalizer, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from forwarder.catalogue import Catalogue
-    from forwarder.contracts import Actor, Origin
+    from forwarder.contracts import Actor, Origin, Record
 
 _NOT_PEOPLE: dict[str, Any] = {"system": "system", "-1": "system", "unknown user": "system", "-3": "system",
     "anonymous": "anonymous", "-2": "anonymous"}  # fmt: skip
@@ -29,6 +29,8 @@ _NOT_PEOPLE: dict[str, Any] = {"system": "system", "-1": "system", "unknown user
 
 _SECRET = ("password", "secret", "token", "private key", "credential")
 """Words in the name of a field whose values are nobody's to read."""
+
+_CUT = "the line ends before its record does: the product did not finish it, or it is longer than max_line"
 
 _PRODUCTS = {"jira", "confluence", "bitbucket"}
 
@@ -105,6 +107,14 @@ class DataCenterNormalizer(RecordNormalizer):
     def __init__(self, catalogue: Catalogue | None = None) -> None:
         super().__init__("datacenter", DataCenterRecord, self._state, catalogue)
         self._times = TimeReader()
+
+    def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
+        """Return one result per record, in order; of a line that ends in the middle of its record, why that may be."""
+        found = super().normalize(records)
+        for at, (record, result) in enumerate(zip(records, found, strict=True)):
+            if isinstance(result, UnexpectedPayload) and record.raw[:1] == b"{" and record.raw[-1:] != b"}":
+                found[at] = UnexpectedPayload(f"{_CUT} ({result.reason})", result.word)
+        return found
 
     def _time(self, when: str | Instant | None) -> tuple[int | None, str | None]:
         if isinstance(when, str):

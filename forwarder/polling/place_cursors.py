@@ -1,0 +1,79 @@
+"""The stored cursors of a log that is read by places in it, such as files by their offsets.
+
+::
+
+    tail      from `since` back, through what is there, to the end and on from there
+    heal      from a moment on, once: what a damaged page of the spool held
+
+A place is as certain as the log itself: there is nothing to doubt, and nothing becomes visible behind it. So nothing is
+read again routinely, and history is the beginning of the tail.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forwarder.contracts import Held, Page
+from forwarder.polling.cursors import Cursors, Done
+from forwarder.polling.plan import HEAL, TAIL
+from forwarder.polling.progress import MOST_SKEW_MS
+from forwarder.spool.contract import CursorMove
+
+Row = dict[str, Any]
+
+
+class PlaceCursors(Cursors):
+    """The cursors of a log that is read by places."""
+
+    promotes = False
+
+    @classmethod
+    def fits(cls, row: Row) -> bool:
+        """Tell whether a row is one of these."""
+        return "places" in row
+
+    def _first_walks(self, live_ms: int, history_ms: int) -> dict[str, Row]:
+        return {TAIL: self._walk(min(live_ms, history_ms))}
+
+    def _walk(self, since_ms: int) -> Row:
+        since_ms = self.kept(since_ms)
+        walk = self._source.walk(since_ms)
+        return {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms, "places": True}
+
+    def start_reread(self) -> bool:
+        """Return False: there is no need of it."""
+        return False
+
+    async def page(self, name: str, page: Page) -> Done:
+        """Commit a page with the places behind it; the end of a heal in the same transaction."""
+        row, newest = self.rows[name], page.newest or 0
+        high = max(row.state["high"], newest) if newest <= self._now_ms() + MOST_SKEW_MS else row.state["high"]
+        after = {**row.state, "walk": page.next, "high": high, "reached": max(row.state["reached"], newest)}
+        ended = name == HEAL and page.done
+        if not ended and not page.bodies and page.next == row.state["walk"]:
+            return Done(None, ended, high)
+        closing = self._gaps if ended else []
+        move = CursorMove(name, row.version or None, None if ended else after)
+        done = await self._commit([move], page=page if page.bodies else None, closing=closing)
+        if ended:
+            self._gaps = []
+        return Done(done, ended, high)
+
+    async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- the poller logs it
+        """Read from before the last good point again: what is known is known by its place."""
+        row = self.rows[name]
+        since = max(row.state["from"], min(row.state["high"], self._now_ms()) - self._overlap_ms)
+        await self._commit([CursorMove(name, row.version or None, self._walk(since))])
+        return False
+
+    async def set_aside(self, name: str, error: Held) -> bool | None:  # noqa: ARG002 -- a place is waited for
+        """Return None: the source goes on beyond a place by itself."""
+        return None
+
+    async def by_time(self, name: str) -> bool:  # noqa: ARG002 -- there is no other way
+        """Return False: there is no other way to go on."""
+        return False
+
+    def untouched(self, name: str) -> bool:  # noqa: ARG002 -- there is no cursor to blame
+        """Return True: a fault is never that of a cursor."""
+        return True
