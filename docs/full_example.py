@@ -63,6 +63,8 @@ def full_example() -> str:
                 "  one_key_owner:",
                 *_settings(get_args(field.annotation)[1], "    ", {"requests_per_minute": 10}),
             ]
+        elif name == "places":
+            lines[-1] += " {}"
         else:
             lines += _components(SOURCES if name == "sources" else SINKS)
     return "\n".join(line.rstrip() for line in lines) + "\n"

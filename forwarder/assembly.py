@@ -16,7 +16,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
 from forwarder.records.maker import RecordMaker
 from forwarder.records.places import Places
-from forwarder.records.privacy import PrivateRecords, build_privacy
+from forwarder.records.privacy import PrivateRecords, Redaction, build_privacy
 from forwarder.registry import FORMATS, SINKS, SOURCES, build_format
 from forwarder.spool.sqlite import probe
 from forwarder.spool.sqlite.claim import examine_lock
@@ -26,10 +26,11 @@ from forwarder.spool.sqlite.store import SqliteSpool
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Clock, Finding, Format, Sink, Source
+    from forwarder.contracts import Clock, Finding, Format, Page, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
@@ -115,9 +116,20 @@ def build_maker(
     )
 
 
-def build_spool(config: SpoolConfig, clock: Clock) -> Spool:
+def build_redactions(sources: Mapping[str, SourceConfig]) -> dict[str, Callable[[Page], Page]]:
+    """Build what takes out of the pages of sources what may not be kept, by their names."""
+    return {
+        name: Redaction(SOURCES.load(config.type).feed, build_privacy(config.redact))
+        for name, config in sources.items()
+        if config.redact.active
+    }
+
+
+def build_spool(
+    config: SpoolConfig, clock: Clock, redactions: Mapping[str, Callable[[Page], Page]] | None = None
+) -> Spool:
     """Build the spool; it is opened by its own `open`."""
-    return SqliteSpool(config, clock)
+    return SqliteSpool(config, clock, redactions)
 
 
 def examine_spool(config: SpoolConfig, status: SpoolStatus | None) -> list[Finding]:

@@ -162,6 +162,8 @@ class SourceConfig(ComponentConfig):
     """Shortest time between two re-reads after a lost cursor."""
     retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
     """Back-off between tries while the source fails."""
+    redact: PrivacyConfig = PrivacyConfig()
+    """What of every event must not touch the disk: it is taken out before the event is spooled, and no sink gets it."""
 
     def readers(self) -> Mapping[str, SourceConfig]:
         """Return the settings of each log that this entry names, by what follows its own name; "" for its own name."""

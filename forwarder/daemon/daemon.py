@@ -30,7 +30,15 @@ from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
-from forwarder.assembly import build_filters, build_maker, build_sink, build_source, build_spool, format_name
+from forwarder.assembly import (
+    build_filters,
+    build_maker,
+    build_redactions,
+    build_sink,
+    build_source,
+    build_spool,
+    format_name,
+)
 from forwarder.config.problems import SettingsError, not_built
 from forwarder.config.settings import Settings
 from forwarder.contracts import (
@@ -47,6 +55,7 @@ from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.reception import Reception
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
+from forwarder.daemon.unrouted import counts_unrouted
 from forwarder.delivery import Lane
 from forwarder.net.retry import RequestBudget
 from forwarder.net.server_thread import ServerThread
@@ -103,8 +112,7 @@ class Daemon:
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
         self._filters = build_filters(settings)
-        self._unrouted = Unrouted(self._filters, self._count_unrouted)
-        self._said_unrouted: set[str] = set()
+        self._unrouted = Unrouted(self._filters, counts_unrouted(self._source_reports))
         self._learning = Learning(settings, self._clock, self._stopping)
         self._reception = Reception(settings.receiver, self._clock, self._pollers.get, self._ring_lanes)
         self._fatal: ConfigError | SpoolLost | None = None
@@ -118,7 +126,7 @@ class Daemon:
         asked = self._settings.admin
         serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
         admin = ServerThread(partial(serve, redactor=self._redactor, clock=self._clock), self.report)
-        spool = build_spool(self._settings.spool, self._clock)
+        spool = build_spool(self._settings.spool, self._clock, build_redactions(self._settings.readers))
         verbs = verbs_of(
             spool,
             self._settings.sinks,
@@ -319,18 +327,6 @@ class Daemon:
         if self._stopping.is_set():
             lane.stop()
         return lane
-
-    def _count_unrouted(self, source: str, number: int) -> None:
-        """Count events that no sink is there for, and say so of each source once."""
-        if source not in self._said_unrouted:
-            self._said_unrouted.add(source)
-            self._log.warning(
-                "events_match_no_sink",
-                source=source,
-                fix="Their place, site or action is in no sink's include; name it there, unless no one is to get them.",
-            )
-        if (report := self._source_reports.get(source)) is not None:
-            report.unrouted += number
 
     def _ring_lanes(self) -> None:
         for lane in self._lanes.values():

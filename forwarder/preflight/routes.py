@@ -35,6 +35,7 @@ def odd_places(settings: Settings) -> Iterator[Problem]:
 def odd_fields(settings: Settings) -> Iterator[Problem]:
     """Yield paths of `privacy.fields` and `redact.fields` that name nothing in an event."""
     privacies = {f"sinks.{name}.privacy": sink.privacy for name, sink in settings.sinks.items()}
+    privacies |= {f"sources.{name}.redact": source.redact for name, source in settings.sources.items()}
     for at, config in privacies.items():
         for path, fix in odd_paths(config.fields):
             yield Problem(f"{at}.fields", f"no event has {path}", fix)

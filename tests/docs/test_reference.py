@@ -68,7 +68,7 @@ def test_every_setting_is_documented_in_the_page_and_in_the_full_example():
     page, example = read("configuration.md"), (ROOT / "examples" / "full.yaml").read_text(encoding="utf-8")
     names = properties(json_schema())
     assert {"org_id", "api_key_file", "fsync", "requests_per_minute", "ca_file"} <= names
-    rules = {"source", "organization", "site", "product", "action", "actor"}
+    rules = {"source", "organization", "site", "place", "product", "action", "actor"}
     for name in names:
         assert any(form in page for form in (f".{name}`", f".{name}.", f"## {name}\n")), name
         if not name.endswith("_file") and name not in rules:

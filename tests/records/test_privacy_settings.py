@@ -16,9 +16,11 @@ from forwarder.normalize.lenient import read_tree
 from forwarder.records.privacy import build_privacy
 from forwarder.records.privacy.kinds import NOT_PEOPLE
 from forwarder.records.privacy.rules import odd_paths
-from forwarder.records.privacy.tables import CONFLUENCE, DATACENTER, JIRA, ORGANIZATION, ByType
+from forwarder.records.privacy.tables import CONFLUENCE, DATACENTER, GUARD_DETECT, JIRA, ORGANIZATION, TABLES, ByType
+from forwarder.registry import SOURCES
 from forwarder.sources.confluence import normalizer as confluence
 from forwarder.sources.datacenter import normalizer as datacenter
+from forwarder.sources.guard_detect import normalizer as guard_detect
 from forwarder.sources.jira import normalizer as jira
 from forwarder.sources.organization.shapes import Event
 from tests.records.test_privacy import documents
@@ -219,11 +221,16 @@ def read_by(shape: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
         (JIRA, jira.JiraRecord),
         (CONFLUENCE, confluence.ConfluenceRecord),
         (DATACENTER, datacenter.DataCenterRecord),
+        (GUARD_DETECT, guard_detect.Alert),
     ],
 )
 def test_the_tables_know_every_member_that_has_a_meaning(table, shape):
     missing = {path for path in read_by(shape) - members(table) if path[0] != "timestamp"}
     assert not missing
+
+
+def test_every_feed_of_ours_has_a_table():
+    assert {SOURCES.load(name).feed for name in SOURCES.names()} <= {*TABLES}
 
 
 def test_a_time_of_the_file_stays():

@@ -10,6 +10,7 @@ from forwarder.records.privacy.kinds import may_be_own
 from forwarder.records.privacy.policy import Privacy, unreadable
 from forwarder.records.privacy.pseudonyms import Pseudonyms
 from forwarder.records.privacy.records import PrivateRecords
+from forwarder.records.privacy.redaction import Redaction
 from forwarder.records.privacy.rules import odd_paths
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from forwarder.contracts import SinkConfig
     from forwarder.contracts.privacy import PrivacyConfig
 
-__all__ = ["Privacy", "PrivateRecords", "build_privacy", "may_be_own", "odd_paths", "privacy_of"]
+__all__ = ["Privacy", "PrivateRecords", "Redaction", "build_privacy", "may_be_own", "odd_paths", "privacy_of"]
 
 
 def build_privacy(config: PrivacyConfig) -> Privacy:

@@ -258,7 +258,7 @@ GUARD_DETECT: Table = {
         "accountId": "account",
         "name": "name",
         "url": "links",
-        "sessions": [{"ipAddress": "ip", "loginTime": "time", "lastActiveTime": "time"}],
+        "sessions": [{"ipAddress": "ip", "userAgent": "place", "loginTime": "time", "lastActiveTime": "time"}],
     },
     "alert": {"product": "word", "site": "host"},
     "workspace": {"id": "id", "cloudId": "id", "orgId": "id"},

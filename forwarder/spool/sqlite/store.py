@@ -45,10 +45,10 @@ from forwarder.spool.sqlite.retention import Retention
 from forwarder.spool.sqlite.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from forwarder.contracts import Clock, Origin
+    from forwarder.contracts import Clock, Origin, Page
     from forwarder.spool.config import SpoolConfig
     from forwarder.spool.contract import Range
 
@@ -112,10 +112,15 @@ class SqliteSpool:
     Args:
         config: Where it lies and how large it may become.
         clock: Time.
+        redactions: What takes out of a source's pages what may not be kept, by the name of the source.
     """
 
-    def __init__(self, config: SpoolConfig, clock: Clock) -> None:
+    def __init__(
+        self, config: SpoolConfig, clock: Clock, redactions: Mapping[str, Callable[[Page], Page]] | None = None
+    ) -> None:
         self._config = config
+        self._redactions = redactions or {}
+        self._redaction_of: dict[int, Callable[[Page], Page]] = {}
         self._clock = clock
         self._path = config.path.expanduser().resolve()
         self._worker: Worker | None = None
@@ -197,13 +202,25 @@ class SqliteSpool:
 
         def work(parts: _Open) -> SourceState:
             parts.database.after.append(parts.ledger.forget_origins)
-            return parts.intake.open_source(origin, configured)
+            state = parts.intake.open_source(origin, configured)
+            if origin.source in self._redactions:
+                self._redaction_of[state.number] = self._redactions[origin.source]
+            return state
 
         return await self._run(work)
 
     async def commit(self, commit: PageCommit) -> Committed:
-        """Write a page and its cursors. Raises Fenced, SpoolFull (pause), Held (disk full) or SpoolError."""
-        return await self._run(lambda parts: parts.intake.commit(commit, self._now()))
+        """Write a page, redacted, and its cursors.
+
+        Raises Fenced, SpoolFull (pause), Held (disk full, or a key that redacts is gone) or SpoolError.
+        """
+
+        def work(parts: _Open) -> Committed:
+            redact, page = self._redaction_of.get(commit.source), commit.page
+            what = commit if redact is None or page is None else msgspec.structs.replace(commit, page=redact(page))
+            return parts.intake.commit(what, self._now())
+
+        return await self._run(work)
 
     # --------------------------------------------------------------------------------------------------- lanes
 
