@@ -118,7 +118,15 @@ class Attempts:
         if noted.refused:
             words = next(iter(noted.refused.values()))
             reason = f"{words.reason} ({words.detail})" if words.detail else words.reason
-            raise Undelivered(noted.left, "refused", reason, suspect=True, rejections=noted.refused)
+            raise Undelivered(
+                noted.left,
+                "refused",
+                reason,
+                floor=delivery.retry_after,
+                doubtful=delivery.doubtful,
+                suspect=True,
+                rejections=noted.refused,
+            )
         if noted.left:
             reason = delivery.reason or "the sink kept a part of the batch"
             raise Undelivered(

@@ -103,6 +103,7 @@ class Case:
         self._dry = 0
         self._patience = STALE + 2 * ALONE * len(records)
         self._alone: dict[int, int] = {}
+        self._named: int | None = None
         self._probes = 0
         self._asking = False
         self._busy = 0
@@ -137,7 +138,7 @@ class Case:
             return None
         if not self.blames_sink:
             if self._asking and len(self._parts) == 1:  # it failed whole, and now something else was taken
-                self._parts = deque(halves(self._parts[0]))
+                self._parts = deque(self._cut(self._parts[0]))
             self._asking = False
             return Part(self._parts.popleft(), "part" if self.searching else "whole")
         self._asking = True
@@ -174,18 +175,22 @@ class Case:
         if part.role in {"whole", "part"} and left:
             self._parts.appendleft(list(left))
 
-    def failed(self, part: Part, left: Sequence[Record], *, at_once: bool = False) -> Record | None:
+    def failed(
+        self, part: Part, left: Sequence[Record], *, at_once: bool = False, named: int | None = None
+    ) -> Record | None:
         """Note that nothing of a part was taken, for a reason that may lie in it.
 
         Args:
             part: As `next` gave it.
             left: Its records.
             at_once: The sink says itself that an event is at fault, so the search begins with the first failure.
+            named: The number of the event that it names, which is tried alone first; it may be wrong.
 
         Returns:
             The event that is at fault, which is none of this case any more.
         """
         self.failures += 1
+        self._named = named
         self._dry = self._dry + 1 if self._last == self._evidence.newest_taken else 0
         self._last = self._evidence.newest_taken
         if not self._dry:
@@ -209,7 +214,7 @@ class Case:
             # A part of a search waits until the others had their turn: what is taken of them tells more.
             (self._parts.append if was else self._parts.appendleft)(list(left))
         else:
-            self._parts.extend(halves(list(left)))
+            self._parts.extend(self._cut(list(left)))
         return None
 
     def keep(self, record: Record) -> None:
@@ -221,6 +226,13 @@ class Case:
         if not self.failures:
             self.failures, self._mark = 1, self._evidence.begun
         self._parts.extendleft(reversed(halves(list(left))))
+
+    def _cut(self, records: list[Record]) -> list[list[Record]]:
+        """Return smaller parts: around the event that was named, or halves."""
+        place = next((place for place, record in enumerate(records) if record.seq == self._named), None)
+        if place is None or len(records) == 1:
+            return halves(records)
+        return [part for part in (records[place : place + 1], records[:place], records[place + 1 :]) if part]
 
     def _remove(self, numbers: Collection[int]) -> None:
         parts = ([record for record in part if record.seq not in numbers] for part in self._parts)

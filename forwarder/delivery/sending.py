@@ -211,7 +211,7 @@ class Sender:
         elif not (trouble.suspect or (trouble.busy and case.meets_same())):
             case.put_back(part, trouble.left)
         else:
-            culprit = case.failed(part, trouble.left, at_once=trouble.refused)
+            culprit = case.failed(part, trouble.left, at_once=trouble.refused, named=trouble.named)
             if culprit is not None and not await self._set_aside(culprit, trouble):
                 case.keep(culprit)
                 return False

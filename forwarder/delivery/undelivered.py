@@ -19,6 +19,7 @@ class Undelivered(Exception):
         odd: In the same answer others were taken, behind each of those left, or all but the one.
         rejections: What the sink says of each, by number in the spool, while nothing else was taken: not believed yet.
         refused: The sink says itself that a record is at fault.
+        named: Number in the spool of the record that the other side names; it may be wrong.
         busy: The sink asks to wait. No record is suspected for that, unless it meets the same ones again and again.
     """
 
@@ -43,6 +44,7 @@ class Undelivered(Exception):
         self.floor, self.ceiling, self.doubtful, self.state = floor, ceiling, doubtful, state
         self.suspect, self.busy, self.odd, self.rejections = suspect, busy, odd, rejections or {}
         self.refused = bool(self.rejections)
+        self.named: int | None = None
 
     def let_go(self) -> None:
         """Drop what led here: its frames would keep the request that failed in memory for as long as the slot waits."""
@@ -56,6 +58,8 @@ class Undelivered(Exception):
             alone = {todo[0].seq: why} if len(todo) == 1 else None
             made = cls(todo, "refused", str(error), doubtful=error.sent, suspect=True, rejections=alone)
             made.refused = True
+            if error.position is not None and 0 <= error.position < len(todo):
+                made.named = todo[error.position].seq
             return made
         if isinstance(error, Retryable):
             return cls(

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from forwarder.contracts import Clock
 from forwarder.net.http import HttpClient, Response, answer_to, check_url
 from sinks.splunk_hec.channel import Channel, Channels
-from sinks.splunk_hec.isolation import Isolation
 from sinks.splunk_hec.settings import SplunkHecConfig
 
 COLLECTOR = "/services/collector"
@@ -18,12 +17,12 @@ _CONTENT_TYPES = {"raw": "text/plain; charset=utf-8"}
 
 
 class Slot:
-    """One client, which asks one thing after the other; its channels, and what it knows of a refused batch."""
+    """One client, which asks one thing after the other; its channels, and whether it sends by index."""
 
     def __init__(self, number: int, config: SplunkHecConfig, clock: Clock) -> None:
         self.number = number
         self.channels = Channels(clock)
-        self.isolation = Isolation()
+        self.by_index = False  # an index was refused in a request with several: each gets its own
         self._config = config
         self._client = HttpClient(
             base_url=check_url(config.url, insecure=config.insecure),

@@ -4,8 +4,8 @@ Invariant: an event is accepted when Splunk said so for its request, and with `a
 confirmed it; an answer that cannot be read, or is not about these events, accepts nothing. Splunk knows no ids, so what
 may come twice is said to be doubtful before it is sent again.
 
-The parts: `splunk_hec_answers` (reply codes), `_envelope`, `_isolation` (the search for a bad event), `_acks` and
-`_channel` (acknowledgement), `_client`, `_probe`, `_settings`.
+The parts: `answers` (reply codes), `envelope`, `acks` and `channel` (acknowledgement), `client`, `probe`, `settings`.
+The search for a bad event is the lane's; only a refused index is found out here, since it holds its own events alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from forwarder.contracts import (
     Delivery,
     Endpoint,
     Finding,
+    ForwarderError,
     Held,
     PayloadTooLarge,
     Receipt,
@@ -33,41 +34,38 @@ from sinks.splunk_hec.answers import ADVICE, INDEX_FIX, Answer, interpret, parse
 from sinks.splunk_hec.channel import Channel
 from sinks.splunk_hec.client import Slot
 from sinks.splunk_hec.envelope import Wrapper, refused
-from sinks.splunk_hec.isolation import Positions, Queue, narrow
 from sinks.splunk_hec.probe import probe
 from sinks.splunk_hec.settings import SplunkHecConfig, index_label
 
+Positions = Sequence[int]
+"""Of records in a batch."""
+
 
 class _Outcome:
-    """What was decided of a batch so far, by position, and what is set aside because its index is refused.
-
-    Attributes:
-        early: Refused before anything of the batch was taken: the collector may have been fixed since.
-    """
+    """What was decided of a batch so far, by position, and why some are held."""
 
     def __init__(self, rejected: dict[int, Rejection]) -> None:
         self.accepted: list[int] = []
         self.pending: dict[int, Receipt] = {}
         self.rejected = rejected
-        self.aside: list[int] = []
-        self.early: list[int] = []
         self.held: Held | None = None
         self.retry_after: float | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self.accepted or self.pending or self.rejected)
+    @property
+    def taken(self) -> bool:
+        """Whether Splunk took anything."""
+        return bool(self.accepted or self.pending)
 
-    def delivery(self, kept: Sequence[int] = (), error: Retryable | Held | PayloadTooLarge | None = None) -> Delivery:
+    def delivery(self, error: ForwarderError | None = None) -> Delivery:
         """Return it as a delivery; `error` is why some are kept."""
-        again = error if isinstance(error, Retryable) else None
-        retry_after = self.retry_after if error is None else None
+        again = error if isinstance(error, Retryable | ContentRefused) else None
+        wait = error.retry_after if isinstance(error, Retryable) else self.retry_after if error is None else None
         return Delivery(
             accepted=self.accepted,
             rejected=self.rejected,
-            kept=kept,
             pending=self.pending,
             doubtful=again is not None and again.sent,
-            retry_after=retry_after if again is None else again.retry_after,
+            retry_after=wait,
             reason="" if error is None else str(error),
         )
 
@@ -111,6 +109,7 @@ class SplunkHecSink:
         Raises:
             AuthFailed, Held: The token is refused or cannot be read, or Splunk needs a person's help.
             PayloadTooLarge: The server refuses the size.
+            ContentRefused: Splunk refuses an event of the batch.
             Retryable: Splunk is busy, or its answer does not say what became of the batch.
         """
         records, slot = batch.records, self._slots[batch.slot]
@@ -118,17 +117,16 @@ class SplunkHecSink:
         positions: Positions = range(len(records))
         if outcome.rejected:
             positions = [position for position in positions if position not in outcome.rejected]
-        queue = Queue(self._parts(slot, records, positions))
         try:
-            while queue:
-                await self._send_first(slot, records, queue, outcome)
+            for part in self._parts(slot, records, positions):
+                await self._send_part(slot, records, part, outcome)
             if outcome.held is not None:
                 raise outcome.held
-        except (Retryable, Held, PayloadTooLarge) as error:
-            if not outcome:
+        except (Retryable, Held, PayloadTooLarge, ContentRefused) as error:
+            if not (outcome.taken or outcome.rejected):
                 raise
-            return outcome.delivery([*queue.rest(), *outcome.aside], error)
-        slot.isolation.forget()
+            return outcome.delivery(error)
+        slot.by_index = False
         if len(outcome.accepted) == len(records):
             return Delivery(range(len(records)), retry_after=outcome.retry_after)
         return outcome.delivery()
@@ -154,44 +152,35 @@ class SplunkHecSink:
 
     def _parts(self, slot: Slot, records: Sequence[Record], positions: Positions) -> Iterable[Positions]:
         """Return what goes into one request each: on `/raw`, metadata is that of the request."""
-        parts = [positions] if positions else []
-        if slot.isolation.covers(records):
-            parts = slot.isolation.parts(records, positions, self._indexes(records))
-        if not self._as_lines:
-            return parts
-        groups: dict[tuple[int, bytes], list[int]] = {}
-        for number, part in enumerate(parts):
-            for position in part:
-                groups.setdefault((number, self._wrapper.metadata(records[position]).head), []).append(position)
+        if not positions or not (self._as_lines or slot.by_index):
+            return [positions] if positions else []
+        groups: dict[object, list[int]] = {}
+        for position in positions:
+            metadata = self._wrapper.metadata(records[position])
+            groups.setdefault(metadata.head if self._as_lines else metadata.index, []).append(position)
         return groups.values()
 
-    async def _send_first(self, slot: Slot, records: Sequence[Record], queue: Queue, outcome: _Outcome) -> None:
-        """Send the first part of the queue and take it from there, once it is decided or narrowed down."""
-        part = queue[0]
+    async def _send_part(self, slot: Slot, records: Sequence[Record], part: Positions, outcome: _Outcome) -> None:
+        """Send one request and note what became of it. Raises when that is not decided, as `send` does.
+
+        Splunk reads a request as a stream: what stands before a bad event may be indexed already.
+        """
         answer, channel = await self._post(slot, records, part)
-        verdict = answer.fate.verdict
-        if verdict in {"taken", "slow"}:
+        fate = answer.fate
+        if fate.verdict in {"taken", "slow"}:
             self._take(slot, part, answer, channel, outcome)
-            for position in outcome.early:  # asked once more, now that others are known to be taken
-                del outcome.rejected[position]
-                queue.append([position])
-            outcome.early = []
-        elif verdict == "isolate" and len(part) == 1:
-            outcome.rejected[part[0]] = Rejection(answer.fate.meaning, answer.words)
-            if not (outcome.accepted or outcome.pending):
-                outcome.early.append(part[0])
-        elif verdict == "index" and len({self._wrapper.metadata(records[position]).index for position in part}) == 1:
+        elif fate.verdict == "isolate" and len(part) == 1 and outcome.taken:
+            outcome.rejected[part[0]] = Rejection(fate.meaning, answer.words)
+        elif fate.verdict == "isolate":
+            named = answer.number if answer.number is not None and 0 <= answer.number < len(part) else None
+            position = part[0] if len(part) == 1 else None if named is None else part[named]
+            raise ContentRefused(fate.meaning, answer.words, sent=len(part) > 1, position=position)
+        elif len({self._wrapper.metadata(records[position]).index for position in part}) == 1:
             index = self._wrapper.metadata(records[part[0]]).index or "the token's default"
-            outcome.aside += part
-            outcome.held = Held(f"{answer.fate.meaning} ({index})", fix=INDEX_FIX, kind="forbidden")
-        elif slot.isolation.covers(records):
-            queue.popleft()
-            queue.first(narrow(answer, part, self._indexes(records)))
-            return
+            outcome.held = Held(f"{fate.meaning} ({index})", fix=INDEX_FIX, kind="forbidden")
         else:
-            slot.isolation.remember(answer, records, part)
-            raise Retryable(f"Splunk refuses an event of the batch: {answer.words}", kind="partial", sent=True)
-        queue.popleft()
+            slot.by_index = True
+            raise Retryable(f"Splunk refuses an index of the batch: {answer.words}", kind="partial", sent=True)
 
     def _take(self, slot: Slot, part: Positions, answer: Answer, channel: Channel | None, outcome: _Outcome) -> None:
         """Note that Splunk took a part: as accepted, or with a receipt."""
@@ -229,6 +218,3 @@ class SplunkHecSink:
         if channel is not None and (foreign or 200 < response.status < 300):
             slot.channels.cut(channel)  # something before Splunk answered, and no one knows what Splunk did
         return interpret(response, self._clock.time()), channel
-
-    def _indexes(self, records: Sequence[Record]) -> list[str | None]:
-        return [self._wrapper.metadata(record).index for record in records]

@@ -38,10 +38,10 @@ class Search:
         self.evidence.begin()
         return part
 
-    def fails(self, *, at_once: bool = False) -> tuple[list[int], Record | None]:
+    def fails(self, *, at_once: bool = False, named: int | None = None) -> tuple[list[int], Record | None]:
         """Send what is next, in vain; return what it was, and who is at fault."""
         part = self.next()
-        return numbers(part), self.case.failed(part, part.records, at_once=at_once)
+        return numbers(part), self.case.failed(part, part.records, at_once=at_once, named=named)
 
     def another_is_taken(self) -> None:
         self.evidence.taken(self.evidence.begin())
@@ -74,6 +74,32 @@ def test_a_sink_that_names_the_event_is_searched_for_it_at_once() -> None:
     assert s.fails(at_once=True) == ([1, 2], None)
     assert s.case.searching
     assert s.next().role == "probe"
+
+
+@pytest.mark.parametrize(
+    ("named", "parts"),
+    [
+        (1, [[1], [2, 3, 4, 5]]),
+        (3, [[3], [1, 2], [4, 5]]),
+        (5, [[5], [1, 2, 3, 4]]),
+        (9, [[1, 2], [3, 4, 5]]),
+        (None, [[1, 2], [3, 4, 5]]),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_the_event_that_the_sink_names_is_tried_alone_before_its_neighbours(
+    named: int | None, parts: list[list[int]], known: bool
+) -> None:
+    s = Search(1, 2, 3, 4, 5)
+    if known:
+        s.fails()
+        s.another_is_taken()
+    s.fails(at_once=True, named=named)
+    if not known:
+        s.fails()  # the first alone, while it is not known whether the sink takes anything
+        s.case.failed(Part(records(9), "control"), records(9), named=named)
+        s.another_is_taken()
+    assert [numbers(s.next()) for _ in parts] == parts
 
 
 def test_a_suspected_batch_is_searched_from_the_first_send_on() -> None:

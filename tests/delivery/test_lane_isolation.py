@@ -250,6 +250,23 @@ async def test_every_double_was_on_record_before(tmp_path: Path) -> None:
         assert set(has) == {f"e{n}" for n in range(25)} - {"e4", "e13"}
 
 
+async def test_what_may_have_been_taken_beside_a_refusal_is_on_record_before_it_is_sent_again(tmp_path: Path) -> None:
+    """A sink refuses one event by itself, and does not know what became of the others of the same batch."""
+
+    def answer(batch: Batch, number: int) -> Delivery:
+        if number == 1:
+            return Delivery(rejected={0: Rejection("blank", "empty")}, doubtful=True, reason="the answer was lost")
+        return Delivery.all_accepted(batch)
+
+    async with bench(tmp_path) as b:
+        sink = ScriptedSink(answer)
+        b.start("one", sink, window=1)
+        await b.fill(*(event(f"e{n}") for n in range(5)))
+        await b.drained("one")
+        assert await in_doubt(b) == {f"e{n}" for n in range(5)}
+        await b.balanced()
+
+
 @pytest.mark.parametrize("window", [1, 2])
 async def test_more_events_than_have_room_apart_hold_the_lane_and_go_one_by_one(
     window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -341,16 +341,18 @@ async def test_a_refused_token_is_no_lost_promise() -> None:
         assert await sink.confirm([receipt]) == {receipt: True}
 
 
-async def test_a_bad_event_is_isolated_with_promises_too() -> None:
-    async with delivering(acks=True) as (sink, receiver):
+async def test_a_bad_event_is_isolated_with_promises_too(tmp_path: Path) -> None:
+    async with HecReceiver({SECRET: Token(acknowledge=True)}) as receiver, bench(tmp_path) as b:
         receiver.rules.append(Rule(times=None, item=lambda found: 6 if b'"e-3"' in found.event else None))
-        with pytest.raises(Retryable):
-            await sink.send(batch(5))
-        delivery = await sink.send(batch(5))
-        assert sorted(delivery.pending) == [0, 1, 3, 4]
-        assert sorted(delivery.rejected) == [2]
-        given = receipts(delivery)
-        assert await sink.confirm(given) == dict.fromkeys(given, True)
+        sink = sink_of(receiver.url, acknowledge=True)
+        b.start("one", sink)
+        await b.fill(*(event(f"e-{n}") for n in range(1, 6)))
+        await b.drained("one")
+        assert [letter.seq for letter in await b.spool.dead_letters("one")] == [3]
+        assert set(landed(receiver)) == {f"e-{n}" for n in (1, 2, 4, 5)}
+        await b.balanced()
+        await b.stop("one")
+        await sink.close()
 
 
 # --------------------------------------------------------------------------------------------------- numbers, cookies
