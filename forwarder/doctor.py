@@ -20,10 +20,13 @@ import msgspec
 
 from forwarder.admin import probe as admin_port
 from forwarder.assembly import build_format_of, build_sink, build_source, examine_spool
+from forwarder.config.references import webhooks_of
 from forwarder.contracts import Clock, Connects, Finding, ForwarderError, Held
 from forwarder.net import reach as network
+from forwarder.net.tls import ServerTls
 from forwarder.preflight import certain_to_fail, of_part, unusable_here, worth_a_look
 from forwarder.preflight.targets import shared_targets
+from forwarder.receiving.secrets import secrets_of
 
 if TYPE_CHECKING:
     from forwarder.config.problems import Problem
@@ -68,6 +71,8 @@ class Doctor:
         """Return what there is to look at, in the order of the configuration."""
         found = [Part("configuration", self._in_time(self._configuration)), Part("spool", self._in_time(self._spool))]
         found.append(Part("admin", self._in_time(self._admin)))
+        if webhooks_of(self._settings):
+            found.append(Part("receiver", self._in_time(self._receiver)))
         found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.readers]
         return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
 
@@ -125,6 +130,21 @@ class Doctor:
 
     async def _admin(self) -> list[Finding]:
         return await admin_port.examine(self._settings.admin, self._settings.spool.path)
+
+    async def _receiver(self) -> list[Finding]:
+        receiver = self._settings.receiver
+        found = await admin_port.examine(
+            receiver, self._settings.spool.path, setting="receiver.listen", is_ours=admin_port.anything
+        )
+        if receiver.cert_file is not None:
+            await asyncio.to_thread(ServerTls(receiver.cert_file, receiver.key_file, receiver.key_password))
+            found.append(Finding("tls", ok=True, detail="the certificate and its key can be used"))
+        for name, webhook in webhooks_of(self._settings).items():
+            secrets = await asyncio.to_thread(secrets_of, webhook, f"sources.{name}.webhook")
+            secret = f"{len(secrets)} secrets" if len(secrets) > 1 else "a secret"
+            path = webhook.path_of(name)
+            found.append(Finding(name, ok=True, detail=f"receives at {path} with {secret}; not tried from outside"))
+        return found
 
     async def _spool(self) -> list[Finding]:
         state: list[Finding] = []

@@ -1,4 +1,4 @@
-"""Looks whether the admin port could be listened on: tries it for a moment, and says who has it otherwise."""
+"""Looks whether a port of ours could be listened on: tries it for a moment, and says who has it otherwise."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import errno
 import http.client
 import json
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from forwarder.admin.control import connected, socket_path
 from forwarder.contracts import Finding
 from forwarder.net.addresses import bound, reachable, reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    from forwarder.config.settings import AdminConfig
 
 _PATIENCE = 3.0
 _FIXES = {
-    errno.EACCES: "Give admin.listen a port of 1024 or more, or let this user listen below.",
-    errno.EPERM: "Give admin.listen a port of 1024 or more, or let this user listen below.",
-    errno.EADDRNOTAVAIL: "Write an address of this machine into admin.listen; 0.0.0.0 means all of them.",
-    errno.EADDRINUSE: "End the other program, or give admin.listen another port.",
+    errno.EACCES: "Give {setting} a port of 1024 or more, or let this user listen below.",
+    errno.EPERM: "Give {setting} a port of 1024 or more, or let this user listen below.",
+    errno.EADDRNOTAVAIL: "Write an address of this machine into {setting}; 0.0.0.0 means all of them.",
+    errno.EADDRINUSE: "End the other program, or give {setting} another port.",
 }
 _CAUSES = {
     errno.EACCES: "this user may not listen on this port",
@@ -33,31 +32,59 @@ _CAUSES = {
 }
 
 
-async def examine(admin: AdminConfig, spool: Path | None = None) -> list[Finding]:
+class Listens(Protocol):
+    """The settings of a port."""
+
+    @property
+    def listen(self) -> str:
+        """Address and port, as they are configured."""
+        ...
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        ...
+
+
+async def examine(
+    admin: Listens,
+    spool: Path | None = None,
+    *,
+    setting: str = "admin.listen",
+    is_ours: Callable[[str, int], bool] | None = None,
+) -> list[Finding]:
     """Return what was found.
 
     Args:
         admin: What is configured.
         spool: Path of the spool: a daemon that listens there and is not this spool's is another program. Without one
             any daemon counts as ours.
+        setting: Where the address is configured.
+        is_ours: Tells, by host and port, whether a daemon may listen there; by default, whether it answers probes.
     """
+    is_ours = is_ours or _is_a_forwarder
     host, port = admin.address
     try:
         await asyncio.to_thread(_try, host, port)
     except (socket.gaierror, ValueError):
-        fix = "Write an address of this machine into admin.listen, such as 127.0.0.1:9464."
-        return [Finding("port", ok=False, detail="the name in admin.listen is unknown", fix=fix)]
+        fix = f"Write an address of this machine into {setting}, such as 127.0.0.1:9464."
+        return [Finding("port", ok=False, detail=f"the name in {setting} is unknown", fix=fix)]
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and await asyncio.to_thread(_is_a_forwarder, reachable(host), port):
+        if error.errno == errno.EADDRINUSE and await asyncio.to_thread(is_ours, reachable(host), port):
             if spool is None or await asyncio.to_thread(_runs, spool):
                 return [Finding("port", ok=True, detail=f"the daemon listens on {admin.listen}")]
-            fix = "Give admin.listen of one of the two another port."
+            fix = f"Give {setting} of one of the two another port."
             return [Finding("port", ok=False, detail=f"{admin.listen}: another audit-forwarder listens there", fix=fix)]
         number = error.errno or errno.EIO
         cause = _CAUSES.get(number) or reason_of(error)
-        fix = _FIXES.get(number, "Write another address and port into admin.listen.")
+        fix = _FIXES.get(number, "Write another address and port into {setting}.").format(setting=setting)
         return [Finding("port", ok=False, detail=f"{admin.listen}: {cause}", fix=fix)]
     return [Finding("port", ok=True, detail=f"{admin.listen} is free")]
+
+
+def anything(host: str, port: int) -> bool:  # noqa: ARG001 -- it cannot be asked without its secret
+    """Take what listens for a daemon's: then the daemon of the spool decides."""
+    return True
 
 
 def _try(host: str, port: int) -> None:

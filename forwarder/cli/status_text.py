@@ -89,10 +89,11 @@ def _source_row(source: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
     rows = _list(_spool(report), "sources")
     spooled = next((row.get("spooled") for row in rows if row.get("identity") == source.get("identity")), None)
     runs = _is_running(report)
+    answered = "last_received_age_seconds" if source.get("is_pushed") is True else "last_good_poll_age_seconds"
     return (
         _cell(source.get("name")),
         _cell(source.get("state")),
-        _age(source.get("last_good_poll_age_seconds"), "never" if runs else "-"),
+        _age(source.get(answered), "never" if runs else "-"),
         _age(source.get("newest_event_age_seconds"), "none yet" if runs else "-"),
         _cell(spooled),
         _failed(source),

@@ -58,7 +58,7 @@ def _receiver(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
     webhooks = webhooks_of(settings)
     first: dict[str, str] = {}
     for name, webhook in webhooks.items():
-        path = webhook.path or f"/webhook/{name}"
+        path = webhook.path_of(name)
         other = first.setdefault(path, name)
         if other != name:
             yield ("sources", name, "webhook", "path"), f"{other} receives at {path} already", "give each its own path"

@@ -112,6 +112,10 @@ class WebhookConfig(ComponentConfig):
     previous_secret: Secret | None = None
     """A second one that is taken as well, while the secret is replaced on the other side."""
 
+    def path_of(self, source: str) -> str:
+        """Return the path at which a source of this name receives."""
+        return self.path or f"/webhook/{source}"
+
 
 class BatchConfig(ComponentConfig):
     """When a batch is sent: at the first limit it reaches."""

@@ -14,6 +14,7 @@ from forwarder.preflight.one_file import odd_files, one_file_twice
 from forwarder.preflight.permissions import loose_permissions, open_to_others, unusable_spool
 from forwarder.preflight.placeholders import example_hosts, placeholders, unfilled_texts
 from forwarder.preflight.places import more_than_there_is, places_that_cannot_be
+from forwarder.preflight.receiver import short_secrets
 from forwarder.preflight.routes import odd_fields, odd_places, unrouted_places
 from forwarder.preflight.spool_changes import SpoolChanges
 from forwarder.preflight.targets import same_logs
@@ -36,6 +37,7 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
         *same_logs(settings),
         *SpoolChanges(settings).problems,
         *open_to_others(settings),
+        *short_secrets(settings),
         *times_to_come(settings),
     ]
 

@@ -34,6 +34,8 @@ def unusable_tls(settings: Settings) -> Iterator[Problem]:
             tls = getattr(part, "tls", None)
             if isinstance(tls, TlsConfig):
                 yield from _of(f"{section}.{name}.tls", tls)
+    shown, files = settings.receiver, ("cert_file", "key_file", "key_password")
+    yield from _of("receiver", TlsConfig(**{name: getattr(shown, name) for name in files}))
 
 
 def unusable_proxies(settings: Settings) -> Iterator[Problem]:

@@ -68,11 +68,6 @@ class Door(msgspec.Struct):
         return f"sources.{self.name}.webhook"
 
 
-def path_of(name: str, webhook: WebhookConfig) -> str:
-    """Return the path at which a source receives."""
-    return webhook.path or f"/webhook/{name}"
-
-
 class ReceiverServer:
     """Serves one port, in a loop of its own.
 
@@ -98,7 +93,7 @@ class ReceiverServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
         patience: float = 15.0,
     ) -> None:
-        self._doors: Mapping[str, Door] = {path_of(door.name, door.webhook): door for door in doors}
+        self._doors: Mapping[str, Door] = {door.webhook.path_of(door.name): door for door in doors}
         self._take = take
         self._rates = rates
         self._max_body = max_body

@@ -19,7 +19,7 @@ from forwarder.observe.reports import SourceReport
 from forwarder.receiving.inbox import Answer, Inbox
 from forwarder.receiving.pushed import PushedStore
 from forwarder.receiving.rates import Rates
-from forwarder.receiving.server import Door, ReceiverServer, path_of
+from forwarder.receiving.server import Door, ReceiverServer
 from forwarder.registry import SOURCES
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Spool, SpoolStatus
@@ -114,7 +114,7 @@ async def receiving(kind: type[Sender], folder: Path, **limits: Any) -> AsyncIte
     try:
         await thread.start()
         await until(lambda: report.state == "idle")
-        yield Port(thread.port, path_of("test", source.webhook), report, spool)
+        yield Port(thread.port, source.webhook.path_of("test"), report, spool)
     finally:
         await thread.close()
         store.stop()

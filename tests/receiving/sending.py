@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,17 @@ class Receiving:
         there = psutil.Process(self.process.pid).net_connections("tcp")
         return any(each.status == psutil.CONN_LISTEN and each.laddr.port == self.port for each in there)
 
-    async def post(self, body: Any, secret: str = SECRET, path: str = PATH) -> tuple[int, dict[str, Any]]:
+    async def post(
+        self, body: Any, secret: str = SECRET, path: str = PATH, tls: ssl.SSLContext | None = None
+    ) -> tuple[int, dict[str, Any]]:
         """Send a body; 0 when there was no answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await asyncio.to_thread(self._post, raw, secret, path)
+        return await asyncio.to_thread(self._post, raw, secret, path, tls)
 
-    def _post(self, body: bytes, secret: str, path: str) -> tuple[int, dict[str, Any]]:
+    def _post(self, body: bytes, secret: str, path: str, tls: ssl.SSLContext | None) -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        if tls is not None:
+            connection = http.client.HTTPSConnection("localhost", self.port, timeout=60, context=tls)
         try:
             connection.request("POST", path, body, {"Authorization": f"Bearer {secret}"})
             answer = connection.getresponse()

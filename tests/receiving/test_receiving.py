@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
+import ssl
 from collections import Counter
 
+import psutil
 import pytest
+import trustme
 
 from tests.receiving.sending import SECRET, Receiving, alert, guard_detect
 from tests.sockets import held_port
@@ -146,3 +150,67 @@ async def test_more_than_the_rate_is_told_to_come_later_and_a_stranger_takes_not
         answers = Counter([(await receiving.post(alert(each)))[0] for each in range(12)])
         assert answers[200] >= 5
         assert answers[429] > 0
+
+
+async def test_over_tls_a_renewed_certificate_is_shown_without_a_restart(tmp_path, free_port):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    shown = []
+    tls = {"cert_file": str(cert), "key_file": str(key)}
+    receiving = Receiving(tmp_path, free_port, receiver=tls)
+    async with receiving.process:
+        for _ in range(2):
+            authority = trustme.CA()
+            issued = authority.issue_cert("localhost")
+            issued.private_key_pem.write_to_path(key)
+            issued.cert_chain_pems[0].write_to_path(cert)
+            context = ssl.create_default_context()
+            authority.configure_trust(context)
+            if not shown:
+                await receiving.start()
+            shown.append((await receiving.post(alert(len(shown)), tls=context))[0])
+        assert shown == [200, 200]
+        key.write_text("in the middle of a renewal")
+        assert (await receiving.post(alert(7), tls=context))[0] == 200
+
+
+async def test_connections_that_never_shake_hands_keep_nobody_out(tmp_path, free_port):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(cert)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    receiving = Receiving(tmp_path, free_port, receiver={"cert_file": str(cert), "key_file": str(key)})
+    async with receiving.process:
+        await receiving.start()
+        with contextlib.ExitStack() as held:
+            for _ in range(1000):
+                held.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", free_port))))
+            assert (await receiving.post(alert(1), tls=context))[0] == 200
+            assert (await receiving.process.get("/livez"))[0] == 200
+            assert len(psutil.Process(receiving.process.pid).net_connections("tcp")) < 600
+
+
+async def test_a_request_in_drops_is_cut_and_one_in_pieces_is_taken(tmp_path, free_port):
+    receiving = Receiving(tmp_path, free_port)
+    head = f"POST /webhook/alerts HTTP/1.1\r\nHost: a\r\nAuthorization: {SECRET}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with receiving.process:
+        await receiving.start()
+        slow_reader, slow = await asyncio.open_connection("127.0.0.1", free_port)
+        slow.write(head.encode() + b"1\r\n{\r\n")
+        reader, writer = await asyncio.open_connection("127.0.0.1", free_port)
+        body = json.dumps(alert(1)).encode()
+        writer.write(head.encode())
+        for byte in body:
+            writer.write(b"1\r\n%c\r\n" % byte)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        with contextlib.suppress(ConnectionError):
+            assert await slow_reader.read() == b"", "cut, without a word"
+        status = await receiving.process.until_status(lambda found: source_of(found)["refused"] != {})
+        assert source_of(status)["refused"] == {"cut": 1}
+        assert source_of(status)["spooled"] == 1
+        for each in (slow, writer):
+            each.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from forwarder.assembly import build_format_of, build_sink, build_source, close_all
 from forwarder.cli.terminal import print_line, show_rows
 from forwarder.config.problems import Problem, SettingsError, not_built
+from forwarder.config.references import webhooks_of
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
 from forwarder.contracts.units import duration_text, size_text
@@ -15,6 +16,7 @@ from forwarder.exit_codes import ExitCode
 from forwarder.preflight import certain_to_fail, unusable_here, worth_a_look
 from forwarder.preflight.admin_port import taken_port
 from forwarder.preflight.filter_rules import may_pass
+from forwarder.preflight.receiver import taken_receiver_port
 from forwarder.preflight.targets import same_targets
 from forwarder.preflight.ways import unusable_proxies, unusable_tls
 
@@ -34,7 +36,7 @@ def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
     problems = [*certain_to_fail(settings), *unusable_here(settings), *taken_port(settings)]
-    problems += [*unusable_tls(settings), *unusable_proxies(settings)]
+    problems += [*taken_receiver_port(settings), *unusable_tls(settings), *unusable_proxies(settings)]
     looks = worth_a_look(settings)
     if problems:
         raise SettingsError(settings.located(problems))
@@ -73,6 +75,7 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
             ["spool", str(spool.path.absolute()), f"up to {size_text(spool.max_bytes)}"],
             ["", "", f"events stay {duration_text(spool.retain)} after every sink has them"],
             ["admin", settings.admin.listen, _status_access(settings)],
+            *_receivers(settings),
         ]
     )
     print_line()
@@ -113,6 +116,15 @@ def _status_access(settings: Settings) -> str:
     if settings.admin.token is not None:
         return "status with the token"
     return "status on loopback only" if host in {"127.0.0.1", "::1", "localhost"} else "no status: set admin.token"
+
+
+def _receivers(settings: Settings) -> list[list[str]]:
+    """Return the rows of the port that receives: what is sent to which path."""
+    scheme = "https" if settings.receiver.cert_file else "http"
+    return [
+        ["receiver", settings.receiver.listen, f"{name} at {scheme}://…{webhook.path_of(name)}"]
+        for name, webhook in webhooks_of(settings).items()
+    ]
 
 
 def _target_of(config: Any) -> str:
