@@ -52,6 +52,43 @@ class Facts(msgspec.Struct, gc=False):
     container: msgspec.Raw | None = None
 
 
+def read_each(
+    records: Sequence[Record], read: Callable[[Record], AuditEvent], read_leniently: Callable[[Record], AuditEvent]
+) -> list[AuditEvent | UnexpectedPayload]:
+    """Return one result per record, in order.
+
+    Args:
+        records: Events as they came; what is beyond reading is not read at all.
+        read: The strict way, which takes most.
+        read_leniently: What is tried where that fails; why it fails as well is the result.
+    """
+    results: list[AuditEvent | UnexpectedPayload] = []
+    for record in records:
+        raw = record.raw
+        if len(raw) > QUICK and is_beyond_reading(raw):
+            results.append(UnexpectedPayload(TOO_MUCH, "too_large"))
+            continue
+        try:
+            results.append(read(record))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            results.append(_again(record, read_leniently))
+    return results
+
+
+def _again(record: Record, read_leniently: Callable[[Record], AuditEvent]) -> AuditEvent | UnexpectedPayload:
+    try:
+        return read_leniently(record)
+    except Unreadable as error:
+        return UnexpectedPayload(str(error))
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        return UnexpectedPayload(f"the event cannot be read: {str(error)[:120]}")
+
+
+def lenient_marks(record: Record, *, repaired: bool, odd: bool) -> tuple[str, ...]:
+    """Return the marks of an event that was read leniently."""
+    return (*record.marks, *(("repaired",) if repaired else ()), *(("odd_shape",) if odd else ()))
+
+
 class RecordNormalizer:
     """Gives records of one product their meaning. Not for use by several threads at once.
 
@@ -81,28 +118,15 @@ class RecordNormalizer:
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order."""
-        results: list[AuditEvent | UnexpectedPayload] = []
-        for record in records:
-            raw = record.raw
-            if len(raw) > QUICK and is_beyond_reading(raw):
-                results.append(UnexpectedPayload(TOO_MUCH, "too_large"))
-                continue
-            try:
-                results.append(self._event(record, self._decode(raw), record.marks))
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                results.append(self._leniently(record))
-        return results
+        return read_each(records, self._read, self._read_leniently)
 
-    def _leniently(self, record: Record) -> AuditEvent | UnexpectedPayload:
-        try:
-            tree, repaired = read_tree(record.raw)
-            decoded, odd = self._shapes.fit(tree)
-            marks = (*record.marks, *(("repaired",) if repaired else ()), *(("odd_shape",) if odd else ()))
-            return self._event(record, decoded, marks)
-        except Unreadable as error:
-            return UnexpectedPayload(str(error))
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-            return UnexpectedPayload(f"the record cannot be read: {str(error)[:120]}")
+    def _read(self, record: Record) -> AuditEvent:
+        return self._event(record, self._decode(record.raw), record.marks)
+
+    def _read_leniently(self, record: Record) -> AuditEvent:
+        tree, repaired = read_tree(record.raw)
+        decoded, odd = self._shapes.fit(tree)
+        return self._event(record, decoded, lenient_marks(record, repaired=repaired, odd=odd))
 
     def _event(self, record: Record, decoded: Any, marks: tuple[str, ...]) -> AuditEvent:
         origin = record.origin

@@ -7,6 +7,7 @@ Empty text is an absent fact.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ import msgspec
 
 from forwarder.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
-from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip, valid_mail
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.times import TimeReader
@@ -35,6 +35,7 @@ from forwarder.sources.organization.shapes import (
     shape,
 )
 from forwarder.sources.organization.statements import decide, outcomes
+from forwarder.sources.records import lenient_marks, read_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,39 +91,19 @@ class OrganizationNormalizer:
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order."""
-        decode, event = self._decode, self._event
-        results: list[AuditEvent | UnexpectedPayload] = []
-        for record in records:
-            raw = record.raw
-            if len(raw) > QUICK and is_beyond_reading(raw):
-                results.append(UnexpectedPayload(TOO_MUCH, "too_large"))
-                continue
-            try:
-                results.append(event(record, decode(raw), record.marks))
-            except msgspec.ValidationError:
-                results.append(self._with_more(record))
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                results.append(self._leniently(record))  # finds out what is wrong, and says it
-        return results
+        return read_each(records, self._read, self._read_leniently)
 
-    def _with_more(self, record: Record) -> AuditEvent | UnexpectedPayload:
-        """Read an event that has members besides those we know, or members of other types."""
-        try:
+    def _read(self, record: Record) -> AuditEvent:
+        return self._event(record, self._decode(record.raw), record.marks)
+
+    def _read_leniently(self, record: Record) -> AuditEvent:
+        """Read an event that has members besides those we know, or members of other types, or is not quite JSON."""
+        with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
             decoded = self._decode_any(record.raw)
             return self._event(record, decoded, record.marks, beside(record.raw, decoded))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._leniently(record)
-
-    def _leniently(self, record: Record) -> AuditEvent | UnexpectedPayload:
-        try:
-            tree, repaired = read_tree(record.raw)
-            decoded, more, odd = shape(tree)
-            marks = (*record.marks, *(("repaired",) if repaired else ()), *(("odd_shape",) if odd else ()))
-            return self._event(record, decoded, marks, more)
-        except Unreadable as error:
-            return UnexpectedPayload(str(error))
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-            return UnexpectedPayload(f"the event cannot be read: {str(error)[:120]}")
+        tree, repaired = read_tree(record.raw)
+        decoded, more, odd = shape(tree)
+        return self._event(record, decoded, lenient_marks(record, repaired=repaired, odd=odd), more)
 
     def _event(
         self, record: Record, decoded: Event, marks: tuple[str, ...], more: Mapping[str, Any] | None = None
