@@ -190,7 +190,7 @@ class Poller:
         try:
             await self._request(name)
         except (Retryable, Held) as error:
-            if not isinstance(error, SpoolFull) and self._is_current(name, row):
+            if self._is_current(name, row):
                 took = self._clock.monotonic() - begun
                 self._failed(await self._set_aside(name, error, row), error, took)
 

@@ -101,6 +101,11 @@ class Desk:
         settlement = Settlement(ranges=list(spans), tallies=tallies)
         return (await self.spool.exchange(lane, settlement, after=0, events=0)).position
 
+    async def settle_taken(self, lane: int) -> None:
+        """Take everything there is and settle it as accepted."""
+        chunks = await self.take(lane)
+        await self.settle(lane, *((chunk.first, chunk.last) for chunk in chunks))
+
     async def drain(self, lane: int) -> list[bytes]:
         """Take and settle everything; return the bodies."""
         bodies: list[bytes] = []

@@ -60,6 +60,7 @@ async def test_a_full_disk_holds_and_loses_nothing(small_disk):
         assert len(done) > 5
         with pytest.raises(Held):
             await desk.put(page=bulky("refused"), moves=[move("tail", version, at=1)])
+        assert (small_disk / "spool.db.reserve").exists(), "it is for what makes room"
         assert len(found(await desk.take(lane))) == 50 * len(done)
     async with opened(small_disk) as desk:
         assert desk.source.cursors["tail"].state == {"at": 0}

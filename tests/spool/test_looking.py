@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -175,8 +176,11 @@ def test_what_became_of_the_files_is_told(what: str, words: str, tmp_path: Path)
         if what == "log replaced":
             other.write_bytes(b"y" * 50)
             other.rename(log)
-        with pytest.raises(SpoolLost, match=words):
+        with pytest.raises(SpoolLost, match=words) as lost:
             presence.verify()
+        assert str(path) in lost.value.reason
+        assert "before you restore a spool" in lost.value.fix
+        assert str(lost.value) == f"{lost.value.reason} Nothing was written after that. {lost.value.fix}"
         assert presence.is_deleted() is (what in {"deleted", "replaced"})
         assert presence.is_in_its_folder() is not what.startswith("folder")
         assert presence.owns_log() is not what.startswith(("log", "folder"))
@@ -204,6 +208,29 @@ def test_a_file_that_was_touched_is_the_same_and_one_that_was_written_over_is_no
         other.write_bytes(before + b"more")
         with pytest.raises(SpoolLost, match=r"wrote over it|written over"):
             presence.verify()
+    finally:
+        presence.close()
+
+
+@pytest.mark.parametrize(("before", "after", "says", "is_lost"), [
+    (8192, 0, 2, True),
+    (8192, 4096, 2, True),
+    (8192, 4096, 1, False),  # as SQLite gives room back
+    (4096, 4096, 2, False),  # the first page is in place, and for the next one there was no room
+    (4096, 8192, 3, False),
+])  # fmt: skip
+def test_what_our_own_work_left_is_a_loss_only_where_more_is_gone_than_the_header_says(
+    before: int, after: int, says: int, is_lost: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "spool.db"
+    path.write_bytes(bytes(before))
+    presence = Presence(path, tmp_path / "spool.db-wal")
+    try:
+        presence.note()
+        path.write_bytes((bytes(28) + says.to_bytes(4) + bytes(8192))[:after])
+        os.utime(path, (5, 5))
+        with pytest.raises(SpoolLost, match="was cut") if is_lost else contextlib.nullcontext():
+            presence.note()
     finally:
         presence.close()
 

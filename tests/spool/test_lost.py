@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -68,6 +69,8 @@ async def test_what_was_taken_away_is_put_back(tmp_path: Path, what: str) -> Non
     desk = await waiting(tmp_path / "state")
     TAKEN_AWAY[what](desk.config.path, log_of(desk))
     assert "start again" in await lost(desk)
+    if what == "the folder":
+        assert desk.config.path.parent.stat().st_mode & 0o777 == 0o700, "others see nothing of it"
     await still_waiting(desk)
 
 
@@ -75,13 +78,17 @@ async def test_a_moved_folder_is_whole_and_nothing_begins_in_its_place(tmp_path:
     desk = await waiting(tmp_path / "state")
     desk.config.path.parent.rename(tmp_path / "moved")
     assert "put it back" in await lost(desk)
+    state, notice = tmp_path / "state", tmp_path / "state" / "spool.db.missing"
+    assert [path.stat().st_mode & 0o777 for path in (state, notice)] == [0o700, 0o600]
     with pytest.raises(SpoolError, match="missing"):
         await desk.reopen()
     shutil.rmtree(tmp_path / "state")
     shutil.copytree(
         tmp_path / "moved", tmp_path / "state"
     )  # a copy, because this process still has the moved file open
+    shutil.copy(tmp_path / "moved" / "spool.db", notice)
     await still_waiting(desk)
+    assert not notice.exists(), "once it is back, a person may begin with an empty one"
 
 
 def write(path: Path, at: int, content: bytes) -> None:
@@ -109,6 +116,24 @@ async def test_what_another_program_changed_is_never_written_to(tmp_path: Path, 
     changed = desk.config.path.read_bytes()
     assert "was left as it is" in await lost(desk)
     assert desk.config.path.read_bytes() == changed
+
+
+async def test_what_is_taken_away_while_it_is_written_was_not_written(tmp_path: Path) -> None:
+    desk = await waiting(tmp_path / "state")
+    with pytest.raises(SpoolLost):
+        await desk.spool._run(lambda _: desk.config.path.unlink())
+    await lost(desk)
+    desk = await waiting(tmp_path / "other")
+    spool: Any = desk.spool
+    database = spool._parts.database
+
+    def outside() -> None:
+        database.con.create_function("take_away", 0, desk.config.path.unlink)
+        database.outside("SELECT take_away()")
+
+    with pytest.raises(SpoolLost):
+        await spool._worker.run(outside)
+    await lost(desk)
 
 
 async def test_what_only_looks_changed_does_no_harm(tmp_path: Path) -> None:

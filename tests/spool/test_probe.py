@@ -149,6 +149,33 @@ def test_what_the_spool_has_already_needs_no_further_room(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("settings", "used", "words"),
+    [
+        ({"max_bytes": 16 * 2**40}, None, "full after 3255 days"),  # 417 events a second, 150 bytes each
+        ({"max_bytes": 16 * 2**40}, 15 * 2**40, "full after 203 days"),
+        ({"max_bytes": 2**20}, 2**20 - 1, "full after 0s"),
+        ({"max_bytes": 2**20}, 2**20, "the spool is full"),
+        ({"max_bytes": 2**20}, 2**20 + 5, "the spool is full"),
+    ],
+)
+def test_what_is_left_lasts_so_long_at_the_highest_rate(settings, used, words):
+    status = None if used is None else spool_status(bytes_used=used, hours_left=None)
+    found = probe._hours(SpoolConfig(**settings), status)
+    assert words in found.detail
+    assert found.ok is ("full after" in words)
+    assert bool(found.fix) is not found.ok
+
+
+@pytest.mark.parametrize(
+    ("free", "ok", "fix"),
+    [(64 * 2**20 - 1, False, "Make room"), (64 * 2**20, True, "Give it"), (GIB - 1, True, "Give it"), (GIB, True, "")],
+)
+def test_how_much_of_a_disk_must_be_free(free, ok, fix):
+    found = probe._disk(SpoolConfig(max_bytes=GIB // 2, id_max_bytes=GIB // 2), None, free)
+    assert (found.ok, found.fix[:7].strip()) == (ok, fix[:7].strip())
+
+
+@pytest.mark.parametrize(
     ("most", "free", "ok"), [(0, 0, None), (1000, 0, False), (1000, 15, False), (1000, 16, True), (10**6, 1000, None)]
 )
 def test_a_file_system_that_can_hold_few_more_files_is_named(most, free, ok):

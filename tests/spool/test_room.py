@@ -1,11 +1,13 @@
 """The limits: a full spool, what gives way, what is forgotten, and space that goes back to the disk."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
 from forwarder.contracts import Held
 from forwarder.spool.contract import Settlement, SpoolFull, Tally
+from forwarder.spool.sqlite import retention
 from tests.spool.spools import Desk, bulky, found, move, names, opened
 
 MIB = 2**20
@@ -53,6 +55,32 @@ async def test_settled_pages_go_first_and_unsettled_ones_never(desk: Desk):
     assert len(await desk.drain(lane)) == 50 * (held - held // 2 + more)
     line = await desk.line()
     assert (line.detached, line.balance) == (0, 0)
+
+
+async def test_of_what_is_settled_as_much_goes_as_is_needed_and_a_little_more(desk: Desk):
+    lane = await desk.lane()
+    held = await fill(desk)
+    await desk.drain(lane)
+    await desk.put(page=bulky("one"))
+    first = (await desk.spool.status()).first_seq
+    assert 50 < first <= 1 + 50 * 3 < 50 * held, "the rest stays for whoever wants it again"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_room_for_exactly_what_comes_is_enough(desk: Desk, more: int):
+    await desk.lane()
+    await desk.put(page=bulky("one"))
+    parts: Any = desk.spool._parts  # type: ignore[attr-defined]
+
+    def full() -> bool:
+        size = MIB - parts.retention.used() - retention._OVERHEAD
+        try:
+            parts.retention.make_room(size + more, 0)
+        except SpoolFull:
+            return True
+        return False
+
+    assert await desk.spool._worker.run(full) is bool(more)  # type: ignore[union-attr]
 
 
 async def test_without_lanes_old_pages_make_room(desk: Desk):
@@ -108,6 +136,22 @@ async def test_a_gap_begins_at_the_oldest_event_it_lacks_and_nowhere_when_a_page
         assert gap.from_ms == (begins and datetime.fromisoformat(f"2026-01-31T{begins}Z").timestamp() * 1000)
 
 
+async def test_a_lane_that_is_moved_on_loses_no_more_than_what_then_leaves(desk: Desk):
+    keeps, detaches = await desk.lane("keeps"), await desk.lane("detaches", on_full="detach")
+    for number in range(2):
+        await desk.put(page=bulky(f"p{number}-", count=2))
+    await desk.settle_taken(keeps)
+    assert await fill(desk) < 30
+    while True:
+        try:
+            await desk.put(page=bulky(f"small{(await desk.spool.status()).last_seq}-", count=2))
+        except SpoolFull:
+            break
+    assert (await desk.line("detaches")).detached == 4
+    assert (await desk.spool.status()).first_seq == 5
+    assert len(await desk.drain(detaches)) == len(await desk.drain(keeps))
+
+
 async def test_one_lane_that_pauses_keeps_the_events_of_all(desk: Desk):
     await desk.lane("splunk", on_full="detach")
     pausing = await desk.lane(on_full="pause")
@@ -152,6 +196,17 @@ async def test_what_was_detached_in_flight_and_arrives_after_all_is_accepted(des
     assert await desk.line() == line
     assert (await desk.spool.status()).gaps == [gap]
     assert await desk.spool.take_again(lane, [(21, 30)]) == []
+
+
+async def test_also_when_it_was_the_first_of_a_page_alone(desk: Desk):
+    lane = await desk.lane(on_full="detach")
+    await desk.put(page=bulky("first"))
+    await desk.take(lane, 1)
+    await fill(desk, 40)
+    detached = (await desk.line()).detached
+    await desk.settle(lane, (1, 1))
+    line = await desk.line()
+    assert (line.accepted, line.detached, line.balance) == (1, detached - 1, 0)
 
 
 async def test_a_gap_that_lacks_nothing_any_more_is_closed_and_a_later_one_is_another(desk: Desk):

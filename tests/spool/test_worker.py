@@ -100,6 +100,15 @@ async def test_it_turns_while_idle_and_not_while_it_hangs():
         worker.stop()
 
 
+async def test_a_long_job_shows_that_it_is_alive(worker):
+    def long():
+        worker._clock.advance(100)
+        worker.turned()
+        return worker.last_turn
+
+    assert await worker.run(long) == worker._clock.now
+
+
 async def test_a_stopped_thread_refuses(worker):
     worker.stop()
     worker.stop()

@@ -50,9 +50,7 @@ class Database:
         stop: Asked during a migration, which ends with a SpoolError when it says so.
     """
 
-    def __init__(
-        self, path: Path, *, create: bool, named: Path | None = None, stop: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, path: Path, *, create: bool, named: Path, stop: Callable[[], bool] = lambda: False) -> None:
         self.path = path
         self.after: list[Callable[[], None]] = []
         self._reserve = files.beside(path, ".reserve")
@@ -65,9 +63,9 @@ class Database:
         try:
             with self._translated():
                 is_new = files.judge(path)
-                files.refuse_shared(named or path)
+                files.refuse_shared(named)
                 if is_new:
-                    files.refuse_link(path, named or path)
+                    files.refuse_link(path, named)
                     files.create(path)
                 self._presence = Presence(path, files.beside(path, "-wal"))
                 try:
@@ -101,7 +99,7 @@ class Database:
                     raise
             # with the reserve's room the log can be moved into the file, and is then written from its start again
             self._reserve.unlink(missing_ok=True)
-            self._checkpoint("RESTART")
+            self._restart_log()
             return self._once(work)
 
     def verify(self, *, names_only: bool = False) -> None:
@@ -176,7 +174,7 @@ class Database:
         return sum(name.stat().st_size for name in names if name.exists())
 
     def close(self, alive: Callable[[], None] = lambda: None) -> str:
-        """Checkpoint, close and unlock; of a spool that was lost, keep what can be kept. Safe to call twice.
+        """Close and unlock; of a spool that was lost, keep what can be kept. Safe to call twice.
 
         Calls `alive` again and again while that takes long. Returns what was done with a lost spool, or nothing.
         """
@@ -190,17 +188,16 @@ class Database:
                 if self._presence.is_in_its_folder():
                     self._claim.renew()
                 return rescue(self.con, self._presence, self.lost, alive)
-            self._checkpoint("TRUNCATE")
-            self.con.close()
+            self.con.close()  # moves the log into the file; where that fails for want of room, the log is as good
         finally:
             self._presence.close()
             self._claim.close()
         return ""
 
-    def _checkpoint(self, how: str) -> None:
+    def _restart_log(self) -> None:
         # one that fails for want of room leaves the log, which is as good
         with contextlib.suppress(sqlite3.OperationalError):
-            self.con.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+            self.con.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         self._note()
 
     # ------------------------------------------------------------------------------------------------- reserve

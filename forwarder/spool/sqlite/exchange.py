@@ -104,14 +104,11 @@ class Ledger:
         )
 
     def _start(self, name: str, start: str | None, now_ms: int) -> int:
-        newest = self._lanes.newest()
+        """Return the number behind which a lane begins; `advance` moves it over what is not there any more."""
         if start == "now":
-            return newest
-        oldest = self._pages.oldest()
-        if oldest is None:
-            return newest
+            return self._lanes.newest()
         if start in {None, "oldest", "continue"}:
-            return oldest.first - 1
+            return 0
         try:
             moment = datetime.fromisoformat(start or "")
         except ValueError as error:
@@ -125,7 +122,7 @@ class Ledger:
         if since_ms > now_ms:
             raise ConfigError(f"sinks.{name}.start: {start} is in the future. Write now, or a time that has passed.")
         found = self._con.execute("SELECT max(last_seq) FROM pages WHERE committed_ms < ?", (since_ms,)).fetchone()
-        return oldest.first - 1 if found[0] is None else int(found[0])
+        return int(found[0] or 0)
 
     # ----------------------------------------------------------------------------------------------- exchange
 
@@ -180,10 +177,7 @@ class Ledger:
     def _take(self, lane: Lane, after: int, events: int) -> list[Chunk]:
         chunks: list[Chunk] = []
         room = READ_BYTES
-        while events > 0 and room > 0:
-            row = self._pages.after(after, lane.name)
-            if row is None:
-                break
+        while events > 0 and room > 0 and (row := self._pages.after(after, lane.name)) is not None:
             first, last = max(row.first, after + 1), min(row.last, max(row.first, after + 1) + events - 1)
             after = last
             if not ranges.outside(first, last, lane.settled):
@@ -233,7 +227,7 @@ class Ledger:
         page: PageRow | None = None
         for letter in sorted(letters, key=lambda letter: letter.seq):
             seq, tries, raw = letter.seq, 0, b""
-            if again and ranges.inside(seq, seq, again):
+            if ranges.inside(seq, seq, again):
                 tries, raw = self._letters.taken_event(lane.number, seq)
             if not raw:
                 if page is None or page.last < seq:

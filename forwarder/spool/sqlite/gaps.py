@@ -14,6 +14,8 @@ from forwarder.spool import ranges
 from forwarder.spool.contract import Gap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forwarder.spool.sqlite.database import Database
     from forwarder.spool.sqlite.ids import IdMemory
     from forwarder.spool.sqlite.lanes import Lane, Lanes
@@ -84,7 +86,7 @@ class Losses:
 
     def pass_over(self, lane: Lane, upto: int, cause: str, detail: str, now_ms: int) -> None:
         """Move a lane to `upto`, the end of a page, and record what it will not get."""
-        by_source: dict[int, Gap] = {}
+        by_source: dict[int, list[tuple[PageRow, int]]] = {}
         for row in self._pages.spanning((lane.position + 1, upto), lane.name):
             missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
             events = ranges.count(missing)
@@ -92,12 +94,10 @@ class Losses:
                 continue
             self._lanes.count(lane.number, row.source, detached=events)
             self._lanes.withdraw(lane, missing, row.source)
-            gap = _gap_of(row, cause, detail, lane.name, events)
-            earlier = by_source.get(row.source)
-            by_source[row.source] = gap if earlier is None else _joined(earlier, gap)
+            by_source.setdefault(row.source, []).append((row, events))
         grow = self._goes_on(cause, lane)
-        for gap in by_source.values():
-            self._record(gap, now_ms, grow=grow)
+        for missed in by_source.values():
+            self._record(_gap_of(missed, cause, detail, lane.name), now_ms, grow=grow)
         lane.position = max(lane.position, upto)
         self._lanes.advance(lane)
         self._lanes.save(lane)
@@ -137,33 +137,27 @@ class Losses:
                 self._lanes.withdraw(lane, missing, row.source)
             if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered
                 self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
-        self.open(_gap_of(row, "damaged_page", str(damage), row.audience or None, row.events), now_ms)
+        self.open(_gap_of([(row, row.events)], "damaged_page", str(damage), row.audience or None), now_ms)
         freed = self._ids.forget((row.source, row.audience), row.first, row.last)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") - freed)
         self._pages.remove((row.last,), bodies=damage.readable)
 
 
-def _gap_of(row: PageRow, cause: str, detail: str, lane: str | None, events: int) -> Gap:
+def _gap_of(missed: Sequence[tuple[PageRow, int]], cause: str, detail: str, lane: str | None) -> Gap:
+    """Make the gap of pages of one source, oldest first, with how many events of each are missing."""
+    rows = [row for row, _ in missed]
+    begins = [begin for row in rows if (begin := _minute_ms(row.oldest_minute)) is not None]
     return Gap(
         cause=cause,  # type: ignore[arg-type]
         detail=detail,
-        source=row.source,
+        source=rows[0].source,
         lane=lane,
-        from_ms=_minute_ms(row.oldest_minute),
-        to_ms=row.newest_ms if row.newest_ms is not None else row.committed_ms,
-        first_seq=row.first,
-        last_seq=row.last,
-        events=events,
+        from_ms=min(begins) if len(begins) == len(rows) else None,
+        to_ms=max(row.committed_ms if row.newest_ms is None else row.newest_ms for row in rows),
+        first_seq=rows[0].first,
+        last_seq=rows[-1].last,
+        events=sum(events for _, events in missed),
     )
-
-
-def _joined(one: Gap, two: Gap) -> Gap:
-    both = msgspec.structs.replace(one)
-    both.from_ms = None if one.from_ms is None or two.from_ms is None else min(one.from_ms, two.from_ms)
-    both.to_ms = max(one.to_ms or 0, two.to_ms or 0)
-    both.last_seq = two.last_seq
-    both.events = (one.events or 0) + (two.events or 0)
-    return both
 
 
 def _minute_ms(minute: str) -> int | None:

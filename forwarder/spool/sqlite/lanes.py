@@ -139,7 +139,7 @@ class Lanes:
     # ---------------------------------------------------------------------------------------------- settling
 
     def settle(self, lane: Lane, spans: Iterable[Range]) -> bool:
-        """Take in what a lane settled; return False when all of it was settled before (a call that was repeated).
+        """Take in what a lane settled, before `advance`; return False when all of it was settled before.
 
         Raises SpoolError for numbers that were never taken, and for a mixture of old and new ones.
         """
@@ -162,23 +162,23 @@ class Lanes:
         if excused:
             self._correct_books(lane, withdrawn, new)
         lane.settled = ranges.merge([*lane.settled, *new])
-        self.advance(lane)
         return True
 
     def advance(self, lane: Lane) -> None:
         """Move the position over what is settled, removed, or not for this lane."""
-        while True:
-            row = self._pages.after(lane.position, lane.name)
-            if row is None:
-                lane.position = max(lane.position, self.newest())
-            elif row.first - 1 > lane.position:
-                lane.position = row.first - 1
-            here = ranges.inside(lane.position + 1, lane.position + 1, lane.settled)
-            lane.settled = [span for span in lane.settled if span[1] > lane.position]
-            if not here:
+        for first, last in lane.settled:
+            self._skip_absent(lane)
+            if first > lane.position + 1:
                 break
-            lane.position = lane.settled[0][1]
+            lane.position = max(lane.position, last)
+        else:
+            self._skip_absent(lane)
+        lane.settled = [span for span in lane.settled if span[1] > lane.position]
         lane.head = max(lane.head, lane.position)
+
+    def _skip_absent(self, lane: Lane) -> None:
+        row = self._pages.after(lane.position, lane.name)
+        lane.position = max(lane.position, self.newest() if row is None else row.first - 1)
 
     def newest(self) -> int:
         """Return the number of the newest event of the spool."""

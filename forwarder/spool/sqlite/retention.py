@@ -101,23 +101,15 @@ class Retention:
         First goes what every lane settled; then, when every lane that holds the oldest page says `detach`, those
         lanes are moved past it. Raises SpoolFull. A page that alone exceeds the limit is taken by an empty spool.
         """
-        over = self.used() + size + _OVERHEAD - self._config.max_bytes
-        if over <= 0:
-            return
-        settled = self.settled_by_all()
-        wanted = over + self._config.max_bytes // 64  # a little more, so that not every commit comes through here
-        self._remove(settled, wanted, now_ms)
-        if self.used() + size + _OVERHEAD <= self._config.max_bytes:
-            return
-        while (oldest := self._pages.oldest()) is not None:
-            over = self.used() + size + _OVERHEAD - self._config.max_bytes
-            if over <= 0:
-                return
+        spare = self._config.max_bytes // 64  # a little more, so that not every commit comes through here
+        if (over := self._over(size)) > 0:
+            self._remove(self.settled_by_all(), over + spare, now_ms)
+        while (over := self._over(size)) > 0 and (oldest := self._pages.oldest()) is not None:
             pinning = self.lanes_that_pin()
             holders = [lane for lane in pinning if lane.position < oldest.last]
             if stubborn := [lane.name for lane in holders if lane.on_full != "detach"]:
                 raise self._full(stubborn)
-            upto = self._pages.end_of_oldest(over + self._config.max_bytes // 64)
+            upto = self._pages.end_of_oldest(over + spare)
             # no further than the pages that then leave: what another lane keeps in the spool is lost to no lane
             others = min((lane.position for lane in pinning if lane.position >= oldest.last), default=upto)
             if others < upto:
@@ -125,6 +117,10 @@ class Retention:
             for lane in holders:
                 self._losses.pass_over(lane, upto, "detached", "the spool was full", now_ms)
             self._remove(min(upto, self.settled_by_all()), self._config.max_bytes, now_ms)
+
+    def _over(self, size: int) -> int:
+        """Return how many bytes a page of `size` bytes is too much."""
+        return self.used() + size + _OVERHEAD - self._config.max_bytes
 
     def _full(self, names: list[str]) -> SpoolFull:
         return SpoolFull(
@@ -159,7 +155,7 @@ class Retention:
     def clean_up(self, now_ms: int) -> int:
         """Delete one chunk of what is over: pages, ids, doubts, gaps, discards. Return how many pages went."""
         self.mark_seen(now_ms, _SEEN_EVERY_MS)
-        gone = self._remove(self._over(), self._config.max_bytes * 2, now_ms, PAGES_A_CHUNK)
+        gone = self._remove(self._settled_long_ago(), self._config.max_bytes * 2, now_ms, PAGES_A_CHUNK)
         aged_ms = self._age.now_ms()
         before = aged_ms - int(self._config.id_retention * 1000)
         held = self._database.meta("id_bytes")
@@ -171,7 +167,7 @@ class Retention:
         self._letters.forget_discards(aged_ms)
         return gone
 
-    def _over(self) -> int:
+    def _settled_long_ago(self) -> int:
         """Return the number up to which everything was settled long enough ago.
 
         When a page settled is known from samples of `settled_by_all`, so nothing is written per page.
