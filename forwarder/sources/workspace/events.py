@@ -6,8 +6,8 @@ none of them is believed. A window asks for one millisecond more at both ends. I
 nothing; when there is none, and the page is not a full one; or when the cursor is refused behind fewer events than a
 page can hold. What looks fuller than that is read in narrower windows.
 
-State, JSON: `since` and `until` (epoch ms), `cursor` (None at the beginning), `got` (events of the page before), `end`
-(nothing follows) or `stuck` (nothing leads on).
+State, JSON: `since` and `until` (epoch ms), `cursor` (None at the beginning), `got` and `seen` (events of the page
+before, and of all pages of the window so far), `end` (nothing follows) or `stuck` (nothing leads on).
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ LIMITS = (200, 100, 50, 25, 0)
 LEAST_CUT = 10
 """Events of a page below which no server cuts its pages."""
 
-MOST_EMPTIES = 2
-"""Empty pages in a row, each with a new cursor, that are followed: some servers filter a page after they cut it."""
+EMPTIES_AT_THE_END, MOST_EMPTIES = 3, 10
+"""Empty pages in a row, each with a new cursor, after which nothing follows; and after one that was followed by events:
+some servers filter a page after they cut it."""
 
 MOST_REMEMBERED = 64
 
@@ -71,6 +72,7 @@ class WorkspaceEvents:
         self._limits = [min(limit, LIMITS[0]), *(lower for lower in LIMITS if lower < limit and lower < LIMITS[0])]
         self._largest = 0  # events of the largest page that came
         self._cut = 0  # events of a page below the limit behind which there were more
+        self._empties = EMPTIES_AT_THE_END
         self._refuses_at_the_end = False
         self._refused: dict[int, None] = {}  # beginnings of windows in which a cursor was refused once
 
@@ -88,12 +90,17 @@ class WorkspaceEvents:
             bodies, onward = await self._read(state, self._limits[0])
         except _Refused:
             return await self._at_a_refused_cursor(state)
-        self._refused.pop(state["since"], None)
         if state["cursor"] is not None:
-            self._refuses_at_the_end = False
-            if bodies and state["got"] < self._limits[0]:
-                self._cut = max(self._cut, state["got"])
+            self._refused.pop(state["since"], None)
+            self._learn(state["got"], bodies)
         return self._page(state, bodies, onward)
+
+    def _learn(self, before: int, bodies: list[bytes]) -> None:
+        """Learn from an answer to a cursor that stood behind a page of `before` events."""
+        if not bodies:
+            self._refuses_at_the_end = False
+        elif before < self._limits[0]:
+            self._cut = max(self._cut, before)
 
     async def is_served(self) -> bool:
         """Tell whether the site has this API and lets us use it. Raises Retryable while nobody can tell."""
@@ -124,11 +131,13 @@ class WorkspaceEvents:
     async def _read(self, state: CursorState, limit: int) -> tuple[list[bytes], Onward]:
         """Return the events of an answer and how it goes on; an empty page with another cursor is followed."""
         cursor = state["cursor"]
-        for _ in range(MOST_EMPTIES):
+        for number in range(MOST_EMPTIES):
             response = await self._request(state, cursor, limit)
             bodies, members = await PAGES.open_patiently(response.body)
             onward = onward_of(members, response.headers)
-            if bodies or onward.cursor is None or onward.cursor == cursor:
+            if bodies and number:
+                self._empties = MOST_EMPTIES
+            if bodies or onward.cursor is None or onward.cursor == cursor or number + 1 >= self._empties:
                 break
             cursor = onward.cursor
         return bodies, onward
@@ -167,7 +176,7 @@ class WorkspaceEvents:
             return Page(**_NOTHING, next={**state, "end": True}, done=True)
         count = len(bodies)
         full = count >= self._limits[0] > 0 or count >= self._cut > 0
-        after = {**state, "cursor": onward.cursor, "got": count}
+        after = {**state, "cursor": onward.cursor, "got": count, "seen": state.get("seen", 0) + count}
         if onward.cursor is None:
             full = full or onward.more or onward.too_long or count >= max(LEAST_CUT, self._largest)
             after["stuck" if full else "end"] = True
@@ -192,7 +201,7 @@ class WorkspaceEvents:
 
     async def _at_a_refused_cursor(self, state: CursorState) -> Page:
         """Say what follows a page whose cursor is refused: it was lost, or the server does so behind the last event."""
-        since, got = state["since"], state["got"]
+        since, got = state["since"], state.get("got", 0)  # the cursor of an empty page is followed at once
         if not self._refuses_at_the_end and since not in self._refused:
             self._refused[since] = None
             while len(self._refused) > MOST_REMEMBERED:
@@ -209,12 +218,11 @@ class WorkspaceEvents:
         That page again, as a full one, makes the engine read narrower windows. Where the window is as narrow as can be,
         a page of half the size shows what the server does with more events than it gives.
         """
-        first = {**state, "cursor": None}
-        first.pop("stuck", None)
+        first = self.walk(state["since"], state["until"])
         if state["until"] - state["since"] > self._step_ms:
             bodies, onward = await self._read(first, self._limits[0])
             return msgspec.structs.replace(self._page(first, bodies, onward), more=True)
-        if await self._leads_on(first, state["got"]):
+        if await self._leads_on(first, max(state["got"] // 2, 1), state["seen"]):
             self._refused.pop(state["since"], None)
             return Page(**_NOTHING, next={**state, "end": True}, done=True)
         raise Held(
@@ -223,22 +231,17 @@ class WorkspaceEvents:
             kind="no_cursor",
         )
 
-    async def _leads_on(self, first: CursorState, count: int) -> bool:
-        """Tell whether a cursor leads to all the events of a page that is asked for in two halves, and to no more."""
-        half = max(count // 2, 1)
-        bodies, onward = await self._read(first, half)
-        if len(bodies) >= count or onward.cursor is None:
-            return False
+    async def _leads_on(self, first: CursorState, limit: int, count: int) -> bool:
+        """Tell whether cursors lead through so many events of a window in smaller pages, and to no more."""
+        bodies, onward = await self._read(first, limit)
         seen = len(bodies)
-        while onward.cursor is not None and bodies:
+        while bodies and onward.cursor is not None and seen <= count:
             try:
-                bodies, onward = await self._read({**first, "cursor": onward.cursor}, half)
+                bodies, onward = await self._read({**first, "cursor": onward.cursor}, limit)
             except _Refused:
                 break
             seen += len(bodies)
-            if seen > count:
-                return False
-        return seen == count
+        return seen == count and len(bodies) < count
 
 
 def _time_of(head: Head) -> str:
