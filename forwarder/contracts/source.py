@@ -71,7 +71,8 @@ class Source(Protocol):
         """Fetch the page at `state`. Raises Retryable, Held, AuthFailed or CursorLost.
 
         Of a window, `more` says that the page is as full as a page can be, `next` is where it goes on (by offset or
-        cursor), and an empty page is its end.
+        cursor), and an empty page is its end. A member `kept` of `next` is given to every window that the walk begins
+        later, also in another life.
         """
         ...
 

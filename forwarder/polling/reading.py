@@ -79,13 +79,15 @@ class Windows:
         while True:
             state, window = self.store.next(name, row)
             try:
-                reading = await self._window(window, is_turn=is_turn)
+                reading = await self._window(window, state.get("kept"), is_turn=is_turn)
             except (Retryable, Held) as error:
                 raise self._narrowed(name, row, state, window, error) from None
             if reading is None:
                 return None
             if reading.is_whole:
                 after = self.store.after(row, state, window, reading.events, reading.newest)
+                if reading.kept is not None:
+                    after = {**after, "kept": reading.kept}
                 return reading.page(self._keys, next=after, more=not window.last, done=window.last, since=window.since)
             if not self.store.narrow(name, row, state, window, reading.events):
                 raise Held(
@@ -95,10 +97,11 @@ class Windows:
                 )
             is_turn = False
 
-    async def _window(self, window: windows.Window, *, is_turn: bool) -> windows.Reading | None:
+    async def _window(self, window: windows.Window, kept: object, *, is_turn: bool) -> windows.Reading | None:
         """Read one window until it is whole or proves too much; None when the end came first."""
         reading = windows.Reading(window)
-        first = state = self._source.walk(window.since, window.until)
+        first = self._source.walk(window.since, window.until)
+        state = first = first if kept is None else {**first, "kept": kept}
         while True:
             page = await (self._asker.fetch(state) if is_turn else self._asker.ask(state))
             if page is None:

@@ -6,8 +6,9 @@ row agree. A window is done when all of it was read, never before, so a restart 
 
 State of a walk, JSON, epoch milliseconds: `at` (everything before it is done), `scan` (where the pass under way has
 come to), `until` (its end, or None: the present), `width` (of the next window), `cap` (events of a page that was full,
-0 while none was). A pass of the tail ends at the present; then `at` follows the newest event that was *seen*, a
-trailing stretch behind: a clock that is ahead cannot lead past anything.
+0 while none was), `kept` (what the source keeps from window to window). A pass of the tail ends at the present; then
+`at` follows the newest event that was *seen*, a trailing stretch behind: a clock that is ahead cannot lead past
+anything.
 """
 
 from __future__ import annotations
@@ -98,10 +99,12 @@ class Reading:
 
     Attributes:
         is_whole: All of it was read.
+        kept: What the source keeps for the windows that follow.
     """
 
     def __init__(self, window: Window) -> None:
         self.is_whole = False
+        self.kept: Any = None
         self._window = window
         self._pass: list[Page] = []
         self._before: list[bytes] | None = None
@@ -115,6 +118,7 @@ class Reading:
             of it was read. `endless`: it does not end, or is never twice the same, and cannot be halved.
         """
         what = self._take(page)
+        self.kept = page.next.get("kept")
         self.is_whole = what == "whole"
         return what
 

@@ -2,7 +2,7 @@
 
 Both are read in windows, so after a change of the API the same cursors go on where they are, and read the last minutes
 again. The ids of the two differ: what happened in these minutes comes once by each. Therefore a change is an error
-once, to be seen; and what was chosen last is kept with the cursor (`choice`), so that a restart does not hide it.
+once, to be seen; and what was chosen last is kept with the cursor (`kept`), so that a restart does not hide it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,15 @@ Api = Literal["records", "workspace_events", "auto"]
 NAMES: dict[Way, str] = {"records": "the product's own audit records", "workspace_events": "the Workspace Events API"}
 PREVIEW = "a preview: it was announced for 30 November 2026, and nobody has tried this against it yet"
 
-_LEFT = {"not_found", "forbidden", "unexpected_status", "bad_request", "auth"}
-"""Refusals after which `auto` sees whether the records can be read instead."""
+REFUSALS = 3
+"""Refusals of the Workspace Events API in a row, while the records can be read, after which `auto` leaves it."""
+
+_LEFT = {"not_found", "forbidden", "unexpected_status", "bad_request"}
+"""Kinds of refusals that may say that the API is not there, or not for us. A refused token says nothing of the API."""
+
+
+_NOT_THERE = {"login_page", "redirect", "not_json"}
+"""What a host answers that does not know the API."""
 
 
 class Either:
@@ -43,6 +50,7 @@ class Either:
         self._is_auto = api == "auto"
         self._way: Way | None = None if api == "auto" else api
         self._told: Way | None = None
+        self._refusals = 0
         self._finding = asyncio.Lock()
 
     def walk(self, since_ms: int, until_ms: int) -> CursorState:
@@ -51,23 +59,24 @@ class Either:
 
     async def fetch(self, state: CursorState) -> Page:
         """Fetch a page. Raises Retryable, Held or CursorLost."""
-        way = await self._choose(state.get("choice"))
-        transport = self._transports[way]
-        inner = state.get("at") or transport.walk(state["since"], state["until"])
+        way = await self._choose(state.get("kept"))
         if state.get("way", way) != way:
             raise Retryable(f"the window is read anew, by {NAMES[way]}")
+        transport = self._transports[way]
         try:
-            page = await transport.fetch(inner)
+            page = await transport.fetch(state.get("at") or transport.walk(state["since"], state["until"]))
         except Held as error:
-            if way == "workspace_events" and self._is_auto and error.kind in _LEFT and await self._has_records(state):
-                self._way = "records"
+            await self._count(way, error)
             raise
-        return msgspec.structs.replace(page, next={**state, "at": page.next, "way": way, "choice": way})
+        self._refusals = 0
+        return msgspec.structs.replace(page, next={**state, "at": page.next, "way": way, "kept": way})
 
     async def probe(self) -> list[Finding]:
         """Say by which API the log is read, and what works there."""
         try:
             way = self._way or await self._find()
+        except Held as error:
+            return [Finding("api", ok=False, detail=error.reason, fix=error.fix)]
         except ForwarderError as error:
             fix = "Try again in some minutes, or set api: records."
             return [Finding("api", ok=False, detail=str(error), fix=fix)]
@@ -79,7 +88,8 @@ class Either:
         """Return the API to read by; a change is said once."""
         if self._way is None:
             async with self._finding:
-                self._way = self._way or await self._find()
+                if self._way is None:
+                    self._way = "workspace_events" if before == "workspace_events" else await self._find()
         way = self._way
         if before in get_args(Way) and before not in {way, None} and self._told != way:
             self._told = way
@@ -91,13 +101,32 @@ class Either:
         return way
 
     async def _find(self) -> Way:
-        return "workspace_events" if await self._events.is_served() else "records"
+        """Ask which API there is. Raises Retryable or Held while nobody can tell."""
+        try:
+            await self._events.ask_for_one()
+        except Held as error:
+            if error.kind not in _LEFT or not await self._has_records():
+                raise
+            return "records"
+        except Retryable as error:
+            if error.kind not in _NOT_THERE or not await self._has_records():
+                raise
+            return "records"
+        return "workspace_events"
 
-    async def _has_records(self, state: CursorState) -> bool:
+    async def _count(self, way: Way, error: Held) -> None:
+        """Count a refusal of the Workspace Events API, and leave it after some while the records can be read."""
+        if not self._is_auto or way != "workspace_events" or error.kind not in _LEFT:
+            return
+        self._refusals += 1
+        if self._refusals >= REFUSALS and await self._has_records():
+            self._way = "records"
+
+    async def _has_records(self) -> bool:
         """Tell whether the product's own records can be read."""
         records = self._transports["records"]
         try:
-            await records.fetch(records.walk(state["since"], state["until"]))
+            await records.fetch(records.walk(0, 1))
         except (Held, Retryable):
             return False
         return True

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.contracts import CursorLost, CursorState, Finding, ForwarderError, Held, Page, Retryable
+from forwarder.contracts import CursorLost, CursorState, Finding, ForwarderError, Held, Page
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.cursors import Onward, onward_of
@@ -42,8 +42,6 @@ some servers filter a page after they cut it."""
 MOST_REMEMBERED = 64
 
 _NOTHING: dict[str, Any] = {"bodies": (), "keys": (), "digests": (), "minutes": ()}
-_NOT_THERE = {"login_page", "redirect", "not_json"}
-"""What a host answers that does not know the API."""
 
 
 class _Refused(Exception):
@@ -102,22 +100,14 @@ class WorkspaceEvents:
         elif before < self._limits[0]:
             self._cut = max(self._cut, before)
 
-    async def is_served(self) -> bool:
-        """Tell whether the site has this API and lets us use it. Raises Retryable while nobody can tell."""
-        try:
-            PAGES.open((await self._ask(self._path, {"limit": "1"})).body)
-        except Held:
-            return False
-        except Retryable as error:
-            if error.kind not in _NOT_THERE:
-                raise
-            return False
-        return True
+    async def ask_for_one(self) -> list[bytes]:
+        """Ask with the smallest request and return what came. Raises Retryable or Held."""
+        return PAGES.open((await self._ask(self._path, {"limit": "1"})).body)[0]
 
     async def probe(self) -> list[Finding]:
         """Ask for one event."""
         try:
-            bodies, _ = PAGES.open((await self._ask(self._path, {"limit": "1"})).body)
+            bodies = await self.ask_for_one()
         except Held as error:
             return [Finding("workspace", ok=False, detail=error.reason, fix=error.fix)]
         except ForwarderError as error:
