@@ -16,7 +16,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
 from forwarder.records.maker import RecordMaker
 from forwarder.records.places import Places
-from forwarder.records.privacy import PrivateRecords, Redaction, build_privacy
+from forwarder.records.privacy import PrivateRecords, Pseudonyms, Redaction, Sight, build_privacy, sight_of
 from forwarder.registry import FORMATS, SINKS, SOURCES, build_format
 from forwarder.spool.sqlite import probe
 from forwarder.spool.sqlite.claim import examine_lock
@@ -116,6 +116,19 @@ def build_maker(
     )
 
 
+def build_pseudonyms(settings: Settings, sink: str = "") -> dict[str, Callable[[str, str], str]]:
+    """Return what makes the pseudonym of a kind of text, by the setting of each key, of all or of one sink."""
+    privacies = {f"sinks.{name}.privacy": each.privacy for name, each in settings.sinks.items() if sink in {"", name}}
+    if not sink:
+        privacies |= {f"sources.{name}.redact": each.redact for name, each in settings.readers.items()}
+    keys = {
+        f"{at}.{name}": key
+        for at, config in privacies.items()
+        for name, key in (("key", config.key), ("previous_key", config.previous_key))
+    }
+    return {setting: Pseudonyms(key).of for setting, key in keys.items() if key is not None}
+
+
 def build_redactions(sources: Mapping[str, SourceConfig]) -> dict[str, Callable[[Page], Page]]:
     """Build what takes out of the pages of sources what may not be kept, by their names."""
     return {
@@ -123,6 +136,14 @@ def build_redactions(sources: Mapping[str, SourceConfig]) -> dict[str, Callable[
         for name, config in sources.items()
         if config.redact.active
     }
+
+
+def privacies_in_words(settings: Settings) -> tuple[dict[str, Sight], dict[str, Sight]]:
+    """Return what a reader of each sink sees, and what is kept of each source that redacts."""
+    return (
+        {name: sight_of(sink.privacy) for name, sink in settings.sinks.items()},
+        {name: sight_of(source.redact) for name, source in settings.sources.items() if source.redact.active},
+    )
 
 
 def build_spool(

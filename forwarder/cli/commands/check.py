@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from forwarder.assembly import build_format_of, build_sink, build_source, close_all
+from forwarder.assembly import build_format_of, build_sink, build_source, close_all, privacies_in_words
 from forwarder.cli.terminal import print_line, show_rows
 from forwarder.config.problems import Problem, SettingsError, not_built
 from forwarder.config.references import webhooks_of
@@ -58,6 +58,7 @@ def check(invocation: Invocation) -> ExitCode:
     try:
         if not problems:
             _explain(settings, sources, sinks)
+            _show_privacy(settings)
             _show_looks(settings.located(looks))
     finally:
         asyncio.run(close_all([*sources.values(), *sinks.values()]))
@@ -101,6 +102,20 @@ def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Si
         ),
         head=["sink", "type", "target", "format", "spool full", "proof"],
     )
+
+
+def _show_privacy(settings: Settings) -> None:
+    """Say what a reader of each sink sees, and what of a source is kept at all."""
+    sinks, sources = privacies_in_words(settings)
+    print_line()
+    for what, sights in (("a reader of", sinks), ("of", sources)):
+        for name, sight in sights.items():
+            print_line(f"{what} {name} {'sees' if what != 'of' else 'is kept'}: {visible(sight.sees)}")
+            for said, words in (("never", sight.never), ("as pseudonyms", sight.pseudonyms)):
+                if words:
+                    print_line(f"  {said}: {words}")
+            for note in sight.notes:
+                print_line(f"  {visible(note)}")
 
 
 def _show_looks(looks: list[Problem]) -> None:

@@ -12,6 +12,7 @@ from forwarder.records.privacy.pseudonyms import Pseudonyms
 from forwarder.records.privacy.records import PrivateRecords
 from forwarder.records.privacy.redaction import Redaction
 from forwarder.records.privacy.rules import odd_paths
+from forwarder.records.privacy.words import Sight, sight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from forwarder.contracts import SinkConfig
     from forwarder.contracts.privacy import PrivacyConfig
 
-__all__ = ["Privacy", "PrivateRecords", "Redaction", "build_privacy", "may_be_own", "odd_paths", "privacy_of"]
+__all__ = [
+    "Privacy",
+    "PrivateRecords",
+    "Pseudonyms",
+    "Redaction",
+    "Sight",
+    "build_privacy",
+    "may_be_own",
+    "odd_paths",
+    "privacy_of",
+    "sight_of",
+]
 
 
 def build_privacy(config: PrivacyConfig) -> Privacy:
