@@ -139,14 +139,19 @@ class CloudProducts:
 
     def _jira(self, request: Request, log: ProductLog, now_ms: int, given: dict[str, str]) -> _Page:
         query = request.query
-        lower, upper = _date(query, "from"), _date(query, "to")
+        products = self._config.products
+        step = 1000 if products.jira_times == "seconds" else 1
+        lower, upper = (None if at is None else at // step * step for at in (_date(query, "from"), _date(query, "to")))
         offset = _whole(query, "offset", 0)
         limit = min(_whole(query, "limit", JIRA_MOST), JIRA_MOST)
-        found = log.newest_first(now_ms, lower, upper)
+        inside = 1 if products.jira_bounds == "exclusive" else 0
+        found = log.newest_first(
+            now_ms, None if lower is None else lower + inside, None if upper is None else upper - inside
+        )
         if lower is not None and upper is not None and lower >= upper:
             found = []
         page = found[offset : offset + limit]
-        total = len(found) + (self._config.products.total_excess if found else 0)
+        total = len(found) + (products.total_excess if found else 0)
         head = b'{"offset":%d,"limit":%d,"total":%d,"records":[' % (offset, limit, total)
         body = head + b",".join([entry.body for entry in page]) + b"]}"
         return _Page(Response(200, {**_JSON, **given}, body), page)
