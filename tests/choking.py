@@ -10,7 +10,8 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from forwarder.contracts import Batch, ContentRefused, Delivery, Held, Receipt, Retryable
-from tests.delivery.lanes import Bench, ScriptedSink
+from forwarder.testing.lanes import Bench
+from tests.delivery.scripted import ScriptedSink
 
 Answer = Callable[[Batch, int], Any]
 

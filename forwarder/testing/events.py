@@ -25,12 +25,12 @@ from forwarder.contracts import (
 ORIGIN = Origin("acme", "organization", "a1b2c3d4-0000-1111-2222-333344445555")
 
 HOSTILE = (
-    "=", "\\", "\\=", "|", "\n", "\r\n", "\x00", "\t", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u2029",
+    "=", "\\", "\\=", "|", "\\|", "\n", "\r\n", "\x00", "\t", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u2029",
     "\ud800", "\udc00", "\ud83d", "]", '"', '\\"', '"]', "", " ", "  ", "\xa0", "\u202e", "\u2066", "\ufeff",
     "\U0001f600", "\u00e9", "\ufffe",
-    "<14>1 - - - - - -", " act=x", "CEF:0|a|b|1|c|n|9|", "a=b c=d", '" actor_id="admin', '"][x@1 y="z', "\\n", "%s",
-    "{}",
-    '{"a":1}', "&amp;", "'; --", ",", ";", "=cmd|' /C'!A0", "x\ny=z", "<script>", "\\u0000", "\\ud800",
+    "<14>1 - - - - - -", " act=x", " suid=admin ", "CEF:0|a|b|1|c|n|9|", "a=b c=d", '" actor_id="admin', '"][x@1 y="z',
+    "\\n", "%s", "{}", '{"a":1}', "&amp;", "'; --", ",", ";", "=cmd|' /C'!A0", "x\ny=z", "<script>",
+    "\\u0000", "\\ud800",
 )  # fmt: skip
 """Line ends, NUL, escapes of a terminal, halves of characters, changes of direction, and what ends other grammars."""
 
@@ -145,8 +145,9 @@ def long_events() -> Iterator[AuditEvent]:
 
 def record_of(event: AuditEvent | None, raw: bytes = b'{"id":"606a97f7"}') -> Record:
     """Return the record that a format is asked to render."""
-    ident = "0" * 32 if event is None else event.document_id
-    return Record(1, ORIGIN, ident, raw, event, read_ms=1_727_952_300_000)
+    if event is None:
+        return Record(1, ORIGIN, "0" * 32, raw, event, read_ms=1_727_952_300_000)
+    return Record(1, ORIGIN, event.document_id, raw, event, read_ms=event.read_ms)
 
 
 RAW = (

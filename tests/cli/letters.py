@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from forwarder.contracts import Batch, Delivery, Rejection
-from tests.delivery.lanes import ScriptedSink, bench
+from forwarder.testing.lanes import bench
+from tests.delivery.scripted import ScriptedSink
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nerror: forged \u202egpj.exe [bold red]markup[/] \u2028\x9b31m\x00"
 """What a terminal, a log or a markup reader could trip over."""

@@ -25,9 +25,9 @@ from forwarder.exit_codes import ExitCode
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.letter import Selection
 from forwarder.spool.sqlite.store import SqliteSpool
+from forwarder.testing.lanes import event
 from sinks.elasticsearch.answers import _BY_STATUS, _BY_TYPE
 from tests.cli.letters import CONFIG, HOSTILE, fill, hostile_event, on_terminal
-from tests.delivery.lanes import event
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

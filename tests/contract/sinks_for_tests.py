@@ -29,13 +29,9 @@ from forwarder.contracts import (
     SinkConfig,
     SinkContext,
 )
-from forwarder.testing.far_end import context
-from forwarder.testing.lanes import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-__all__ = ["LateSink", "Ledger", "PartialSink", "batch_of", "context"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fate = Literal["durable", "lost", "silent", "silent, landed"]

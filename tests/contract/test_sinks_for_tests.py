@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 from forwarder.contracts import Confirms, Delivery, ForwarderError, Held, Receipt, Retryable
-from tests.contract.sinks_for_tests import LateSink, PartialSink, batch_of, context
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
+from tests.contract.sinks_for_tests import LateSink, PartialSink
 
 
 async def _late(seed: int, **config: object) -> tuple[LateSink, list[tuple[int, dict[Receipt, bool]]]]:

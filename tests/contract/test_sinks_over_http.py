@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from forwarder.registry import SINKS
+from forwarder.testing.far_end import context
 from forwarder.testing.http_far_end import HttpFarEnd
+from forwarder.testing.lanes import Bench, bench, event
 from tests.contract.far_ends import FAR_ENDS
-from tests.contract.sinks_for_tests import context
-from tests.delivery.lanes import Bench, bench, event
 
 PAGE = b"<html><head><title>Request Rejected</title></head><body>Support ID: 1234</body></html>"
 FAULTS: dict[str, bytes] = {

@@ -16,8 +16,8 @@ import yaml
 from forwarder.config.settings import load
 from forwarder.contracts import Clock
 from forwarder.daemon.daemon import Daemon
+from forwarder.testing.waiting import until
 from simulator.simulator import Simulator
-from tests.waiting import until
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import psutil
 import yaml
 
-from tests.waiting import until
+from forwarder.testing.waiting import until
 
 T = TypeVar("T")
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Delivery, Retryable, Thing
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of, bench, event
 from sinks.http import HttpSink
 from sinks.splunk_hec.envelope import Wrapper
 from sinks.splunk_hec.sink import SplunkHecSink
 from sinks.syslog.sink import SyslogSink
-from tests.contract.sinks_for_tests import batch_of, context
-from tests.delivery.lanes import bench, event
-from tests.hostile import full_event
+from tests.hostile import ordinary_event
 
 EVENT = b'{"n":1}'
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -163,7 +163,7 @@ def test_long_names_of_sites_are_not_remembered() -> None:
     try:
         for number in range(50):
             record = batch_of(EVENT).records[0]
-            record.event = full_event(site=Thing("site", name=f"{number}{'x' * 100_000}"))
+            record.event = ordinary_event(site=Thing("site", name=f"{number}{'x' * 100_000}"))
             wrapper.wrap(record)
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
     finally:

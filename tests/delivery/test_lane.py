@@ -36,7 +36,8 @@ from forwarder.observe.reports import LaneReport
 from forwarder.registry import build_format
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.spool.contract import Exchange, Settlement
-from tests.delivery.lanes import ORIGIN, ScriptedSink, bench, event
+from forwarder.testing.lanes import ORIGIN, bench, event
+from tests.delivery.scripted import ScriptedSink
 
 
 def refuse_all_but(*good: str) -> Callable[[Batch, int], Delivery]:

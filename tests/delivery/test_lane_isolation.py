@@ -18,8 +18,9 @@ from forwarder.contracts import (
     Rejection,
     Retryable,
 )
+from forwarder.testing.lanes import bench, event
 from tests.choking import FAILURES, choking_on, in_doubt, letters_of, names, quiet
-from tests.delivery.lanes import ScriptedSink, bench, event
+from tests.delivery.scripted import ScriptedSink
 
 failing_by = pytest.mark.parametrize("how", list(FAILURES))
 

@@ -12,7 +12,8 @@ from forwarder.contracts import Batch, Delivery, Receipt, Rejection
 from forwarder.delivery import settlement
 from forwarder.observe.redaction import Redactor
 from forwarder.spool.letter import Selection
-from tests.delivery.lanes import ScriptedSink, bench, event
+from forwarder.testing.lanes import bench, event
+from tests.delivery.scripted import ScriptedSink
 
 
 class ConfirmingSink(ScriptedSink):

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from forwarder.contracts import Batch, Delivery, Held, Rejection, Retryable
 from forwarder.contracts.errors import fix_of
 from forwarder.spool.letter import EVERY
-from tests.delivery.lanes import ScriptedSink, bench, event
+from forwarder.testing.lanes import bench, event
+from tests.delivery.scripted import ScriptedSink
 
 EVENTS = [event(f"e{n}") for n in range(7)]
 

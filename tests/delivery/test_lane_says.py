@@ -11,8 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from forwarder.contracts import AuthFailed, Batch, Delivery, Held, Receipt, Rejection, Retryable
+from forwarder.testing.lanes import bench, event
 from tests.choking import FAILURES, choking_on, in_doubt, letters_of, names, quiet
-from tests.delivery.lanes import ScriptedSink, bench, event
+from tests.delivery.scripted import ScriptedSink
 
 
 class Promising(ScriptedSink):

@@ -10,8 +10,9 @@ import pytest
 
 from forwarder.contracts import Batch, Delivery, Held, Receipt, Rejection, Retryable
 from forwarder.spool.contract import Exchange, Settlement
+from forwarder.testing.lanes import bench, event
 from tests.choking import Stream, choking_on, in_doubt, letters_of, names
-from tests.delivery.lanes import ScriptedSink, bench, event
+from tests.delivery.scripted import ScriptedSink
 
 
 @pytest.mark.parametrize("window", [1, 2])

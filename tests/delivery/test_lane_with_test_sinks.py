@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.sinks_for_tests import LateSink, PartialSink, context
-from tests.delivery.lanes import bench, event
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import bench, event
+from tests.contract.sinks_for_tests import LateSink, PartialSink
 
 EVENTS = 120
 

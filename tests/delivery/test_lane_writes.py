@@ -10,7 +10,8 @@ import pytest
 
 from forwarder.contracts import Batch, Confirms, Delivery, Held, Receipt, Retryable
 from forwarder.spool.contract import Exchange, Settlement
-from tests.delivery.lanes import Bench, ScriptedSink, bench, event
+from forwarder.testing.lanes import Bench, bench, event
+from tests.delivery.scripted import ScriptedSink
 
 
 class Forgetful(ScriptedSink):

@@ -18,8 +18,8 @@ from forwarder.delivery.settlement import RETRY_WRITE, STOP_RETRY, TELL_EVERY, S
 from forwarder.observe.reports import LaneReport
 from forwarder.spool.contract import Exchange, Settlement, Tally
 from forwarder.spool.letter import DeadLetter
+from forwarder.testing.waiting import until
 from tests.clocks import FakeClock
-from tests.waiting import until
 
 ORIGIN = Origin("acme", "organization", "org-1")
 FULL = Held("the disk is full", fix="make room", kind="disk_full")

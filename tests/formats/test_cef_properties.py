@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from forwarder.contracts import Actor, AuditEvent, UnexpectedPayload
 from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.cef.keys import KEYS
+from forwarder.testing.events import record_of
 from tests.formats.cef_reader import strictly
-from tests.hostile import at_every_guard, audit_events, nearly_plain, record_of
+from tests.hostile import at_every_guard, audit_events, nearly_plain
 
 any_events = nearly_plain | audit_events
 CEF = CefFormat()  # shared: memories must not bend results

@@ -7,13 +7,14 @@ import pytest
 
 from forwarder.formats.kit.json_lines import JsonLines
 from forwarder.formats.kit.memory import LONGEST_REMEMBERED, ActionFields, Actions, Memory
-from tests.hostile import full_event, record_of
+from forwarder.testing.events import record_of
+from tests.hostile import ordinary_event
 
 
 def test_an_action_is_written_from_the_fields_of_the_event_and_once():
     written = []
     actions = Actions(lambda said: written.append(said) or said)
-    event = full_event(types=("access",), category=("web",))
+    event = ordinary_event(types=("access",), category=("web",))
     for _ in range(2):
         assert actions.of(event)._asdict() == {name: getattr(event, name) for name in ActionFields._fields}
     assert len(written) == 1
@@ -22,7 +23,7 @@ def test_an_action_is_written_from_the_fields_of_the_event_and_once():
 @pytest.mark.parametrize("name", ActionFields._fields)
 def test_a_change_of_any_field_is_written_anew(name):
     actions = Actions(lambda said: said)
-    event = full_event()
+    event = ordinary_event()
     actions.of(event)
     other = {int: 9, tuple: ("other",)}.get(type(getattr(event, name)), "other")
     changed = msgspec.structs.replace(event, **{name: other})
@@ -48,7 +49,7 @@ def test_a_full_memory_begins_again():
 
 def test_the_buffer_of_a_large_event_is_let_go():
     lines = JsonLines("test", lambda _, event: event)
-    small, large = (record_of(full_event(message="x" * size)) for size in (10, 3 * 2**20))
+    small, large = (record_of(ordinary_event(message="x" * size)) for size in (10, 3 * 2**20))
     bodies = lines.render([small, large, small])
     assert bodies[0] == bodies[2] == lines.render([small])[0]
     assert len(bodies[1]) > 3 * 2**20

@@ -5,9 +5,10 @@ import json
 from forwarder.contracts import Actor, UnexpectedPayload
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.raw import MARK, RawFormat
+from forwarder.testing.events import record_of
 from tests.events import golden_bodies, strictly
 from tests.events import record_of as raw_record
-from tests.hostile import full_event, record_of
+from tests.hostile import ordinary_event
 
 
 def event(**attributes) -> dict:
@@ -83,7 +84,7 @@ def test_an_event_that_is_no_json_is_refused_as_ever():
 
 
 def test_ecs_without_room_keeps_what_matters():
-    event = full_event(message="m" * 5000, actor=Actor("557058:bd95", "N" * 5000, "nora.vale@example.com"))
+    event = ordinary_event(message="m" * 5000, actor=Actor("557058:bd95", "N" * 5000, "nora.vale@example.com"))
     short = EcsFormat().shrink(record_of(event), 1500)
     left = strictly(short)
     assert left["atlassian"]["audit"]["marks"] == ["truncated"]
@@ -96,13 +97,13 @@ def test_ecs_without_room_keeps_what_matters():
 
 
 def test_an_actor_without_id_is_cut_at_last():
-    event = full_event(actor=Actor(None, "N" * 5000), event_id="1")
+    event = ordinary_event(actor=Actor(None, "N" * 5000), event_id="1")
     short = EcsFormat().shrink(record_of(event), 400)
     left = strictly(short)
     assert 16 <= len(left["user"]["full_name"]) < 200
 
 
 def test_an_event_without_meaning_is_refused():
-    record = record_of(full_event())
+    record = record_of(ordinary_event())
     record.event = None
     assert isinstance(EcsFormat().shrink(record, 8192), UnexpectedPayload)

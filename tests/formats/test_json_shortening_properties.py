@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from forwarder.contracts import Shrinks, UnexpectedPayload
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.raw import MARK, RawFormat
+from forwarder.testing.events import record_of
 from tests.events import record_of as raw_record
 from tests.events import strictly
-from tests.hostile import audit_events, json_values, nearly_plain, record_of, sound, text
+from tests.hostile import audit_events, json_values, nearly_plain, sound, text
 
 RAW, ECS = RawFormat(), EcsFormat()
 many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -9,8 +9,9 @@ from forwarder.contracts import Actor, Change, Shrinks, Thing, UnexpectedPayload
 from forwarder.formats.leef.attributes import ATTRIBUTES, TABLE
 from forwarder.formats.leef.format import LeefFormat
 from forwarder.registry import FORMATS
+from forwarder.testing.events import record_of
 from tests.formats.leef.reader import PREDEFINED, NotLeef, read
-from tests.hostile import full_event, record_of, with_what_is_rare
+from tests.hostile import ordinary_event, with_what_is_rare
 
 SOUND = b"LEEF:2.0|Vendor|Product|1|login|^|devTime=1727952266457^sev=3^src=203.0.113.7^own=a=b"
 
@@ -65,7 +66,7 @@ def test_the_format_is_installed_and_can_shrink():
 
 
 def test_the_header_and_the_time():
-    line = leef_of(full_event())
+    line = leef_of(ordinary_event())
     assert line.startswith(
         b"LEEF:2.0|Atlassian|Audit|1|page_viewed|^|devTime=2024-10-03T10:44:26.457+0000^devTimeFormat="
     )
@@ -74,18 +75,18 @@ def test_the_header_and_the_time():
 
 @pytest.mark.parametrize("ms", [-62_135_596_800_000, -1, 0, 999_999_999_999, 253_402_300_799_999])
 def test_every_time_can_be_said(ms):
-    found = read(leef_of(full_event(time_ms=ms))).time
+    found = read(leef_of(ordinary_event(time_ms=ms))).time
     assert round((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000) == ms
 
 
 def test_what_ends_a_value_is_a_blank_and_the_record_says_so():
-    found = attributes_of(full_event(message="a|b^src=10.0.0.1=c\\d"))
+    found = attributes_of(ordinary_event(message="a|b^src=10.0.0.1=c\\d"))
     assert found["message"] == "a b src=10.0.0.1=c\\d"
     assert (found["src"], found["marks"]) == ("203.0.113.155", "replaced")
 
 
 def test_json_loses_nothing():
-    event = full_event(changes=(Change("a|b", "\\^", None),))
+    event = ordinary_event(changes=(Change("a|b", "\\^", None),))
     found = attributes_of(event)
     assert found["changes"] == '[{"field":"a\\u007cb","before":"\\\\\\u005e"}]'
     assert "marks" not in found
@@ -93,18 +94,18 @@ def test_json_loses_nothing():
 
 @pytest.mark.parametrize("char", ["\x00", "\t", "\n", "\r", "\x0b", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"])
 def test_control_characters_become_blanks(char):
-    assert attributes_of(full_event(message=f"a{char}b"))["message"] == "a b"
-    assert "message" not in attributes_of(full_event(message=char))
+    assert attributes_of(ordinary_event(message=f"a{char}b"))["message"] == "a b"
+    assert "message" not in attributes_of(ordinary_event(message=char))
 
 
 def test_other_characters_stay():
     text = 'Zoë 😀 \u202edlrow\u202c \ufeff = " \\ ]'
-    assert attributes_of(full_event(message=text))["message"] == text
+    assert attributes_of(ordinary_event(message=text))["message"] == text
 
 
 @pytest.mark.parametrize("action", ["x|y^z=1\n2", "|", "", "a" * 300, " "])
 def test_an_odd_action_is_an_event_id(action):
-    found = read(leef_of(full_event(action=action, action_name=None)))
+    found = read(leef_of(ordinary_event(action=action, action_name=None)))
     cleared = re.sub(r"[|^\n]", " ", action).strip()
     assert found.event_id == (cleared[:255] or "unknown")
     assert found.attributes.get("action", "") == cleared
@@ -112,12 +113,12 @@ def test_an_odd_action_is_an_event_id(action):
 
 @pytest.mark.parametrize("ident", ["a|b", "a^b", "a\nb", " a", "", None])
 def test_an_id_that_cannot_be_carried_gives_way_to_the_document_id(ident):
-    assert attributes_of(full_event(event_id=ident))["eventId"] == "0123456789abcdef" * 2
+    assert attributes_of(ordinary_event(event_id=ident))["eventId"] == "0123456789abcdef" * 2
 
 
 @pytest.mark.parametrize("ip", ["203.0.113.7", "2001:db8::1", "::ffff:1.2.3.4"])
 def test_an_address_of_either_kind(ip):
-    assert attributes_of(full_event(ip=ip))["src"] == ip
+    assert attributes_of(ordinary_event(ip=ip))["src"] == ip
 
 
 @pytest.mark.parametrize(
@@ -129,19 +130,21 @@ def test_an_address_of_either_kind(ip):
     ],
 )  # fmt: skip
 def test_who_acted(actor, user, name):
-    found = attributes_of(full_event(actor=actor))
+    found = attributes_of(ordinary_event(actor=actor))
     assert (found.get("usrName"), found.get("actorName")) == (user, name)
     assert ("truncated" in found.get("marks", "")) == (user == "N" * 255)
 
 
 def test_an_unknown_act_claims_nothing():
-    found = attributes_of(full_event(layer="unknown", category=(), types=(), outcome="unknown", severity=0, act=None))
+    found = attributes_of(
+        ordinary_event(layer="unknown", category=(), types=(), outcome="unknown", severity=0, act=None)
+    )
     assert found["layer"] == "unknown"
     assert not {"cat", "sev", "type", "outcome", "act"} & set(found)
 
 
 def test_absent_facts_are_absent():
-    event = full_event()
+    event = ordinary_event()
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
                  "container", "product", "act", "object", "organization_name", "processed_ms", "action_name", "reason"):  # fmt: skip
@@ -159,7 +162,7 @@ def test_absent_facts_are_absent():
 
 
 def test_every_attribute_of_the_table_is_written_somewhere_and_named_once():
-    event = full_event(changes=(Change("role", "a", "b"),), marks=("revision",), types=("access",))
+    event = ordinary_event(changes=(Change("role", "a", "b"),), marks=("revision",), types=("access",))
     for name, thing in (("site", "s"), ("space", "p"), ("app", "a"), ("target_group", "g")):
         setattr(event, name, Thing(name, thing, "K", "N", "https://example.net", "V", "https://api.example.net"))
     written = set(attributes_of(with_what_is_rare(event)))
@@ -178,16 +181,16 @@ def test_lengths_are_those_of_the_guide():
 
 
 def test_a_record_without_meaning_costs_only_itself():
-    good, bad = record_of(full_event()), record_of(full_event())
+    good, bad = record_of(ordinary_event()), record_of(ordinary_event())
     bad.event = None
     lines = LeefFormat().render([good, bad, good])
     assert isinstance(lines[1], UnexpectedPayload)
-    assert lines[0] == lines[2] == leef_of(full_event())
+    assert lines[0] == lines[2] == leef_of(ordinary_event())
     assert isinstance(LeefFormat().shrink(bad, 1000), UnexpectedPayload)
 
 
 def test_room_is_made_from_what_is_needed_least():
-    event = full_event(message="m" * 900, user_agent="u" * 200)
+    event = ordinary_event(message="m" * 900, user_agent="u" * 200)
     kept, lost = set(attributes_of(event)), []
     for limit in range(len(leef_of(event)), 0, -1):
         short = LeefFormat().shrink(record_of(event), limit)
@@ -202,7 +205,7 @@ def test_room_is_made_from_what_is_needed_least():
 
 
 def test_a_name_without_an_id_is_the_last_to_be_cut():
-    event = full_event(actor=Actor(None, "Nora " * 40))
+    event = ordinary_event(actor=Actor(None, "Nora " * 40))
     for limit in range(230, 500):
         short = LeefFormat().shrink(record_of(event), limit)
         if isinstance(short, bytes):
@@ -221,7 +224,7 @@ def test_a_name_without_an_id_is_the_last_to_be_cut():
     ],
 )  # fmt: skip
 def test_what_was_remembered_of_one_event_never_shows_in_the_next(changed, name):
-    plain, other = full_event(), full_event(**changed)
+    plain, other = ordinary_event(), ordinary_event(**changed)
     lines = LeefFormat().render([record_of(event) for event in (plain, other, plain, other)])
     assert lines == [leef_of(plain), leef_of(other)] * 2
     assert attributes_of(plain)[name] != attributes_of(other)[name]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Actor, AuditEvent, Thing, UnexpectedPayload
 from forwarder.formats.leef.format import LeefFormat
+from forwarder.testing.events import record_of
 from tests.formats.leef.reader import read
-from tests.hostile import at_every_guard, audit_events, nearly_plain, record_of
+from tests.hostile import at_every_guard, audit_events, nearly_plain
 
 any_events = nearly_plain | audit_events
 LEEF = LeefFormat()  # shared: memories must not bend results

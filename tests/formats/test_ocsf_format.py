@@ -11,15 +11,16 @@ from forwarder.contracts import Actor, Authentication, Shrinks, Thing, Unexpecte
 from forwarder.formats.ocsf.format import SEVERITIES, STATUSES, OcsfFormat
 from forwarder.formats.ocsf.observables import TYPES
 from forwarder.registry import FORMATS, build_format
+from forwarder.testing.events import record_of
 from tests.formats import ocsf_reader as ocsf
 from tests.formats.ocsf_reader import findings, strictly
-from tests.hostile import full_event, record_of
+from tests.hostile import ordinary_event
 
 NOBODY = dict.fromkeys(("target_user", "target_group", "target_role", "content", "space", "site", "app"))
 
 
 def told(**changes) -> dict:
-    [body] = OcsfFormat().render([record_of(full_event(**changes))])
+    [body] = OcsfFormat().render([record_of(ordinary_event(**changes))])
     assert isinstance(body, bytes), body
     return strictly(body)
 
@@ -247,7 +248,7 @@ def test_a_long_ip_address_is_still_told():
 
 def test_the_original_is_the_whole_event_or_is_left_out():
     render = build_format("ocsf", original=True)
-    record = record_of(full_event(ocsf_class=6001, ocsf_activity=2), raw=b'{"id": "e"}')
+    record = record_of(ordinary_event(ocsf_class=6001, ocsf_activity=2), raw=b'{"id": "e"}')
     [body] = render.render([record])
     assert strictly(body)["raw_data"] == '{"id": "e"}'
     assert isinstance(render, Shrinks)
@@ -260,7 +261,7 @@ def test_the_original_is_the_whole_event_or_is_left_out():
 
 
 def test_what_is_needed_least_goes_first():
-    event = full_event(ocsf_class=6001, ocsf_activity=2, message="m" * 3000)
+    event = ordinary_event(ocsf_class=6001, ocsf_activity=2, message="m" * 3000)
     [whole] = OcsfFormat().render([record_of(event)])
     short = OcsfFormat().shrink(record_of(event), len(whole) - 100)
     assert isinstance(short, bytes)
@@ -273,7 +274,7 @@ def test_what_is_needed_least_goes_first():
 
 def test_a_long_title_of_what_the_class_requires_is_cut_but_no_id():
     page = Thing("page", "i" * 200, None, "t" * 5000, "https://example.net/" + "p" * 5000)
-    short = OcsfFormat().shrink(record_of(full_event(ocsf_class=6001, ocsf_activity=4, content=page)), 1500)
+    short = OcsfFormat().shrink(record_of(ordinary_event(ocsf_class=6001, ocsf_activity=4, content=page)), 1500)
     assert isinstance(short, bytes)
     [resource] = strictly(short)["web_resources"]
     assert resource == {"uid": "i" * 200, "name": "t" * 64, "type": "page"}
@@ -281,7 +282,7 @@ def test_a_long_title_of_what_the_class_requires_is_cut_but_no_id():
 
 def test_half_an_address_is_no_address():
     actor = Actor("u", "N", "a" * 200 + "@" + "b" * 60 + ".example", "person")
-    record = record_of(full_event(ocsf_class=6001, ocsf_activity=2, actor=actor))
+    record = record_of(ordinary_event(ocsf_class=6001, ocsf_activity=2, actor=actor))
     [whole] = OcsfFormat().render([record])
     assert isinstance(whole, bytes)
     for limit in range(1200, len(whole), 20):
@@ -292,7 +293,7 @@ def test_half_an_address_is_no_address():
 
 
 def test_who_has_an_address_only_is_named_by_it():
-    record = record_of(full_event(ocsf_class=6001, ocsf_activity=2, actor=Actor(None, "N", "n@example.com")))
+    record = record_of(ordinary_event(ocsf_class=6001, ocsf_activity=2, actor=Actor(None, "N", "n@example.com")))
     [whole] = OcsfFormat().render([record])
     assert isinstance(whole, bytes)
     shortest = None
@@ -306,13 +307,13 @@ def test_who_has_an_address_only_is_named_by_it():
 
 
 def test_too_little_room_is_refused():
-    refused = OcsfFormat().shrink(record_of(full_event(ocsf_class=6001, ocsf_activity=2)), 300)
+    refused = OcsfFormat().shrink(record_of(ordinary_event(ocsf_class=6001, ocsf_activity=2)), 300)
     assert isinstance(refused, UnexpectedPayload)
     assert "300 bytes" in refused.reason
 
 
 def test_no_meaning_no_record():
-    record = record_of(full_event())
+    record = record_of(ordinary_event())
     record.event = None
     [refused] = OcsfFormat().render([record])
     assert isinstance(refused, UnexpectedPayload)
@@ -322,8 +323,8 @@ def test_no_meaning_no_record():
 def test_the_memory_is_bounded():
     render = OcsfFormat()
     for number in range(9000):
-        render.render([record_of(full_event(action=f"a{number}"))])
+        render.render([record_of(ordinary_event(action=f"a{number}"))])
     assert 500 < len(render._said) <= 4096
-    [body] = render.render([record_of(full_event(action="x" * 100_000))])
+    [body] = render.render([record_of(ordinary_event(action="x" * 100_000))])
     assert json.loads(body)["metadata"]["event_code"] == "x" * 100_000
     assert not any("x" * 1000 in str(key) for key in render._said)

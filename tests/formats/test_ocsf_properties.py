@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from forwarder.catalogue.ocsf import ocsf_classes
 from forwarder.contracts import Actor, AuditEvent, Change, Thing, UnexpectedPayload
 from forwarder.formats.ocsf.format import OcsfFormat
+from forwarder.testing.events import record_of
 from tests.formats.ocsf_reader import strictly
-from tests.hostile import audit_events, full_event, nearly_plain, record_of
+from tests.hostile import audit_events, nearly_plain, ordinary_event
 
 FORMAT = OcsfFormat()  # shared: memories must not bend results
 KINDS = [(number, activity) for number, found in ocsf_classes().items() for activity in found.activities]
@@ -80,10 +81,10 @@ def said(event: AuditEvent) -> set[str]:
 
 @unhurried
 @given(events)
-@example(full_event(ocsf_class=3002, ocsf_activity=7, impersonated=Actor(None, None, "odd@" + "a" * 300)))
-@example(full_event(ocsf_class=6001, ocsf_activity=4, content=Thing("page", url="https://a.example")))
-@example(full_event(ip="0000:0000:0000:0000:0000:ffff:203.000.113.155"))
-@example(full_event(changes=(Change("f", "a", "b"),), ocsf_class=2004, ocsf_activity=1))
+@example(ordinary_event(ocsf_class=3002, ocsf_activity=7, impersonated=Actor(None, None, "odd@" + "a" * 300)))
+@example(ordinary_event(ocsf_class=6001, ocsf_activity=4, content=Thing("page", url="https://a.example")))
+@example(ordinary_event(ip="0000:0000:0000:0000:0000:ffff:203.000.113.155"))
+@example(ordinary_event(changes=(Change("f", "a", "b"),), ocsf_class=2004, ocsf_activity=1))
 def test_every_event_is_one_valid_record_with_every_fact(event):
     [body] = FORMAT.render([record_of(event)])
     if not encodable(event) and isinstance(body, UnexpectedPayload):  # a kind is not always said
@@ -101,7 +102,7 @@ def test_every_event_is_one_valid_record_with_every_fact(event):
 
 @unhurried
 @given(events, st.integers(200, 4000))
-@example(full_event(ocsf_class=6003, ocsf_activity=99, actor=None), 600)
+@example(ordinary_event(ocsf_class=6003, ocsf_activity=99, actor=None), 600)
 def test_a_shortened_event_is_valid_and_still_says_which_and_who(event, limit):
     record = record_of(event)
     short = FORMAT.shrink(record, limit)
@@ -123,7 +124,7 @@ def test_a_shortened_event_is_valid_and_still_says_which_and_who(event, limit):
 def test_an_ordinary_event_fits_into_what_syslog_must_take():
     """RFC 5424: receivers SHOULD take 2048 bytes."""
     for number, activity in KINDS:
-        event = full_event(ocsf_class=number, ocsf_activity=activity, message="m" * 100_000)
+        event = ordinary_event(ocsf_class=number, ocsf_activity=activity, message="m" * 100_000)
         short = FORMAT.shrink(record_of(event), 1600)
         assert isinstance(short, bytes), (number, activity, short)
         assert len(short) <= 1600

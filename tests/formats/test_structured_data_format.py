@@ -6,8 +6,9 @@ from forwarder.contracts import Actor, Change, Shrinks, Thing, UnexpectedPayload
 from forwarder.formats.structured_data.format import StructuredDataFormat
 from forwarder.formats.structured_data.names import NAMES
 from forwarder.registry import FORMATS
+from forwarder.testing.events import record_of
 from tests.formats.structured_data_reader import strictly
-from tests.hostile import full_event, record_of, with_what_is_rare
+from tests.hostile import ordinary_event, with_what_is_rare
 
 
 def element_of(event):
@@ -22,7 +23,7 @@ def test_the_format_is_installed_and_can_shrink():
 
 
 def test_escapes_of_a_value():
-    element = element_of(full_event(message='a"b\\c]d[e=f\r\ng'))
+    element = element_of(ordinary_event(message='a"b\\c]d[e=f\r\ng'))
     assert b' message="a\\"b\\\\c\\]d[e=f  g" ' in element
     assert element.startswith(
         b'[atlassian@32473 time="2024-10-03T10:44:26.457Z" action="page_viewed" outcome="success"'
@@ -32,16 +33,16 @@ def test_escapes_of_a_value():
 
 @pytest.mark.parametrize("char", ["\x00", "\t", "\n", "\x1b", "\x7f", "\x85", "\u2028"])
 def test_control_characters_become_blanks(char):
-    assert strictly(element_of(full_event(message=f"{char}a{char}b")))["message"] == " a b"
+    assert strictly(element_of(ordinary_event(message=f"{char}a{char}b")))["message"] == " a b"
 
 
 def test_other_characters_stay():
     text = "Zoë 😀 \u202edlrow\u202c \ufeff |="
-    assert strictly(element_of(full_event(message=text)))["message"] == text
+    assert strictly(element_of(ordinary_event(message=text)))["message"] == text
 
 
 def test_every_name_of_the_table_is_written_somewhere():
-    event = full_event(
+    event = ordinary_event(
         changes=(Change("role", "a", "b"),),
         marks=("revision",),
         app=Thing("app", "x", None, "X", None, "Example", "https://api.example.net/x"),
@@ -56,7 +57,7 @@ def test_names_are_printable_short_and_listed_once():
 
 
 def test_absent_facts_are_absent():
-    event = full_event(action="", outcome="unknown", category=(), types=())
+    event = ordinary_event(action="", outcome="unknown", category=(), types=())
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
                  "container", "product", "reason", "act", "object", "organization_name", "action_name", "event_id", "processed_ms"):  # fmt: skip
@@ -68,16 +69,16 @@ def test_absent_facts_are_absent():
 
 
 def test_a_record_without_meaning_costs_only_itself():
-    good, bad = record_of(full_event()), record_of(full_event())
+    good, bad = record_of(ordinary_event()), record_of(ordinary_event())
     bad.event = None
     elements = StructuredDataFormat().render([good, bad, good])
     assert isinstance(elements[1], UnexpectedPayload)
-    assert elements[0] == elements[2] == element_of(full_event())
+    assert elements[0] == elements[2] == element_of(ordinary_event())
     assert isinstance(StructuredDataFormat().shrink(bad, 1000), UnexpectedPayload)
 
 
 def test_room_is_made_from_what_is_needed_least():
-    event = full_event(message="m" * 900)
+    event = ordinary_event(message="m" * 900)
     kept, lost = set(strictly(element_of(event))), []
     for limit in range(len(element_of(event)), 0, -1):
         short = StructuredDataFormat().shrink(record_of(event), limit)
@@ -100,14 +101,14 @@ def test_room_is_made_from_what_is_needed_least():
     ],
 )
 def test_of_an_actor_the_strongest_identifier_stays(actor, left):
-    event, limit = full_event(actor=actor), 0
+    event, limit = ordinary_event(actor=actor), 0
     while isinstance(short := StructuredDataFormat().shrink(record_of(event), limit), UnexpectedPayload):
         limit += 1
     assert {name for name in strictly(short) if name.startswith("actor")} == left
 
 
 def test_a_megabyte_is_shortened_in_one_go():
-    short = StructuredDataFormat().shrink(record_of(full_event(message='"' * 2**20)), 8192)
+    short = StructuredDataFormat().shrink(record_of(ordinary_event(message='"' * 2**20)), 8192)
     assert isinstance(short, bytes)
     assert 8190 <= len(short) <= 8192
     assert set(strictly(short)["message"]) == {'"'}
@@ -123,7 +124,7 @@ def test_a_megabyte_is_shortened_in_one_go():
     ids=str,
 )  # fmt: skip
 def test_what_was_remembered_of_one_event_never_shows_in_the_next(changed):
-    plain, other = full_event(), full_event(**changed)
+    plain, other = ordinary_event(), ordinary_event(**changed)
     elements = StructuredDataFormat().render([record_of(event) for event in (plain, other, plain, other)])
     assert elements == [element_of(plain), element_of(other)] * 2
     assert elements[0] != elements[1]
@@ -132,7 +133,7 @@ def test_what_was_remembered_of_one_event_never_shows_in_the_next(changed):
 def test_memories_are_bounded():
     sd = StructuredDataFormat()
     for number in range(5000):
-        sd.render([record_of(full_event(action=f"a{number}", city=f"c{number}"))])
-    sd.render([record_of(full_event(action=" " * 10**6, city=" " * 10**6))])
+        sd.render([record_of(ordinary_event(action=f"a{number}", city=f"c{number}"))])
+    sd.render([record_of(ordinary_event(action=" " * 10**6, city=" " * 10**6))])
     assert all(0 < len(memory) <= 4096 for memory in (sd._actions.known, sd._places))
     assert not any(len(str(key)) > 2000 for memory in (sd._actions.known, sd._places) for key in memory)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Actor, AuditEvent, Thing, UnexpectedPayload
 from forwarder.formats.structured_data.format import StructuredDataFormat
+from forwarder.testing.events import record_of
 from tests.formats.structured_data_reader import strictly
-from tests.hostile import at_every_guard, audit_events, nearly_plain, record_of
+from tests.hostile import at_every_guard, audit_events, nearly_plain
 
 SD = StructuredDataFormat()  # shared: memories must not bend results
 any_events = nearly_plain | audit_events

@@ -10,17 +10,17 @@ from forwarder.formats.ecs.fields import known_fields
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.ocsf import fields as ocsf_fields
 from forwarder.registry import FORMATS, build_format
+from forwarder.testing.events import record_of as record_of_event
 from tests.events import GOLDEN, golden_bodies, meaning_of, record_of
 from tests.formats.cef_reader import strictly as cef_strictly
 from tests.formats.leef.reader import read as leef_read
 from tests.formats.ocsf_reader import strictly as ocsf_strictly
 from tests.formats.structured_data_reader import strictly as sd_strictly
-from tests.hostile import full_event
-from tests.hostile import record_of as record_of_event
+from tests.hostile import ordinary_event
 
 
 def rendered(name, event=None, raw=b"{}", **fields):
-    record = record_of_event(event or full_event(), raw)
+    record = record_of_event(event or ordinary_event(), raw)
     [body] = build_format(name, fields=FieldsConfig(**fields)).render([record])
     return body
 
@@ -45,7 +45,7 @@ def test_ecs_by_path():
 def test_ocsf_stays_an_event_of_its_class():
     body = rendered(
         "ocsf",
-        full_event(ocsf_class=6001, ocsf_activity=2),
+        ordinary_event(ocsf_class=6001, ocsf_activity=2),
         rename={"src_endpoint.ip": "unmapped.client_ip"},
         drop=["observables", "src_endpoint.location", "unmapped.container"],
         add={"unmapped.env": "prod"},
@@ -64,10 +64,10 @@ def test_ocsf_stays_an_event_of_its_class():
 )
 def test_ocsf_keeps_what_only_the_class_of_an_event_requires(fields):
     facts = {"source_address": None, "geo": None, "country": None, "region": None, "city": None, "authentication": None}
-    tree = ocsf_strictly(rendered("ocsf", full_event(ocsf_class=6003, ocsf_activity=99, **facts), **fields))
+    tree = ocsf_strictly(rendered("ocsf", ordinary_event(ocsf_class=6003, ocsf_activity=99, **facts), **fields))
     assert tree["src_endpoint"] == {"ip": "203.0.113.155"}
     assert tree["actor"]["user"]["uid"] == "557058:bd95"
-    elsewhere = ocsf_strictly(rendered("ocsf", full_event(ocsf_class=6001, ocsf_activity=2, **facts), **fields))
+    elsewhere = ocsf_strictly(rendered("ocsf", ordinary_event(ocsf_class=6001, ocsf_activity=2, **facts), **fields))
     assert not {"src_endpoint", "actor"} & set(elsewhere)
 
 
@@ -78,7 +78,7 @@ def test_what_is_renamed_out_of_a_dropped_object_is_kept():
 
 
 def test_what_is_absent_stays_absent():
-    tree = json.loads(rendered("ecs", full_event(ip=None), rename={"source.ip": "a.b.c"}, drop=["url.full"]))
+    tree = json.loads(rendered("ecs", ordinary_event(ip=None), rename={"source.ip": "a.b.c"}, drop=["url.full"]))
     assert "a" not in tree
 
 
@@ -133,20 +133,20 @@ def test_structured_data_by_name():
 
 def test_no_fields_change_nothing():
     assert all(
-        rendered(name) == build_format(name).render([record_of_event(full_event())])[0]
+        rendered(name) == build_format(name).render([record_of_event(ordinary_event())])[0]
         for name in ("ecs", "cef", "leef", "rfc5424_sd")
     )
 
 
 @pytest.mark.parametrize("name", ["ecs", "ocsf", "cef", "leef", "rfc5424_sd"])
 def test_a_limit_that_cannot_hold_who_did_what_is_refused_with_the_reason(name):
-    refused = build_format(name).shrink(record_of_event(full_event()), 60)
+    refused = build_format(name).shrink(record_of_event(ordinary_event()), 60)
     assert refused.reason.startswith("what must be said of this event takes more than 60 bytes of ")
 
 
 @pytest.mark.parametrize("name", ["ecs", "cef", "leef", "rfc5424_sd"])
 def test_a_changed_record_is_shortened_and_says_so(name):
-    event = full_event(message="m" * 3000, actor=None)
+    event = ordinary_event(message="m" * 3000, actor=None)
     made = build_format(name, fields=FieldsConfig(add={"environment": "production" * 10}))
     for limit in (1000, 1500, 2000):
         short = made.shrink(record_of_event(event), limit)

@@ -15,9 +15,10 @@ from forwarder.formats.leef.attributes import RULES as LEEF
 from forwarder.formats.ocsf import fields as ocsf_fields
 from forwarder.formats.structured_data.names import RULES as SD
 from forwarder.registry import build_format
+from forwarder.testing.events import HOSTILE, record_of
 from tests.formats.cef_reader import LABELS
 from tests.formats.leef.reader import read as leef_read
-from tests.hostile import NASTY, audit_events, nearly_plain, record_of
+from tests.hostile import audit_events, nearly_plain
 from tests.registered import formats, is_not_json
 
 any_events = nearly_plain | audit_events
@@ -32,7 +33,7 @@ KNOWN = {
     "leef": LEEF.known,
     "rfc5424_sd": SD.known,
 }
-odd = st.one_of(st.text(max_size=8), st.lists(st.sampled_from([*NASTY, "x"]), max_size=3).map("".join))
+odd = st.one_of(st.text(max_size=8), st.lists(st.sampled_from([*HOSTILE, "x"]), max_size=3).map("".join))
 fine_names = st.from_regex("z[A-Za-z0-9]{0,6}", fullmatch=True)
 paths = st.from_regex("z[a-z]{0,3}\\.y[a-z]{0,3}", fullmatch=True)
 new_names = st.one_of(fine_names, fine_names, fine_names, fine_names, paths, odd)

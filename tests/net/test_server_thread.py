@@ -17,8 +17,8 @@ from forwarder.admin.server import AdminServer
 from forwarder.contracts import ConfigError
 from forwarder.net.server_thread import ServerThread
 from forwarder.observe.reports import DaemonReport
+from forwarder.testing.waiting import until
 from tests.observe.reports import full_report
-from tests.waiting import until
 
 
 class Made:

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from forwarder.contracts import Endpoint, HttpConfig, Retryable, TlsConfig
 from forwarder.net.http import HttpClient
 from forwarder.net.reach import examine
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from simulator.http_types import Request, Response
 from simulator.httpd import Server
 from simulator.receivers.syslog import SyslogReceiver
 from sinks.syslog.sink import SyslogSink
-from tests.contract.sinks_for_tests import batch_of, context
 
 NAME = "siem.example"
 

@@ -12,8 +12,8 @@ from forwarder.contracts import Held
 from forwarder.observe.reports import LaneReport, Report, SourceReport
 from forwarder.observe.summary import Summary, summary
 from forwarder.spool.contract import LaneStatus, SpoolError
+from forwarder.testing.waiting import until
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report
-from tests.waiting import until
 
 
 def test_a_trouble_begins_once_whatever_its_reasons_and_states_are():

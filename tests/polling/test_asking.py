@@ -9,9 +9,9 @@ import pytest
 from forwarder.net.retry import LONGEST_WAIT, RequestBudget
 from forwarder.observe.reports import SourceReport
 from forwarder.polling.asking import LONG, Asker
+from forwarder.testing.waiting import until
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource
-from tests.waiting import until
 
 
 def asker_of(clock: FakeClock, budget: RequestBudget) -> tuple[Asker, SourceReport]:

@@ -21,11 +21,12 @@ from forwarder.catalogue import load_catalogue
 from forwarder.contracts import ListedAction, Origin, Record
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from simulator.actions import ACTIONS
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
-from tests.contract.sinks_for_tests import batch_of, context
 from tests.simulator.asking import Clock
 
 if TYPE_CHECKING:

@@ -16,10 +16,12 @@ import pytest
 
 from forwarder.contracts import Change
 from forwarder.formats.cef.format import CefFormat
+from forwarder.testing.events import HOSTILE, record_of
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from sinks.syslog.sink import SyslogConfig, SyslogSink
-from tests.contract.sinks_for_tests import batch_of, context
 from tests.formats.cef_reader import strictly
-from tests.hostile import NASTY, TEXT_FIELDS, full_event, record_of
+from tests.hostile import TEXT_FIELDS, ordinary_event
 from tests.servers.syslog_daemons import Daemon
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "organization"
@@ -85,14 +87,14 @@ async def test_the_golden_corpus(reading: tuple[Path, int]) -> None:
 
 
 async def test_whatever_wants_to_break_out(reading: tuple[Path, int]) -> None:
-    events = [full_event(**{field: f"x{nasty}y"}) for field in TEXT_FIELDS for nasty in NASTY]
+    events = [ordinary_event(**{field: f"x{nasty}y"}) for field in TEXT_FIELDS for nasty in HOSTILE]
     events += [
-        full_event(
+        ordinary_event(
             changes=(
                 Change(nasty.encode("utf-8", "replace").decode(), "", nasty[::-1].encode("utf-8", "replace").decode()),
             )
         )
-        for nasty in NASTY
+        for nasty in HOSTILE
     ]
     lines = CefFormat().render([record_of(event) for event in events])
     found = await read_by_rsyslog(lines, *reading)

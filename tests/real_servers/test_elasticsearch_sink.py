@@ -13,9 +13,10 @@ import pytest
 from forwarder.contracts import AuthFailed, Delivery, Held, Retryable, UnexpectedPayload
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
 from sinks.elasticsearch.template import digest, index_template
-from tests.contract.sinks_for_tests import batch_of, context
 from tests.events import golden_bodies, record_of
 
 if TYPE_CHECKING:

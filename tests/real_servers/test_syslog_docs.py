@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of, bench, event
 from sinks.syslog.sink import SyslogConfig, SyslogSink
-from tests.contract.sinks_for_tests import batch_of, context
-from tests.delivery.lanes import bench, event
 from tests.servers.syslog_daemons import PEER, Daemon
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "syslog.md").read_text(encoding="utf-8")

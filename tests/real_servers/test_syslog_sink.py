@@ -21,9 +21,9 @@ import pytest
 from forwarder.contracts import Record
 from forwarder.delivery import Lane
 from forwarder.registry import FORMATS
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import Bench, batch_of, bench, event
 from sinks.syslog.sink import SyslogConfig, SyslogSink
-from tests.contract.sinks_for_tests import batch_of, context
-from tests.delivery.lanes import Bench, bench, event
 from tests.registered import formats
 from tests.servers.syslog_daemons import Daemon
 

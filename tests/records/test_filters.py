@@ -10,7 +10,8 @@ import pytest
 from forwarder.contracts import Origin
 from forwarder.contracts.settings import FilterRule
 from forwarder.records.filters import Filter
-from tests.delivery.lanes import ScriptedSink, bench, event
+from forwarder.testing.lanes import bench, event
+from tests.delivery.scripted import ScriptedSink
 
 ACME = Origin("acme", "organization", "org-1")
 ON_MEANING = [{"action": "user_*"}, {"product": "jira"}, {"actor": "a1"}, {"site": "x*"}]

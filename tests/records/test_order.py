@@ -14,7 +14,7 @@ from forwarder.records.maker import AT_ONCE, HEAVY, RecordMaker
 from forwarder.registry import build_format
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.spool.contract import Chunk
-from tests.delivery.lanes import event
+from forwarder.testing.lanes import event
 
 ACME = Origin("acme", "organization", "org-1")
 ODD = b'["no event at all"]'

@@ -25,13 +25,13 @@ from forwarder.contracts import (
     Retryable,
 )
 from forwarder.formats.raw import RawFormat
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of, bench, event
 from simulator.http_types import Response, Wire
 from simulator.receivers.http_lines import HttpLinesReceiver
 from simulator.receivers.rules import Refused, Rule
 from sinks.http import HttpSink
 from tests.choking import in_doubt, letters_of
-from tests.contract.sinks_for_tests import batch_of, context
-from tests.delivery.lanes import bench, event
 
 TOKEN = "made-up-t0ken"
 

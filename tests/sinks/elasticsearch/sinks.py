@@ -11,12 +11,13 @@ from forwarder.contracts import (
     Batch,
     Delivery,
 )
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from simulator.http_types import Request, Response
 from simulator.httpd import Server
 from simulator.receivers.bulk import BulkReceiver
 from sinks.elasticsearch.sink import ElasticsearchSink
 from tests.clocks import FakeClock
-from tests.contract.sinks_for_tests import batch_of, context
 
 SECRET = "bWFkZTp1cC1zZWNyZXQ="
 STREAM = "logs-atlassian.audit-default"

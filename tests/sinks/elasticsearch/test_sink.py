@@ -20,10 +20,11 @@ from forwarder.contracts import (
     Retryable,
 )
 from forwarder.formats.ecs.format import EcsFormat
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from simulator.http_types import Response, Wire
 from simulator.receivers.rules import Refused, Rule
 from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
-from tests.contract.sinks_for_tests import batch_of, context
 from tests.events import golden_bodies, meaning_of
 from tests.registered import formats, is_not_json, lacks_timestamp
 from tests.sinks.elasticsearch.sinks import (

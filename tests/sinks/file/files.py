@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from sinks.file.sink import FileConfig, FileSink
-from tests.contract.sinks_for_tests import batch_of, context
 
 
 class StoppedClock:

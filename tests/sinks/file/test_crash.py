@@ -24,7 +24,8 @@ from sinks.file.lines import Durability, LineFile, Rotation, rotated
 _WRITER = """
 import asyncio, sys
 from sinks.file.sink import FileConfig, FileSink
-from tests.contract.sinks_for_tests import batch_of, context
+from forwarder.testing.lanes import batch_of
+from forwarder.testing.far_end import context
 
 async def main():
     path, start = sys.argv[1], int(sys.argv[2])

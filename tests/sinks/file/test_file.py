@@ -13,9 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from forwarder.contracts import Held, Retryable
+from forwarder.testing.lanes import batch_of
 from sinks.file.lines import Durability, LineFile, Rotation
 from sinks.file.sink import FileConfig
-from tests.contract.sinks_for_tests import batch_of
 from tests.sinks.file.files import StoppedClock, file_sink, lines_of, send
 
 

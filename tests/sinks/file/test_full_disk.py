@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forwarder.contracts import Held
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from sinks.file.sink import FileConfig, FileSink
-from tests.contract.sinks_for_tests import batch_of, context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,8 @@ _LIMITED = """
 import asyncio, resource, sys
 from forwarder.contracts import Held
 from sinks.file.sink import FileConfig, FileSink
-from tests.contract.sinks_for_tests import batch_of, context
+from forwarder.testing.lanes import batch_of
+from forwarder.testing.far_end import context
 
 async def main():
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 20_000))

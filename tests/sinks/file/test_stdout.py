@@ -11,13 +11,15 @@ import threading
 import pytest
 
 from forwarder.contracts import Held, Retryable
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from sinks.file.sink import FileConfig, FileSink, Stream
-from tests.contract.sinks_for_tests import batch_of, context
 
 _PROGRAM = """
 import asyncio
 from sinks.file.sink import FileConfig, FileSink
-from tests.contract.sinks_for_tests import batch_of, context
+from forwarder.testing.lanes import batch_of
+from forwarder.testing.far_end import context
 
 async def main():
     sink = FileSink(FileConfig(path="-"), context())

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from forwarder.contracts import AuditEvent, Batch, Delivery, Record
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import batch_of
 from simulator.receivers.hec import HecReceiver
 from simulator.receivers.hec_rules import Token
 from sinks.splunk_hec.sink import SplunkHecSink
 from tests.clocks import FakeClock
-from tests.contract.sinks_for_tests import batch_of, context
 
 SECRET = "made-up-5ecret-t0ken"
 

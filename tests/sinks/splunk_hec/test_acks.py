@@ -13,15 +13,15 @@ import pytest
 
 from forwarder.contracts import AuthFailed, Batch, Delivery, Held, Receipt, Retryable
 from forwarder.delivery import Lane
+from forwarder.testing.lanes import Bench, bench, event
+from forwarder.testing.waiting import until
 from simulator.http_types import Response, Wire
 from simulator.receivers.hec import HecReceiver
 from simulator.receivers.hec_rules import Rule, Token
 from sinks.splunk_hec.channel import IDLE, Channel
 from sinks.splunk_hec.sink import SplunkHecSink
 from tests.clocks import FakeClock
-from tests.delivery.lanes import Bench, bench, event
 from tests.sinks.splunk_hec.sinks import SECRET, batch, delivering, landed, sink_of
-from tests.waiting import until
 
 
 def receipts(delivery: Delivery) -> list[Receipt]:

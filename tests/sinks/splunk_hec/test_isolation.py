@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import Batch, ContentRefused, Delivery, Held, PayloadTooLarge, Retryable
+from forwarder.testing.lanes import Bench, bench, event
 from simulator.receivers.hec import HecReceiver
 from simulator.receivers.hec_envelope import Event
 from simulator.receivers.hec_rules import Rule, Token
 from sinks.splunk_hec.sink import SplunkHecSink
-from tests.delivery.lanes import Bench, bench, event
 from tests.sinks.splunk_hec.sinks import SECRET, batch, decided, delivering, landed, left_of, sink_of, with_products
 
 NUMBERS: dict[str, Callable[[int], int | None]] = {

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from forwarder.contracts import AuthFailed, ConfigError, Delivery, Held, PayloadTooLarge, Retryable
 from forwarder.formats.raw import RawFormat
 from forwarder.net import tls as tls_module
+from forwarder.testing.lanes import batch_of
 from simulator.http_types import Response, Wire
 from simulator.receivers.hec import HecReceiver
 from simulator.receivers.hec_rules import Rule, Token
 from sinks.splunk_hec.sink import SplunkHecSink
-from tests.contract.sinks_for_tests import batch_of
 from tests.events import golden_bodies, meaning_of, record_of
 from tests.sinks.splunk_hec.sinks import SECRET, batch, body, decided, delivering, landed, sink_of, with_products
 from tests.sockets import listening

@@ -12,9 +12,9 @@ from typing import Any
 import trustme
 
 from forwarder.contracts import Clock
+from forwarder.testing.far_end import context
 from simulator.receivers.syslog import SyslogReceiver
 from sinks.syslog.sink import SyslogConfig, SyslogSink
-from tests.contract.sinks_for_tests import context
 
 
 def sink_for(receiver: SyslogReceiver, *, slots: int = 1, clock: Clock | None = None, **settings: Any) -> SyslogSink:

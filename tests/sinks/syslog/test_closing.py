@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from forwarder.testing.lanes import bench, event
 from simulator.receivers.syslog import Rule
-from tests.delivery.lanes import bench, event
 from tests.sinks.syslog.receivers import receiving, sink_for
 
 

@@ -7,11 +7,11 @@ import socket
 import pytest
 
 from forwarder.contracts import Delivery, Retryable
+from forwarder.testing.lanes import batch_of
+from forwarder.testing.waiting import until
 from sinks.syslog.address import Place, Times
 from sinks.syslog.datagram import DatagramSlot
-from tests.contract.sinks_for_tests import batch_of
 from tests.sinks.syslog.receivers import receiving, sink_for
-from tests.waiting import until
 
 
 async def test_every_message_is_one_datagram() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from forwarder.delivery import Lane
+from forwarder.testing.far_end import context
+from forwarder.testing.lanes import Bench, bench, event
 from sinks.syslog.habits import QUICK, Habits
 from sinks.syslog.sink import SyslogConfig, SyslogSink
 from tests.choking import in_doubt
-from tests.contract.sinks_for_tests import context
-from tests.delivery.lanes import Bench, bench, event
 
 # -------------------------------------------------------------------------------------------------------------- learning
 

@@ -10,10 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from forwarder.contracts import AuditEvent, ConfigError, Origin, Record
+from forwarder.testing.far_end import context
 from simulator.receivers.syslog_wire import Message, read_3164, read_5424
 from sinks.syslog.message import Composer
 from sinks.syslog.sink import SyslogConfig, SyslogSink
-from tests.contract.sinks_for_tests import context
 
 NAMES = {"hostname": "here", "app_name": "app", "procid": "-", "msgid": "{action}"}
 MOMENT = datetime(2026, 1, 31, 10, 0, 0, 123_000, tzinfo=UTC)

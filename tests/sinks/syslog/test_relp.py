@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Delivery, Held, Retryable
+from forwarder.testing.lanes import batch_of, bench, event
+from forwarder.testing.waiting import until
 from simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.syslog.relp import Relp
 from sinks.syslog.sink import SyslogSink
-from tests.contract.sinks_for_tests import batch_of
-from tests.delivery.lanes import bench, event
 from tests.sinks.syslog.receivers import Authority, receiving, sink_for
 from tests.sockets import listening
-from tests.waiting import until
 
 BODIES = [b"%d" % n for n in range(50)]
 

@@ -14,11 +14,11 @@ import pytest
 
 from forwarder.delivery import Lane
 from forwarder.registry import FORMATS
+from forwarder.testing.lanes import Bench, bench, event
+from forwarder.testing.waiting import until
 from simulator.receivers.syslog import Rule, SyslogReceiver
-from tests.delivery.lanes import Bench, bench, event
 from tests.registered import formats
 from tests.sinks.syslog.receivers import receiving, sink_for
-from tests.waiting import until
 
 EVENTS = 400
 STREAM_FAULTS = ["close", "reset", "half_close", "slow", "garbage"]

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Delivery, Receipt, Retryable
+from forwarder.testing.lanes import batch_of
+from forwarder.testing.waiting import until
 from simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.syslog.address import Place, Times
 from sinks.syslog.connection import Pipe, Taken
 from sinks.syslog.link import Trust
 from sinks.syslog.sink import SyslogSink
-from tests.contract.sinks_for_tests import batch_of
 from tests.sinks.syslog.receivers import Authority, receiving, sink_for
-from tests.waiting import until
 
 BIG = [b"x" * 8000] * 1000  # far more than two systems buffer for a receiver that does not read
 

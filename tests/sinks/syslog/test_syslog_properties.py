@@ -18,12 +18,15 @@ with warnings.catch_warnings():  # its grammar library imports a module that Pyt
 import contextlib
 
 from forwarder.contracts import AuditEvent, Held, Origin, Record, Retryable
+from forwarder.testing.events import HOSTILE
 from simulator.receivers.syslog_wire import Counted, Lines, RelpFrames, read_3164, read_5424
 from sinks.syslog.message import Composer, newline_ended, octet_counted
 from sinks.syslog.relp import Answer, Relp
-from tests.hostile import NASTY, text
+from tests.hostile import text
 
-body_text = st.one_of(text, st.lists(st.sampled_from([*NASTY, "110 <110>1 ", "\n12 x", "0 "]), max_size=8).map("".join))
+body_text = st.one_of(
+    text, st.lists(st.sampled_from([*HOSTILE, "110 <110>1 ", "\n12 x", "0 "]), max_size=8).map("".join)
+)
 bodies = st.one_of(st.binary(max_size=200), body_text.map(lambda value: value.encode("utf-8", "replace")))
 words = st.sampled_from(["{action}", "{product}", "{organization}", "{site}"])
 header = st.lists(st.one_of(text.filter(lambda value: not re.search("[{}]", value)), words), max_size=4).map("".join)

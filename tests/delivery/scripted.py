@@ -1,4 +1,4 @@
-"""A sink that answers as a test says, for tests of delivery; the lane and the spool around it are `forwarder.testing.lanes`."""
+"""A sink that answers as a test says; the lane and the spool around it are in `forwarder.testing.lanes`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from forwarder.contracts import Batch, Delivery, Finding, SinkConfig
-from forwarder.testing.lanes import KEYS, ORIGIN, Bench, bench, event
-
-__all__ = ["KEYS", "ORIGIN", "Bench", "ScriptedSink", "bench", "event"]
 
 
 class ScriptedSink:
