@@ -272,11 +272,11 @@ class Poller:
     async def _see_progress(self, name: str, row: CursorRow, page: Page, new: int) -> None:
         """Slow down a walk that reads the same again, and let it go on by time when it does not come out of it."""
         course = self._plan[name]
-        seen = course.recurrence.observe(row.state["walk"], page, new=new, high=row.state["high"])
+        course.recurrence.observe(row.state["walk"], page, new=new, high=row.state["high"])
         if not course.recurrence.hits:
             course.recurring.reset()
             return
-        if seen or not new:
+        if not new:
             course.blocked = self._clock.monotonic() + course.recurring.next()
         if course.recurrence.hits >= MOST_RECURRENCES and self._open_walk(name) and await self._store.by_time(name):
             course.distrusts = complaints.RECURS

@@ -69,6 +69,7 @@ class Desk:
         gaps: list[Gap] | None = None,
         known_as: str | None = None,
         source: ScriptedSource | None = None,
+        of: Any = HandOver,
         **config: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -77,7 +78,7 @@ class Desk:
         self.refused: list[Held] = []
         self.source = source or ScriptedSource(page)
         made = {"since": 7 * 86400, "overlap": 3600, "trailing": 600, "trailing_every": 300, **config}
-        self.store = HandOver(
+        self.store = of(
             self.source,
             SourceConfig(type="scripted", **made),
             spool=self.spool,

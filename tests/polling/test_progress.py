@@ -6,6 +6,7 @@ import copy
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,3 +110,29 @@ def test_after_a_long_silence_the_place_where_the_next_reread_begins_is_still_kn
     assert progress.checkpoint_before(rows[NOW + SPACING], NOW + SPACING)[0] <= NOW + SPACING
     assert progress.checkpoint_before(rows[None], NOW + SPACING)[0] > NOW + SPACING
     assert len(rows[NOW + SPACING]["marks"]) <= len(rows[None]["marks"]) + 1
+
+
+@pytest.mark.parametrize(("behind", "ahead"), [(24 * 3_600_000, 0), (0, 24 * 3_600_000)], ids=["history", "the clock"])
+def test_old_marks_are_forgotten_by_what_was_read_and_by_the_clock_whichever_is_earlier(
+    behind: int, ahead: int
+) -> None:
+    high = NOW - behind + ahead
+    old = min(NOW, high) - 2 * (TRAILING + REREAD)
+    marks = [[old - 9, {"n": 0}], [old, {"n": 1}], [old + 1, {"n": 2}], [high - SPACING, {"n": 3}]]
+    row = {"walk": {"n": 4}, "from": 0, "high": high, "reached": high, "marks": marks}
+    assert advance(row, None, NOW)["marks"] == [*marks[1:], [high, {"n": 4}]]
+    near = {**row, "marks": [*marks[:3], [high - SPACING + 1, {"n": 3}]]}
+    assert advance(near, None, NOW)["marks"] == near["marks"]
+
+
+def test_a_walk_by_time_remembers_where_it_went_on_so_and_its_bound_moves_with_what_was_asked() -> None:
+    row = progress.begin({}, NOW - TRAILING)
+    first = progress.advance(row, by_time(NOW - 9), NOW, TRAILING, REREAD)
+    assert (first["by_time"], first["from"]) == (NOW - TRAILING, NOW - 9)
+    again = progress.advance(first, by_time(NOW - 99), NOW, TRAILING, REREAD)
+    assert (again["by_time"], again["from"]) == (NOW - TRAILING, NOW - 9)
+    assert "by_time" not in advance(row, NOW, NOW)
+
+
+def by_time(since: int) -> Page:
+    return Page(bodies=(), keys=(), digests=(), minutes=(), next={}, newest=NOW, since=since, by_time=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.recurrence import Recurrence
 from tests.clocks import FakeClock
-from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, spool_in, spooled
+from tests.polling.pollers import KEYS, ScriptedSource, attempt, page, poller_of, spool_in, spooled
 from tests.polling.test_places import live
 from tests.polling.test_reading_on import course, names
 from tests.sources.organization.feeds import START, Log
@@ -89,6 +89,59 @@ def test_a_walk_that_begins_anew_and_one_that_comes_to_the_tip_are_another() -> 
     observe(walk, [["a", "b"]] * 3)
     walk.observe({"walk": 1, "n": 3}, page({"walk": 1, "n": 3}, "c", more=False), new=1, high=0)
     assert walk.hits == 0
+
+
+@pytest.mark.parametrize("of", [{"looping": True}, {"since": 5}, {"next": {"walk": 1}}, {}])
+def test_a_page_that_leads_nowhere_or_was_read_without_a_cursor_says_nothing(of: dict[str, Any]) -> None:
+    walk = Recurrence()
+    walk.observe({"walk": 1}, page({"walk": 1}, "a", "b", more=True, next={"walk": 1}), new=2, high=0)
+    walk.observe({"walk": 1}, page({"walk": 1}, "a", "b", more=True), new=2, high=0)
+    asked = {"walk": 1, "n": 1}
+    answer = page(asked, "a", "b", more=True, next=asked if "next" in of else {"walk": 1, "n": 2})
+    answer = type(answer)(**{f: getattr(answer, f) for f in answer.__struct_fields__} | {**of, "next": answer.next})
+    assert walk.observe(asked, answer, new=0, high=0) is (not of)
+    assert walk.hits == (not of)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "again"),
+    [
+        ("abcd", "abcd", True),
+        ("abcd", "abxy", True),
+        ("abcd", "abxyz", False),
+        ("abcd", "axyz", False),
+        ("ab", "ax", False),
+        ("a", "a", True),
+        ("ab", "a", True),
+    ],
+)
+def test_half_of_a_page_again_is_that_page_again(earlier: str, later: str, again: bool) -> None:
+    assert observe(Recurrence(), [list(earlier), list(later)]) == [False, again]
+
+
+def test_the_page_to_compare_with_is_replaced_after_one_two_four_and_eight_pages() -> None:
+    walk = Recurrence()
+    kept = []
+    for number in range(1, 17):
+        observe_on(walk, number)
+        kept.append(next(iter(walk._earlier))[0])
+    keys = KEYS.keys([f"e{number}" for number in range(17)])
+    assert [keys.index(key) for key in kept] == [1, 2, 2, 4, 4, 4, 4, *[8] * 8, 16]
+
+
+def test_hits_are_forgotten_after_a_stretch_as_long_as_all_before_it_without_any() -> None:
+    walk = Recurrence()
+    found = []
+    for number, ident in enumerate([1, 1, 3, 4, 5, 6, 7, 8, 9], 1):
+        observe_on(walk, number, ident)
+        found.append(walk.hits)
+    assert found == [0, 1, 1, 0, 0, 0, 0, 0, 0]
+
+
+def observe_on(walk: Recurrence, number: int, ident: int | None = None) -> None:
+    asked = {"walk": 1, "n": number}
+    answer = page(asked, f"e{number if ident is None else ident}", more=True)
+    walk.observe(asked, answer, new=0, high=0)
 
 
 # ------------------------------------------------------------------------------------------------------- the poller

@@ -1,0 +1,216 @@
+"""What is written with a window, at the end of a walk and where a place holds it: each cursor, each gap, in one commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from forwarder.contracts import Held
+from forwarder.polling import windows
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
+from forwarder.polling.window_cursors import WindowCursors
+from tests.polling.pollers import ScriptedSource, page
+from tests.polling.test_handover import DAY, HOUR, MINUTE, NOW, Desk, gap
+
+TEN = 10 * MINUTE
+HELD = Held("it is too large", fix="none", kind="too_large")
+
+
+def row(since: int, until: int | None = None, **more: Any) -> dict[str, Any]:
+    walk = {**windows.begin(since, until), **more.pop("walk", {})}
+    return {"walk": walk, "from": since, "high": since, "reached": since, **more}
+
+
+async def desk(cursors: dict[str, dict[str, Any]] | None = None, **more: Any) -> Desk:
+    return await Desk(cursors, of=WindowCursors, **more).open()
+
+
+def cursors(**more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {TAIL: row(NOW - TEN), REREAD: {"begun": NOW}, **more}
+
+
+@pytest.mark.parametrize(
+    ("since", "tail", "backfill"),
+    [(7 * 86400, TEN, 7 * DAY), (601, TEN, 601_000), (600, TEN, None), (60, MINUTE, None)],
+)
+async def test_the_first_start(since: int, tail: int, backfill: int | None) -> None:
+    d = await desk(since=since)
+    moves = d.moves()
+    assert moves[TAIL].state == row(NOW - tail)
+    assert moves[REREAD].state == {"begun": NOW}
+    assert (BACKFILL in moves) is (backfill is not None)
+    if backfill is not None:
+        assert moves[BACKFILL].state == row(NOW - backfill, NOW - tail)
+    assert {move.version for move in d.last.moves} == {None}
+
+
+async def test_a_window_is_written_with_the_cursor_behind_it() -> None:
+    d = await desk(cursors())
+    after = {**d.store.rows[TAIL].state["walk"], "at": NOW - 5, "scan": NOW - 5}
+    done = await d.store.page(TAIL, page({}, "a", "b", next=after, newest=NOW - 2, done=True))
+    assert (done.committed.new, done.ended, done.high) == (2, False, NOW - 2)
+    assert d.moves()[TAIL].state == {**row(NOW - TEN), "walk": after, "high": NOW - 5, "reached": NOW - 2}
+    assert (d.last.moves[0].version, d.last.page is not None) == (1, True)
+    again = await d.store.page(TAIL, page({}, next=after, done=True))
+    assert (again.committed, again.ended, again.high, len(d.spool.commits)) == (None, False, NOW - 2, 1)
+    on = await d.store.page(TAIL, page({}, next={**after, "scan": NOW}, newest=NOW - 9))
+    assert (on.committed.new, on.high, d.last.page) == (0, NOW - 2, None)
+
+
+async def test_a_walk_that_is_done_has_ended_and_a_heal_closes_its_gaps() -> None:
+    old = row(NOW - DAY, NOW - HOUR)
+    d = await desk(cursors(heal=old, backfill=old, trail={**old, "begun": NOW - 7}), gaps=[gap(8)])
+    at = {**old["walk"], "at": NOW - HOUR, "scan": NOW - HOUR}
+    assert not (await d.store.page(BACKFILL, page({}, "x", next=at, done=False))).ended
+    assert d.moves()[BACKFILL].state["walk"] == at
+    assert (await d.store.page(BACKFILL, page({}, next=at, done=True))).ended
+    assert (d.moves()[BACKFILL].state, d.last.close_gaps) == (None, ())
+    assert (await d.store.page(REREAD, page({}, next=at, done=True))).ended
+    assert (d.moves()[REREAD].state, d.last.close_gaps) == ({"begun": NOW - 7}, ())
+    assert (await d.store.page(HEAL, page({}, "a", next=at, done=True))).ended
+    assert (d.moves()[HEAL].state, d.last.close_gaps) == (None, (8,))
+    assert not any(d.store.walks(name) for name in (HEAL, BACKFILL, REREAD))
+    assert d.store._gaps == []
+
+
+# ------------------------------------------------------------------------------------------------------- where it stands
+
+
+async def test_a_window_that_was_too_much_is_narrower_at_that_place_and_no_other() -> None:
+    d = await desk(cursors(backfill=row(NOW - DAY, NOW - TEN)))
+    stands = d.store.rows[BACKFILL].state
+    state, window = d.store.next(BACKFILL, stands)
+    assert (window.since, window.until, window.last) == (NOW - DAY, NOW - DAY + HOUR, False)
+    assert d.store.narrow(BACKFILL, stands, state, window, 9)
+    state, window = d.store.next(BACKFILL, stands)
+    assert (window.until - window.since, state["cap"]) == (HOUR // 2, 9)
+    assert d.store.next(TAIL, d.store.rows[TAIL].state)[1].until == NOW
+    elsewhere = {**stands, "walk": {**stands["walk"], "at": NOW - HOUR, "scan": NOW - HOUR}}
+    assert d.store.next(BACKFILL, elsewhere)[0] == elsewhere["walk"]
+    narrowest = windows.Window(5, 6, last=False)
+    assert not d.store.narrow(TAIL, stands, state, narrowest)
+    assert TAIL not in d.store._narrowed
+
+
+@pytest.mark.parametrize(
+    ("since", "scan", "at", "then"),
+    [(2, 2, 1, 1), (2, 0.5, 1, 0.5), (1, 1, 1, 1), (0.5, 0.5, 0.5, 0.5)],
+)
+async def test_no_window_begins_before_what_the_source_keeps(since: float, scan: float, at: float, then: float) -> None:
+    source = ScriptedSource(page)
+    source.retention_ms = DAY
+    stands = row(NOW - int(since * DAY), NOW, walk={"scan": NOW - int(scan * DAY)})
+    d = await desk(cursors(backfill=stands), source=source)
+    state, window = d.store.next(BACKFILL, stands)
+    assert (state["at"], state["scan"], window.since) == tuple(NOW - int(days * DAY) for days in (at, then, then))
+
+
+@pytest.mark.parametrize(
+    ("reached", "newest", "at"),
+    [(0, -MINUTE, -MINUTE), (-HOUR, -5, -5), (-HOUR, None, -HOUR), (-HOUR, HOUR, 0), (HOUR, -5, 0)],
+)
+async def test_the_tail_goes_on_a_stretch_behind_the_newest_that_is_not_of_the_future(
+    reached: int, newest: int | None, at: int
+) -> None:
+    d = await desk(cursors())
+    stands = row(NOW - DAY, reached=NOW + (min(reached, at) if newest is None or newest < 0 else reached))
+    window = windows.Window(NOW - HOUR, NOW, last=True)
+    found = d.store.after(stands, stands["walk"], window, 0, None if newest is None else NOW + newest)
+    assert found["at"] == NOW + at - TEN
+
+
+# --------------------------------------------------------------------------------------------------- the newest again
+
+
+@pytest.mark.parametrize(
+    ("begun", "begins", "since"),
+    [
+        (HOUR, True, 2 * HOUR),
+        (HOUR - 1, False, 0),
+        (0, False, 0),
+        (-1, True, HOUR),  # the clock was ahead then
+        (3 * HOUR, True, 4 * HOUR),
+    ],
+)
+async def test_the_last_overlap_is_read_again_once_in_that_time(begun: int, begins: bool, since: int) -> None:
+    d = await desk({**cursors(), REREAD: {"begun": NOW - begun}})
+    assert d.store.start_reread() is begins
+    assert d.store.walks(REREAD) is begins
+    if begins:
+        assert d.store.rows[REREAD].state == {**row(NOW - since, NOW), "begun": NOW}
+        assert d.store.rows[REREAD].version == 2
+        assert not d.store.start_reread()
+    assert d.spool.commits == []
+
+
+async def test_the_stretch_behind_the_tail_is_read_again_where_it_is_longer_than_the_overlap() -> None:
+    d = await desk({**cursors(), REREAD: {"begun": NOW - TEN}}, overlap=60)
+    assert d.store.start_reread()
+    assert d.store.rows[REREAD].state["from"] == NOW - 2 * TEN
+
+
+# -------------------------------------------------------------------------------------------------------------- misfortune
+
+
+async def test_a_cursor_that_is_lost_begins_its_window_anew() -> None:
+    stands = row(NOW - DAY, NOW, walk={"scan": NOW - HOUR}, dropped="by ann", high=NOW - 7)
+    d = await desk(cursors(backfill=stands))
+    assert await d.store.lost(BACKFILL, "by ann") is False
+    assert d.moves()[BACKFILL].state == row(NOW - DAY, NOW, high=NOW - 7)
+    assert d.last.moves[0].version == 3
+    assert await d.store.by_time(BACKFILL) is False
+    assert d.store.untouched(BACKFILL)
+
+
+async def test_a_place_that_holds_the_tail_is_left_to_a_heal() -> None:
+    d = await desk({**cursors(), TAIL: row(NOW - 2 * HOUR)})
+    assert await d.store.set_aside(TAIL, HELD) is True
+    beyond = NOW - HOUR
+    moves = d.moves()
+    assert moves[TAIL].state == row(NOW - 2 * HOUR, walk={"at": beyond, "scan": beyond}, high=beyond)
+    assert moves[HEAL].state == row(NOW - 2 * HOUR, beyond)
+    assert (moves[TAIL].version, moves[HEAL].version) == (1, None)
+    (opened,) = d.last.open_gaps
+    assert (opened.cause, opened.detail, opened.source) == ("cursor_lost", "it is too large", 4)
+    assert (opened.from_ms, opened.to_ms) == (NOW - 2 * HOUR, beyond)
+    assert await d.store.set_aside(HEAL, HELD) is None
+
+
+@pytest.mark.parametrize("name", [BACKFILL, REREAD])
+@pytest.mark.parametrize("until", [HOUR, 2 * HOUR])
+async def test_a_walk_that_is_held_in_its_last_window_has_ended(name: str, until: int) -> None:
+    begun = {"begun": NOW - 3} if name == REREAD else {}
+    d = await desk({**cursors(), name: {**row(NOW - DAY, NOW - DAY + until), **begun}})
+    assert await d.store.set_aside(name, HELD) is True
+    state = d.moves()[name].state
+    if until == 2 * HOUR:
+        assert state is not None
+        assert state["walk"]["at"] == NOW - DAY + HOUR
+    else:
+        assert state == ({"begun": NOW - 3} if name == REREAD else None)
+
+
+@pytest.mark.parametrize(
+    ("heal", "scan", "at", "until", "then"),
+    [
+        ((-30, -20), -22, -24, -20, -24),  # what it has read of it comes again
+        ((-30, -20), -25, -30, -20, -25),
+        ((-20, -10), -15, -24, -10, -24),
+        ((-30, -24), -26, -30, -23, -26),
+        ((-30, -20), -24, -30, -20, -24),
+    ],
+)
+async def test_a_heal_on_its_way_takes_the_place_over(
+    heal: tuple[int, int], scan: int, at: int, until: int, then: int
+) -> None:
+    begin, end = (NOW + hours * HOUR for hours in heal)
+    stands = row(begin, end, walk={"scan": NOW + scan * HOUR, "width": 77})
+    d = await desk({**cursors(), BACKFILL: row(NOW - 24 * HOUR, NOW), HEAL: stands})
+    assert await d.store.set_aside(BACKFILL, HELD) is False
+    found = d.moves()[HEAL]
+    expected = {**stands["walk"], "at": NOW + at * HOUR, "until": NOW + until * HOUR, "scan": NOW + then * HOUR}
+    if scan == -22:
+        expected["at"] = expected["scan"] = begin
+    assert (found.state, found.version) == ({**stands, "walk": expected}, 4)
+    assert d.last.open_gaps == ()
