@@ -23,7 +23,7 @@ from forwarder.polling.poller import Poller
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Settlement
 from forwarder.spool.sqlite.store import SqliteSpool
-from tests import waiting
+from forwarder.testing import waiting
 
 KEYS = EventKeys("organization", "org-1")
 
