@@ -14,6 +14,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ALONE = {"__init__.py", "__main__.py", "assembly.py", "doctor.py", "exit_codes.py", "registry.py", "py.typed"}
 """Files of `forwarder/` that are a room by themselves."""
 
+LONGEST = 400
+
 
 def rooms() -> set[str]:
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
@@ -33,6 +35,13 @@ def test_a_sink_is_one_file_or_one_folder() -> None:
     types = set(PROJECT["project"]["entry-points"]["audit_forwarder.sinks"])
     found = {path.name.removesuffix(".py") for path in (ROOT / "sinks").iterdir() if path.name != "__pycache__"}
     assert found - {"__init__", "py.typed"} == types
+
+
+@pytest.mark.parametrize("top", ["forwarder", "sinks", "simulator", "bench", "docs"])
+def test_no_module_is_too_long_to_be_read_at_once(top: str) -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / top).rglob("*.py")}
+    long = {str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > LONGEST}
+    assert not long, "what holds two things is cut in two"
 
 
 @pytest.mark.parametrize("folder", ["admin", "catalogue", "cli", "config", "daemon", "delivery", "formats", "net"])

@@ -17,8 +17,8 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -34,12 +34,8 @@ from forwarder.assembly import (
     build_filters,
     build_maker,
     build_redactions,
-    build_sink,
-    build_source,
     build_spool,
-    format_name,
 )
-from forwarder.config.problems import SettingsError, not_built
 from forwarder.config.settings import Settings
 from forwarder.contracts import (
     Clock,
@@ -53,6 +49,7 @@ from forwarder.contracts import (
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
+from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.daemon.unrouted import counts_unrouted
@@ -109,6 +106,7 @@ class Daemon:
         self._sinks: dict[str, Sink] = {}
         self._pollers: dict[str, Poller | PushedStore] = {}
         self._lanes: dict[str, Lane] = {}
+        self._budgets: dict[str, RequestBudget] = {}
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
         self._filters = build_filters(settings)
@@ -259,34 +257,12 @@ class Daemon:
 
     def _build(self) -> None:
         """Make every source and sink; nothing is touched outside the process."""
-        budgets = {
-            name: RequestBudget(self._clock, budget.requests_per_minute)
-            for name, budget in self._settings.budgets.items()
-        }
-        for name, source_config in self._settings.readers.items():
-            budget = budgets.get(source_config.budget or "") or RequestBudget(self._clock)
-            with _named(f"sources.{name}", self._settings):
-                self._sources[name] = source = build_source(name, source_config, self._clock, budget)
-            budgets[f"source {name}"] = budget
-            report = SourceReport(name, source_config.type, identity=source.origin.identity)
-            self._source_reports[name] = report
-            self._reception.add(name, source, report)
-        self._budgets = budgets
-        identities = [source.origin.identity for source in self._sources.values()]
-        twice = next((identity for identity in identities if identities.count(identity) > 1), None)
-        if twice is not None:
-            raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
-        for name, sink_config in self._settings.sinks.items():
-            with _named(f"sinks.{name}", self._settings):
-                self._sinks[name] = sink = build_sink(name, sink_config, self._clock)
-            self._lane_reports[name] = LaneReport(
-                name,
-                sink_config.type,
-                target=sink.target,
-                proof=sink.proof,
-                format=format_name(sink_config),
-                dead_letters_max=sink_config.max_dead_letters,
-            )
+        parts = build_parts(self._settings, self._clock)
+        self._sources, self._budgets, self._sinks = parts.sources, parts.budgets, parts.sinks
+        self._source_reports |= parts.source_reports
+        self._lane_reports |= parts.lane_reports
+        for name, source in parts.sources.items():
+            self._reception.add(name, source, parts.source_reports[name])
 
     def _poller(self, name: str, spool: Spool) -> Poller | PushedStore:
         source, report = self._sources[name], self._source_reports[name]
@@ -296,7 +272,7 @@ class Daemon:
         if source.reads == "pushed":
             poller = PushedStore(source, configured=identities, **around)
         else:
-            budget, config = self._budgets[f"source {name}"], self._settings.readers[name]
+            budget, config = self._budgets[name], self._settings.readers[name]
             poller = Poller(source, config, budget=budget, rng=self._rng, configured=identities, **around)
         self._pollers[name] = poller
         if self._stopping.is_set():
@@ -408,12 +384,3 @@ async def run_daemon(
     if came_early:
         daemon.reload()
     await daemon.run()
-
-
-@contextmanager
-def _named(path: str, settings: Settings) -> Iterator[None]:
-    """Name the part of the configuration that cannot be built."""
-    try:
-        yield
-    except ConfigError as error:
-        raise SettingsError(settings.located([not_built(path, error)])) from error
