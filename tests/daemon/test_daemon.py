@@ -368,6 +368,8 @@ async def test_several_organizations_in_one_process(tmp_path: Path) -> None:
 async def test_a_sink_that_cannot_be_built_is_named(tmp_path: Path) -> None:
     sink = {"type": "http", "url": "http://127.0.0.1:9/in", "body": "array", "format": "cef"}
     async with Simulator(SimulatorConfig(events=1)) as sim:
-        with pytest.raises(ConfigError, match=r"sinks\.far \(config\.yaml line \d+\): body: array needs events in JSON"):
+        with pytest.raises(
+            ConfigError, match=r"sinks\.far \(config\.yaml line \d+\): body: array needs events in JSON"
+        ):
             async with engine(tmp_path, {"acme": source(sim)}, {"far": sink}) as e:
                 await e.task
