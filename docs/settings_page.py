@@ -28,6 +28,7 @@ _WORDS = {
     int: "whole number",
     float: "number",
     bool: "`true` or `false`",
+    dict: "a group of settings",
     Path: "path",
     Secret: "secret",
 }
@@ -122,6 +123,7 @@ def rows(
         if item is not None and item not in shown_items:
             shown_items.append(item)
             yield from rows(item, f"{prefix}{name}[].")
+        yield from rows(optional_model_of(field.annotation), f"{prefix}{name}.")
 
 
 def value_text(annotation: Any, metadata: Any = ()) -> str:
@@ -134,6 +136,8 @@ def value_text(annotation: Any, metadata: Any = ()) -> str:
     if origin is Annotated:
         return value_text(arguments[0], (*annotation.__metadata__, *metadata))
     if origin in {Union, types.UnionType}:
+        if optional_model_of(annotation) is not None:
+            arguments = (dict,)
         return " or ".join(value_text(part, metadata) for part in arguments if part is not type(None))
     if origin is Literal:
         return " or ".join(code(str(option)) for option in arguments)
@@ -173,6 +177,12 @@ def is_secret(annotation: Any) -> bool:
 def model_of(annotation: Any) -> type[BaseModel] | None:
     """Return the model when a setting is a group of settings."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def optional_model_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model when a setting is a group of settings that may be left out."""
+    parts = get_args(annotation) if get_origin(annotation) in {Union, types.UnionType} else ()
+    return next((model for part in parts if (model := model_of(part)) is not None), None)
 
 
 def _item_model(annotation: Any) -> type[BaseModel] | None:

@@ -12,6 +12,7 @@ import yaml
 
 from simulator.faults import load_script
 from simulator.http_types import Request, Response
+from simulator.webhooks import SenderConfig
 
 if TYPE_CHECKING:
     from simulator.simulator import Simulator
@@ -31,14 +32,17 @@ class Control:
             ("POST", "events"): self._add_events,
             ("POST", "keys"): self._rotate_key,
         }
+        self._sends = ("POST", "senders")
 
-    def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer one request; a wrong one gets 400 with the reason."""
-        route = self._routes.get((request.method, request.path.removeprefix("/_simulator/")))
-        if route is None:
-            return Response.json({"error": "unknown", "known": [" ".join(known) for known in self._routes]}, 404)
+        asked = (request.method, request.path.removeprefix("/_simulator/"))
+        route = self._routes.get(asked)
+        if route is None and asked != self._sends:
+            known = [" ".join(each) for each in (*self._routes, self._sends)]
+            return Response.json({"error": "unknown", "known": known}, 404)
         try:
-            return Response.json(route(request))
+            return Response.json(route(request) if route is not None else await self._send(request))
         except (ValueError, KeyError, yaml.YAMLError) as error:
             return Response.json({"error": str(error)}, 400)
 
@@ -82,6 +86,11 @@ class Control:
     def _add_events(self, request: Request) -> Any:
         asked = msgspec.json.decode(request.decoded_body() or b"{}")
         return {"ids": self._simulator.add_events(int(asked.get("count", 1)), asked.get("organization"))}
+
+    async def _send(self, request: Request) -> Any:
+        asked = msgspec.json.decode(request.decoded_body() or b"{}")
+        count, organization = int(asked.pop("count", 1)), asked.pop("organization", None)
+        return (await self._simulator.send(SenderConfig(**asked), count, organization)).summary()
 
     def _rotate_key(self, request: Request) -> Any:
         asked = msgspec.json.decode(request.decoded_body() or b"{}")

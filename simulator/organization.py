@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from simulator import stories
 from simulator.feed import Entry, Feed
@@ -18,6 +20,7 @@ from simulator.limits import Key
 from simulator.products.deeds import membership
 from simulator.products.site import CloudSite
 from simulator.render import Renderer
+from simulator.webhooks import alert_of
 from simulator.world import World, uuid
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ class Organization:
             stored=config.ugc == "stored",
         )
         self._keys = random.Random(f"keys {seed}")
+        self._alerts = random.Random(f"alerts {seed}")
         value = config.key.value or self._key_text()
         if config.key.value and number:
             value += f"-{number}"
@@ -97,6 +101,16 @@ class Organization:
     def add_raw(self, body: bytes, ident: str, time_ms: int, now_ms: int) -> Entry:
         """Log one event exactly as given, processed now."""
         return self.feed.add(ident, time_ms, now_ms, now_ms, body)
+
+    def body_of(self, ident: str) -> dict[str, Any]:
+        """Return the newest version of an event. Raises KeyError when there is none."""
+        found: dict[str, Any] = msgspec.json.decode(self.feed.versions()[ident][-1].body)
+        return found
+
+    def alert(self, now_ms: int) -> tuple[str, bytes]:
+        """Return an alert at something that could happen now, which no log tells of: its id and its JSON."""
+        ident = uuid(self._alerts)
+        return ident, alert_of(ident, self._alerts.choice(self.world.people), self.id, self._alerts, now_ms)
 
     def new_id(self) -> str:
         """Return an event id that was never used."""

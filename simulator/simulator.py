@@ -24,12 +24,14 @@ from simulator.products.datacenter import DataCenter
 from simulator.products.datacenter import route as datacenter_route
 from simulator.products.workspace import Workspaces
 from simulator.products.workspace import route as workspace_route
+from simulator.webhooks import Sender, pushed_of
 
 if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable
 
     from simulator.faults import Rule, What
+    from simulator.webhooks import SenderConfig, Sent
 
 _TICK = 0.05
 
@@ -93,6 +95,7 @@ class Simulator:
         self._products = CloudProducts(self.config, list(self.sites.values()), self.ledger, script, clock)
         self._workspaces = Workspaces(self.config, list(self.sites.values()), self.ledger, script, self.cursors, clock)
         self.datacenters: dict[str, DataCenter] = {}
+        self.senders: dict[str, Sender] = {}
         self._control = Control(self)
         self.server = Server(self._handle, host=self.config.host, port=self.config.port, ssl=ssl)
         self._living: asyncio.Task[None] | None = None
@@ -133,6 +136,19 @@ class Simulator:
         """Log one event exactly as given, processed now."""
         now = self._now_ms()
         self._organization(organization).add_raw(body, ident, now if time_ms is None else time_ms, now)
+
+    async def send(self, config: SenderConfig, count: int, organization: str | None = None) -> Sent:
+        """Let `count` alerts be raised, or events be processed now, and send them; return what became of all so far.
+
+        One sender for each address and settings: it draws on, and its counts go on.
+        """
+        found = self._organization(organization)
+        sender = self.senders.setdefault(config.model_dump_json(), Sender(config, self.config.seed))
+        if config.what == "events":
+            bodies = [(ident, pushed_of(found.body_of(ident))) for ident in found.happen(count, self._now_ms())]
+        else:
+            bodies = [found.alert(self._now_ms()) for _ in range(count)]
+        return await sender.send(bodies)
 
     def add_datacenter(self, datacenter: DataCenter) -> DataCenter:
         """Serve a Data Center product under `/dc/<product>`, and keep its books."""
@@ -187,7 +203,7 @@ class Simulator:
 
     async def _handle(self, request: Request) -> Response:
         if request.path.startswith("/_simulator/"):
-            return self._control.answer(request)
+            return await self._control.answer(request)
         if (cloud := self._products.route(request.path)) is not None:
             return self._products.answer(request, cloud)
         if (workspace := workspace_route(request.target)) is not None:

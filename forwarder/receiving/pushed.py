@@ -13,9 +13,10 @@ from contextlib import suppress
 
 import structlog
 
-from forwarder.contracts import Clock, Held, Page, Retryable, Source
+from forwarder.contracts import AuthFailed, Clock, Held, Page, Receives, Retryable, Source
 from forwarder.observe.reports import SourceReport
 from forwarder.receiving.inbox import count_pushed
+from forwarder.receiving.secrets import FIX, secrets_of
 from forwarder.spool.contract import Committed, PageCommit, Spool
 
 LOOK = 1.0
@@ -64,12 +65,13 @@ class PushedStore:
         if state.known_as:
             self._log.info("source_renamed", known_as=state.known_as)
         self._at = (state.number, state.epoch)
-        if self._report.state in {"starting", "stopped"}:
+        if self._report.state in {"starting", "stopped", "retrying"}:  # what came before it was open was refused
             self._report.turn("idle", self._clock.time())
         while not self._stopped.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await self._stopped.wait()
+            self._look_at_secrets()
             await self._store_refused()
         self._at = None
         if self._refused:
@@ -94,6 +96,20 @@ class PushedStore:
         except Held:
             self._keep(page)
             raise
+
+    def _look_at_secrets(self) -> None:
+        """Say that nobody's secret could be compared before somebody sends, and that it can be again."""
+        webhook = self._source.webhook if isinstance(self._source, Receives) else None
+        if webhook is None or self._report.state not in {"idle", "held"}:
+            return
+        try:
+            secrets_of(webhook, f"sources.{self._source.origin.source}.webhook")
+        except AuthFailed as error:
+            if self._report.turn("held", self._clock.time(), error.reason, FIX):
+                self._log.warning("source_degraded", state="held", reason=error.reason, fix=FIX)
+        else:
+            if self._report.fix == FIX and self._report.turn("idle", self._clock.time()):
+                self._log.info("source_recovered")
 
     async def _commit(self, page: Page) -> Committed:
         if self._at is None:

@@ -17,6 +17,9 @@ SHORTEST = 16
 """Characters a secret must have: anybody may try one."""
 
 
+FIX = "Fix the secret of the webhook; it is read again without a restart."
+
+
 def secrets_of(webhook: WebhookConfig, setting: str) -> list[bytes]:
     """Return the secrets that are taken now. Raises AuthFailed when there is none that can be used.
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -26,7 +27,7 @@ from forwarder.net.listener import Listener
 from forwarder.observe.reports import REFUSALS
 from forwarder.receiving.inbox import AGAIN, Answer
 from forwarder.receiving.rates import Rates
-from forwarder.receiving.secrets import brings, secrets_of
+from forwarder.receiving.secrets import FIX, brings, secrets_of
 
 if TYPE_CHECKING:
     import ssl
@@ -125,7 +126,8 @@ class ReceiverServer:
         if scope["type"] != "http":
             return
         peer = scope["client"][0] if scope.get("client") else ""
-        door = self._doors.get(scope["path"])
+        path: str = scope["path"]
+        door = self._doors.get(urlsplit(path).path if "://" in path else path)  # a proxy may send the whole address
         answer = await self._answer(door, peer, scope, receive)
         if answer is None:
             return  # it went away in the middle
@@ -139,7 +141,7 @@ class ReceiverServer:
         if door is None or refusal is not None:
             refusal = refusal or _NOT_HERE
             if refusal.status == 503 and door is not None:
-                refusal = await self._take(door.name, AuthFailed(refusal.reason, fix=_FIX_SECRET))
+                refusal = await self._take(door.name, AuthFailed(refusal.reason, fix=FIX))
             await _drain(receive)
             return refusal
         body, is_whole = await self._read(receive)
@@ -226,7 +228,6 @@ class ReceiverServer:
 
 
 _NOT_HERE = Answer(404, "no source receives at this path", refusal="path")
-_FIX_SECRET = "Fix the secret of the webhook; it is read again without a restart."  # noqa: S105 -- words
 
 
 async def _drain(receive: Receive) -> None:

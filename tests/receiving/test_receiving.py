@@ -102,6 +102,11 @@ async def test_a_secret_is_replaced_without_a_moment_in_which_nothing_is_taken(t
         old.unlink()
         assert (await receiving.post(alert(3)))[0] == 401
         assert (await receiving.post(alert(3), "another-secret-made-up"))[0] == 200
+        new.unlink()
+        held = await receiving.process.until_status(lambda found: source_of(found)["state"] == "held")
+        assert source_of(held)["fix"], "said before anybody sends"
+        new.write_text("another-secret-made-up")
+        await receiving.process.until_status(lambda found: source_of(found)["state"] == "idle")
 
 
 async def test_no_secret_is_ever_shown(tmp_path, free_port):

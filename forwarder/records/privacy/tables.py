@@ -248,6 +248,7 @@ DATACENTER: Table = {
 _SUBJECT = _named("type", id="id", ari="id", url="links")
 
 GUARD_DETECT: Table = {
+    "unreadable": "phrase",  # ours: why it is no alert
     "alertId": "id",
     "alertTitle": "messages",
     "alertDetailURL": "links",

@@ -31,7 +31,6 @@ from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer, mom
 from forwarder.sources.pushes import members_of, read_body
 
 _OF_ONE_THAT_IS_ASKED = ("budget", "every", "heal_every", "overlap", "since", "trailing", "trailing_every")
-_LONGEST_ID = 1000
 
 
 def _organization_id(value: Any) -> Any:
@@ -60,17 +59,16 @@ class GuardDetectConfig(SourceConfig):
         """Return the organization of the settings."""
         return self.org_id
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_not_asked(cls, values: Any) -> Any:
-        odd = [name for name in _OF_ONE_THAT_IS_ASKED if isinstance(values, dict) and name in values]
+    @model_validator(mode="after")
+    def _is_not_asked(self) -> GuardDetectConfig:
+        odd = [name for name in _OF_ONE_THAT_IS_ASKED if getattr(self, name) != type(self).model_fields[name].default]
         if odd:
             raise PydanticCustomError(
                 "pushed",
                 "{names}: alerts are sent to us, nothing is asked for; leave this out",
                 {"names": ", ".join(odd)},
             )
-        return values
+        return self
 
 
 class Head(msgspec.Struct, gc=False):
@@ -160,12 +158,13 @@ def _head_of(event: bytes) -> Head | None:
 
 
 def _ident(head: Head | None) -> str:
-    if head is None or not 0 < len(bytes(head.alertId)) <= _LONGEST_ID:
+    if head is None or not bytes(head.alertId):
         return ""
     try:
         return str(_id.decode(head.alertId)).strip()
-    except UNREADABLE:
-        return ""
+    except UNREADABLE:  # half a character, or no text at all
+        found = json.loads(bytes(head.alertId))
+        return found.strip() if isinstance(found, str) else ""
 
 
 def why_no_alert(event: bytes) -> str | None:

@@ -16,8 +16,6 @@ from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.heads import Head, heads_of
 from forwarder.sources.pushes import read_body
 
-_LONGEST_ID = 1000
-
 
 class _Envelope(msgspec.Struct, gc=False):
     """A body that holds its events as the API does."""
@@ -72,6 +70,6 @@ def _without_envelope(body: bytes) -> bytes:
 
 def _why_no_event(event: bytes) -> str | None:
     [head] = heads_of([event]) if event[:1] == b"{" else [Head()]
-    if head.id and len(head.id) <= _LONGEST_ID and head.attributes is not None:
+    if head.id and head.attributes is not None:
         return None
     return "it is not an event of the audit log: it has no id, or no attributes"

@@ -57,6 +57,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $port -}}
 {{- end -}}
 
+{{/* The port at which sources receive events, or nothing while none of them does. */}}
+{{- define "audit-forwarder.receiverPort" -}}
+{{- $receives := false -}}
+{{- range $name, $source := .Values.config.sources -}}
+{{- if or (hasKey $source "webhook") (eq ($source.type | default "") "guard_detect") }}{{ $receives = true }}{{ end -}}
+{{- end -}}
+{{- if $receives -}}
+{{- $listen := (.Values.config.receiver | default dict).listen | default "127.0.0.1:9465" -}}
+{{- if regexMatch "^(127\\.|localhost:|\\[::1\\]:)" $listen -}}
+{{- fail "config.receiver.listen: a Service cannot reach a loopback address; write 0.0.0.0:9465" -}}
+{{- end -}}
+{{- $port := regexFind "[1-9][0-9]*$" $listen -}}
+{{- if not $port }}{{ fail "config.receiver.listen: needs a fixed port, such as 0.0.0.0:9465" }}{{ end -}}
+{{- $port -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Whole seconds of a duration of ours, such as 90, 25s or 1m30s. */}}
 {{- define "audit-forwarder.seconds" -}}
 {{- $text := . | toString | lower | replace " " "" -}}
