@@ -111,7 +111,9 @@ def ordinary_event(**changes) -> AuditEvent:
 
 def with_what_is_rare(event: AuditEvent) -> AuditEvent:
     """Return an event with the facts that few have."""
-    event.domain = "example.com"
+    event.domain, event.related = "example.com", "0123456789abcdef"
+    if event.authentication is not None:
+        event.authentication = msgspec.structs.replace(event.authentication, app_name="Notes", app_kind="agent")
     event.also = Also(
         (Actor("712020:2", "Ann Admin", "ann@example.com"),), (Thing("group", "g-2"),), ("reader",), ("jira",)
     )

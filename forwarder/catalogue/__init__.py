@@ -147,6 +147,8 @@ class Catalogue:
                 known = found
         if known is None:
             said = self.grammar.meaning(record.summary, record.category, name=record.summary or None)
+            if not said.category and record.key and (by_key := self.grammar.meaning(_end_of(record.key))).category:
+                said = by_key
             known = said if said.act is not None else self.records.of_group(product, record.category) or said
         if known.layer == "local":
             return known
@@ -293,6 +295,16 @@ class Catalogue:
             return found
         return msgspec.structs.replace(found, product=product, presumed=presumed)
 
+
+def _end_of(key: str) -> str:
+    """Return what a key says behind whose log it is: `workflow.deleted` of `jira.auditing.workflow.deleted`."""
+    words = key.split(".")
+    start = max((place + 1 for place, word in enumerate(words) if word in _OF_LOGS), default=0)
+    return " ".join(words[start:])
+
+
+_OF_LOGS = frozenset({"auditing", "audit", "log", "logging", "summary", "action", "event"})
+"""Words of a key that say that it is one of an audit log."""
 
 _ADMINISTRATION = "users, groups and roles"
 """A group of the organization's own administration."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.errors import Retryable as Retryable
     from forwarder.contracts.errors import UnexpectedPayload as UnexpectedPayload
     from forwarder.contracts.event import Actor as Actor
+    from forwarder.contracts.event import ActorKind as ActorKind
     from forwarder.contracts.event import Also as Also
     from forwarder.contracts.event import AuditEvent as AuditEvent
     from forwarder.contracts.event import Authentication as Authentication
@@ -103,7 +104,7 @@ _HOMES = {
         "Retryable",
         "UnexpectedPayload",
     ),
-    "event": ("Actor", "Also", "AuditEvent", "Authentication", "Change", "ListedAction", "Thing"),
+    "event": ("Actor", "ActorKind", "Also", "AuditEvent", "Authentication", "Change", "ListedAction", "Thing"),
     "finding": ("Connects", "Endpoint", "Finding"),
     "format": ("ChangesFields", "Format", "FormatTraits", "Shrinks"),
     "page": ("CursorState", "Origin", "Page"),

@@ -6,28 +6,30 @@ from typing import Literal
 
 import msgspec
 
+ActorKind = Literal["person", "app", "agent", "service_account", "system", "anonymous", "support"]
+"""Kinds of actors: `person`, `app`, `agent` (of AI), `service_account`, `system` (a product by itself), `anonymous` (no
+one was signed in), `support` (that of Atlassian)."""
+
 
 class Actor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
-    """Who acted, or was acted on. Absent facts are None; nothing is guessed.
-
-    `kind`: `person`, `app`, `system` (a product by itself), `anonymous` (no one was signed in) or `support` (that of
-    Atlassian).
-    """
+    """Who acted, or was acted on. Absent facts are None; nothing is guessed, the kind least of all."""
 
     id: str | None = None
     name: str | None = None
     address: str | None = None  # an e-mail address, only when it is one
-    kind: Literal["person", "app", "system", "anonymous", "support"] | None = None
+    kind: ActorKind | None = None
 
 
 class Authentication(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """How the actor was authenticated."""
+    """How the actor was authenticated, and through which app or agent."""
 
     type: str | None = None
     token_id: str | None = None
     token_label: str | None = None
     session_id: str | None = None
     app_id: str | None = None
+    app_name: str | None = None
+    app_kind: ActorKind | None = None  # `app`, `agent` or `service_account`, where the event states it
 
 
 class Thing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -121,6 +123,7 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     also: Also | None = None
     domain: str | None = None  # the domain an event is about
     is_alert: bool = False  # raised by a detector, not the record of an act
+    related: str | None = None  # the same in every feed that records this change
 
 
 class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):

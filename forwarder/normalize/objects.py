@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from forwarder.contracts import Actor, Also, Thing
+from forwarder.normalize.accounts import SERVICE_ACCOUNTS
 from forwarder.normalize.addresses import valid_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from forwarder.contracts import ActorKind
 
 MOST = 200
 """Objects of a record that are looked at; whoever has more is marked."""
@@ -25,7 +28,21 @@ _NAME_AND_ID = re.compile(rf"(.+):({_UUID})", re.IGNORECASE | re.DOTALL)
 _OPAQUE = re.compile(rf"(?:ug|qm):.*|(?:[0-9]{{6}}:)?{_UUID}|[0-9a-f]{{24}}|JIRAUSER[0-9]+", re.IGNORECASE | re.DOTALL)
 """What stands for a person and is nobody's name: a key, an account id."""
 
+_ISSUE_KEY = re.compile(r"[A-Z][A-Z0-9_]{1,99}-[0-9]{1,12}")
+"""What Jira gives as the name of an issue."""
+
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z]+|[0-9]+")
+_NOBODY: dict[str, ActorKind] = {
+    "system": "system",
+    "-1": "system",
+    "unknown user": "system",
+    "unknown": "system",
+    "-3": "system",
+    "anonymous": "anonymous",
+    "-2": "anonymous",
+}
+"""Authors that are no account, by id, or by name where there is no id: with one, people name themselves."""
+
 _ROLES = {
     "user": "user",
     "person": "user",
@@ -75,7 +92,12 @@ def kind_of(type_: str) -> str:
     return _BETTER.get(kind, kind)
 
 
-def person(ident: str, name: str, kind: str | None = None) -> Actor | None:
+def nobody(name: str, ident: str = "") -> ActorKind | None:
+    """Return which kind of nobody an author is who is no account, or None when it may be one."""
+    return _NOBODY.get((ident or name).strip().casefold())
+
+
+def person(ident: str, name: str, kind: ActorKind | None = None) -> Actor | None:
     """Return a person, or None when nothing is said; an id where a name would be is no name."""
     ident, name = ident or "", name or ""
     if _OPAQUE.fullmatch(name):
@@ -83,7 +105,9 @@ def person(ident: str, name: str, kind: str | None = None) -> Actor | None:
     if not (ident or name):
         return None
     address = name if valid_mail(name) else ident if valid_mail(ident) else None
-    return Actor(ident or None, name or None, address, kind)  # type: ignore[arg-type]
+    if address is not None and address.lower().endswith(SERVICE_ACCOUNTS):
+        kind = "service_account"
+    return Actor(ident or None, name or None, address, kind)
 
 
 def group(ident: str, name: str) -> Thing:
@@ -92,6 +116,14 @@ def group(ident: str, name: str) -> Thing:
     if found is not None:
         name, ident = found[1], found[2]
     return Thing("group", ident if ident != name and ident else None, None, name or None)
+
+
+def _thing(kind: str, found: Named) -> Thing:
+    """Return a thing; the name of an issue is its key."""
+    name, key = found.name or None, None
+    if kind == "issue" and name is not None and _ISSUE_KEY.fullmatch(name):
+        name, key = None, name
+    return Thing(kind, found.id or None, key, name, found.url or None)
 
 
 def parts_of(objects: Iterable[Named]) -> Parts:
@@ -115,7 +147,7 @@ def parts_of(objects: Iterable[Named]) -> Parts:
         elif role == "group":
             things["group"][group(found.id, found.name)] = None
         else:
-            things[role][Thing(kind, found.id or None, None, found.name or None, found.url or None)] = None
+            things[role][_thing(kind, found)] = None
     content, places = [*things["content"]], [*things["place"]]
     if not content:
         content, places = places[:1], places[1:]

@@ -13,12 +13,14 @@ from forwarder.catalogue import Catalogue, Described, Meaning, load_catalogue
 from forwarder.contracts import Actor, AuditEvent, Change, Origin, UnexpectedPayload
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.addresses import valid_ip
+from forwarder.normalize.conclusions import conclude
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.objects import Named, Parts, parts_of, site_of
+from forwarder.normalize.secret_values import is_secret, readable
 from forwarder.normalize.shapes import Shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from forwarder.contracts import Record
 
@@ -135,7 +137,7 @@ class RecordNormalizer:
         meaning = self._meaning(facts, parts)
         ip = facts.address if facts.address and valid_ip(facts.address) else None
         time_ms = facts.time_ms if facts.time_ms is not None and facts.time_ms >= 0 else record.read_ms
-        return AuditEvent(
+        event = AuditEvent(
             document_id=record.id,
             feed=origin.feed,
             organization=origin.organization,
@@ -173,6 +175,7 @@ class RecordNormalizer:
             container=facts.container,
             also=parts.also,
         )
+        return conclude(event)
 
     def _meaning(self, facts: Facts, parts: Parts) -> Meaning:
         meaning = self._catalogue.meaning_of_record(self._known, facts.product, facts.described)
@@ -196,6 +199,26 @@ def _marks(facts: Facts, parts: Parts) -> tuple[str, ...]:
         "truncated": parts.cut,
     }
     return tuple(mark for mark, holds in found.items() if holds)
+
+
+def change(value_before: str | None, value_after: str | None, *names: str | None) -> Change | None:
+    """Return what changed, or None without the name of a field; a secret keeps its name only.
+
+    Args:
+        value_before: The value as it was.
+        value_after: The value as it is.
+        names: The names that the field has, the one to show first.
+    """
+    known = [name for name in names if name]
+    if not known:
+        return None
+    secret = any(map(is_secret, known))
+    return Change(known[0], readable(value_before, secret=secret), readable(value_after, secret=secret))
+
+
+def changes_of(found: Iterable[Change | None]) -> tuple[Change, ...]:
+    """Return the changes that have a name."""
+    return tuple(filter(None, found))
 
 
 def as_json(objects: Sequence[Any] | dict[str, Any]) -> msgspec.Raw | None:

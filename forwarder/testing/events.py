@@ -34,7 +34,10 @@ HOSTILE = (
 )  # fmt: skip
 """Line ends, NUL, escapes of a terminal, halves of characters, changes of direction, and what ends other grammars."""
 
-OURS = frozenset({"document_id", "feed", "layer", "outcome", "act", "object", "category", "types", "marks", "ip"})
+OURS = frozenset({
+    "document_id", "feed", "layer", "outcome", "act", "object", "category", "types", "marks", "ip", "app_kind",
+    "related",
+})  # fmt: skip
 """Texts that do not come from outside, or were proved to be what they say."""
 
 EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999
@@ -51,13 +54,14 @@ def full_event() -> AuditEvent:
         product="confluence", action_name="Viewed page", act="view", object="page", organization_name="Example",
         layer="attested", category=("web",), types=("access",), outcome="success", reason="as planned", severity=1,
         ocsf_class=6001, ocsf_activity=2, actor=person, on_behalf_of=other, impersonated=other, target_user=other,
-        target_role="admin", authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1"),
+        target_role="admin", authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1", "Notes", "agent"),
         target_group=Thing("group", "g-1", "G", "ops"), app=Thing("app", "x", "A", "Sync"),
         content=Thing("page", "98311", "K", "Runbook", "https://example.net/wiki/98311", "Example", "https://example.net/api"),
         space=Thing("space", "s", "OPS", "Operations"), site=Thing("site", "i", "S", "example", "https://example.net"),
         ip="203.0.113.155", source_address="gateway", geo="50.4501,30.5234", country="Ukraine", region="Kyiv City",
         city="Kyiv", user_agent="Browser/1.0", message="Nora Vale viewed a page", time_text="2024-10-03T10:31:06.457Z",
         changes=(Change("title", "before", "after"),), marks=("revision",), domain="example.com",
+        related="rel-0123456789abcdef",
         also=Also((Actor("712020:2", "Ann", "ann@example.com"),), (Thing("group", "g-2"),), ("reader",), ("jira",)),
         context=msgspec.Raw(b'[{"id":"8d2e","type":"groups"}]'),
         container=msgspec.Raw(b'[{"id":"cee46caf","type":"sites"}]'), attributes=msgspec.Raw(b'{"browser":"x"}'),

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from forwarder.contracts import SetupStep
 
-VERSION = 4
+VERSION = 5
 """Goes up with every change of the template."""
 
 PRIORITY = 250
@@ -41,6 +41,7 @@ _WHOLE: dict[Flavour, dict[str, Any]] = {
 _WHO = ("user", "user.target", "user.effective", "user.changes")
 _PERSON = ("id", "email", "domain", "roles", "group.id", "group.name")
 _THINGS = ("content", "space", "site", "app", "also.things")
+_AUTHENTICATION = ("type", "token_id", "token_label", "session_id", "app_id", "app_name", "app_kind")
 _KEYWORDS = (
     *("ecs.version", "tags", "data_stream.type", "data_stream.dataset", "data_stream.namespace"),
     *("event.kind", "event.category", "event.type", "event.outcome", "event.action", "event.id", "event.code"),
@@ -58,11 +59,14 @@ _KEYWORDS = (
         "observer.type",
         "observer.version",
     ),
-    *(f"atlassian.audit.{name}" for name in ("feed", "layer", "product", "act", "action_name", "actor_kind")),
+    *(
+        f"atlassian.audit.{name}"
+        for name in ("feed", "layer", "product", "act", "action_name", "actor_kind", "related")
+    ),
     *("atlassian.audit.revision", "atlassian.audit.marks", "atlassian.audit.changes.field", "atlassian.audit.roles"),
     *("atlassian.audit.domain", "atlassian.audit.also.roles", "atlassian.audit.also.products"),
     *(f"atlassian.audit.also.users.{name}" for name in ("id", "address", "kind")),
-    *(f"atlassian.audit.authentication.{n}" for n in ("type", "token_id", "token_label", "session_id", "app_id")),
+    *(f"atlassian.audit.authentication.{n}" for n in _AUTHENTICATION),
     *(f"atlassian.audit.{thing}.{name}" for thing in _THINGS for name in ("kind", "id", "key", "vendor")),
 )
 _LONG_KEYWORDS = (

@@ -353,7 +353,7 @@ class TestRecordsOfProducts:
         assert of("confluence", "Security").category == ("iam",)
         assert of("bitbucket", "Security") is of("jira", "") is None
         lines = list(groups())
-        assert len(lines) == 9
+        assert len(lines) == 18
         for line in lines:
             meaning = of(line.product, line.group)
             assert (meaning.act, meaning.outcome, meaning.ocsf_class) == (None, "unknown", 0)

@@ -109,6 +109,7 @@ class Audit(msgspec.Struct, gc=False, omit_defaults=True):
     changes: tuple[Change, ...] = ()
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
+    related: str | None = None
 
 
 class Atlassian(msgspec.Struct, gc=False):

@@ -191,6 +191,7 @@ class EcsFormat:
                     event.changes,
                     event.context,
                     event.container,
+                    event.related,
                 )
             ),
         )

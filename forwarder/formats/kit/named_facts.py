@@ -22,7 +22,9 @@ HASH = 32
 
 _PERSON = ("id", "user", "name", "email")
 _THING = ("id", "key", "name", "url", "vendor", "api_url")
-_AUTHENTICATION = ("auth_type", "token_id", "token_label", "session_id", "auth_app_id")
+_AUTHENTICATION = (
+    "auth_type", "token_id", "token_label", "session_id", "auth_app_id", "auth_app_name", "auth_app_kind"
+)  # fmt: skip
 
 
 class NamedFacts:
@@ -46,7 +48,7 @@ class NamedFacts:
         self._source, self._user_agent = before["source_address"], before["user_agent"]
         self._role, self._kind, self._message = before["target_role"], before["object_kind"], before["message"]
         self._object_role = before.get("object_role", self._role)
-        self._domain = before["domain"]
+        self._domain, self._related = before["domain"], before["related"]
         self._processed, self._organization_name = before["processed_at"], before["organization_name"]
         self._actor, self._effective, self._target = (some(of, _PERSON) for of in ("actor", "effective", "target"))
         self._auth = tuple(before.get(name, "") for name in _AUTHENTICATION)
@@ -121,6 +123,8 @@ class NamedFacts:
             parts += self._domain, event.domain
         if event.organization_name is not None:
             parts += self._organization_name, event.organization_name
+        if event.related is not None:
+            parts += self._related, event.related
 
     def json_of(self, event: AuditEvent) -> list[str]:
         """Return the JSON of an event: what else it names, changes, context, container."""
@@ -161,7 +165,7 @@ def _add_person(parts: list[str], person: Actor, before: tuple[str, ...]) -> Non
 
 
 def _add_authentication(parts: list[str], how: Authentication, before: tuple[str, ...]) -> None:
-    kind, token_id, token_label, session, app = before
+    kind, token_id, token_label, session, app, app_name, app_kind = before
     if how.type is not None:
         parts += kind, how.type
     if how.token_id is not None:
@@ -172,6 +176,10 @@ def _add_authentication(parts: list[str], how: Authentication, before: tuple[str
         parts += session, how.session_id
     if how.app_id is not None:
         parts += app, how.app_id
+    if how.app_name is not None:
+        parts += app_name, how.app_name
+    if how.app_kind is not None:
+        parts += app_kind, how.app_kind
 
 
 def _add_thing(parts: list[str], thing: Thing, before: tuple[str, ...]) -> None:

@@ -67,6 +67,8 @@ _USER_TYPES = {
     "person": msgspec.Raw(b'1,"type":"User"'),
     "system": msgspec.Raw(b'3,"type":"System"'),
     "app": msgspec.Raw(b'4,"type":"Service"'),
+    "service_account": msgspec.Raw(b'4,"type":"Service"'),
+    "agent": msgspec.Raw(b'99,"type":"AI agent"'),
     "anonymous": msgspec.Raw(b'99,"type":"Anonymous"'),
     "support": msgspec.Raw(b'99,"type":"Atlassian support"'),
 }

@@ -30,6 +30,7 @@ class ActingUser(msgspec.Struct, gc=False, omit_defaults=True):
     user: User | None = None
     session: Session | None = None
     app_uid: str | None = None
+    app_name: str | None = None
 
 
 class Group(msgspec.Struct, gc=False, omit_defaults=True):
@@ -122,6 +123,7 @@ class Metadata(msgspec.Struct, gc=False, omit_defaults=True):
     logged_time: int | None = None
     processed_time: int | None = None
     labels: tuple[str, ...] = ()
+    correlation_uid: str | None = None
 
 
 class SourcePlace(msgspec.Struct, gc=False, omit_defaults=True):
@@ -156,6 +158,7 @@ class Unmapped(msgspec.Struct, gc=False, omit_defaults=True):
     changes: tuple[Change, ...] = ()
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
+    actor_kind: str | None = None
 
 
 class Event(msgspec.Struct, gc=False, omit_defaults=True):

@@ -48,6 +48,9 @@ STATUSES = {"unknown": (0, "Unknown"), "success": (1, "Success"), "failure": (2,
 _LONGEST_IP = 40  # of OCSF; an IPv4 address written as IPv6 may have 45
 _WITHOUT_SOURCE = {BASE, FINDING}
 _WITH_DESTINATION = {3002, 6001, 6003}
+_ALIKE = {"app", "agent", "service_account"}
+"""Kinds of actors that OCSF has one number for, or none."""
+
 _NO_PLACE: tuple[msgspec.Raw | None, msgspec.Raw | None] = (None, None)
 
 
@@ -143,6 +146,7 @@ class OcsfFormat:
             event.changes,
             event.context,
             event.container,
+            event.actor.kind if event.actor is not None and event.actor.kind in _ALIKE else None,
         )
         made = Event(
             _NOTHING,
@@ -155,6 +159,7 @@ class OcsfFormat:
                 event.processed_ms,
                 event.read_ms,
                 event.marks,
+                event.related,
             ),
             event.message,
             actor,
@@ -287,10 +292,15 @@ def _acting(event: AuditEvent) -> tuple[ActingUser | None, Authentication | None
     if auth is None:
         return (ActingUser(who) if who is not None else None), None
     named = auth.session_id is not None or auth.token_id is not None
-    method = Authentication(auth.type, None, auth.token_label) if auth.type or auth.token_label else None
-    if who is None and not named and auth.app_id is None:
+    method = (
+        Authentication(auth.type, None, auth.token_label, app_kind=auth.app_kind)
+        if auth.type or auth.token_label or auth.app_kind
+        else None
+    )
+    if who is None and not named and auth.app_id is None and auth.app_name is None:
         return None, method
-    return ActingUser(who, Session(auth.session_id, auth.token_id) if named else None, auth.app_id), method
+    session = Session(auth.session_id, auth.token_id) if named else None
+    return ActingUser(who, session, auth.app_id, auth.app_name), method
 
 
 _NOTHING = msgspec.Raw()

@@ -6,30 +6,25 @@ A record has no id of its own, and its objects have names only. Administrators c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from forwarder.catalogue import Described
-from forwarder.contracts import Change
-from forwarder.normalize.objects import Named, person
+from forwarder.normalize.accounts import kind_stated
+from forwarder.normalize.objects import Named, nobody, person
 from forwarder.normalize.times import LAST_MS
-from forwarder.sources.records import Facts, RecordNormalizer, as_json
+from forwarder.sources.records import Facts, RecordNormalizer, as_json, change, changes_of
 
 if TYPE_CHECKING:
     from forwarder.catalogue import Catalogue
     from forwarder.contracts import Actor, Origin
 
-_NOT_PEOPLE: dict[str, Any] = {"system": "system", "unknown user": "system", "anonymous": "anonymous"}
-"""Authors that are no account, by the name shown: only where there is no account id, for people name themselves."""
-
-_KINDS: dict[str, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
-"""Kinds of actors by the type of their account."""
-
 
 class Author(msgspec.Struct, gc=False):
     """Who did it."""
 
+    type: str | None = None
     displayName: str | None = None  # noqa: N815 - the API's own names, here and below
     publicName: str | None = None  # noqa: N815
     username: str | None = None
@@ -88,20 +83,19 @@ def _state(record: ConfluenceRecord, origin: Origin) -> Facts:
         address=record.remoteAddress,
         message=record.description,
         objects=[Named(item.objectType or "", "", item.name or "") for item in items],
-        changes=tuple(
-            Change(value.name, value.oldValue or None, value.newValue or None)
-            for value in record.changedValues
-            if value.name
-        ),
+        changes=changes_of(change(value.oldValue, value.newValue, value.name) for value in record.changedValues),
         context=as_json(items),
     )
 
 
 def _actor(author: Author | None) -> Actor | None:
+    """Return who acted. Only an author without an account may be nobody: people name themselves."""
     if author is None:
         return None
     name = author.displayName or author.publicName or author.username or ""
+    stated = kind_stated(author.accountType, author.type)
     if author.accountId:
-        return person(author.accountId, name, _KINDS.get(author.accountType or ""))
-    kind = _NOT_PEOPLE.get(name.casefold()) if not author.userKey and not author.username else None
-    return person(author.userKey or "", name, kind)
+        return person(author.accountId, name, stated)
+    if author.userKey or author.username:
+        return person(author.userKey or author.username or "", name, stated)
+    return person("", name, nobody(name) or stated)

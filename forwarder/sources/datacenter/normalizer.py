@@ -11,24 +11,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.catalogue import Described
-from forwarder.contracts import AuditEvent, Change, UnexpectedPayload
+from forwarder.contracts import AuditEvent, UnexpectedPayload
+from forwarder.normalize.accounts import kind_stated
 from forwarder.normalize.json_texts import unpacked
-from forwarder.normalize.objects import Named, person
+from forwarder.normalize.objects import Named, nobody, person
+from forwarder.normalize.secret_values import is_secret, readable, without_secrets
 from forwarder.normalize.times import LAST_MS, TimeReader
-from forwarder.sources.records import Facts, RecordNormalizer, as_json
+from forwarder.sources.records import Facts, RecordNormalizer, as_json, change, changes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from forwarder.catalogue import Catalogue
     from forwarder.contracts import Actor, Origin, Record
-
-_NOT_PEOPLE: dict[str, Any] = {"system": "system", "-1": "system", "unknown user": "system", "-3": "system",
-    "anonymous": "anonymous", "-2": "anonymous"}  # fmt: skip
-"""Authors that are no account, by id, or by name where there is no id."""
-
-_SECRET = ("password", "secret", "token", "private key", "credential")
-"""Words in the name of a field whose values are nobody's to read."""
 
 _CUT = "the line ends before its record does: the product did not finish it, or it is longer than max_line"
 
@@ -127,8 +122,6 @@ class DataCenterNormalizer(RecordNormalizer):
     def _state(self, record: DataCenterRecord, origin: Origin) -> Facts:
         done = record.type or record.auditType or Type()
         described = Described(done.categoryI18nKey or done.category or "", done.action or "", done.actionI18nKey or "")
-        more = {extra.name: unpacked(extra.value) for extra in record.extraAttributes if extra.name}
-        more |= {name: text for name, text in (("node", record.node), ("method", record.method)) if text}
         return Facts(
             described,
             _product(origin.feed, described),
@@ -139,9 +132,11 @@ class DataCenterNormalizer(RecordNormalizer):
                 Named(item.type or "", item.id or "", item.name or "", _web(item.uri))
                 for item in record.affectedObjects
             ],
-            changes=_changes(record.changedValues),
+            changes=changes_of(
+                change(value.before, value.after, value.key, value.i18nKey) for value in record.changedValues
+            ),
             context=as_json(record.affectedObjects),
-            container=as_json(more),
+            container=as_json(_extra(record)),
         )
 
 
@@ -155,24 +150,22 @@ def _product(feed: str, described: Described) -> str:
 
 
 def _actor(author: Author | None) -> Actor | None:
+    """Return who acted. A name may be anybody's, so it makes nobody of an author only where there is no id."""
     if author is None:
         return None
-    kind = _NOT_PEOPLE.get((author.id or author.name or "").casefold())
-    if kind is None and (author.type or "").casefold() == "system":
-        kind = "system"
-    return person(author.id or "", author.name or "", kind)
+    ident, name = author.id or "", author.name or ""
+    return person(ident, name, nobody(name, ident) or kind_stated(author.type))
 
 
 def _web(uri: str | None) -> str:
     return uri if uri is not None and uri.startswith(("https://", "http://")) else ""
 
 
-def _changes(values: Iterable[ChangedValue]) -> tuple[Change, ...]:
-    found = []
-    for value in values:
-        name = value.key or value.i18nKey
-        if not name:
-            continue
-        hidden = any(word in name.casefold() for word in _SECRET)
-        found.append(Change(name, None if hidden else value.before or None, None if hidden else value.after or None))
-    return tuple(found)
+def _extra(record: DataCenterRecord) -> dict[str, Any]:
+    """Return what a record says besides, by name; a secret keeps its name only."""
+    more: dict[str, Any] = {}
+    for extra in record.extraAttributes:
+        if extra.name:
+            secret = is_secret(extra.name) or is_secret(extra.nameI18nKey or "")
+            more[extra.name] = readable(extra.value, secret=True) if secret else without_secrets(unpacked(extra.value))
+    return more | {name: text for name, text in (("node", record.node), ("method", record.method)) if text}

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.catalogue import Described
-from forwarder.contracts import Change
-from forwarder.normalize.objects import Named, person
+from forwarder.normalize.objects import Named, nobody, person
 from forwarder.normalize.times import TimeReader
-from forwarder.sources.records import Facts, RecordNormalizer, as_json
+from forwarder.sources.records import Facts, RecordNormalizer, as_json, change, changes_of
 
 if TYPE_CHECKING:
     from forwarder.catalogue import Catalogue
-    from forwarder.contracts import Origin
+    from forwarder.contracts import Actor, Origin
 
 
 class Item(msgspec.Struct, gc=False, omit_defaults=True):
@@ -73,14 +72,20 @@ class JiraNormalizer(RecordNormalizer):
             self._times.read(record.created or ""),
             record.created or None,
             event_id=str(record.id) if record.id is not None else None,
-            actor=person(record.authorAccountId or record.authorKey or "", ""),
+            actor=_author(record),
             address=record.remoteAddress,
             message=record.description,
             objects=[Named(item.typeName or "", item.id or "", item.name or "") for item in items],
-            changes=tuple(
-                Change(value.fieldName, value.changedFrom or None, value.changedTo or None)
-                for value in record.changedValues
-                if value.fieldName
+            changes=changes_of(
+                change(value.changedFrom, value.changedTo, value.fieldName) for value in record.changedValues
             ),
             context=as_json(items),
         )
+
+
+def _author(record: JiraRecord) -> Actor | None:
+    """Return who acted. An author without an account is known by a key; `-1` and its like are nobody's."""
+    if record.authorAccountId:
+        return person(record.authorAccountId, "")
+    key = record.authorKey or ""
+    return person(key, "", nobody("", key))

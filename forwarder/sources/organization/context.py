@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from forwarder.catalogue import read_table
 from forwarder.catalogue.names import API_PRODUCTS
 from forwarder.contracts import Actor, Change, Thing
+from forwarder.normalize.accounts import kind_of_account
 from forwarder.normalize.addresses import valid_host, valid_mail, web_address
+from forwarder.normalize.secret_values import is_secret, readable
 from forwarder.normalize.singulars import singular
 from forwarder.sources.organization.entries import MOST, Common, Entry
 from forwarder.sources.organization.facts import NO_RARE, Facts
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-_ACCOUNT_KINDS: dict[str | None, Any] = {"atlassian": "person", "customer": "person", "app": "app"}
 _SPELLED = {
     **{name: name for name in API_PRODUCTS},
     **dict.fromkeys(("software", "servicedesk", "jira-software", "jira-servicedesk", "jira-core"), "jira"),
@@ -84,7 +85,7 @@ def _user(facts: Facts, entry: Entry, texts: Common) -> None:
         ident, address = None, address or ident
     mail = address if address and valid_mail(address) else None
     if ident or mail or texts.name:
-        user = Actor(ident, texts.name or None, mail, _ACCOUNT_KINDS.get(texts.accountType))
+        user = Actor(ident, texts.name or None, mail, kind_of_account(texts.accountType) if texts.accountType else None)
         if facts.user is None:
             facts.user = user
         elif user != facts.user:
@@ -228,7 +229,8 @@ def _setting(facts: Facts, entry: Entry, texts: Any) -> None:
 def _change(name: str, texts: Any) -> Change:
     if texts.is_common:
         return Change(name)
-    return Change(name, texts.oldValue or None, texts.settingValues or None)
+    secret = is_secret(name)
+    return Change(name, readable(texts.oldValue, secret=secret), readable(texts.settingValues, secret=secret))
 
 
 def _domain(facts: Facts, entry: Entry, texts: Common) -> None:

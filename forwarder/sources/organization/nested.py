@@ -24,6 +24,7 @@ LONGEST_NAME = 100
 
 _MARKS = re.compile(r"[\W_]+")
 _ID = re.compile(r"[\w.-]*[0-9:][\w.:-]*")
+_ACCOUNT = re.compile(r"(?:ari:cloud:identity:[^/]*:user|https://[^/\s]+(?:/[^/\s]+)*/users)/([\w.:-]+)/?")
 _NAMED_MAIL = re.compile(r"\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*")
 _ENDS = re.compile(r"(?:account)?(?:ids?|names?|emails?|emailaddress(?:es)?|mails?)$")
 
@@ -76,20 +77,21 @@ class Mention(NamedTuple):
 
 
 @lru_cache(4096)
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name in small letters, without marks."""
     return _MARKS.sub("", name).lower()
 
 
 @lru_cache(4096)
 def _what(name: str) -> tuple[str, str]:
     """Return what an attribute of this name holds, and the end that says as what: `ids`, `emails`."""
-    plain = _plain(name)
-    if plain in _NAMES:
-        return _NAMES[plain], ""
-    end = _ENDS.search(plain)
-    if end is None or plain[: end.start()] not in _NAMES:
+    word = plain(name)
+    if word in _NAMES:
+        return _NAMES[word], ""
+    end = _ENDS.search(word)
+    if end is None or word[: end.start()] not in _NAMES:
         return "", ""
-    return _NAMES[plain[: end.start()]], end[0]
+    return _NAMES[word[: end.start()]], end[0]
 
 
 def mentions_in(tree: Mapping[str, Any], left: list[int], own: str = "") -> Iterator[Mention]:
@@ -108,17 +110,32 @@ def is_behalf(name: str) -> bool:
 def known_as(tree: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
     """Return id, name and address of the person or group that an object is, whatever they are called."""
     inner = tree.get("attributes")
-    members = {_plain(name): value for name, value in ({**inner, **tree} if type(inner) is dict else tree).items()
+    members = {plain(name): value for name, value in ({**inner, **tree} if type(inner) is dict else tree).items()
                if len(name) <= LONGEST_NAME}  # fmt: skip
     ident, name, mail = (_first(members, names) for names in (_IDS, _FULL_NAMES, _MAILS))
+    ident = _account_in(ident) or ident or next(filter(None, map(_account_in, _references(members))), None)
     if ident and "@" in ident and valid_mail(ident):
         ident, mail = None, mail or ident
     return ident, name, mail
 
 
+def _references(members: Mapping[str, Any]) -> Iterator[Any]:
+    """Give what may refer to an account: `ari`, `uri`, `links.self`."""
+    yield from (members.get(name) for name in ("ari", "uri", "self"))
+    links = members.get("links")
+    if type(links) is dict:
+        yield links.get("self")
+
+
+def _account_in(reference: Any) -> str | None:
+    """Return the account that an ARI or an address of the API refers to: `ari:cloud:identity::user/…`, `…/users/…`."""
+    found = _ACCOUNT.fullmatch(reference) if type(reference) is str else None
+    return found[1] if found is not None else None
+
+
 def _within(tree: Mapping[str, Any], depth: int, left: list[int], own: str = "") -> Iterator[Mention]:
     for name, value in tree.items():
-        if value is None or len(name) > LONGEST_NAME or (type(value) in (str, int) and _plain(name) in _OWN):
+        if value is None or len(name) > LONGEST_NAME or (type(value) in (str, int) and plain(name) in _OWN):
             continue
         what, end = _what(name)
         if what:
@@ -155,7 +172,7 @@ def _of_object(what: str, tree: Mapping[str, Any], depth: int, left: list[int]) 
     ident, name, mail = known_as(tree)
     if ident or name or mail:
         inner = tree.get("attributes")
-        roles = {_plain(key): value for key, value in ({**inner, **tree} if type(inner) is dict else tree).items()
+        roles = {plain(key): value for key, value in ({**inner, **tree} if type(inner) is dict else tree).items()
                  if len(key) <= LONGEST_NAME}  # fmt: skip
         yield Mention(
             what, ident, name, mail if mail and valid_mail(mail) else None, _first(roles, ("role", "rolename"))
@@ -179,6 +196,7 @@ def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def _of_text(what: str, end: str, text: str) -> Mention:
+    text = _account_in(text) or text
     if valid_mail(text):
         return Mention(what, email=text)
     if (both := _NAMED_MAIL.fullmatch(text)) is not None and valid_mail(both[2]):

@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 
 from forwarder.normalize.lenient import ABSENT, Shaper, Tree, Unreadable
-from forwarder.sources.organization.nested import is_behalf, known_as
+from forwarder.sources.organization.nested import is_behalf, known_as, plain
+
+_TYPES = ("accounttype", "actortype", "apptype", "usertype", "accountkind", "kind", "subtype")
+"""What the type of an account is called besides."""
 
 _SHAPES: dict[type, str] = {list: "an array", dict: "an object", bool: "a truth value", float: "a fraction"}
 
@@ -30,12 +33,24 @@ class Person(msgspec.Struct, gc=False):
     id: str | None = None
     name: str | None = None
     email: str | None = None
+    accountType: str | None = None  # noqa: N815
+    type: str | None = None
+
+
+class AppAttributes(msgspec.Struct, gc=False):
+    """What is said of an app or agent."""
+
+    name: str | None = None
+    type: str | None = None
 
 
 class App(msgspec.Struct, gc=False):
-    """The app that acted for the actor."""
+    """The app or agent that acted for the actor."""
 
     id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    attributes: AppAttributes | None = None
 
 
 class Acting(msgspec.Struct, gc=False):
@@ -48,6 +63,8 @@ class Acting(msgspec.Struct, gc=False):
     onBehalfOf: Person | None = None  # noqa: N815
     impersonator: Person | None = None
     app: App | None = None
+    accountType: str | None = None  # noqa: N815
+    type: str | None = None
 
 
 class Location(msgspec.Struct, gc=False):
@@ -95,7 +112,17 @@ class _ExactPerson(Person, gc=False, forbid_unknown_fields=True):
     links: _Skipped | None = None
 
 
+class _ExactAuth(Auth, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class _ExactApp(App, gc=False, forbid_unknown_fields=True):
+    links: _Skipped | None = None
+
+
 class _ExactActing(Acting, gc=False, forbid_unknown_fields=True):
+    auth: _ExactAuth | None = None
+    app: _ExactApp | None = None
     onBehalfOf: _ExactPerson | None = None  # noqa: N815
     impersonator: _ExactPerson | None = None
     links: _Skipped | None = None
@@ -175,11 +202,14 @@ def shape(tree: Tree) -> tuple[Event, dict[str, Any], bool]:
 
 def _acting(shaper: Shaper, tree: Tree) -> Acting:
     actor = Acting(shaper.text(tree, "id"), shaper.text(tree, "name"), shaper.text(tree, "email"))
+    actor.accountType, actor.type = shaper.text(tree, "accountType"), shaper.text(tree, "type")
     if (auth := shaper.mapping(tree, "auth")) is not None:
         actor.auth = Auth(*(shaper.text(auth, name) for name in Auth.__struct_fields__))
     actor.onBehalfOf, actor.impersonator = (_person(shaper, tree, name) for name in ("onBehalfOf", "impersonator"))
     if (app := shaper.mapping(tree, "app")) is not None:
-        actor.app = App(shaper.text(app, "id"))
+        actor.app = App(shaper.text(app, "id"), shaper.text(app, "name"), shaper.text(app, "type"))
+        if (inner := shaper.mapping(app, "attributes")) is not None:
+            actor.app.attributes = AppAttributes(shaper.text(inner, "name"), shaper.text(inner, "type"))
     return actor
 
 
@@ -202,6 +232,10 @@ def _complete(actor: Acting, tree: Tree) -> dict[str, Any]:
     """
     behalf = {name: inner for name, inner in tree.items() if inner and is_behalf(name)}
     behalf = {name: inner for name, inner in behalf.items() if name not in _OF_ACTING or not _is_person(inner)}
+    for part in (tree.get("app"), tree.get("auth")):
+        if type(part) is dict:
+            behalf |= {name: inner for name, inner in _with_attributes(part).items() if inner and is_behalf(name)}
+    _complete_kinds(actor, tree)
     if "onBehalfOf" in behalf:
         actor.onBehalfOf = None
     if "impersonator" in behalf:
@@ -210,3 +244,25 @@ def _complete(actor: Acting, tree: Tree) -> dict[str, Any]:
         ident, name, email = known_as(tree)
         actor.id, actor.name, actor.email = actor.id or ident, actor.name or name, actor.email or email
     return behalf
+
+
+def _complete_kinds(actor: Acting, tree: Tree) -> None:
+    """Give an actor and its app the types and the name that are written in another way (`account_type`, `kind`)."""
+    actor.accountType = actor.accountType or _type_in(tree)
+    app = tree.get("app")
+    if actor.app is None or type(app) is not dict:
+        return
+    more = actor.app.attributes or AppAttributes()
+    actor.app.id = actor.app.id or known_as(app)[0]
+    actor.app.attributes = AppAttributes(more.name or known_as(app)[1], more.type or _type_in(app))
+
+
+def _type_in(tree: Tree) -> str | None:
+    found = ((plain(name), value) for name, value in _with_attributes(tree).items())
+    types = {name: value for name, value in found if name in _TYPES and type(value) is str}
+    return next((types[name] for name in _TYPES if types.get(name)), None)
+
+
+def _with_attributes(tree: Tree) -> Tree:
+    inner = tree.get("attributes")
+    return {**inner, **tree} if type(inner) is dict else tree

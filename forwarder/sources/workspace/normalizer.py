@@ -8,6 +8,7 @@ import msgspec
 
 from forwarder.contracts import AuditEvent, UnexpectedPayload
 from forwarder.net.http import UNREADABLE
+from forwarder.normalize.conclusions import conclude
 from forwarder.normalize.objects import site_of
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 
@@ -77,5 +78,5 @@ class EitherNormalizer:
         """Add what the workspace says of each of its events: product and site."""
         if isinstance(event, AuditEvent) and (event.product is None or event.site is None):
             site = event.site or site_of(record.origin.site)
-            return msgspec.structs.replace(event, product=event.product or self._product, site=site)
+            return conclude(msgspec.structs.replace(event, product=event.product or self._product, site=site))
         return event

@@ -17,6 +17,8 @@ FLAVOURS: list[Flavour] = ["elasticsearch", "opensearch"]
 
 # A digest that is no longer right means that the template has changed: raise VERSION, then write the new ones here.
 DIGESTS = {
+    (5, "elasticsearch"): "325ed92949a394c746a361a88b795cd4",
+    (5, "opensearch"): "c0dbe61eecb71729ab7f9210810cbf7f",
     (4, "elasticsearch"): "bc748a7690cb73531802ab073667271f",
     (4, "opensearch"): "3c6a63c36d2d9a3872fade25f0be3b71",
     (3, "elasticsearch"): "f0221f76c3d247ba2cd5a06a4b5d90ee",
