@@ -13,12 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 WAY = """An event goes one way through the rooms; every arrow is a call, nothing comes back but receipts:
 
 ```text
-Atlassian
-   │  sources/<feed>: one request, one page of raw events and the cursor behind it
-   ▼
-polling/    decides which cursor asks next, and hands the page over
+Atlassian, or the nodes of a Data Center
+   │  sources/<feed>: one request, one page of raw events     │  a webhook: sent to our port, net/listener
+   │  and the cursor behind it                                ▼
+   ▼                                                       receiving/  whose it is, whether it may be; answered
+polling/    decides which cursor asks next,                   │        when it is stored, and not before
+   │        and hands the page over                           │
    │  one transaction: page, ids seen, cursor (compare-and-swap), fsync
-   ▼
+   ▼                                                          ▼
 spool/      keeps what the API sent, byte for byte, numbered without holes
    │  exchange: settle what is done, take what is next
    ▼
@@ -54,7 +56,11 @@ WHERE = (
         "`metrics.py` (the table) and `reports.py` (the number) in `forwarder/observe/`, and where it is counted",
         "3; 1 when the number is there",
     ),
-    ("what an HTTP status means", "`forwarder/net/verdicts.py`", "1"),
+    (
+        "what an HTTP status means",
+        "`forwarder/net/verdicts.py` (to sinks), `forwarder/sources/refusals.py` (to sources)",
+        "1",
+    ),
     ("a command", "`forwarder/cli/app.py` (how it is called), `forwarder/cli/commands/<name>.py` (what it does)", "2"),
     ("a check of `doctor`", "the component's `probe`, or `forwarder/doctor.py` when it is about this machine", "1"),
     (
