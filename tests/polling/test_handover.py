@@ -53,6 +53,11 @@ class ScriptedSpool:
         versions = {}
         for move in commit.moves:
             self.version += 1
+            stored = self.cursors.get(move.name)
+            assert move.version == (stored.version if stored else None), f"fenced: {move.name}"
+            self.cursors = {**self.cursors, move.name: CursorRow(move.name, move.state or {}, self.version)}
+            if move.state is None:
+                del self.cursors[move.name]
             if move.state is not None:
                 versions[move.name] = self.version
         gaps = tuple(100 + at for at in range(len(commit.open_gaps)))
@@ -280,7 +285,7 @@ async def test_a_gap_is_closed_by_the_walk_that_reads_it_again_and_by_no_other()
     assert d.last.close_gaps == ()
     await d.store.page(HEAL, page(d.store.rows[HEAL].state["walk"]))
     assert d.last.close_gaps == (3, 8)
-    d.store.rows[HEAL] = CursorRow(HEAL, row(NOW - DAY, near=NOW), 30)
+    d.store.rows[HEAL] = d.spool.cursors[HEAL] = CursorRow(HEAL, row(NOW - DAY, near=NOW), 30)
     await d.store.page(HEAL, page(d.store.rows[HEAL].state["walk"]))
     assert d.last.close_gaps == (), "closed once"
 

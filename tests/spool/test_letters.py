@@ -12,6 +12,7 @@ import pytest
 from forwarder.contracts import Record
 from forwarder.spool.contract import Settlement, SpoolError, Tally
 from forwarder.spool.letter import LONGEST_DETAIL, DeadLetter, Selection
+from forwarder.spool.sqlite import exchange
 from forwarder.spool.sqlite.exchange import READ_BYTES
 from forwarder.spool.sqlite.letters import DISCARDS_KEPT_MS
 from forwarder.spool.sqlite.schema import VERSION_1, migrate
@@ -205,6 +206,23 @@ async def test_what_was_never_confirmed_is_given_once_in_the_order_of_numbers(de
     assert [(chunk.first, chunk.last) for chunk in again] == [(1, 1), (3, 3), (11, 14)]
     assert await desk.settle(lane, (1, 1), (3, 3), (11, 14)) == 14
     assert await state(desk) == (13, 1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("room", [1, len(body_of("a0")), len(body_of("a0")) + 1, 10**6])
+async def test_retried_letters_that_are_given_again_come_as_far_as_there_is_room(
+    desk: Desk, room: int, monkeypatch: pytest.MonkeyPatch
+):
+    lane = await ten(desk, "x", "x", "x")
+    await desk.put(*names("b", 4))
+    await desk.spool.retry_letters(None, Selection())
+    await desk.spool.exchange(lane, Settlement(), after=10, events=20)
+    monkeypatch.setattr(exchange, "READ_BYTES", room)
+    spans, given = [(1, 3), (11, 14)], []
+    while spans:
+        again = await desk.spool.take_again(lane, spans)
+        given.append(sum(len(chunk.bodies) for chunk in again))
+        spans = [(max(first, again[-1].last + 1), last) for first, last in spans if last > again[-1].last]
+    assert given == ([7] if room > 1000 else [2, 2, 1, 1, 1] if room > len(body_of("a0")) else [1] * 7)
 
 
 async def test_a_letter_that_was_not_retried_cannot_be_settled_again(desk: Desk):

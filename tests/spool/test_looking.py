@@ -134,6 +134,20 @@ def test_the_defaults_of_the_spool() -> None:
             SpoolConfig(**settings)
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "empty"), ("  ", "empty"), (".", "a folder"), ("..", "a folder"), ("state/", "a folder"),
+        (":memory:", "not the path of a file"), ("file:x.db", "not the path of a file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_path_of_a_file_is_refused(path: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        SpoolConfig(path=path)
+    assert SpoolConfig(path=f"./{path or 'x'}y").path.name.endswith("y")
+    assert SpoolConfig(path=Path("a.db")).path == Path("a.db")
+
+
 # ------------------------------------------------------------------------------------------------- files and mounts
 
 

@@ -13,6 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from forwarder.spool.contract import SpoolError, SpoolLost
+from forwarder.spool.sqlite import claim, database
+from forwarder.spool.sqlite.claim import Claim
 from tests.spool.spools import Desk, body_of, found, names
 
 EVENTS = 10
@@ -134,6 +136,25 @@ async def test_what_is_taken_away_while_it_is_written_was_not_written(tmp_path: 
     with pytest.raises(SpoolLost):
         await spool._worker.run(outside)
     await lost(desk)
+
+
+async def test_nobody_begins_where_a_spool_is_being_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim.sys, "platform", "darwin")  # where the lock is all there is
+    desk = await waiting(tmp_path / "state")
+    for path in (tmp_path / "state").iterdir():
+        path.unlink()
+    real, refused = database.rescue, []
+
+    def rescue(*told: Any) -> str:
+        with pytest.raises(SpoolError, match="in use"):
+            Claim(desk.config.path)
+        refused.append(1)
+        return real(*told)
+
+    monkeypatch.setattr(database, "rescue", rescue)
+    assert "start again" in await lost(desk)
+    assert refused == [1]
+    await still_waiting(desk)
 
 
 async def test_what_only_looks_changed_does_no_harm(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_a_page_comes_back_as_it_was_with_its_marks(con: sqlite3.Connection) -> 
         assert row.bytes == stored[0]
         assert bool(stored[1]) is bool(marks)
         assert pages.read(row) == made
+        assert pages.read(row) is pages.read(row), "read from the disk once, for all lanes"
 
 
 @pytest.mark.parametrize("number", ["last", "first", "source", "audience"])

@@ -180,8 +180,6 @@ class Database:
         """
         if self._closed:
             return ""
-        with contextlib.suppress(SpoolLost):
-            self.verify()
         self._closed = True
         try:
             if self.lost is not None:
