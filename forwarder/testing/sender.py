@@ -62,7 +62,7 @@ class Port:
         self.number = number
         self.report = report
         self._path = path
-        self._spool = spool
+        self.spool = spool
 
     async def post(self, body: bytes, secret: str = f"Bearer {SECRET}", **headers: str) -> Reply:
         """Send a body as a product does."""
@@ -80,7 +80,7 @@ class Port:
 
     async def status(self) -> SpoolStatus:
         """Return what the spool says."""
-        return await self._spool.status()
+        return await self.spool.status()
 
 
 def build(kind: type[Sender], folder: Path, name: str = "test") -> Any:
