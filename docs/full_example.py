@@ -47,6 +47,9 @@ EITHER: dict[str, dict[str, str]] = {
 }
 """For types that need one of several settings: which one the example has."""
 
+NOT_TAKEN = {"guard_detect": {"every", "since", "overlap", "trailing", "trailing_every", "heal_every"}}
+"""Settings that a type has from its base and refuses."""
+
 NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}
 WIDTH = 118
 
@@ -82,6 +85,8 @@ def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaul
     for name, field in model.model_fields.items():
         default = getattr(defaults, name) if defaults is not None else field.get_default(call_default_factory=True)
         nested = model_of(field.annotation)
+        if name in NOT_TAKEN.get(given.get("type", ""), ()):
+            continue
         yield from _comment(str(field.description or ""), indent)
         if nested is not None:
             inner = list(_settings(nested, f"{indent}  ", {}, None if default is PydanticUndefined else default))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from email.utils import formatdate
 
 from simulator.http_types import Response
 
@@ -55,3 +56,10 @@ def login_page() -> Response:
 def redirect(location: str) -> Response:
     """Return a redirect to a login form."""
     return Response(302, {"location": location, "content-type": "text/html"}, b"")
+
+
+def dated(response: Response, moment: float) -> Response:
+    """Add what every real server says of its clock."""
+    pairs = response.headers.items() if isinstance(response.headers, dict) else response.headers
+    response.headers = {"date": formatdate(moment, usegmt=True), **dict(pairs)}
+    return response

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import re
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -77,7 +76,7 @@ class Api:
         now = self._clock()
         route = _ROUTE.fullmatch(request.path)
         if route is None:
-            return _dated(self._elsewhere(request, now), now)
+            return answers.dated(self._elsewhere(request, now), now)
         feed = _feed_name(route["feed"], route["event"])
         ident = route["org"]
         rule = self._rule(feed, ident, request, now)
@@ -104,7 +103,7 @@ class Api:
             self._script.fire(rule, now)
         label = rule.label if rule is not None else ""
         self._ledger.note(now, ident, feed, request.query_string, response.status, entries, torn=torn, fault=label)
-        return _dated(response, now + (rule.ahead if rule is not None and rule.what in effects.CLOCKS else 0.0))
+        return answers.dated(response, now + (rule.ahead if rule is not None and rule.what in effects.CLOCKS else 0.0))
 
     def _rule(self, feed: str, ident: str, request: Request, now: float) -> Rule | None:
         has_cursor = "cursor=" in request.query_string
@@ -227,13 +226,6 @@ class Api:
         # A key with scopes sees no organization here, so this path is no good as a health check.
         shown = [] if key.scopes else [{"id": key.organization, "type": "orgs"}]
         return Response.json({"data": shown, "links": {"self": f"{self.base_url}/admin/v1/orgs?{urlencode({})}"}})
-
-
-def _dated(response: Response, moment: float) -> Response:
-    """Add what every real server says of its clock."""
-    pairs = response.headers.items() if isinstance(response.headers, dict) else response.headers
-    response.headers = {"date": formatdate(moment, usegmt=True), **dict(pairs)}
-    return response
 
 
 def _feed_name(feed: str, event: str | None) -> str:

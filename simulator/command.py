@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from simulator.config import RateLimits, SimulatorConfig, Switches
+from simulator.config import Products, RateLimits, SimulatorConfig, Switches
 from simulator.faults import load_script
 from simulator.simulator import Simulator, serve
 
@@ -30,6 +30,7 @@ def build_config(
     switches: Sequence[str] = (),
     rate_limit: int = 50,
     ugc: str = "stored",
+    records: int = 0,
 ) -> SimulatorConfig:
     """Return settings from what the command line says. Raises ValueError with what is wrong; OSError for the file."""
     words: dict[str, Any] = {"history": history, "ugc": ugc}
@@ -37,11 +38,12 @@ def build_config(
         port=port,
         seed=seed,
         events=events,
-        rate=rate,
+        rate=rate if events or not records else 0.0,  # who asks for no events wants sites alone
         organizations=organizations,
         faults=load_script(faults.read_text()) if faults else (),
         switches=Switches.parse(switches),
         limits=RateLimits(stream=rate_limit, events=10 if rate_limit else 0),
+        products=Products(records=records, rate=min(rate, 1.0) if records else 0.0, requests=12 * rate_limit),
         **words,
     )
 
@@ -50,13 +52,24 @@ def snippet(simulator: Simulator) -> str:
     """Return the YAML of sources that read everything the simulator serves."""
     lines = ["sources:"]
     for number, (ident, organization) in enumerate(simulator.organizations.items(), 1):
-        lines += [
-            f"  simulated{number}:",
-            "    type: organization",
-            f"    base_url: {simulator.base_url}",
-            f"    org_id: {ident}",
-            f"    api_key: {organization.key.value}",
-        ]
+        if organization.feed or simulator.config.rate or not organization.sites:
+            lines += [
+                f"  simulated{number}:",
+                "    type: organization",
+                f"    base_url: {simulator.base_url}",
+                f"    org_id: {ident}",
+                f"    api_key: {organization.key.value}",
+            ]
+        for product in ("jira", "confluence") if organization.sites else ():
+            lines += [
+                f"  {product}{number}:",
+                f"    type: {product}",
+                f"    sites: [{', '.join(site.name for site in organization.sites)}]",
+                f"    email: {organization.sites[0].email}",
+                f"    token: {organization.sites[0].token}",
+                f"    site_url: {simulator.base_url}/site/{{site}}",
+                f"    gateway: {simulator.base_url}",
+            ]
     return "\n".join(lines)
 
 
@@ -104,7 +117,8 @@ async def _watch(simulator: Simulator, out: TextIO) -> None:
 def status_line(simulator: Simulator) -> str:
     """Return what has been served so far, in one line."""
     ledger = simulator.ledger
-    existing = sum(len(organization.feed) for organization in simulator.organizations.values())
+    logs = [log.feed for site in simulator.sites.values() for log in site.logs.values()]
+    existing = sum(map(len, [*(organization.feed for organization in simulator.organizations.values()), *logs]))
     faults = ", ".join(f"{name} {count}" for name, count in ledger.faults.items()) or "none"
     requests = sum(ledger.statuses.values())
     served = f"served {ledger.served_events} · torn {ledger.torn_events}"

@@ -124,6 +124,9 @@ class Products(_Model):
         late_share: That share.
         twins: Share of Confluence's records that come twice in the same millisecond, the same bytes.
         total_excess: By how much Jira's `total` is above what can be read.
+        jira_times: How finely Jira reads `from` and `to`; what is finer is cut off.
+        jira_bounds: Whether a record exactly at `from` or `to` is inside.
+        requests: Requests per window for each log; 0 means as many as `limits` gives other paths.
         confluence_most: Records on one page of Confluence at most, whatever was asked for.
         plan: Whether the products keep an audit log at all.
         login: What a wrong credential gets: 401, a login page with status 200, or a redirect to one.
@@ -136,6 +139,9 @@ class Products(_Model):
     late_share: Share = 0.02
     twins: Share = 0.01
     total_excess: Annotated[int, Field(ge=0)] = 3
+    jira_times: Literal["milliseconds", "seconds"] = "milliseconds"
+    jira_bounds: Literal["inclusive", "exclusive"] = "inclusive"
+    requests: Annotated[int, Field(ge=0)] = 0
     confluence_most: Annotated[int, Field(ge=1)] = 1000
     plan: Literal["paid", "free"] = "paid"
     login: Literal["refused", "page", "redirect"] = "refused"

@@ -250,6 +250,10 @@ def demo(keep: Annotated[bool, typer.Option("--keep", help="Stay up at the end u
         [
             ("audit-forwarder simulate", "prints the `sources:` to put into a configuration"),
             ("audit-forwarder simulate --port 8080 --faults examples/faults.yaml", "an API that fails by a script"),
+            (
+                "audit-forwarder simulate --events 0 --records 1000",
+                "sites with Jira and Confluence, and no organization log",
+            ),
             ("audit-forwarder simulate --switch tip=null --switch bounds=exclusive", "what is unknown of the real one"),
         ]
     )
@@ -276,6 +280,12 @@ def simulate(
     rate_limit: Annotated[
         int, typer.Option(min=0, metavar="N", help="Requests a minute on the stream; 0 means no limit.")
     ] = 50,
+    records: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Audit records of Jira and Confluence at the start, on each site; 0: none."
+        ),
+    ] = 0,
     ugc: Annotated[
         str, typer.Option(metavar="stored|not_stored", help="Whether user activity is in the log.")
     ] = "stored",
@@ -298,6 +308,7 @@ def simulate(
             switches=switch or (),
             rate_limit=rate_limit,
             ugc=ugc,
+            records=records,
         )
     )
 

@@ -47,8 +47,8 @@ def expiry_finding(what: str, day: str | None, now: float) -> Finding:
     """
     subject = f"{what} expires"
     if day is None:
-        fix = f"Write the day that Atlassian shows for it as {what}_expires, and it is counted down here."
-        return Finding(subject, ok=True, detail="unknown: it lives a year at most, and no API tells", fix=fix)
+        detail = f"unknown: no API tells; {what}_expires is for its last day, which is counted down then"
+        return Finding(subject, ok=True, detail=detail)
     left = days_left(day, now)
     if left < 0:
         detail = f"it ended on {day}, by {what}_expires"

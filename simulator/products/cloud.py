@@ -35,6 +35,8 @@ _ROUTE = re.compile(
 _JSON = {"content-type": "application/json;charset=UTF-8"}
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?))?(Z|[+-]\d\d:?\d\d)?")
 JIRA_MOST = 1_000
+_PLAYED = {*effects.ANSWERS, *effects.WIRES, *effects.CLOCKS}
+"""Faults that products play."""
 
 
 class _Page(NamedTuple):
@@ -71,7 +73,9 @@ class CloudProducts:
         self._ledger = ledger
         self._script = script
         self._clock = clock
-        self._limiter = RateLimiter(config.limits)
+        limits = config.limits
+        most = config.products.requests or limits.events
+        self._limiter = RateLimiter(limits.model_copy(update={"events": most}))
         self._pages = {"jira": self._jira, "confluence": self._confluence}
 
     def route(self, path: str) -> re.Match[str] | None:
@@ -81,15 +85,20 @@ class CloudProducts:
     def answer(self, request: Request, route: re.Match[str]) -> Response:
         """Answer one request."""
         now = self._clock()
+        response, ahead = self._answer(request, route, now)
+        return answers.dated(response, now + ahead)
+
+    def _answer(self, request: Request, route: re.Match[str], now: float) -> tuple[Response, float]:
         site = self._sites.get(route["name"] or route["cloud"])
         if route["path"] == "_edge/tenant_info":
-            return Response.json({"cloudId": site.cloud_id}) if site else _message(404, "Site temporarily unavailable")
+            none = _message(404, "Site temporarily unavailable")
+            return Response.json({"cloudId": site.cloud_id}) if site else none, 0.0
         product: Product = "jira" if "auditing" in route["path"] else "confluence"
         if site is None or (route["gateway"] or product) != product:
-            return _message(404, "No such site, or no permission to see it")
+            return _message(404, "No such site, or no permission to see it"), 0.0
         log = site.logs[product]
         due = self._script.due(Occasion(product, log.name, site.number, now))
-        rule = next((rule for rule in due if rule.what in effects.ANSWERS or rule.what in effects.WIRES), None)
+        rule = next((rule for rule in due if rule.what in _PLAYED), None)
         page, torn = _Page(Response()), False
         if rule is not None and rule.what in effects.ANSWERS:
             page = _Page(_answer(rule, now))
@@ -98,8 +107,6 @@ class CloudProducts:
                 page = self._serve(request, route, site, log, now)
                 if rule is not None and rule.what in effects.WIRES:
                     torn = effects.spoil(rule, page.response)
-                else:
-                    rule = None
             except _Refused as refused:
                 page, rule = _Page(refused.response), None
         if rule is not None:
@@ -107,7 +114,7 @@ class CloudProducts:
         label = rule.label if rule is not None else ""
         status = page.response.status
         self._ledger.note(now, log.name, product, request.query_string, status, page.entries, torn=torn, fault=label)
-        return page.response
+        return page.response, rule.ahead if rule is not None and rule.what in effects.CLOCKS else 0.0
 
     def _serve(self, request: Request, route: re.Match[str], site: CloudSite, log: ProductLog, now: float) -> _Page:
         if request.method != "GET":
@@ -135,20 +142,26 @@ class CloudProducts:
             raise _Refused(answers.login_page())
         if self._config.products.login == "redirect":
             raise _Refused(answers.redirect("/login?continue=audit"))
-        raise _Refused(answers.unauthorized())
+        words = "Unauthorized" if scoped else "Client must be authenticated to access this resource."
+        raise _Refused(Response.json({"code": 401, "message": words}, 401))
 
     # ----------------------------------------------------------------------------------------------------- products
 
     def _jira(self, request: Request, log: ProductLog, now_ms: int, given: dict[str, str]) -> _Page:
         query = request.query
-        lower, upper = _date(query, "from"), _date(query, "to")
+        products = self._config.products
+        step = 1000 if products.jira_times == "seconds" else 1
+        lower, upper = (None if at is None else at // step * step for at in (_date(query, "from"), _date(query, "to")))
         offset = _whole(query, "offset", 0)
         limit = min(_whole(query, "limit", JIRA_MOST), JIRA_MOST)
-        found = log.newest_first(now_ms, lower, upper)
+        inside = 1 if products.jira_bounds == "exclusive" else 0
+        found = log.newest_first(
+            now_ms, None if lower is None else lower + inside, None if upper is None else upper - inside
+        )
         if lower is not None and upper is not None and lower >= upper:
             found = []
         page = found[offset : offset + limit]
-        total = len(found) + (self._config.products.total_excess if found else 0)
+        total = len(found) + (products.total_excess if found else 0)
         head = b'{"offset":%d,"limit":%d,"total":%d,"records":[' % (offset, limit, total)
         body = head + b",".join([entry.body for entry in page]) + b"]}"
         return _Page(Response(200, {**_JSON, **given}, body), page)

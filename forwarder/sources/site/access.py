@@ -222,7 +222,7 @@ class SiteAccess:
         host = _host(self._config.address if used == "site" else self._config.gateway)
         kind = "without scopes" if used == "site" else "with scopes"
         said = f"{host} takes the token, as one {kind}"
-        said += "" if self._config.access != "auto" else f"; access: {used} would say so, and spare the question"
+        said += "" if self._config.access != "auto" else f"; access: {used} pins that"
         return [
             Finding("token", ok=True, detail=said),
             clock_finding(answer.headers, self._clock.time()),
