@@ -16,6 +16,7 @@ from forwarder.preflight.placeholders import example_hosts, placeholders, unfill
 from forwarder.preflight.places import more_than_there_is, places_that_cannot_be
 from forwarder.preflight.receiver import short_secrets
 from forwarder.preflight.routes import odd_fields, odd_places, unrouted_places
+from forwarder.preflight.sites import example_sites, expiring, odd_sites
 from forwarder.preflight.spool_changes import SpoolChanges
 from forwarder.preflight.targets import same_logs
 
@@ -29,6 +30,7 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
     return [
         *unreadable_files(settings),
         *placeholders(settings),
+        *example_sites(settings),
         *FilterCheck(settings).problems(),
         *odd_places(settings),
         *odd_fields(settings),
@@ -54,6 +56,8 @@ def worth_a_look(settings: Settings) -> list[Problem]:
         *unfilled_texts(settings),
         *odd_keys(settings),
         *odd_addresses(settings),
+        *odd_sites(settings),
+        *expiring(settings),
         *odd_times(settings),
         *more_than_there_is(settings),
         *FilterCheck(settings).worth_a_look(),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from forwarder.config.settings import Settings
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_SITES = {"jira", "confluence"}
+_ADDRESS_AND_TOKEN = re.compile(r"[^\s:@]+@[^\s:@]+:\S+")
 _ID_AND_KEY = re.compile(r"[\w-]{20}:[\w-]{22}")
 
 _FOREIGN: tuple[tuple[str, frozenset[str], str], ...] = (
@@ -35,6 +37,15 @@ def foreign_key(value: str, kind: str) -> str:
 
     Components of packages that are not known here may take any key.
     """
+    if kind in _SITES:
+        return _not_of_an_account(value) or next(
+            (
+                f"it is {what}, which is not what is asked for here; write the API token of the account"
+                for begins, _, what in _FOREIGN[1:]
+                if re.match(begins, value)
+            ),
+            "",
+        )
     if kind not in {"organization", "elasticsearch", "splunk_hec", "http", "syslog"}:
         return ""
     for begins, takes, what in _FOREIGN:
@@ -42,6 +53,19 @@ def foreign_key(value: str, kind: str) -> str:
             return f"it is {what}, which is not what is asked for here; write the one of this component"
     if kind in {"organization", "splunk_hec"} and _ID_AND_KEY.fullmatch(value):
         return "it is an API key of Elasticsearch; write the one of this component"
+    return ""
+
+
+def _not_of_an_account(value: str) -> str:
+    """Return what is wrong with the API token of an account, and the fix behind a semicolon; or nothing."""
+    if value.startswith("ATCTT"):
+        return "it is the API key of an organization; write an API token of the account in email"
+    if value.startswith("ATBB"):
+        return "it is a password for Bitbucket; write an API token of the account in email"
+    if _ADDRESS_AND_TOKEN.fullmatch(value):
+        return "it holds the address and a colon; write the token alone, and the address as email"
+    if _ADDRESS_AND_TOKEN.fullmatch(_decoded(value)):
+        return "it is address and token in base64; write the token alone, and the address as email"
     return ""
 
 
@@ -79,6 +103,10 @@ _USUAL: dict[tuple[str, str], tuple[Callable[[str], object], str]] = {
     ("organization", "api_key"): (
         _UUID.fullmatch,
         "it has the form of an id, as organizations and tokens of Splunk have",
+    ),
+    **dict.fromkeys(
+        ((kind, "token") for kind in sorted(_SITES)),
+        (_UUID.fullmatch, "it has the form of an id, as clouds and organizations have"),
     ),
     ("elasticsearch", "api_key"): (_is_not_of_elasticsearch, "it is neither `id:key` nor the encoded form of that"),
 }

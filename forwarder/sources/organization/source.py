@@ -37,6 +37,7 @@ from forwarder.contracts import (
 from forwarder.contracts.identity import EventKeys
 from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
+from forwarder.sources.expiry import Day, expiry_finding
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
@@ -73,6 +74,8 @@ class OrganizationConfig(SourceConfig):
     """Organization id; it is in the address bar of Atlassian Administration."""
     api_key: Secret
     """Organization API key with the scope `read:events:admin`."""
+    api_key_expires: Day | None = None
+    """Last day of the key, such as `2027-01-31`, as Atlassian shows it; `doctor` and `check` count it down."""
     base_url: str = "https://api.atlassian.com"
     """Where the API is; change it when Atlassian gave your organization a host of its own."""
     limit: Annotated[int, Field(ge=1, le=500)] = HIGHEST_LIMIT
@@ -223,6 +226,8 @@ class OrganizationSource:
         if response is not None:
             findings.append(clock_finding(response.headers, self._clock.time()))
             findings.append(budget_finding(response))
+        if self._config.api_key_expires is not None:
+            findings.append(expiry_finding("api_key", self._config.api_key_expires, self._clock.time()))
         return findings
 
     async def _probe_log(self, response: Response) -> Finding:

@@ -49,7 +49,7 @@ _INSTEAD = "write the name alone, such as acme for https://acme.atlassian.net"
 def _fault_of(text: str) -> str:
     """Return what is wrong with the name of a site, and the fix behind a semicolon; or nothing."""
     if any(mark in text for mark in ("/", "?", "#")):
-        host = _host_in(text)
+        host = "" if text.startswith("ari:") else _host_in(text)
         instead = f"write {host.removesuffix('.atlassian.net')}" if host and not _fault_of(host) else _INSTEAD
         return f"an address, not the name of a site; {instead}"
     host = text.rstrip(".")
