@@ -97,7 +97,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"token": "ghp_0123456789abcdefABCD"}, ["it.token", "GitHub"]),
     ({"token": "Basic YWJj"}, ["it.token", "Bearer"]),
     ({"token": "replace-me"}, ["it.token", "an example"]),
-    ({"access": "gate_way"}, ["did you mean gateway"]),
+    ({"access": "gateways"}, ["did you mean gateway"]),
     ({"gateway": "http://api.atlassian.com"}, ["in the clear"]),
     ({"token_expires": "31.10.2027"}, ["not a day"]),
     ({"token_expires": "2027-02-30"}, ["not a day"]),
