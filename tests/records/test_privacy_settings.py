@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -242,3 +243,13 @@ def test_a_key_is_read_from_where_the_settings_say(tmp_path: Path):
     config = PrivacyConfig(names="pseudonymise", key=Secret(path=tmp_path / "none"))
     with pytest.raises(OSError, match="none"):
         seen(config)
+
+
+@pytest.mark.parametrize(("groups", "left"), [("store", "ops:ID"), ("drop", "ID"), ("pseudonymise", "content-X:ID")])
+def test_the_id_behind_the_name_of_a_group_stays(tmp_path, groups, left):
+    (tmp_path / "key").write_text("one key")
+    ident = "8d2e1c44-77aa-4b0e-9c61-0b1e2d3c4f5a"
+    config = PrivacyConfig(preset="no_persons", kinds={"groups": groups}, key=Secret(path=tmp_path / "key"))
+    body = {"affectedObject": {"name": f"ops:{ident}", "objectType": "Group"}}
+    name = seen(config, body, "confluence")["affectedObject"]["name"]
+    assert re.sub("content-[a-z2-7]{20}", "content-X", name.replace(ident, "ID")) == left

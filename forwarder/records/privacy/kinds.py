@@ -117,7 +117,7 @@ class Kinds:
             "name": self._name,
             "address": partial(self._treated, "address"),
         }
-        self._of_text = own | {kind: partial(self._treated, kind) for kind in CONTENT}
+        self._of_text = own | {kind: partial(self._treated, kind) for kind in CONTENT} | {"groups": self._group}
         named: list[Treatment] = [self.treatments[kind] for kind in ("titles", "keys", "spaces", "groups")]
         self.treatments["handle"] = "drop" if "drop" in named else max(named)
 
@@ -200,6 +200,14 @@ class Kinds:
 
     def _site(self, text: str) -> Any:
         return text if _site(text) or _host(text) else self.treat("spaces", text)
+
+    def _group(self, text: str) -> Any:
+        """Treat the name of a group, behind which Confluence writes its id."""
+        name, _, ident = text.rpartition(":")
+        if not name or not _opaque(ident):
+            return self.treat("groups", text)
+        made = self.treat("groups", name)
+        return ident if made is LOST else f"{made}:{ident}"
 
     def _role(self, text: str) -> Any:
         known = all(part in ROLES for part in re.split(r"[/_ -]", text.lower()))

@@ -35,7 +35,7 @@ class ByType(NamedTuple):
         return self.tables.get(str(tree.get(self.member) or "").lower(), self.other)
 
 
-LINKS: Table = {"self": "api", "*": "links"}
+LINKS: Table = {"self": "api", "alt": "links"}
 _PERSON: Table = {
     "id": "account",
     "type": "word",
@@ -160,7 +160,7 @@ def _named(by: str, name: str = "name", **more: str) -> Table:
 
     def table(kind: str) -> Table:
         ident = "account" if kind == "name" else "id"
-        return {by: "word", name: kind, **{each: ident if said == "id" else said for each, said in more.items()}}
+        return {by: "word", name: kind, **{each: ident if each == "id" else said for each, said in more.items()}}
 
     return ByType(
         by,
