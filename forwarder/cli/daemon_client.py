@@ -46,7 +46,7 @@ class Refused(ForwarderError):
         self.code = ExitCode(code) if code in set(ExitCode) else ExitCode.UNEXPECTED
 
 
-class Desk(Protocol):
+class VerbClient(Protocol):
     """Where a command hands in what it wants."""
 
     running: bool
@@ -58,7 +58,7 @@ class Desk(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[Desk]:
+async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
     """Find the daemon, or open the spool in its place. Raises SpoolError when neither can be had."""
     path = socket_path(settings.spool.path)
     if _listens(path):

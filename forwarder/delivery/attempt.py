@@ -25,7 +25,7 @@ from forwarder.contracts import (
     SinkTraits,
 )
 from forwarder.delivery.isolation import Evidence
-from forwarder.delivery.receipts import Promises
+from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.settlement import Settler, runs
 from forwarder.delivery.undelivered import Undelivered
 from forwarder.observe.reports import LaneReport
@@ -45,7 +45,7 @@ class Attempts:
     Args:
         sink: Where to.
         settler: Takes what is decided.
-        promises: Take receipts; None for a sink without any.
+        receipts: Take receipts; None for a sink without any.
         evidence: Learns what was taken.
         report: Counts.
         clock: Measures sends.
@@ -57,7 +57,7 @@ class Attempts:
         sink: Sink,
         *,
         settler: Settler,
-        promises: Promises | None,
+        receipts: OpenReceipts | None,
         evidence: Evidence,
         report: LaneReport,
         clock: Clock,
@@ -65,7 +65,7 @@ class Attempts:
     ) -> None:
         self._sink = sink
         self._settler = settler
-        self._promises = promises
+        self._receipts = receipts
         self._evidence = evidence
         self._report = report
         self._clock = clock
@@ -150,20 +150,20 @@ class Attempts:
             self._evidence.taken(number)
             return _Noted([], {}, odd=False)
         named = [*delivery.accepted, *delivery.rejected, *delivery.pending, *delivery.kept]
-        promised = self._promises
+        receipts = self._receipts
         if (
             len(set(named)) != len(named)
             or any(not 0 <= position < len(todo) for position in named)
-            or (delivery.pending and promised is None)
+            or (delivery.pending and receipts is None)
         ):
             self._log.error("sink_broke_the_contract", named=len(named), sent=len(todo))
             raise Undelivered(todo, "other", "the sink's answer contradicts itself", doubtful=True)
         self._settler.accept([todo[position] for position in sorted(delivery.accepted)])
         if delivery.accepted:
             self._evidence.taken(number)
-        if promised is not None:
+        if receipts is not None:
             for position, receipt in delivery.pending.items():
-                promised.add(receipt, todo[position], number)
+                receipts.add(receipt, todo[position], number)
         taken = {*delivery.accepted, *delivery.pending}
         refused: Mapping[int, Rejection] = delivery.rejected
         if taken:
@@ -180,9 +180,9 @@ class Attempts:
 
     async def _unconfirmed(self, todo: list[Record], delivery: Delivery) -> list[int]:
         """Wait for the receipts of a send; return the positions of what was not confirmed."""
-        assert self._promises is not None  # noqa: S101 -- `_apply` refuses receipts of any other sink
+        assert self._receipts is not None  # noqa: S101 -- `_apply` refuses receipts of any other sink
         receipts = set(delivery.pending.values())
-        answers = await self._promises.confirmed(receipts, self._stopped)
+        answers = await self._receipts.confirmed(receipts, self._stopped)
         if answers is None:  # the lane stops: some may be lost already, and all of it is sent again by the next life
             self._settler.doubt(runs([todo[position].seq for position in delivery.pending]), "unconfirmed")
             return []
@@ -195,8 +195,8 @@ class Attempts:
 
     def forget(self, records: Collection[Record]) -> None:
         """Take these out of what was never confirmed: their fate is decided, or they wait apart."""
-        if self._promises is not None:
-            self._promises.settled((record.seq, record.seq) for record in records)
+        if self._receipts is not None:
+            self._receipts.settled((record.seq, record.seq) for record in records)
 
 
 def _stand_out(left: Sequence[int], taken: Collection[int]) -> bool:

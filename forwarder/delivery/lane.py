@@ -31,7 +31,7 @@ from forwarder.delivery.aside import Asides
 from forwarder.delivery.attempt import Attempts
 from forwarder.delivery.isolation import Evidence
 from forwarder.delivery.ready import Ready
-from forwarder.delivery.receipts import Promises
+from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.sending import Sender
 from forwarder.delivery.settlement import RETRY_WRITE, Settler
 from forwarder.observe.reports import LaneReport
@@ -82,14 +82,14 @@ class Lane:
             hold=self._hold,
             redact=redact,
         )
-        self._promises = Promises(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
-        self._evidence = Evidence(lambda: self._promises.newest_open if self._promises is not None else 0)
+        self._receipts = OpenReceipts(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
+        self._evidence = Evidence(lambda: self._receipts.newest_open if self._receipts is not None else 0)
         patience = SinkTraits.of(sink).patience
         self._asides = Asides(config.patience if patience is None else patience, clock=clock, report=report)
         attempts = Attempts(
             sink,
             settler=self._settler,
-            promises=self._promises,
+            receipts=self._receipts,
             evidence=self._evidence,
             report=report,
             clock=clock,
@@ -158,18 +158,18 @@ class Lane:
 
     def _wanted(self) -> int:
         """Return how many events to take now: so many that one batch is ready while the others are in flight."""
-        return 0 if self.stopped.is_set() or self._is_promised_full() else self._ready.wanted()
+        return 0 if self.stopped.is_set() or self._has_most_receipts() else self._ready.wanted()
 
-    def _is_promised_full(self) -> bool:
-        return self._promises is not None and len(self._promises) >= self._config.max_pending
+    def _has_most_receipts(self) -> bool:
+        return self._receipts is not None and len(self._receipts) >= self._config.max_pending
 
     async def _take(self) -> None:
         """Settle and take in one transaction."""
-        if self._promises is not None:
-            if self._promises.unconfirmed and (wanted := self._wanted()):
-                await self._take_again(self._promises, wanted)
-            if self._promises.suspected and not self._suspected and not self.stopped.is_set():
-                await self._take_again(self._promises, self._config.batch.events, suspected=True)
+        if self._receipts is not None:
+            if self._receipts.unconfirmed and (wanted := self._wanted()):
+                await self._take_again(self._receipts, wanted)
+            if self._receipts.suspected and not self._suspected and not self.stopped.is_set():
+                await self._take_again(self._receipts, self._config.batch.events, suspected=True)
         wanted = self._wanted() if self._more else 0
         if not wanted and not self._settler:
             return
@@ -203,20 +203,20 @@ class Lane:
             await self._settler.add_dead_letter(letter)
         self._queue(prepared.records)
 
-    async def _take_again(self, promises: Promises, wanted: int, *, suspected: bool = False) -> None:
+    async def _take_again(self, receipts: OpenReceipts, wanted: int, *, suspected: bool = False) -> None:
         """Read once more what was never confirmed; it may be there already, and that is on record first."""
         if not await self._settler.flush(after=self.head):
             return
-        spans = promises.take_suspected(wanted) if suspected else promises.take_unconfirmed(wanted)
+        spans = receipts.take_suspected(wanted) if suspected else receipts.take_unconfirmed(wanted)
         chunks = await self._spool.take_again(self._settler.lane, spans)
         if chunks:  # else all of it has left the spool meanwhile
-            promises.requeue(spans, chunks[-1].last, suspected=suspected)
+            receipts.requeue(spans, chunks[-1].last, suspected=suspected)
         records = [record for chunk in chunks for record in (await self._maker.make_in_turns(chunk)).records]
         self.report.resent += len(records)
         if not suspected:
             self._queue(records)
         elif records:
-            self._suspected.append((records, promises.lost_since(spans)))
+            self._suspected.append((records, receipts.lost_since(spans)))
 
     def _queue(self, records: Sequence[Record]) -> None:
         self._ready.add(records, self._clock.monotonic())
@@ -244,7 +244,7 @@ class Lane:
             if self._suspected:
                 records, since = self._suspected.popleft()
                 return self._sender.deliver(slot, records, lost_since=since)
-        if self._ready and self._due() <= 0 and not self._is_promised_full():
+        if self._ready and self._due() <= 0 and not self._has_most_receipts():
             if self._ready.waits_its_turn():
                 return None
             return self._sender.deliver(slot, self._ready.cut(slot))
@@ -287,18 +287,18 @@ class Lane:
         return bool(self._ready)
 
     async def _confirm_often(self) -> None:
-        """Ask the sink what became of its promises, and once more at the end."""
-        while self._promises is not None and not self.stopped.is_set():
+        """Ask the sink what became of its receipts, and once more at the end."""
+        while self._receipts is not None and not self.stopped.is_set():
             await self.sleep_unless_stopping(self._config.confirm_every)
             try:
-                confirmed, lost = await self._promises.ask()
+                confirmed, lost = await self._receipts.ask()
             except (Retryable, Held) as error:
                 self.turn("retrying", f"confirmations cannot be asked for: {error}")
                 self.report.errors[error.kind] += 1
                 continue
             self._settler.confirm(confirmed)
             if confirmed:
-                self._evidence.taken(self._promises.newest_confirmed)
+                self._evidence.taken(self._receipts.newest_confirmed)
             self._settler.doubt(lost, "unconfirmed")
             if lost:
                 _, fix = SinkTraits.of(self._sink).unconfirmed or ("", fix_of("unconfirmed"))
@@ -316,8 +316,8 @@ class Lane:
             task.cancel()
         if self._sends:
             await asyncio.wait(self._sends.values())
-        promises = self._promises
-        if self._cut_short or (promises is not None and (promises.unconfirmed or promises.suspected or len(promises))):
+        receipts = self._receipts
+        if self._cut_short or (receipts is not None and (receipts.unconfirmed or receipts.suspected or len(receipts))):
             await self._settler.flush(after=self.head)
         elif self._settler.lane:
             await self._settler.leave()
@@ -329,7 +329,7 @@ class Lane:
         """Sleep until `ring` is called, a batch grows old, or it is time to look by ourselves."""
         seconds = LOOK_EVERY
         if len(self._sends) < self._config.window and not self.stopped.is_set():
-            if self._ready and not self._is_promised_full() and not self._ready.waits_its_turn():
+            if self._ready and not self._has_most_receipts() and not self._ready.waits_its_turn():
                 seconds = max(0.0, self._due())
             if (due := self._asides.due()) is not None:
                 seconds = min(seconds, due)
@@ -356,13 +356,13 @@ class Lane:
     def _turn_unless_troubled(self) -> None:
         if self.stopped.is_set():  # a send that ends because of that says nothing of the sink
             return
-        if self._sender.troubled or self._settler.waiting or (self._promises is not None and self._promises.troubled):
+        if self._sender.troubled or self._settler.waiting or (self._receipts is not None and self._receipts.troubled):
             return
         if self._asides:
             self.turn("retrying", self._asides.in_words())
         elif isinstance(self._sink, Warns) and (warning := self._sink.warning()) is not None:
             self.turn("retrying", *warning)
-        elif self._promises is not None and (waited := self._promises.unproved_for()) is not None:
+        elif self._receipts is not None and (waited := self._receipts.unproved_for()) is not None:
             since = datetime.fromtimestamp(self._clock.time() - waited, UTC).strftime("%H:%M UTC")
             self.turn("retrying", f"nothing proves what was sent since {since}", fix_of("unconfirmed"))
         else:

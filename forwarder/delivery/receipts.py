@@ -1,4 +1,4 @@
-"""Receipts of a sink that confirms late: what is promised, until when, and what must be sent again.
+"""Receipts of a sink that confirms late: which are open, until when, and what must be sent again.
 
 Neither bodies nor records are kept, only the numbers a receipt stands for, as ranges: a thousand receipts for a
 thousand records each are a few hundred KB. What was not confirmed is read from the spool once more, a batch at a time;
@@ -22,11 +22,11 @@ Span = tuple[int, int, int]
 """Source number, first and last sequence number, both included."""
 
 BREAKS = 3
-"""So many promises in a row not kept make an event suspected: a receiver that is restarted twice breaks two."""
+"""So many receipts in a row without confirmation make an event suspected: a receiver that restarts twice loses two."""
 
 
-class Promises:
-    """The open receipts of one lane, and what must be sent again because its promise was broken."""
+class OpenReceipts:
+    """The open receipts of one lane, and what must be sent again because its receipt was not confirmed."""
 
     def __init__(self, sink: Confirms, config: SinkConfig, *, clock: Clock, report: LaneReport) -> None:
         self._sink = sink

@@ -86,7 +86,7 @@ class Settler:
         self._report.last_accepted = self._clock.time()
 
     def confirm(self, spans: Sequence[Span]) -> None:
-        """Note that the sink has kept its promise for these."""
+        """Note that the sink has confirmed these."""
         if not spans:
             return
         for source, first, last in spans:

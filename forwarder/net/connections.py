@@ -30,7 +30,7 @@ EVERY = 60.0
 _FEWEST = 8
 
 
-class Guest(Protocol):
+class Connection(Protocol):
     """One connection."""
 
     @property
@@ -54,7 +54,7 @@ def most_connections() -> int:
     return MOST if soft == resource.RLIM_INFINITY else max(_FEWEST, min(MOST, soft // SHARE))
 
 
-class Guests:
+class OpenConnections:
     """The open connections, oldest first.
 
     Args:
@@ -76,7 +76,7 @@ class Guests:
         self._setting = setting
         self._wanted = wanted
         self._most = most_connections() if most is None else most
-        self._open: dict[Guest, None] = {}
+        self._open: dict[Connection, None] = {}
         self._cut: Counter[str] = Counter()  # by peer, since the last line
         self._lines_from = float("-inf")
 
@@ -84,22 +84,22 @@ class Guests:
         """Return how many there are."""
         return len(self._open)
 
-    def enter(self, guest: Guest) -> None:
+    def enter(self, connection: Connection) -> None:
         """Take a connection in, and cut another one when there are too many."""
         if len(self._open) >= self._most:
             self.make_room(f"there may be {self._most} connections at once")
-        self._open[guest] = None
+        self._open[connection] = None
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended. Safe to call twice."""
-        self._open.pop(guest, None)
+        self._open.pop(connection, None)
 
     def make_room(self, cause: str) -> None:
         """Cut the connection that can be spared best, and say so at most once a minute."""
-        waiting = [guest for guest in self._open if not guest.is_answered] or list(self._open)
+        waiting = [connection for connection in self._open if not connection.is_answered] or list(self._open)
         if waiting:
-            busiest = Counter(guest.peer for guest in waiting).most_common(1)[0][0]
-            victim = next(guest for guest in waiting if guest.peer == busiest)
+            busiest = Counter(connection.peer for connection in waiting).most_common(1)[0][0]
+            victim = next(connection for connection in waiting if connection.peer == busiest)
             del self._open[victim]
             self._cut[victim.peer] += 1
             victim.cut()

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from forwarder.contracts.errors import ConfigError
 from forwarder.net.addresses import bound
-from forwarder.net.connections import Guests
+from forwarder.net.connections import OpenConnections
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +71,7 @@ class PatientProtocol(H11Protocol):
     """Cuts a connection on which no answer was finished for `patience` seconds; idle ones end earlier."""
 
     patience = 15.0
-    guests: Guests
+    open_connections: OpenConnections
 
     @property
     def peer(self) -> str:
@@ -90,14 +90,14 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Start the clock."""
         super().connection_made(transport)
-        self.guests.enter(self)
+        self.open_connections.enter(self)
         self._answers = self._answers_before = 0
         self._clock = self.loop.call_later(self.patience, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._clock.cancel()
-        self.guests.leave(self)
+        self.open_connections.leave(self)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
@@ -113,18 +113,18 @@ class PatientProtocol(H11Protocol):
         self._clock = self.loop.call_later(self.patience, self._look)
 
 
-class _Newcomer:
+class _Handshake:
     """A connection before its TLS handshake is done; it counts as one that waits for nothing."""
 
     is_answered = False
 
-    def __init__(self, peer: str, welcome: asyncio.Task[None]) -> None:
+    def __init__(self, peer: str, task: asyncio.Task[None]) -> None:
         self.peer = peer
-        self._welcome = welcome
+        self._task = task
 
     def cut(self) -> None:
         """End the handshake at once."""
-        self._welcome.cancel()
+        self._task.cancel()
 
 
 def _host_of(peer: Any) -> str:
@@ -135,15 +135,19 @@ class _Server(uvicorn.Server):
     """A server that leaves signals to the daemon, accepts by itself, and says when it has started."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, guests: Guests, tls: Callable[[], ssl.SSLContext] | None
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        connections: OpenConnections,
+        tls: Callable[[], ssl.SSLContext] | None,
     ) -> None:
         super().__init__(config)
         self._tls = tls
         self.ready = asyncio.Event()
         self._listener = listener
-        self._guests = guests
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._welcomed: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -176,25 +180,25 @@ class _Server(uvicorn.Server):
             except OSError as error:
                 if error.errno not in _NO_DESCRIPTOR:
                     raise
-                self._guests.make_room(f"the process has no descriptor left ({error.strerror})")
+                self._connections.make_room(f"the process has no descriptor left ({error.strerror})")
                 self._loop.remove_reader(self._listener)
                 self._loop.call_later(_PAUSE, self._listen)
                 return
             connection.setblocking(False)  # noqa: FBT003 -- the standard library's signature
-            task = self._loop.create_task(self._welcome(connection))
-            self._welcomed.add(task)
-            task.add_done_callback(self._welcomed.discard)
+            task = self._loop.create_task(self._begin(connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
             if self._tls is not None:
-                newcomer = _Newcomer(_host_of(peer), task)
-                self._guests.enter(newcomer)
-                task.add_done_callback(partial(self._welcomed_one, newcomer, connection))
+                handshake = _Handshake(_host_of(peer), task)
+                self._connections.enter(handshake)
+                task.add_done_callback(partial(self._handshake_ended, handshake, connection))
 
-    def _welcomed_one(self, newcomer: _Newcomer, connection: socket.socket, task: asyncio.Task[None]) -> None:
-        self._guests.leave(newcomer)
+    def _handshake_ended(self, handshake: _Handshake, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._connections.leave(handshake)
         if task.cancelled():
             connection.close()  # it was cut before it had a transport, perhaps
 
-    async def _welcome(self, connection: socket.socket) -> None:
+    async def _begin(self, connection: socket.socket) -> None:
         def protocol() -> asyncio.Protocol:
             make: Any = self.config.http_protocol_class
             found: asyncio.Protocol = make(
@@ -254,8 +258,8 @@ class Listener:
         self._setting = setting
         self._name = setting.partition(".")[0]
         self._tls = tls
-        self._guests = Guests(time.monotonic, setting=setting, wanted=wanted)
-        protocol = type("Protocol", (PatientProtocol,), {"patience": patience, "guests": self._guests})
+        self._connections = OpenConnections(time.monotonic, setting=setting, wanted=wanted)
+        protocol = type("Protocol", (PatientProtocol,), {"patience": patience, "open_connections": self._connections})
         self._config = uvicorn.Config(
             app,
             http=protocol,
@@ -278,7 +282,7 @@ class Listener:
         """Bind and serve. Raises ConfigError when the address cannot be had."""
         listener = _listening(*self._address, self._setting)
         self.port = listener.getsockname()[1]
-        self._server = _Server(self._config, listener, self._guests, self._tls)
+        self._server = _Server(self._config, listener, self._connections, self._tls)
         self._task = asyncio.create_task(self._server.serve(sockets=[]), name=f"{self._name}-listener")
         ready = asyncio.create_task(self._server.ready.wait())
         try:

@@ -15,7 +15,7 @@ import structlog
 
 from forwarder.admin.server import AdminServer
 from forwarder.contracts import Secret
-from forwarder.net.connections import EVERY, MOST, Guests, most_connections
+from forwarder.net.connections import EVERY, MOST, OpenConnections, most_connections
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import file_sink, lines_of, source
@@ -91,7 +91,7 @@ async def test_probes_are_answered_under_2000_strangers(many: int, word: bytes) 
                     assert (await ask(server.port, "/livez"))[0] == 200
             for path in ("/livez", "/readyz", "/metrics", "/status"):
                 assert (await ask(server.port, path))[0] == 200
-            assert len(server._listener._guests) <= MOST
+            assert len(server._listener._connections) <= MOST
     finally:
         for stranger in strangers:
             stranger.close()
@@ -112,7 +112,7 @@ async def test_strangers_cost_one_line_of_the_log(many: int) -> None:
 
 
 class Caller:
-    """A connection as the list of guests sees it."""
+    """A connection as the list of connections sees it."""
 
     def __init__(self, peer: str, *, answered: bool = False) -> None:
         self.peer = peer
@@ -124,35 +124,35 @@ class Caller:
 
 
 def test_who_has_most_is_cut_first_and_who_is_answered_last() -> None:
-    guests = Guests(lambda: 0.0, 6)
+    connections = OpenConnections(lambda: 0.0, 6)
     probe, busy = Caller("10.0.0.1"), Caller("10.0.0.2", answered=True)
     flood = [Caller("10.0.0.2") for _ in range(4)]
     for caller in (probe, busy, *flood):
-        guests.enter(caller)
+        connections.enter(caller)
     late = Caller("10.0.0.3")
-    guests.enter(late)
+    connections.enter(late)
     assert [caller.gone for caller in (probe, busy, late, *flood)] == [False, False, False, True, False, False, False]
-    guests.leave(late)
-    guests.leave(late)
-    assert len(guests) == 5
+    connections.leave(late)
+    connections.leave(late)
+    assert len(connections) == 5
 
 
 def test_when_all_are_answered_the_oldest_of_the_busiest_goes() -> None:
-    guests = Guests(lambda: 0.0, 2)
+    connections = OpenConnections(lambda: 0.0, 2)
     first, second, third = (Caller("a", answered=True) for _ in range(3))
     for caller in (first, second, third):
-        guests.enter(caller)
+        connections.enter(caller)
     assert (first.gone, second.gone, third.gone) == (True, False, False)
 
 
 def test_a_line_a_minute_counts_what_was_cut() -> None:
     now = [0.0]
-    guests = Guests(lambda: now[0], 1)
+    connections = OpenConnections(lambda: now[0], 1)
     with structlog.testing.capture_logs() as lines:
         for _ in range(10):
-            guests.enter(Caller("a"))
+            connections.enter(Caller("a"))
         now[0] = EVERY
-        guests.enter(Caller("b"))
+        connections.enter(Caller("b"))
     assert [line["cut"] for line in lines] == [1, 9]
 
 

@@ -29,7 +29,7 @@ from forwarder.contracts import (
     UnexpectedPayload,
 )
 from forwarder.delivery import settlement
-from forwarder.delivery.receipts import Promises
+from forwarder.delivery.receipts import OpenReceipts
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.observe.reports import LaneReport
@@ -527,14 +527,16 @@ async def test_broken_promises_of_large_events_are_read_again_in_small_parts(tmp
 
 
 def test_a_promise_for_many_records_is_small() -> None:
-    promises = Promises(ConfirmingSink({}), SinkConfig(type="x"), clock=SystemClock(), report=LaneReport("one", "x"))
+    receipts = OpenReceipts(
+        ConfirmingSink({}), SinkConfig(type="x"), clock=SystemClock(), report=LaneReport("one", "x")
+    )
     tracemalloc.start()
     for seq in range(1, 100_001):
         record = Record(seq, ORIGIN, f"{seq:032x}", b"", source=1)
-        promises.add(Receipt(0, str((seq - 1) // 1000)), record)
+        receipts.add(Receipt(0, str((seq - 1) // 1000)), record)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(promises) == 100
+    assert len(receipts) == 100
     assert held < 1_000_000
 
 

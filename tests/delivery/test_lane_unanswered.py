@@ -200,7 +200,7 @@ async def test_an_event_that_is_never_confirmed_is_at_fault_when_others_of_its_o
 
 
 class Silent(Links):
-    """Promises, and says nothing of it until it is asked to."""
+    """OpenReceipts, and says nothing of it until it is asked to."""
 
     speaks = False
 
@@ -215,8 +215,8 @@ async def test_what_stays_unproved_for_long_does_not_look_well(tmp_path: Path) -
         await b.fill(event("e0"), event("e1"))
         await b.until(lambda: lane.report.pending == 2)
         assert lane.report.well
-        assert lane._promises is not None
-        lane._promises._within = 7200 * 2  # as if half of the time had gone by
+        assert lane._receipts is not None
+        lane._receipts._within = 7200 * 2  # as if half of the time had gone by
         await b.until(lambda: "nothing proves what was sent since" in lane.report.reason)
         assert not lane.report.well
         assert lane.report.fix

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Held, Origin, Receipt, Record, Retryable, SinkConfig
-from forwarder.delivery.receipts import BREAKS, Promises
+from forwarder.delivery.receipts import BREAKS, OpenReceipts
 from forwarder.observe.reports import LaneReport
 from tests.clocks import FakeClock
 
@@ -47,22 +47,22 @@ class Promised:
         self.clock = FakeClock()
         self.report = LaneReport("one", "scripted")
         config = SinkConfig(type="scripted", confirm_within=WITHIN)
-        self.promises = Promises(self.sink, config, clock=self.clock, report=self.report)
+        self.receipts = OpenReceipts(self.sink, config, clock=self.clock, report=self.report)
 
     def add(self, token: str, *seqs: int, begun: int = 0, source: int = 1) -> None:
         for seq in seqs:
-            self.promises.add(receipt(token), record(seq, source), begun)
+            self.receipts.add(receipt(token), record(seq, source), begun)
 
     async def ask(self, **answers: bool) -> tuple[list, list]:
         self.sink.answers = answers
-        return await self.promises.ask()
+        return await self.receipts.ask()
 
     async def breaks(self, *seqs: int) -> None:
         self.add("broken", *seqs)
         await self.ask(broken=False)
 
     def waiting(self) -> tuple[list, list]:
-        return self.promises.unconfirmed, self.promises.suspected
+        return self.receipts.unconfirmed, self.receipts.suspected
 
 
 async def test_nothing_is_asked_while_nothing_is_open() -> None:
@@ -77,27 +77,27 @@ async def test_what_is_confirmed_is_told_by_source_in_ranges_and_no_longer_open(
     p.add("a", 4, source=2)
     p.add("a", 6, 7)
     p.add("b", 9, begun=5)
-    assert (len(p.promises), p.report.pending) == (2, 2)
+    assert (len(p.receipts), p.report.pending) == (2, 2)
     assert await p.ask(a=True) == ([(1, 1, 3), (2, 4, 4), (1, 6, 7)], [])
     assert p.sink.asked == [["a", "b"]]
-    assert (len(p.promises), p.report.pending, p.promises.newest_confirmed) == (1, 1, 4)
-    assert not p.promises.troubled
+    assert (len(p.receipts), p.report.pending, p.receipts.newest_confirmed) == (1, 1, 4)
+    assert not p.receipts.troubled
     assert p.report.errors.total() == 0
 
 
 async def test_the_newest_send_of_which_anything_was_confirmed_stays_the_newest() -> None:
     p = Promised()
-    p.promises.add(receipt("unnumbered"), record(9))
+    p.receipts.add(receipt("unnumbered"), record(9))
     await p.ask(unnumbered=True)
-    assert p.promises.newest_confirmed == 0
+    assert p.receipts.newest_confirmed == 0
     p.add("new", 2, begun=7)
     p.add("old", 1, begun=3)
     await p.ask(new=True)
     await p.ask(old=True)
-    assert p.promises.newest_confirmed == 7
+    assert p.receipts.newest_confirmed == 7
     p.add("lost", 3, begun=9)
     await p.ask(lost=False)
-    assert p.promises.newest_confirmed == 7
+    assert p.receipts.newest_confirmed == 7
 
 
 async def test_no_answer_is_none_until_the_time_is_over_and_then_it_is_lost() -> None:
@@ -108,8 +108,8 @@ async def test_no_answer_is_none_until_the_time_is_over_and_then_it_is_lost() ->
     assert await p.ask() == ([], [])
     p.clock.advance(1)
     assert await p.ask() == ([], [(1, 2)])
-    assert (len(p.promises), p.report.errors["unconfirmed"], p.waiting()) == (1, 1, ([(1, 2)], []))
-    assert p.promises.troubled
+    assert (len(p.receipts), p.report.errors["unconfirmed"], p.waiting()) == (1, 1, ([(1, 2)], []))
+    assert p.receipts.troubled
     p.clock.advance(WITHIN)
     assert await p.ask(b=True) == ([(1, 3, 3)], []), "an answer counts although it comes late"
 
@@ -147,10 +147,10 @@ async def test_a_question_without_an_answer_is_said_and_loses_nothing_before_its
     p.add("a", 1)
     p.sink.answers = error
     with pytest.raises(raised, match=words):
-        await p.promises.ask()
-    assert (len(p.promises), p.report.pending, p.waiting()) == (1, 1, ([], []))
+        await p.receipts.ask()
+    assert (len(p.receipts), p.report.pending, p.waiting()) == (1, 1, ([], []))
     p.clock.advance(WITHIN)
-    assert await p.promises.ask() == ([], [(1, 1)])
+    assert await p.receipts.ask() == ([], [(1, 1)])
 
 
 async def test_the_third_broken_promise_in_a_row_makes_an_event_suspected() -> None:
@@ -158,13 +158,13 @@ async def test_the_third_broken_promise_in_a_row_makes_an_event_suspected() -> N
     p = Promised()
     await p.breaks(1, 2, 3, 4)
     assert p.waiting() == ([(1, 4)], [])
-    p.promises.take_unconfirmed(10)
+    p.receipts.take_unconfirmed(10)
     await p.breaks(2, 3)
     assert p.waiting() == ([(2, 3)], [])
-    p.promises.take_unconfirmed(10)
+    p.receipts.take_unconfirmed(10)
     await p.breaks(1, 2, 3, 4, 5)
     assert p.waiting() == ([(1, 1), (4, 5)], [(2, 3)])
-    p.promises.take_unconfirmed(10)
+    p.receipts.take_unconfirmed(10)
     await p.breaks(4)
     assert p.waiting() == ([], [(2, 4)]), "4 was broken three times now"
 
@@ -174,44 +174,44 @@ async def test_what_is_settled_begins_anew_and_the_lane_is_well_when_all_of_it_i
     p = Promised()
     for _ in range(BREAKS - 1):
         await p.breaks(1, 2, 3)
-    p.promises.take_unconfirmed(10)
+    p.receipts.take_unconfirmed(10)
 
     async def settle(*seqs: int) -> None:
         if how == "confirmed":
             p.add("kept", *seqs)
             await p.ask(kept=True)
         else:
-            p.promises.settled((seq, seq) for seq in seqs)
+            p.receipts.settled((seq, seq) for seq in seqs)
 
     await settle(2)
-    assert p.promises.troubled
+    assert p.receipts.troubled
     await p.breaks(1, 2)
     assert p.waiting() == ([(2, 2)], [(1, 1)])
     await settle(1, 2, 3)
-    assert not p.promises.troubled
+    assert not p.receipts.troubled
 
 
 async def test_so_many_are_taken_as_are_wanted_and_the_rest_stays_in_order() -> None:
     p = Promised()
     await p.breaks(1, 2, 3, 7, 8, 10)
-    assert p.promises.take_unconfirmed(4) == [(1, 3), (7, 7)]
-    assert p.promises.unconfirmed == [(8, 8), (10, 10)]
-    assert p.promises.take_unconfirmed(1) == [(8, 8)]
-    assert p.promises.take_unconfirmed(5) == [(10, 10)]
-    assert p.promises.take_unconfirmed(5) == []
-    assert p.promises.take_suspected(5) == []
+    assert p.receipts.take_unconfirmed(4) == [(1, 3), (7, 7)]
+    assert p.receipts.unconfirmed == [(8, 8), (10, 10)]
+    assert p.receipts.take_unconfirmed(1) == [(8, 8)]
+    assert p.receipts.take_unconfirmed(5) == [(10, 10)]
+    assert p.receipts.take_unconfirmed(5) == []
+    assert p.receipts.take_suspected(5) == []
 
 
 @pytest.mark.parametrize("suspected", [False, True])
 async def test_what_could_not_be_read_at_once_is_put_back_from_the_next_number_on(suspected: bool) -> None:
     p = Promised()
     for _ in range(BREAKS if suspected else 1):
-        p.promises.take_unconfirmed(10)
+        p.receipts.take_unconfirmed(10)
         await p.breaks(1, 2, 3, 5, 6)
-    p.promises.take_unconfirmed(10)
+    p.receipts.take_unconfirmed(10)
     if suspected:
-        assert p.promises.take_suspected(4) == [(1, 3), (5, 5)]
-    p.promises.requeue([(1, 3), (5, 5)], 2, suspected=suspected)
+        assert p.receipts.take_suspected(4) == [(1, 3), (5, 5)]
+    p.receipts.requeue([(1, 3), (5, 5)], 2, suspected=suspected)
     back = [(3, 3), (5, 6)] if suspected else [(3, 3), (5, 5)]
     assert p.waiting() == (([], back) if suspected else (back, []))
 
@@ -221,7 +221,7 @@ async def test_what_could_not_be_read_at_once_is_put_back_from_the_next_number_o
 
 async def waits(p: Promised, *tokens: str, stop: Callable[[asyncio.Event], None] = lambda _: None) -> Any:
     stopped = asyncio.Event()
-    waiting = asyncio.create_task(p.promises.confirmed({receipt(token) for token in tokens}, stopped))
+    waiting = asyncio.create_task(p.receipts.confirmed({receipt(token) for token in tokens}, stopped))
     for _ in range(3):
         await asyncio.sleep(0)
     assert not waiting.done()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from forwarder.cli.commands.letter_choice import Choice
-    from forwarder.cli.daemon_client import Desk
+    from forwarder.cli.daemon_client import VerbClient
     from forwarder.cli.invocation import Invocation
     from forwarder.config.settings import Settings
 
@@ -194,7 +194,7 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
 # ---------------------------------------------------------------------------------------------------- small things
 
 
-async def _each(found: Desk, verb: str, wanted: Wanted, limit: int | None) -> AsyncIterator[DeadLetter]:
+async def _each(found: VerbClient, verb: str, wanted: Wanted, limit: int | None) -> AsyncIterator[DeadLetter]:
     """Yield letters, asking for one part after the other; the answers are bounded, what they say in all is not."""
     after, left = 0, limit if limit is not None else sys.maxsize
     while left > 0:
@@ -213,7 +213,7 @@ def _on_their_way(counts: list[LetterCount]) -> str:
     return f"{retried} on their way to the sink again already" if retried else _NONE
 
 
-async def _unknown(found: Desk, choice: Choice) -> set[int]:
+async def _unknown(found: VerbClient, choice: Choice) -> set[int]:
     """Return the numbers that were named that no dead letter has, whatever else was asked for."""
     if not choice.numbers:
         return set()

@@ -26,7 +26,7 @@ import yaml
 
 from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.progress import STILL, Standstill, Watch
-from forwarder.cli.demo.verdict import judge, places_rows, tell
+from forwarder.cli.demo.verdict import compare, places_rows, print_verdict
 from forwarder.cli.terminal import console, print_line
 from forwarder.exit_codes import ExitCode
 from simulator.config import RateLimits, SimulatorConfig, Switches
@@ -110,8 +110,8 @@ class Demo:
             await self._stay()
         await self._step("SIGTERM: the daemon drains and ends", self._stop)
         spool = self.folder / "state" / "spool.db"
-        rows = await judge(self.simulator.ledger, self.places, spool)
-        return tell(rows)
+        rows = await compare(self.simulator.ledger, self.places, spool)
+        return print_verdict(rows)
 
     # -------------------------------------------------------------------------------------------------------- the acts
 

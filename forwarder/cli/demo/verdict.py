@@ -54,7 +54,7 @@ def _compared(place: str, wanted: Counter[str], held: Counter[str]) -> Row:
     return Row(place, held.total() - (held - wanted).total(), (wanted - held).total(), (held - wanted).total())
 
 
-async def judge(ledger: Ledger, places: Destinations, path: Path) -> list[Row]:
+async def compare(ledger: Ledger, places: Destinations, path: Path) -> list[Row]:
     """Compare every place with the ledger; `path` is the spool, and no one may have it open."""
     versions = {version.digest for found in ledger.versions().values() for version in found}
     ids = ledger.existed()
@@ -89,7 +89,7 @@ async def judge(ledger: Ledger, places: Destinations, path: Path) -> list[Row]:
     ]
 
 
-def tell(rows: list[Row]) -> ExitCode:
+def print_verdict(rows: list[Row]) -> ExitCode:
     """Print the table and what it says."""
     print_line()
     show_rows(
