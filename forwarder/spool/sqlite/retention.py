@@ -102,8 +102,6 @@ class Retention:
         lanes are moved past it. Raises SpoolFull. A page that alone exceeds the limit is taken by an empty spool.
         """
         spare = self._config.max_bytes // 64  # a little more, so that not every commit comes through here
-        if (over := self._over(size)) > 0:
-            self._remove(self.settled_by_all(), over + spare, now_ms)
         while (over := self._over(size)) > 0 and (oldest := self._pages.oldest()) is not None:
             pinning = self.lanes_that_pin()
             holders = [lane for lane in pinning if lane.position < oldest.last]
