@@ -9,6 +9,7 @@ import random
 import socket
 import ssl
 from collections import Counter
+from pathlib import Path
 
 import psutil
 import pytest
@@ -157,6 +158,17 @@ async def test_more_than_the_rate_is_told_to_come_later_and_a_stranger_takes_not
         assert answers[429] > 0
 
 
+def issue(cert: Path, key: Path) -> ssl.SSLContext:
+    """Write a new certificate and its key; return what trusts it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(cert)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
 async def test_over_tls_a_renewed_certificate_is_shown_without_a_restart(tmp_path, free_port):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     shown = []
@@ -164,12 +176,7 @@ async def test_over_tls_a_renewed_certificate_is_shown_without_a_restart(tmp_pat
     receiving = Receiving(tmp_path, free_port, receiver=tls)
     async with receiving.process:
         for _ in range(2):
-            authority = trustme.CA()
-            issued = authority.issue_cert("localhost")
-            issued.private_key_pem.write_to_path(key)
-            issued.cert_chain_pems[0].write_to_path(cert)
-            context = ssl.create_default_context()
-            authority.configure_trust(context)
+            context = issue(cert, key)
             if not shown:
                 await receiving.start()
             shown.append((await receiving.post(alert(len(shown)), tls=context))[0])
@@ -180,12 +187,7 @@ async def test_over_tls_a_renewed_certificate_is_shown_without_a_restart(tmp_pat
 
 async def test_connections_that_never_shake_hands_keep_nobody_out(tmp_path, free_port):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    authority = trustme.CA()
-    issued = authority.issue_cert("localhost")
-    issued.private_key_pem.write_to_path(key)
-    issued.cert_chain_pems[0].write_to_path(cert)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = issue(cert, key)
     receiving = Receiving(tmp_path, free_port, receiver={"cert_file": str(cert), "key_file": str(key)})
     async with receiving.process:
         await receiving.start()
