@@ -53,7 +53,7 @@ What = Literal[
     "garbage",
     "wrong_clock",
 ]
-FeedName = Literal["stream", "events", "event", "actions", "jira", "confluence", "workspace", "all"]
+FeedName = Literal["stream", "events", "event", "actions", "jira", "confluence", "workspace", "datacenter", "all"]
 
 
 class Rule(BaseModel):

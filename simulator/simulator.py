@@ -11,16 +11,17 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from simulator import effects
 from simulator.api import Api
 from simulator.config import SimulatorConfig
 from simulator.control import Control
 from simulator.cursors import Cursors
-from simulator.faults import FaultScript
+from simulator.faults import FaultScript, Occasion
 from simulator.httpd import Request, Response, Server
 from simulator.ledger import Ledger
 from simulator.organization import Organization
 from simulator.products.cloud import CloudProducts
-from simulator.products.datacenter import DataCenter
+from simulator.products.datacenter import DataCenter, Page
 from simulator.products.datacenter import route as datacenter_route
 from simulator.products.workspace import Workspaces
 from simulator.products.workspace import route as workspace_route
@@ -209,8 +210,29 @@ class Simulator:
         if (workspace := workspace_route(request.target)) is not None:
             return self._workspaces.answer(request, workspace)
         if (own := datacenter_route(request.path)) is not None and own["server"] in self.datacenters:
-            return self.datacenters[own["server"]].answer(request, own["path"], self._now_ms())
+            return self._datacenter(request, self.datacenters[own["server"]], own["path"])
         return await self._api.handle(request)
+
+    def _datacenter(self, request: Request, datacenter: DataCenter, path: str) -> Response:
+        """Answer for a Data Center product, with the faults of the script, and keep the books."""
+        now, number = self.clock(), list(self.datacenters).index(datacenter.server)
+        name = f"datacenter:{datacenter.server}"
+        due = self.faults.script.due(Occasion("datacenter", name, number, now))
+        rule = next((rule for rule in due if rule.what in effects.ANSWERS or rule.what in effects.WIRES), None)
+        page, torn = Page(Response()), False
+        if rule is not None and rule.what in effects.ANSWERS:
+            page = Page(effects.ANSWERS[rule.what](rule, now))
+        else:
+            page = datacenter.answer(request, path, int(now * 1000))
+            if rule is not None and page.response.status == 200:
+                torn = effects.spoil(rule, page.response)
+            else:
+                rule = None
+        if rule is not None:
+            self.faults.script.fire(rule, now)
+        label, status = rule.label if rule is not None else "", page.response.status
+        self.ledger.note(now, name, "datacenter", request.query_string, status, page.entries, torn=torn, fault=label)
+        return page.response
 
     async def _live(self) -> None:
         last = self.clock()

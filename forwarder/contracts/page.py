@@ -53,6 +53,7 @@ class Page(msgspec.Struct, frozen=True):
         done: A walk has reached its end (for a follower: the tip).
         newest: Highest processing time in the page, epoch milliseconds, or None.
         late: Events whose processing came later than the overlap after they happened.
+        own: Records that reading the log has made itself, and that are left out.
         looping: The source gave the same cursor with the same events again; hold and say so.
         by_time: No cursor of the source can be used, and the walk goes on by the time it has come to.
         trouble: What part of the source cannot be read at present, while the rest is; it is shown as its state.
@@ -69,6 +70,7 @@ class Page(msgspec.Struct, frozen=True):
     done: bool = False
     newest: int | None = None
     late: int = 0
+    own: int = 0
     looping: bool = False
     by_time: bool = False
     trouble: Retryable | None = None

@@ -58,6 +58,12 @@ METRICS: list[Metric] = [
         "Events that came later than the overlap covers.",
     ),
     of_sources(
+        "forwarder_source_own_events_total",
+        "counter",
+        "own_records",
+        "Records that our own reading made in the log, and that are left out; one that is read again counts again.",
+    ),
+    of_sources(
         "forwarder_source_unrouted_events_total",
         "counter",
         "unrouted",

@@ -89,6 +89,7 @@ class SourceReport(Report):
     derived_ids: int = 0
     late_found: int = 0  # new events that only a re-read found
     late_beyond_overlap: int = 0
+    own_records: int = 0  # made by reading the log, and left out; those that are met again count again
     heals: int = 0
     last_good_poll: float = 0.0  # epoch seconds
     newest_event: float = 0.0  # processing time of the newest event seen, epoch seconds

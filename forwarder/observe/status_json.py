@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
-    "late_beyond_overlap", "heals", "requests_per_minute", "budget_remaining", "actions_listed", "accepted",
-    "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending", "retried",
-    "unknown_action_events", "received", "refused", "unrouted",
+    "late_beyond_overlap", "own_records", "heals", "requests_per_minute", "budget_remaining", "actions_listed",
+    "accepted", "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending",
+    "retried", "unknown_action_events", "received", "refused", "unrouted",
 }  # fmt: skip
 
 _MOMENTS: Mapping[str, tuple[str, int]] = {

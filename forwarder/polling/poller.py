@@ -236,6 +236,7 @@ class Poller:
         if not page.by_time:
             course.distrusts = ""
         self._shown.answered()
+        self.report.own_records += page.own
 
     async def _hand_over(self, name: str, page: Page) -> int:
         """Hand a page to the spool; return how many of its events were new."""

@@ -109,6 +109,8 @@ class Reading:
         self._pass: list[Page] = []
         self._before: list[bytes] | None = None
         self._passes = 0
+        self._newest: int | None = None
+        self._own = 0
 
     def take(self, page: Page) -> What:
         """Take the next page and say what follows.
@@ -117,6 +119,9 @@ class Reading:
             `on`: ask `page.next`. `halve`: read a narrower window. `again`: read this one from its start. `whole`: all
             of it was read. `endless`: it does not end, or is never twice the same, and cannot be halved.
         """
+        if page.newest is not None:  # also of a page of which nothing counts
+            self._newest = max(page.newest, self._newest or page.newest)
+        self._own += page.own
         what = self._take(page)
         self.kept = page.next.get("kept")
         self.is_whole = what == "whole"
@@ -158,8 +163,8 @@ class Reading:
 
     @property
     def newest(self) -> int | None:
-        """Time of the newest of them, epoch milliseconds."""
-        return max((page.newest for page in self._pass if page.newest is not None), default=None)
+        """Time of the newest that was seen, epoch milliseconds."""
+        return self._newest
 
     def page(self, keys: EventKeys, **onward: Any) -> Page:
         """Return the window as one page, its events without an id numbered by how often each came in it.
@@ -184,6 +189,7 @@ class Reading:
             derived=derived,
             newest=self.newest,
             late=sum(page.late for page in pages),
+            own=self._own,
             **onward,
         )
 

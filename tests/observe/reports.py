@@ -28,6 +28,7 @@ def source_report(**changes: Any) -> SourceReport:
         "derived_ids": 107,
         "late_found": 108,
         "late_beyond_overlap": 109,
+        "own_records": 113,
         "heals": 110,
         "last_good_poll": NOW - 11,
         "newest_event": NOW - 3700,

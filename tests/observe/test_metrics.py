@@ -82,6 +82,7 @@ EXPECTED = {
     "forwarder_source_derived_ids_total": 107,
     "forwarder_source_late_events_total": 108,
     "forwarder_source_late_beyond_overlap_events_total": 109,
+    "forwarder_source_own_events_total": 113,
     "forwarder_source_heals_total": 110,
     "forwarder_source_last_good_poll_timestamp_seconds": NOW - 11,
     "forwarder_source_last_good_poll_age_seconds": 11,

@@ -1,48 +1,78 @@
-"""The audit log of a Data Center product: Jira, Confluence or Bitbucket, read from the files of its nodes."""
+"""The audit log of a Data Center product: Jira, Confluence or Bitbucket, from the files of its nodes or by REST."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
     ByteSize,
     CursorState,
     Duration,
+    Endpoint,
     Finding,
+    HttpConfig,
     Normalizer,
     Origin,
     Page,
+    Secret,
     SourceConfig,
     SourceContext,
+    TlsConfig,
 )
 from forwarder.contracts.identity import EventKeys
 from forwarder.contracts.secret_file import expanded
 from forwarder.contracts.settings import Within
+from forwarder.sources.datacenter.access import ApiAccess, Login
+from forwarder.sources.datacenter.from_api import FromApi
 from forwarder.sources.datacenter.from_files import FromFiles
 from forwarder.sources.datacenter.nodes import Nodes
 from forwarder.sources.datacenter.normalizer import DataCenterNormalizer
 
 _SITE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?:/[A-Za-z0-9._~-]{1,100}){0,4}")
+_LEAST_LIMIT = 100
+"""Two requests a minute leave twenty records in the ten minutes that are read each time."""
+
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class DataCenterConfig(SourceConfig):
-    """The audit log of a Data Center product, from the files of its nodes (`<home>/log/audit`)."""
+    """The audit log of a Data Center product: from the files of its `nodes`, or from its `url`."""
 
-    site: str
+    site: str | None = None
     """Host of the product, such as `jira.example.com`, with the path when it has one: part of every document id, so it
-    stays when folders move."""
-    nodes: Annotated[dict[str, Path], Field(min_length=1, max_length=100)]
+    stays when folders move. Default: that of `url`."""
+    nodes: Annotated[dict[str, Path], Field(min_length=1, max_length=100)] | None = None
     """Folder with the audit log files of each node, by the node's name. A path with `*` stands for as many nodes as
     there are folders that it fits. The name is part of document ids as well."""
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    url: str | None = None
+    """Address of the product, such as `https://jira.example.com`, with the path when it has one; instead of `nodes`,
+    where no files can be read: each request is itself recorded in the log."""
+    token: Secret | None = None
+    """Personal access token of a system administrator, for `url`."""
+    user: str | None = None
+    """Name of an account with a password, instead of `token`."""
+    password: Secret | None = None
+    """Password of the `user`."""
+    account: Annotated[str, Field(max_length=255)] | None = None
+    """Name or id that records have as author when we are it. Default: what the product says. Searches of the log by
+    this account are ours, so use it for nothing else."""
+    own_searches: Literal["leave_out", "deliver"] = "leave_out"
+    """What becomes of records that our own requests make in the log: they are left out and counted, or delivered."""
+    limit: Annotated[int, Field(ge=1, le=2000)] = 1000
     """Most records of a page."""
+    insecure: bool = False
+    """Allow `http://` to another machine; for a laboratory only."""
+    tls: TlsConfig = TlsConfig()
+    """TLS settings."""
+    http: HttpConfig = HttpConfig()
+    """HTTP settings."""
     max_line: Annotated[ByteSize, Within("64KB", "64MB")] = 8 * 2**20
     """Longest record in a file; of a longer line only its beginning is kept, and becomes a dead letter."""
     read_timeout: Annotated[Duration, Within("100ms", "10m")] = 30.0
@@ -50,16 +80,16 @@ class DataCenterConfig(SourceConfig):
 
     @field_validator("site")
     @classmethod
-    def _is_a_host(cls, value: str) -> str:
-        if not _SITE.fullmatch(value):
+    def _is_a_host(cls, value: str | None) -> str | None:
+        if value is not None and not _SITE.fullmatch(value):
             raise PydanticCustomError("site", "not the name of a host; write it alone, such as jira.example.com")
         return value
 
     @field_validator("nodes")
     @classmethod
-    def _are_folders(cls, value: dict[str, Path]) -> dict[str, Path]:
+    def _are_folders(cls, value: dict[str, Path] | None) -> dict[str, Path] | None:
         seen: dict[str, str] = {}
-        for name, path in value.items():
+        for name, path in (value or {}).items():
             if not _NODE.fullmatch(name):
                 raise PydanticCustomError("nodes", "a node's name is letters, digits, dots and dashes; write node1")
             if ".audit.log" in path.name:
@@ -76,7 +106,45 @@ class DataCenterConfig(SourceConfig):
                     {"one": seen[place], "other": name},
                 )  # fmt: skip
             seen[place] = name
-        return {name: expanded(path) for name, path in value.items()}
+        return value and {name: expanded(path) for name, path in value.items()}
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> Self:
+        said = _unclear(self)
+        if said:
+            raise PydanticCustomError("datacenter", "{said}", {"said": said})
+        return self
+
+    @property
+    def host(self) -> str:
+        """Return what document ids are made of."""
+        if self.site is not None or self.url is None:
+            return self.site or ""
+        parts = urlsplit(self.url)
+        return f"{(parts.hostname or '').lower()}{parts.path.rstrip('/')}"
+
+
+def _unclear(config: DataCenterConfig) -> str:
+    """Return what of the settings contradicts itself, or nothing."""
+    named = [name for name in ("token", "user", "password") if getattr(config, name) is not None]
+    by_files, by_url = config.nodes is not None, config.url is not None
+    faults = (
+        (by_files and by_url, "nodes and url are both set, and each record would come by both; keep one of them"),
+        (not by_files and not by_url, "neither nodes nor url is set; write the folders of the nodes as nodes, or url"),
+        (by_files and config.site is None, "files do not say whose they are; write the host of the product as site"),
+        (by_files and named, f"{''.join(named[:1])} is for url, and files are read; remove it"),
+        ("token" in named and len(named) > 1, "token and user or password are set; keep the token"),
+        (
+            by_url and named not in (["token"], ["user", "password"]),
+            "no whole credential is set; write a personal access token as token, or user and password",
+        ),
+        (by_url and not _SITE.fullmatch(config.host), "url does not tell the host; write it as site"),
+        (
+            by_url and config.limit < _LEAST_LIMIT and config.own_searches == "leave_out",
+            f"limit is so small that records of our own requests would fill the pages; write at least {_LEAST_LIMIT}",
+        ),
+    )
+    return next((said for is_so, said in faults if is_so), "")
 
 
 class DataCenterSource:
@@ -84,14 +152,26 @@ class DataCenterSource:
 
     Config: ClassVar[type[SourceConfig]] = DataCenterConfig
     feed: ClassVar[str] = ""
-    reads: ClassVar[Literal["stream", "windows", "places"]] = "places"
+    reads: Literal["stream", "windows", "places"] = "places"
     retention_ms: ClassVar[int | None] = None
 
     def __init__(self, config: DataCenterConfig, context: SourceContext) -> None:
-        self.origin = Origin(source=context.name, feed=self.feed, organization="", site=config.site)
+        self.origin = Origin(source=context.name, feed=self.feed, organization="", site=config.host)
+        self.endpoints: list[Endpoint] = []
         keys = EventKeys(self.feed, self.origin.scope)
-        nodes = Nodes(config.nodes, limit=config.limit, longest=config.max_line, within=config.read_timeout)
-        self._way = FromFiles(nodes, keys, context.clock)
+        self._way: FromFiles | FromApi
+        if config.url is None:
+            nodes = Nodes(config.nodes or {}, limit=config.limit, longest=config.max_line, within=config.read_timeout)
+            self._way = FromFiles(nodes, keys, context.clock)
+            return
+        login = Login(config.token, config.user or "", config.password)
+        access = ApiAccess(
+            config.url.rstrip("/"), login, context, http=config.http, tls=config.tls, insecure=config.insecure
+        )
+        deliver = config.own_searches == "deliver"
+        self._way = FromApi(access, keys, config.limit, config.account or "", deliver_own=deliver)
+        self.reads = "windows"
+        self.endpoints = [access.endpoint]
 
     @classmethod
     def normalizer(cls) -> Normalizer:
@@ -103,7 +183,7 @@ class DataCenterSource:
         return self._way.walk(since_ms, until_ms)
 
     async def fetch(self, state: CursorState) -> Page:
-        """Read on. Raises Retryable, Held or AuthFailed."""
+        """Read on. Raises Retryable, Held, AuthFailed or CursorLost."""
         return await self._way.fetch(state)
 
     async def probe(self) -> list[Finding]:
@@ -116,21 +196,21 @@ class DataCenterSource:
 
 
 class JiraDataCenterConfig(DataCenterConfig):
-    """The audit log of Jira Data Center, from the files of its nodes (`<local home>/log/audit`)."""
+    """The audit log of Jira Data Center, from the files of its nodes (`<local home>/log/audit`) or by REST."""
 
     type: Literal["jira_datacenter"]
     """Which kind of source this is."""
 
 
 class ConfluenceDataCenterConfig(DataCenterConfig):
-    """The audit log of Confluence Data Center, from the files of its nodes (`<local home>/log/audit`)."""
+    """The audit log of Confluence Data Center, from the files of its nodes (`<local home>/log/audit`) or by REST."""
 
     type: Literal["confluence_datacenter"]
     """Which kind of source this is."""
 
 
 class BitbucketDataCenterConfig(DataCenterConfig):
-    """The audit log of Bitbucket Data Center, from the files of its nodes (`<home>/log/audit`)."""
+    """The audit log of Bitbucket Data Center, from the files of its nodes (`<home>/log/audit`) or by REST."""
 
     type: Literal["bitbucket_datacenter"]
     """Which kind of source this is."""

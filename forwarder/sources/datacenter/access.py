@@ -1,0 +1,144 @@
+"""Asks the audit REST API of one Data Center product, and says what its refusals mean.
+
+No redirect is followed, and no link of an answer: the credential goes to `url` and nowhere else.
+(developer.atlassian.com, "Audit log REST API"; confluence.atlassian.com, "Improving instance stability with rate
+limiting")
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.contracts import AuthFailed, CursorLost, Endpoint, Held, plain
+from forwarder.net.answers import own_words
+from forwarder.net.hide import hide
+from forwarder.net.http import HttpClient, Response, check_url
+from forwarder.sources.clients import Clients
+from forwarder.sources.refusals import without_a_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forwarder.contracts import HttpConfig, Secret, SourceContext, TlsConfig
+
+ROOT = "/rest/auditing/1.0"
+_QUOTED = 160
+_USER = "x-ausername"
+
+
+class Login(msgspec.Struct, frozen=True):
+    """Who we are to the product.
+
+    Attributes:
+        token: Personal access token; or
+        user, password: Of a local account.
+    """
+
+    token: Secret | None
+    user: str
+    password: Secret | None
+
+    def header(self) -> tuple[str, tuple[str, ...]]:
+        """Return the header, and what of it is secret. Raises AuthFailed."""
+        if self.token is not None:
+            token = self.token.present("token")
+            return f"Bearer {token}", (token,)
+        password = self.password.present("password") if self.password is not None else ""
+        basic = base64.b64encode(f"{self.user}:{password}".encode()).decode()
+        return f"Basic {basic}", (password, basic)
+
+
+class ApiAccess:
+    """Requests to one product; two at a time, each over a connection of its own.
+
+    Attributes:
+        account: Whom the product takes us for, once it has said so.
+    """
+
+    def __init__(
+        self, url: str, login: Login, context: SourceContext, *, http: HttpConfig, tls: TlsConfig, insecure: bool
+    ) -> None:
+        check_url(url, insecure=insecure)
+        self.account = ""
+        self.clock = context.clock
+        self._url = url
+        self._login = login
+        self._budget = context.budget
+        self._http, self._tls, self._insecure = http, tls, insecure
+        self._clients = Clients(self._client)
+
+    def _client(self) -> HttpClient:
+        return HttpClient(base_url=self._url, http=self._http, tls=self._tls, insecure=self._insecure)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the product is."""
+        return Endpoint.of_url(self._url, self._tls, self._http)
+
+    async def get(self, path: str, params: Mapping[str, str]) -> Response:
+        """Ask for JSON below the root of the API. Raises Retryable, Held, AuthFailed, or CursorLost."""
+        header, secrets = self._login.header()
+        headers = {"authorization": header, "accept": "application/json", "accept-encoding": "gzip"}
+        async with self._clients.borrowed() as client:
+            response = await client.request("GET", f"{ROOT}{path}", params=params, headers=headers)
+        response = msgspec.structs.replace(response, headers=_as_rate(response.headers))
+        error = without_a_page(response, budget=self._budget, now=self.clock.time(), secrets=secrets)
+        if error is not None:
+            raise error
+        if response.status != 200:
+            raise _refusal(response, secrets, with_cursor="pageCursor" in params)
+        self._budget.observe(response.headers)
+        self.account = plain(response.headers.get(_USER, ""), 100) or self.account
+        return response
+
+    async def close(self) -> None:
+        """Release the connections. Safe to call twice."""
+        await self._clients.close()
+
+
+def _as_rate(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with the limit in requests a minute; the product tells how a bucket of them fills."""
+    try:
+        filled, every = (float(headers[f"x-ratelimit-{name}"]) for name in ("fillrate", "interval-seconds"))
+        minute = filled * 60 / every
+    except (KeyError, ValueError, ZeroDivisionError, OverflowError):
+        return dict(headers)
+    return {**headers, "x-ratelimit-limit": f"{max(minute, 1.0):.3f}"} if 0 < minute < 1e9 else dict(headers)
+
+
+def _refusal(response: Response, secrets: tuple[str, ...], *, with_cursor: bool) -> Held | CursorLost:
+    said = plain(hide(own_words(response), secrets), _QUOTED)
+    told = f" ({said})" if said else ""
+    denied = plain(response.headers.get("x-authentication-denied-reason", ""), 60)
+    status = response.status
+    if status == 400 and with_cursor:
+        return CursorLost("the API no longer takes its page cursor")
+    if status == 401 or denied:
+        captcha = " It wants a captcha, after logins that failed: log in once by hand." if denied else ""
+        return AuthFailed(
+            f"The product refuses the credential{told}: the token has expired or was revoked, or user and password are "
+            f"wrong.{captcha}",
+            fix="Make a personal access token in the profile of the account, and put it into token.",
+        )
+    if status == 403:
+        return AuthFailed(
+            f"The product does not show its audit log{told}: the account is no system administrator.",
+            fix="Give the account the permission of a system administrator (in Jira: Administer Jira), or read the "
+            "files of the nodes, which needs none.",
+            kind="forbidden",
+        )
+    if status in {404, 405, 410}:
+        return Held(
+            f"The product knows no audit log there{told}.",
+            fix="Check url, with the path when the product has one, such as https://example.com/jira; the API is in "
+            "Jira from 8.8, Confluence from 7.5 and Bitbucket from 7.0 on, and in their Data Center editions only.",
+            kind="not_found",
+        )
+    return Held(
+        f"The product refuses the request with {status}{told}.",
+        fix="Check url and this machine's clock; if both are right, the API has changed: report it.",
+        kind="bad_request" if status == 400 else "unexpected_status",
+    )
