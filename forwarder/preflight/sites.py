@@ -53,6 +53,9 @@ def odd_sites(settings: Settings) -> Iterator[Problem]:
         if config.access == "site" and config.email.lower().endswith(_SERVICE_ACCOUNT):
             what = "tokens of a service account have scopes, and are good at the gateway only"
             yield Problem(f"{path}.access", what, "write gateway, or leave it out")
+        if config.api != "records":
+            what = "the Workspace Events API is a preview: nobody has called it with this program yet"
+            yield Problem(f"{path}.api", what, "see that what your site records comes whole, or write records")
         host = urlsplit(config.gateway).hostname or ""
         if host.endswith((".atlassian.net", ".jira.com")) or host.startswith(("admin.", "id.", "home.")):
             yield Problem(f"{path}.gateway", f"{host} is not the API gateway", "leave it out; it is api.atlassian.com")
@@ -82,7 +85,7 @@ def _days_left(day: str) -> int:
 
 
 def _of_sites(settings: Settings) -> Iterator[tuple[str, Any]]:
-    wanted = {"site", "sites", "email", "token", "gateway", "site_url", "access"}
+    wanted = {"site", "sites", "email", "token", "gateway", "site_url", "access", "api"}
     for name, config in settings.sources.items():
         if wanted <= set(type(config).model_fields):
             yield name, config

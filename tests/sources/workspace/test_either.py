@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from forwarder.cli.app import app
 from simulator.config import Products, Workspaces
 from simulator.products.deeds import Product
 from tests.sources.sites import Course, course
@@ -159,3 +161,18 @@ async def test_a_free_plan_is_said_by_either_api(tmp_path: Path) -> None:
             assert "Free plan" in c.poller.report.reason + c.poller.report.fix
             findings = await c.source.probe()
             assert not all(finding.ok for finding in findings)
+
+
+@pytest.mark.parametrize("api", ["records", "workspace_events", "auto"])
+def test_check_says_that_it_is_a_preview(tmp_path: Path, api: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"""spool: {{path: {tmp_path}/spool.db}}
+sources:
+  wiki: {{type: confluence, site: acme, email: audit@acme.test, token: ATATT3xFfGF0madeup, api: {api}}}
+sinks: {{archive: {{type: file, path: {tmp_path}/events.ndjson, format: raw}}}}
+"""
+    )
+    said = CliRunner().invoke(app, ["check", "-c", str(config)])
+    assert said.exit_code == 0, said.output
+    assert ("preview" in said.output) == (api != "records")
