@@ -31,6 +31,7 @@ REQUIRED = {
     "secret": "replace-me",
     "address": "tls://siem.example:6514",
     "email": "audit@example.com",
+    "secret": "replace-me",
 }
 """Values for settings that have no default, of one type of component or of all; else the first of its `examples`."""
 
