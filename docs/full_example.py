@@ -28,7 +28,6 @@ REQUIRED = {
     "http.url": "https://siem.example/ingest",
     "splunk_hec.url": "https://splunk.example:8088",
     "token": "replace-me",
-    "secret": "replace-me",
     "address": "tls://siem.example:6514",
     "email": "audit@example.com",
     "secret": "replace-me",
