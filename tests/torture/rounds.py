@@ -227,7 +227,10 @@ class Rounds:
                 async with asyncio.timeout(10):
                     return await self.world.process.until_status(self._rests)
             except TimeoutError:
-                status = json.loads((await self.world.process.get("/status"))[1])
+                try:
+                    status = json.loads((await self.world.process.get("/status"))[1])
+                except OSError:
+                    continue  # a busy machine starts it slowly
                 if self._spooled(status) and set(status["degraded"]) == {"relp"}:
                     # A refusal over RELP is believed while others are taken: the log of a living organization grows.
                     self.world.happen(1)
