@@ -30,7 +30,9 @@ def examine(folder: Folder, now: float) -> list[Finding]:
     if listing.others:
         names = plain(", ".join(listing.others[:3]), 120)
         fix = "Name the folder that a link leads to as a node; unpack what is packed otherwise than with gzip."
-        detail = f"{len(listing.others)} files are not read, links or of another kind: {names}"
+        detail = f"not read, because they are links or of another kind: {names}"
+        if len(listing.others) > 3:
+            detail += f" and {len(listing.others) - 3} more"
         findings.append(Finding(subject, ok=True, detail=detail, fix=fix))
     if not listing.files:
         detail = f"there is no file such as 20260131-00000.audit.log in {folder.path}"
@@ -49,7 +51,8 @@ def examine(folder: Folder, now: float) -> list[Finding]:
         findings.append(Finding(subject, ok=False, detail=detail, fix=fix))
     newest = max(listing.files, key=lambda file: file.changed_ns)
     age = now - newest.changed_ns / 10**9
-    detail = f"{len(listing.files)} files; the newest is {newest.name}, written {_ago(age)}"
+    count = len(listing.files)
+    detail = f"{count} {'file' if count == 1 else 'files'}; the newest is {newest.name}, written {_ago(age)}"
     fix = "See whether the node runs, and whether this is its folder." if age > _QUIET else ""
     return [*findings, Finding(subject, ok=True, detail=detail, fix=fix)]
 
