@@ -54,6 +54,17 @@ async def test_so_many_events_are_given_as_are_asked_for_over_several_pages(desk
     assert stretches(await desk.take(lane, 0)) == []
 
 
+async def test_what_has_just_come_is_given_from_memory_to_every_lane(desk: Desk) -> None:
+    await desk.put("a", "b")
+    spool: Any = desk.spool
+    assert list(spool._parts.pages._cache) == [2]
+    await desk.put("a", "c")  # a part of it is known
+    assert list(spool._parts.pages._cache) == [2, 3]
+    one, two = await desk.lane("one"), await desk.lane("two")
+    await spool._run(lambda parts: parts.database.con.execute("DELETE FROM bodies"))
+    assert found(await desk.take(one)) == found(await desk.take(two)) == [body_of(name) for name in "abc"]
+
+
 async def test_what_is_settled_is_not_given_nor_counted_but_marked_where_others_are(desk: Desk) -> None:
     await desk.put(*names("a", 4))
     await desk.put(*names("b", 4))

@@ -62,13 +62,11 @@ class Intake:
         known_as = None
         if found is None:
             epoch = 1
-            number = int(
-                self._con.execute(
-                    "INSERT INTO sources (identity, name, feed, organization, site, epoch) VALUES (?, ?, ?, ?, ?, 1)",
-                    (origin.identity, origin.source, origin.feed, origin.organization, origin.site),
-                ).lastrowid
-                or 0
+            made = self._con.execute(
+                "INSERT INTO sources (identity, name, feed, organization, site, epoch) VALUES (?, ?, ?, ?, ?, 1)",
+                (origin.identity, origin.source, origin.feed, origin.organization, origin.site),
             )
+            number = int(made.lastrowid or 0)
         else:
             number, name, epoch = found[0], found[1], found[2] + 1
             known_as = name if name != origin.source else None
