@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,16 @@ class Course:
             self.clock.advance(wait + 0.001)
         else:
             await attempt(self.poller, name)
+
+    async def killed(self, rng: random.Random) -> None:
+        """End a request wherever it is, and begin another life."""
+        task = asyncio.create_task(self.step())
+        for _ in range(rng.randrange(12)):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await self.start()
 
     async def until(self, holds: Callable[[], bool], most: int = 5000) -> None:
         """Go on until something holds."""

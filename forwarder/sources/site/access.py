@@ -67,7 +67,8 @@ class SiteAccess:
     def endpoints(self) -> list[Endpoint]:
         """Return where the way must be open; with `auto` that to the gateway is tried only when it is needed."""
         config = self._config
-        urls = [config.address, config.gateway] if config.access == "gateway" else [config.address]
+        by_gateway = config.access == "gateway" or config.api == "workspace_events"
+        urls = [config.address, config.gateway] if by_gateway else [config.address]
         return [Endpoint.of_url(url, config.tls, config.http) for url in urls]
 
     async def get(self, path: str, params: Mapping[str, str], *, most: int | None = None) -> Response:

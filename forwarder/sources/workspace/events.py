@@ -133,7 +133,7 @@ class WorkspaceEvents:
         return bodies, onward
 
     async def _request(self, state: CursorState, cursor: str | None, limit: int) -> Response:
-        edges = {"from": str(state["since"] - 1), "to": str(state["until"] + 1)}
+        edges = {"from": str(max(state["since"] - 1, 0)), "to": str(max(state["until"], 0) + 1)}
         where = edges if cursor is None else {"cursor": cursor}
         try:
             return await self._ask(self._path, where | ({"limit": str(limit)} if limit else {}))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +40,6 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-async def killed(c: Course, rng: random.Random) -> None:
-    """End a request wherever it is, and begin another life."""
-    task = asyncio.create_task(c.step())
-    for _ in range(rng.randrange(12)):
-        await asyncio.sleep(0)
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    await c.start()
-
-
 async def keys_in(c: Course) -> dict[str, bytes]:
     """Return every event of the spool by its document id."""
     lane = await c.spool.open_lane("keys", "memory", start=None, on_full="pause")
@@ -79,7 +67,7 @@ async def test_nothing_is_missing_or_doubled_through_faults_and_kills(tmp_path: 
             c.clock.advance(rng.choice([0.0, 0.001, 0.3, 20]))
             if rng.random() < 0.2:
                 c.log.happen(rng.choice([1, 2, 30]), c.now_ms)
-            await (killed(c, rng) if rng.random() < 0.1 else c.step())
+            await (c.killed(rng) if rng.random() < 0.1 else c.step())
         c.sim.faults.clear()
         await c.rest()
         await c.all_arrived(c.log.name)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from simulator.config import Products, Workspaces
+from simulator.products.deeds import Product
 from tests.sources.sites import course
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
@@ -35,7 +36,8 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-TIPS = ["resume", "end", "refused"]
+PRODUCTS: list[Product] = ["jira", "confluence"]
+TIPS: list[Any] = ["resume", "end", "refused"]
 CASES = [
     (what, more, tip)
     for number, (what, more) in enumerate(FAULTS)
@@ -60,5 +62,32 @@ async def test_a_fault_neither_loses_nor_doubles(tmp_path: Path, what: Any, more
         c.sim.faults.clear()
         await c.rest()
         assert c.sim.faults.fired(what)
+        await c.all_arrived(c.log.workspace)
+        assert c.poller.report.well
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_nothing_is_missing_or_doubled_through_faults_and_kills(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    served = Workspaces(
+        served=True,
+        most=rng.choice([25, 200]),
+        above=rng.choice(["cut", "refused"]),
+        tip=rng.choice(TIPS),
+        order=rng.choice(["newest_first", "oldest_first"]),
+        bounds=rng.choice(["inclusive", "exclusive"]),
+    )
+    products = Products(records=40, late=900.0, late_share=0.1, workspaces=served)
+    async with course(tmp_path, rng.choice(PRODUCTS), products, api="workspace_events") as c:
+        c.log.happen(rng.choice([3, 40]), c.now_ms - 3_600_000)
+        for what, more in rng.sample(FAULTS, 4):
+            c.sim.faults.add(what, feed="workspace", **{**more, "share": 0.15, "times": 15})  # type: ignore[arg-type]
+        for _ in range(80):
+            c.clock.advance(rng.choice([0.0, 0.001, 0.3, 20]))
+            if rng.random() < 0.2:
+                c.log.happen(rng.choice([1, 2, 30]), c.now_ms)
+            await (c.killed(rng) if rng.random() < 0.1 else c.step())
+        c.sim.faults.clear()
+        await c.rest()
         await c.all_arrived(c.log.workspace)
         assert c.poller.report.well
