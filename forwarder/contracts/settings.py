@@ -174,6 +174,11 @@ class SourceConfig(ComponentConfig):
         return {"": self}
 
     @property
+    def credential_ends(self) -> tuple[str, float] | None:
+        """Return the setting of the credential's last day, and when that is over (epoch seconds); None if unknown."""
+        return None
+
+    @property
     def of_organization(self) -> str | None:
         """Id of the organization whose events it reads; None where the settings do not say it."""
         return None

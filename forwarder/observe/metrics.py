@@ -101,6 +101,13 @@ METRICS: list[Metric] = [
         since_start=True,
     ),
     of_sources(
+        "forwarder_source_credential_ends_timestamp_seconds",
+        "gauge",
+        "credential_ends",
+        "When the last day of the key or token is over, as configured; absent where nobody wrote it down.",
+        lambda source: moment(source.credential_ends),
+    ),
+    of_sources(
         "forwarder_source_newest_event_timestamp_seconds",
         "gauge",
         "newest_event",

@@ -100,6 +100,7 @@ class SourceReport(Report):
     actions: int = 0  # in the list that the API gives of its own actions
     actions_read: float = 0.0  # epoch seconds
     actions_problem: str = ""  # why the list is not fresh; harmless
+    credential_ends: float = 0.0  # epoch seconds, as configured; 0 when nobody wrote it down
     is_pushed: bool = False  # nothing is asked for, events are only sent to us
     receives: bool = False  # events are sent to us
     received: int = 0  # requests that brought events and were answered with 200

@@ -114,7 +114,8 @@ def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
 
 def _source(source: SourceReport, now: float) -> dict[str, Any]:
     return {
-        **_component(source, now),
+        **_component(source, now, "credential_ends"),
+        "credential_ends": _iso(source.credential_ends),
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
         "refused": {reason: count for reason, count in source.refused.items() if count},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,7 +30,6 @@ _EXAMPLE_EMAIL = re.compile(
 _OF_EXAMPLES = re.compile(r"@(?:.*\.)?(?:example(?:\.(?:com|org|net|edu))?|invalid|test)$", re.IGNORECASE)
 _SERVICE_ACCOUNT = "@serviceaccount.atlassian.com"
 _WHOSE_PATH = re.compile(r"/(?:rest|wiki|jira|ex|browse)(?:/|$)")
-_EXPIRES = "_expires"
 
 
 def example_sites(settings: Settings) -> Iterator[Problem]:
@@ -68,20 +67,14 @@ def odd_sites(settings: Settings) -> Iterator[Problem]:
 def expiring(settings: Settings) -> Iterator[Problem]:
     """Yield a problem for each credential whose last day has come near, or is over, by the setting that names it."""
     for name, config in settings.sources.items():
-        for setting in type(config).model_fields:
-            day = getattr(config, setting) if setting.endswith(_EXPIRES) else None
-            if not isinstance(day, str):
-                continue
-            left = _days_left(day)
-            what = setting.removesuffix(_EXPIRES)
-            if left < SOON:
-                said = f"the {what} ended on {day}" if left < 0 else f"the {what} ends on {day}, in {left} days"
-                yield Problem(f"sources.{name}.{setting}", said, f"make a new {what}, and write its last day here")
-
-
-def _days_left(day: str) -> int:
-    end = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
-    return int((end.timestamp() - time.time()) // 86_400)
+        if config.credential_ends is None:
+            continue
+        setting, end = config.credential_ends
+        left, what = int((end - time.time()) // 86_400), setting.removesuffix("_expires")
+        if left < SOON:
+            day = f"{datetime.fromtimestamp(end - 1, UTC):%Y-%m-%d}"
+            said = f"the {what} ended on {day}" if left < 0 else f"the {what} ends on {day}, in {left} days"
+            yield Problem(f"sources.{name}.{setting}", said, f"make a new {what}, and write its last day here")
 
 
 def _of_sites(settings: Settings) -> Iterator[tuple[str, Any]]:

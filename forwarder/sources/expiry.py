@@ -26,15 +26,9 @@ Day = Annotated[str, AfterValidator(_day)]
 """A day such as `2027-01-31`."""
 
 
-def days_left(day: str, now: float) -> int:
-    """Return the days until the end of a day (UTC), below 0 once it is over.
-
-    Args:
-        day: As `Day`.
-        now: Epoch seconds.
-    """
-    end = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
-    return int((end.timestamp() - now) // 86_400)
+def end_of(day: str) -> float:
+    """Return when a day is over in UTC, epoch seconds."""
+    return (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)).timestamp()
 
 
 def expiry_finding(what: str, day: str | None, now: float) -> Finding:
@@ -49,7 +43,7 @@ def expiry_finding(what: str, day: str | None, now: float) -> Finding:
     if day is None:
         detail = f"unknown: no API tells; {what}_expires is for its last day, which is counted down then"
         return Finding(subject, ok=True, detail=detail)
-    left = days_left(day, now)
+    left = int((end_of(day) - now) // 86_400)
     if left < 0:
         detail = f"it ended on {day}, by {what}_expires"
         return Finding(subject, ok=False, detail=detail, fix=f"Make a new one, and write its day as {what}_expires.")

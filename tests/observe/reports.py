@@ -32,6 +32,7 @@ def source_report(**changes: Any) -> SourceReport:
         "heals": 110,
         "last_good_poll": NOW - 11,
         "newest_event": NOW - 3700,
+        "credential_ends": NOW + 30 * 86_400,
         "requests_per_minute": 12.5,
         "budget_remaining": 7.0,
         "cursors": ("tail", "heal"),

@@ -87,6 +87,7 @@ EXPECTED = {
     "forwarder_source_last_good_poll_timestamp_seconds": NOW - 11,
     "forwarder_source_last_good_poll_age_seconds": 11,
     "forwarder_source_newest_event_timestamp_seconds": NOW - 3700,
+    "forwarder_source_credential_ends_timestamp_seconds": NOW + 30 * 86_400,
     "forwarder_source_newest_event_age_seconds": 3700,
     "forwarder_source_budget_requests_per_minute": 12.5,
     "forwarder_source_budget_remaining_requests": 7,

@@ -37,7 +37,7 @@ from forwarder.contracts import (
 from forwarder.contracts.identity import EventKeys
 from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
-from forwarder.sources.expiry import Day, expiry_finding
+from forwarder.sources.expiry import Day, end_of, expiry_finding
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
@@ -94,6 +94,11 @@ class OrganizationConfig(SourceConfig):
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @property
+    def credential_ends(self) -> tuple[str, float] | None:
+        """Return the setting of the key's last day, and when that is over."""
+        return None if self.api_key_expires is None else ("api_key_expires", end_of(self.api_key_expires))
 
     @property
     def of_organization(self) -> str:

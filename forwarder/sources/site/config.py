@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import HttpConfig, Secret, SourceConfig, TlsConfig
-from forwarder.sources.expiry import Day
+from forwarder.sources.expiry import Day, end_of
 
 _DOMAINS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", ".atlassian-us-gov.net")
 """Domains in which Atlassian gives sites their hosts; a token is sent to no other unless `site_url` says so."""
@@ -153,6 +153,11 @@ class SiteConfig(SourceConfig):
         if self.sites is None:
             return {"": self}
         return {site: self.model_copy(update={"site": site, "sites": None}) for site in self.sites}
+
+    @property
+    def credential_ends(self) -> tuple[str, float] | None:
+        """Return the setting of the token's last day, and when that is over."""
+        return None if self.token_expires is None else ("token_expires", end_of(self.token_expires))
 
     @property
     def host(self) -> str:
