@@ -191,6 +191,37 @@ async def test_what_is_settled_begins_anew_and_the_lane_is_well_when_all_of_it_i
     assert not p.receipts.troubled
 
 
+async def test_of_what_was_lost_the_send_is_known_in_which_it_was_lost_first() -> None:
+    p = Promised()
+    p.add("a", 1, 2, begun=4)
+    p.add("b", 3, begun=7)
+    await p.ask(a=False, b=False)
+    since = p.receipts.lost_since
+    assert (since([(1, 2)]), since([(1, 3)]), since([(8, 9)])) == (4, 7, 0)
+    assert (since([(3, 3)]), since([(9, 9)])) == (6, -1), "of a single one, its own send tells as well"
+    p.add("c", 1, 2, begun=9)
+    await p.ask(c=False)
+    assert since([(1, 2)]) == 4
+    p.receipts.settled([(1, 1)])
+    assert (since([(1, 1)]), since([(1, 2)]), since([(2, 3)])) == (-1, 4, 7)
+    p.add("d", 1, 3, begun=11)
+    await p.ask(d=False)
+    assert (since([(1, 1)]), since([(3, 3)])) == (10, 6)
+
+
+async def test_what_is_open_for_half_of_its_time_is_said() -> None:
+    p = Promised()
+    assert (p.receipts.unproved_for(), p.receipts.newest_open) == (None, 0)
+    p.add("a", 1, begun=3)
+    p.clock.advance(WITHIN / 2 - 1)
+    p.add("b", 2, begun=5)
+    assert (p.receipts.unproved_for(), p.receipts.newest_open) == (None, 5)
+    p.clock.advance(1)
+    assert p.receipts.unproved_for() == WITHIN / 2
+    await p.ask(a=True)
+    assert (p.receipts.unproved_for(), p.receipts.newest_open) == (None, 5)
+
+
 async def test_so_many_are_taken_as_are_wanted_and_the_rest_stays_in_order() -> None:
     p = Promised()
     await p.breaks(1, 2, 3, 7, 8, 10)

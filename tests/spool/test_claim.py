@@ -129,6 +129,21 @@ def test_a_file_of_others_under_the_name_of_the_lock_is_left_as_it_is(path: Path
     assert open_files() == before
 
 
+@pytest.mark.parametrize("what", ["a link", "a folder", "no place"])
+def test_a_lock_that_cannot_be_made_says_why(path: Path, what: str) -> None:
+    if what == "a link":
+        lock_of(path).symlink_to(path)
+    if what == "a folder":
+        lock_of(path).mkdir()
+    if what == "no place":
+        path = path.parent / "none" / "spool.db"
+    words = r"cannot be written by uid \d+ \(No such file" if what == "no place" else "not a regular file"
+    before = open_files()
+    with pytest.raises(SpoolError, match=words):
+        Claim(path)
+    assert open_files() == before
+
+
 def test_what_is_no_file_at_all_is_no_lock(path: Path) -> None:
     os.mkfifo(lock_of(path))
     before = open_files()

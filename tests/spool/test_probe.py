@@ -117,6 +117,22 @@ def test_the_nearest_mount_counts_and_of_two_the_later(folder, kind):
     assert file_system(Path(folder), "") == ""
 
 
+@pytest.mark.parametrize(
+    ("mounts", "kind"),
+    [
+        ([("/data", "xfs"), ("/", "ext4")], "xfs"),
+        ([("/", "ext4"), ("/a/much/longer/place", "xfs")], "ext4"),
+        ([("/a/much/longer/place", "xfs"), ("/", "ext4")], "ext4"),
+        ([("/data/x", "btrfs"), ("/data", "xfs"), ("/data/x/y", "nfs")], "btrfs"),
+        ([("/dat", "xfs")], ""),
+        ([("/data", "xfs"), ("/data", "nfs")], "nfs"),
+    ],
+)
+def test_the_longest_mount_that_leads_to_a_folder_counts(mounts, kind):
+    text = "".join(f"36 25 0:32 / {point} rw shared:1 - {of} /dev/x rw\n" for point, of in mounts)
+    assert file_system(Path("/data/x"), text) == kind
+
+
 def test_a_slow_fsync_is_pointed_out(tmp_path, monkeypatch):
     monkeypatch.setattr(probe, "SLOW_FSYNC", 0.0)
     found = look(tmp_path / "spool.db")["fsync"]

@@ -1,0 +1,153 @@
+"""What an error of SQLite or of the disk means to whoever writes, and what becomes of a transaction that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from forwarder.contracts import Held
+from forwarder.spool.contract import Fenced, SpoolError
+from forwarder.spool.sqlite.database import RESERVE_BYTES
+from tests.spool.spools import Desk, opened
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with opened(tmp_path) as made:
+        yield made
+
+
+def of_sqlite(code: int | None, kind: type[sqlite3.Error] = sqlite3.OperationalError) -> sqlite3.Error:
+    error = kind("as SQLite says")
+    if code is not None:
+        error.sqlite_errorcode = code
+    return error
+
+
+async def met(desk: Desk, error: BaseException, *, must: bool = False, times: int = 99) -> Any:
+    """Let a transaction meet an error so many times."""
+    left = [error] * times
+
+    def work(_: Any) -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    return await desk.spool._run(work, must=must)
+
+
+FULL = ("is full or cannot be written", "disk_full")
+GONE = ("can no longer be written", "other")
+SQLITE: list[tuple[int | None, tuple[str, str] | str]] = [
+    (sqlite3.SQLITE_FULL, FULL),
+    (sqlite3.SQLITE_IOERR_WRITE, FULL),
+    (sqlite3.SQLITE_IOERR_FSYNC, FULL),
+    (sqlite3.SQLITE_IOERR_DIR_FSYNC, FULL),
+    (sqlite3.SQLITE_IOERR_TRUNCATE, FULL),
+    (sqlite3.SQLITE_IOERR_READ, "Check the disk"),
+    (sqlite3.SQLITE_BUSY, "in use by another process"),
+    (sqlite3.SQLITE_BUSY_SNAPSHOT, "in use by another process"),
+    (sqlite3.SQLITE_READONLY, GONE),
+    (sqlite3.SQLITE_READONLY_DBMOVED, GONE),
+    (sqlite3.SQLITE_CORRUPT, "is damaged"),
+    (sqlite3.SQLITE_CORRUPT_INDEX, "is damaged"),
+    (sqlite3.SQLITE_NOTADB, "is damaged"),
+    (sqlite3.SQLITE_ERROR, "Check the disk"),
+    (None, "Check the disk"),
+]
+
+
+@pytest.mark.parametrize(("code", "meaning"), SQLITE)
+async def test_what_an_error_of_sqlite_means(desk: Desk, code: int | None, meaning: tuple[str, str] | str) -> None:
+    if isinstance(meaning, str):
+        with pytest.raises(SpoolError, match=meaning):
+            await met(desk, of_sqlite(code))
+        return
+    with pytest.raises(Held, match=meaning[0]) as held:
+        await met(desk, of_sqlite(code))
+    assert (held.value.kind, bool(held.value.fix)) == (meaning[1], True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+async def test_what_an_error_of_the_disk_means(desk: Desk, number: int) -> None:
+    error = OSError(number, os.strerror(number))
+    if number == errno.EIO:
+        with pytest.raises(SpoolError, match=r"cannot be used \(Input/output error\)"):
+            await met(desk, error)
+    else:
+        with pytest.raises(Held) as held:
+            await met(desk, error)
+        assert held.value.kind == "disk_full"
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError(), ValueError(), KeyError(), OverflowError(), struct.error(), msgspec.DecodeError()], ids=repr
+)
+async def test_a_row_that_is_not_as_it_was_written_is_damage(desk: Desk, error: Exception) -> None:
+    with pytest.raises(SpoolError, match=rf"is damaged.*\({type(error).__name__}\)"):
+        await met(desk, error)
+
+
+async def test_an_error_of_ours_goes_through_as_it_is(desk: Desk) -> None:
+    with pytest.raises(Fenced, match="mine"):
+        await met(desk, Fenced("mine"))
+    with pytest.raises(ZeroDivisionError):
+        await met(desk, ZeroDivisionError())
+
+
+# ------------------------------------------------------------------------------------------------------- the reserve
+
+
+@pytest.mark.parametrize(
+    ("code", "must", "done"),
+    [
+        (sqlite3.SQLITE_FULL, True, True),
+        (sqlite3.SQLITE_IOERR_FSYNC, True, True),
+        (sqlite3.SQLITE_FULL, False, False),
+        (sqlite3.SQLITE_READONLY, True, False),
+        (sqlite3.SQLITE_BUSY, True, False),
+    ],
+)
+async def test_the_reserve_is_given_up_once_for_what_makes_room(desk: Desk, code: int, must: bool, done: bool) -> None:
+    reserve = desk.config.path.with_name("spool.db.reserve")
+    assert reserve.stat().st_size == RESERVE_BYTES
+    if done:
+        assert await met(desk, of_sqlite(code), must=must, times=1) == "done"
+        with pytest.raises(Held):
+            await met(desk, of_sqlite(code), must=must, times=2)
+    else:
+        with pytest.raises((Held, SpoolError)):
+            await met(desk, of_sqlite(code), must=must, times=1)
+    assert reserve.exists() is not done
+    await desk.spool.clean_up()
+    assert reserve.stat().st_size == RESERVE_BYTES
+
+
+async def test_what_follows_a_commit_follows_no_other(desk: Desk) -> None:
+    done: list[str] = []
+
+    def notes(what: str, error: Exception | None = None) -> Callable[[Any], str]:
+        def work(parts: Any) -> str:
+            parts.database.after.append(lambda: done.append(what))
+            parts.database.set_meta("id_bytes", parts.database.meta("id_bytes") + 1)
+            if error is not None:
+                raise error
+            assert done in ([], ["first"]), "not before it is durable"
+            return what
+
+        return work
+
+    with pytest.raises(Fenced):
+        await desk.spool._run(notes("fails", Fenced("no")))
+    assert await desk.spool._run(notes("first")) == "first"
+    assert await desk.spool._run(notes("second")) == "second"
+    assert done == ["first", "second"]
+    assert (await desk.spool.status()).id_bytes == 2
