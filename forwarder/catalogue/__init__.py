@@ -146,10 +146,10 @@ class Catalogue:
             if found is not None and found.product == product:
                 known = found
         if known is None:
-            said = self.grammar.meaning(record.summary, record.category, name=record.summary or None)
-            if not said.category and record.key and (by_key := self.grammar.meaning(_end_of(record.key))).category:
-                said = by_key
-            known = said if said.act is not None else self.records.of_group(product, record.category) or said
+            words = self.grammar.meaning(record.summary, record.category, name=record.summary or None)
+            if not words.category and record.key and (by_key := self.grammar.meaning(_end_of(record.key))).category:
+                words = by_key
+            known = words if words.act is not None else self.records.of_group(product, record.category) or words
         if known.layer == "local":
             return known
         return msgspec.structs.replace(known, product=product, presumed=None, name=known.name or record.summary or None)
@@ -206,11 +206,11 @@ class Catalogue:
                 self._settings[action, setting, on] = found
         return found
 
-    def of_action(self, said: Meaning, action: Meaning) -> Meaning:
+    def of_action(self, message: Meaning, action: Meaning) -> Meaning:
         """Return what a message says with the name and the product of the action; a message proves none."""
-        presumed = said.product or said.presumed or self.grammar.home(said.object)
+        presumed = message.product or message.presumed or self.grammar.home(message.object)
         return msgspec.structs.replace(
-            said,
+            message,
             product=action.product,
             presumed=None if action.product else action.presumed or presumed,
             name=action.name,

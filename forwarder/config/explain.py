@@ -105,7 +105,7 @@ class Explainer:
         if kind == "no_type":
             return self._no_type(path, where, str(context["known"]))
         if kind in {"unknown_type", "broken_plugin"}:
-            what, fix = str(context["said"]), _right_type(context) if kind == "unknown_type" else ""
+            what, fix = str(context["problem"]), _right_type(context) if kind == "unknown_type" else ""
             return Problem(f"{shown}.type", what, fix, self.where((*path, "type")))
         if kind == "string_pattern_mismatch" and path[:1] and path[0] in MAPS and len(path) == 2:
             fix = "write small letters, digits and single underscores, beginning with a letter"

@@ -135,9 +135,9 @@ def _unreadable(key: str, file: Path, error: OSError) -> Problem:
     if _looks_like_a_secret(file):
         instead = key.rpartition(".")[2].removesuffix("_file")
         return Problem(key, "not a path, it looks like the secret itself", f"write it as {instead}, or name its file")
-    said = error.strerror or type(error).__name__
+    reason = error.strerror or type(error).__name__
     fix = "write it, or correct the path" if isinstance(error, FileNotFoundError) else "let this user read it"
-    return Problem(key, f"{file} cannot be used: {said}", fix)
+    return Problem(key, f"{file} cannot be used: {reason}", fix)
 
 
 def _looks_like_a_secret(file: Path) -> bool:

@@ -65,15 +65,15 @@ class Plugin:
         except UnknownType as error:
             raise PydanticCustomError(
                 "unknown_type",
-                "{said}",
-                {"said": f"unknown {self.registry.kind} type", "type": str(kind), "known": error.known},
+                "{problem}",
+                {"problem": f"unknown {self.registry.kind} type", "type": str(kind), "known": error.known},
             ) from None
         except BrokenPlugin as error:
-            raise PydanticCustomError("broken_plugin", "{said}", {"said": str(error)}) from None
+            raise PydanticCustomError("broken_plugin", "{problem}", {"problem": str(error)}) from None
         try:
             return config.model_validate({**value, "type": str(kind)})
         except ConfigError as error:  # a validator that says so in the engine's words
-            raise PydanticCustomError("refused", "{said}", {"said": str(error)}) from None
+            raise PydanticCustomError("refused", "{problem}", {"problem": str(error)}) from None
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Leave a mark, which `json_schema` replaces by the union of what is installed, distinguished by `type`."""

@@ -210,9 +210,9 @@ _WORDS = (
 def _explain(file: str, error: yaml.YAMLError) -> Problem:
     """Describe a fault by its place and PyYAML's own words, without the words of the file that it quotes."""
     mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    said = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    unknown = f"not YAML: {_without_quotes(str(said))}"
-    what, fix = next((ours for theirs, ours in _WORDS if theirs in str(said)), (unknown, _LOOK))
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+    unknown = f"not YAML: {_without_quotes(str(problem))}"
+    what, fix = next((ours for theirs, ours in _WORDS if theirs in str(problem)), (unknown, _LOOK))
     if mark is None:
         return Problem(file, what, "look for characters that do not print")
     place = f"{file} line {mark.line + 1} column {mark.column + 1}"
@@ -227,10 +227,10 @@ def _lines_at(mark: Any) -> str:
     return "\n".join(lines[max(0, mark.line - 1) : mark.line + 1])
 
 
-def _without_quotes(said: str) -> str:
+def _without_quotes(problem: str) -> str:
     """Cut a message at the first word it quotes from the file; single characters and names of tokens may stay."""
     kept = ""
-    for piece in re.split(r"('.'|'<[a-z -]+>')", said):
+    for piece in re.split(r"('.'|'<[a-z -]+>')", problem):
         quote = re.search(r"['\"]", piece) if len(piece) != len("'x'") and not piece.startswith("'<") else None
         if quote:
             return f"{kept}{piece[: quote.start()]}…"

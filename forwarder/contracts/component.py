@@ -64,7 +64,7 @@ class ComponentConfig(BaseModel):
             try:
                 values[name] = Secret(path=expanded(Path(path)))
             except ValueError as error:
-                raise PydanticCustomError("path", "{said}", {"said": f"{name}_file: {error}"}) from None
+                raise PydanticCustomError("path", "{problem}", {"problem": f"{name}_file: {error}"}) from None
         return values
 
     @field_validator("*", mode="after")
@@ -75,7 +75,7 @@ class ComponentConfig(BaseModel):
                 try:
                     expanded(path)
                 except ValueError as error:
-                    raise PydanticCustomError("path", "{said}", {"said": str(error)}) from None
+                    raise PydanticCustomError("path", "{problem}", {"problem": str(error)}) from None
         return value
 
     @classmethod

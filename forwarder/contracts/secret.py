@@ -81,8 +81,8 @@ class Secret:
             try:
                 return cls(one_line(value))
             except ValueError as error:
-                said = str(error).removeprefix("it ")
-                raise PydanticCustomError("secret", "{said}", {"said": said}) from None
+                problem = str(error).removeprefix("it ")
+                raise PydanticCustomError("secret", "{problem}", {"problem": problem}) from None
 
         return core_schema.no_info_plain_validator_function(
             build, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "**********")

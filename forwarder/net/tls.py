@@ -118,9 +118,9 @@ class ServerTls:
         except (OSError, ValueError) as error:  # also what TLS says of a file: an SSLError is an OSError
             if self._context is not None:
                 return self._context
-            said = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error).partition("; ")[0]
+            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error).partition("; ")[0]
             raise Held(
-                f"The certificate or its key cannot be used: {said or type(error).__name__}.",
+                f"The certificate or its key cannot be used: {reason or type(error).__name__}.",
                 fix="Check that both are PEM files, that they belong together, and that this user may read them.",
                 kind="tls",
             ) from None

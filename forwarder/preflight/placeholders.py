@@ -104,17 +104,17 @@ def placeholders(settings: Settings) -> list[Problem]:
     problems = []
     for path, value, _ in leaves(settings, ()):
         if isinstance(value, Secret):
-            said = _fault_of(value, path, settings)
+            fault = _fault_of(value, path, settings)
             key = dotted(path) if value.path is None else f"{dotted(path)}_file"
         elif isinstance(value, Path) or path[-1] == "path":
-            said, key = _fault_of_path(str(value)), dotted(path)
+            fault, key = _fault_of_path(str(value)), dotted(path)
         elif isinstance(value, str) and path[0] in {"sources", "sinks"} and not _FREE_TEXT & set(map(str, path[2:])):
-            said = _fault_of_text(value, path)
+            fault = _fault_of_text(value, path)
             key = dotted(path)
         else:
             continue
-        if said:
-            what, _, fix = said.partition("; ")
+        if fault:
+            what, _, fix = fault.partition("; ")
             problems.append(Problem(key, what, fix))
     return problems
 
@@ -143,7 +143,7 @@ def example_hosts(settings: Settings) -> Iterator[Problem]:
 
 def fault_of_secret(value: str) -> str:
     """Return what is wrong with a secret and the fix, parted by a semicolon; empty when it may be one."""
-    return next((said for looks_so, said in _NO_SECRETS if looks_so(value)), "")
+    return next((fault for looks_so, fault in _NO_SECRETS if looks_so(value)), "")
 
 
 def _fault_of(secret: Secret, path: Keys, settings: Settings) -> str:
@@ -179,7 +179,7 @@ def _fault_of_organization_key(value: str) -> str:
         return "it is an address and a token in base64; write the organization's API key alone"
     return (
         fault_of_secret(value)
-        or next((said for looks_so, said in _NO_KEYS if looks_so(value)), "")
+        or next((fault for looks_so, fault in _NO_KEYS if looks_so(value)), "")
         or foreign_key(value, "organization")
     )
 
@@ -228,7 +228,7 @@ def _fault_of_text(value: str, path: Keys) -> str:
         (name == "username" and ":" in value,
          "it holds a colon, which no such name can; write the name alone, and what is behind it as password"),
     )  # fmt: skip
-    return next((said for is_so, said in faults if is_so), "")
+    return next((fault for is_so, fault in faults if is_so), "")
 
 
 def _is_example(name: str, value: str) -> bool:

@@ -60,11 +60,11 @@ def unusable_proxies(settings: Settings) -> Iterator[Problem]:
 def _of(path: str, tls: TlsConfig) -> Iterator[Problem]:
     if tls.cert_file is None and (tls.key_file is not None or tls.key_password is not None):
         yield Problem(f"{path}.cert_file", "missing: a key is nothing without its certificate", "set it to its file")
-    if tls.ca_file is not None and _said(tls.model_copy(update=dict.fromkeys(_OWN))):
+    if tls.ca_file is not None and _fault(tls.model_copy(update=dict.fromkeys(_OWN))):
         yield Problem(f"{path}.ca_file", _NO_CERTIFICATE, "name the file of the certificate authorities")
-    if tls.cert_file is not None and (said := _said(tls.model_copy(update={"ca_file": None}))):
+    if tls.cert_file is not None and (fault := _fault(tls.model_copy(update={"ca_file": None}))):
         key_file = (tls.key_file or tls.cert_file).expanduser()
-        if "MISMATCH" in said:
+        if "MISMATCH" in fault:
             yield Problem(f"{path}.key_file", "it is not the key of cert_file", "name the one made with it")
         elif _LOCKED in key_file.read_bytes():
             what = f"the key {key_file} asks for a password, and "
@@ -75,7 +75,7 @@ def _of(path: str, tls: TlsConfig) -> Iterator[Problem]:
             yield Problem(f"{path}.cert_file", what, "name that of the certificate, and as key_file that of its key")
 
 
-def _said(tls: TlsConfig) -> str:
+def _fault(tls: TlsConfig) -> str:
     """Return what is wrong with files that can be read; others are named by who reads them."""
     try:
         build_ssl_context(tls)

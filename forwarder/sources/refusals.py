@@ -72,10 +72,10 @@ def is_of_one_endpoint(response: Response) -> bool:
 
 
 def _limited(response: Response, budget: Budget, now: float) -> Retryable:
-    told = plain(response.headers.get("ratelimit-reason", ""), 60)
-    meant = next((meaning for word, meaning in _LIMITS if word in told.lower()), "the API's rate limit is reached")
+    words = plain(response.headers.get("ratelimit-reason", ""), 60)
+    meant = next((meaning for word, meaning in _LIMITS if word in words.lower()), "the API's rate limit is reached")
     if is_of_one_endpoint(response):
         wait = retry_after_seconds(response.headers, now)
     else:
         wait = budget.on_rate_limited(response.headers)
-    return Retryable(f"{meant} ({told})" if told else meant, kind="rate_limited", retry_after=wait)
+    return Retryable(f"{meant} ({words})" if words else meant, kind="rate_limited", retry_after=wait)

@@ -12,17 +12,17 @@ from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Wi
 
 
 def _file(value: Any) -> Any:
-    said = ""
+    problem = ""
     if not isinstance(value, str):
         return value
     if not value.strip():
-        said = "empty; name a file, such as state/spool.db"
+        problem = "empty; name a file, such as state/spool.db"
     elif value.endswith("/") or value in {".", ".."}:
-        said = "a folder; name a file in it, such as state/spool.db"
+        problem = "a folder; name a file in it, such as state/spool.db"
     elif value.startswith((":memory:", "file:")):
-        said = "not the path of a file; the spool outlives the process, so name a file such as state/spool.db"
-    if said:
-        raise PydanticCustomError("path", "{said}", {"said": said})
+        problem = "not the path of a file; the spool outlives the process, so name a file such as state/spool.db"
+    if problem:
+        raise PydanticCustomError("path", "{problem}", {"problem": problem})
     return value
 
 

@@ -53,17 +53,17 @@ def _octal(value: Any) -> Any:
 
 def _usable(path: str) -> str:
     """Refuse what can be seen to be no file; whether it can be written to is another question."""
-    said = _STREAMS.get(path.rstrip("/"), "")
+    problem = _STREAMS.get(path.rstrip("/"), "")
     if path.endswith("/"):
-        said = said or "a directory; name a file in it, such as out/events.ndjson"
+        problem = problem or "a directory; name a file in it, such as out/events.ndjson"
     try:
         Path(path).expanduser()
     except RuntimeError:
-        said = "the user behind ~ does not exist here; write the whole path"
+        problem = "the user behind ~ does not exist here; write the whole path"
     if "\0" in path:
-        said = "it holds a zero byte; write the path again by hand"
-    if said:
-        raise PydanticCustomError("path", "{said}", {"said": said})
+        problem = "it holds a zero byte; write the path again by hand"
+    if problem:
+        raise PydanticCustomError("path", "{problem}", {"problem": problem})
     return path
 
 

@@ -130,12 +130,12 @@ def test_what_is_refused_is_said_in_words_of_ours(number, tmp_path):
     kind, path, *_ = number
     for value in ("-5", ".inf", "-.inf", ".nan", "true", "9" * 400, "99999999d", "1.0e+400", "a lot", "[]", "''"):
         problems = problems_of(tmp_path, configuration(kind, path, Yaml(value)))
-        text = "\n".join(map(str, problems))
-        assert path.rpartition(".")[2] in problems[0].path, text
-        assert problems[0].what, text
-        assert problems[0].fix, text
+        [problem] = [problem for problem in problems if path.rpartition(".")[2] in problem.path]
+        text = str(problem)  # what else the component needs is said beside
+        assert problem.what, text
+        assert problem.fix, text
         for foreign in ("should", "Input", "valid", "string", "validation", "parse", "Error", "finite", "float", value):
-            assert foreign not in text.replace(problems[0].path, "") or foreign == "''", text
+            assert foreign not in text.replace(problem.path, "") or foreign == "''", text
 
 
 class Yaml(str):

@@ -83,9 +83,9 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
         try:
             headers["Authorization"] = f"Bearer {admin.token.reveal()}"
         except (OSError, ValueError) as error:
-            said = error.strerror if isinstance(error, OSError) else "it is empty"
+            reason = error.strerror if isinstance(error, OSError) else "it is empty"
             raise SettingsError(
-                [Problem("admin.token_file", f"cannot be read: {said}", "let this user read it")]
+                [Problem("admin.token_file", f"cannot be read: {reason}", "let this user read it")]
             ) from None
     # Straight to the address: no proxy of the environment may stand between a machine and itself.
     connection = http.client.HTTPConnection(reachable(host), port, timeout=PATIENCE)
@@ -94,10 +94,10 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
         answer = connection.getresponse()
         body = answer.read(LARGEST)
     except (OSError, http.client.HTTPException) as error:
-        said = error.strerror if isinstance(error, OSError) else None
+        reason = error.strerror if isinstance(error, OSError) else None
         if isinstance(error, TimeoutError):
-            said = f"silent for {PATIENCE:g} s"
-        raise _NoAnswerError(f"{where}: {said or type(error).__name__}") from None
+            reason = f"silent for {PATIENCE:g} s"
+        raise _NoAnswerError(f"{where}: {reason or type(error).__name__}") from None
     finally:
         connection.close()
     if answer.status in {401, 403}:

@@ -89,7 +89,9 @@ class OcsfFormat:
         self._original = original
         self._encode = msgspec.json.Encoder().encode
         self._lines = JsonLines("OCSF", self._write)
-        self._said: Memory[tuple[object, ...], tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]] = Memory(self._runs_of)
+        self._by_action: Memory[tuple[object, ...], tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]] = Memory(
+            self._runs_of
+        )
         self._places = Memory(self._place)
         self._sites = Memory(self._site)
 
@@ -181,7 +183,7 @@ class OcsfFormat:
             if whole and site.key is None and site.api_url is None:
                 rest.site = None
         wanted = (event.ocsf_class, event.ocsf_activity)
-        made.activity_id, made.metadata.version, rest.layer = self._said[
+        made.activity_id, made.metadata.version, rest.layer = self._by_action[
             (
                 class_uid,
                 activity_id,

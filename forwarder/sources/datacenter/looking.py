@@ -41,10 +41,10 @@ def examine(folder: Folder, now: float) -> list[Finding]:
             "and that writing the log to files is not switched off in the product."
         )
         return [*findings, Finding(subject, ok=False, detail=detail, fix=fix)]
-    refused = [(file, said) for file in listing.files if (said := _refusal(folder, file))]
+    refused = [(file, reason) for file in listing.files if (reason := _refusal(folder, file))]
     if refused:
-        file, said = refused[0]
-        detail = f"{len(refused)} of {len(listing.files)} files cannot be read, such as {file.name}: {said}"
+        file, reason = refused[0]
+        detail = f"{len(refused)} of {len(listing.files)} files cannot be read, such as {file.name}: {reason}"
         user = f"u:{os.getuid()}:rX"
         fix = "Let the user of the daemon read these files and those to come: "
         fix += f"setfacl -R -m {user} -m d:{user} {folder.path}"

@@ -76,9 +76,9 @@ class Looks:
             self._hanging += 1
             raise self._trouble(f"does not answer within {self._within:g} s") from None
 
-    def _trouble(self, said: str) -> Retryable:
+    def _trouble(self, words: str) -> Retryable:
         fix = "See whether the file server behind it works (df, or ls by hand); what it holds is read when it answers."
-        return Retryable(f"{self._what} {said}", kind="timeout", fix=fix)
+        return Retryable(f"{self._what} {words}", kind="timeout", fix=fix)
 
 
 class Node:

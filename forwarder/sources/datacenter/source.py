@@ -99,7 +99,7 @@ class DataCenterConfig(SourceConfig):
             try:
                 place = os.path.normpath(expanded(path))
             except ValueError as error:
-                raise PydanticCustomError("path", "{said}", {"said": f"{name}: {error}"}) from None
+                raise PydanticCustomError("path", "{problem}", {"problem": f"{name}: {error}"}) from None
             if place in seen:
                 raise PydanticCustomError(
                     "nodes", "{one} and {other} are one folder, so each record would come twice; keep one",

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 def marks_of(
     marks: tuple[str, ...],
-    said: tuple[str | None, str, str],
+    texts: tuple[str | None, str, str],
     time_ms: int | None,
     processed_ms: int | None,
     context: Facts,
     container: Facts,
 ) -> tuple[str, ...]:
-    """Return the marks of an event that is not as documented; `said` are its id, its action and its time."""
-    ident, action, when = said
+    """Return the marks of an event that is not as documented; `texts` are its id, its action and its time."""
+    ident, action, when = texts
     here, there = context.rare or NO_RARE, container.rare or NO_RARE
     useless = time_ms is None or time_ms < 0
     processed = processed_ms is not None and processed_ms >= 0

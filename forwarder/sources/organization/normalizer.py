@@ -134,8 +134,8 @@ class OrganizationNormalizer:
         read = self._times.read(attributes.processedAt or "")
         processed_ms = read if read is not None else self._times.read(decoded.processedAt or "")
         if rare or time_ms is None or time_ms < 0 or not action or not decoded.id or when[-1:] != "Z":
-            said = (decoded.id, action, when)
-            marks = marks_of(marks, said, time_ms, processed_ms, context, container)
+            texts = (decoded.id, action, when)
+            marks = marks_of(marks, texts, time_ms, processed_ms, context, container)
             time_ms = usable_time(time_ms, processed_ms, record.read_ms)
 
         ip = address = None
@@ -228,11 +228,11 @@ class OrganizationNormalizer:
         An action stays unknown when that is nothing.
         """
         if meaning.layer == "unknown" and message is not None and message.content:
-            said = self._catalogue.meaning_of_message(
+            of_message = self._catalogue.meaning_of_message(
                 message.content, attributes.actor.name if attributes.actor else None
             )
-            if said.act is not None:
-                meaning = self._catalogue.of_action(said, meaning)
+            if of_message.act is not None:
+                meaning = self._catalogue.of_action(of_message, meaning)
         if context.rare is None and container.rare is None:
             return meaning
         for change in changes_in(context, container):

@@ -136,8 +136,8 @@ class Outcomes:
                 if kind in self._names.sign_ins and self.verdict(value) == "failure":
                     reasons.append(Statement("failure", certain=True, reason=_reason(value)))
             elif role and role != "reason":
-                said = self._statements(role, kind, value, at)
-                found += [one._replace(own=True) for one in said] if self._is_own(role, kind) else said
+                within = self._statements(role, kind, value, at)
+                found += [one._replace(own=True) for one in within] if self._is_own(role, kind) else within
             elif at.depth and type(inner := unpacked(value)) in (dict, list):
                 inside = singular(name)
                 own = inside if inside in self._own_status else kind

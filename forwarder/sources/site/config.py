@@ -37,9 +37,9 @@ def _site(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
-    said = _fault_of(text)
-    if said:
-        raise PydanticCustomError("site", "{said}", {"said": said})
+    fault = _fault_of(text)
+    if fault:
+        raise PydanticCustomError("site", "{fault}", {"fault": fault})
     return text.rstrip(".").removesuffix(".atlassian.net")
 
 
@@ -67,7 +67,7 @@ def _fault_of(text: str) -> str:
             f"not a host that Atlassian gives a site; write {name} for https://{name}.atlassian.net, or set site_url",
         ),
     )
-    return next((said for holds, said in faults if holds), "")
+    return next((fault for holds, fault in faults if holds), "")
 
 
 def _host_in(text: str) -> str:
@@ -91,8 +91,8 @@ SiteName = Annotated[str, BeforeValidator(_site), Field(min_length=1, max_length
 
 def _email(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(r"[^\s:@<>\"',;]+@[^\s:@<>\"',;]+", value):
-        said = "write the address of the account whose token it is, such as audit@example.com"
-        raise PydanticCustomError("email", "not an e-mail address; {said}", {"said": said})
+        fault = "write the address of the account whose token it is, such as audit@example.com"
+        raise PydanticCustomError("email", "not an e-mail address; {fault}", {"fault": fault})
     return value
 
 
@@ -137,8 +137,8 @@ class SiteConfig(SourceConfig):
     @model_validator(mode="after")
     def _names_its_sites(self) -> Self:
         if (self.site is None) == (self.sites is None):
-            said = "neither site nor sites is set" if self.site is None else "site and sites are both set"
-            raise PydanticCustomError("sites", "{said}; write one of them", {"said": said})
+            fault = "neither site nor sites is set" if self.site is None else "site and sites are both set"
+            raise PydanticCustomError("sites", "{fault}; write one of them", {"fault": fault})
         twice = sorted({site for site in self.sites or () if (self.sites or ()).count(site) > 1})
         if twice:
             raise PydanticCustomError("sites", "{site} is listed twice; remove one", {"site": twice[0]})

@@ -63,42 +63,42 @@ def refusal(response: Response, product: Product, where: str, *, secrets: Iterab
         where: The host that answered, for the message.
         secrets: What was sent.
     """
-    said = said_by(response, secrets)
-    told = f' ("{said}")' if said else ""
-    status, words = response.status, said.lower()
+    found = said_by(response, secrets)
+    quoted = f' ("{found}")' if found else ""
+    status, words = response.status, found.lower()
     if status in {401, 403} and "scope" in words:
         return AuthFailed(
-            f"{where} takes the token, but it lacks a scope{told}.",
+            f"{where} takes the token, but it lacks a scope{quoted}.",
             fix=f"Make a token with {product.scopes}, and put it into token: scopes cannot be added to one.",
             kind="forbidden",
         )
     if status in {401, 403} and "connect session" in words:
         return AuthFailed(
-            f"{where} takes tokens of another kind{told}.",
+            f"{where} takes tokens of another kind{quoted}.",
             fix="Set access: auto: tokens without scopes are good on the host of the site, those with scopes at the "
             "gateway.",
         )
     if status == 401:
         return AuthFailed(
-            f"{where} refuses email and token{told}: the token has expired (it lives a year at most), was revoked, or "
-            "is another account's.",
+            f"{where} refuses email and token{quoted}: the token has expired (it lives a year at most), was revoked, "
+            "or is another account's.",
             fix="Make an API token of the account in email, and put it into token.",
         )
     if status == 403:
         return AuthFailed(
-            f"{where} does not show the audit log of {product.title}{told}: the account lacks the permission "
+            f"{where} does not show the audit log of {product.title}{quoted}: the account lacks the permission "
             f"{product.permission}, or {product.plan}.",
             fix=f"Give the account {product.permission}; on a Free plan there is no audit log to read.",
             kind="forbidden",
         )
     if status in {404, 410}:
         return Held(
-            f"{where} knows no {product.title} there{told}.",
+            f"{where} knows no {product.title} there{quoted}.",
             fix=f"Check the name in site, that the site has {product.title}, and that nothing between answers for it.",
             kind="not_found",
         )
     return Held(
-        f"{where} refuses the request with {status}{told}.",
+        f"{where} refuses the request with {status}{quoted}.",
         fix="Check site and this machine's clock; if both are right, the API has changed: report it.",
         kind="bad_request" if status == 400 else "unexpected_status",
     )
