@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forwarder.spool import letter
-from forwarder.spool.contract import Books, Chunk, Committed, Exchange, Gap, Tally
+from forwarder.spool.contract import Books, Chunk, Committed, Exchange, Gap, Settlement, Tally
 from forwarder.spool.letter import DeadLetter, LetterAct
 from forwarder.spool.sqlite import (
     database,
@@ -102,3 +102,12 @@ def test_what_is_not_said_is_nothing() -> None:
     made = DeadLetter(1, 1, "", "", "", b"")
     assert (made.at_ms, made.number, made.read_ms, made.tries) == (0, 0, 0, 1)
     assert (made.derived, made.retried, made.former) == (False, False, False)
+
+
+def test_a_settlement_is_something_as_soon_as_anything_is_in_it() -> None:
+    letter = DeadLetter(1, 1, "", "", "", b"")
+    assert not Settlement()
+    assert not Settlement(tallies={1: Tally(1)})
+    assert Settlement([(1, 1)])
+    assert Settlement(dead_letters=[letter])
+    assert Settlement(doubts=[((1, 1), "restart")])
