@@ -1,143 +1,89 @@
-"""A log that is read by places is followed by one cursor, and can be read in another way from one life to the next."""
+"""Cursors of a log that is read by places: one walk from history to the present, and a heal that ends."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forwarder.contracts import Page, Retryable
-from forwarder.polling.plan import HEAL, TAIL
-from forwarder.spool.contract import Gap, PageCommit
-from tests.clocks import FakeClock
-from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, quiet, spool_in, spooled
-from tests.polling.test_windows import WindowLog
+from forwarder.contracts import Held
+from forwarder.polling.place_cursors import PlaceCursors
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
+from forwarder.polling.progress import MOST_SKEW_MS
+from tests.polling.pollers import ScriptedSource, page
+from tests.polling.test_handover import DAY, HOUR, NOW, Desk, gap
 
 
-class PlaceLog(ScriptedSource):
-    reads = "places"
-    retention_ms = None  # type: ignore[assignment]
+def row(since: int, *, walk: Any = 7, high: int | None = None, **more: Any) -> dict[str, Any]:
+    high = since if high is None else high
+    return {"walk": {"walk": walk}, "from": since, "high": high, "reached": high, "places": True, **more}
 
 
-def numbers_up_to(end: list[int]) -> Any:
-    def answer(state: dict[str, Any]) -> Page:
-        at = state.get("n", 0)
-        return page(state, f"e{at}", more=True) if at < end[0] else page(state)
-
-    return answer
+async def desk(**cursors: dict[str, Any]) -> Desk:
+    gaps = [gap(3)] if HEAL in cursors else []
+    return await Desk(cursors, of=PlaceCursors, gaps=gaps).open()
 
 
-async def test_history_is_the_beginning_of_the_tail_and_nothing_is_read_again(tmp_path):
-    clock, end = FakeClock(), [3]
-    async with spool_in(tmp_path, clock) as spool:
-        source = PlaceLog(numbers_up_to(end))
-        poller = poller_of(source, spool, clock, since=86_400)
-        await poller._open()
-        assert poller._open_walks() == [TAIL]
-        assert poller._rows[TAIL].state["from"] == int(clock.now * 1000) - 86_400_000
-        for _ in range(4):
-            await attempt(poller, TAIL)
-        clock.advance(90_000)
-        end[0] = 5
-        for _ in range(3):
-            await attempt(poller, TAIL)
-        assert poller._open_walks() == [TAIL]
-        assert await spooled(spool) == [f"e{number}" for number in range(5)]
-        assert len(source.asked) == 7, "an empty answer is not doubted"
+@pytest.mark.parametrize(("since", "kept", "begins"), [(7, 180, 7), (7, 2, 2), (0, 180, 0)])
+async def test_the_one_walk_begins_with_history(since: int, kept: int, begins: int) -> None:
+    source = ScriptedSource(page)
+    source.retention_ms = kept * DAY
+    d = await Desk(of=PlaceCursors, source=source, since=since * 86400).open()
+    (move,) = d.last.moves
+    at = NOW - begins * DAY
+    assert (move.name, move.version) == (TAIL, None)
+    assert move.state == {"walk": {"walk": 1, "from": at}, "from": at, "high": at, "reached": at, "places": True}
+    assert not d.store.start_reread()
+    assert not any(d.store.walks(name) for name in (REREAD, BACKFILL, HEAL))
+    assert not d.store.promotes
+    assert PlaceCursors.fits(move.state)
+    assert not PlaceCursors.fits({"walk": {}})
 
 
-async def test_it_goes_on_where_it_was_in_the_next_life(tmp_path):
-    clock, end = FakeClock(), [3]
-    async with spool_in(tmp_path, clock) as spool:
-        for _ in range(2):
-            poller = poller_of(source := PlaceLog(numbers_up_to(end)), spool, clock, since=60)
-            await poller._open()
-            while poller._plan[TAIL].due <= clock.monotonic():
-                await attempt(poller, TAIL)
-            end[0] += 2
-        assert [state.get("n", 0) for state in source.asked] == [3, 4, 5]
-        assert poller.report.repeats == 0
+@pytest.mark.parametrize(
+    ("newest", "high", "reached"),
+    [
+        (-5, -5, -5),
+        (-2 * DAY, -DAY, -DAY),
+        (MOST_SKEW_MS, MOST_SKEW_MS, MOST_SKEW_MS),
+        (MOST_SKEW_MS + 1, -DAY, MOST_SKEW_MS + 1),
+        (None, -DAY, -DAY),
+    ],
+)
+async def test_a_page_is_written_with_the_place_behind_it(newest: int | None, high: int, reached: int) -> None:
+    d = await desk(tail=row(NOW - DAY))
+    at = None if newest is None else NOW + newest
+    done = await d.store.page(TAIL, page({}, "a", next={"walk": 8}, newest=at, done=True))
+    assert (done.ended, done.high) == (False, NOW + high)
+    assert done.committed is not None
+    expected = {**row(NOW - DAY, walk=8), "high": NOW + high, "reached": NOW + reached}
+    assert (d.moves()[TAIL].state, d.last.moves[0].version, d.last.close_gaps) == (expected, 1, ())
+    assert d.last.page is not None
 
 
-async def test_what_cannot_be_read_of_it_is_said_while_the_rest_is_read(tmp_path):
-    clock = FakeClock()
-    trouble = Retryable("node 2 is away", kind="not_found", fix="Mount it.")
-    answers = [
-        lambda state: page(state, "a", more=True, trouble=trouble),
-        lambda state: page(state, trouble=trouble),
-        quiet,
-    ]
-
-    def answer(state: dict[str, Any]) -> Page:
-        return answers.pop(0)(state)
-
-    async with spool_in(tmp_path, clock) as spool:
-        poller = poller_of(PlaceLog(answer), spool, clock)
-        await poller._open()
-        for said in ("node 2 is away", "node 2 is away", ""):
-            await attempt(poller, TAIL)
-            assert (poller.report.reason, poller.report.fix) == (said, "Mount it." if said else "")
-        assert poller.report.errors["not_found"] == 2
-        assert await spooled(spool) == ["a"]
+async def test_a_page_without_events_is_written_only_where_it_leads_on() -> None:
+    d = await desk(tail=row(NOW - DAY))
+    assert (await d.store.page(TAIL, page({}, next={"walk": 7}))).committed is None
+    assert d.spool.commits == []
+    assert (await d.store.page(TAIL, page({}, next={"walk": 8}))).committed is not None
+    assert d.last.page is None
 
 
-async def test_a_damaged_page_of_the_spool_is_read_again_once(tmp_path):
-    clock, end = FakeClock(), [3]
-    async with spool_in(tmp_path, clock) as spool:
-        poller = poller_of(PlaceLog(numbers_up_to(end)), spool, clock)
-        await poller._open()
-        now = int(clock.now * 1000)
-        gap = Gap("damaged_page", "test", source=poller._store._number, from_ms=now - 1000, to_ms=now)
-        await spool.commit(PageCommit(poller._store._number, poller._store._epoch, [], open_gaps=[gap]))
-        again = poller_of(PlaceLog(numbers_up_to(end)), spool, clock)
-        await again._open()
-        assert again._open_walks() == [TAIL, HEAL]
-        for _ in range(4):
-            await attempt(again, HEAL)
-        assert again._open_walks() == [TAIL]
-        assert not [gap for gap in (await spool.status()).gaps if gap.closed_ms is None]
+async def test_a_heal_ends_with_what_is_there_and_closes_its_gap() -> None:
+    d = await desk(tail=row(NOW), heal=row(NOW - DAY))
+    assert not (await d.store.page(HEAL, page({}, "a", next={"walk": 8}, done=False))).ended
+    assert d.last.close_gaps == ()
+    assert (await d.store.page(HEAL, page({}, next={"walk": 8}, done=True))).ended
+    assert (d.moves()[HEAL].state, d.last.close_gaps, d.store._gaps) == (None, (3,), [])
+    assert not d.store.walks(HEAL)
 
 
-async def test_a_cursor_that_is_dropped_by_hand_is_read_again_from_before_it(tmp_path):
-    clock = FakeClock()
-    async with spool_in(tmp_path, clock) as spool:
-        poller = poller_of(PlaceLog(numbers_up_to([2])), spool, clock, overlap=60)
-        await poller._open()
-        for _ in range(3):
-            await attempt(poller, TAIL)
-        await poller._lost(TAIL, "by hand", by_hand=True)
-        for _ in range(3):
-            await attempt(poller, TAIL)
-        assert poller.report.repeats == 2
-        assert await spooled(spool) == ["e0", "e1"]
-
-
-@pytest.mark.parametrize("second", ["windows", "stream", "places"])
-@pytest.mark.parametrize("first", ["windows", "stream", "places"])
-async def test_another_way_to_read_begins_before_where_the_last_one_came(tmp_path: Path, first: str, second: str):
-    clock = FakeClock()
-
-    def make(reads: str) -> Any:
-        if reads == "windows":
-            log = WindowLog(clock)
-            log.add(int(clock.now * 1000) - 1000, "w")
-            return log
-        return (PlaceLog if reads == "places" else ScriptedSource)(numbers_up_to([2]))
-
-    async with spool_in(tmp_path, clock) as spool:
-        poller = poller_of(make(first), spool, clock, since=86_400, overlap=7200)
-        await poller._open()
-        high = poller._rows[TAIL].state["high"]
-        clock.advance(10 * 86_400)
-        after = poller_of(make(second), spool, clock, since=0, overlap=7200)
-        await after._open()
-        rows = {name: row.state for name, row in after._rows.items() if row.state.get("walk")}
-        if first == second:
-            assert rows == {name: row.state for name, row in poller._rows.items() if row.state.get("walk")}
-            return
-        assert min(row["from"] for row in rows.values()) == high - 7_200_000
-        for _ in range(3):
-            for name in after._open_walks():
-                await attempt(after, name)
-        assert await spooled(spool)
+@pytest.mark.parametrize(("since", "high", "back"), [(-DAY, -HOUR, -2 * HOUR), (-HOUR, -5, -HOUR), (-DAY, HOUR, -HOUR)])
+async def test_a_place_that_is_lost_is_read_from_an_overlap_before(since: int, high: int, back: int) -> None:
+    d = await desk(tail=row(NOW + since, high=NOW + high))
+    assert await d.store.lost(TAIL, "gone") is False
+    (move,) = d.last.moves
+    assert (move.version, move.state["from"], move.state["walk"]["from"]) == (1, NOW + back, NOW + back)
+    assert await d.store.set_aside(TAIL, Held("x", fix="y", kind="too_large")) is None
+    assert await d.store.by_time(TAIL) is False
+    assert d.store.untouched(TAIL) is True

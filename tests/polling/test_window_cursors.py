@@ -12,6 +12,7 @@ from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.window_cursors import WindowCursors
 from tests.polling.pollers import ScriptedSource, page
 from tests.polling.test_handover import DAY, HOUR, MINUTE, NOW, Desk, gap
+from tests.polling.test_handover import row as stream_row
 
 TEN = 10 * MINUTE
 HELD = Held("it is too large", fix="none", kind="too_large")
@@ -43,6 +44,25 @@ async def test_the_first_start(since: int, tail: int, backfill: int | None) -> N
     if backfill is not None:
         assert moves[BACKFILL].state == row(NOW - backfill, NOW - tail)
     assert {move.version for move in d.last.moves} == {None}
+
+
+@pytest.mark.parametrize(("since", "high", "begins"), [(3600, 3 * HOUR, 4 * HOUR), (86400, 3 * HOUR, DAY)])
+async def test_a_log_that_is_read_in_another_way_begins_before_where_it_came(
+    since: int, high: int, begins: int
+) -> None:
+    before = {TAIL: stream_row(NOW - DAY, high=NOW - high), HEAL: stream_row(NOW - DAY), REREAD: {"begun": 5}}
+    d = await desk(before, since=since)
+    moves = d.moves()
+    assert moves[TAIL].state == row(NOW - TEN)
+    assert moves[BACKFILL].state == row(NOW - begins, NOW - TEN)
+    assert (moves[HEAL].state, moves[REREAD].state) == (None, {"begun": NOW})
+    versions = {name: move.version for name, move in moves.items()}
+    assert versions == {TAIL: 1, HEAL: 2, REREAD: 3, BACKFILL: None}
+    assert len(d.last.moves) == 4
+
+
+async def test_a_later_start_in_the_same_way_writes_nothing() -> None:
+    assert (await desk(cursors())).spool.commits == []
 
 
 async def test_a_window_is_written_with_the_cursor_behind_it() -> None:
