@@ -91,7 +91,8 @@ class ApiAccess:
         if response.status != 200:
             raise _refusal(response, secrets, with_cursor="pageCursor" in params)
         self._budget.observe(response.headers)
-        self.account = plain(response.headers.get(_USER, ""), 100) or self.account
+        said = plain(response.headers.get(_USER, ""), 100)
+        self.account = said if said and said.casefold() != "anonymous" else self.account
         return response
 
     async def close(self) -> None:

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = re.compile(
-    r"(?P<stem>[^.].{0,200}?\.audit\.log)(?P<turn>(?:\.[0-9]{1,9}|-[0-9]{4,14})?)(?P<packed>(?:\.gz)?)", re.ASCII
+    r"(?P<stem>[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}?\.audit\.log)"
+    r"(?P<turn>(?:\.[0-9]{1,9}|-[0-9]{4,14})?)(?P<packed>(?:\.gz)?)",
+    re.ASCII,
 )
 _OF_THE_LOG = ".audit.log"
 
-_MARK = 4096
+MARK = 4096
 """Bytes at the beginning, and before a place, by which a file is known again."""
 
 
@@ -170,7 +172,7 @@ class PlainText:
 
         The last two are of one read: what replaces the file meanwhile replaces both.
         """
-        length = min(at, _MARK)
+        length = min(at, MARK)
         head = self.read(0, length)
         seen = self.read(at - length, length + most)
         return head, seen[:length], seen[length:]
@@ -182,7 +184,7 @@ class PlainText:
 
 def mark_of(head: bytes, before: bytes) -> str:
     """Return by what a file is known again that was read to a place: its beginning and what stands before the place."""
-    return hashlib.blake2b(head[:_MARK] + before[-_MARK:], digest_size=8).hexdigest()
+    return hashlib.blake2b(head[:MARK] + before[-MARK:], digest_size=8).hexdigest()
 
 
 class PackedText:

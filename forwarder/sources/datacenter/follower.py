@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from forwarder.contracts import Retryable
-from forwarder.sources.datacenter.files import Folder, LogFile, PackedText, PlainText, mark_of
+from forwarder.sources.datacenter.files import MARK, Folder, LogFile, PackedText, PlainText, mark_of
 from forwarder.sources.datacenter.lines import Cutter
 
 FINISHED_MS = 60_000
@@ -184,12 +184,12 @@ class Follower:
             return [], place
         text = PlainText(descriptor)
         try:
-            return self._read_plain(text, file, place, finished=is_quiet and not is_last)
+            return self._read_plain(text, file, place, quiet=is_quiet, is_last=is_last)
         finally:
             text.close()
 
     def _read_plain(
-        self, text: PlainText, file: LogFile, place: Known, *, finished: bool
+        self, text: PlainText, file: LogFile, place: Known, *, quiet: bool, is_last: bool
     ) -> tuple[list[tuple[int, bytes]], Known]:
         most = _AT_ONCE
         while True:
@@ -198,13 +198,14 @@ class Follower:
                 place = Known(file.name)  # it was cut, or is another one by now
                 continue
             is_whole = len(data) < most
-            cut = self._cutter.cut(data, place.at, within=place.within, whole=is_whole, finished=finished)
+            finished = quiet and not is_last
+            cut = self._cutter.cut(data, place.at, within=place.within, whole=is_whole, finished=finished, quiet=quiet)
             if cut.wants:
                 most = cut.wants
                 continue
-            done = before + data[: cut.taken]
-            begins = done if place.at == len(before) else head
-            place = Known(file.name, place.at + cut.taken, mark_of(begins, done), place.old, cut.within)
+            begins = before + data[: min(cut.taken, MARK)] if place.at == len(before) else head
+            ends = before + data[max(0, cut.taken - MARK) : cut.taken]
+            place = Known(file.name, place.at + cut.taken, mark_of(begins, ends), place.old, cut.within)
             if cut.lines:
                 return cut.lines, place
             if not cut.taken:

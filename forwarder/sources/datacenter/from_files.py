@@ -111,13 +111,20 @@ class FromFiles:
         keys: list[bytes] = []
         minutes: list[str] = []
         newest: int | None = None
+        named = node.name.encode()
+        when: tuple[bytes, ...] | None = ()  # lines of one second follow each other
+        moment, minute = None, ""
         for at, line in stretch.lines:
-            moment = self._moment(line)
+            found = _TIME.search(line)
+            written = None if found is None else found.groups()
+            if written != when:
+                when, moment = written, self._moment(written)
+                minute = self._write.write(moment)[:16] if moment is not None else ""
             if moment is not None and moment < since_ms and at < stretch.old:
                 continue
             bodies.append(line)
-            keys.append(self._keys.derived(b"%b\0%d\0%b" % (node.name.encode(), at, line)))
-            minutes.append(self._write.write(moment)[:16] if moment is not None else "")
+            keys.append(self._keys.derived(b"%b\0%d\0%b" % (named, at, line)))
+            minutes.append(minute)
             if moment is not None and (newest is None or moment > newest):
                 newest = moment
         if not stretch.lines:
@@ -134,13 +141,12 @@ class FromFiles:
             since=since_ms,
         )
 
-    def _moment(self, line: bytes) -> int | None:
-        found = _TIME.search(line)
-        if found is None:
+    def _moment(self, written: tuple[bytes, ...] | None) -> int | None:
+        """Return epoch milliseconds of a time as text, or as the seconds of an instant."""
+        if written is None:
             return None
-        if found[2] is not None:
-            return int(found[2]) * 1000
-        return self._read.read(found[1].decode("latin-1"))
+        text, seconds = written
+        return int(seconds) * 1000 if seconds is not None else self._read.read(text.decode("latin-1"))
 
 
 def _in_turn(nodes: list[Node], last: str | None) -> list[Node]:

@@ -40,7 +40,7 @@ class Cutter:
         self._limit = limit
         self._longest = longest
 
-    def cut(self, data: bytes, at: int, *, within: bool, whole: bool, finished: bool) -> Cut:
+    def cut(self, data: bytes, at: int, *, within: bool, whole: bool, finished: bool, quiet: bool = False) -> Cut:
         """Return the lines of a stretch.
 
         Args:
@@ -49,6 +49,7 @@ class Cutter:
             within: In the middle of a line that was too long.
             whole: They reach to the end of the file.
             finished: No one will write on there.
+            quiet: No one has written there for a while: a record that is whole is one, though its line has no end.
         """
         start = 0
         if within:
@@ -61,7 +62,7 @@ class Cutter:
             start = end + 1
         if start or not data:
             return Cut(lines, start)
-        return self._unended(data, at, whole=whole, finished=finished)
+        return self._unended(data, at, whole=whole, finished=finished or (quiet and whole and _is_record(data)))
 
     def _unended(self, data: bytes, at: int, *, whole: bool, finished: bool) -> Cut:
         """Return what is to be done with a line of which the end is not there."""
@@ -87,3 +88,13 @@ class Cutter:
             body = body.removeprefix(_BOM)
         if body:
             lines.append((at, body))
+
+
+def _is_record(data: bytes) -> bool:
+    """Tell whether some bytes are one JSON object, whole."""
+    if data.strip(_BLANK)[-1:] != b"}":
+        return False
+    try:
+        return isinstance(msgspec.json.decode(data.strip(_BLANK)), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import os
 import re
 import threading
 from functools import partial
@@ -159,5 +160,11 @@ def folders_of(path: Path) -> list[tuple[str, Path]]:
     for text in sorted(glob.glob(str(path))):  # noqa: PTH207 -- a Path knows no pattern that begins at the root
         folder = Path(text)
         if folder.is_dir():
-            found.append(("/".join(folder.parts[at] for at in wild), folder))
+            found.append(("/".join(_name(folder.parts[at]) for at in wild), folder))
     return found
+
+
+def _name(part: str) -> str:
+    """Return the name of a folder as text, whatever its bytes are."""
+    text = os.fsencode(part).decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

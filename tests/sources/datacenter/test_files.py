@@ -150,6 +150,18 @@ async def test_a_line_that_is_never_finished_comes_as_it_is(tmp_path, node):
     assert await reader.read() == [b'{"n": 1, "cu', 2]
 
 
+async def test_a_record_that_is_whole_is_one_although_its_line_never_ends(tmp_path, node):
+    clock = Clock()
+    reader = Reader(source(tmp_path, clock=clock))
+    write(node / LOG, lines(0) + line(1))
+    assert await reader.read() == [0]
+    clock.now += FINISHED_MS / 1000
+    assert await reader.read() == [1]
+    write(node / LOG, b"\n" + lines(2))
+    assert await reader.read() == [2]
+    assert reader.repeats == 0
+
+
 async def test_a_file_that_comes_late_is_read_wherever_it_stands_among_the_others(tmp_path, node):
     reader = Reader(source(tmp_path))
     write(node / "20260101-00005.audit.log", lines(5))
@@ -440,6 +452,16 @@ async def test_a_pattern_stands_for_every_node_that_is_there_at_the_time(tmp_pat
     write(tmp_path / "mnt" / "b" / "log" / "audit" / LOG, lines(3))
     assert await reader.read() == [3]
     assert reader.trouble is None
+
+
+async def test_folders_and_files_may_have_any_name(tmp_path):
+    reader = Reader(source(tmp_path, nodes={"n": tmp_path / "mnt" / "*"}))
+    for number, name in enumerate((b"a\xff", b"a\nb", "ä".encode(), b"[x]")):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path / "mnt") + b"/" + name))
+        write(folder / LOG, lines(number))
+        write(folder / os.fsdecode(b"\xff.audit.log"), lines(99))
+    assert sorted(await reader.read()) == [0, 1, 2, 3]
+    assert not [finding for finding in await reader.source.probe() if not finding.ok]
 
 
 async def test_a_folder_that_two_names_find_is_read_once(tmp_path):
