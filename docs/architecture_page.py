@@ -62,6 +62,11 @@ WHERE = (
         "1",
     ),
     ("a command", "`forwarder/cli/app.py` (how it is called), `forwarder/cli/commands/<name>.py` (what it does)", "2"),
+    (
+        "a look at settings before `run`",
+        "`forwarder/preflight/<what>.py`, and its line in `forwarder/preflight/__init__.py`",
+        "2; 1 beside a look of its kind",
+    ),
     ("a check of `doctor`", "the component's `probe`, or `forwarder/doctor.py` when it is about this machine", "1"),
     (
         "a field of ECS",
