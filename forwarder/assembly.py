@@ -6,6 +6,7 @@ Invariant: nothing outside the process is touched while a part is built; `open`,
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from forwarder.contracts.clock import SystemClock
 from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
+from forwarder.records.links import Links
 from forwarder.records.maker import RecordMaker
 from forwarder.records.places import Places
 from forwarder.records.privacy import PrivateRecords, Pseudonyms, Redaction, Sight, build_privacy, sight_of
@@ -25,7 +27,6 @@ from forwarder.spool.sqlite.glimpse import glimpse
 from forwarder.spool.sqlite.store import SqliteSpool
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -89,6 +90,7 @@ def build_maker(
     normalizers: Normalizers,
     unknown: Counter[str],
     unrouted: Unrouted | None = None,
+    linked: Counter[str] | None = None,
 ) -> RecordMaker:
     """Build what makes the records of one sink. Raises ConfigError.
 
@@ -100,6 +102,7 @@ def build_maker(
         normalizers: Give the normaliser of a feed.
         unknown: Counter of unknown actions.
         unrouted: Counts what no sink is there for.
+        linked: Counts events that are one change with one of another source.
     """
     privacy = build_privacy(config.privacy)
     traits = SinkTraits.of(sink)
@@ -113,6 +116,7 @@ def build_maker(
         privacy=PrivateRecords(privacy, normalizers.anew) if privacy.active else None,
         sink=name,
         unrouted=unrouted,
+        links=Links(linked if linked is not None else Counter(), config.duplicates.drop_from),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     FiniteFloat,
     StrictBool,
@@ -224,6 +225,21 @@ class FieldsConfig(ComponentConfig):
     """Fields with a fixed value, such as `{env: prod}`."""
 
 
+class DuplicatesConfig(ComponentConfig):
+    """What becomes of a change that several sources record: the organization's log, and those of Jira and Confluence.
+
+    Such events share an id (`related`), and all are sent. `link`, the default, does no more.
+    """
+
+    drop_from: str | None = None
+    """Leave out the events of this source that are a change of which this sink got the event of another source before:
+    one for one, counted as filtered. `<source>/<site>` is one site of a source with several."""
+
+
+def _duplicates(value: Any) -> Any:
+    return {} if value == "link" else value
+
+
 class SinkConfig(ComponentConfig):
     """Settings every sink has; the lane around it reads them."""
 
@@ -247,6 +263,8 @@ class SinkConfig(ComponentConfig):
     """Send only events that match one of these rules."""
     exclude: list[FilterRule] | None = None
     """Never send events that match one of these rules."""
+    duplicates: Annotated[DuplicatesConfig, BeforeValidator(_duplicates)] = DuplicatesConfig()
+    """What becomes of a change that several sources record: `link`, or one of them is left out (`drop_from`)."""
     batch: BatchConfig = BatchConfig()
     """When a batch is sent."""
     window: Annotated[int, Field(ge=1, le=64)] = 2

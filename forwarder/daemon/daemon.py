@@ -294,6 +294,7 @@ class Daemon:
                 self._learning.normalizers,
                 report.unknown_actions,
                 self._unrouted,
+                report.links,
             ),
             clock=self._clock,
             rng=self._rng,

@@ -70,12 +70,6 @@ def related_of(event: AuditEvent) -> str | None:
     return blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-def link(event: AuditEvent) -> None:
-    """Give an event the id that it shares with what other feeds say of the same change."""
-    if event.act in LINKED.get(event.object, NONE):
-        event.related = related_of(event)
-
-
 def _people(event: AuditEvent, kind: str, act: str) -> tuple[str, ...]:
     """Return whom an act on accounts and groups is about; who joins a group is part of it."""
     if kind == "user":

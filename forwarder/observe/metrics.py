@@ -178,6 +178,18 @@ METRICS: list[Metric] = [
         "Events the sink or their format refused for good; now dead letters.",
     ),
     of_lanes("forwarder_sink_filtered_events_total", "counter", "filtered", "Events this sink's filters left out."),
+    of_lanes(
+        "forwarder_sink_linked_events_total",
+        "counter",
+        "linked",
+        "Events that are one change with an event of another source that came before (`related`).",
+    ),
+    of_lanes(
+        "forwarder_sink_left_out_duplicate_events_total",
+        "counter",
+        "duplicates_left_out",
+        "Of those filtered: left out because this sink got the event of another source (`duplicates.drop_from`).",
+    ),
     of_lanes("forwarder_sink_resent_events_total", "counter", "resent", "Events sent again, for whatever reason."),
     of_lanes(
         "forwarder_sink_doubtful_events_total",

@@ -158,8 +158,19 @@ class LaneReport(Report):
     retried: int = 0  # dead letters that were put back to be sent again
     aside: tuple[Aside, ...] = ()  # events that wait apart; bounded by the lane
     unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
+    links: Counter[str] = field(default_factory=Counter)  # `linked` with another source, of those `left_out`
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0
+
+    @property
+    def linked(self) -> int:
+        """Events that are one change with an event of another source that came before."""
+        return self.links["linked"]
+
+    @property
+    def duplicates_left_out(self) -> int:
+        """Those of them that were filtered for it."""
+        return self.links["left_out"]
 
     def seen_with(self, row: LaneStatus | None) -> LaneReport:
         """Return a copy that no longer changes, with what waits and the dead letters as the spool has them.
@@ -168,6 +179,7 @@ class LaneReport(Report):
         """
         made = self.snapshot()
         made.unknown_actions, made.send_buckets = Counter(self.unknown_actions), list(self.send_buckets)
+        made.links = Counter(self.links)
         if row is not None:
             made.position, made.lag, made.dead_letters = row.position, row.lag, row.dead_letters
             made.oldest_waiting = (row.oldest_ms or 0) / 1000

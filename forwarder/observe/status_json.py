@@ -27,7 +27,8 @@ _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
     "late_beyond_overlap", "own_records", "heals", "requests_per_minute", "budget_remaining", "actions_listed",
     "accepted", "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending",
-    "retried", "unknown_action_events", "received", "refused", "unrouted",
+    "retried", "unknown_action_events", "linked",
+    "duplicates_left_out", "received", "refused", "unrouted",
 }  # fmt: skip
 
 _MOMENTS: Mapping[str, tuple[str, int]] = {
@@ -124,9 +125,11 @@ def _source(source: SourceReport, now: float) -> dict[str, Any]:
 
 def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
     return {
-        **_component(lane, now, "unknown_actions", "send_buckets", "send_seconds"),
+        **_component(lane, now, "unknown_actions", "links", "send_buckets", "send_seconds"),
         "lag_seconds": _age(lane.oldest_waiting, now) or 0.0,
         "unknown_action_events": lane.unknown_actions.total(),
+        "linked": lane.linked,
+        "duplicates_left_out": lane.duplicates_left_out,
         "aside": [_row(event._asdict(), now) for event in lane.aside],
     }
 

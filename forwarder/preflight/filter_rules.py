@@ -58,6 +58,7 @@ class FilterCheck:
         """Yield what lets nothing through."""
         for name, sink in self._settings.sinks.items():
             yield from _empty_lists(name, sink)
+            yield from self._duplicates(name, sink)
             for path, field, glob in _globs(name, sink):
                 if fix := _no_glob(field, glob):
                     yield Problem(path, "not a glob, so it matches nothing", fix)
@@ -78,6 +79,13 @@ class FilterCheck:
                 guess = nearest(product, known_products(), cutoff=_NEARLY)
                 if guess and product not in known_products():
                     yield Problem(path, "no product that is known", f"did you mean {guess}?")
+
+    def _duplicates(self, name: str, sink: SinkConfig) -> Iterator[Problem]:
+        dropped, known = sink.duplicates.drop_from, self._closed["source"]
+        if dropped is not None and dropped not in known:
+            guess = nearest(dropped, known)
+            fix = f"did you mean {guess}?" if guess else f"known: {', '.join(sorted(known))}"
+            yield Problem(f"sinks.{name}.duplicates.drop_from", "no source has this name", fix)
 
     def worth_a_look(self) -> Iterator[Problem]:
         """Yield what may be meant, and matches nothing that is known."""

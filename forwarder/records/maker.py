@@ -2,7 +2,7 @@
 
 ::
 
-    meaning ─► filter ─► privacy ─► meaning again, where privacy changed the bytes ─► format
+    meaning ─► filter ─► twins left out ─► privacy ─► meaning again, where privacy changed the bytes ─► format
 
 The filter comes before privacy, which would hide from it what its rules name; privacy comes before everything that
 leaves: it changes `Record.raw`, and nothing after it has other bytes. What a filter decides by the origin alone is
@@ -32,6 +32,7 @@ from forwarder.contracts import (
     UnexpectedPayload,
 )
 from forwarder.records.filters import Filter
+from forwarder.records.links import Links
 from forwarder.records.places import Unrouted
 from forwarder.records.privacy import PrivateRecords, may_be_own
 from forwarder.spool.contract import Chunk
@@ -72,6 +73,7 @@ class RecordMaker:
         privacy: Makes events private before anything is rendered; None when nothing is private.
         sink: Name of the lane's sink.
         unrouted: Counts what no sink is there for.
+        links: Follows the changes that several sources record.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class RecordMaker:
         privacy: PrivateRecords | None = None,
         sink: str = "",
         unrouted: Unrouted | None = None,
+        links: Links | None = None,
     ) -> None:
         self._format = render
         self._filter = chosen
@@ -97,6 +100,7 @@ class RecordMaker:
         self._privacy = privacy
         self._sink = sink
         self._unrouted = unrouted
+        self._links = links if links is not None else Links(Counter())
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
@@ -133,15 +137,21 @@ class RecordMaker:
 
     def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
         filters = self._filter.by_origin(chunk.origin) is None
-        needs_event = filters or self._writes_event
+        needs_event = filters or self._writes_event or self._links.drops
         if needs_event:
             records = self._give_meaning(chunk, records, prepared.refused)
         elif self._wants_event:
             self._offer_meaning(chunk, records)
         if filters:
             records = self._select(records, prepared)
+        related = {one.seq: one.event.related for one in records if one.event is not None and one.event.related}
+        if related and self._links.drops:
+            records = self._leave_out(records, prepared)
+        made = len(prepared.records)
         records = self._make_private(records, prepared)
         self._render(records, prepared)
+        if related:  # as the sources gave it: privacy may take away what the id is made of
+            self._links.add((related[one.seq], one) for one in prepared.records[made:] if one.seq in related)
         if not self._wants_event:
             if needs_event:
                 for record in records:
@@ -165,6 +175,12 @@ class RecordMaker:
             if self._unrouted is not None:
                 self._unrouted.filtered(self._sink, records, stay)
         return kept
+
+    def _leave_out(self, records: list[Record], prepared: Prepared) -> list[Record]:
+        """Return the records without those whose twin of another source this lane has already."""
+        out = {record.seq for record in records if self._links.is_left_out(record)}
+        prepared.filtered += sorted(out)
+        return [record for record in records if record.seq not in out] if out else records
 
     def _render(self, records: list[Record], prepared: Prepared) -> None:
         most = self._max_body

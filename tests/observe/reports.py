@@ -70,6 +70,7 @@ def lane_report(**changes: Any) -> LaneReport:
         "dead_letters_max": 214,
         "retried": 215,
         "unknown_actions": Counter({"page_licked": 5, "issue_sniffed": 6}),
+        "links": Counter({"linked": 31, "left_out": 7}),
         "send_seconds": 4.5,
     }
     lane = LaneReport(**{**fields, **changes})

@@ -96,6 +96,8 @@ EXPECTED = {
     "forwarder_sink_duplicate_events_total": 213,
     "forwarder_sink_rejected_events_total": 202,
     "forwarder_sink_filtered_events_total": 203,
+    "forwarder_sink_linked_events_total": 31,
+    "forwarder_sink_left_out_duplicate_events_total": 7,
     "forwarder_sink_resent_events_total": 204,
     "forwarder_sink_doubtful_events_total": 205,
     "forwarder_sink_batches_total": 206,

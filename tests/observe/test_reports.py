@@ -62,6 +62,7 @@ def test_a_copy_does_not_change_with_the_report(made):
     live.turn("retrying", 5e9, "new")
     if isinstance(live, LaneReport):
         live.unknown_actions["x"] += 1
+        live.links["linked"] += 1
         live.observe_send(0.001)
         live.accepted += 1
     assert before == made()

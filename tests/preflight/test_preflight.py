@@ -172,6 +172,11 @@ def test_addresses(named, url, words):
     [
         ("include: [{source: acmee}]", "sinks.archive.include.0.source: no source has this name; did you mean acme?"),
         ("exclude: [{source: [acme, inittech]}]", "no source has this name; did you mean initech?"),
+        (
+            "duplicates: {drop_from: acmee}",
+            "sinks.archive.duplicates.drop_from: no source has this name; did you mean acme?",
+        ),
+        ("duplicates: {drop_from: zzz}", "no source has this name; known: acme, initech"),
         ("include: [{source: zzz}]", "no source has this name; known: acme, initech"),
         ("include: [{source: acme, organization: 7d5a6a0e-1c55-4b92-9a37-0a4ad7a3c1ab}]", f"did you mean {ORG}?"),
         ("include: [{product: jirra}]", "no product that is known; did you mean jira?"),

@@ -156,7 +156,9 @@ class OrganizationNormalizer:
         if who is not None:
             if who.auth is not None or who.app is not None:
                 authentication = _authentication(who.auth, who.app)
-            actor = _actor(who.id, who.name, who.email, _kind(who, authentication, other))
+            stated = authentication is not None or who.accountType or who.type
+            kind = _kind(who, authentication, other) if stated else None
+            actor = _actor(who.id, who.name, who.email, kind)
         user, group, role = container.user, container.group, container.role
         content, space, app, site = container.content, container.space, container.app, container.site
         impersonates = meaning.target == "impersonated"

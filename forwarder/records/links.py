@@ -1,0 +1,97 @@
+"""Events of one lane that are one change: how many share their id with one of another source, and which are left out.
+
+An event is left out only where a setting names its source, and its twin of another source was made ready to be sent by
+this lane in this run of the daemon: one for one, and for each site of the source. What came before its twin stays.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
+
+    from forwarder.contracts import Record
+
+MOST = 20_000
+"""Changes that are remembered; twins are minutes apart, and there are some changes a minute at most."""
+
+MOST_TOLD = 1000
+"""Records of one change and source that are told apart."""
+
+LINKED, LEFT_OUT = "linked", "left_out"
+"""What is counted."""
+
+
+class _Change(msgspec.Struct, gc=False):
+    """Who told of a change: ids of documents by source, and those left out by site."""
+
+    told: dict[str, set[str]]
+    left_out: dict[str, set[str]]
+
+
+class Links:
+    """Follows the changes of one lane.
+
+    Args:
+        counts: `linked` events, and `left_out` ones.
+        drop_from: Name of the source whose events are left out, `<source>/<site>` for one site; None leaves out none.
+        most: Changes to remember; those longest untouched are forgotten first.
+    """
+
+    def __init__(self, counts: Counter[str], drop_from: str | None = None, most: int = MOST) -> None:
+        self._counts = counts
+        self._drop_from = drop_from
+        self._most = most
+        self._changes: OrderedDict[str, _Change] = OrderedDict()
+
+    @property
+    def drops(self) -> bool:
+        """Whether any event may be left out."""
+        return self._drop_from is not None
+
+    def _may_leave_out(self, source: str) -> bool:
+        return self._drop_from is not None and self._drop_from in {source, _entry(source)}
+
+    def is_left_out(self, record: Record) -> bool:
+        """Say whether a record is left out, and count it."""
+        related = record.event.related if record.event is not None else None
+        if related is None or not self._may_leave_out(record.origin.source):
+            return False
+        change = self._changes.get(related)
+        if change is None:
+            return False
+        twins = sum(len(ids) for source, ids in change.told.items() if source != _entry(record.origin.source))
+        known = change.left_out.setdefault(record.origin.scope, set())
+        if record.id in known:
+            return True
+        if len(known) >= twins:
+            return False
+        known.add(record.id)
+        self._counts[LEFT_OUT] += 1
+        return True
+
+    def add(self, told: Iterable[tuple[str, Record]]) -> None:
+        """Take the changes of which records are about to be sent, and count those that another source told of, too."""
+        for related, record in told:
+            change = self._changes.get(related)
+            if change is None:
+                change = self._changes[related] = _Change({}, {})
+                if len(self._changes) > self._most:
+                    self._changes.popitem(last=False)
+            else:
+                self._changes.move_to_end(related)
+            source = _entry(record.origin.source)
+            mine = change.told.setdefault(source, set())
+            if record.id not in mine and len(mine) < MOST_TOLD:
+                mine.add(record.id)
+                self._counts[LINKED] += any(other != source for other in change.told)
+
+
+def _entry(source: str) -> str:
+    """Return the source that one of several sites belongs to."""
+    return source.partition("/")[0]
