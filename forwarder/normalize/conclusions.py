@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from forwarder.contracts import AuditEvent
 
 
+CONCLUDED = DELETES.union(*LINKED.values())
+"""Acts after which anything follows: reading is most of what happens, and the call for it would cost more than it."""
+
 _linked = LINKED.get
 
 

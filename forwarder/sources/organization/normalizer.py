@@ -17,7 +17,7 @@ from forwarder.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.contracts import Actor, AuditEvent, Authentication, UnexpectedPayload
 from forwarder.normalize.accounts import SERVICE_ACCOUNTS, kind_stated
 from forwarder.normalize.addresses import valid_ip, valid_mail
-from forwarder.normalize.conclusions import conclude
+from forwarder.normalize.conclusions import CONCLUDED, conclude
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.also import also_of, behalf_in, changes_in, domain_in, names_in
@@ -220,7 +220,7 @@ class OrganizationNormalizer:
             else None,
             domain_in(context, container) if rare else None,
         )
-        return conclude(event)
+        return conclude(event) if meaning.act in CONCLUDED else event
 
     def _by_the_rest(
         self, meaning: Meaning, message: Message | None, attributes: Attributes, context: Facts, container: Facts
