@@ -100,6 +100,15 @@ def members_of(event: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def half_a_text(written: msgspec.Raw) -> str | None:
+    """Return a text with half a character in it, which the quick decoder refuses, or None when it is not a text."""
+    try:
+        found = json.loads(bytes(written))
+    except UNREADABLE:
+        return None
+    return found if isinstance(found, str) else None
+
+
 def read_body(body: bytes, why_not: Callable[[bytes], str | None]) -> list[tuple[bytes, str]]:
     """Return what is to be stored of a body, and why each part is no event; that is empty for an event.
 
@@ -113,7 +122,7 @@ def read_body(body: bytes, why_not: Callable[[bytes], str | None]) -> list[tuple
         return [(_kept(body, str(error)), str(error))]
     found = []
     for part in parts:
-        reason = TOO_MUCH if is_beyond_reading(part) else why_not(part) or _why_no_text(part)
+        reason = TOO_MUCH if is_beyond_reading(part) else _why_no_text(part) or why_not(part)
         found.append((_kept(part, reason), reason) if reason else (part, ""))
     return found
 

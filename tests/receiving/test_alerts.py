@@ -75,3 +75,9 @@ def test_what_could_not_be_read_is_a_dead_letter_also_when_nothing_of_it_may_be_
     records = [Record(1, source.origin, page.keys[0].hex(), bytes(page.bodies[0]), read_ms=1)]
     [found] = SOURCES.load("guard_detect").normalizer().normalize(records)
     assert isinstance(found, UnexpectedPayload)
+
+
+@pytest.mark.parametrize("body", [b'{"alertId":"a\xcf1"}', b'{"alertId":"a","x":"\xff"}', b'[{"alertId":"\xcf"}]'])
+def test_bytes_that_are_no_text_are_no_alert(source, body):
+    found = source.receive(body)
+    assert (found.unreadable, found.page.derived) == (1, {0})

@@ -141,8 +141,9 @@ async def test_refusals_are_counted_and_an_unreadable_body_is_a_dead_letter(tmp_
         assert (await receiving.post(alert(2))) == (200, {"received": 1, "new": 1})
         status = await receiving.process.until_status(lambda found: source_of(found)["state"] == "idle")
         assert (source_of(status)["received"], source_of(status)["spooled"]) == (1, 5)
+        refused = b'forwarder_source_refused_requests_total{reason="unreadable",source="alerts"} 2.0'
+        await receiving.process.until_got("/metrics", refused)
         page = (await receiving.process.get("/metrics"))[1].decode()
-        assert 'forwarder_source_refused_requests_total{source="alerts",reason="unreadable"} 2.0' in page
         assert 'forwarder_source_last_good_poll_age_seconds{source="alerts"}' not in page
 
 

@@ -28,7 +28,7 @@ from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.net.json_size import UNREADABLE
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer, moment
-from forwarder.sources.pushes import members_of, read_body
+from forwarder.sources.pushes import half_a_text, members_of, read_body
 
 _OF_ONE_THAT_IS_ASKED = ("budget", "every", "heal_every", "overlap", "since", "trailing", "trailing_every")
 
@@ -162,9 +162,9 @@ def _ident(head: Head | None) -> str:
         return ""
     try:
         return str(_id.decode(head.alertId)).strip()
-    except UNREADABLE:  # half a character, or no text at all
-        found = json.loads(bytes(head.alertId))
-        return found.strip() if isinstance(found, str) else ""
+    except UNREADABLE:
+        found = half_a_text(head.alertId)
+        return found.strip() if found is not None else ""
 
 
 def why_no_alert(event: bytes) -> str | None:
