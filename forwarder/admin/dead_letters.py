@@ -99,8 +99,9 @@ class Letters:
     async def events(self, wanted: Wanted, _: str = "") -> list[DeadLetter]:
         """List them with their events under the privacy of the sink."""
         letters = await self._found(wanted, events=True)
+        show = {lane: privacy_of(self._sinks.get(lane)) for lane in {letter.lane for letter in letters}}
         for letter in letters:
-            letter.raw = privacy_of(self._sinks.get(letter.lane))(letter.feed, letter.raw)
+            letter.raw = show[letter.lane](letter.feed, letter.raw)
         return letters
 
     async def _found(self, wanted: Wanted, *, events: bool) -> list[DeadLetter]:

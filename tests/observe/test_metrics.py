@@ -84,6 +84,10 @@ EXPECTED = {
     "forwarder_source_late_beyond_overlap_events_total": 109,
     "forwarder_source_own_events_total": 113,
     "forwarder_source_heals_total": 110,
+    "forwarder_source_unrouted_events_total": 114,
+    "forwarder_source_received_requests_total": 115,
+    "forwarder_source_last_received_timestamp_seconds": NOW - 5,
+    "forwarder_source_last_received_age_seconds": 5,
     "forwarder_source_last_good_poll_timestamp_seconds": NOW - 11,
     "forwarder_source_last_good_poll_age_seconds": 11,
     "forwarder_source_newest_event_timestamp_seconds": NOW - 3700,
@@ -146,6 +150,7 @@ def test_values_come_from_the_right_field():
 
 def test_the_rows_without_a_plain_value_are_tested_by_name():
     special = {"forwarder_source_errors_total", "forwarder_sink_errors_total", "forwarder_source_state"}
+    special |= {"forwarder_source_refused_requests_total"}
     special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds", "forwarder_spool_open_gaps"}
     special |= {"forwarder_build_info", "forwarder_config_info", "forwarder_spool_unclaimed_events"}
     assert {metric.name for metric in METRICS} == set(EXPECTED) | special

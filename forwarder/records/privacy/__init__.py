@@ -34,9 +34,9 @@ __all__ = [
 ]
 
 
-def build_privacy(config: PrivacyConfig) -> Privacy:
-    """Return the privacy of a sink."""
-    return Privacy(config, Pseudonyms(config.key) if config.key is not None else None)
+def build_privacy(config: PrivacyConfig, *, often: bool = True) -> Privacy:
+    """Return the privacy of a sink; one that is not applied often prepares nothing to be quick."""
+    return Privacy(config, Pseudonyms(config.key) if config.key is not None else None, often=often)
 
 
 def privacy_of(config: SinkConfig | None) -> Callable[[str, bytes], bytes]:
@@ -45,7 +45,7 @@ def privacy_of(config: SinkConfig | None) -> Callable[[str, bytes], bytes]:
     `config` is None for a sink that is no longer configured: nobody knows what it was allowed to see, so it is treated
     as strictly as can be.
     """
-    privacy = build_privacy(config.privacy if config is not None else preset("strict"))
+    privacy = build_privacy(config.privacy if config is not None else preset("strict"), often=False)
 
     def shown(feed: str, raw: bytes) -> bytes:
         if not privacy.active:

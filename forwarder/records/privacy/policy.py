@@ -30,15 +30,19 @@ class Privacy:
     Args:
         config: What is stored, left out, or given a pseudonym.
         pseudonyms: Makes them; None where nothing wants any.
+        often: Whether it is worth while to prepare the short way.
     """
 
-    def __init__(self, config: PrivacyConfig, pseudonyms: Pseudonyms | None) -> None:
+    def __init__(self, config: PrivacyConfig, pseudonyms: Pseudonyms | None, *, often: bool = True) -> None:
+        self._quick_feeds = QUICK_FEEDS if often else frozenset()
         self.active = config.active
         self._kinds = Kinds(config, pseudonyms)
         self._rules = config.fields
         self._by_feed: dict[str, Change] = {}
         self._quick_by_feed: dict[str, Quick | None] = {}
         self._encode = msgspec.json.Encoder().encode
+        for feed in self._quick_feeds if config.active else ():
+            self._quick(feed)  # takes a third of a second, which no event is to wait for
 
     def apply(self, feed: str, raw: bytes) -> bytes:
         """Return the event as this sink may see it, written anew: a member that stands twice hides nothing.
@@ -60,7 +64,7 @@ class Privacy:
     def _quick(self, feed: str) -> Quick | None:
         if feed not in self._quick_by_feed:
             table = with_rules(TABLES.get(feed, _NOTHING), self._rules)
-            self._quick_by_feed[feed] = Quick.of(table, self._kinds) if feed in QUICK_FEEDS else None
+            self._quick_by_feed[feed] = Quick.of(table, self._kinds) if feed in self._quick_feeds else None
         return self._quick_by_feed[feed]
 
     def _change(self, feed: str) -> Change:

@@ -55,7 +55,7 @@ _ACTOR: Table = {
     "auth": {"authType": "word", "tokenId": "id", "tokenLabel": "titles"},
     "onBehalfOf": _PERSON,
     "impersonator": _PERSON,
-    "app": {"id": "id", "type": "word", "attributes": {"name": "titles"}},
+    "app": {"id": "id", "type": "word", "name": "titles", "attributes": {"name": "titles", "type": "word"}},
 }
 _ATTRIBUTES: Table = {
     "accountType": "word",
