@@ -105,7 +105,20 @@ class ConfluenceRecords:
             bodies, _ = self._pages.open(response.body)
         except ForwarderError as error:
             return [*findings, Finding("log", ok=False, detail=str(error), fix=getattr(error, "fix", ""))]
-        return [*findings, self._log_finding(bodies), await self._retention()]
+        return [*findings, self._log_finding(bodies), *await self._windows(bodies), await self._retention()]
+
+    async def _windows(self, bodies: Sequence[bytes]) -> list[Finding]:
+        """Say whether a record is found by its own time: else nothing could be read by it."""
+        created = self._created(bodies[0]) if bodies else None
+        if created is None:
+            return []
+        try:
+            if (await self.fetch(self.walk(created, created))).bodies:
+                return [Finding("windows", ok=True, detail="records are found by their time")]
+        except (Held, ForwarderError) as error:
+            return [Finding("windows", ok=False, detail=str(error), fix=getattr(error, "fix", ""))]
+        fix = "Report it: nothing is read reliably until this is understood."
+        return [Finding("windows", ok=False, detail="the newest record is not found by its own time", fix=fix)]
 
     def _log_finding(self, bodies: Sequence[bytes]) -> Finding:
         if not bodies:

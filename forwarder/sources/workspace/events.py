@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.contracts import CursorLost, CursorState, Finding, ForwarderError, Held, Page
+from forwarder.contracts import AuthFailed, CursorLost, CursorState, Finding, ForwarderError, Held, Page
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.cursors import Onward, onward_of
@@ -41,11 +41,24 @@ some servers filter a page after they cut it."""
 
 MOST_REMEMBERED = 64
 
+SCOPE = "manage:jira-configuration"
+"""Shown at every method, for Confluence as well."""
+
 _NOTHING: dict[str, Any] = {"bodies": (), "keys": (), "digests": (), "minutes": ()}
 
 
 class _Refused(Exception):
     """A cursor was refused."""
+
+
+def _of_this_api(error: Held) -> Held:
+    """Return a refusal that says which API refuses, and what else there is; it is worded for the product's own."""
+    kind = AuthFailed if isinstance(error, AuthFailed) else Held
+    return kind(
+        f"The Workspace Events API refuses: {error.reason}",
+        fix=f"Set api: records, or see what the token lacks: {SCOPE} is the scope that is published for this API.",
+        kind=error.kind,
+    )
 
 
 class WorkspaceEvents:
@@ -63,7 +76,7 @@ class WorkspaceEvents:
     def __init__(self, ask: Ask, product: str, scope: str, *, limit: int = LIMITS[0], step_ms: int = 1) -> None:
         # The id of a workspace, an ARI, is one percent-encoded part of the path.
         self._path = f"/audit-log/v1/workspaces/ari%3Acloud%3A{product}%3A%3Asite%2F{{cloud_id}}/events"
-        self._ask = ask
+        self._asks = ask
         self._step_ms = step_ms
         self._keys = EventKeys(f"{product}_workspace", scope)  # frozen; not those of the product's records
         self._times = TimeReader()
@@ -102,7 +115,7 @@ class WorkspaceEvents:
 
     async def ask_for_one(self) -> list[bytes]:
         """Ask with the smallest request and return what came. Raises Retryable or Held."""
-        return PAGES.open((await self._ask(self._path, {"limit": "1"})).body)[0]
+        return PAGES.open((await self._ask({"limit": "1"})).body)[0]
 
     async def probe(self) -> list[Finding]:
         """Ask for one event."""
@@ -117,6 +130,12 @@ class WorkspaceEvents:
         return [Finding("workspace", ok=True, detail=detail)]
 
     # ------------------------------------------------------------------------------------------------------- requests
+
+    async def _ask(self, where: Mapping[str, str]) -> Response:
+        try:
+            return await self._asks(self._path, where)
+        except Held as error:
+            raise (_of_this_api(error) if error.kind in {"not_found", "forbidden"} else error) from None
 
     async def _read(self, state: CursorState, limit: int) -> tuple[list[bytes], Onward]:
         """Return the events of an answer and how it goes on; an empty page with another cursor is followed."""
@@ -136,7 +155,7 @@ class WorkspaceEvents:
         edges = {"from": str(max(state["since"] - 1, 0)), "to": str(max(state["until"], 0) + 1)}
         where = edges if cursor is None else {"cursor": cursor}
         try:
-            return await self._ask(self._path, where | ({"limit": str(limit)} if limit else {}))
+            return await self._ask(where | ({"limit": str(limit)} if limit else {}))
         except Held as error:
             if error.kind != "bad_request":
                 raise
@@ -153,7 +172,7 @@ class WorkspaceEvents:
 
     async def _with_limit(self, where: Mapping[str, str], limit: int) -> Response | None:
         try:
-            return await self._ask(self._path, {**where, **({"limit": str(limit)} if limit else {})})
+            return await self._ask({**where, **({"limit": str(limit)} if limit else {})})
         except Held as error:
             if error.kind != "bad_request":
                 raise

@@ -176,3 +176,16 @@ sinks: {{archive: {{type: file, path: {tmp_path}/events.ndjson, format: raw}}}}
     said = CliRunner().invoke(app, ["check", "-c", str(config)])
     assert said.exit_code == 0, said.output
     assert ("preview" in said.output) == (api != "records")
+
+
+async def test_a_site_without_the_api_is_said_by_its_name_with_what_else_there_is(tmp_path: Path) -> None:
+    async with course(tmp_path, "confluence", products(served=False), api="workspace_events") as c:
+        await c.step()
+        assert c.poller.report.state == "held"
+        assert c.poller.report.reason.startswith("The Workspace Events API refuses")
+        assert "api: records" in c.poller.report.fix
+        assert "manage:jira-configuration" in c.poller.report.fix
+        workspace = next(finding for finding in await c.source.probe() if finding.subject == "workspace")
+        assert not workspace.ok
+        assert "api: records" in workspace.fix
+        assert asked(c, "confluence") == 0  # it is set, so nothing else is read
