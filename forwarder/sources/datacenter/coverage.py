@@ -25,6 +25,7 @@ _LEVELS = {
 }
 _FIX = "Raise the coverage in the product: Administration, Audit log, Settings, Coverage."
 _SHOWN = 10
+_DEEPEST = 5
 
 
 async def of_configuration(access: ApiAccess) -> list[Finding]:
@@ -94,18 +95,20 @@ def _excluded(answer: Any, why: str) -> Finding:
     return Finding("excluded actions", ok=True, detail=f"never recorded: {shown}{more}", fix=fix)
 
 
-def _texts(answer: Any) -> list[str]:
+def _texts(answer: Any, depth: int = 0) -> list[str]:
     """Return the texts in an answer, those of lists only when it is an object."""
+    if depth > _DEEPEST:
+        return []
     if isinstance(answer, str):
         return [answer]
     if isinstance(answer, list):
-        return [text for inner in answer[:1000] for text in _texts(inner)]
+        return [text for inner in answer[:1000] for text in _texts(inner, depth + 1)]
     if isinstance(answer, dict):
         named = next((answer[name] for name in ("actionI18nKey", "action", "key") if name in answer), None)
         inside = (
             [named] if named is not None else [inner for inner in answer.values() if isinstance(inner, list | dict)]
         )
-        return [text for inner in inside for text in _texts(inner)]
+        return [text for inner in inside for text in _texts(inner, depth + 1)]
     return []
 
 
@@ -119,15 +122,15 @@ def _retention(answer: Any, why: str) -> Finding:
     return Finding("retention", ok=True, detail=f"records are kept for {' '.join(words)}")
 
 
-def _numbers(answer: Any) -> list[str]:
-    if not isinstance(answer, dict):
+def _numbers(answer: Any, depth: int = 0) -> list[str]:
+    if not isinstance(answer, dict) or depth > _DEEPEST:
         return []
     found = []
     for name, value in list(answer.items())[:20]:
         if type(value) is int and value:
             found.append(f"{value} {plain(name, 30)}")
         elif isinstance(value, dict):
-            found += _numbers(value)
+            found += _numbers(value, depth + 1)
         elif isinstance(value, str):
             found.append(plain(value, 40))
     return found

@@ -199,9 +199,10 @@ def _onward(members: Mapping[str, bytes], asked: Mapping[str, str], count: int, 
     if count == 0 and not asked:
         return None
     offset = paging.nextPageOffset
-    before = asked.get("offset", "0")
-    if type(offset) is not int or offset <= int(before):
-        offset = int(before) + count
+    text = asked.get("offset", "0")
+    before = int(text) if text.isascii() and text.isdecimal() else 0
+    if type(offset) is not int or offset <= before:
+        offset = before + count
     return {**asked, "offset": str(offset)} if count else None
 
 

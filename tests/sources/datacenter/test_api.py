@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections import Counter
@@ -10,11 +11,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from forwarder.contracts import AuthFailed, ConfigError, CursorLost, Held, Page, Retryable, Secret, SourceContext
+from forwarder.contracts.identity import EventKeys
+from forwarder.net.http import Response as HttpResponse
 from forwarder.net.retry import RequestBudget
 from forwarder.polling.plan import TAIL
+from forwarder.sources.datacenter.coverage import of_configuration
+from forwarder.sources.datacenter.from_api import FromApi
 from forwarder.sources.datacenter.own import is_own_search
 from forwarder.sources.datacenter.source import BitbucketDataCenter, JiraDataCenter, JiraDataCenterConfig
 from forwarder.spool.contract import Settlement
@@ -323,6 +330,53 @@ def test_a_token_goes_nowhere_in_the_clear_and_ids_follow_the_host_and_path():
     assert made.origin.identity == "jira_datacenter:example.com/jira"
     assert [(end.host, end.port) for end in made.endpoints] == [("example.com", 8443)]
     assert BitbucketDataCenter.feed == "bitbucket_datacenter"
+
+
+class Says:
+    """An API that gives one and the same answer."""
+
+    account = ""
+
+    def __init__(self, body: bytes) -> None:
+        self.clock = FakeClock()
+        self.body = body
+
+    async def get(self, path: str, params: Any) -> HttpResponse:
+        return HttpResponse(200, {}, self.body)
+
+
+_TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["entities", "pagingInfo", "nextPageCursor", "nextPageLink", "nextPageOffset", "lastPage", "timestamp", "author",
+             "name", "type", "action", "levelByArea", "area", "level", "denylist", "years", "x"]
+        ),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(_TREES, st.sampled_from(["x?offset=abc&pageCursor=", "?offset=-1", "http://[", "?pageCursor=1,2", ""]))
+async def test_no_answer_whatever_it_says_is_more_than_an_error_with_a_name(tree, link):
+    paging = {"nextPageLink": link, **(tree if isinstance(tree, dict) else {})}
+    for answer in (tree, {"entities": tree, "pagingInfo": tree}, {"entities": [tree] * 3, "pagingInfo": paging}):
+        api: Any = Says(json.dumps(answer).encode())
+        reader = FromApi(api, EventKeys("jira_datacenter", "x"), 1000, "admin", deliver_own=False)
+        state = reader.walk(0, 10**13)
+        for _ in range(3):
+            with contextlib.suppress(Retryable, Held, CursorLost):
+                state = json.loads(json.dumps((await reader.fetch(state)).next))
+        assert all(finding.detail for finding in await reader.probe())
+
+
+async def test_an_answer_that_is_nested_beyond_reading_stops_nothing():
+    for body in (b"[" * 900 + b"]" * 900, b'{"a":' * 900 + b"1" + b"}" * 900, b"\xff\xfe", b""):
+        api: Any = Says(body)
+        assert await of_configuration(api)
 
 
 @pytest.mark.parametrize("seed", range(4))
