@@ -43,6 +43,38 @@ async def test_a_spool_in_use_and_one_at_rest_show_their_lanes_and_what_waits(tm
     assert not path.with_name("spool.db-shm").exists()
 
 
+_FRAME = 24 + 4096
+
+
+@pytest.mark.parametrize(
+    "size", [0, 16, 32, 32 + _FRAME // 2, 32 + _FRAME, 32 + 2 * _FRAME - 1, None], ids=lambda size: f"{size}_bytes"
+)
+async def test_the_log_of_a_spool_in_use_stays_as_it_is(size: int | None, tmp_path: Path) -> None:
+    """SQLite takes a look for the last user of a spool, and removes the log behind it where it holds nothing whole."""
+    log = tmp_path / "spool.db-wal"
+    async with opened(tmp_path) as desk:
+        await desk.put(*names("a", 500))
+        await desk.lane()
+        in_use = (tmp_path / "spool.db").read_bytes(), log.read_bytes()
+    path = tmp_path / "copy" / "spool.db"
+    path.parent.mkdir()
+    path.write_bytes(in_use[0])
+    log = path.with_name("spool.db-wal")
+    log.write_bytes(in_use[1][:size])
+    inode = log.stat().st_ino
+    glimpse(path)
+    assert (log.stat().st_ino, log.read_bytes()) == (inode, in_use[1][:size])
+    assert path.read_bytes() == in_use[0]
+
+
+async def test_a_look_at_a_spool_that_was_just_opened_does_not_take_its_log_away(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        pass
+    async with opened(tmp_path) as desk:
+        glimpse(tmp_path / "spool.db")
+        await desk.put(*names("a", 3))
+
+
 def test_what_is_no_spool_is_looked_at_a_few_times_and_then_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ one look fail, so it is repeated. Nothing is made, moved or migrated, and the da
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sqlite3
+import sys
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -44,7 +46,8 @@ def _look(path: Path) -> KnownSpool:
     where = f"file:{quote(str(path))}?mode=ro&vfs=unix-none"
     # with a log beside it, which must not be made; without one, as a file that no one changes
     where += "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-    with contextlib.closing(sqlite3.connect(where, uri=True, isolation_level=None)) as con:
+    con = sqlite3.connect(where, uri=True, isolation_level=None)
+    try:
         con.execute("PRAGMA locking_mode = EXCLUSIVE")  # with that the log needs no shared memory
         con.execute("PRAGMA query_only = 1")
         con.execute("BEGIN")
@@ -57,3 +60,17 @@ def _look(path: Path) -> KnownSpool:
                 waiting = sum(lanes.waiting(lane).values())
             known.append(KnownLane(lane.name, lane.target, waiting, lane.seen_ms))
         return KnownSpool(known, dict(names))
+    finally:
+        _let_go(con)
+
+
+def _let_go(con: sqlite3.Connection) -> None:
+    """End a look without what SQLite does at the end of a last connection, which it takes this one for.
+
+    A log without a whole transaction in it, as a daemon has at its start, would be removed from under it.
+    """
+    if sys.version_info >= (3, 12):
+        con.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+        con.close()
+    else:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(con))  # stays open as long as the process, which looks once
