@@ -459,3 +459,12 @@ async def test_a_place_that_holds_is_the_end_of_no_other(tmp_path: Path) -> None
         assert (c.poller.report.state, HEAL in c.poller._rows) == ("held", False)
         log.fetch = fetch  # type: ignore[method-assign]
         await c.rest()
+
+
+def test_no_window_is_narrower_than_the_step_of_a_source():
+    state = windows.begin(0, 10 * DAY)
+    while (window := windows.next_window(state, 10 * DAY, 1000)).can_be_halved:
+        state = windows.halved(state, window)
+    assert window.until - window.since == 1000
+    state = windows.read(state, window, 5000, None, 0)
+    assert windows.next_window(state, 10 * DAY, 1000).since == 1000
