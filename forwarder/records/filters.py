@@ -43,6 +43,7 @@ class _Rule:
     def __init__(self, rule: FilterRule, places: Places) -> None:
         self.tests: list[tuple[Facts, re.Pattern[str]]] = []
         self.of_origin: list[tuple[Facts, re.Pattern[str]]] = []
+        self.of_place: list[tuple[Facts, re.Pattern[str]]] = []
         for name, facts in {**_FACTS, "place": places.of}.items():
             globs = rule.source_globs() if name == "source" else getattr(rule, name)
             if globs is None:
@@ -52,6 +53,8 @@ class _Rule:
             self.tests.append(test)
             if name in _OF_ORIGIN:
                 self.of_origin.append(test)
+            elif name == "place":
+                self.of_place.append(test)
 
     def matches(self, origin: Origin, event: AuditEvent | None) -> bool:
         return _all_hold(self.tests, origin, event)
@@ -60,7 +63,9 @@ class _Rule:
         """Return whether it matches every event of an origin, or none; None when that depends on the event."""
         if not _all_hold(self.of_origin, origin, None):
             return False
-        return True if len(self.of_origin) == len(self.tests) else None
+        # Of a log of one site every event lies where that site does, and perhaps elsewhere, too.
+        placed = self.of_place if origin.site and _all_hold(self.of_place, origin, None) else []
+        return True if len(self.of_origin) + len(placed) == len(self.tests) else None
 
 
 def _all_hold(tests: list[tuple[Facts, re.Pattern[str]]], origin: Origin, event: AuditEvent | None) -> bool:

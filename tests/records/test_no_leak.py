@@ -18,7 +18,7 @@ import pytest
 
 from forwarder.admin.dead_letters import privacy_of
 from forwarder.assembly import build_filters, build_maker, build_sink
-from forwarder.catalogue import load_catalogue
+from forwarder.catalogue import Catalogue, load_catalogue
 from forwarder.config.settings import Settings
 from forwarder.contracts import ConfigError, Origin
 from forwarder.records.normalizers import Normalizers
@@ -125,6 +125,11 @@ def chunks() -> Iterator[Chunk]:
         )  # fmt: skip
 
 
+@cache
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
 def combinations() -> list[tuple[str, str]]:
     return [(sink, form) for sink in SINKS.names(distribution=OWN_DISTRIBUTION) for form in FORMATS.names()]
 
@@ -143,7 +148,7 @@ def test_nothing_that_is_left_out_reaches_a_sink(sink, form, preset, tmp_path, m
         pytest.skip(str(error))
     unknown: Counter[str] = Counter()
     maker = build_maker(
-        "out", settings.sinks["out"], built, build_filters(settings)["out"], Normalizers(load_catalogue()), unknown
+        "out", settings.sinks["out"], built, build_filters(settings)["out"], Normalizers(catalogue()), unknown
     )
     sent = 0
     for chunk in chunks():

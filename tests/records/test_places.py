@@ -115,3 +115,12 @@ def test_a_rule_for_a_site_sees_every_site_of_an_event():
     for name in ("us-west", "acme-labs", "ACME.example.net"):
         assert Filter([FilterRule(site=name)], None).passes(ORIGIN, two)
     assert not Filter([FilterRule(site="acme")], None).passes(ORIGIN, two)
+
+
+def test_where_a_log_of_one_site_lies_is_known_before_its_events_are_read():
+    eu, us = (Filter([FilterRule(place=place)], None, PLACES) for place in ("eu", "us"))
+    assert eu.by_origin(OF_SITE) is True
+    assert us.by_origin(OF_SITE) is None  # an event may name a second site
+    assert eu.by_origin(ORIGIN) is None
+    assert Filter([FilterRule(place="eu", product="jira")], None, PLACES).by_origin(OF_SITE) is None
+    assert Filter(None, [FilterRule(place="eu")], PLACES).by_origin(OF_SITE) is False
