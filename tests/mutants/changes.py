@@ -76,7 +76,7 @@ def _span(node: ast.AST, starts: list[int]) -> tuple[int, int]:
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk over what runs: no annotations, decorators, docstrings, log lines or texts of exceptions."""
+    """Walk over what runs: no annotations, decorators, docstrings, protocols, log lines or texts of exceptions."""
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "decorator_list", "keywords", "type_params"} and not (
             name == "keywords" and isinstance(node, ast.Call)
@@ -92,6 +92,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 def _is_silent(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr):
         return True
+    if isinstance(node, ast.ClassDef):
+        return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return True
     if isinstance(node, ast.Expr):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from forwarder.spool.sqlite import (
     retention,
     store,
 )
+from forwarder.spool.sqlite.store import SqliteSpool
 from tests.spool.spools import ACME, opened
 
 DAY = 86_400_000
@@ -111,3 +113,15 @@ def test_a_settlement_is_something_as_soon_as_anything_is_in_it() -> None:
     assert Settlement([(1, 1)])
     assert Settlement(dead_letters=[letter])
     assert Settlement(doubts=[((1, 1), "restart")])
+
+
+def test_what_is_asked_for_unless_something_else_is_said() -> None:
+    def defaults(of: Any) -> dict[str, Any]:
+        return {
+            name: one.default for name, one in inspect.signature(of).parameters.items() if one.default is not one.empty
+        }
+
+    asked = defaults(SqliteSpool.dead_letters)
+    assert (asked["lane"], asked["after"], asked["limit"], asked["events"]) == (None, 0, 100, True)
+    opening = defaults(SqliteSpool.open)
+    assert (opening["create"], opening["stop"]()) == (True, False)

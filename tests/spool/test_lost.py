@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,8 @@ async def test_what_was_taken_away_is_put_back(tmp_path: Path, what: str) -> Non
     assert "start again" in await lost(desk)
     if what == "the folder":
         assert desk.config.path.parent.stat().st_mode & 0o777 == 0o700, "others see nothing of it"
+    names_open = [str(one.readlink()) for one in Path("/dev/fd").iterdir() if one.is_symlink()]
+    assert not [name for name in names_open if re.search(r"spool\.db\.\w{8}( \(deleted\))?$", name)]
     await still_waiting(desk)
 
 

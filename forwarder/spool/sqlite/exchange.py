@@ -130,7 +130,7 @@ class Ledger:
         """Settle, then take up to `events` events above `after`. Raises DamagedPage."""
         lane = self._lanes.load(number)
         self._settle(lane, settlement, now_ms)
-        again, unreadable = self._take_letters(lane, events) if events > 0 else ([], 0)
+        again, unreadable = self._take_letters(lane, events)
         chunks = self._take(lane, max(after, lane.position), events - len(again))
         if chunks:
             lane.head = max(lane.head, chunks[-1].last)
@@ -146,7 +146,6 @@ class Ledger:
         lane.head = lane.position
         lane.seen_ms = now_ms
         self._letters.mark_waiting(number)
-        self._lanes.forget_withdrawn(lane)
         self._lanes.save(lane)
 
     def _settle(self, lane: Lane, settlement: Settlement, now_ms: int) -> None:

@@ -148,10 +148,9 @@ class Lanes:
             return True
         if new[-1][1] > lane.head or new[0][0] < 1:
             raise SpoolError(f"The lane {lane.name} settles {new[-1]} but took nothing above {lane.head}.")
-        known = [(1, lane.position), *lane.settled] if lane.position else lane.settled
-        known = ranges.merge(known)
+        known = ranges.merge([(1, lane.position), *lane.settled])  # at position 0 the first of them is empty
         repeated = sum(ranges.count(ranges.inside(first, last, known)) for first, last in new)
-        withdrawn = self._withdrawn_in_flight(lane) if repeated or self._has_withdrawn(lane) else []
+        withdrawn = self._withdrawn_in_flight(lane)
         taken = [(first, last) for first, last, _ in withdrawn]
         excused = [span for first, last in new for span in ranges.inside(first, last, taken)]
         repeated -= sum(ranges.count(ranges.inside(first, last, known)) for first, last in excused)
@@ -196,11 +195,6 @@ class Lanes:
     def forget_withdrawn(self, lane: Lane) -> None:
         """Nothing of this lane is in flight any more."""
         self._con.execute("DELETE FROM overtaken WHERE lane = ?", (lane.number,))
-
-    def _has_withdrawn(self, lane: Lane) -> bool:
-        return (
-            self._con.execute("SELECT 1 FROM overtaken WHERE lane = ? LIMIT 1", (lane.number,)).fetchone() is not None
-        )
 
     def _withdrawn_in_flight(self, lane: Lane) -> list[tuple[int, int, int]]:
         return self._con.execute(
