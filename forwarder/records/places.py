@@ -20,6 +20,7 @@ OTHER, UNKNOWN = "other", "unknown"
 """Where a site lies that is in no place of the configuration, and where an event lies that names no site."""
 
 _REMEMBERED = 4096
+_HOSTS = ".atlassian.net"
 
 
 class Places:
@@ -51,9 +52,9 @@ class Places:
 
 
 def sites_of(origin: Origin, event: AuditEvent | None) -> Iterator[tuple[str, ...]]:
-    """Yield what each site of an event is called: its id, name, key and host."""
+    """Yield what each site of an event is called: its id, name, key and host, and `acme` of `acme.atlassian.net`."""
     if origin.site:
-        yield (origin.site,)
+        yield _with_short(origin.site)
     if event is None:
         return
     if event.site is not None and (names := _names(event.site)):
@@ -64,7 +65,14 @@ def sites_of(origin: Origin, event: AuditEvent | None) -> Iterator[tuple[str, ..
 
 
 def _names(site: Thing) -> tuple[str, ...]:
-    return tuple(filter(None, (site.id, site.name, site.key, host_of(site.url) if site.url else None)))
+    named = filter(None, (site.id, site.name, site.key, host_of(site.url) if site.url else None))
+    return tuple(dict.fromkeys(each for name in named for each in _with_short(name)))
+
+
+def _with_short(name: str) -> tuple[str, ...]:
+    """Return a name, and of a host of Atlassian's what people and `sites` call it as well."""
+    short = name.lower().removesuffix(_HOSTS)
+    return (name, short) if short != name.lower() else (name,)
 
 
 def host_of(text: str) -> str:

@@ -80,3 +80,17 @@ async def test_the_name_of_an_entry_stands_for_its_sites_in_a_filter(kind, glob,
         async with engine(tmp_path, sources, sinks) as running:
             await running.until(lambda: delivered(out) == had_by(sim, "jira"))
             await running.until(lambda: delivered(one) == had_by(sim, "jira", first))
+
+
+async def test_a_site_is_routed_by_the_name_that_it_has_in_sites(tmp_path):
+    eu, one = tmp_path / "eu.ndjson", tmp_path / "one.ndjson"
+    async with Simulator(products(40)) as sim:
+        first, second = sim.sites
+        sinks = {
+            "eu": file_sink(eu, include=[{"place": "eu"}]),
+            "one": file_sink(one, include=[{"site": f"{second}"}]),
+        }
+        places = {"eu": [first]}
+        async with engine(tmp_path, {"jira": of_sites(sim, "jira")}, sinks, places=places) as running:
+            await running.until(lambda: delivered(eu) == had_by(sim, "jira", first))
+            await running.until(lambda: delivered(one) == had_by(sim, "jira", second))
