@@ -82,8 +82,6 @@ def _copy_back(con: sqlite3.Connection, presence: Presence, alive: Callable[[], 
     try:
         with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as to:
             con.backup(to, pages=_STEP, progress=lambda *_: alive())
-        with contextlib.suppress(FileNotFoundError):  # in WAL mode it may have made one
-            files.beside(copy, "-wal").unlink()
         place = path
         try:
             os.link(copy, path)
