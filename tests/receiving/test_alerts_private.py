@@ -1,0 +1,65 @@
+"""What a private sink or a redacted source keeps of an alert: ids and the product's own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forwarder.contracts import AuditEvent, Record
+from forwarder.contracts.privacy import PrivacyConfig
+from forwarder.formats.cef.format import CefFormat
+from forwarder.formats.ecs.format import EcsFormat
+from forwarder.formats.leef.format import LeefFormat
+from forwarder.formats.ocsf.format import OcsfFormat
+from forwarder.formats.raw import RawFormat
+from forwarder.records.privacy import build_privacy
+from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer
+from tests.golden.test_products import record_of
+
+CASES = sorted(path.parent.name for path in (Path(__file__).parents[1] / "golden" / "guard_detect").glob("*/in.json"))
+
+
+def planted(raw: bytes) -> Iterator[bytes]:
+    """Give an alert with a canary in every text that a person could have written."""
+    tree = json.loads(raw)
+    tree.pop("unreadable", None)
+    tree |= {
+        "alertTitle": "CANARY did it",
+        "alertDetailURL": "https://admin.example.com/o/CANARY",
+        "CANARY": ["CANARY"],
+    }
+    tree["actor"] = {
+        "accountId": "557058:00000000-1111-2222-3333-444444444444",
+        "name": "CANARY",
+        "url": "https://example.com/CANARY",
+        "sessions": [{"ipAddress": "192.0.2.77", "userAgent": "CANARY/1.0"}],
+    }
+    for subject in ("CANARY", {"type": "space", "id": "7", "name": "CANARY", "url": "https://x.example.com/CANARY"}):
+        tree["activity"] = {"action": "Exported", "subject": subject}
+        yield json.dumps(tree).encode()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_of_content_or_persons_is_left(name):
+    record = record_of("guard_detect", name)
+    try:
+        bodies = [*planted(record.raw)]
+    except (ValueError, TypeError):
+        return  # not an object
+    privacy = build_privacy(PrivacyConfig.model_validate("strict"))
+    for body in bodies:
+        private = Record(1, record.origin, record.id, privacy.apply("guard_detect", body), read_ms=1)
+        assert b"CANARY" not in private.raw
+        assert b"192.0.2.77" not in private.raw
+        [event] = GuardDetectNormalizer().normalize([private])
+        assert isinstance(event, AuditEvent)
+        assert (event.actor.id if event.actor else None) == "557058:00000000-1111-2222-3333-444444444444"
+        private.event = event
+        for form in (EcsFormat(original=True), OcsfFormat(original=True), CefFormat(), LeefFormat(), RawFormat()):
+            [line] = form.render([private])
+            assert isinstance(line, bytes)
+            assert b"canary" not in line.lower()
+            assert b"192.0.2.77" not in line
