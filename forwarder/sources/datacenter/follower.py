@@ -80,7 +80,7 @@ class Follower:
     def __init__(self, folder: Folder, limit: int, longest: int) -> None:
         self.folder = folder
         self._cutter = Cutter(limit, longest)
-        self._read_up: dict[str, tuple[tuple[int, int], int]] = {}  # how each file looked then, and to where
+        self._read_up: dict[str, tuple[str, tuple[int, int], int]] = {}  # name and look of each then, and to where
         self._damaged: dict[str, tuple[tuple[int, int], Retryable]] = {}
         self._unpacking: dict[str, PackedText] = {}
 
@@ -103,7 +103,7 @@ class Follower:
         stretch: tuple[list[tuple[int, bytes]], int] = ([], 0)
         for file in files:
             place = known[file.ident]
-            if self._read_up.get(file.ident) == (file.looks, place.at):
+            if self._read_up.get(file.ident) == (file.name, file.looks, place.at):
                 continue
             try:
                 is_last = file is files[-1]
@@ -129,6 +129,9 @@ class Follower:
         found = {}
         for file in files:
             place = known.get(file.ident)
+            if place is not None and not _is_of(place, file):
+                place = None  # the inode of one that is gone
+                self._close(file.ident)
             if place is None and is_first:
                 place = self._at_first(file, since_ms)
             elif place is None:
@@ -156,7 +159,8 @@ class Follower:
         try:
             if file.packed:
                 length = PackedText.length_of(descriptor)
-                done = any(place.at == length and not place.name.endswith(".gz") for place in of_name)
+                marks = {place.mark for place in of_name if place.at == length and not place.name.endswith(".gz")}
+                done = bool(marks) and _mark_of_packed(descriptor, length) in marks
                 return Known(file.name, length, str(file.size)) if done else None
             return _copied(PlainText(descriptor), of_name)
         except OSError:
@@ -169,6 +173,12 @@ class Follower:
         for memory in (self._read_up, self._damaged):
             for ident in [ident for ident in tuple(memory) if ident not in there]:
                 memory.pop(ident, None)
+        for ident in [ident for ident in tuple(self._unpacking) if ident not in there]:
+            self._close(ident)
+
+    def _close(self, ident: str) -> None:
+        if (text := self._unpacking.pop(ident, None)) is not None:
+            text.close()
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -210,7 +220,7 @@ class Follower:
                 return cut.lines, place
             if not cut.taken:
                 if is_whole and not data:
-                    self._read_up[file.ident] = (file.looks, place.at)
+                    self._read_up[file.ident] = (file.name, file.looks, place.at)
                 return [], place
 
     def _read_packed(self, file: LogFile, place: Known, *, is_quiet: bool) -> tuple[list[tuple[int, bytes]], Known]:
@@ -218,7 +228,7 @@ class Follower:
         if known_damage is not None and looks == file.looks:
             raise known_damage.with_traceback(None)  # or it grows with each raise
         if place.mark == str(file.size):
-            self._read_up[file.ident] = (file.looks, place.at)
+            self._read_up[file.ident] = (file.name, file.looks, place.at)
             return [], place
         text = self._unpacking.pop(file.ident, None)
         if text is None:
@@ -255,6 +265,23 @@ class Follower:
             is_end = is_whole and (cut.taken == len(data) or not cut.lines)
             if cut.lines or is_end:
                 return cut.lines, place, is_end
+
+
+def _mark_of_packed(descriptor: int, length: int) -> str | None:
+    """Return by what the whole of a packed file is known, or None where it is damaged."""
+    text, part = PackedText(os.dup(descriptor)), min(length, MARK)
+    try:
+        head, before = text.read(0, part), text.read(length - part, part)
+        return mark_of(head, before) if text.damage is None and len(before) == part else None
+    finally:
+        text.close()
+
+
+def _is_of(place: Known, file: LogFile) -> bool:
+    """Tell whether a place can be one in this file: inodes come again. Of a plain file its mark has the last word."""
+    if file.packed:
+        return place.name == file.name
+    return not place.name.endswith(".gz") and (place.name.startswith(file.stem) or bool(place.mark))
 
 
 def _copied(text: PlainText, places: list[Known]) -> Known | None:

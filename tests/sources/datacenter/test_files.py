@@ -528,6 +528,49 @@ def test_the_places_of_nodes_that_are_gone_do_not_grow_for_ever(monkeypatch):
     assert list(kept) == ["c", "d", "e"]
 
 
+async def test_a_packed_file_with_the_inode_of_one_that_is_gone_is_read_from_its_beginning(tmp_path, node):
+    """Packing removes a file, and the next one that is packed may get its inode."""
+    reader = Reader(source(tmp_path))
+    write(node / LOG, lines(0, 1, 2))
+    assert await reader.read() == [0, 1, 2]
+    (node / f"{LOG}.gz").write_bytes(gzip.compress(lines(0, 1, 2)))
+    (node / LOG).write_bytes(gzip.compress(lines(3, 4, 5, 6)))  # in place, so that the inode is the same
+    (node / LOG).rename(node / "20260101-00001.audit.log.gz")
+    assert await reader.read() == [3, 4, 5, 6]
+
+
+async def test_a_packed_file_is_no_copy_for_its_length_alone(tmp_path, node):
+    reader = Reader(source(tmp_path))
+    write(node / LOG, lines(1))
+    assert await reader.read() == [1]
+    (node / f"{LOG}.1.gz").write_bytes(gzip.compress(lines(2)))
+    assert await reader.read() == [2]
+    (node / f"{LOG}.2.gz").write_bytes(gzip.compress(lines(1)))
+    assert await reader.read() == []
+    assert reader.repeats == 0
+
+
+async def test_a_file_of_the_size_time_and_inode_of_another_that_is_gone_is_read(tmp_path, node):
+    reader = Reader(source(tmp_path))
+    write(node / LOG, lines(1))
+    assert await reader.read() == [1]
+    seen = (node / LOG).stat()
+    (node / LOG).write_bytes(lines(2))
+    os.utime(node / LOG, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    (node / LOG).rename(node / "20260101-00001.audit.log")
+    assert await reader.read() == [2]
+
+
+async def test_a_file_with_the_inode_of_a_packed_one_that_is_gone_is_read_from_its_beginning(tmp_path, node):
+    reader = Reader(source(tmp_path, limit=2))
+    node.mkdir(exist_ok=True)
+    (node / f"{LOG}.gz").write_bytes(gzip.compress(lines(0, 1, 2)))
+    assert await reader.page()
+    (node / f"{LOG}.gz").write_bytes(lines(3, 4, 5, 6))
+    (node / f"{LOG}.gz").rename(node / "20260101-00001.audit.log")
+    assert await reader.read() == [3, 4, 5, 6]
+
+
 DEEDS = ("write", "burst", "half", "finish", "next", "turn", "copy_and_cut", "pack", "read", "page", "life", "remount")
 
 
