@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
+from forwarder.normalize.json_texts import unpacked
+
 LONGEST_NAME = 200
 
 DEEPEST = 64
@@ -46,6 +50,7 @@ _LOOKS = re.compile(
     r"|\b(?:Bearer|Basic)\s+[\w+/=.~-]{16,}"
     r"|\bAKIA[A-Z0-9]{16}\b|\bgh[pousr]_\w{30,}|\bglpat-[\w-]{20,}|\bxox[abprs]-[\w-]{10,}"
     r"|\bssh-(?:rsa|ed25519|dss)\s+[\w+/=]{40,}"
+    r"|(?i:\b(?:password|passwd|pwd|passphrase|client[_-]?secret|api[_-]?key|access[_-]?token)\s*[=:]\s*\S{4,})"
     r"|[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]+@",
 )
 """Values that open something whatever their field is called."""
@@ -76,6 +81,10 @@ def readable(value: str | None, *, secret: bool) -> str | None:
         return None
     if secret:
         return value if value.strip().casefold() in _HARMLESS else None
+    inner = unpacked(value)
+    if inner is not value:
+        kept = without_secrets(inner)
+        return value if kept == inner else msgspec.json.encode(kept).decode()
     return None if _LOOKS.search(value) is not None else value
 
 
@@ -87,7 +96,10 @@ def without_secrets(tree: Any, depth: int = 0) -> Any:
         return {name: _member(name, value, depth) for name, value in tree.items()}
     if type(tree) is list:
         return [without_secrets(item, depth + 1) for item in tree]
-    return readable(tree, secret=False) if type(tree) is str and tree else tree
+    if type(tree) is not str or not tree:
+        return tree
+    inner = unpacked(tree)
+    return readable(tree, secret=False) if inner is tree else without_secrets(inner, depth + 1)
 
 
 def _member(name: str, value: Any, depth: int) -> Any:

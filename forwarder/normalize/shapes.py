@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -11,6 +12,12 @@ from forwarder.normalize.lenient import ABSENT, Tree
 
 MOST_ITEMS = 1000
 """Items of an array that are looked at: an event with more is marked, and whole in its raw form."""
+
+
+LONGEST_NUMBER = 18
+"""Digits of a number that is written as a text."""
+
+_is_number = re.compile("-?[0-9]+").fullmatch
 
 
 class Shapes:
@@ -61,6 +68,8 @@ class Shapes:
             if type(value) is str:
                 return value, False
             return (str(value) if type(value) is int else None), True
+        if wanted is int and type(value) is str and len(value) <= LONGEST_NUMBER and _is_number(value):
+            return int(value), True
         if wanted in {int, bool}:
             return (value, False) if type(value) is wanted else (None, True)
         return self._struct(wanted, value) if type(value) is dict else (None, True)

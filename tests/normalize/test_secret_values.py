@@ -55,3 +55,19 @@ def test_a_tree_may_be_deep():
     for _ in range(500):
         tree = [tree]
     assert "x" not in str(without_secrets(tree))
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ('{"user": "bo", "password": "hunter2"}', '{"user":"bo","password":null}'),
+        ('{"user": "bo"}', '{"user": "bo"}'),
+        ('[{"apiToken": "t", "n": 1}]', '[{"apiToken":null,"n":1}]'),
+        ('{"details": "{\\"secret\\": \\"x\\"}"}', '{"details":{"secret":null}}'),
+        ("password=hunter2; user=bo", None),
+        ("{broken", "{broken"),
+        ("Browse projects", "Browse projects"),
+    ],
+)
+def test_a_secret_within_a_value_is_one(value, kept):
+    assert readable(value, secret=False) == kept

@@ -165,7 +165,8 @@ def _extra(record: DataCenterRecord) -> dict[str, Any]:
     """Return what a record says besides, by name; a secret keeps its name only."""
     more: dict[str, Any] = {}
     for extra in record.extraAttributes:
-        if extra.name:
-            secret = is_secret(extra.name) or is_secret(extra.nameI18nKey or "")
-            more[extra.name] = readable(extra.value, secret=True) if secret else without_secrets(unpacked(extra.value))
+        name = extra.name or extra.nameI18nKey
+        if name:
+            secret = is_secret(name) or is_secret(extra.nameI18nKey or "")
+            more[name] = readable(extra.value, secret=True) if secret else without_secrets(unpacked(extra.value))
     return more | {name: text for name, text in (("node", record.node), ("method", record.method)) if text}
