@@ -11,7 +11,7 @@ import pytest
 from forwarder.contracts import Batch, Delivery, PayloadTooLarge, Rejection, SinkConfig
 from forwarder.delivery.attempt import Attempts, _stand_out
 from forwarder.delivery.isolation import Evidence
-from forwarder.delivery.receipts import Promises
+from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.undelivered import Undelivered
 from tests.clocks import FakeClock
 from tests.delivery.test_settlement import Desk, records
@@ -35,18 +35,18 @@ class Scripted:
 class Sends:
     """Attempts over a settler that nobody writes."""
 
-    def __init__(self, answer: Any, *, promises: bool = False) -> None:
+    def __init__(self, answer: Any, *, has_receipts: bool = False) -> None:
         self.desk = Desk()
         self.evidence = Evidence()
         self.sink = Scripted(answer, self.desk.clock)
         report, clock = self.desk.report, self.desk.clock
         asks: Any = SimpleNamespace(confirm=None)
-        made = Promises(asks, SinkConfig(type="scripted"), clock=clock, report=report) if promises else None
-        self.promises, sink = made, self.sink
+        made = OpenReceipts(asks, SinkConfig(type="scripted"), clock=clock, report=report) if has_receipts else None
+        self.receipts, sink = made, self.sink
         self.attempts = Attempts(
             sink,  # type: ignore[arg-type]
             settler=self.desk.settler,
-            promises=made,
+            receipts=made,
             evidence=self.evidence,
             report=report,
             clock=clock,
@@ -124,10 +124,10 @@ async def test_an_answer_that_contradicts_itself_decides_nothing(answer: Deliver
 
 
 async def test_what_is_promised_is_not_left() -> None:
-    s = Sends(Delivery(pending={0: "r", 1: "r", 3: "s"}, accepted=[2]), promises=True)
+    s = Sends(Delivery(pending={0: "r", 1: "r", 3: "s"}, accepted=[2]), has_receipts=True)
     assert await s.attempts.send(0, records(1, 2, 3, 4), awaited=False) == 0.0
-    assert s.promises is not None
-    assert (len(s.promises), s.desk.report.accepted) == (2, 1)
+    assert s.receipts is not None
+    assert (len(s.receipts), s.desk.report.accepted) == (2, 1)
 
 
 @pytest.mark.parametrize("count", [1, 2])

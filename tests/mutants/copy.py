@@ -56,7 +56,7 @@ class Copy:
             words = [f"--cov={room}" for room in sorted(rooms)] + ["--cov-context=test", "--cov-report="]
             env = {"MUTANTS_TIMES": str(times), "COVERAGE_FILE": str(covered)}
             code, output = self._pytest([*words, *missing], env, _LONGEST)
-            if not times.exists():
+            if not times.exists() or json.loads(times.read_text()) == {}:
                 raise SystemExit(f"the tests of {area.name} did not run, exit code {code}: {output[-2000:]}")
             measured = CoverageData(str(covered))
             measured.read()
