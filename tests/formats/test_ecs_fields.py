@@ -34,6 +34,7 @@ OWN = {
         "feed": str, "layer": str, "product": str, "act": str, "action_name": str, "actor_kind": str, "revision": str,
         "marks": list, "authentication": dict, "content": dict, "space": dict, "site": dict, "app": dict,
         "roles": list, "domain": str, "also": dict, "changes": list, "context": (dict, list), "container": (dict, list), "processed_at": str,
+        "related": str,
     }.items()
 }  # fmt: skip
 
