@@ -11,6 +11,7 @@ import pytest
 from forwarder.spool.contract import SpoolError
 from forwarder.spool.sqlite import pages as pages_module
 from forwarder.spool.sqlite import schema
+from forwarder.spool.sqlite.gaps import _gap_of
 from forwarder.spool.sqlite.ids import ROW_BYTES, IdMemory, oldest_minute
 from forwarder.spool.sqlite.pages import Content, DamagedPage, PageRow, Pages
 from forwarder.spool.sqlite.pushed import PushedVersions
@@ -99,6 +100,30 @@ def test_where_the_oldest_pages_end(three: Pages, con: sqlite3.Connection) -> No
     assert [three.end_before(seq) for seq in (0, 1, 2, 4, 5, 99)] == [0, 0, 2, 2, 5, 9]
     three.remove([2, 5, 9])
     assert (three.oldest(), three.end_of_oldest(1), three.end_before(99)) == (None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("pages", "from_ms", "to_ms"),
+    [
+        ([("2026-01-31T12:00", 900), ("2026-01-31T12:05", 700)], 1769860800000, 900),
+        ([("2026-01-31T12:05", 700), ("2026-01-31T12:00", 900)], 1769860800000, 900),
+        ([("2026-01-31T12:00", 300), ("", 900)], None, 900),
+        ([("2026-01-31T12:00", None)], 1769860800000, 500),
+        ([("2026-01-31T12:00", None), ("2026-01-31T12:00", 400)], 1769860800000, 500),
+        ([("no time at all", 900)], None, 900),
+    ],
+)
+def test_a_gap_reaches_from_the_oldest_event_of_its_pages_to_the_newest(
+    pages: list[tuple[str, int | None]], from_ms: int | None, to_ms: int
+) -> None:
+    rows = [
+        PageRow(10 * number, 10 * number - 9, 3, "", 1, 500, minute, newest, 0)
+        for number, (minute, newest) in enumerate(pages, 1)
+    ]
+    gap = _gap_of([(row, 4) for row in rows], "detached", "why", "one")
+    assert (gap.from_ms, gap.to_ms) == (from_ms, to_ms)
+    assert (gap.first_seq, gap.last_seq, gap.events) == (1, 10 * len(rows), 4 * len(rows))
+    assert (gap.cause, gap.detail, gap.source, gap.lane) == ("detached", "why", 3, "one")
 
 
 def test_a_page_comes_back_as_it_was_with_its_marks(con: sqlite3.Connection) -> None:
