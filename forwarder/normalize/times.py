@@ -1,8 +1,8 @@
 """ISO 8601 text to epoch milliseconds and back, exactly, at a fraction of a microsecond.
 
 Whole minutes are remembered, since a page of events falls into few of them; seconds and milliseconds are looked up,
-which also refuses whatever is not two or three ASCII digits. Everything but `YYYY-MM-DDTHH:MM:SS[.mmm]Z` takes the slow
-path.
+which also refuses whatever is not two or three ASCII digits. Everything but `YYYY-MM-DDTHH:MM:SS[.mmm]` with `Z`,
+`+0000` or `+00:00` takes the slow path.
 The memory is bounded: it is emptied when full, so that hostile times cost time but no memory.
 """
 
@@ -16,7 +16,8 @@ MINUTE_MS = 60_000
 MEMORY = 4096
 
 _SECONDS = {f":{second:02}": second * 1000 for second in range(60)}
-_MILLIS = {f".{milli:03}Z": milli for milli in range(1000)} | {"Z": 0}
+_UTC = ("Z", "+0000", "+00:00")
+_MILLIS = {f".{milli:03}{zone}": milli for zone in _UTC for milli in range(1000)} | dict.fromkeys(_UTC, 0)
 _SECOND_TEXT = [f"{second:02}" for second in range(60)]
 _MILLI_TEXT = [f".{milli:03}Z" for milli in range(1000)]
 

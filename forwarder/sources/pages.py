@@ -144,6 +144,8 @@ def text_of(raw: bytes) -> str | None:
     """Return the text or number that some bytes of JSON are, the number as it is written; None for anything else."""
     if raw[:1] != b'"':
         return raw.decode() if _NUMBER.fullmatch(raw) else None
+    if b"\\" not in raw and raw.isascii():
+        return raw[1:-1].decode()
     try:
         value, _ = _scanner.raw_decode(raw.decode("utf-8", "surrogateescape"))
     except UNREADABLE:
