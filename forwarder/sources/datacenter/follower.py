@@ -161,7 +161,8 @@ class Follower:
                 length = PackedText.length_of(descriptor)
                 marks = {place.mark for place in of_name if place.at == length and not place.name.endswith(".gz")}
                 done = bool(marks) and _mark_of_packed(descriptor, length) in marks
-                return Known(file.name, length, str(file.size)) if done else None
+                old = max(place.old for place in of_name)
+                return Known(file.name, length, str(file.size)) if done else Known(file.name, old=old)
             return _copied(PlainText(descriptor), of_name)
         except OSError:
             return None
@@ -289,5 +290,5 @@ def _copied(text: PlainText, places: list[Known]) -> Known | None:
     for place in sorted(places, key=lambda place: -place.at):
         head, before, _ = text.around(place.at, 0)
         if len(before) == len(head) and mark_of(head, before) == place.mark:
-            return msgspec.structs.replace(place, old=0)
+            return place
     return None

@@ -274,6 +274,19 @@ async def test_a_packed_file_is_not_read_twice_and_what_was_not_read_of_it_is(tm
     assert reader.repeats == 25
 
 
+@pytest.mark.parametrize("pack", [True, False])
+async def test_what_was_too_old_stays_so_in_a_copy(tmp_path, node, pack):
+    reader = Reader(source(tmp_path, limit=10), NOW_MS)
+    write(node / LOG, b"".join(line(number, NOW_MS + number - 90) + b"\n" for number in range(100)))
+    await reader.page()
+    if pack:
+        (node / f"{LOG}.gz").write_bytes(gzip.compress((node / LOG).read_bytes()))
+    else:
+        shutil.copy2(node / LOG, node / f"{LOG}.1")
+    (node / LOG).unlink()
+    assert await reader.read() == list(range(90, 100))
+
+
 async def test_packed_files_of_before_are_history(tmp_path, node):
     node.mkdir()
     text = b"".join(line(number, NOW_MS + number - 50) + b"\n" for number in range(100))
