@@ -79,6 +79,17 @@ async def test_what_was_taken_away_is_put_back(tmp_path: Path, what: str) -> Non
     await still_waiting(desk)
 
 
+async def test_where_another_file_lies_the_whole_spool_is_kept_beside_it(tmp_path: Path) -> None:
+    desk = await waiting(tmp_path / "state")
+    desk.config.path.unlink()
+    desk.config.path.write_bytes(b"of another program")
+    assert "was left as it is" in await lost(desk)
+    assert desk.config.path.read_bytes() == b"of another program"
+    (kept,) = desk.config.path.parent.glob("spool.db.lost-*-1")
+    kept.replace(desk.config.path)
+    await still_waiting(desk)
+
+
 async def test_a_moved_folder_is_whole_and_nothing_begins_in_its_place(tmp_path: Path) -> None:
     desk = await waiting(tmp_path / "state")
     desk.config.path.parent.rename(tmp_path / "moved")
