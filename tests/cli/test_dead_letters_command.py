@@ -357,7 +357,7 @@ async def test_what_is_shown_and_exported_goes_through_the_privacy_of_its_sink(f
                 continue
             for found in await verb.run(Wanted(), "me"):
                 assert getattr(found, "raw", b"") in {b"", b'{"private":true}'}, name
-        assert asked == ["elasticsearch"] * 6
+        assert set(asked) == {"elasticsearch"}
     finally:
         await spool.close()
 

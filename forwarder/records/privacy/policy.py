@@ -6,6 +6,7 @@ their names are, too. Where all of that is left out, an ordinary event takes a s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,10 +19,18 @@ from forwarder.records.privacy.rules import ANY, BY_RULE, with_rules
 from forwarder.records.privacy.tables import TABLES, ByType, Table
 
 if TYPE_CHECKING:
-    from forwarder.contracts.privacy import PrivacyConfig
+    from forwarder.contracts.privacy import PrivacyConfig, Treatment
     from forwarder.records.privacy.pseudonyms import Pseudonyms
 
 _NOTHING: Table = {}
+
+
+@lru_cache(32)
+def _quick(
+    feed: str, treatments: tuple[tuple[str, Treatment], ...], ip: str, rules: tuple[tuple[str, Treatment], ...]
+) -> Quick | None:
+    """Return the short way, which is the same for all sinks with the same settings."""
+    return Quick.of(with_rules(TABLES.get(feed, _NOTHING), dict(rules)), dict(treatments), ip)
 
 
 class Privacy:
@@ -63,8 +72,8 @@ class Privacy:
 
     def _quick(self, feed: str) -> Quick | None:
         if feed not in self._quick_by_feed:
-            table = with_rules(TABLES.get(feed, _NOTHING), self._rules)
-            self._quick_by_feed[feed] = Quick.of(table, self._kinds) if feed in self._quick_feeds else None
+            said = tuple(self._kinds.treatments.items()), self._kinds.ip, tuple(self._rules.items())
+            self._quick_by_feed[feed] = _quick(feed, *said) if feed in self._quick_feeds else None
         return self._quick_by_feed[feed]
 
     def _change(self, feed: str) -> Change:

@@ -17,7 +17,9 @@ from forwarder.records.privacy.rules import ANY, BY_RULE
 from forwarder.records.privacy.tables import LINKS, ByType, Table
 
 if TYPE_CHECKING:
-    from forwarder.records.privacy.kinds import Kinds
+    from collections.abc import Mapping
+
+    from forwarder.contracts.privacy import Treatment
 
 QUICK_FEEDS = frozenset({"organization"})
 """Feeds with so many events that it matters."""
@@ -67,12 +69,12 @@ class Quick:
         self._fits = re.compile(pattern.encode(), re.ASCII).fullmatch
 
     @classmethod
-    def of(cls, table: Table, kinds: Kinds) -> Quick | None:
+    def of(cls, table: Table, treatments: Mapping[str, Treatment], ip: str) -> Quick | None:
         """Return it for a feed and the settings of a sink, or None where only the long way is right."""
-        if kinds.treatments["unknown"] != "drop" or kinds.treatments["links"] != "drop":
+        if treatments["unknown"] != "drop" or treatments["links"] != "drop":
             return None
         try:
-            made = _Maker(kinds).object(table)
+            made = _Maker(treatments, ip).object(table)
         except _NoShortWay:
             return None
         return cls(*made) if made is not None else None
@@ -91,10 +93,10 @@ class Quick:
 class _Maker:
     """Makes types and patterns of tables; what is left out has none."""
 
-    def __init__(self, kinds: Kinds) -> None:
-        self._kinds = kinds
-        masked = "@" if kinds.treatments["address"] != "store" else ""
-        masked += ".:" if kinds.ip != "whole" else ""
+    def __init__(self, treatments: Mapping[str, Treatment], ip: str) -> None:
+        self._treatments, self._ip = treatments, ip
+        masked = "@" if treatments["address"] != "store" else ""
+        masked += ".:" if ip != "whole" else ""
         self._stored = rf'"[^"\\{masked}]*"'  # what has nothing in it that may have to be taken out
 
     def value(self, table: Table) -> tuple[Any, str] | None:
@@ -115,10 +117,10 @@ class _Maker:
         if kind in _OWN:
             return _OWN[kind]
         if kind in _WHERE_FROM:
-            if self._kinds.ip == "network":
+            if self._ip == "network":
                 raise _NoShortWay
-            return None if self._kinds.ip == "none" else (str, _WHERE_FROM[kind])
-        treatment = self._kinds.treatments[kind]
+            return None if self._ip == "none" else (str, _WHERE_FROM[kind])
+        treatment = self._treatments[kind]
         if treatment == "pseudonymise":
             raise _NoShortWay
         return None if treatment == "drop" else (str, self._stored)
