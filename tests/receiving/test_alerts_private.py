@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.records.privacy import build_privacy
 from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer
+from forwarder.sources.guard_detect.source import why_no_alert
+from forwarder.sources.pushes import read_body, refused
 from tests.golden.test_products import record_of
 
 CASES = sorted(path.parent.name for path in (Path(__file__).parents[1] / "golden" / "guard_detect").glob("*/in.json"))
@@ -63,3 +66,35 @@ def test_nothing_of_content_or_persons_is_left(name):
             assert isinstance(line, bytes)
             assert b"canary" not in line.lower()
             assert b"192.0.2.77" not in line
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kinds": {"titles": "drop"}},
+        {"kinds": {"messages": "drop"}},
+        {"fields": {"actor.name": "drop"}},
+        {"ip": "network"},
+        "strict",
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"alertId": "1", "alertTitle": "CANARY",}',
+        b'{"alertId": "1", "alertTitle": "CANARY", "actor": {"name": "CAN',
+        b'["CANARY"]',
+        b"CANARY",
+        b'{"alertTitle": "CANARY \xff"}',
+        b'{"CANARY": 1}',
+    ],
+    ids=str,
+)
+def test_of_what_could_not_be_read_nothing_is_left_where_anything_is_private(settings, body):
+    privacy = build_privacy(PrivacyConfig.model_validate(settings))
+    [(kept, reason)] = read_body(body, why_no_alert)
+    assert b"CANARY" in kept or b64encode(body) in kept
+    private = privacy.apply("guard_detect", kept)
+    assert {name: value for name, value in json.loads(private).items() if value is not None} == {"unreadable": reason}
+    assert refused(private) is not None, "it is a dead letter still"

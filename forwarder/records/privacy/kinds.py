@@ -116,6 +116,7 @@ class Kinds:
             "api": lambda text: self._masked(text) if self.treatments["links"] == "store" else LOST,
             "name": self._name,
             "address": partial(self._treated, "address"),
+            "hidden": lambda _: LOST,
         }
         self._of_text = own | {kind: partial(self._treated, kind) for kind in CONTENT} | {"groups": self._group}
         named: list[Treatment] = [self.treatments[kind] for kind in ("titles", "keys", "spaces", "groups")]

@@ -249,6 +249,8 @@ _SUBJECT = _named("type", id="id", ari="id", url="links")
 
 GUARD_DETECT: Table = {
     "unreadable": "phrase",  # ours: why it is no alert
+    "text": "hidden",  # ours: what could not be read, so no one can tell what is in it
+    "base64": "hidden",
     "alertId": "id",
     "alertTitle": "messages",
     "alertDetailURL": "links",
