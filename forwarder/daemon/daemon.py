@@ -187,25 +187,34 @@ class Daemon:
         return False
 
     async def _work(self, spool: Spool) -> None:
-        pollers = [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
-        lanes = [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
-        others = [self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))]
-        others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
-        others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=HEARTBEAT)))
-        learners = self._learning.runners(self._sources, self._source_reports)
-        others += [self._start(name, make) for name, make in learners]
-        await self._reception.start()
-        self._log.info(
-            "started",
-            version=__version__,
-            config=self._settings.digest(),
-            sources=list(self._sources),
-            sinks=list(self._sinks),
-            admin_port=self.admin_port,
-            **({"receiver_port": self._reception.port} if self._reception.port else {}),
-        )
-        await self._name_unclaimed(spool)
-        await self._stopping.wait()
+        await self._reception.start()  # it may fail, and nothing was begun yet; until it was, senders are told to wait
+        pollers: list[asyncio.Task[None]] = []
+        others: list[asyncio.Task[None]] = []
+        try:
+            pollers += [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
+            others += [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
+            others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
+            others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
+            others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=HEARTBEAT)))
+            learners = self._learning.runners(self._sources, self._source_reports)
+            others += [self._start(name, make) for name, make in learners]
+            self._log.info(
+                "started",
+                version=__version__,
+                config=self._settings.digest(),
+                sources=list(self._sources),
+                sinks=list(self._sinks),
+                admin_port=self.admin_port,
+                **({"receiver_port": self._reception.port} if self._reception.port else {}),
+            )
+            await self._name_unclaimed(spool)
+            await self._stopping.wait()
+        finally:
+            self.stop()
+            await self._drain(pollers, others)
+
+    async def _drain(self, pollers: list[asyncio.Task[None]], others: list[asyncio.Task[None]]) -> None:
+        """Let the tasks end in order: the spool and the sinks are closed after that, whatever ended them."""
         deadline = asyncio.get_running_loop().time() + self._settings.shutdown.grace
         await self._reception.close()
         for poller in self._pollers.values():
@@ -214,7 +223,7 @@ class Daemon:
         await within(pollers, deadline - self._settings.shutdown.grace / 2)
         for lane in self._lanes.values():
             lane.stop()
-        late = await within([*lanes, *others], deadline)
+        late = await within(others, deadline)
         await self._learning.keep(self._lane_reports.values())
         if late:
             self._log.warning("grace_time_is_over", still_running=late)

@@ -7,11 +7,19 @@ import http.client
 import json
 from typing import Any
 
+import pytest
+from structlog.testing import capture_logs
+
+from forwarder.contracts import ConfigError
+from forwarder.daemon.daemon import Daemon
 from forwarder.observe.reports import SourceReport
+from forwarder.spool.contract import SpoolError
+from forwarder.testing.waiting import until
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import Engine, engine, file_sink, lines_of, source
 from tests.receiving.sending import SECRET
+from tests.sockets import listening
 
 
 def event(ident: str, action: str = "user_login") -> bytes:
@@ -101,3 +109,45 @@ async def test_without_a_webhook_no_port_is_opened(tmp_path):
             report = await opened(e, port=False)
             assert e.daemon._reception.port == 0
             assert not report.receives
+
+
+def names_of_tasks() -> set[str]:
+    return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(("source ", "sink "))}
+
+
+async def test_a_port_that_is_taken_ends_the_start_before_anything_was_read_or_delivered(tmp_path):
+    out = tmp_path / "out.ndjson"
+    async with Simulator(SimulatorConfig(events=0)) as sim, listening(not_served) as port:
+        sim.add_raw(event("e1"), "e1")
+        receiver = {"listen": f"127.0.0.1:{port}"}
+        for _ in range(3):
+            with capture_logs() as lines, pytest.raises(ConfigError, match=r"receiver\.listen"):
+                async with engine(tmp_path, settings(sim), {"out": file_sink(out)}, receiver=receiver) as e:
+                    await asyncio.wait({e.task})
+            assert not names_of_tasks()
+            assert not [line for line in lines if line["log_level"] == "error"]
+        assert lines_of(out) == []
+        async with engine(tmp_path, settings(sim), {"out": file_sink(out)}, receiver=RECEIVER) as e:
+            await e.until(lambda: len(lines_of(out)) == 1)
+
+
+async def test_whatever_ends_the_work_the_tasks_end_before_the_spool_and_the_sinks_are_closed(tmp_path, monkeypatch):
+    out = tmp_path / "out.ndjson"
+
+    async def fail(daemon: Daemon, _: Any) -> None:
+        await until(lambda: len(lines_of(out)) == 1)
+        raise SpoolError("made up")
+
+    monkeypatch.setattr(Daemon, "_name_unclaimed", fail)
+    async with Simulator(SimulatorConfig(events=0)) as sim:
+        sim.add_raw(event("e1"), "e1")
+        with capture_logs() as lines, pytest.raises(SpoolError, match="made up"):
+            async with engine(tmp_path, settings(sim), {"out": file_sink(out)}, receiver=RECEIVER) as e:
+                await asyncio.wait({e.task})
+        assert not names_of_tasks()
+        assert not [line for line in lines if line["log_level"] == "error"]
+        assert len(lines_of(out)) == 1
+
+
+async def not_served(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
