@@ -25,6 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 _STRICTNESS: dict[Treatment, int] = {"store": 0, "pseudonymise": 1, "drop": 2}
 
 
+def strictest(*treatments: Treatment) -> Treatment:
+    """Return the treatment that lets through least."""
+    return max(treatments, key=_STRICTNESS.__getitem__)
+
+
 class KindsConfig(ComponentConfig):
     """What is done with single kinds of content, where that is not what `content` says."""
 
@@ -104,8 +109,7 @@ class PrivacyConfig(ComponentConfig):
 
     def treatments(self) -> dict[str, Treatment]:
         """Return what is done with each kind of text that settings decide about."""
-        persons = max(self.names, self.addresses, key=_STRICTNESS.__getitem__)
-        either = max(self.content, persons, key=_STRICTNESS.__getitem__)
+        either = strictest(self.content, self.names, self.addresses)
         kinds = self.kinds
         found: dict[str, Treatment] = {
             "name": self.names,

@@ -233,7 +233,8 @@ class DuplicatesConfig(ComponentConfig):
 
     drop_from: str | None = None
     """Leave out the events of this source that are a change of which this sink got the event of another source before:
-    one for one, counted as filtered. `<source>/<site>` is one site of a source with several."""
+    one for one, counted as filtered; also where the sink then refuses that one, which is a dead letter.
+    `<source>/<site>` is one site of a source with several."""
 
 
 def _duplicates(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """Events of one lane that are one change: how many share their id with one of another source, and which are left out.
 
 An event is left out only where a setting names its source, and its twin of another source was made ready to be sent by
-this lane in this run of the daemon: one for one, and for each site of the source. What came before its twin stays.
+this lane in this run of the daemon: one for one, and for each site of the source. What came before its twin stays. Each
+other source, and each of its sites, may have told of the same changes, so the one that told of most says how many there
+are.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ LINKED, LEFT_OUT = "linked", "left_out"
 
 
 class _Change(msgspec.Struct, gc=False):
-    """Who told of a change: ids of documents by source, and those left out by site."""
+    """Who told of a change: ids of documents by source and site, and those left out by site."""
 
     told: dict[str, set[str]]
     left_out: dict[str, set[str]]
@@ -65,7 +67,8 @@ class Links:
         change = self._changes.get(related)
         if change is None:
             return False
-        twins = sum(len(ids) for source, ids in change.told.items() if source != _entry(record.origin.source))
+        mine = _entry(record.origin.source)
+        twins = max((len(ids) for source, ids in change.told.items() if _entry(source) != mine), default=0)
         known = change.left_out.setdefault(record.origin.scope, set())
         if record.id in known:
             return True
@@ -85,11 +88,11 @@ class Links:
                     self._changes.popitem(last=False)
             else:
                 self._changes.move_to_end(related)
-            source = _entry(record.origin.source)
+            source = record.origin.source
             mine = change.told.setdefault(source, set())
             if record.id not in mine and len(mine) < MOST_TOLD:
                 mine.add(record.id)
-                self._counts[LINKED] += any(other != source for other in change.told)
+                self._counts[LINKED] += any(_entry(other) != _entry(source) for other in change.told)
 
 
 def _entry(source: str) -> str:

@@ -1,7 +1,8 @@
 """In which places the sites of an event lie, as the configuration maps them, and what no sink is there for.
 
 Invariant: every event is in at least one place: in those of its sites, in `other` for a site that is in none, in
-`unknown` when it names no site. So a rule can always name it, and what no rule names is counted.
+`unknown` when it names no site, or was not read to its end. So a rule can always name it, and what no rule names is
+counted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from forwarder.records.filters import Filter
 
 OTHER, UNKNOWN = "other", "unknown"
-"""Where a site lies that is in no place of the configuration, and where an event lies that names no site."""
+"""Where a site lies that is in no place of the configuration, and where an event lies that names no site, or was not
+read to its end."""
 
 _REMEMBERED = 4096
 _HOSTS = ".atlassian.net"
@@ -39,6 +41,8 @@ class Places:
         found: dict[str, None] = {}
         for names in sites_of(origin, event):
             found.update(dict.fromkeys(self._of_site(names)))
+        if event is not None and "truncated" in event.marks:  # what was not read may have named another site
+            found[UNKNOWN] = None
         return [*found] or (UNKNOWN,)
 
     def _of_site(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -70,9 +74,9 @@ def _names(site: Thing) -> tuple[str, ...]:
 
 
 def _with_short(name: str) -> tuple[str, ...]:
-    """Return a name, and of a host of Atlassian's what people and `sites` call it as well."""
-    short = name.lower().removesuffix(_HOSTS)
-    return (name, short) if short != name.lower() else (name,)
+    """Return a name, plainly written as well, and of a host of Atlassian's what people and `sites` call it."""
+    plain = (host_of(name) if "/" in name else name).strip().rstrip(".").lower()
+    return tuple(dict.fromkeys((name, plain, plain.removesuffix(_HOSTS))))
 
 
 def host_of(text: str) -> str:
@@ -84,7 +88,9 @@ def host_of(text: str) -> str:
 
 
 def _pattern(sites: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(host_of(site)) for site in sites) or r"(?!)", re.IGNORECASE)
+    return re.compile(
+        "|".join(translate(host_of(site).strip().rstrip(".")) for site in sites) or r"(?!)", re.IGNORECASE
+    )
 
 
 class Unrouted:

@@ -85,6 +85,23 @@ def test_an_event_is_left_out_when_its_twin_is_there():
     assert lane.counts == {LINKED: 1, LEFT_OUT: 1}
 
 
+@pytest.mark.parametrize("witnesses", [(JIRA, CONFLUENCE), (JIRA, JIRA_B), (JIRA, JIRA_B, CONFLUENCE)])
+def test_several_who_tell_of_one_change_take_the_place_of_one_event(witnesses):
+    lane = Lane("acme")
+    for witness in witnesses:
+        assert lane.take(witness, told(witness)) == (1, 0)
+    events = [told(ORGANIZATION, number=number) for number in (1, 2, 3)]
+    assert lane.take(ORGANIZATION, *events) == (2, 1)
+    assert lane.take(ORGANIZATION, *events) == (2, 1)
+
+
+def test_of_several_witnesses_the_one_that_tells_of_most_changes_counts():
+    lane = Lane("acme")
+    lane.take(JIRA, told(JIRA), told(JIRA, number=2))
+    lane.take(CONFLUENCE, told(CONFLUENCE))
+    assert lane.take(ORGANIZATION, *(told(ORGANIZATION, number=number) for number in (1, 2, 3))) == (1, 2)
+
+
 def test_what_comes_before_its_twin_stays():
     lane = Lane("jira")
     assert lane.take(JIRA, told(JIRA)) == (1, 0)

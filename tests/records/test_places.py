@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forwarder.catalogue import load_catalogue
-from forwarder.contracts import AuditEvent, Origin
+from forwarder.contracts import AuditEvent, Origin, Record
 from forwarder.contracts.event import Also, Thing
 from forwarder.contracts.settings import FilterRule
 from forwarder.records.filters import Filter
@@ -17,6 +17,7 @@ from forwarder.records.maker import RecordMaker
 from forwarder.records.normalizers import Normalizers
 from forwarder.records.places import Places, Unrouted
 from forwarder.registry import build_format
+from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from tests.records.test_private_records import ORIGIN, chunk_of
 
 PLACES = Places({"eu": ["acme.atlassian.net", "acme-labs", "0b8f7b6b-0000-0000-0000-000000000001"], "us": ["us-*"]})
@@ -50,10 +51,77 @@ def site(ident: str | None = None, name: str | None = None, url: str | None = No
         (OF_SITE, None, ["eu"]),
         (ORIGIN, event(site(url="https://acme.atlassian.net.evil.example")), ["other"]),
         (ORIGIN, event(site(url="https://[broken", name="acme-labs")), ["eu"]),
+        (ORIGIN, event(site(name=" acme-labs ")), ["eu"]),
+        (ORIGIN, event(site(name="acme-labs.")), ["eu"]),
+        (ORIGIN, event(site(name="acme-labs.atlassian.net.")), ["eu"]),
+        (ORIGIN, event(site(name="https://acme.atlassian.net/wiki")), ["eu"]),
+        (ORIGIN, event(site(url="https://acme.atlassian.net./wiki")), ["eu"]),
+        (ORIGIN, event(site("0b8f7b6b-0000-0000-0000-000000000001 ")), ["eu"]),
     ],
 )
 def test_where_an_event_lies(origin, what, places):
     assert [*PLACES.of(origin, what)] == places
+
+
+def places_of(*context: dict[str, Any], container: Any = (), **members: Any) -> list[str]:
+    """Return the places of an event as its normaliser reads it."""
+    attributes = {"action": "jira_issue_viewed", "time": "2024-10-03T10:44:26.457Z", "context": context, **members}
+    body = json.dumps({"id": "e1", "type": "events", "attributes": {**attributes, "container": container}}).encode()
+    [found] = OrganizationNormalizer().normalize([Record(1, ORIGIN, "0" * 32, body)])
+    assert isinstance(found, AuditEvent)
+    return sorted(PLACES.of(ORIGIN, found))
+
+
+def entry(kind: str, ident: Any, **attributes: Any) -> dict[str, Any]:
+    return {"type": kind, "id": ident, "attributes": attributes}
+
+
+US = entry("site", "x", siteHostName="https://us-x.atlassian.net")
+TWO_HOSTS = ["us-x.atlassian.net", "acme.atlassian.net"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [entry("site", "x", siteHostName=TWO_HOSTS)],
+        [entry("sites", "x", siteHostName=[f"https://{host}" for host in TWO_HOSTS])],
+        [entry("site", "x", site_host_name=TWO_HOSTS)],
+        [entry("site", "x", siteName=["us-x", "acme-labs"])],
+        [entry("site", "x", siteName=[{"name": "us-x"}, {"name": "acme-labs"}])],
+        [entry("site", "x", cloudUrl=TWO_HOSTS)],
+        [entry("site", ["us-x", "0b8f7b6b-0000-0000-0000-000000000001"])],
+        [entry("site", "x", siteHostName="https://us-x.atlassian.net", cloudUrl="https://acme.atlassian.net")],
+        [entry("page", "7", siteHostName="acme.atlassian.net"), US],
+        [US, entry("issue", "7", siteName="acme-labs")],
+        [US, entry("users", "7", name="Bo", cloudUrl="https://acme.atlassian.net")],
+        [US, {"type": "space", "id": "7", "siteHostName": "acme.atlassian.net"}],
+    ],
+)  # fmt: skip
+def test_every_site_that_an_event_names_has_its_place(parts):
+    assert places_of(*parts) == ["eu", "us"]
+    assert places_of(container=parts) == ["eu", "us"]
+    assert places_of(parts[0], container=parts[1:]) == ["eu", "us"]
+
+
+def test_an_entry_that_names_the_site_of_another_adds_none():
+    same = entry("page", "7", siteHostName="https://us-x.atlassian.net")
+    assert places_of(US, container=[same]) == places_of(same, US) == ["us"]
+
+
+@pytest.mark.parametrize("last", [entry("site", "acme-labs"), entry("page", "7")])
+def test_an_event_that_is_not_read_to_its_end_may_have_named_any_site(last):
+    pages = [entry("page", str(number)) for number in range(1, 1000)]
+    assert places_of(US, *pages) == ["us"]
+    assert places_of(US, *pages, last, entry("site", "acme-labs")) == ["unknown", "us"]
+
+
+def test_who_must_not_have_an_event_with_unread_sites_excludes_the_unknown():
+    cut = event(site(name="us-west"))
+    cut.marks = ("truncated",)
+    plain = Filter([FilterRule(place="us")], [FilterRule(place="eu")], PLACES)
+    careful = Filter([FilterRule(place="us")], [FilterRule(place=["eu", "unknown"])], PLACES)
+    assert (plain.passes(ORIGIN, cut), careful.passes(ORIGIN, cut)) == (True, False)
+    assert careful.passes(ORIGIN, event(site(name="us-west")))
 
 
 def body_of(number: int, name: str | None) -> bytes:

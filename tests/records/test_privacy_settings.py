@@ -74,6 +74,16 @@ def test_a_preset_is_where_settings_begin():
     assert get_args(Preset) == tuple(PRESETS)
 
 
+@pytest.mark.parametrize("stored", ["titles", "keys", "spaces", "groups"])
+@pytest.mark.parametrize("content", ["drop", "pseudonymise"])
+def test_an_id_that_somebody_wrote_is_treated_like_the_strictest_that_it_may_be(stored, content, tmp_path):
+    (tmp_path / "key").write_text("one key")
+    config = PrivacyConfig(content=content, kinds={stored: "store"}, key=Secret(path=tmp_path / "key"))
+    entry = {"type": "page", "id": "My Secret Title", "attributes": {"title": "My Secret Title"}}
+    shown = seen(config, {"attributes": {"context": [entry]}})["attributes"]["context"][0]
+    assert str(shown.get("id", "content-")).startswith("content-")
+
+
 def test_a_sentence_and_a_link_stay_only_with_everything_they_may_hold():
     for name in ("titles", "keys", "spaces", "groups"):
         assert "content" not in seen(PrivacyConfig(kinds={name: "drop"}))["message"]

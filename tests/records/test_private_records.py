@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from forwarder.catalogue import load_catalogue
@@ -18,9 +21,11 @@ from forwarder.records.filters import Filter
 from forwarder.records.maker import Prepared, RecordMaker
 from forwarder.records.normalizers import Normalizers
 from forwarder.records.privacy import PrivateRecords, build_privacy
+from forwarder.records.privacy.tables import TABLES
 from forwarder.registry import FORMATS, build_format
 from forwarder.spool.contract import Chunk
 from tests.events import golden_bodies
+from tests.records.test_privacy import context_of, documents, planted, texts
 
 ORIGIN = Origin("acme", "organization", "a1b2c3d4-0000-1111-2222-333344445555")
 SOUND = {
@@ -84,6 +89,62 @@ def test_what_an_event_means_is_not_lost_with_its_words(privacy):
 def test_a_record_says_that_it_was_made_private():
     [record] = made("ecs", [SOUND["project_created"]], "no_content").records
     assert json.loads(record.body)["atlassian"]["audit"]["marks"] == ["private"]
+
+
+LEAKS = "Canary Bird shared it with canary@example.com"
+"""A text that cannot be the API's own, wherever it stands."""
+
+
+@cache
+def one_text_at_a_time(feed: str) -> list[bytes]:
+    """Return events of a feed, each with a canary in one of its texts, and every place of a text once."""
+    folder = {"guard_detect": "guard_detect"}.get(feed, feed if "_" not in feed else "datacenter")
+    golden = [json.loads(body) for body in read_golden(folder)]
+    trees = [tree for tree in golden if isinstance(tree, dict)]
+    trees += documents("jira_datacenter" if "datacenter" in feed else feed) if feed != "guard_detect" else []
+    tried: set[Any] = set()
+    bodies: list[bytes] = []
+    for tree in trees:
+        for path in texts(tree):
+            kind = tuple("*" if isinstance(part, int) else part for part in path), context_of(path, tree)
+            if kind not in tried:
+                tried.add(kind)
+                bodies.append(planted(tree, path, LEAKS))
+    return bodies
+
+
+def read_golden(folder: str) -> Iterator[bytes]:
+    for path in sorted((Path(__file__).parents[1] / "golden" / folder).glob("*/in.json")):
+        body = path.read_bytes()
+        try:
+            json.loads(body)
+        except ValueError:
+            continue
+        yield body
+
+
+@pytest.mark.parametrize("feed", sorted(TABLES))
+@pytest.mark.parametrize("render", sorted(FORMATS.names()))
+def test_no_text_that_cannot_be_the_apis_own_comes_back_in_any_format(feed, render):
+    bodies = one_text_at_a_time(feed)
+    origin = Origin("acme", feed, "", "acme.example.net") if feed != "organization" else ORIGIN
+    prepared = maker(render, preset("strict")).make(msgspec.structs.replace(chunk_of(bodies), origin=origin))
+    assert len(prepared.records) >= 15
+    for record in prepared.records:
+        assert b"canary" not in record.body.lower(), record.body
+        assert b"canary" not in msgspec.json.encode(record).lower()
+
+
+def test_a_field_that_is_left_out_does_not_come_back_as_the_name_of_the_action():
+    body = {"type": {"actionI18nKey": "my.app.share", "action": "Shared with Ada"}, "timestamp": "2024-01-02T03:04:05Z"}
+    config = PrivacyConfig(fields={"type.action": "drop"})
+    for render in FORMATS.names():
+        chunk = msgspec.structs.replace(
+            chunk_of([json.dumps(body).encode()]), origin=Origin("dc", "jira_datacenter", "", "jira.example.com")
+        )
+        [whole], [private] = (maker(render, privacy).make(chunk).records for privacy in (None, config))
+        assert b"Ada" in whole.body
+        assert b"Ada" not in private.body
 
 
 def test_the_filter_sees_the_whole_event():

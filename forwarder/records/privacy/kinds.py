@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from forwarder.contracts.privacy import strictest
 from forwarder.normalize.addresses import valid_ip, valid_mail
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ class Kinds:
             "hidden": lambda _: LOST,
         }
         self._of_text = own | {kind: partial(self._treated, kind) for kind in CONTENT} | {"groups": self._group}
-        named: list[Treatment] = [self.treatments[kind] for kind in ("titles", "keys", "spaces", "groups")]
-        self.treatments["handle"] = "drop" if "drop" in named else max(named)
+        self.treatments["handle"] = strictest(
+            *(self.treatments[kind] for kind in ("titles", "keys", "spaces", "groups"))
+        )
 
     def change(self, kind: str) -> Change:
         """Return what becomes of a value of a kind, of whatever shape it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.catalogue.names import known_products
+from forwarder.catalogue.names import known_objects, known_products
 from forwarder.contracts import AuditEvent, Held, UnexpectedPayload
 from forwarder.normalize.lenient import Unreadable
 from forwarder.spool.letter import DeadLetter
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _DECIDED = ("act", "layer", "category", "types", "outcome", "severity", "ocsf_class", "ocsf_activity")
 """What the whole event decides, in the words of the catalogue: a sentence that is left out may have told it."""
-
-_OF_ACTION = ("action_name", "object")
-"""What the catalogue makes of the action as well, and may make of any text that stands in its place."""
 
 MARK = "private"
 
@@ -77,8 +74,10 @@ class PrivateRecords:
 
 
 def _decided_as(event: AuditEvent, whole: AuditEvent) -> AuditEvent:
-    for name in (*_DECIDED, *_OF_ACTION) if event.action == whole.action else _DECIDED:
+    for name in _DECIDED:
         setattr(event, name, getattr(whole, name))
+    if whole.object in known_objects():  # any other was made of a text, and what is left of that gives the same again
+        event.object = whole.object
     if whole.product in known_products():
         event.product = whole.product
     return event

@@ -55,7 +55,7 @@ def also_of(context: Facts, container: Facts, people: Iterable[Actor | None] = (
         rest = _others(first, getattr(context, name), getattr(container, name))
         things |= dict.fromkeys(one for one in rest if one.id is None or (one.kind, one.id) != (first.kind, first.id))
     things |= dict.fromkeys(_others(container.site or context.site, container.site, context.site))
-    things |= dict.fromkeys(_all("things", context, container))
+    things |= dict.fromkeys((*_all("things", context, container), *_further_sites(context, container)))
     named_so = {thing.name for thing in (context.content, container.content, *things) if thing is not None}
     domains = [one for one in _domains(context, container)[1:] if one not in named_so and one != domain_in(context)]
     things |= dict.fromkeys(Thing("domain", None, None, one) for one in domains)
@@ -65,6 +65,14 @@ def also_of(context: Facts, container: Facts, people: Iterable[Actor | None] = (
     if not (users or things or roles or named):
         return None
     return Also(tuple(users), tuple(things), tuple(roles), named)
+
+
+def _further_sites(*parts: Facts) -> Iterable[Thing]:
+    """Return the sites on which other entries lie, without those that have an entry of their own."""
+    own = [part.site for part in parts if part.site is not None]
+    for site in _all("sites", *parts):
+        if not any(site.name in {None, one.name} and site.url in {None, one.url} for one in own):
+            yield site
 
 
 def _roles(context: Facts, container: Facts) -> list[str]:

@@ -52,6 +52,16 @@ def _add(facts: Facts, name: str, one: Any) -> None:
         rare.cut = True
 
 
+def _add_once(facts: Facts, name: str, one: Any) -> None:
+    """Add to a set of `RareFacts`, in order; it is bounded as well."""
+    rare = facts.more()
+    known: dict[Any, None] = getattr(rare, name)
+    if one in known or len(known) < MOST_ENTRIES:
+        known[one] = None
+    else:
+        rare.cut = True
+
+
 def _thing(kind: str, entry: Entry, texts: Common, name: str | None = None) -> Thing:
     url = api_url = None
     if entry.links is not None:
@@ -176,17 +186,35 @@ def _site(facts: Facts, entry: Entry, texts: Common) -> None:
     if home is None or "@" in home or not home.startswith(_HTTPS):
         home = web_address(home) or web_address(texts.cloudUrl)
     inner = link if home is not None and link is not None and not _is_same(link, home) else None
-    name = texts.siteName or None
+    name = texts.siteName or (texts.siteHostName if home is None else None) or None
     if texts.issueId or texts.issueKeyOrId or texts.issueKey or texts.pageId:
         _inside(facts, texts, inner)
     else:
         name = name or texts.name or None
     api_url = web_address(entry.links.self) if entry.links is not None and entry.links.self else None
-    site = Thing("site", entry.id or None, None, name, home or (None if inner else link), None, api_url)
+    _add_site(facts, Thing("site", entry.id or None, None, name, home or (None if inner else link), None, api_url))
+    if texts.cloudUrl and home and _host(texts.cloudUrl) != _host(home):
+        _add_site(facts, Thing("site", None, None, None, web_address(texts.cloudUrl)))
+
+
+def _add_site(facts: Facts, site: Thing) -> None:
     if facts.site is None:
         facts.site = site
     elif site != facts.site and _is_named(site):
         _add(facts, "things", site)
+
+
+def _host(address: str) -> str:
+    """Return the host of an address, which may be written without its scheme."""
+    return (web_address(address) or address).partition("://")[2].partition("/")[0].lower()
+
+
+def _site_of(facts: Facts, texts: Common) -> None:
+    """Take the site that an entry of another kind says it lies on."""
+    url = web_address(texts.siteHostName) or web_address(texts.cloudUrl)
+    site = Thing("site", None, None, texts.siteName or (None if url else texts.siteHostName) or None, url)
+    if _is_named(site):
+        _add_once(facts, "sites", site)
 
 
 def _inside(facts: Facts, texts: Common, url: str | None) -> None:
@@ -282,6 +310,8 @@ def fill(facts: Facts, entries: Iterable[Entry]) -> Facts:
         reader(facts, entry, texts)
         if texts.role and reader is not _user and reader is not _role:
             _add_role(facts, texts.role)
+        if reader is not _site and (texts.siteHostName or texts.siteName or texts.cloudUrl):
+            _site_of(facts, texts)
         product = texts.product
         if product:
             if facts.product is None and product in _SPELLED:

@@ -121,7 +121,8 @@ _SPELLED = {name.lower(): name for name in KNOWN} | {
     "domains": "domain",
     "vendorname": "vendor",
 }
-_REPEATED = ("role", "permissionName", "product", "groupName", "settingName", "domain")
+_OF_SITE = ("siteName", "siteHostName", "cloudUrl")
+_REPEATED = ("role", "permissionName", "product", "groupName", "settingName", "domain", *_OF_SITE)
 """Attributes that may be lists of which each value is one more fact."""
 
 _COLUMNS = ("name", "email", "key", "title")

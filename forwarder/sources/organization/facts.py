@@ -25,6 +25,7 @@ class RareFacts(msgspec.Struct, gc=False):
         statements: What is said of how the act went.
         behalf: For or as whom it was done, where an entry says so.
         users, things, roles, products: Further ones.
+        sites: On which entries say they lie that are no sites; in order.
     """
 
     odd: bool = False
@@ -39,6 +40,7 @@ class RareFacts(msgspec.Struct, gc=False):
     things: list[Thing] = []
     roles: list[str] = []
     products: list[str] = []
+    sites: dict[Thing, None] = {}
 
 
 class Facts(msgspec.Struct, gc=False):
