@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_EVENTS = 1000
 """Events of one body."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _SPACES = b" \t\r\n"
 _MARK = b'{"unreadable":'
 
@@ -46,7 +46,7 @@ class _Unreadable(msgspec.Struct):
 
 def _parts_of(body: bytes) -> list[bytes]:
     """Return the parts of a body that may be events, each as its bytes. Raises _NotEvents."""
-    text = body.removeprefix(_BOM).strip(_SPACES)
+    text = body.removeprefix(BOM).strip(_SPACES)
     if not text:
         raise _NotEvents("the body is empty")
     if text[:1] == b"{":

@@ -11,8 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from forwarder.contracts import ConfigError
+from forwarder.contracts.identity import EventKeys
 from forwarder.daemon.daemon import Daemon
 from forwarder.observe.reports import SourceReport
+from forwarder.sources.organization.webhook import Pushes
 from forwarder.spool.contract import SpoolError
 from forwarder.testing.waiting import until
 from simulator.config import SimulatorConfig
@@ -151,3 +153,67 @@ async def test_whatever_ends_the_work_the_tasks_end_before_the_spool_and_the_sin
 
 async def not_served(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
+
+
+def without(*names: str, **more: Any) -> bytes:
+    tree = json.loads(event("e1"))
+    tree["attributes"] |= more
+    for name in names:
+        del tree["attributes"][name]
+    return json.dumps(tree).encode()
+
+
+NO_WHOLE_EVENTS = {
+    "no time": without("time"),
+    "no action": without("action"),
+    "no attributes but the time": b'{"id": "e1", "attributes": {"time": "2026-11-30T10:00:00.000Z"}}',
+    "empty": b'{"id": "e1", "attributes": {}}',
+    "time null": without(time=None),
+    "time as a number": without(time=1_780_000_000_000),
+    "time in other words": without(time="30.11.2026 10:00"),
+    "no such time": without(time="2026-99-30T10:00:00.000Z"),
+    "nearly a time": without(time="2026-11-30Tnoon"),
+    "action as an object": without(action={"a": 1}),
+    "action empty": without(action=""),
+    "id as a number": event("e1").replace(b'"e1"', b"1"),
+    "id empty": event(""),
+    "two lines": event("e1") + b"\n" + event("e2"),
+    "garbage behind": event("e1") + b" x",
+    "a second end": event("e1") + b"}",
+    "cut": event("e1")[:-1],
+    "not a number": without(more=float("nan")),
+    "infinite": without(more=float("-inf")),
+    "control character": event("e1").replace(b"user_login", b"user\nlogin"),
+    "not UTF-8": event("e1").replace(b"user_login", b"user_\xff"),
+    "text": b'"e1"',
+}
+
+
+@pytest.mark.parametrize("wrap", [b"%s", b"[%s]", b'{"data": [%s]}', b'\xef\xbb\xbf{"data": %s}'], ids=str)
+@pytest.mark.parametrize("body", NO_WHOLE_EVENTS.values(), ids=NO_WHOLE_EVENTS)
+def test_what_is_not_a_whole_event_is_left_to_the_stream(body, wrap):
+    found = Pushes(EventKeys("organization", "o")).read(wrap % body)
+    assert list(found.page.bodies) == []
+    assert found.unreadable == 1
+    assert found.reason
+
+
+@pytest.mark.parametrize(
+    "wrap", [b"%s", b"[%s]", b'{"data": %s}', b'{"links": {}, "data": [%s]}', b' {"data":[ %s ]}\n'], ids=str
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "behind a mark"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pushed("e1"),
+        without("processedAt", "actor", "context", "container"),
+        without(time="2026-11-30T10:00:00Z"),
+        without(much=10**400),
+    ],
+    ids=["webhook", "few members", "no milliseconds", "large number"],
+)
+def test_a_whole_event_is_taken_as_it_is_sent(body, wrap, mark):
+    found = Pushes(EventKeys("organization", "o")).read(mark + wrap % body)
+    assert [bytes(each) for each in found.page.bodies] == [body]
+    assert found.page.minutes == ["2026-11-30T10:00"]
+    assert found.unreadable == 0

@@ -7,14 +7,16 @@ twice (support.atlassian.com, "Learn more about audit log webhooks").
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from forwarder.contracts import Page, Received
 from forwarder.contracts.identity import EventKeys, pushed_digests
 from forwarder.net.json_size import UNREADABLE
 from forwarder.normalize.times import TimeReader
-from forwarder.sources.organization.heads import Head, heads_of
-from forwarder.sources.pushes import read_body
+from forwarder.sources.organization.heads import heads_of
+from forwarder.sources.pushes import BOM, members_of, read_body
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -41,7 +43,7 @@ class Pushes:
 
     def read(self, body: bytes) -> Received:
         """Return the events of a body. They are known to the stream by their ids, whatever their bytes."""
-        found = read_body(_without_envelope(body), _why_no_event)
+        found = read_body(_without_envelope(body), partial(_why_no_event, times=self._times))
         bodies = [event for event, reason in found if not reason]
         reasons = [reason for _, reason in found if reason]
         heads = heads_of(bodies)
@@ -60,7 +62,7 @@ class Pushes:
 
 def _without_envelope(body: bytes) -> bytes:
     try:
-        found = _envelope.decode(body)
+        found = _envelope.decode(body.removeprefix(BOM))
     except UNREADABLE:
         return body
     if bytes(found.data)[:1] in {b"[", b"{"} and not bytes(found.id) and not bytes(found.attributes):
@@ -68,8 +70,17 @@ def _without_envelope(body: bytes) -> bytes:
     return body
 
 
-def _why_no_event(event: bytes) -> str | None:
-    [head] = heads_of([event]) if event[:1] == b"{" else [Head()]
-    if head.id and head.attributes is not None:
-        return None
-    return "it is not an event of the audit log: it has no id, or no attributes"
+def _why_no_event(event: bytes, times: TimeReader) -> str | None:
+    """Say why a part of a body is not a whole event: one that is taken stands for what the stream gives of its id."""
+    members = members_of(event)
+    if members is None:
+        return "it is not a sound JSON object"
+    ident, attributes = members.get("id"), members.get("attributes")
+    if not (isinstance(ident, str) and ident and isinstance(attributes, dict)):
+        return "it is not an event of the audit log: it has no id, or no attributes"
+    time, action = attributes.get("time"), attributes.get("action")
+    if not (isinstance(time, str) and time[10:11] == "T" and times.read(time) is not None):
+        return "it is not a whole event: it has no time"
+    if not (isinstance(action, str) and action):
+        return "it is not a whole event: it has no action"
+    return None
