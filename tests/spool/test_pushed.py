@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 
@@ -95,6 +96,58 @@ async def test_a_full_spool_undoes_what_was_to_be_remembered(tmp_path):
         await desk.put(page=page_of(event("a")))
         after = (await desk.spool.status()).id_bytes
         assert before < between < after == between + 24
+
+
+async def booked_and_kept(desk) -> tuple[int, int]:
+    """Return the bytes of ids by the books, and by the table."""
+    booked = (await desk.spool.status()).id_bytes
+    await desk.spool.close()
+    with sqlite3.connect(desk.config.path) as con:
+        [(kept,)] = con.execute("SELECT coalesce(sum(length(entries) + 64), 0) FROM ids")
+    con.close()
+    await desk.reopen()
+    return booked, kept
+
+
+async def test_what_is_remembered_is_what_is_booked_whoever_comes_first_and_however_often(tmp_path):
+    async with opened(tmp_path) as desk:
+        await desk.put(page=page_of(event("a"), event("b")))
+        for number in range(5):
+            for ident in ("a", "b"):
+                again = page_of({**OTHERWISE, "id": ident, "sent": number}, pushed=True)
+                assert counts(await desk.put(page=again)) == (0, 1, 0)
+        assert (await desk.spool.status()).id_bytes == 64 + 2 * 24, "nothing of it was written"
+        await desk.put(page=page_of({**OTHERWISE, "id": "c"}, event("c", action="y"), pushed=True))
+        await desk.put(page=page_of({**OTHERWISE, "id": "c", "sent": 2}, pushed=True))
+        await desk.put(page=page_of(event("c"), event("c", more=1)))
+        await desk.put(page=page_of(event("c", action="y")))
+        await desk.put(page=page_of({**OTHERWISE, "id": "c", "sent": 3}, pushed=True))
+        booked, kept = await booked_and_kept(desk)
+        assert booked == kept
+
+
+@pytest.mark.parametrize("reopens", [False, True])
+@pytest.mark.parametrize("first", ["x", "y"])
+async def test_two_versions_of_one_push_are_given_by_the_log_one_by_one(tmp_path, first, reopens):
+    second = "xy".replace(first, "")
+    both = (event("a", action="x", sent=1), event("b"), event("a", action="y", sent=1))
+    async with opened(tmp_path) as desk:
+        assert counts(await desk.put(page=page_of(*both, pushed=True))) == (3, 0, 1)
+        assert counts(await desk.put(page=page_of(event("a", action=first)))) == (0, 1, 0)
+        if reopens:
+            await desk.reopen()
+        assert counts(await desk.put(page=page_of(event("a", action=first, more=1)))) == (1, 0, 1), "a revision now"
+        assert counts(await desk.put(page=page_of(event("a", action=second)))) == (0, 1, 0), "the other one is known"
+        assert counts(await desk.put(page=page_of(event("a", action=second, more=1)))) == (1, 0, 1)
+
+
+async def test_one_version_that_one_push_holds_in_two_shapes_is_given_once(tmp_path):
+    async with opened(tmp_path) as desk:
+        await desk.put(page=page_of(event("a", sent=1), event("a", again=2), pushed=True))
+        assert counts(await desk.put(page=page_of(event("a")))) == (0, 1, 0)
+        assert counts(await desk.put(page=page_of(event("a", more=1)))) == (1, 0, 1), "a revision, not the other shape"
+        booked, kept = await booked_and_kept(desk)
+        assert booked == kept
 
 
 def test_only_marked_digests_are_of_pushed_events():

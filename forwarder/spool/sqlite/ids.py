@@ -103,13 +103,13 @@ class IdMemory:
                 digest = digests[at]
                 if seen is None:
                     mine[key] = digest
-                elif _holds(seen, digest):
-                    continue
-                elif (_any_pushed(seen) or is_pushed(digest)) and self._pushed.is_known(
-                    stream, minutes[at], key, seen, digest, page.bodies[at]
+                elif _holds(seen, digest) or (is_pushed(digest) and not _all_pushed(seen)):
+                    continue  # once the log gives an id, a new version of it comes by the log as well
+                elif _any_pushed(seen) and (
+                    times := self._pushed.remember(stream, minutes[at], key, digest, page.bodies[at])
                 ):
                     mine[key] = seen + digest
-                    same.setdefault(minutes[at], []).append((key, digest))
+                    same.setdefault(minutes[at], []).extend([(key, digest)] * times)
                     continue
                 else:
                     revisions[len(chosen)] = digest
@@ -235,6 +235,10 @@ def _holds(digests: bytes, digest: bytes) -> bool:
 
 def _any_pushed(digests: bytes) -> bool:
     return any(is_pushed(digests[at : at + _DIGEST]) for at in range(0, len(digests), _DIGEST))
+
+
+def _all_pushed(digests: bytes) -> bool:
+    return all(is_pushed(digests[at : at + _DIGEST]) for at in range(0, len(digests), _DIGEST))
 
 
 def oldest_minute(minutes: Iterable[str]) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from forwarder.contracts.identity import DIGEST_BYTES, is_pushed
+from forwarder.contracts.identity import is_pushed, pushed_digests
 from forwarder.spool.sqlite.pages import DamagedPage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from forwarder.spool.sqlite.pages import Pages
 
@@ -38,50 +39,57 @@ class PushedVersions:
         self._con = con
         self._pages = pages
 
-    def is_known(
-        self, stream: tuple[int, str], minute: str, key: bytes, seen: bytes, digest: bytes, body: bytes
-    ) -> bool:
-        """Tell whether an event is a version that is known already, under another digest; then remember this one, too.
+    def remember(self, stream: tuple[int, str], minute: str, key: bytes, digest: bytes, body: bytes) -> int:
+        """Write the digest of an event behind those of all versions that it is, too; return how often: 0 for a new one.
 
         Args:
             stream: Source number and audience.
             minute: Where the id is remembered.
             key: Of the event.
-            seen: The digests of its known versions, joined.
             digest: Of this version.
             body: This version.
         """
-        known = [seen[at : at + DIGEST_BYTES] for at in range(0, len(seen), DIGEST_BYTES)]
-        if is_pushed(digest) and not all(map(is_pushed, known)):
-            return True  # the log gives it: a new version comes by it as well
-        for number, entries, before in self._versions(stream, minute, key):
-            if agree(before, body):
-                more = entries + _ENTRY.pack(key, digest)
-                self._con.execute("UPDATE ids SET entries = ? WHERE number = ?", (more, number))
-                return True
-        return False
-
-    def _versions(self, stream: tuple[int, str], minute: str, key: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-        """Give the pushed versions that the log has not given yet and the spool still has.
-
-        Each comes with the number and the entries of its row of ids: there the log's digest stands beside it then.
-        """
+        entry, written = _ENTRY.pack(key, digest), 0
         rows = self._con.execute(
             "SELECT number, entries FROM ids"
             " WHERE source = ? AND audience = ? AND minute = ? AND instr(entries, ?) > 0",
             (*stream, minute, key),
         ).fetchall()
         for number, entries in rows:
-            if not all(is_pushed(digest) for found, digest in _ENTRY.iter_unpack(entries) if found == key):
-                continue
-            for page in self._pages.spanning((number, number)):
-                try:
-                    content = self._pages.read(page)
-                except DamagedPage:
-                    continue  # whoever delivers it says so
-                for at, body in enumerate(content.bodies):
-                    if content.keys[at * _KEY : (at + 1) * _KEY] == key:
-                        yield number, entries, body
+            ends = _not_given(entries, key)
+            same = sorted(ends[one] for one, before in self._versions(number, key, ends) if agree(before, body))
+            if same:
+                parts = [entries[begin:end] for begin, end in pairwise((0, *same, len(entries)))]
+                self._con.execute("UPDATE ids SET entries = ? WHERE number = ?", (entry.join(parts), number))
+            written += len(same)
+        return written
+
+    def _versions(self, number: int, key: bytes, wanted: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Give digest and content of the wanted versions that the spool still has, of those a row of ids stands for."""
+        for page in self._pages.spanning((number, number)) if wanted else ():
+            try:
+                content = self._pages.read(page)
+            except DamagedPage:
+                continue  # whoever delivers it says so
+            for at, body in enumerate(content.bodies):
+                if content.keys[at * _KEY : (at + 1) * _KEY] == key:
+                    [digest] = pushed_digests([body])
+                    if digest in wanted:
+                        yield digest, body
+
+
+def _not_given(entries: bytes, key: bytes) -> dict[bytes, int]:
+    """Return the pushed digests of a key that the log has not given yet, and where in the entries each ends.
+
+    What the log gives stands right behind, among the entries of the key.
+    """
+    found = [(digest, at) for at, (each, digest) in enumerate(_ENTRY.iter_unpack(entries), 1) if each == key]
+    nothing = (pushed_digests([b""])[0], 0)
+    return {
+        digest: at * _ENTRY.size
+        for (digest, at), (after, _) in pairwise([*found, nothing])
+        if is_pushed(digest) and is_pushed(after)
+    }
 
 
 def agree(one: bytes, other: bytes) -> bool:
