@@ -89,7 +89,8 @@ class Windows:
                 if reading.kept is not None:
                     after = {**after, "kept": reading.kept}
                 return reading.page(self._keys, next=after, more=not window.last, done=window.last, since=window.since)
-            if not self.store.narrow(name, row, state, window, reading.events):
+            cap = 0 if reading.shifted else reading.events
+            if not self.store.narrow(name, row, state, window, cap):
                 raise Held(
                     "More events carry one time than a page holds, and paging through them does not come to an end.",
                     fix="Report it: the API, or a proxy before it, has changed.",

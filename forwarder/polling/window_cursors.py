@@ -52,10 +52,14 @@ class WindowCursors(Cursors):
         """Return where a walk stands, no earlier than the source reaches and narrowed where that was needed."""
         asked, narrowed = self._narrowed.get(name, (None, None))
         state: windows.State = narrowed if narrowed is not None and asked == row["walk"] else row["walk"]
-        oldest = self.kept(state["at"])
-        if oldest > state["at"]:
-            state = {**state, "at": oldest, "scan": max(oldest, state["scan"])}
-        return state, windows.next_window(state, self._now_ms(), self._step_ms)
+        now, oldest = self._now_ms(), self.kept(state["at"])
+        if state["until"] is None and state["at"] > now:  # written while the clock was ahead
+            back = max(now - self._trailing_ms, 0)
+            state = {**state, "at": back, "scan": back}
+        elif oldest > state["at"]:  # of the tail, only what is asked for: by a clock that is ahead, nothing was seen
+            bound = {} if state["until"] is None else {"at": oldest}
+            state = {**state, "scan": max(oldest, state["scan"]), **bound}
+        return state, windows.next_window(state, now, self._step_ms)
 
     def narrow(self, name: str, row: Row, state: windows.State, window: windows.Window, cap: int = 0) -> bool:
         """Read narrower windows at this place from now on, in memory; False when this one cannot be halved."""
@@ -122,16 +126,24 @@ class WindowCursors(Cursors):
         if walk["until"] is not None and window.last:
             rested = {"begun": row.state["begun"]} if name == REREAD else None
             beyond = CursorMove(name, row.version or None, rested)
+        gaps = [Gap("cursor_lost", error.reason, source=self._number, from_ms=window.since, to_ms=window.until)]
         if heal is None:
             stretch = _row(window.since, window.until)
-            gaps = [Gap("cursor_lost", error.reason, source=self._number, from_ms=window.since, to_ms=window.until)]
         else:
-            gaps, state = [], heal.state["walk"]
+            gaps = [] if await self._is_on_record(window) else gaps
+            state = heal.state["walk"]
             at, until = min(state["at"], window.since), max(state["until"], window.until)
             scan = state["scan"] if window.since >= state["scan"] else at
             stretch = {**heal.state, "walk": {**state, "at": at, "scan": scan, "until": until}}
         await self._commit([beyond, CursorMove(HEAL, heal.version if heal else None, stretch)], opening=gaps)
         return heal is None
+
+    async def _is_on_record(self, window: windows.Window) -> bool:
+        """Tell whether an open gap holds a window: a place that is met again, where windows may begin a step apart."""
+        open_gaps = [*await self._open_gaps("cursor_lost"), *await self._open_gaps("damaged_page")]
+        stretches = [(gap.from_ms, gap.to_ms) for gap in open_gaps if gap.from_ms is not None and gap.to_ms is not None]
+        step = window.step
+        return any(since - step <= window.since and window.until <= until + step for since, until in stretches)
 
     async def by_time(self, name: str) -> bool:  # noqa: ARG002 -- it is always read by time
         """Return False: there is no other way to go on."""

@@ -99,15 +99,18 @@ class Reading:
 
     Attributes:
         is_whole: All of it was read.
+        shifted: What came while it was read moved the offset, so its pages tell nothing of their size.
         kept: What the source keeps for the windows that follow.
     """
 
     def __init__(self, window: Window) -> None:
         self.is_whole = False
+        self.shifted = False
         self.kept: Any = None
         self._window = window
         self._pass: list[Page] = []
         self._before: list[bytes] | None = None
+        self._seen: set[bytes] = set()
         self._passes = 0
         self._newest: int | None = None
         self._own = 0
@@ -135,6 +138,7 @@ class Reading:
                 return self._end()  # the offset is not heeded, and all fits a page
             return "halve" if self._window.can_be_halved else "endless"
         is_too_much = bool(page.more or self._pass)
+        self.shifted = bool(self._pass) and not page.more and self._has_shifted(page, self._pass[-1])
         self._pass.append(page)
         if is_too_much and self._window.can_be_halved:
             return "halve"
@@ -146,12 +150,19 @@ class Reading:
             return False
         return len(set(page.digests)) > 1 or not page.derived or (not page.more and len(page.bodies) < LEAST_CUT)
 
+    @staticmethod
+    def _has_shifted(page: Page, before: Page) -> bool:
+        """Tell whether a page is there because of events that arrived behind the one before it, which was not full."""
+        return len(before.bodies) < LEAST_CUT or not set(page.digests).isdisjoint(before.digests)
+
     def _end(self) -> What:
-        if len(self._pass) < 2:
+        if len(self._pass) < 2 and self._before is None:
             return "whole"  # one answer is of one moment
         events = [digest for page in self._pass for digest in page.digests]
-        if events == self._before:
+        keys = {key for page in self._pass for key in page.keys}
+        if events == self._before and keys >= self._seen:  # what one pass held is no more gone for two that lack it
             return "whole"
+        self._seen |= keys
         self._before, self._pass = events, []
         self._passes += 1
         return "endless" if self._passes >= MOST_PASSES else "again"

@@ -136,6 +136,8 @@ class Workspaces:
         site, log = found
         if email != site.email or token not in {site.token, site.scoped_token}:
             raise _Refused(answers.unauthorized())
+        if token != site.scoped_token:
+            raise _Refused(Response.json({"code": 401, "message": "Unauthorized"}, 401))
         if self._plan == "free" or not site.may_read:
             raise _Refused(refusal(*_REFUSALS["forbidden"]))
         language = request.headers.get("accept-language")

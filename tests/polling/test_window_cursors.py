@@ -126,6 +126,39 @@ async def test_no_window_begins_before_what_the_source_keeps(since: float, scan:
     assert (state["at"], state["scan"], window.since) == tuple(NOW - int(days * DAY) for days in (at, then, then))
 
 
+async def test_the_tail_is_asked_for_no_further_back_than_the_source_keeps_and_stays_where_it_is() -> None:
+    source = ScriptedSource(page)
+    source.retention_ms = DAY
+    stands = row(NOW - 2 * DAY)
+    d = await desk({**cursors(), TAIL: stands}, source=source)
+    state, window = d.store.next(TAIL, stands)
+    assert (state["at"], state["scan"], window.since) == (NOW - 2 * DAY, NOW - DAY, NOW - DAY)
+    d.clock.off = 30 * DAY / 1000
+    state, window = d.store.next(TAIL, stands)
+    assert (state["at"], window.since) == (NOW - 2 * DAY, NOW + 29 * DAY)
+    after = d.store.after(stands, state, windows.Window(window.since, NOW + 30 * DAY, last=True), 0, None)
+    assert after["at"] == after["scan"] == NOW - 2 * DAY
+
+
+@pytest.mark.parametrize("ahead", [1, HOUR, 9 * HOUR, 400 * DAY])
+async def test_a_tail_that_was_written_while_the_clock_was_ahead_goes_on_near_now(ahead: int) -> None:
+    stands = row(NOW + ahead)
+    d = await desk({**cursors(), TAIL: stands})
+    state, window = d.store.next(TAIL, stands)
+    assert (window.since, window.until, window.last) == (NOW - TEN, NOW, True)
+    assert d.store.after(stands, state, window, 0, None)["at"] == NOW - TEN
+    assert d.store.narrow(TAIL, stands, state, window, 9)
+    assert d.store.next(TAIL, stands)[1] == windows.Window(NOW - TEN, NOW - TEN // 2, last=False)
+    history = row(NOW + ahead, NOW + ahead + HOUR)  # what is between two moments stays there
+    assert d.store.next(BACKFILL, history)[0] == history["walk"]
+
+
+async def test_no_clock_leads_before_the_beginning_of_time() -> None:
+    d = await desk(cursors())
+    d.clock.off = 5 - d.clock.now
+    assert d.store.next(TAIL, d.store.rows[TAIL].state)[1].since == 0
+
+
 @pytest.mark.parametrize(
     ("reached", "newest", "at"),
     [(0, -MINUTE, -MINUTE), (-HOUR, -5, -5), (-HOUR, None, -HOUR), (-HOUR, HOUR, 0), (HOUR, -5, 0)],
@@ -233,4 +266,21 @@ async def test_a_heal_on_its_way_takes_the_place_over(
     if scan == -22:
         expected["at"] = expected["scan"] = begin
     assert (found.state, found.version) == ({**stands, "walk": expected}, 4)
-    assert d.last.open_gaps == ()
+    (opened,) = d.last.open_gaps  # a place is on record also where another one is being healed
+    assert (opened.cause, opened.from_ms, opened.to_ms) == ("cursor_lost", NOW - 24 * HOUR, NOW - 23 * HOUR)
+
+
+@pytest.mark.parametrize("cause", ["cursor_lost", "damaged_page"])
+@pytest.mark.parametrize(
+    ("since", "until", "is_known"),
+    [(0, HOUR, True), (-5, DAY, True), (1, HOUR - 1, True), (2, HOUR, False), (0, HOUR - 2, False), (HOUR, DAY, False)],
+)
+async def test_a_place_that_is_met_again_is_on_record_once(cause: Any, since: int, until: int, is_known: bool) -> None:
+    place = NOW - DAY
+    known = gap(8, cause, from_ms=place + since, to_ms=place + until)
+    gaps = [known, gap(9, cause, source=5, from_ms=0, to_ms=NOW), gap(10, cause, from_ms=None, to_ms=NOW)]
+    closed = gap(11, cause, from_ms=0, to_ms=NOW, closed_ms=NOW)
+    heal = row(place - DAY, NOW)
+    d = await desk({**cursors(), BACKFILL: row(place, NOW), HEAL: heal}, gaps=[*gaps, closed])
+    assert await d.store.set_aside(BACKFILL, HELD) is False
+    assert len(d.last.open_gaps) == (not is_known)

@@ -71,6 +71,14 @@ async def test_a_window_that_is_too_much_is_asked_for_again_at_half_its_width() 
     assert asks.asked == [("now", 1, 0), ("in turn", 2, 0), ("in turn", 3, 0), ("in turn", 3, 1)]
 
 
+@pytest.mark.parametrize(("first", "second", "cap"), [("abc", "c", 0), ("abc", "d", 0), ("abcdefghij", "k", 11)])
+async def test_what_arrives_while_it_is_paged_does_not_keep_windows_narrow(first: str, second: str, cap: int) -> None:
+    windows, _, stands = await reading(HOUR, gives(*first), gives(second), gives(*first), gives())
+    found = await windows.read(BACKFILL, stands)
+    assert found is not None
+    assert found.next["cap"] == cap
+
+
 async def test_one_step_of_time_is_paged_until_two_passes_agree() -> None:
     ends = [gives("a"), gives("b"), gives()]
     windows, asks, stands = await reading(1, *ends, *ends)

@@ -115,6 +115,11 @@ def fates(window: Window, *pages: Page) -> list[str]:
          ["on", "on", "again", "on", "on", "whole"]),
         (NARROW, [answer("a"), answer("b"), answer(), answer("b"), answer("a"), answer(), answer("b"), answer("a"), answer()],
          ["on", "on", "again", "on", "on", "again", "on", "on", "whole"]),
+        (NARROW, [answer("a"), answer("b"), answer(), answer(), answer(), answer("a"), answer(), answer("a"), answer(),
+                  answer("a"), answer("b"), answer(), answer("a"), answer("b"), answer()],  # seen is seen
+         ["on", "on", "again", "again", "again", "on", "again", "on", "again", "on", "on", "again", "on", "on", "whole"]),
+        (NARROW, [answer("a"), answer("b"), answer(), answer("a"), answer("a"), answer("a"), answer("a")],
+         ["on", "on", "again", "on", "again", "on", "again"]),
         (NARROW, [alike("a", "a", more=True), alike("a", "a", more=True)], ["on", "on"]),  # more of the same
         (NARROW, [alike("a", "b", more=True), alike("a", "b", more=True)], ["on", "endless"]),
         (NARROW, [alike(*"aa"), alike(*"aa")], ["on", "whole"]),
@@ -124,6 +129,25 @@ def fates(window: Window, *pages: Page) -> list[str]:
 )  # fmt: skip
 def test_what_a_page_means(window: Window, pages: list[Page], expected: list[str]) -> None:
     assert fates(window, *pages) == expected
+
+
+@pytest.mark.parametrize(
+    ("pages", "is_shifted"),
+    [
+        ([answer(*"abcdefghijkl"), answer("l")], True),
+        ([answer(*"abcdefghijkl"), answer("k", "l")], True),
+        ([answer(*"abcdefghijkl"), answer("new", "a")], True),  # more came than the page held
+        ([answer(*"abcdefghijkl"), answer("m")], False),
+        ([answer(*"abcdefghijkl"), answer("l", more=True)], False),
+        ([answer(*"abcdefghijkl", more=True)], False),
+        ([answer(*"abcdefghi"), answer("j")], True),  # oldest first: no server cuts below ten
+        ([answer(*"abcdefghij"), answer("k")], False),
+    ],
+)
+def test_what_arrives_between_two_pages_is_not_the_size_of_a_page(pages: list[Page], is_shifted: bool) -> None:
+    reading = Reading(WIDE)
+    assert [reading.take(one) for one in pages][-1] == "halve"
+    assert reading.shifted is is_shifted
 
 
 @pytest.mark.parametrize("passes", [11, 12])

@@ -350,6 +350,86 @@ async def test_a_clock_that_jumps_and_comes_back_leaves_nothing_out(tmp_path: Pa
         await c.all_arrived()
 
 
+@pytest.mark.parametrize(("retention", "before", "ahead"), [(3 * DAY, 20, 9 * 86400), (180 * DAY, 0, 9 * 3600)])
+async def test_a_clock_that_was_ahead_leaves_the_tail_where_events_are(
+    tmp_path: Path, retention: int, before: int, ahead: int
+) -> None:
+    clock = FakeClock()
+    log = WindowLog(clock, retention_ms=retention)
+    async with spool_in(tmp_path, clock) as spool:
+        c = Course(log, spool)
+        log.clock = FakeClock()  # the time of the API goes on as ever; nothing is added while it stands
+        clock.off = 0 if before else ahead
+        await c.start()
+        for _ in range(before):
+            await c.step()
+        clock.off = ahead
+        for _ in range(20):
+            await c.step()
+        clock.off = 0
+        log.clock = clock
+        await c.start()
+        await c.until(lambda: c.poller._rows[REREAD].state["begun"] <= c.now())
+        await c.until(lambda: c.poller._open_walks() == [TAIL] and c.poller._at_tip)
+        began = c.poller._rows[REREAD].state["begun"]
+        log.add(c.now() + 1000, "live")
+        clock.advance(31)
+        await c.until(lambda: c.poller.report.spooled == 1, most=10)
+        assert c.poller._rows[REREAD].state["begun"] == began
+        assert c.poller._rows[TAIL].state["walk"]["at"] <= c.now()
+
+
+async def test_events_that_arrive_between_two_pages_do_not_multiply_the_requests(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = WindowLog(clock, limit=1000)
+    fetch = log.fetch
+
+    async def busy(state: dict[str, Any]) -> Page:
+        if state["offset"] and len(log.asked) % 10 < 6 and state["until"] >= c.now():
+            log.add(c.now(), f"n{len(log.events)}")
+        return await fetch(state)
+
+    log.fetch = busy  # type: ignore[method-assign]
+    async with spool_in(tmp_path, clock) as spool:
+        c = Course(log, spool, since=600)
+        await c.start()
+        end = clock.now + 1200
+        while clock.now < end:
+            if len(log.asked) % 5 == 0:
+                log.add(c.now(), f"e{len(log.events)}")
+            await c.step()
+        assert len(log.asked) < 200
+        log.fetch = fetch  # type: ignore[method-assign]
+        await c.rest()
+        await c.all_arrived()
+
+
+@pytest.mark.parametrize("empties", [2, 3])
+async def test_what_was_seen_of_one_millisecond_is_not_gone_for_an_empty_answer(tmp_path: Path, empties: int) -> None:
+    clock = FakeClock()
+    log = WindowLog(clock)
+    for number in range(15):
+        log.add(int(clock.now * 1000) - DAY, f"e{number}")
+    fetch, left = log.fetch, [empties]
+
+    async def failing(state: dict[str, Any]) -> Page:
+        page = await fetch(state)
+        begins = state["until"] - state["since"] == windows.NARROWEST and not state["offset"]
+        has_ended = any(one["until"] - one["since"] == windows.NARROWEST and one["offset"] == 15 for one in log.asked)
+        if begins and has_ended and page.bodies and left[0]:
+            left[0] -= 1
+            return Page(bodies=(), keys=(), digests=(), minutes=(), next=state)
+        return page
+
+    log.fetch = failing  # type: ignore[method-assign]
+    async with spool_in(tmp_path, clock) as spool:
+        c = Course(log, spool)
+        await c.start()
+        await c.rest()
+        assert left == [0]
+        await c.all_arrived()
+
+
 async def test_a_damaged_page_of_the_spool_is_read_again(tmp_path: Path) -> None:
     clock = FakeClock()
     log = WindowLog(clock)

@@ -160,6 +160,8 @@ async def test_refusals_of_the_application_and_of_the_gateway_have_two_shapes():
         site = first(sim)
         refused = await ask(sim, site, token="other")
         assert (refused.status, refused.json["code"]) == (401, 401)
+        without_scopes = await ask(sim, site, token=site.token)
+        assert (without_scopes.status, without_scopes.json) == (401, {"code": 401, "message": "Unauthorized"})
         for query in ({"since": "yesterday"}, {"since": 5, "until": 4}, {"cursor": "x"}, {"limit": 0}, {"page": 2}):
             answer = await ask(sim, site, **query)
             assert answer.status == 400

@@ -105,7 +105,9 @@ class Either:
         try:
             await self._events.ask_for_one()
         except Held as error:
-            if error.kind not in _LEFT or not await self._has_records():
+            if error.kind == "auth":  # the gateway answers so to a good token without scopes; the site tells
+                await self._ask_records()
+            elif error.kind not in _LEFT or not await self._has_records():
                 raise
             return "records"
         except Retryable as error:
@@ -124,9 +126,13 @@ class Either:
 
     async def _has_records(self) -> bool:
         """Tell whether the product's own records can be read."""
-        records = self._transports["records"]
         try:
-            await records.fetch(records.walk(0, 1))
+            await self._ask_records()
         except (Held, Retryable):
             return False
         return True
+
+    async def _ask_records(self) -> None:
+        """Ask for the product's own records. Raises Retryable or Held."""
+        records = self._transports["records"]
+        await records.fetch(records.walk(0, 1))

@@ -154,6 +154,7 @@ class WorkspaceEvents:
     async def _request(self, state: CursorState, cursor: str | None, limit: int) -> Response:
         edges = {"from": str(max(state["since"] - 1, 0)), "to": str(max(state["until"], 0) + 1)}
         where = edges if cursor is None else {"cursor": cursor}
+        is_full = limit == self._limits[0]  # before it waits: another window may find a lower one meanwhile
         try:
             return await self._ask(where | ({"limit": str(limit)} if limit else {}))
         except Held as error:
@@ -161,12 +162,12 @@ class WorkspaceEvents:
                 raise
             if cursor is not None:
                 raise _Refused from None
-            if limit != self._limits[0]:
+            if not is_full:
                 raise
             refused = error
-        for number, lower in enumerate(self._limits):
-            if number and (response := await self._with_limit(where, lower)) is not None:
-                self._limits = self._limits[number:]
+        for lower in [each for each in self._limits if each < limit]:
+            if (response := await self._with_limit(where, lower)) is not None:
+                self._limits = [each for each in self._limits if each <= lower]
                 return response
         raise refused  # so it is not the limit that is refused
 

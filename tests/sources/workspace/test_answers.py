@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from forwarder.contracts import Retryable
+from forwarder.contracts import Held, Retryable
 from forwarder.net.http import Response
 from forwarder.sources.workspace.events import WorkspaceEvents
 
@@ -102,6 +103,48 @@ async def test_a_cursor_is_taken_wherever_it_stands_and_nothing_else(onward: dic
     found, asked = await read(lambda number: page(event(number), **onward) if number == 1 else page())
     assert len(found) == 1
     assert asked[1] == {"cursor": cursor, "limit": "200"}
+
+
+@pytest.mark.parametrize("most", [200, 100, 50, 30, 1, 0])
+@pytest.mark.parametrize("limit", [200, 120, 10])
+async def test_windows_that_are_refused_for_their_limit_at_once_find_one_that_is_not(most: int, limit: int) -> None:
+    asked: list[int] = []
+    together = asyncio.Event()
+
+    async def ask(_: str, query: Mapping[str, str]) -> Response:
+        asked.append(int(query.get("limit", "0")))
+        number = len(asked)
+        if number == 3:
+            together.set()
+        if number < 3:
+            await together.wait()
+        if number == 3:
+            for _ in range(9):
+                await asyncio.sleep(0)  # refused last, when the others have found a lower one
+        if asked[number - 1] > most:
+            raise Held("no", fix="none", kind="bad_request")
+        return Response(200, {"content-type": "application/json"}, page(event(number)))
+
+    reader = WorkspaceEvents(ask, "jira", "acme.atlassian.net", limit=limit)
+    first = [reader.walk(at, at + 1_000) for at in (1_000, 5_000, 9_000)]
+    found = await asyncio.gather(*map(reader.fetch, first))
+    assert [len(one.bodies) for one in found] == [1, 1, 1]
+    assert len((await reader.fetch(reader.walk(13_000, 14_000))).bodies) == 1
+    assert asked[-1] == max(each for each in (limit, 100, 50, 25, 0) if each <= min(limit, most))
+
+
+async def test_a_request_that_is_refused_for_no_limit_is_refused() -> None:
+    asked: list[int] = []
+
+    async def ask(_: str, query: Mapping[str, str]) -> Response:
+        asked.append(int(query.get("limit", "0")))
+        raise Held("no", fix="none", kind="bad_request")
+
+    reader = WorkspaceEvents(ask, "jira", "acme.atlassian.net")
+    for _ in range(2):
+        with pytest.raises(Held):
+            await reader.fetch(reader.walk(1_000, 2_000))
+    assert asked == [200, 100, 50, 25, 0] * 2
 
 
 async def test_one_millisecond_more_is_asked_for_at_both_ends_and_no_time_before_1970() -> None:

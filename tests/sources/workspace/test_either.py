@@ -155,12 +155,35 @@ async def test_a_free_plan_is_said_by_either_api(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         async with course(folder, "confluence", free, api=api) as c:
-            await c.start(token=c.site.token)
+            await c.start(token=c.site.scoped_token if api == "workspace_events" else c.site.token)
             await c.step()
             assert c.poller.report.state == "held"
             assert "Free plan" in c.poller.report.reason + c.poller.report.fix
             findings = await c.source.probe()
             assert not all(finding.ok for finding in findings)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+async def test_auto_reads_the_records_with_a_token_without_scopes(tmp_path: Path, product: Product) -> None:
+    async with course(tmp_path, product, products(), api="auto") as c:
+        await c.start(token=c.site.token)
+        await c.rest()
+        await c.all_arrived(c.log.name)
+        assert c.poller.report.errors == Counter()
+        assert all(finding.ok for finding in await c.source.probe())
+        before = asked(c, "workspace")
+        await c.rest()
+        assert asked(c, "workspace") == before
+
+
+async def test_an_outage_of_the_site_is_not_called_a_token_that_has_expired(tmp_path: Path) -> None:
+    async with course(tmp_path, "jira", products(), api="auto") as c:
+        await c.start(token=c.site.token)
+        c.sim.faults.add("server_error", feed="jira", times=1, status=503)
+        await c.step()
+        assert c.poller.report.errors == Counter({"server_error": 1})
+        await c.rest()
+        await c.all_arrived(c.log.name)
 
 
 @pytest.mark.parametrize("api", ["records", "workspace_events", "auto"])
