@@ -19,6 +19,8 @@ GOOD = {
     "token": "ATATT3xFfGF0Z9-8aQw2eRtYuIoPasdfghjklzxcvbnm=1A2B3C4D",
 }
 KINDS = ("jira", "confluence")
+GOVERNMENT = "acme.atlassian-us-gov-mod.net"
+OTHER_CLOUD = ["sources.it", "the cloud of a government", "set gateway", "access: site"]
 
 
 def said_of(folder, **change: Any) -> tuple[list[str], list[str]]:
@@ -52,6 +54,9 @@ def day(after: int) -> str:
         {"email": "robot@serviceaccount.atlassian.com", "access": "gateway"},
         {"token_expires": day(60)},
         {"site_url": "https://tickets.corp.net"},
+        {"site": GOVERNMENT, "access": "site"},
+        {"site": GOVERNMENT, "gateway": "https://gateway.corp.net"},
+        {"site_url": "https://acme-atlassian-us-gov.net"},
     ],
     ids=str,
 )
@@ -102,6 +107,15 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"token_expires": "31.10.2027"}, ["not a day"]),
     ({"token_expires": "2027-02-30"}, ["not a day"]),
     ({"limit": 5000}, ["1000"]),
+    ({"site": GOVERNMENT}, OTHER_CLOUD),
+    ({"site": "acme.atlassian-us-gov.net."}, OTHER_CLOUD),
+    ({"site": GOVERNMENT, "access": "gateway"}, OTHER_CLOUD),
+    ({"site": GOVERNMENT, "access": "site", "api": "auto"}, OTHER_CLOUD),
+    ({"site": GOVERNMENT, "access": "site", "api": "workspace_events"}, OTHER_CLOUD),
+    ({"site": GOVERNMENT, "gateway": "https://API.Atlassian.com.:443/"}, OTHER_CLOUD),
+    ({"site": None, "sites": ["beta", GOVERNMENT]}, [f"{GOVERNMENT} is in", *OTHER_CLOUD]),
+    ({"site_url": "https://{site}.atlassian-us-gov.net"}, ["acme is in", *OTHER_CLOUD]),
+    ({"site_url": "https://ACME.Atlassian-US-Gov.net:443"}, OTHER_CLOUD),
 ]
 
 

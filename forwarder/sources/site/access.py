@@ -164,8 +164,8 @@ class SiteAccess:
             raise Retryable(
                 "the API asks to be left alone for a while at this address", kind="rate_limited", retry_after=left
             )
+        cloud_id = await self.cloud_id() if way == "gateway" else ""
         if way == "gateway":
-            cloud_id = await self.cloud_id()
             path = (f"/ex/{self._product.name}/{cloud_id}" if below is None else below) + path
             path = path.replace("{cloud_id}", cloud_id)
         token, basic = self._credential()
@@ -178,11 +178,13 @@ class SiteAccess:
         error = without_a_page(response, budget=self._budget, now=self._clock.time(), secrets=sent)
         if isinstance(error, Retryable) and is_of_one_endpoint(response):
             self._free_at = self._clock.monotonic() + (error.retry_after or 0.0)
-        if error is not None:
-            raise error
-        if response.status != 200:
+        if error is None and response.status != 200:
             host = _host(self._config.address if way == "site" else self._config.gateway)
-            raise refusal(response, self._product, host, secrets=sent)
+            error = refusal(response, self._product, host, secrets=sent)
+        if error is not None:
+            if error.kind in OF_THE_WAY and self._cloud_id == cloud_id:
+                self._cloud_id = ""  # the site may have another one by now, or something else answered for it
+            raise error
         self._budget.observe(response.headers)
         return response
 
@@ -205,11 +207,13 @@ class SiteAccess:
     async def survey(self, path: str, params: Mapping[str, str]) -> tuple[list[Finding], Response | None]:
         """Ask both hosts, whatever `access` says, and say which one works and what to set.
 
+        A gateway of another cloud than the site's is not asked: it would get the token.
+
         Returns:
             What was found, and the answer of the host that will be asked, None when it gives none.
         """
         found: dict[Way, Response | ForwarderError] = {}
-        ways: tuple[Way, Way] = ("site", "gateway")
+        ways: tuple[Way, ...] = ("site",) if self._config.gateway_is_of_another_cloud else ("site", "gateway")
         for way in ways:
             try:
                 found[way] = await self._ask(way, path, params, None)
@@ -235,7 +239,7 @@ class SiteAccess:
         if works:
             detail = f"{_words(error)[0].rstrip('.')}; {_host(getattr(self._config, _SETTING[works[0]]))} takes it"
             return Finding("token", ok=False, detail=detail, fix=f"Set access: {works[0]}.")
-        site, gateway = found["site"], found["gateway"]
+        site, gateway = found["site"], found.get("gateway", found["site"])
         both = isinstance(site, Held | Retryable) and isinstance(gateway, Held | Retryable)
         if both and self._config.access == "auto" and {site.kind, gateway.kind} <= OF_THE_WAY:
             error = of_both(site, gateway, _host(self._config.gateway))

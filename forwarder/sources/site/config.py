@@ -14,7 +14,10 @@ from pydantic_core import PydanticCustomError
 from forwarder.contracts import HttpConfig, Secret, SourceConfig, TlsConfig
 from forwarder.sources.expiry import Day, end_of
 
-_DOMAINS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", ".atlassian-us-gov.net")
+_GOVERNMENT = (".atlassian-us-gov-mod.net", ".atlassian-us-gov.net")
+"""Domains of clouds that have a gateway of their own."""
+
+_DOMAINS = (".atlassian.net", ".jira.com", *_GOVERNMENT)
 """Domains in which Atlassian gives sites their hosts; a token is sent to no other unless `site_url` says so."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -119,7 +122,8 @@ class SiteConfig(SourceConfig):
     limit: Annotated[int, Field(ge=1, le=1000)] = 1000
     """Records to ask for at once; at most 200 events of a workspace."""
     gateway: str = "https://api.atlassian.com"
-    """Where the API gateway is; change it for a cloud of its own, such as that of a government."""
+    """Where the API gateway is. A site in a cloud of its own, such as that of a government, needs the gateway of that
+    cloud, or `access: site`."""
     site_url: str | None = None
     """Address of the site, with `{site}` for its name, when it is not `https://<site>.atlassian.net`."""
     insecure: bool = False
@@ -148,6 +152,20 @@ class SiteConfig(SourceConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _keeps_the_token_in_its_cloud(self) -> Self:
+        if self.access == "site" and self.api == "records":  # the gateway is never asked
+            return self
+        for name, one in self.readers().items():
+            if isinstance(one, SiteConfig) and one.gateway_is_of_another_cloud:
+                raise PydanticCustomError(
+                    "gateway",
+                    "{site} is in the cloud of a government, and gateway is that of the commercial one, which would "
+                    "get the token; set gateway to that of this cloud, or access: site with api: records",
+                    {"site": name or self.site},
+                )
+        return self
+
     def readers(self) -> Mapping[str, SourceConfig]:
         """Return the settings of each site by its name; of a single `site` under no name."""
         if self.sites is None:
@@ -164,6 +182,13 @@ class SiteConfig(SourceConfig):
         """Return the host that Atlassian gave the one site: what document ids are made of, wherever it is reached."""
         site = self.site or ""
         return site if "." in site else f"{site}.atlassian.net"
+
+    @property
+    def gateway_is_of_another_cloud(self) -> bool:
+        """Tell whether the one site is in the cloud of a government, and the gateway is that of the commercial one."""
+        hosts = (f".{_host_in(url).rstrip('.')}" for url in (f"https://{self.host}", self.address))
+        gateway = f".{_host_in(self.gateway).rstrip('.')}"
+        return gateway.endswith(".atlassian.com") and any(host.endswith(_GOVERNMENT) for host in hosts)
 
     @property
     def address(self) -> str:

@@ -66,7 +66,7 @@ async def test_a_pinned_host_is_the_only_one_that_gets_the_token(access, path):
         for _ in range(2):
             with pytest.raises(AuthFailed):
                 await fetch(source)
-        assert api.asked == [*path, path[-1]]
+        assert api.asked == [*path, *path]
 
 
 async def test_a_token_of_the_other_kind_in_the_same_file_is_found_out(tmp_path):
@@ -192,6 +192,52 @@ async def test_a_cloud_id_that_cannot_be_one_goes_into_no_path(info):
             await fetch(source)
         assert caught.value.fix
         assert api.asked == [INFO]
+
+
+OTHER = "99999999-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize(
+    "answer", [refused(401), refused(403), refused(404), Response(404, HTML, b"<"), LOGIN], ids=range(5)
+)
+@pytest.mark.parametrize("access", ["auto", "gateway"])
+async def test_the_id_of_a_cloud_that_is_refused_is_asked_for_again_without_the_token(access, answer):
+    async with desk(access=access) as (api, source, _):
+        api.info = Response.json({"cloudId": OTHER})
+        api.gateway = lambda asked: records(1) if CLOUD in asked.path else answer
+        with pytest.raises((Held, Retryable)):
+            await fetch(source)
+        api.info = Response.json({"cloudId": CLOUD})
+        for _ in range(2):
+            assert len((await fetch(source)).bodies) == 1
+        assert api.asked.count(INFO) == 2
+        for asked in api.requests:
+            assert ("authorization" in asked.headers) == ("_edge" not in asked.path)
+
+
+@pytest.mark.parametrize("answer", [refused(400), refused(418), Response(503), refused(429)], ids=range(4))
+async def test_the_id_of_a_cloud_stays_where_a_refusal_says_nothing_of_it(answer):
+    async with desk(access="gateway") as (api, source, clock):
+        api.gateway = answer
+        with pytest.raises((Held, Retryable)):
+            await fetch(source)
+        clock.advance(400)
+        api.gateway = records(1)
+        assert len((await fetch(source)).bodies) == 1
+        assert api.asked.count(INFO) == 1
+
+
+async def test_a_refusal_by_an_old_id_of_a_cloud_does_not_forget_the_new_one():
+    async with desk(access="gateway") as (api, source, _):
+
+        def late(_: Request) -> Response:
+            source.access._cloud_id = OTHER  # found by another request meanwhile
+            return refused(404)
+
+        api.gateway = late
+        with pytest.raises(Held):
+            await fetch(source)
+        assert await source.access.cloud_id() == OTHER
 
 
 async def test_a_secret_that_cannot_be_read_is_no_fault_of_a_host(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Finding
+from forwarder.sources.site.config import SiteConfig
 from simulator.httpd import Request, Response
 from tests.sources.site.desk import BASIC, HTML, TOKEN, desk, records
 
@@ -56,6 +57,17 @@ async def test_a_pinned_host_that_does_not_take_it_is_told_what_to_set(site, gat
     findings = await found(site, gateway, access=access)
     assert not findings["token"].ok
     assert findings["token"].fix == fix
+
+
+@pytest.mark.parametrize(("site", "is_well"), [(records(1), True), (NO, False)])
+async def test_a_gateway_of_another_cloud_does_not_get_the_token(site, is_well, monkeypatch):
+    monkeypatch.setattr(SiteConfig, "gateway_is_of_another_cloud", True)
+    async with desk(access="site") as (api, source, _):
+        api.site, api.gateway = site, records(1)
+        token = {finding.subject: finding for finding in await source.probe()}["token"]
+        assert token.ok is is_well
+        assert "access: gateway" not in token.fix
+        assert not [one for one in api.asked if one.startswith("gateway")]
 
 
 FAILS = {
