@@ -75,7 +75,7 @@ class PrivacyConfig(ComponentConfig):
     not counted, `*` is any one member, and everything below is meant, too."""
     key: Secret | None = None
     """Key of the pseudonyms: the same key gives the same pseudonyms in every sink. Without it, no one can find out
-    whose they are."""
+    from a pseudonym whose it is; docs/privacy.md says what a document id may tell."""
     previous_key: Secret | None = None
     """The key before this one: events no longer use it, `audit-forwarder pseudonym` still knows what it made."""
 

@@ -149,6 +149,7 @@ class RecordMaker:
             records = self._leave_out(records, prepared)
         made = len(prepared.records)
         records = self._make_private(records, prepared)
+        self._count_unknown_actions(records)
         self._render(records, prepared)
         if related:  # as the sources gave it: privacy may take away what the id is made of
             self._links.add((related[one.seq], one) for one in prepared.records[made:] if one.seq in related)
@@ -228,8 +229,8 @@ class RecordMaker:
                 refused.append(DeadLetter.of_payload(record, event))
                 continue
             record.event = event
-            if not event.category:
-                self._count_unknown(event.action)
+            if not (event.category or self._privacy is not None):
+                self._count_unknown(event)
             understood.append(record)
         return understood
 
@@ -242,12 +243,20 @@ class RecordMaker:
         for record, event in zip(records, events, strict=True):
             if not isinstance(event, UnexpectedPayload):
                 record.event = event
-                if not event.category:
-                    self._count_unknown(event.action)
+                if not (event.category or self._privacy is not None):
+                    self._count_unknown(event)
 
-    def _count_unknown(self, action: str) -> None:
+    def _count_unknown_actions(self, records: list[Record]) -> None:
+        """Count what a lane with privacy does not know once that has left out what may stand in place of an action."""
+        if self._privacy is not None:
+            for record in records:
+                if record.event is not None and not record.event.category:
+                    self._count_unknown(record.event)
+
+    def _count_unknown(self, event: AuditEvent) -> None:
+        action = event.action
         room = action in self._unknown or len(self._unknown) < MOST_UNKNOWN_NAMES
-        name = action[:100] if room and may_be_own(action) else OTHER_NAMES
+        name = action[:100] if room and may_be_own(action, event.feed) else OTHER_NAMES
         self._unknown[name] += 1
 
 

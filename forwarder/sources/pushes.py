@@ -16,7 +16,7 @@ from forwarder.contracts import UnexpectedPayload
 from forwarder.net.json_size import TOO_MUCH, UNREADABLE, is_beyond_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 MOST_EVENTS = 1000
 """Events of one body."""
@@ -24,6 +24,13 @@ MOST_EVENTS = 1000
 BOM = b"\xef\xbb\xbf"
 _SPACES = b" \t\r\n"
 _MARK = b'{"unreadable":'
+
+_EMPTY = "the body is empty"
+_NO_EVENTS = "the body is not a JSON object, and not an array of them"
+_TOO_MANY = f"the body holds more than {MOST_EVENTS} events"
+_NOT_SOUND = "the body is not sound JSON: it was cut, or something else was sent"
+_NO_TEXT = "it is not UTF-8"
+_REASONS = frozenset({TOO_MUCH, _EMPTY, _NO_EVENTS, _TOO_MANY, _NOT_SOUND, _NO_TEXT})
 
 
 def _refuse(constant: str) -> None:
@@ -38,7 +45,7 @@ class _NotEvents(Exception):
     """The body is not what it should be; the message says why, without anything of the body."""
 
 
-class _Unreadable(msgspec.Struct):
+class _Unreadable(msgspec.Struct, forbid_unknown_fields=True):
     unreadable: str
     text: str | None = None
     base64: str | None = None
@@ -48,11 +55,11 @@ def _parts_of(body: bytes) -> list[bytes]:
     """Return the parts of a body that may be events, each as its bytes. Raises _NotEvents."""
     text = body.removeprefix(BOM).strip(_SPACES)
     if not text:
-        raise _NotEvents("the body is empty")
+        raise _NotEvents(_EMPTY)
     if text[:1] == b"{":
         return [text]
     if text[:1] != b"[":
-        raise _NotEvents("the body is not a JSON object, and not an array of them")
+        raise _NotEvents(_NO_EVENTS)
     if is_beyond_reading(text):
         raise _NotEvents(TOO_MUCH)
     try:
@@ -60,7 +67,7 @@ def _parts_of(body: bytes) -> list[bytes]:
     except UNREADABLE:
         found = _elements_of(text)
     if len(found) > MOST_EVENTS:
-        raise _NotEvents(f"the body holds more than {MOST_EVENTS} events")
+        raise _NotEvents(_TOO_MANY)
     return found
 
 
@@ -81,7 +88,7 @@ def _elements_of(text: bytes) -> list[bytes]:
         if array[at - 1 :].strip() not in {"]", "[]"}:
             raise ValueError
     except (*UNREADABLE, IndexError):
-        raise _NotEvents("the body is not sound JSON: it was cut, or something else was sent") from None
+        raise _NotEvents(_NOT_SOUND) from None
     return found
 
 
@@ -131,7 +138,7 @@ def _why_no_text(part: bytes) -> str:
     try:
         part.decode()
     except ValueError:
-        return "it is not UTF-8"
+        return _NO_TEXT
     return ""
 
 
@@ -143,11 +150,20 @@ def _kept(part: bytes, reason: str) -> bytes:
         return msgspec.json.encode(_Unreadable(reason, base64=base64.b64encode(part).decode()))
 
 
-def refused(event: bytes) -> UnexpectedPayload | None:
-    """Return the dead letter of an object that was made of what could not be read, or None for any other."""
+def refused(event: bytes, reasons: Collection[str]) -> UnexpectedPayload | None:
+    """Return the dead letter of an object that was made of what could not be read, or None for any other.
+
+    Who sends events may send one that looks like such an object: its text would be shown to anybody as our reason.
+
+    Args:
+        event: As it is stored; of a redacted source without what could not be read.
+        reasons: Why a part is no event of the source, besides those that are the same for every source.
+    """
     if not event.startswith(_MARK):
         return None
     try:
-        return UnexpectedPayload(msgspec.json.decode(event, type=_Unreadable).unreadable[:200])
+        found = msgspec.json.decode(event, type=_Unreadable)
     except UNREADABLE:
         return None
+    is_ours = found.unreadable in _REASONS or found.unreadable in reasons
+    return UnexpectedPayload(found.unreadable) if is_ours and None in {found.text, found.base64} else None

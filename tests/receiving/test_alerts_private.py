@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.contracts import AuditEvent, Record
+from forwarder.contracts import AuditEvent, Origin, Record
 from forwarder.contracts.privacy import PrivacyConfig
 from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.ecs.format import EcsFormat
@@ -17,7 +17,7 @@ from forwarder.formats.leef.format import LeefFormat
 from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.formats.raw import RawFormat
 from forwarder.records.privacy import build_privacy
-from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer
+from forwarder.sources.guard_detect.normalizer import REASONS, GuardDetectNormalizer
 from forwarder.sources.guard_detect.source import why_no_alert
 from forwarder.sources.pushes import read_body, refused
 from tests.golden.test_products import record_of
@@ -97,4 +97,21 @@ def test_of_what_could_not_be_read_nothing_is_left_where_anything_is_private(set
     assert b"CANARY" in kept or b64encode(body) in kept
     private = privacy.apply("guard_detect", kept)
     assert {name: value for name, value in json.loads(private).items() if value is not None} == {"unreadable": reason}
-    assert refused(private) is not None, "it is a dead letter still"
+    assert refused(private, REASONS) is not None, "it is a dead letter still"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"unreadable": "Alice Smith's payroll alice@example.com"},
+        {"unreadable": "Alice Smith's payroll alice@example.com", "text": "x"},
+        {"unreadable": REASONS[0], "text": "x", "base64": "eA=="},
+        {"unreadable": REASONS[0], "text": "x", "more": 1},
+        {"unreadable": ["x"]},
+    ],
+)
+def test_what_a_sender_writes_like_our_own_object_is_an_alert_as_any_other(more):
+    raw = json.dumps({**more, "alertId": "1"} if "more" in more else more, separators=(",", ":")).encode()
+    assert raw.startswith(b'{"unreadable":')
+    [found] = GuardDetectNormalizer().normalize([Record(1, Origin("a", "guard_detect", ""), "0" * 32, raw)])
+    assert isinstance(found, AuditEvent)

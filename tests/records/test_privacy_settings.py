@@ -100,6 +100,134 @@ def test_what_is_stored_loses_the_addresses_in_it():
     assert seen(config, body, "jira")["changedValues"][0]["changedFrom"] == "from 203.0.113.0, 2001:db8:: and 1.2.3"
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("host 10.1.2.3:8443", "host [ip]:8443"),
+        ("IP:10.1.2.3", "IP:[ip]"),
+        ("db10.1.2.3", "db[ip]"),
+        ("IP:2001:db8::1", "IP:[ip]"),
+        ("[2001:db8::1]:443", "[[ip]]:443"),
+        ("10.001.2.003", "[ip]"),
+        ("10.1.2.3/24, 10.1.2.3-10.1.2.9.", "[ip]/24, [ip]-[ip]."),
+        ("v1.2.3, 1.2.3.4.5, 999.1.1.1, 12:30:45, aa:bb:cc:dd:ee:ff, ::", None),
+        ('"alice smith"@example.com', "[address]"),
+        ("alice\uff20example.com", "[address]"),
+        ("q=alice%40example.com&x", "q=[address]&x"),
+        ("o'brien@example.com", "[address]"),
+        ("'alice@example.com' and 'x'", "'[address]' and 'x'"),
+        ("cc <alice@example.com>, bo@example.com.", "cc <[address]>, [address]."),
+        ("%40 @ a @ b", None),
+    ],
+)
+def test_an_address_in_a_text_is_found_however_it_is_written(text, left):
+    config = PrivacyConfig(preset="strict", kinds={"changes": "store", "titles": "store"})
+    body = {"changedValues": [{"fieldName": "x", "changedTo": text}]}
+    assert seen(config, body, "jira")["changedValues"][0]["changedTo"] == (left or text)
+    page = {"attributes": {"context": [{"type": "page", "attributes": {"title": text}}]}}
+    assert seen(config, page)["attributes"]["context"][0]["attributes"]["title"] == (left or text)
+
+
+def test_a_phrase_of_the_products_own_loses_addresses_as_well():
+    assert seen(PrivacyConfig(preset="no_persons"), {"summary": "Login from 10.1.2.3"}, "jira") == {
+        "summary": "Login from [ip]"
+    }
+    assert seen(PrivacyConfig(preset="no_persons"), {"summary": "Login of a%40example.com"}, "jira") == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a" * 300_000 + " b@example.com",
+        "%40" * 100_000 + "@",
+        '"' * 200_000 + "a@",
+        "1.2.3." * 50_000,
+        "a:" * 100_000 + "x",
+    ],
+)
+def test_a_long_text_is_looked_through_once(body):
+    calls = PrivacyConfig(preset="strict", kinds={"changes": "store"})
+    made = seen(calls, {"changedValues": [{"fieldName": "x", "changedTo": body}]}, "jira")  # hours, were it not so
+    assert "@example.com" not in made["changedValues"][0]["changedTo"]
+
+
+PSEUDONYMS = {"names": "pseudonymise", "addresses": "pseudonymise"}
+
+
+def test_a_pseudonym_is_the_same_wherever_its_text_stands(tmp_path):
+    (tmp_path / "key").write_text("one key")
+    key = Secret(path=tmp_path / "key")
+    body = {"attributes": {"actor": {"id": "557058", "name": "Alice", "email": "alice@example.com"}}}
+    by_setting = seen(PrivacyConfig(**PSEUDONYMS, key=key), body)["attributes"]["actor"]
+    fields = {f"attributes.actor.{name}": "pseudonymise" for name in ("name", "email")}
+    assert seen(PrivacyConfig(fields=fields, key=key), body)["attributes"]["actor"] == by_setting
+    everywhere = {"attributes.*.name": "pseudonymise", "attributes.*.email": "pseudonymise"}
+    assert seen(PrivacyConfig(fields=everywhere, key=key), body)["attributes"]["actor"] == by_setting
+    config = PrivacyConfig(**PSEUDONYMS, kinds={"changes": "store"}, key=key)
+    record = {
+        "changedValues": [{"fieldName": "x", "changedTo": "cc alice@example.com."}],
+        "objectItem": {"typeName": "USER", "name": "Alice@example.com"},
+    }
+    found = seen(config, record, "jira")
+    assert found["changedValues"][0]["changedTo"] == f"cc {by_setting['email']}."
+    assert found["objectItem"]["name"] == by_setting["email"]
+
+
+@pytest.mark.parametrize("paths", [("location.ip", "actor.email", "actor.name"), ("location", "actor")])
+def test_what_a_rule_stores_is_stored_as_it_is(paths):
+    config = PrivacyConfig(preset="strict", fields={f"attributes.{path}": "store" for path in paths})
+    found = seen(config)["attributes"]
+    assert found["location"]["ip"] == "203.0.113.155"
+    assert (found["actor"]["email"], found["actor"]["name"]) == ("nora@example.com", "Nora")
+    titled = PrivacyConfig(preset="strict", fields={"attributes.context.attributes.title": "store"})
+    assert attributes(titled, 0) == {"title": "Plan by [address]"}, "a text, in which an address stands"
+
+
+PERSONS = ["PERSON", "Persons", "people", "members", "person", "invitee", "Collaborators", " user", "User!", "External users",
+           "workspace-member", "Benutzer", "utilisateur"]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [*PERSONS, ["user"], None, "", 7, [], {"a": 1}])
+def test_who_is_a_person_by_type_is_one_in_every_feed(said):
+    config = PrivacyConfig(preset="no_persons")
+    item = {"id": "7", "name": "Alice Smith"}
+    entry = {"type": said, "id": "7", "attributes": {"name": "Alice Smith", "title": "Alice Smith"}}
+    for feed, body in (
+        ("organization", {"attributes": {"context": [entry], "container": [entry]}}),
+        ("jira", {"objectItem": {**item, "typeName": said}, "associatedItems": [{**item, "typeName": said}]}),
+        ("confluence", {"affectedObject": {**item, "objectType": said}}),
+        ("jira_datacenter", {"affectedObjects": [{**item, "type": said}]}),
+        ("guard_detect", {"activity": {"subject": {**item, "type": said}}}),
+    ):
+        assert "Alice" not in json.dumps(seen(config, body, feed)), feed
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [{"id": "JIRAUSER10000"}, {"id": "557058:bd955be1-0c53-4a51-8f0e-3f2a1c9d7e11"}, {"id": "5b10ac8d82e05b22cc7d4ef5"},
+     {"attributes": {"email": "a@example.com"}}, {"attributes": {"account_type": "atlassian"}}, {"emailAddress": ""}],
+)  # fmt: skip
+def test_what_bears_the_signs_of_a_person_is_one_whatever_its_type(sign):
+    named = {"type": "Quokka", "name": "Alice Smith", **sign}
+    named["attributes"] = {"name": "Alice Smith", **sign.get("attributes", {})}
+    for privacy in ("no_persons", "strict"):
+        assert "Alice" not in str(seen(PrivacyConfig(preset=privacy), {"attributes": {"context": [named]}}))
+        assert "Alice" not in str(seen(PrivacyConfig(preset=privacy), {"affectedObjects": [named]}, "jira_datacenter"))
+
+
+@pytest.mark.parametrize("kind", ["WORKFLOW", "CUSTOM_FIELD", "page", "things", "user-directories", "api_token"])
+def test_a_thing_keeps_its_title_where_only_persons_are_private(kind):
+    item = {"typeName": kind, "id": "7", "name": "Review"}
+    assert seen(PrivacyConfig(preset="no_persons"), {"objectItem": item}, "jira") == {"objectItem": item}
+
+
+@pytest.mark.parametrize(
+    "when", ["2024-01-02t03:04:05,5z", "2024-01-02T03:04:05Z", "2024-01-02 03:04:05.123456789 +0100"]
+)
+def test_a_time_stays_as_it_is_written(when):
+    assert seen(PrivacyConfig(preset="strict"), {"attributes": {"time": when}}) == {"attributes": {"time": when}}
+
+
 def test_where_only_the_addresses_of_machines_are_private_everything_else_stays():
     found = seen(PrivacyConfig(ip="none"))
     assert found["attributes"].pop("location") == {"countryName": "Ukraine"}

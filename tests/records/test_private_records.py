@@ -186,6 +186,54 @@ def test_lanes_side_by_side_never_see_what_the_other_may():
         assert b"Nora Vale" not in bodies[private]
 
 
+def revised(body: bytes, privacy: str | None) -> str:
+    chunk = msgspec.structs.replace(chunk_of([body]), revisions={0: content_digests([body])[0]})
+    [record] = maker("ecs", preset(privacy) if privacy else None).make(chunk).records
+    assert "revision" in record.marks
+    return record.id
+
+
+def test_the_id_of_a_revision_says_nothing_of_what_is_left_out():
+    one = SOUND["project_created"]
+    other = one.replace(b"Nora Vale", b"Iver Holm")
+    assert one != other
+    assert revised(one, None) == f"{chunk_of([one]).keys.hex()}-{content_digests([one])[0].hex()}"
+    assert revised(one, "strict") == revised(one, "strict") == revised(other, "strict") != revised(one, None)
+    seen = one.replace(b"project_created", b"project_deleted")
+    assert revised(seen, "strict") != revised(one, "strict")
+
+
+@pytest.mark.parametrize(
+    ("feed", "body"),
+    [
+        ("organization", {"attributes": {"action": "Alice Smith opened Payroll 2024", "time": "2024-01-01T00:00:00Z"}}),
+        ("jira", {"summary": "Granted to alice@example.com Payroll", "created": "2024-01-01T00:00:00.000+0000"}),
+        ("guard_detect", {"alertId": "1", "activity": {"action": "Payroll of alice@example.com"}}),
+    ],
+)
+@pytest.mark.parametrize("render", ["ecs", "raw"])
+def test_names_of_unknown_actions_are_counted_as_they_are_seen(feed, body, render):
+    unknown: Counter[str] = Counter()
+    origin = ORIGIN if feed == "organization" else Origin("a", feed, "", "acme.example.net")
+    normalizers = Normalizers(load_catalogue(), shared=True)
+    chunk = msgspec.structs.replace(chunk_of([json.dumps({"id": "1", **body}).encode()]), origin=origin)
+    RecordMaker(
+        build_format(render), Filter([FilterRule(action="*")], None), normalizers, unknown,
+        privacy=PrivateRecords(build_privacy(preset("strict")), normalizers.anew),
+    ).make(chunk)  # fmt: skip
+    assert "payroll" not in str(unknown).lower()
+    assert "alice" not in str(unknown).lower()
+
+
+def test_a_sentence_is_no_name_of_an_action_of_the_organization():
+    unknown: Counter[str] = Counter()
+    body = b'{"id":"1","attributes":{"action":"Alice Smith opened Payroll 2024","time":"2024-01-01T00:00:00Z"}}'
+    word = body.replace(b"Alice Smith opened Payroll 2024", b"quokka_pondered")
+    normalizers = Normalizers(load_catalogue(), shared=True)
+    RecordMaker(build_format("ecs"), Filter(None, None), normalizers, unknown).make(chunk_of([body, word]))
+    assert unknown == {"(other)": 1, "quokka_pondered": 1}
+
+
 def test_the_document_id_stays():
     [before] = made("ecs", [SOUND["project_created"]], None).records
     [after] = made("ecs", [SOUND["project_created"]], "strict").records

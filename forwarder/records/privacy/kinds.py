@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address, ip_network
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -33,17 +34,24 @@ ID = (
 """Ids in which nobody can write anything; the sources of patterns here match no quote and no backslash."""
 
 WORD = r"[A-Za-z0-9_.:+-]{1,100}(?:/[A-Za-z0-9_.:+-]{1,100}){0,4}"
-TIME = r"[0-9]{4}-[0-9]{2}[0-9TZ:.+ -]{0,32}"
+TIME = r"[0-9]{4}-[0-9]{2}[0-9TtZz:.,+ -]{0,48}"
 SITE = r"[A-Za-z0-9][A-Za-z0-9-]{0,62}"
 
 _opaque = re.compile(ID, re.ASCII).fullmatch
 _word = re.compile(WORD, re.ASCII).fullmatch
 _time = re.compile(TIME, re.ASCII).fullmatch
 _site = re.compile(SITE, re.ASCII).fullmatch
-_phrase = re.compile(r"(?!.*://)[^@\x00-\x1f\x7f]{0,200}").fullmatch
+_phrase = re.compile(r"(?!.*(?:://|%40))[^@\uff20\x00-\x1f\x7f]{0,200}").fullmatch
 _host = re.compile(rf"{SITE}(?:\.{SITE}){{1,10}}", re.ASCII).fullmatch
 _with_port = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):[0-9]{1,5}", re.ASCII).fullmatch
-_MAIL = re.compile(r"[^\s@<>(),;:\"'\[\]\\]+@[^\s@<>(),;:\"'\[\]\\]+")
+_OF_MAIL = r"[^\s@\uff20<>(),;:\"\[\]\\]"
+_MAIL = re.compile(
+    rf"(?:(?<!{_OF_MAIL}){_OF_MAIL}+|\"[^\"\n]{{1,64}}\")[@\uff20](?:(?!'){_OF_MAIL})+"
+    r"|(?<![\w.+'%-])[\w.+'%-]+%40[\w.-]+"
+)
+"""An address of mail in a text; what comes before its sign is looked at once only, however long it is."""
+
+_V4 = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9]|\.[0-9])", re.ASCII)
 _IP = re.compile(r"(?<![0-9A-Fa-f:.])[0-9A-Fa-f:.]*[0-9A-Fa-f:](?![0-9A-Fa-f:])")
 _ADDRESSES = re.compile(r"https?", re.IGNORECASE).fullmatch
 _MEMBERS_OF_TIME = {"epochSecond", "nano"}
@@ -77,12 +85,16 @@ kept_of = re.compile(
 """Finds what stays of an ordinary address."""
 
 CONTENT = ("titles", "keys", "spaces", "groups", "changes", "messages", "unknown")
+_ITSELF = {"name", "address", "account", "id", "either", "either_id", "ip", "place"}
 Change = Callable[[Any], Any]
 
 
-def may_be_own(text: str) -> bool:
-    """Say whether a text can be a name that the API gave, of an action, say: it may then be shown to anybody."""
-    return _phrase(text) is not None
+def may_be_own(text: str, feed: str = "") -> bool:
+    """Say whether a text can be the name of an action that the API gave: it may then be shown to anybody.
+
+    The organization's are words, the others' may be phrases.
+    """
+    return not text or (_word if feed == "organization" else _phrase)(text) is not None
 
 
 def _is_time(tree: dict[str, Any]) -> bool:
@@ -103,7 +115,7 @@ class Kinds:
         self.ip = config.ip
         own: dict[str, Change] = {
             "word": partial(self._own, _word),
-            "phrase": partial(self._own, _phrase),
+            "phrase": self._own_phrase,
             "time": partial(self._own, _time),
             "number": partial(self._own, re.compile(r"[0-9]{1,20}|true|false", re.ASCII).fullmatch),
             "site": self._site,
@@ -117,9 +129,12 @@ class Kinds:
             "api": lambda text: self._masked(text) if self.treatments["links"] == "store" else LOST,
             "name": self._name,
             "address": partial(self._treated, "address"),
+            "either": partial(self._treated, "either"),
+            "either_id": self._either_id,
             "hidden": lambda _: LOST,
         }
         self._of_text = own | {kind: partial(self._treated, kind) for kind in CONTENT} | {"groups": self._group}
+        self.treatments["either"] = strictest(self.treatments["titles"], self.treatments["name"])
         self.treatments["handle"] = strictest(
             *(self.treatments[kind] for kind in ("titles", "keys", "spaces", "groups"))
         )
@@ -129,7 +144,7 @@ class Kinds:
         of_text = self._of_text[kind]
         whole = kind if kind in CONTENT else "unknown"
         where_from = kind in {"ip", "place"}
-        numbers_stay = kind not in {*CONTENT, "ip", "place", "name", "address"}
+        numbers_stay = kind not in {*CONTENT, "ip", "place", "name", "address", "either"}
 
         def change(value: Any) -> Any:
             if type(value) is str or value is None:
@@ -162,6 +177,24 @@ class Kinds:
             return self._masked(value) if type(value) is str else value
         return self._pseudonym(kind, str(value))
 
+    def by_rule(self, kind: str, treatment: Treatment) -> Change:
+        """Return what becomes of a value of which a rule says what is done with it.
+
+        What is itself a name or an address is stored whole; a text that is stored loses the addresses in it as ever.
+        """
+        of_person = kind in {"name", "account", "address"}
+
+        def change(value: Any) -> Any:
+            if treatment == "store":
+                whole = kind in _ITSELF and type(value) in {str, int, bool, NoneType}
+                return value if whole else self.treat("unknown", value, treatment)
+            if of_person:
+                is_mail = kind == "address" or (type(value) is str and valid_mail(value))
+                return self.treat("address" if is_mail else "name", value, treatment)
+            return self.treat("unknown", value, treatment)
+
+        return change
+
     # ------------------------------------------------------------------------------------------------ what is decided
 
     def _pseudonym(self, kind: str, text: str) -> str:
@@ -176,30 +209,51 @@ class Kinds:
 
     def _masked(self, text: str) -> str:
         """Return a text that is stored without what is private in any text."""
-        if "@" in text and self.treatments["address"] != "store":
+        if self.treatments["address"] != "store" and ("@" in text or "\uff20" in text or "%40" in text):
             text = _MAIL.sub(self._mail_in_text, text)
         if self.ip != "whole" and ("." in text or ":" in text):
             text = _IP.sub(self._ip_in_text, text)
         return text
 
     def _mail_in_text(self, found: re.Match[str]) -> str:
-        made = self.treat("address", found[0])
-        return "[address]" if made is LOST else str(made)
+        whole = found[0].lstrip("'")
+        text = whole.rstrip(".!?")
+        made = self.treat("address", text.replace("\uff20", "@").replace("%40", "@"))
+        shown = "[address]" if made is LOST else str(made)
+        return f"{found[0][: -len(whole)]}{shown}{whole[len(text) :]}"
 
     def _ip_in_text(self, found: re.Match[str]) -> str:
-        text = found[0].rstrip(".:")
-        if not valid_ip(text) or len(text) < 3:
-            return found[0]
+        """Return what stands for an address, or for those in what is none as a whole: it may have a port, say."""
+        whole = found[0]
+        text = whole.rstrip(".:")
+        before = ""
+        if text[:1] == ":" and text[:2] != "::":
+            before, text = ":", text[1:]
+        if len(text) < 3 or not valid_ip(text):
+            return _V4.sub(self._v4_in_text, whole)
+        return f"{before}{self._ip_made(text)}{whole[len(before) + len(text) :]}"
+
+    def _v4_in_text(self, found: re.Match[str]) -> str:
+        numbers = [*map(int, found[0].split("."))]
+        return self._ip_made(".".join(map(str, numbers))) if max(numbers) < 256 else found[0]
+
+    def _ip_made(self, text: str) -> str:
         made = self._address(text)
         return "[ip]" if made is LOST else str(made)
 
     def _name(self, text: str) -> Any:
-        return text if text.casefold() in NOT_PEOPLE else self.treat("name", text)
+        if text.casefold() in NOT_PEOPLE:
+            return text
+        both = self.treatments["name"] == self.treatments["address"] == "pseudonymise"
+        return self.treat("address" if both and valid_mail(text) else "name", text)  # one pseudonym, wherever it stands
 
     # -------------------------------------------------------------------------------------------------- the API's own
 
     def _own(self, fits: Callable[[str], object], text: str) -> Any:
         return text if fits(text) else self.treat("unknown", text)
+
+    def _own_phrase(self, text: str) -> Any:
+        return self._masked(text) if _phrase(text) else self.treat("unknown", text)
 
     def _site(self, text: str) -> Any:
         return text if _site(text) or _host(text) else self.treat("spaces", text)
@@ -220,6 +274,12 @@ class Kinds:
         if _opaque(text):
             return text
         return self.treat("address" if valid_mail(text) else "handle", text)
+
+    def _either_id(self, text: str) -> Any:
+        """Treat the id of what may be a person as an id, and like the name of one where it is none."""
+        if _opaque(text) or valid_mail(text):
+            return self._id(text)
+        return self.treat("handle" if self.treatments["either"] == "store" else "either", text)
 
     def _account(self, text: str) -> Any:
         if _opaque(text) or text.casefold() in NOT_PEOPLE:

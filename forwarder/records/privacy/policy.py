@@ -7,7 +7,7 @@ their names are, too. Where all of that is left out, an ordinary event takes a s
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -16,7 +16,7 @@ from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.records.privacy.kinds import LOST, Change, Kinds
 from forwarder.records.privacy.quick import QUICK_FEEDS, Quick
 from forwarder.records.privacy.rules import ANY, BY_RULE, with_rules
-from forwarder.records.privacy.tables import TABLES, ByType, Table
+from forwarder.records.privacy.tables import EITHER, OTHER, TABLES, ByType, Table
 
 if TYPE_CHECKING:
     from forwarder.contracts.privacy import PrivacyConfig, Treatment
@@ -86,14 +86,14 @@ class Privacy:
         if type(table) is str:
             if not table.startswith(BY_RULE):
                 return self._kinds.change(table)
-            treatment: Any = table.removeprefix(BY_RULE)
-            return lambda value: self._kinds.treat("unknown", value, treatment)
+            treatment, _, kind = table.removeprefix(BY_RULE).partition(":")
+            return self._kinds.by_rule(kind, cast("Treatment", treatment))
         if type(table) is list:
             return self._compiled(table[0])  # a list is looked through wherever it stands
         if type(table) is ByType:
-            by_word = {word: self._compiled_object(inner) for word, inner in table.tables.items()}
-            other, member = self._compiled_object(table.other), table.member
-            return self._objects(lambda tree: by_word.get(str(tree.get(member) or "").lower(), other)(tree))
+            tables = {**table.tables, OTHER: table.other, EITHER: table.either}
+            by_word, word = {name: self._compiled_object(inner) for name, inner in tables.items()}, table.word
+            return self._objects(lambda tree: by_word[word(tree)](tree))
         return self._objects(self._compiled_object(table))
 
     def _objects(self, change_object: Change) -> Change:

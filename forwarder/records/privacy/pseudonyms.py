@@ -1,7 +1,8 @@
 """Pseudonyms: the same text always gets the same one under one key, and without the key nothing leads back.
 
 HMAC-SHA256 (RFC 2104) over the kind of text and the text, the first 100 bits in base 32. Whoever has no key can neither
-resolve a pseudonym nor try names against it; once the key is deleted, nobody can.
+resolve a pseudonym nor try names against it. Of the document id beside it that is not true where it is a hash of the
+whole event: its feed gives no id, and nothing secret goes into it, as it is the same in every lane.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import msgspec
 
 from forwarder.records.privacy.kinds import LOWER_HOST, LOWER_ID, ROLES, SITE, TIME, kept_of
 from forwarder.records.privacy.rules import ANY, BY_RULE
-from forwarder.records.privacy.tables import LINKS, ByType, Table
+from forwarder.records.privacy.tables import LINKS, RARE_PEOPLE, THINGS, ByType, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 QUICK_FEEDS = frozenset({"organization"})
 """Feeds with so many events that it matters."""
 
-_OTHER_TYPES = (
-    *("page", "pages", "blogpost", "issue", "issues", "app", "apps", "org", "orgs", "organization", "policy", "token"),
-    *("attachment", "comment", "agent", "agents", "unit", "directory", "domain", "setting", "whiteboard"),
-)
-"""Types of objects without a table of their own that are met often."""
-
 _SYSTEM_ADDRESS = b"Atlassian app"
 """What stands where the address of a person would; it stays, and the long way sees to it."""
+
+_OTHER_SIGNS = b"%40", "\uff20".encode()
+"""What an address of mail may have in place of its sign; the long way looks for it."""
 
 _NUMBER = r"-?[0-9]{1,17}"
 _OWN: dict[str, tuple[Any, str]] = {
@@ -87,6 +84,8 @@ class Quick:
             made = self._encode(self._decode(raw))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+        if _OTHER_SIGNS[0] in made or _OTHER_SIGNS[1] in made:
+            return None
         return made if self._fits(made) else None
 
 
@@ -111,7 +110,7 @@ class _Maker:
 
     def _text(self, kind: str) -> tuple[Any, str] | None:
         if kind.startswith(BY_RULE):
-            if kind != f"{BY_RULE}drop":
+            if not kind.startswith(f"{BY_RULE}drop"):
                 raise _NoShortWay
             return None
         if kind in _OWN:
@@ -145,7 +144,8 @@ class _Maker:
 
     def _by_type(self, table: ByType) -> tuple[Any, str]:
         words: dict[int, list[str]] = {}
-        tables = {**dict.fromkeys(_OTHER_TYPES, table.other), **table.tables}
+        often = {word: inner for word, inner in table.tables.items() if word not in RARE_PEOPLE}
+        tables = {**dict.fromkeys(THINGS, table.other), **often}
         for word, inner in tables.items():
             words.setdefault(id(inner), []).append(word)
         shapes: list[Any] = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ANY = "*"
 BY_RULE = "="
-"""Before a treatment: what a rule says of everything at its path, whatever it is."""
+"""Before a treatment and the kind of text: what a rule says of everything at its path, whatever it is."""
 
 _NEARLY = 0.75
 
@@ -23,8 +23,23 @@ def with_rules(table: Table, rules: Mapping[str, Treatment]) -> Table:
     """Return a table that obeys rules; of two for the same field the one that says more of its path counts."""
     paths = sorted(((path.split("."), treatment) for path, treatment in rules.items()), key=_weight)
     for parts, treatment in paths:
-        table = _changed(table, parts, BY_RULE + treatment)
+        table = _changed(table, parts, treatment)
     return table
+
+
+def _told(table: Table, treatment: Treatment) -> Table:
+    """Return what a rule says of everything that a table describes; a text keeps its kind, by which pseudonyms join."""
+    if type(table) is str:
+        kind = table.rpartition(":")[2] if table.startswith(BY_RULE) else table
+        return f"{BY_RULE}{treatment}:{kind}"
+    if treatment != "store":
+        return f"{BY_RULE}{treatment}:unknown"
+    if type(table) is list:
+        return [_told(table[0], treatment)]
+    if type(table) is ByType:
+        tables = {word: _told(inner, treatment) for word, inner in table.tables.items()}
+        return ByType(table.member, tables, _told(table.other, treatment), _told(table.either, treatment))
+    return {ANY: f"{BY_RULE}store:unknown", **{name: _told(inner, treatment) for name, inner in table.items()}}
 
 
 def _weight(rule: tuple[list[str], Treatment]) -> tuple[int, int]:
@@ -32,14 +47,14 @@ def _weight(rule: tuple[list[str], Treatment]) -> tuple[int, int]:
     return len(parts), -parts.count(ANY)
 
 
-def _changed(table: Table, parts: list[str], said: str) -> Table:
+def _changed(table: Table, parts: list[str], said: Treatment) -> Table:
     if not parts:
-        return said
+        return _told(table, said)
     if type(table) is list:
         return [_changed(table[0], parts, said)]
     if type(table) is ByType:
         tables = {word: _changed(inner, parts, said) for word, inner in table.tables.items()}
-        return ByType(table.member, tables, _changed(table.other, parts, said))
+        return ByType(table.member, tables, *(_changed(inner, parts, said) for inner in (table.other, table.either)))
     members: dict[str, Table] = dict(table) if type(table) is dict else {}
     if type(table) is str and table.startswith(BY_RULE):
         members = {ANY: table}

@@ -7,14 +7,23 @@ Kinds that are the API's own, and are looked at whether they can be: `word`, `ph
 (the name of one, which its address holds as well), `id` (opaque, or it is no id), `account` (that of whoever acted),
 `host`, `api` (an address that repeats ids), `ip`, `place` (where that address is).
 Kinds that a sink's settings decide about: `name` and `address` of a person; `titles`, `keys`, `spaces`, `groups`,
-`changes`, `messages`, `links` and `unknown`.
+`changes`, `messages`, `links` and `unknown`; `either` is the stricter of name and title, `either_id` an id or that.
 """
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from forwarder.normalize.objects import kind_of
+from forwarder.normalize.singulars import singular
+
 Table = Any
+
+
+OTHER, EITHER = "", "?"
+"""Stand for the table of objects that have none of their own, and of those that may be persons."""
 
 
 class ByType(NamedTuple):
@@ -24,15 +33,26 @@ class ByType(NamedTuple):
         member: Where the object says what it is.
         tables: By that word, in small letters.
         other: For every other word.
+        either: Where there is none, or what is called otherwise may be a person.
     """
 
     member: str
     tables: dict[str, Table]
     other: Table
+    either: Table
 
-    def table(self, tree: dict[str, Any]) -> Table:
-        """Return the table of an object."""
-        return self.tables.get(str(tree.get(self.member) or "").lower(), self.other)
+    def word(self, tree: dict[str, Any]) -> str:
+        """Return the word by which an object has a table, `OTHER` or `EITHER`."""
+        said = tree.get(self.member)
+        if type(said) is str and (low := said.lower()) in self.tables:
+            return low
+        words = [one for one in (said if type(said) is list else [said]) if type(one) is str and one.strip()]
+        if not words:
+            return EITHER
+        known = next(filter(None, map(_loosely, words)), OTHER)
+        if known in self.tables:
+            return known
+        return OTHER if words[0].lower() in THINGS or not _may_be_person(tree) else EITHER
 
 
 LINKS: Table = {"self": "api", "alt": "links"}
@@ -98,17 +118,77 @@ _ATTRIBUTES: Table = {
     "user": _PERSON,
     "users": [_PERSON],
 }
-_PEOPLE = ("user", "users", "invited-user", "invited-users", "account", "accounts", "customer", "customers", "member")
+_PERSONS = (
+    *("user", "account", "customer", "member", "person", "invitee", "collaborator", "participant", "contact", "guest"),
+    *("owner", "assignee", "reporter", "author", "actor", "employee", "watcher", "approver", "reviewer", "admin"),
+    *("administrator", "contributor", "creator", "lead", "invited-user"),
+)
+_OFTEN = ("user", "users", "invited-user", "invited-users", "account", "accounts", "customer", "customers", "member")
+_PEOPLE = (*_PERSONS, *(f"{person}s" for person in _PERSONS), "people")
+_PERSONS_ELSEWHERE = frozenset(
+    (
+        *("benutzer", "utilisateur", "usuario", "usuário", "utente", "gebruiker", "användare", "bruger", "bruker"),
+        *("käyttäjä", "użytkownik", "uživatel", "felhasználó", "пользователь"),
+        *("ユーザー", "用户", "使用者", "사용자"),
+    )
+)
+"""The same in the languages in which an installation may speak."""
+
+RARE_PEOPLE = frozenset(_PEOPLE) - {*_OFTEN}
+"""Types of persons that are seldom met: they are not worth what a short way costs."""
+
 _GROUPS = ("group", "groups", "team", "teams")
 _SPACES = (
     *("space", "spaces", "project", "projects", "repository", "repositories", "board", "boards", "workspace"),
     *("workspaces", "database", "folder", "confluence-space", "jira-project"),
 )
 _ROLES = ("role", "roles")
+THINGS = (
+    *("page", "pages", "blogpost", "issue", "issues", "app", "apps", "org", "orgs", "organization", "policy", "token"),
+    *("attachment", "comment", "agent", "agents", "unit", "directory", "domain", "setting", "whiteboard"),
+)
+"""Types of objects without a table of their own that are met often, and are no persons."""
+
+_CALLED_SO = frozenset((*_PEOPLE, *_GROUPS, *_SPACES))
+_ID_OF_PERSON = re.compile(
+    r"(?:[0-9]{1,10}:|ug:|qm:)[0-9a-f-]{36}(?::[0-9]{1,10})?|[0-9a-f]{24}|5[0-9a-f]{5}[0-9a-z]{18}|JIRAUSER[0-9]{1,12}",
+    re.ASCII | re.IGNORECASE,
+).fullmatch
+_MARKS = re.compile(r"[\W_]+")
+_OF_PERSON = frozenset(
+    (
+        *("email", "emailaddress", "mail", "accounttype", "accountstatus", "accountid", "userkey", "username"),
+        *("displayname", "fullname", "publicname", "nickname", "isguest", "isexternalcollaborator"),
+    )
+)
+"""Members that only persons have, without regard to case and marks."""
+
+
+@lru_cache(1024)
+def _loosely(word: str) -> str | None:
+    """Return a word for persons, groups or spaces that is meant: `Person`, ` user`, `External users`."""
+    if word.strip().lower() in _PERSONS_ELSEWHERE:
+        return "user"
+    kind = kind_of(word)
+    last = singular(kind.rpartition("_")[2])
+    return next((one for one in (kind, kind.replace("_", "-"), last) if one in _CALLED_SO), None)
+
+
+def _may_be_person(tree: dict[str, Any]) -> bool:
+    """Say whether an object has the id of an account, or members that only persons have."""
+    ident, attributes = tree.get("id"), tree.get("attributes")
+    if type(ident) is str and _ID_OF_PERSON(ident):
+        return True
+    names = [*tree, *(attributes if type(attributes) is dict else ())]
+    return any(len(name) <= 64 and _MARKS.sub("", name).lower() in _OF_PERSON for name in names)
+
+
+_IDS = {"name": "account", "either": "either_id"}
+"""Kinds of the ids of what has a name of a kind."""
 
 
 def _entry(**attributes: str) -> Table:
-    kind = "account" if attributes.get("name") == "name" else "id"
+    kind = _IDS.get(attributes.get("name", ""), "id")
     return {
         "id": kind,
         "type": "word",
@@ -128,6 +208,7 @@ _ENTRY = ByType(
         **dict.fromkeys(("site", "sites"), _entry(name="site")),
     },
     _entry(),
+    _entry(name="either", title="either"),
 )
 
 ORGANIZATION: Table = {
@@ -159,7 +240,7 @@ def _named(by: str, name: str = "name", **more: str) -> Table:
     """Return the table of an object of a product's record, which says in one member what it is and how it is called."""
 
     def table(kind: str) -> Table:
-        ident = "account" if kind == "name" else "id"
+        ident = _IDS.get(kind, "id")
         return {by: "word", name: kind, **{each: ident if each == "id" else said for each, said in more.items()}}
 
     return ByType(
@@ -170,6 +251,7 @@ def _named(by: str, name: str = "name", **more: str) -> Table:
             **dict.fromkeys(_SPACES, table("spaces")),
         },
         table("titles"),
+        table("either"),
     )
 
 

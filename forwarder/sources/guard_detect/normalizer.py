@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from forwarder.catalogue import Catalogue
     from forwarder.contracts import Record, UnexpectedPayload
 
+NOT_SOUND = "it is not a sound JSON object"
+NO_ALERT = "it is not an alert: it has no alertId, and nothing else that an alert has"
+REASONS = NOT_SOUND, NO_ALERT
+"""Why what was sent is kept as no alert."""
+
 FINDING = 2004
 _CREATE, _UPDATE = 1, 2  # activities of a finding
 _DIGITS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,30})?", re.ASCII)
@@ -113,7 +118,7 @@ class GuardDetectNormalizer(RecordNormalizer):
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order; what could not be read when it came cannot be now."""
-        found = [refused(record.raw) for record in records]
+        found = [refused(record.raw, REASONS) for record in records]
         events = iter(super().normalize([record for record, no in zip(records, found, strict=True) if no is None]))
         return [no if no is not None else next(events) for no in found]
 

@@ -27,7 +27,7 @@ from forwarder.contracts import (
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.net.json_size import UNREADABLE
 from forwarder.normalize.times import TimeReader
-from forwarder.sources.guard_detect.normalizer import GuardDetectNormalizer, moment
+from forwarder.sources.guard_detect.normalizer import NO_ALERT, NOT_SOUND, GuardDetectNormalizer, moment
 from forwarder.sources.pushes import half_a_text, members_of, read_body
 
 _OF_ONE_THAT_IS_ASKED = ("budget", "every", "heal_every", "overlap", "since", "trailing", "trailing_every")
@@ -171,7 +171,7 @@ def why_no_alert(event: bytes) -> str | None:
     """Say why a part of a body is no alert, or return None."""
     head = _head_of(event)
     if head is None:
-        return "it is not a sound JSON object"
+        return NOT_SOUND
     if _ident(head) or any(map(bytes, (head.alertTitle, head.alertDetailURL, head.activity, head.alert))):
         return None
-    return "it is not an alert: it has no alertId, and nothing else that an alert has"
+    return NO_ALERT
