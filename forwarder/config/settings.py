@@ -114,7 +114,7 @@ class ReceiverConfig(ComponentConfig):
     max_body: Annotated[ByteSize, Within("1KB", "8MiB")] = 2**20
     """Largest body of a request."""
     requests_per_minute: Annotated[float, Field(ge=1, le=10_000_000)] = 6000.0
-    """Requests that are taken in a minute from all together; what is more is answered with 429."""
+    """Requests for one source that are taken in a minute from all together; what is more is answered with 429."""
     peer_requests_per_minute: Annotated[float, Field(ge=1, le=10_000_000)] = 6000.0
     """The same for each address that connects; behind a proxy that is the proxy's."""
 

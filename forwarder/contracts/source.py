@@ -126,11 +126,13 @@ class Received(msgspec.Struct, frozen=True):
         page: What is to be spooled, also of what could not be read; its `next` counts for nothing.
         unreadable: How many parts of the body could not be read as events.
         reason: Why not, of the first; words that can be shown.
+        events: How many parts are events; None: all that are in the page but the unreadable ones, which are in it, too.
     """
 
     page: Page
     unreadable: int = 0
     reason: str = ""
+    events: int | None = None
 
 
 @runtime_checkable

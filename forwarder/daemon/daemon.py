@@ -17,6 +17,7 @@ import asyncio
 import os
 import random
 import signal
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ from forwarder.observe.redaction import Redactor
 from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
 from forwarder.observe.summary import Summary
 from forwarder.polling.poller import Poller
+from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
 from forwarder.records.places import Unrouted
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
@@ -105,6 +107,7 @@ class Daemon:
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
         self._pollers: dict[str, Poller | PushedStore] = {}
+        self._kept: defaultdict[str, Kept] = defaultdict(Kept)
         self._lanes: dict[str, Lane] = {}
         self._budgets: dict[str, RequestBudget] = {}
         self._source_reports: dict[str, SourceReport] = {}
@@ -279,7 +282,7 @@ class Daemon:
         around: dict[str, Any] = {"spool": spool, "clock": self._clock, "report": report, "announce": self._ring_lanes}
         poller: Poller | PushedStore
         if source.reads == "pushed":
-            poller = PushedStore(source, configured=identities, **around)
+            poller = PushedStore(source, configured=identities, kept=self._kept[name], **around)
         else:
             budget, config = self._budgets[name], self._settings.readers[name]
             poller = Poller(source, config, budget=budget, rng=self._rng, configured=identities, **around)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from forwarder.spool.contract import Committed, SpoolError, SpoolFull
 
 AGAIN = 30
 """Seconds after which a sender may try again, when we cannot take anything."""
+
+EVERY = 60.0
+"""Seconds between two lines of the log about one kind of refusal."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -68,6 +72,7 @@ class Inbox:
         self._clock = clock
         self._announce = announce
         self._shows_state = shows_state
+        self._said: dict[str, float] = {}  # when the log was told of each kind of trouble
         self._log = structlog.get_logger().bind(source=report.name)
 
     async def take(self, found: Received | Held) -> Answer:
@@ -90,34 +95,46 @@ class Inbox:
             self._announce()
         if found.unreadable:
             self._say_unreadable(found)
-            return Answer(422, found.reason, len(page.bodies) - found.unreadable, new, refusal="unreadable")
+            events = len(page.bodies) - found.unreadable if found.events is None else found.events
+            return Answer(422, found.reason, events, new, refusal="unreadable")
         report.received += 1
-        self._turn("idle")
+        if self._shows_state:
+            self._report.turn("idle", self._clock.time())
         return Answer(200, received=len(page.bodies), new=new)
 
     def _say_unreadable(self, found: Received) -> None:
         reason = f"what came last could not be read: {found.reason}"
         fix = "Look at the dead letter of it; see that only this product sends to this path."
         self._report.errors["not_json"] += 1
-        if self._turn("held", reason, fix):
+        if self._is_news("not_json", "held", reason, fix):
             self._log.warning("push_unreadable", reason=found.reason, parts=found.unreadable, fix=fix)
 
     def _refuse(self, error: Retryable | Held | SpoolError) -> Answer:
-        state: ComponentState = "retrying" if isinstance(error, Retryable) else "held"
-        if isinstance(error, SpoolFull):
-            state = "paused"
-        reason = getattr(error, "reason", str(error))
-        fix = getattr(error, "fix", "")
-        self._report.errors[getattr(error, "kind", "other")] += 1
-        if self._turn(state, reason, fix):
+        state, reason, fix = trouble_of(error)
+        kind = getattr(error, "kind", "other")
+        self._report.errors[kind] += 1
+        if self._is_news(kind, state, reason, fix):
             self._log.warning("push_refused", state=state, reason=reason, fix=fix)
         words = "the spool is full" if isinstance(error, SpoolFull) else "nothing can be stored now"
         return Answer(503, words, retry_after=AGAIN, refusal="unavailable")
 
-    def _turn(self, state: ComponentState, reason: str = "", fix: str = "") -> bool:
-        if not self._shows_state:
-            return state != "idle"
-        return self._report.turn(state, self._clock.time(), reason, fix)
+    def _is_news(self, kind: str, state: ComponentState, reason: str, fix: str) -> bool:
+        """Show a trouble; return whether the log is to be told, where no state is shown once a minute of each kind."""
+        if self._shows_state:
+            return self._report.turn(state, self._clock.time(), reason, fix)
+        now = self._clock.monotonic()
+        if now - self._said.get(kind, -math.inf) < EVERY:
+            return False
+        self._said[kind] = now
+        return True
+
+
+def trouble_of(error: Retryable | Held | SpoolError) -> tuple[ComponentState, str, str]:
+    """Return the state of a source whose events cannot be stored, the reason, and the fix."""
+    state: ComponentState = "retrying" if isinstance(error, Retryable) else "held"
+    if isinstance(error, SpoolFull):
+        state = "paused"
+    return state, getattr(error, "reason", str(error)), getattr(error, "fix", "")
 
 
 def count_pushed(report: SourceReport, page: Page, done: Committed) -> None:

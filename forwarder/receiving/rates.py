@@ -1,7 +1,7 @@
-"""How many requests are taken: from all together, from each peer, and of those without the secret.
+"""How many requests are taken: of each source, from all together and from each peer, and of those without a secret.
 
-A request with the right secret never waits for those without: they have a measure of their own. Behind a proxy all
-come from one peer; nothing that a request says of itself is believed.
+A request with the right secret never waits for those without, nor for what another source is sent: they have measures
+of their own. Behind a proxy all come from one peer; nothing that a request says of itself is believed.
 """
 
 from __future__ import annotations
@@ -42,26 +42,28 @@ class Rates:
     """The measures of one port.
 
     Args:
-        whole: Requests a minute from all.
-        of_peer: Requests a minute from one peer.
+        whole: Requests a minute to one source from all.
+        of_peer: Requests a minute to one source from one peer.
         now: Seconds of a clock that never goes back.
     """
 
     def __init__(self, whole: float, of_peer: float, now: float) -> None:
-        self._whole = Rate(whole, now)
+        self._whole = whole
         self._of_peer = of_peer
-        self._peers: OrderedDict[tuple[str, bool], Rate] = OrderedDict()
+        self._began = now
+        self._sources: dict[str, Rate] = {}
+        self._peers: OrderedDict[tuple[str, str], Rate] = OrderedDict()
 
-    def known(self, peer: str, now: float) -> float:
+    def known(self, source: str, peer: str, now: float) -> float:
         """Take a request with the right secret; return 0, or the seconds it must wait."""
-        return self._peer(peer, self._of_peer, now, is_known=True).take(now) or self._whole.take(now)
+        whole = self._sources.setdefault(source, Rate(self._whole, self._began))
+        return self._peer((source, peer), self._of_peer, now).take(now) or whole.take(now)
 
     def stranger(self, peer: str, now: float) -> float:
         """Count a request without the right secret; return 0, or the seconds it must wait."""
-        return self._peer(peer, STRANGERS, now, is_known=False).take(now)
+        return self._peer(("", peer), STRANGERS, now).take(now)
 
-    def _peer(self, peer: str, per_minute: float, now: float, *, is_known: bool) -> Rate:
-        at = (peer, is_known)
+    def _peer(self, at: tuple[str, str], per_minute: float, now: float) -> Rate:
         rate = self._peers.pop(at, None) or Rate(per_minute, now)
         self._peers[at] = rate
         while len(self._peers) > MOST_PEERS:

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ import structlog
 from forwarder.contracts import AuthFailed, Held, Received, Receives, WebhookConfig
 from forwarder.net.listener import Listener
 from forwarder.observe.reports import REFUSALS
-from forwarder.receiving.inbox import AGAIN, Answer
+from forwarder.receiving.inbox import AGAIN, EVERY, Answer
 from forwarder.receiving.rates import Rates
 from forwarder.receiving.secrets import FIX, brings, secrets_of
 
@@ -39,8 +40,8 @@ log = structlog.get_logger(__name__)
 PATIENCE = 10.0
 """Seconds for the spool to take what came."""
 
-EVERY = 60.0
-"""Seconds between two lines of the log about one kind of refusal."""
+MOST_UNDER_WAY = 32 * 2**20
+"""Bytes of bodies that wait for the spool together; one may always, however large it is."""
 
 _KEPT_OF_TOO_MUCH = 64 * 1024
 _MOST_DRAINED = 16 * 2**20  # so that the sender of too much reads the answer
@@ -98,6 +99,7 @@ class ReceiverServer:
         self._take = take
         self._rates = rates
         self._max_body = max_body
+        self._under_way = 0
         self._said: dict[str, float] = {}
         self._listener = Listener(
             self._serve,
@@ -126,9 +128,11 @@ class ReceiverServer:
         if scope["type"] != "http":
             return
         peer = scope["client"][0] if scope.get("client") else ""
-        path: str = scope["path"]
-        door = self._doors.get(urlsplit(path).path if "://" in path else path)  # a proxy may send the whole address
-        answer = await self._answer(door, peer, scope, receive)
+        door = self._doors.get(_path_of(scope["path"]))
+        try:
+            answer = await self._answer(door, peer, scope, receive)
+        except Exception as error:  # noqa: BLE001 -- whatever was sent: it is an answer, and one line a minute
+            answer = _failed(error)
         if answer is None:
             return  # it went away in the middle
         if answer.refusal:
@@ -148,21 +152,32 @@ class ReceiverServer:
         if body is None:
             door.refused["cut"] += 1
             return None
+        if self._under_way and self._under_way + len(body) > MOST_UNDER_WAY:
+            return Answer(503, "too much waits for the spool", retry_after=AGAIN, refusal="unavailable")
+        self._under_way += len(body)
+        storing = asyncio.ensure_future(self._store(door, body, is_whole=is_whole))
+        storing.add_done_callback(partial(self._release, len(body)))
         try:
             async with asyncio.timeout(PATIENCE):
                 # An end of patience undoes nothing: it is durable a little later, and known when it comes again.
-                answer = await asyncio.shield(asyncio.ensure_future(self._store(door, body, is_whole=is_whole)))
+                answer = await asyncio.shield(storing)
         except TimeoutError:
             return Answer(503, "the spool takes long", retry_after=AGAIN, refusal="unavailable")
-        if not is_whole and answer.status != 503:
+        if not is_whole and answer.status in {200, 422}:
             return Answer(413, self._too_much, refusal="too_large")
         return answer
 
     async def _store(self, door: Door, body: bytes, *, is_whole: bool) -> Answer:
-        found = door.source.receive(body)
-        if not is_whole:  # its beginning is kept, so that a person can see what it was
-            found = msgspec.structs.replace(found, unreadable=max(1, found.unreadable), reason=self._too_much)
-        return await self._take(door.name, found)
+        try:
+            found = door.source.receive(body)
+            if not is_whole:  # its beginning is kept, so that a person can see what it was
+                found = msgspec.structs.replace(found, unreadable=max(1, found.unreadable), reason=self._too_much)
+            return await self._take(door.name, found)
+        except Exception as error:  # noqa: BLE001 -- its sender may be gone: then nobody asks this task for its error
+            return _failed(error)
+
+    def _release(self, size: int, _: asyncio.Task[Answer]) -> None:
+        self._under_way -= size
 
     @property
     def _too_much(self) -> str:
@@ -184,7 +199,7 @@ class ReceiverServer:
         if not known:
             words = f"the header {door.webhook.header} does not hold the secret"
             return self._of_stranger(peer, now, Answer(401, words, refusal="auth"))
-        if wait := self._rates.known(peer, now):
+        if wait := self._rates.known(door.name, peer, now):
             return Answer(429, "too many requests", retry_after=max(1, math.ceil(wait)), refusal="rate")
         return None
 
@@ -225,6 +240,18 @@ class ReceiverServer:
                 status=answer.status,
                 reason=answer.reason,
             )
+
+
+def _path_of(target: str) -> str:
+    """Return the path that is asked for; a proxy may send the whole address."""
+    with suppress(ValueError):
+        return urlsplit(target).path if "://" in target else target
+    return ""
+
+
+def _failed(error: Exception) -> Answer:
+    """Return what is told of a fault of ours; its words may hold anything of the body."""
+    return Answer(500, f"it failed here ({type(error).__name__})", refusal="other")
 
 
 _NOT_HERE = Answer(404, "no source receives at this path", refusal="path")

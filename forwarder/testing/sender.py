@@ -17,6 +17,7 @@ from forwarder.contracts import Held, Received, SystemClock
 from forwarder.net.server_thread import ServerThread
 from forwarder.observe.reports import SourceReport
 from forwarder.receiving.inbox import Answer, Inbox
+from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
 from forwarder.receiving.rates import Rates
 from forwarder.receiving.server import Door, ReceiverServer
@@ -100,7 +101,8 @@ async def receiving(kind: type[Sender], folder: Path, **limits: Any) -> AsyncIte
     await spool.open_lane("sink", "somewhere", start=None, on_full="pause")  # it never takes anything
     report = SourceReport("test", kind.name, receives=True)
     identities = [source.origin.identity]
-    store = PushedStore(source, spool=spool, clock=clock, report=report, announce=lambda: None, configured=identities)
+    around: dict[str, Any] = {"spool": spool, "clock": clock, "report": report, "announce": lambda: None}
+    store = PushedStore(source, configured=identities, kept=Kept(), **around)
     inbox = Inbox(report, lambda: store, clock, lambda: None, shows_state=True)
 
     async def take(_: str, found: Received | Held) -> Answer:

@@ -57,7 +57,7 @@ class Pushes:
             next={},
             newest=self._times.read(max(processed, default="") or max(times, default="")),
         )
-        return Received(page, len(reasons), reasons[0] if reasons else "")
+        return Received(page, len(reasons), reasons[0] if reasons else "", events=len(bodies))
 
 
 def _without_envelope(body: bytes) -> bytes:
