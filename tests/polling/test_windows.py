@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from forwarder.contracts import CursorLost, Held, Page, Retryable, SourceConfig
@@ -427,6 +430,41 @@ async def test_what_was_seen_of_one_millisecond_is_not_gone_for_an_empty_answer(
         await c.start()
         await c.rest()
         assert left == [0]
+        await c.all_arrived()
+
+
+async def test_the_last_events_of_a_quiet_log_are_delivered_once_however_long_it_stays_quiet(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = WindowLog(clock)
+    for number in range(3):
+        log.add(int(clock.now * 1000) - number * 60_000, f"e{number}")
+    fetch = log.fetch
+
+    async def timed(state: dict[str, Any]) -> Page:
+        page = await fetch(state)
+        times = [json.loads(body)["t"] / 1000 for body in page.bodies]
+        return msgspec.structs.replace(
+            page, minutes=[f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M}" for at in times]
+        )
+
+    log.fetch = timed  # type: ignore[method-assign]
+    async with spool_in(tmp_path, clock, id_retention=14 * 86400, id_memory=1) as spool:
+        c = Course(log, spool)
+        await c.start()
+        for days in (0, 13, 2, 30):
+            clock.advance(days * 86400)
+            for _ in range(20):
+                await spool.clean_up()
+                await c.step()
+            await c.start()
+            await c.rest()
+            await c.all_arrived()
+        log.add(c.now(), "new")
+        await c.rest()
+        clock.advance(15 * 86400)
+        await spool.clean_up()
+        assert (await spool.status()).ids_since_ms is None
+        await c.rest()
         await c.all_arrived()
 
 

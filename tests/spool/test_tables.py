@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -328,6 +330,34 @@ def test_ids_written_while_the_clock_was_behind_are_no_older_than_those_before_t
         ids.put(name)
     assert ids.memory.retire(2000, 0, 100) == ENTRY + ROW_BYTES
     assert [number for number, _, _ in ids.rows()] == [2, 3]
+
+
+def tail(con: sqlite3.Connection, minute: str, source: int = 1, **walk: Any) -> None:
+    at = int(datetime.fromisoformat(f"{minute}:00+00:00").timestamp() * 1000)
+    state = json.dumps({"walk": {"at": at, "scan": at, **walk}, "from": 5})
+    con.execute("INSERT INTO cursors VALUES (?, 'tail', ?, 1)", (source, state))
+
+
+def test_ids_that_the_tail_of_a_quiet_log_reads_again_do_not_grow_old(con: sqlite3.Connection) -> None:
+    ids = Ids(con)
+    ids.put(("old", "", "2026-01-30T23:59"), ("zoned", "", "2026-01-31T02:00"), ("a", "", M0), ("timeless", "", ""))
+    ids.put(("other", "", M0), stream=(2, ""))
+    ids.put(("private", "", M1), stream=(1, "team"))
+    tail(con, M0)
+    tail(con, M0, source=2, scan=None)  # one that is followed by cursors
+    ids.now = 8000
+    ids.put(("late", "", "2026-01-01T00:00"))
+    row = ENTRY + ROW_BYTES
+    assert ids.memory.since_ms() == 1000
+    assert ids.memory.retire(5000, 0, 3) == 3 * row, "what stays does not count as looked at"
+    assert [minute for _, minute, _ in ids.rows()] == ["2026-01-31T02:00", M0, M1, "2026-01-01T00:00"]
+    assert (ids.memory.retire(5000, 0, 9), ids.memory.since_ms()) == (0, 8000)
+    again = Ids(con)  # a restart
+    assert again.put(("a", "", M0), ("zoned", "", "2026-01-31T02:00"))[1] == 2
+    assert ids.memory.retire(5000, row, 9) == row, "the room for ids is kept, by what nobody reads first"
+    assert ids.memory.retire(5000, row + 1, 1) == row
+    assert [minute for _, minute, _ in ids.rows()] == [M0, M1]
+    assert ids.memory.since_ms() is None
 
 
 def test_the_minutes_of_the_newest_page_stay_in_memory_whatever_its_size(con: sqlite3.Connection) -> None:

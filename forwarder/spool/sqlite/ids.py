@@ -38,6 +38,14 @@ SAME_BYTES = _ENTRY.size
 """What a further digest of a known version costs, for the byte budget."""
 
 
+_NOT_READ_AGAIN = """NOT EXISTS (
+  SELECT 1 FROM cursors WHERE cursors.source = ids.source AND name = 'tail'
+  AND json_extract(state, '$.walk.scan') IS NOT NULL AND minute < '?'
+  AND minute >= strftime('%Y-%m-%dT%H:%M', json_extract(state, '$.walk.at') / 1000 - 43200, 'unixepoch'))"""
+"""Rows of no log that is read in windows from before their minute on: while it is quiet, its tail reads the same events
+in every pass, however old they become, and they are no news. Minutes are as the log writes them, in any zone."""
+
+
 class Novelty(msgspec.Struct, frozen=True):
     """What a page holds that is not known yet.
 
@@ -157,22 +165,33 @@ class IdMemory:
     def retire(self, before_ms: int, surplus: int, rows: int) -> int:
         """Delete the oldest rows: those written before `before_ms`, and more until `surplus` bytes went.
 
-        Looks at `rows` rows at most; returns the bytes of the budget that went.
+        What the tail of a log still reads again goes only for a surplus, and last. Looks at `rows` rows at most;
+        returns the bytes of the budget that went.
         """
-        last, freed = None, 0
+        gone, freed = self._retire(before_ms, surplus, rows, _NOT_READ_AGAIN)
+        if gone < rows and freed < surplus:
+            freed += self._retire(0, surplus - freed, rows - gone, "1")[1]
+        return freed
+
+    def _retire(self, before_ms: int, surplus: int, rows: int, which: str) -> tuple[int, int]:
+        """Return how many rows went, and their bytes."""
+        last, gone, freed = None, 0, 0
         for number, written_ms, size in self._con.execute(
-            "SELECT number, written_ms, length(entries) FROM ids ORDER BY number LIMIT ?", (rows,)
+            f"SELECT number, written_ms, length(entries) FROM ids WHERE {which} ORDER BY number LIMIT ?",  # noqa: S608
+            (rows,),
         ):
             if written_ms >= before_ms and freed >= surplus:
                 break
-            last, freed = number, freed + size + ROW_BYTES
+            last, gone, freed = number, gone + 1, freed + size + ROW_BYTES
         if last is not None:
-            self._con.execute("DELETE FROM ids WHERE number <= ?", (last,))
-        return freed
+            self._con.execute(f"DELETE FROM ids WHERE number <= ? AND {which}", (last,))  # noqa: S608
+        return gone, freed
 
     def since_ms(self) -> int | None:
-        """Return when the oldest remembered id was written."""
-        found = self._con.execute("SELECT written_ms FROM ids ORDER BY number LIMIT 1").fetchone()
+        """Return when the oldest remembered id was written, beside those that a quiet log is still read for."""
+        found = self._con.execute(
+            f"SELECT written_ms FROM ids WHERE {_NOT_READ_AGAIN} ORDER BY number LIMIT 1"  # noqa: S608
+        ).fetchone()
         return None if found is None else int(found[0])
 
     # -------------------------------------------------------------------------------------------------- window
