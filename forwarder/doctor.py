@@ -137,8 +137,10 @@ class Doctor:
             receiver, self._settings.spool.path, setting="receiver.listen", is_ours=admin_port.anything
         )
         if receiver.cert_file is not None:
-            await asyncio.to_thread(ServerTls(receiver.cert_file, receiver.key_file, receiver.key_password))
+            tls = ServerTls(receiver.cert_file, receiver.key_file, receiver.key_password)
+            context = await asyncio.to_thread(tls)
             found.append(Finding("tls", ok=True, detail="the certificate and its key can be used"))
+            found += await asyncio.to_thread(network.own_certificate, context)
         for name, webhook in webhooks_of(self._settings).items():
             secrets = await asyncio.to_thread(secrets_of, webhook, f"sources.{name}.webhook")
             secret = f"{len(secrets)} secrets" if len(secrets) > 1 else "a secret"

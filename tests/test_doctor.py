@@ -253,6 +253,36 @@ async def test_elasticsearch_step_by_step(tmp_path: Path) -> None:
         assert (finding.subject.split()[0], finding.detail) == ("tcp", "connection refused")
 
 
+DAY = timedelta(days=1, minutes=5)
+
+
+@pytest.mark.parametrize("kind", list(trustme.KeyType), ids=str)
+@pytest.mark.parametrize(
+    ("since", "days", "ok", "words", "fix"),
+    [
+        (-400, -1, False, "ended on", "Renew it"),
+        (-400, 10, True, "10 days", "senders refuse it"),
+        (-400, 90, True, "90 days", ""),
+        (1, 90, False, "not good before", "clock"),
+    ],
+)
+async def test_the_dates_of_the_receivers_certificate(tmp_path, kind, since, days, ok, words, fix) -> None:
+    cert, key, now = tmp_path / "cert.pem", tmp_path / "key.pem", datetime.now(UTC)
+    leaf = trustme.CA().issue_cert("localhost", not_before=now + since * DAY, not_after=now + days * DAY, key_type=kind)
+    leaf.private_key_pem.write_to_path(key)
+    for number, pem in enumerate(leaf.cert_chain_pems):
+        pem.write_to_path(cert, append=number > 0)
+    files = {"listen": "127.0.0.1:0", "cert_file": str(cert), "key_file": str(key)}
+    path = configure(tmp_path, acme={**ACME, "webhook": {"secret": "0123456789abcdef-made-up"}})
+    path.write_text(path.read_text() + yaml.safe_dump({"receiver": files}))
+    found = await look(path, "receiver")
+    certificate = found["receiver", "certificate"]
+    assert certificate.ok is ok
+    assert words in certificate.detail
+    assert fix in certificate.fix
+    assert bool(certificate.fix) is bool(fix)
+
+
 async def test_elasticsearch_with_a_certificate_of_an_unknown_authority(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)

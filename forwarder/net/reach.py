@@ -36,6 +36,7 @@ _TCP_FIXES = {
 _SILENT_FIX = "Let the firewalls on the way pass this host and port, or set a proxy."
 _HANDSHAKE_FIX = "Check the port, the scheme and tls.min_version."
 _CHAINS = ("get_verified_chain", "get_unverified_chain")
+_TURNS = 10  # of a handshake that takes three
 _TLS_FIX = "Check the tls settings on both sides."
 
 
@@ -137,9 +138,10 @@ async def _shake_hands(endpoint: Endpoint, tls: TlsConfig, reached: socket.socke
         return [_failed(endpoint, subject, error)]
     checked = "" if tls.verify else "; the certificate is not checked"
     fix = "" if tls.verify else "Set tls.verify: true, and tls.ca_file when the authority is your own."
+    renew = "Renew the server's certificate."
     return [
         Finding(subject, ok=True, detail=f"{version}{checked}", fix=fix),
-        *_ends(f"certificate {_place(endpoint)}", certificates),
+        *_ends(f"certificate {_place(endpoint)}", certificates, renew, "nothing is delivered"),
     ]
 
 
@@ -155,8 +157,7 @@ def _failed(endpoint: Endpoint, subject: str, error: OSError) -> Finding:
 async def _explained(endpoint: Endpoint, subject: str, error: ssl.SSLCertVerificationError) -> Finding:
     """Say why a certificate is refused, and whose it is: looked at once more without believing it."""
     detail, fix = diagnose(error)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = _believing_anything()
     with suppress(OSError, TimeoutError):  # then it is told without
         certificates, _ = await _certificates(endpoint, context, None)
         if certificates:
@@ -198,19 +199,70 @@ def _chain_of(found: Any) -> list[dict[str, Any]]:
     return [own] if own else []
 
 
-def _ends(subject: str, chain: Iterable[dict[str, Any]]) -> list[Finding]:
-    """Say when the first certificate of the chain ends."""
-    ends = [(ssl.cert_time_to_seconds(str(each["notAfter"])), each) for each in chain if "notAfter" in each]
-    if not ends:
+def own_certificate(context: ssl.SSLContext) -> list[Finding]:
+    """Say until when the certificate is good that a port of ours shows: seen by a handshake in memory."""
+    subject, renew = "certificate", "Renew it; the new one is shown without a restart."
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = context.wrap_bio(there, back, server_side=True)
+    other = _believing_anything().wrap_bio(back, there)
+    try:
+        for _ in range(_TURNS):
+            if all([_shook(other), _shook(ours)]):  # a list: each side has its turn
+                break
+    except ssl.SSLError as error:
+        what, fix = diagnose(error)
+        return [Finding(subject, ok=False, detail=f"no one can shake hands with it: {what}", fix=fix or renew)]
+    return _ends(subject, _chain_of(other), renew, "senders refuse it")
+
+
+def _shook(side: ssl.SSLObject) -> bool:
+    """Do what one side of a handshake can do now; return whether it is through."""
+    try:
+        side.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def _believing_anything() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _ends(subject: str, chain: Iterable[dict[str, Any]], renew: str, otherwise: str) -> list[Finding]:
+    """Say when the first certificate of the chain ends, and whether the last one of it has begun.
+
+    Args:
+        subject: Of the findings.
+        chain: Certificates, the server's own first.
+        renew: The fix for one that ended.
+        otherwise: What happens from its end on.
+    """
+    dated = [each for each in chain if "notAfter" in each]
+    if not dated:
         return []
-    moment, first = min(ends, key=lambda end: end[0])
-    days = (moment - time.time()) / 86_400
-    until = time.strftime("%Y-%m-%d", time.gmtime(moment))
-    whose = "" if first is ends[0][1] else f" ({_described(first)}, above the server's own)"
+    now = time.time()
+    latest = max(_seconds(each["notBefore"]) for each in dated)
+    if latest > now:
+        detail = f"not good before {_day(latest)}"
+        return [Finding(subject, ok=False, detail=detail, fix="Check the clock of this machine, or the certificate.")]
+    first = min(dated, key=lambda each: _seconds(each["notAfter"]))
+    moment = _seconds(first["notAfter"])
+    days, until = (moment - now) / 86_400, _day(moment)
+    whose = "" if first is dated[0] else f" ({_described(first)}, above the server's own)"
     if days < 0:
-        return [Finding(subject, ok=False, detail=f"ended on {until}{whose}", fix="Renew the server's certificate.")]
-    fix = f"Renew it before {until}; from then on nothing is delivered." if days * 86_400 < EXPIRES_SOON else ""
+        return [Finding(subject, ok=False, detail=f"ended on {until}{whose}", fix=renew)]
+    fix = f"Renew it before {until}; from then on {otherwise}." if days * 86_400 < EXPIRES_SOON else ""
     return [Finding(subject, ok=True, detail=f"good until {until}, {days:.0f} days{whose}", fix=fix)]
+
+
+def _seconds(written: Any) -> float:
+    return ssl.cert_time_to_seconds(str(written))
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
 def _described(certificate: dict[str, Any]) -> str:
