@@ -60,10 +60,13 @@ class PlaceCursors(Cursors):
         return Done(done, ended, high)
 
     async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- the poller logs it
-        """Read from before the last good point again: what is known is known by its place."""
+        """Read all of the walk again: what is known is known by its place.
+
+        The newest record is that of one part of the log, and others may be far behind it: what a node that was down
+        wrote before that record was not read.
+        """
         row = self.rows[name]
-        since = max(row.state["from"], min(row.state["high"], self._now_ms()) - self._overlap_ms)
-        await self._commit([CursorMove(name, row.version or None, self._walk(since))])
+        await self._commit([CursorMove(name, row.version or None, self._walk(row.state["from"]))])
         return False
 
     async def set_aside(self, name: str, error: Held) -> bool | None:  # noqa: ARG002 -- a place is waited for

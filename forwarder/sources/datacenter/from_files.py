@@ -16,7 +16,7 @@ import msgspec
 
 from forwarder.contracts import CursorState, Finding, Page, Retryable
 from forwarder.contracts.identity import content_digests
-from forwarder.normalize.times import TimeReader, TimeWriter
+from forwarder.normalize.times import LAST_MS, TimeReader, TimeWriter
 from forwarder.sources.datacenter.looking import examine
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 MOST_PLACES = 400
 """Nodes of which the places are remembered, also of those that are gone."""
 
-_TIME = re.compile(rb'"timestamp"\s*:\s*(?:"([^"\\]{10,40})"|\{[^{}]{0,80}"epochSecond"\s*:\s*([0-9]{1,12}))')
+_TIME = re.compile(
+    rb'"timestamp"\s*:\s*(?:"([^"\\]{10,40})"|\{[^{}]{0,80}"epochSecond"\s*:\s*([0-9]{1,12})(?=\s*[,}]))'
+)
 
 
 class FromFiles:
@@ -75,7 +77,8 @@ class FromFiles:
         if refused == len(nodes) and trouble is not None:
             raise trouble.with_traceback(None)  # or it grows with each raise
         after = {**state, "nodes": _kept(places, nodes)}
-        return Page(bodies=(), keys=(), digests=(), minutes=(), next=after, done=True, trouble=trouble, since=since)
+        done = trouble is None  # a walk that ends here would say that it has read what it could not
+        return Page(bodies=(), keys=(), digests=(), minutes=(), next=after, done=done, trouble=trouble, since=since)
 
     async def probe(self) -> list[Finding]:
         """Look into every folder: is it there, may it be read, does anyone write into it."""
@@ -142,11 +145,17 @@ class FromFiles:
         )
 
     def _moment(self, written: tuple[bytes, ...] | None) -> int | None:
-        """Return epoch milliseconds of a time as text, or as the seconds of an instant."""
+        """Return epoch milliseconds of a time as text, or as the seconds of an instant; None when it is none.
+
+        No calendar holds every number, and whoever can write a line would stop the log with one.
+        """
         if written is None:
             return None
         text, seconds = written
-        return int(seconds) * 1000 if seconds is not None else self._read.read(text.decode("latin-1"))
+        if seconds is None:
+            return self._read.read(text.decode("latin-1"))
+        ms = int(seconds) * 1000
+        return ms if ms <= LAST_MS else None
 
 
 def _in_turn(nodes: list[Node], last: str | None) -> list[Node]:
