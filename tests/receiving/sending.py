@@ -41,6 +41,8 @@ class Receiving:
     async def start(self) -> None:
         await self.process.start()
         await self.process.until(self.is_open)
+        # The port is there before the sources are open; until then it answers 503.
+        await self.process.until_status(lambda found: all(each["state"] != "starting" for each in found["sources"]))
 
     def is_open(self) -> bool:
         there = psutil.Process(self.process.pid).net_connections("tcp")
