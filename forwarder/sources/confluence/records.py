@@ -133,7 +133,8 @@ class ConfluenceRecords:
         try:
             response = await self._access.get(f"{PATH}/retention", {})
             kept = msgspec.json.decode(response.body, type=_Retention)
-            detail = f"records are kept for {kept.number} {plain(kept.units, 20).lower()}"
+            units = plain(kept.units, 20).lower()
+            detail = f"records are kept for {kept.number} {units.removesuffix('s') if kept.number == 1 else units}"
         except (Held, ForwarderError, *UNREADABLE):
             detail = "it does not say how long records are kept; a year is the default"
         return Finding("retention", ok=True, detail=detail)
