@@ -15,7 +15,7 @@ from forwarder.exit_codes import ExitCode
 CODES = (ExitCode.UNEXPECTED, ExitCode.CONFIGURATION)
 
 app = App(
-    help="Find the pseudonym of a text, or whose a pseudonym is; needs the key.",
+    help="Find pseudonyms, and whose they are.",
     epilog=examples_epilog(
         [
             ("audit-forwarder pseudonym of < names.txt", "the pseudonyms of these, one a line"),

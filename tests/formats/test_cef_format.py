@@ -82,7 +82,7 @@ def test_absent_facts_are_absent():
     event = ordinary_event()
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
-                 "container", "product", "reason", "act", "object", "organization_name", "processed_ms"):  # fmt: skip
+                 "container", "product", "reason", "act", "object", "organization_name", "related", "processed_ms"):  # fmt: skip
         setattr(event, name, None)
     event.action, event.outcome, event.category = "", "unknown", ()
     assert list(extension_of(event)) == [

@@ -147,7 +147,7 @@ def test_absent_facts_are_absent():
     event = ordinary_event()
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
-                 "container", "product", "act", "object", "organization_name", "processed_ms", "action_name", "reason"):  # fmt: skip
+                 "container", "product", "act", "object", "organization_name", "related", "processed_ms", "action_name", "reason"):  # fmt: skip
         setattr(event, name, None)
     event.action, event.outcome, event.category, event.types, event.severity = "", "unknown", (), (), 0
     assert list(attributes_of(event)) == [

@@ -75,7 +75,7 @@ def test_a_record_reads_back_to_what_was_said_and_to_nothing_else(event):
         whole = msgspec.json.format(str(event.context, "utf-8"), indent=-1)
         assert same_json(left.pop("context"), re.sub("[\x7f-\x9f\u2028\u2029]", " ", whole))
     for name in ("devTime", "devTimeFormat", "readAt", "processedAt", "container", "changes", "also", "authType", "tokenId",
-                 "tokenLabel", "sessionId", "authAppId"):  # fmt: skip
+                 "tokenLabel", "sessionId", "authAppId", "authAppName", "authAppKind", "related"):  # fmt: skip
         left.pop(name, None)
     assert not left, "no one said that"
 

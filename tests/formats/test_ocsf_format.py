@@ -324,7 +324,7 @@ def test_the_memory_is_bounded():
     render = OcsfFormat()
     for number in range(9000):
         render.render([record_of(ordinary_event(action=f"a{number}"))])
-    assert 500 < len(render._said) <= 4096
+    assert 500 < len(render._by_action) <= 4096
     [body] = render.render([record_of(ordinary_event(action="x" * 100_000))])
     assert json.loads(body)["metadata"]["event_code"] == "x" * 100_000
-    assert not any("x" * 1000 in str(key) for key in render._said)
+    assert not any("x" * 1000 in str(key) for key in render._by_action)

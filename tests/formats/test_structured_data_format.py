@@ -60,7 +60,7 @@ def test_absent_facts_are_absent():
     event = ordinary_event(action="", outcome="unknown", category=(), types=())
     for name in ("actor", "on_behalf_of", "target_user", "target_role", "authentication", "target_group", "content", "space", "site",
                  "app", "ip", "source_address", "geo", "country", "region", "city", "user_agent", "message", "context",
-                 "container", "product", "reason", "act", "object", "organization_name", "action_name", "event_id", "processed_ms"):  # fmt: skip
+                 "container", "product", "reason", "act", "object", "organization_name", "related", "action_name", "event_id", "processed_ms"):  # fmt: skip
         setattr(event, name, None)
     assert strictly(element_of(event)) == {
         "time": "2024-10-03T10:44:26.457Z", "severity": "1", "layer": "attested", "feed": "organization",
