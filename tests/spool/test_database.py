@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from forwarder.contracts import Held
-from forwarder.spool.contract import Fenced, SpoolError
+from forwarder.spool.contract import Fenced, SpoolError, SpoolLost
 from forwarder.spool.sqlite.database import RESERVE_BYTES
 from tests.spool.spools import Desk, opened
 
@@ -151,3 +151,35 @@ async def test_what_follows_a_commit_follows_no_other(desk: Desk) -> None:
     assert await desk.spool._run(notes("second")) == "second"
     assert done == ["first", "second"]
     assert (await desk.spool.status()).id_bytes == 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_file_that_another_writes_over_during_our_own_work_is_not_taken_for_ours(
+    tmp_path: Path, fails: bool
+) -> None:
+    path = tmp_path / "spool.db"
+    async with opened(tmp_path) as desk:
+
+        def work(parts: Any) -> None:
+            parts.database.set_meta("seen_ms", 1)
+            with path.open("r+b") as file:
+                file.seek(24)
+                file.write(b"\xff\xff")
+            if fails:
+                raise LookupError
+
+        with pytest.raises(SpoolLost, match="written over"):
+            await desk.spool._run(work)
+
+
+async def test_a_log_that_was_moved_into_the_file_is_our_own_work(desk: Desk) -> None:
+    def work(parts: Any) -> int:
+        parts.database.con.execute("CREATE TABLE large (x BLOB)")
+        for _ in range(600):
+            parts.database.con.execute("INSERT INTO large VALUES (zeroblob(4000))")
+        return 600
+
+    for _ in range(2):
+        assert await desk.spool._run(work) == 600
+        await desk.spool._run(lambda parts: parts.database.con.execute("DROP TABLE large") and None)
+    await desk.spool._run(lambda parts: parts.database.set_meta("seen_ms", 2))

@@ -112,9 +112,9 @@ class Database:
             self.lost = lost
             raise
 
-    def _note(self) -> None:
+    def _note(self, *, moved: bool = False) -> None:
         try:
-            self._presence.note()
+            self._presence.note(moved=moved)
         except SpoolLost as lost:
             self.lost = lost
             raise
@@ -196,7 +196,7 @@ class Database:
         # one that fails for want of room leaves the log, which is as good
         with contextlib.suppress(sqlite3.OperationalError):
             self.con.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-        self._note()
+        self._note(moved=True)
 
     # ------------------------------------------------------------------------------------------------- reserve
 

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from forwarder.spool.contract import SpoolLost
+from forwarder.spool.sqlite.files import LOG_PAGES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -71,8 +72,13 @@ class Presence:
         """Let go of the file; after SQLite did."""
         os.close(self._descriptor)
 
-    def note(self) -> None:
-        """Remember how our own work left the files. Raises SpoolLost when the file was cut meanwhile."""
+    def note(self, *, moved: bool = False) -> None:
+        """Remember how our own work left the files. Raises SpoolLost when the file was written by another meanwhile.
+
+        Work goes into the log. Unless that was `moved`, or is long enough for it, the file stays as it was.
+        """
+        if not moved and self._has_stayed_in_log():
+            self._verify_file()
         seen = _look(os.fstat(self._descriptor))
         if seen != self._seen:
             shrunk = seen.size < self._seen.size
@@ -92,11 +98,7 @@ class Presence:
     def verify(self) -> None:
         """Raise SpoolLost when a name leads elsewhere, or a content is not as we left it."""
         self.verify_names()
-        seen = _look(os.fstat(self._descriptor))
-        if seen != self._seen:
-            if seen.size != self._seen.size or self._read() != self._content:
-                raise self._lost("was written over or cut by another program while it was open", "overwritten")
-            self._seen = seen
+        self._verify_file()
         if self.log_file is None:
             return
         seen = _look(self.log.lstat())
@@ -104,6 +106,20 @@ class Presence:
             if seen.size != self._log_seen.size or self._read_log() != self._log_content:
                 raise self._lost("has lost its write-ahead log: another program wrote over it or cut it", "overwritten")
             self._log_seen = seen
+
+    def _verify_file(self) -> None:
+        seen = _look(os.fstat(self._descriptor))
+        if seen != self._seen:
+            if seen.size != self._seen.size or self._read() != self._content:
+                raise self._lost("was written over or cut by another program while it was open", "overwritten")
+            self._seen = seen
+
+    def _has_stayed_in_log(self) -> bool:
+        """Tell whether SQLite cannot have moved the log into the file since the last look."""
+        try:
+            return self._seen.size >= 0 and self.log.lstat().st_size < LOG_PAGES * self._page
+        except OSError:
+            return False
 
     def verify_names(self) -> None:
         """Raise SpoolLost when a name leads elsewhere."""
