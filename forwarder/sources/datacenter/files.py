@@ -198,14 +198,22 @@ class PackedText:
         self.damage: OSError | EOFError | zlib.error | None = None
         self._file = os.fdopen(descriptor, "rb")
         self._text = gzip.GzipFile(fileobj=self._file)
+        self._head: bytes | None = None
         self._at = 0  # where what is unpacked already begins
         self._ready = b""
 
-    @staticmethod
-    def length_of(descriptor: int) -> int:
-        """Return how many bytes a file of less than 4 GiB holds, as it says itself (RFC 1952, ISIZE)."""
-        end = os.fstat(descriptor).st_size
-        return int.from_bytes(os.pread(descriptor, 4, max(0, end - 4)), "little")
+    def whole(self) -> str:
+        """Return by what the file is known again as it lies there: its size, check sum and length (RFC 1952)."""
+        size = os.fstat(self._file.fileno()).st_size
+        return f"{size}-{os.pread(self._file.fileno(), 8, max(0, size - 8)).hex()}"
+
+    def around(self, at: int, most: int) -> tuple[bytes, bytes, bytes]:
+        """Return the beginning of the text, what stands before a place, and up to `most` bytes from there on."""
+        length = min(at, MARK)
+        if self._head is None:
+            self._head = self.read(0, MARK)
+        seen = self.read(at - length, length + most)
+        return self._head[:length], seen[:length], seen[length:]
 
     def read(self, at: int, most: int) -> bytes:
         """Return up to `most` bytes from a place on; fewer only at the end, or where it is damaged."""

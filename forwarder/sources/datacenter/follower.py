@@ -2,7 +2,8 @@
 
 Every file is followed by its device and inode, so that a new name changes nothing; that it is still the same file is
 seen by its beginning and by what stands before the place it was read to. A file that is new begins where an older one
-of the same name ended that it is a copy of. So a file that was renamed, copied, cut, packed, replaced under the same
+of the same name ended that it is a copy of; one that is packed has these in its text, and is known as a whole once it
+was read. So a file that was renamed, copied, cut, packed, replaced under the same
 inode, or mounted anew goes on where it was; and where that cannot be told, it is read from its beginning: its lines
 have their ids by their places in it, and are known.
 
@@ -12,14 +13,14 @@ older than what was asked for.
 
 from __future__ import annotations
 
-import os
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
 
 from forwarder.contracts import Retryable
 from forwarder.sources.datacenter.files import MARK, Folder, LogFile, PackedText, PlainText, mark_of
-from forwarder.sources.datacenter.lines import Cutter
+from forwarder.sources.datacenter.lines import Cut, Cutter
 
 FINISHED_MS = 60_000
 """The last line of a file that a later one follows is finished when no one has written there for so long."""
@@ -40,9 +41,10 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         name: When it was read last.
         at: Bytes read.
-        mark: What it is known by; empty when it is not known yet. Of a packed file that is done: its size.
+        mark: Of its text, by which it is known again; empty when nothing was read.
         old: What begins before this place was there at the first look, and counts only when it is new enough.
         within: The place is in a line that is too long.
+        whole: Of a packed file that is done with, by which it is known again without its text being unpacked.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     mark: str = ""
     old: int = 0
     within: bool = False
+    whole: str = ""
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -82,7 +85,7 @@ class Follower:
         self._cutter = Cutter(limit, longest)
         self._read_up: dict[str, tuple[str, tuple[int, int], int]] = {}  # name and look of each then, and to where
         self._damaged: dict[str, tuple[tuple[int, int], Retryable]] = {}
-        self._unpacking: dict[str, PackedText] = {}
+        self._unpacking: dict[str, tuple[tuple[int, int], PackedText]] = {}  # and its look when it was opened
 
     def look(self, stored: dict[str, Any] | None, since_ms: int, now_ms: int) -> Stretch:
         """Read on in the first file that holds anything new. Raises Retryable when nothing can be read.
@@ -99,7 +102,7 @@ class Follower:
             words = f"there is no audit log file in the folder of node {self.folder.node}"
             return Stretch([], 0, msgspec.to_builtins(known), [self.folder.trouble(words, fix, "not_found")])
         troubles: list[Retryable] = []
-        known = self._matched(files, known, since_ms)
+        files, known = self._matched(files, known, since_ms, troubles)
         stretch: tuple[list[tuple[int, bytes]], int] = ([], 0)
         for file in files:
             place = known[file.ident]
@@ -121,53 +124,87 @@ class Follower:
         self._forget(files)
         return Stretch(*stretch, msgspec.to_builtins(known), troubles)
 
+    def close(self) -> None:
+        """Close what is open."""
+        for ident in tuple(self._unpacking):
+            self._close(ident)
+
     # ------------------------------------------------------------------------------------------------ which is which
 
-    def _matched(self, files: list[LogFile], known: dict[str, Known], since_ms: int) -> dict[str, Known]:
-        """Return the place of every file that is there, and of some that were."""
+    def _matched(
+        self, files: list[LogFile], known: dict[str, Known], since_ms: int, troubles: list[Retryable]
+    ) -> tuple[list[LogFile], dict[str, Known]]:
+        """Return the files that can be told now, and the place of every one, and of some that were.
+
+        What cannot be looked into now is left for the next look, with its place: one that is unknown would begin anew.
+        """
         is_first = not known
-        found = {}
+        found: dict[str, Known] = {}
+        superseded: dict[str, Known] = {}
+        told: list[LogFile] = []
         for file in files:
-            place = known.get(file.ident)
-            if place is not None and not _is_of(place, file):
-                place = None  # the inode of one that is gone
-                self._close(file.ident)
-            if place is None and is_first:
-                place = self._at_first(file, since_ms)
-            elif place is None:
-                place = self._continued(file, known) or Known(file.name)
-            found[file.ident] = msgspec.structs.replace(place, name=file.name)
-        gone = sorted((ident for ident in known if ident not in found), key=lambda ident: known[ident].name)
-        return {**{ident: known[ident] for ident in gone[-MOST_GONE:]}, **found}
+            try:
+                place = self._at_first(file, since_ms) if is_first else self._place(file, known)
+            except Retryable as error:
+                troubles.append(error)
+            except OSError as error:
+                troubles.append(self.folder.unreadable(file, error))
+            else:
+                if place is not None:
+                    told.append(file)
+                    before = known.get(file.ident)
+                    if before is not None and before.mark and place.mark != before.mark:
+                        superseded[f"{file.ident}-{before.at}"] = before  # a copy of what was there may come yet
+                    found[file.ident] = msgspec.structs.replace(place, name=file.name)
+        there = {file.ident for file in files}
+        left = {ident: known[ident] for ident in there if ident in known and ident not in found}
+        gone = {ident: place for ident, place in known.items() if ident not in there} | superseded
+        kept = sorted(gone.items(), key=lambda item: item[1].name)[-MOST_GONE:]
+        return told, {**dict(kept), **left, **found}
 
     def _at_first(self, file: LogFile, since_ms: int) -> Known:
         """Return the place of a file of the first look: what no one wrote into since then holds nothing of it."""
-        is_over = file.changed_ns // 10**6 < since_ms - _DAY_MS
-        if file.packed:
-            return Known(file.name, 0, str(file.size) if is_over else "", _ALL_OF_IT)
-        return Known(file.name, file.size if is_over else 0, "", file.size)
+        place = Known(file.name, old=_ALL_OF_IT if file.packed else file.size)
+        if file.changed_ns // 10**6 >= since_ms - _DAY_MS:
+            return place
+        with suppress(Retryable, OSError):  # it is read when that is possible, and none of it counts either
+            if (text := self._open(file)) is not None:
+                with closing(text):
+                    if isinstance(text, PackedText):
+                        return msgspec.structs.replace(place, whole=text.whole())
+                    head, before, _ = text.around(file.size, 0)
+                    return msgspec.structs.replace(place, at=file.size, mark=mark_of(head, before))
+        return place
 
-    def _continued(self, file: LogFile, known: dict[str, Known]) -> Known | None:
-        """Return the place of another file that this one is a copy of, or None."""
-        of_name = [place for place in known.values() if place.mark and place.name.startswith(file.stem) and place.at]
-        try:
-            descriptor = self.folder.open(file) if of_name else None
-        except Retryable:
-            return None  # said when it is read
+    def _open(self, file: LogFile) -> PlainText | PackedText | None:
+        """Open a file; None when something else has its name. Raises Retryable."""
+        descriptor = self.folder.open(file)
         if descriptor is None:
             return None
-        try:
-            if file.packed:
-                length = PackedText.length_of(descriptor)
-                marks = {place.mark for place in of_name if place.at == length and not place.name.endswith(".gz")}
-                done = bool(marks) and _mark_of_packed(descriptor, length) in marks
-                old = max(place.old for place in of_name)
-                return Known(file.name, length, str(file.size)) if done else Known(file.name, old=old)
-            return _copied(PlainText(descriptor), of_name)
-        except OSError:
+        return PackedText(descriptor) if file.packed else PlainText(descriptor)
+
+    def _place(self, file: LogFile, known: dict[str, Known]) -> Known | None:
+        """Return how far a file was read; None when something else has its name. Raises Retryable or OSError."""
+        place = known.get(file.ident)
+        seen = [each[file.ident][0] for each in (self._unpacking, self._damaged) if file.ident in each]
+        if place is not None:
+            if file.looks in seen or self._read_up.get(file.ident) == (file.name, file.looks, place.at):
+                return place
+            if not (place.at or place.whole) and place.name == file.name:
+                return place  # nothing was read, and nothing can be wrong
+        self._close(file.ident)
+        text = self._open(file)
+        if text is None:
             return None
+        kept = False
+        try:
+            found = _found(text, file, place, known)
+            if isinstance(text, PackedText) and found.at and not found.whole and text.damage is None:
+                self._unpacking[file.ident], kept = (file.looks, text), True
+            return found
         finally:
-            os.close(descriptor)
+            if not kept:
+                text.close()
 
     def _forget(self, files: list[LogFile]) -> None:
         there = {file.ident for file in files}
@@ -178,8 +215,8 @@ class Follower:
             self._close(ident)
 
     def _close(self, ident: str) -> None:
-        if (text := self._unpacking.pop(ident, None)) is not None:
-            text.close()
+        if ident in self._unpacking:
+            self._unpacking.pop(ident)[1].close()
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -205,18 +242,15 @@ class Follower:
         most = _AT_ONCE
         while True:
             head, before, data = text.around(place.at, most)
-            if place.at and (len(head) != len(before) or (place.mark and mark_of(head, before) != place.mark)):
-                place = Known(file.name)  # it was cut, or is another one by now
-                continue
+            if not _fits(place, head, before):
+                return [], place  # it was cut, or is another one, since it was looked at
             is_whole = len(data) < most
             finished = quiet and not is_last
             cut = self._cutter.cut(data, place.at, within=place.within, whole=is_whole, finished=finished, quiet=quiet)
             if cut.wants:
                 most = cut.wants
                 continue
-            begins = before + data[: min(cut.taken, MARK)] if place.at == len(before) else head
-            ends = before + data[max(0, cut.taken - MARK) : cut.taken]
-            place = Known(file.name, place.at + cut.taken, mark_of(begins, ends), place.old, cut.within)
+            place = _behind(place, file.name, head, before, data, cut)
             if cut.lines:
                 return cut.lines, place
             if not cut.taken:
@@ -228,10 +262,10 @@ class Follower:
         looks, known_damage = self._damaged.get(file.ident, (None, None))
         if known_damage is not None and looks == file.looks:
             raise known_damage.with_traceback(None)  # or it grows with each raise
-        if place.mark == str(file.size):
+        if place.whole:
             self._read_up[file.ident] = (file.name, file.looks, place.at)
             return [], place
-        text = self._unpacking.pop(file.ident, None)
+        _, text = self._unpacking.pop(file.ident, (None, None))
         if text is None:
             descriptor = self.folder.open(file)
             if descriptor is None:
@@ -239,12 +273,12 @@ class Follower:
             text = PackedText(descriptor)
         lines, place, is_end = self._unpack(text, file, place)
         if not is_end:
-            self._unpacking[file.ident] = text
+            self._unpacking[file.ident] = file.looks, text
             return lines, place
+        whole = text.whole() if text.damage is None else ""
         text.close()
         if lines or text.damage is None:
-            mark = "" if text.damage is not None else str(file.size)
-            return lines, msgspec.structs.replace(place, mark=mark)
+            return lines, msgspec.structs.replace(place, whole=whole)
         if not is_quiet:
             return [], place  # it is being packed
         trouble = self.folder.unreadable(file, text.damage)
@@ -255,40 +289,61 @@ class Follower:
         """Return the next lines, the place behind them, and whether the end was reached."""
         most = _AT_ONCE
         while True:
-            data = text.read(place.at, most)
+            head, before, data = text.around(place.at, most)
+            if not _fits(place, head, before) and text.damage is None:
+                text.close()
+                fix = "Nothing, when it happens once: it is looked at again."
+                raise self.folder.trouble(f"{file.name} was changed while it was read", fix)
             is_whole = len(data) < most
             finished = is_whole and text.damage is None
             cut = self._cutter.cut(data, place.at, within=place.within, whole=is_whole, finished=finished)
             if cut.wants:
                 most = cut.wants
                 continue
-            place = Known(file.name, place.at + cut.taken, "", place.old, cut.within)
+            place = _behind(place, file.name, head, before, data, cut)
             is_end = is_whole and (cut.taken == len(data) or not cut.lines)
             if cut.lines or is_end:
                 return cut.lines, place, is_end
 
 
-def _mark_of_packed(descriptor: int, length: int) -> str | None:
-    """Return by what the whole of a packed file is known, or None where it is damaged."""
-    text, part = PackedText(os.dup(descriptor)), min(length, MARK)
-    try:
-        head, before = text.read(0, part), text.read(length - part, part)
-        return mark_of(head, before) if text.damage is None and len(before) == part else None
-    finally:
-        text.close()
+def _behind(place: Known, name: str, head: bytes, before: bytes, data: bytes, cut: Cut) -> Known:
+    """Return the place behind what was cut."""
+    if not cut.taken:
+        return Known(name, place.at, place.mark, place.old, cut.within)
+    begins = before + data[: min(cut.taken, MARK)] if place.at == len(before) else head
+    ends = before + data[max(0, cut.taken - MARK) : cut.taken]
+    return Known(name, place.at + cut.taken, mark_of(begins, ends), place.old, cut.within)
 
 
-def _is_of(place: Known, file: LogFile) -> bool:
-    """Tell whether a place can be one in this file: inodes come again. Of a plain file its mark has the last word."""
-    if file.packed:
-        return place.name == file.name
-    return not place.name.endswith(".gz") and (place.name.startswith(file.stem) or bool(place.mark))
+def _fits(place: Known, head: bytes, before: bytes) -> bool:
+    """Tell whether a place is one in the text that has this beginning, and this before the place."""
+    return not place.at or (len(head) == len(before) and (not place.mark or mark_of(head, before) == place.mark))
 
 
-def _copied(text: PlainText, places: list[Known]) -> Known | None:
-    """Return the furthest of some places that is one of this file as well, or None."""
-    for place in sorted(places, key=lambda place: -place.at):
+def _found(text: PlainText | PackedText, file: LogFile, own: Known | None, known: dict[str, Known]) -> Known:
+    """Return the place of a file that was not recognised yet: its own, that of one it is a copy of, or its beginning.
+
+    Args:
+        text: The file.
+        file: Where it lies.
+        own: The place under its inode, which may be that of a file that is gone.
+        known: All places.
+    """
+    if isinstance(text, PackedText):
+        whole = text.whole()
+        for place in known.values():
+            if place.whole == whole:
+                return place
+    of_name = [place for place in known.values() if place.name.startswith(file.stem)]
+    tried = [place for place in (*of_name, own) if place is not None and place.at and place.mark]
+    best = None
+    for place in sorted(tried, key=lambda place: place.at):  # what is unpacked goes forward only
         head, before, _ = text.around(place.at, 0)
-        if len(before) == len(head) and mark_of(head, before) == place.mark:
-            return place
-    return None
+        if len(before) < len(head):
+            break
+        best = place if mark_of(head, before) == place.mark else best
+    if best is not None:
+        return msgspec.structs.replace(best, whole="")
+    is_turned = file.name != file.stem
+    old = max((place.old for place in of_name if is_turned or (place.name == file.name and not place.at)), default=0)
+    return Known(file.name, old=old)

@@ -92,7 +92,8 @@ class FromFiles:
         return findings
 
     async def close(self) -> None:
-        """Nothing has to be closed: what is open is packed, and read only."""
+        """Close the packed files that are open. Safe to call twice."""
+        self._nodes.close()
 
     # -------------------------------------------------------------------------------------------------------- inside
 

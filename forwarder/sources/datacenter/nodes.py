@@ -43,6 +43,11 @@ class Looks:
         self._within = within
         self._hanging = 0
 
+    @property
+    def is_hanging(self) -> bool:
+        """Tell whether a look has not come back."""
+        return self._hanging > 0
+
     async def ask(self, look: Callable[[], T]) -> T:
         """Return what a look returns, or raise what it raises. Raises Retryable when it does not come back."""
         if self._hanging:
@@ -136,6 +141,12 @@ class Nodes:
                 troubles.append(Retryable(words, kind="too_large", fix=fix))
             found += [self._node(f"{name}/{part}", folder) for part, folder in matches[:MOST_NODES]]
         return self._each_once(found), troubles
+
+    def close(self) -> None:
+        """Close the files that are open, but for those on a disk that does not answer."""
+        for node in self._made.values():
+            if not node.looks.is_hanging:
+                node.follower.close()
 
     def _each_once(self, nodes: list[Node]) -> list[Node]:
         """Leave out a folder that is found a second time: its records would come twice."""
