@@ -2,10 +2,10 @@
 
 Every file is followed by its device and inode, so that a new name changes nothing; that it is still the same file is
 seen by its beginning and by what stands before the place it was read to. A file that is new begins where an older one
-of the same name ended that it is a copy of; one that is packed has these in its text, and is known as a whole once it
-was read. So a file that was renamed, copied, cut, packed, replaced under the same
-inode, or mounted anew goes on where it was; and where that cannot be told, it is read from its beginning: its lines
-have their ids by their places in it, and are known.
+of the same name ended that it is a copy of. One that is packed has these in its text, and is known as a whole once it
+was read. So a file that was renamed, copied, cut, packed, replaced under the same inode, or mounted anew goes on where
+it was; and where that cannot be told, it is read from its beginning: its lines have their ids by their places in it,
+and are known.
 
 Invariant: a file is left out of what is read only when every byte of it was read, or was there at the first look and is
 older than what was asked for.

@@ -123,7 +123,7 @@ class FromApi:
                 continue
             if moment is not None and (found.newest is None or moment > found.newest):
                 found.newest = moment
-            if not self._deliver_own and is_own_search(record, accounts):
+            if not self._deliver_own and is_own_search(record, accounts, by_any_name=bool(self._account)):
                 found.own += 1
                 continue
             found.records.append(record)

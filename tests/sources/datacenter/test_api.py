@@ -141,6 +141,30 @@ async def test_our_own_searches_are_left_out_and_counted_and_those_of_others_are
         assert pages[-1].newest == world.now or pages[0].newest == world.now
 
 
+@pytest.mark.parametrize(
+    ("author", "is_told", "is_named"),
+    [
+        ({"name": "svc-audit", "id": "u7", "uri": "https://j.example.com/secure/ViewProfile.jspa?name=mallory"}, 0, 1),
+        ({"name": "SVC-audit", "id": "u7", "uri": "https://c.example.com/display/~mallory"}, 0, 1),
+        ({"name": "svc-audit", "uri": "https://b.example.com/users/mallory"}, 0, 1),
+        ({"name": "A Service", "id": "u1", "uri": "https://j.example.com/ViewProfile.jspa?name=Svc-Audit"}, 1, 1),
+        ({"name": "A Service", "uri": "https://c.example.com/display/~svc-audit"}, 1, 1),
+        ({"name": "A Service", "uri": "https://b.example.com/users/svc%2Daudit"}, 1, 1),
+        ({"name": "A", "uri": "https://j.example.com/ViewProfile.jspa?name=mallory&from=svc-audit"}, 0, 1),
+        ({"name": "svc-audit", "id": "u1"}, 1, 1),
+        ({"name": "svc-audit", "uri": "https://j.example.com/secure/ViewProfile.jspa"}, 1, 1),
+        ({"name": "svc-audit", "uri": "http://[broken"}, 1, 1),
+        ({"name": "mallory", "id": "svc-audit"}, 1, 1),
+        ({"name": "mallory", "id": "u2"}, 0, 0),
+    ],
+)
+def test_a_display_name_hides_nobody_whose_login_is_another(author, is_told, is_named):
+    record = {"type": {"actionI18nKey": "atlassian.audit.event.action.audit.search"}, "author": author}
+    body = json.dumps(record).encode()
+    assert is_own_search(body, frozenset({"svc-audit"})) is bool(is_told)
+    assert is_own_search(body, frozenset({"svc-audit"}), by_any_name=True) is bool(is_named)
+
+
 async def test_searches_of_nobody_known_are_delivered_like_any_other_and_so_are_they_when_asked_for():
     for habits, settings in ((Habits(names_account=False), {}), (Habits(), {"own_searches": "deliver"})):
         async with product(habits) as world:
