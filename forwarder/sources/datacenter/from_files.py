@@ -56,7 +56,7 @@ class FromFiles:
     async def fetch(self, state: CursorState) -> Page:
         """Read on in the log of the first node that has anything new. Raises Retryable when none can be read."""
         since, places = state["from"], dict(state["nodes"])
-        nodes, troubles = await self._nodes.find()
+        nodes, troubles = await self._nodes.find(places)
         refused = 0
         for node in _in_turn(nodes, state.get("last")):
             try:

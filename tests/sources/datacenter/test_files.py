@@ -484,6 +484,52 @@ async def test_a_folder_that_two_names_find_is_read_once(tmp_path):
     assert sorted(await reader.read()) == [1, 2]
 
 
+@pytest.mark.parametrize("hanging", ["above", "one"])
+async def test_a_disk_that_hangs_under_a_pattern_holds_no_other_node_after_a_start(tmp_path, monkeypatch, hanging):
+    """What was read before is read on, though nobody can look which folders fit."""
+    reader = Reader(source(tmp_path, nodes={"n": tmp_path / "mnt" / "*" / "audit"}, read_timeout="100ms"))
+    for number, name in enumerate("abc"):
+        write(tmp_path / "mnt" / name / "audit" / LOG, lines(number))
+    await reader.read()
+    await reader.again()
+    write(tmp_path / "mnt" / "c" / "audit" / LOG, lines(9))
+    hangs, real_glob = threading.Event(), nodes.glob.glob
+
+    def look(pattern: str, **named: Any) -> list[str]:
+        if hanging == "above":
+            hangs.wait(60)
+        return real_glob(pattern, **named)
+
+    def on_the_disk(real: Callable[..., Any], path: Any) -> Any:
+        if str(path).startswith(str(tmp_path / "mnt" / "a")):
+            hangs.wait(60)
+        return real(path)
+
+    monkeypatch.setattr(nodes.glob, "glob", look)
+    monkeypatch.setattr(os, "scandir", partial(on_the_disk, os.scandir))
+    monkeypatch.setattr(Path, "is_dir", lambda path, real=Path.is_dir: on_the_disk(real, path))
+    try:
+        assert await reader.read() == [9]
+        assert reader.trouble is not None
+        assert reader.trouble.kind == "timeout"
+    finally:
+        hangs.set()
+
+
+@pytest.mark.parametrize("link", ["0", "cur"])
+@pytest.mark.parametrize("named", [{}, {"z": "b"}, {"z": "lnk"}])
+async def test_a_folder_that_is_reached_by_a_link_as_well_is_read_once(tmp_path, link, named):
+    for number, name in enumerate("ab"):
+        write(tmp_path / "mnt" / name / LOG, lines(number, number + 10))
+    (tmp_path / "mnt" / link).symlink_to("a")
+    (tmp_path / "lnk").symlink_to("mnt/a")
+    more = {name: tmp_path / ("lnk" if part == "lnk" else f"mnt/{part}") for name, part in named.items()}
+    reader = Reader(source(tmp_path, nodes={"n": tmp_path / "mnt" / "*", **more}))
+    assert sorted(await reader.read()) == [0, 1, 10, 11]
+    assert link not in str(reader.state["nodes"].keys()), "a link may lead elsewhere tomorrow"
+    assert set(named) <= set(reader.state["nodes"])
+
+
 async def test_the_probe_says_what_is_wrong_with_each_folder(tmp_path):
     clock = Clock()
     found = source(tmp_path, "node1", "node2", "node3", clock=clock)
@@ -739,16 +785,16 @@ async def test_whatever_happens_to_the_files_every_whole_line_comes_once(tmp_pat
     for deed in [*deeds, "finish", "read"]:
         if deed in {"write", "burst"} and not half:
             for _ in range(dice.randrange(1, 4) if deed == "write" else 80):
-                write(path(), line(number) + b"\n")
+                write(path(), line(number) + b"\n", NOW_MS + number)
                 written.append(number)
                 number += 1
         elif deed == "half" and not half:
             whole = line(number) + b"\n"
             cut = dice.randrange(1, len(whole))
-            write(path(), whole[:cut])
+            write(path(), whole[:cut], NOW_MS + number)
             half = whole[cut:]
         elif deed == "finish" and half:
-            write(path(), half)
+            write(path(), half, NOW_MS + number + 1)
             written.append(number)
             number, half = number + 1, b""
         elif deed == "next" and path().exists() and not half:
