@@ -37,7 +37,9 @@ test: $(VENV)/.dev ## run every test that needs only PyPI
 # What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
 VERSIONS ?= 3.12 3.13
 ACROSS := $(addprefix tests/,admin cli config daemon delivery formats net normalize observe polling preflight records simulator sinks sources \
-  spool test_doctor.py test_registry.py)
+  spool test_doctor.py test_registry.py) \
+  $(addprefix --ignore=tests/,sources/workspace/test_every_reading.py sources/workspace/test_faults.py \
+  sources/jira/test_windows.py sources/confluence/test_records.py records/test_no_leak.py)
 
 test-versions: ## the tests again with each other Python that is found here, one after the other
 	@for version in $(VERSIONS); do \
