@@ -54,7 +54,9 @@ async def test_what_was_acknowledged_survives_kills_and_comes_once_in_the_spool(
         for each in range(number):  # each sender that had no answer comes again, and so do the others
             assert (await receiving.post(alert(each)))[0] == 200
         await receiving.until_delivered({f"a{each}" for each in range(number)})
-        status = await receiving.process.until_status(lambda found: found["sinks"][0]["lag_events"] == 0)
+        status = await receiving.process.until_status(
+            lambda found: found["sinks"][0]["lag_events"] == 0 and found["spool"]["sources"][0]["spooled"] >= number
+        )
         assert status["spool"]["sources"][0]["spooled"] == number
         assert status["balanced"]
         assert acknowledged

@@ -51,7 +51,9 @@ async def test_a_sender_with_every_habit_and_a_daemon_that_is_killed(tmp_path, f
         assert not sent.given_up
         assert len(sent.acknowledged) == 120
         await receiving.until_delivered(set(sent.acknowledged))
-        status = await receiving.process.until_status(lambda found: found["sinks"][0]["lag_events"] == 0)
+        status = await receiving.process.until_status(
+            lambda found: found["sinks"][0]["lag_events"] == 0 and found["spool"]["sources"][0]["spooled"] >= 120
+        )
         assert status["spool"]["sources"][0]["spooled"] == 120, "each once in the spool"
         assert status["balanced"]
         assert Counter(json.loads(line)["alertId"] for line in lines_of(out)).keys() == sent.acknowledged.keys()
