@@ -28,7 +28,7 @@ def of_sites(sim: Simulator, product: str, *sites: str, **more: Any) -> dict[str
         "type": product,
         **({"site": names[0]} if len(names) == 1 else {"sites": names}),
         "email": first.email,
-        "token": first.token,
+        "token": first.scoped_token if more.get("api") == "workspace_events" else first.token,
         "site_url": f"{sim.base_url}/site/{{site}}",
         "gateway": sim.base_url,
         "budget": "fast",
