@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,10 @@ import pytest
 from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.progress import Standstill, Watch
 from forwarder.cli.demo.show import Demo
+from forwarder.cli.demo.verdict import Row, on_record
+from forwarder.spool.contract import Settlement
 from simulator.config import RateLimits, SimulatorConfig, Switches
+from tests.spool.spools import body_of, names, opened
 
 
 def watch(counts, **more) -> Watch:
@@ -141,3 +145,28 @@ async def test_what_never_comes_is_called_missing_by_its_id(tmp_path: Path, caps
     said = capsys.readouterr().out
     assert "nothing has moved for 1 s" in said
     assert "220 events are not in the file: " in said
+
+
+@pytest.mark.parametrize(
+    ("extra", "bad"),
+    [({}, False), ({"a": 1}, False), ({"a": 3, "b": 1}, False), ({"a": 1, "c": 1}, True), ({"c": 1}, True)],
+)
+def test_what_came_more_than_once_must_be_what_was_on_record_however_often(extra: dict[str, int], bad: bool):
+    row = Row("splunk", 10, 0, sum(extra.values()), extra=Counter(extra), on_record=frozenset("ab"))
+    assert row.bad is bad
+
+
+async def test_what_is_on_record_is_named_by_content_and_id(tmp_path: Path):
+    async with opened(tmp_path) as desk:
+        await desk.put(*names("a", 40))
+        lane = await desk.lane()
+        await desk.take(lane)
+        for span, cause in (((2, 3), "restart"), ((3, 5), "unconfirmed"), ((30, 30), "restart")):
+            await desk.spool.exchange(lane, Settlement(doubts=[(span, cause)]), after=40, events=0)
+        await desk.settle(lane, (1, 40))
+        events, found = await on_record(desk.spool, lane)
+    bodies = [body_of(name) for name in names("a", 40)]
+    expected = [bodies[number - 1] for number in (2, 3, 4, 5, 30)]
+    assert events == 5
+    assert {hashlib.sha256(body).hexdigest() for body in expected} <= found
+    assert len(found) == 10

@@ -5,34 +5,49 @@ Nothing is taken from the daemon's word but what its spool holds and recorded; t
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.terminal import print_line, show_rows
 from forwarder.contracts import SystemClock
 from forwarder.exit_codes import ExitCode
 from forwarder.spool.config import SpoolConfig
+from forwarder.spool.ranges import merge
 from forwarder.spool.sqlite.store import SqliteSpool
 from simulator.ledger import Ledger
 
 
 @dataclass
 class Row:
-    """One line of the table: a place, what it holds, and what that means. `doubted` is None where it means nothing."""
+    """One line of the table: a place, what it holds, and what that means.
+
+    Attributes:
+        extra: What it holds more often than it should, by content or event id.
+        on_record: Contents and event ids of what was on record as perhaps sent twice.
+    """
 
     place: str
     events: int
     missing: int
     doubled: int
     note: str = ""
-    doubted: int | None = None
+    extra: Counter[str] = field(default_factory=Counter)
+    on_record: frozenset[str] = frozenset()
+
+    @property
+    def unrecorded(self) -> int:
+        """Copies of events that were not on record; how often one comes that was does not count."""
+        return sum(times for name, times in self.extra.items() if name not in self.on_record)
 
     @property
     def bad(self) -> bool:
         """Whether a promise is broken here."""
-        return bool(self.missing) or (self.doubted is not None and self.doubled > self.doubted)
+        return bool(self.missing or self.unrecorded)
 
 
 def places_rows(ledger: Ledger, places: Destinations) -> list[Row]:
@@ -43,7 +58,7 @@ def places_rows(ledger: Ledger, places: Destinations) -> list[Row]:
     documents = places.in_elastic()
     short = max(0, len(versions) - len(documents))
     return [
-        Row("elastic (_bulk)", len(documents), short, documents.total() - len(documents)),
+        _row("elastic (_bulk)", len(documents), short, documents - Counter(set(documents))),
         _compared("splunk (HEC, acks)", versions, places.in_splunk()),
         _compared("siem (RELP, CEF)", by_id, places.in_syslog()),
         _compared("archive (file)", versions, places.in_file()),
@@ -51,7 +66,26 @@ def places_rows(ledger: Ledger, places: Destinations) -> list[Row]:
 
 
 def _compared(place: str, wanted: Counter[str], held: Counter[str]) -> Row:
-    return Row(place, held.total() - (held - wanted).total(), (wanted - held).total(), (held - wanted).total())
+    extra = held - wanted
+    return _row(place, held.total() - extra.total(), (wanted - held).total(), extra)
+
+
+def _row(place: str, events: int, missing: int, extra: Counter[str]) -> Row:
+    return Row(place, events, missing, extra.total(), extra=extra)
+
+
+async def on_record(spool: SqliteSpool, lane: int) -> tuple[int, frozenset[str]]:
+    """Return how many events of a lane are on record as perhaps sent twice, and their contents and ids."""
+    spans = merge((doubt.first, doubt.last) for doubt in await spool.doubts(lane))
+    names: set[str] = set()
+    left = spans
+    while left and (chunks := await spool.take_again(lane, left)):
+        for chunk in chunks:
+            for body in chunk.bodies:
+                names |= {hashlib.sha256(body).hexdigest(), msgspec.json.decode(body)["id"]}
+        after = chunks[-1].last
+        left = [(max(first, after + 1), last) for first, last in left if last > after]
+    return sum(last - first + 1 for first, last in spans), frozenset(names)
 
 
 async def compare(ledger: Ledger, places: Destinations, path: Path) -> list[Row]:
@@ -67,9 +101,9 @@ async def compare(ledger: Ledger, places: Destinations, path: Path) -> list[Row]
         status, books = await spool.status(), await spool.books()
         for lane in status.lanes:
             row = next(row for row in rows if row.place.startswith(f"{lane.name} "))
-            row.doubted = sum(doubt.last - doubt.first + 1 for doubt in await spool.doubts(lane.number))
+            events, row.on_record = await on_record(spool, lane.number)
             if row.doubled:
-                row.note = f"{row.doubted} were on record as perhaps sent twice"
+                row.note = f"{len(row.extra)} events more than once; {events} were on record as perhaps sent again"
     finally:
         await spool.close()
     source = status.sources[0]
