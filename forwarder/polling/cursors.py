@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
-from forwarder.polling.plan import HEAL, TAIL
+from forwarder.polling.plan import BACKFILL, HEAL, TAIL
 from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
 
 
@@ -63,6 +63,7 @@ class Cursors(ABC):
         self._number = 0
         self._epoch = 0
         self._gaps: list[int] = []
+        self.waits = False  # what is to be written waits until the spool takes it
         self._trailing_ms = int(config.trailing * 1000)
         self._overlap_ms = int(config.overlap * 1000)
 
@@ -72,21 +73,37 @@ class Cursors(ABC):
         if state.known_as:
             self._log.info("source_renamed", known_as=state.known_as)
         self._number, self._epoch, self.rows = state.number, state.epoch, dict(state.cursors)
-        self._gaps = [gap.number for gap in await self._open_gaps("cursor_lost")]
+        lost = await self._open_gaps("cursor_lost")
+        self._gaps = [gap.number for gap in lost]
         if TAIL not in self.rows or not self.fits(self.rows[TAIL].state):
-            await self._begin()
+            await self._begin(lost)
 
-    async def _begin(self) -> None:
-        """Begin the first walks; instead of those of another way to read the same log, from before where they came."""
+    async def _begin(self, lost: list[Gap]) -> None:
+        """Begin the first walks; instead of those of another way to read the same log, from before where they came.
+
+        A heal that had not ended begins again, from before each gap that is open: its end closes them.
+        """
         before, now = dict(self.rows), self._now_ms()
         since = now - int(self._config.since * 1000)
         if TAIL in before:
-            since = min(since, before[TAIL].state["high"] - self._overlap_ms)
+            since = min(since, *(self._unread_from(before[name].state) for name in (TAIL, BACKFILL) if name in before))
             self._log.warning("source_is_read_in_another_way", since=since)
         history = now - self.kept(since)
         first = self._first_walks(now - min(history, self._trailing_ms), now - history)
+        again = [gap.opened_ms - self._overlap_ms if gap.from_ms is None else gap.from_ms for gap in lost]
+        again += [self._unread_from(before[HEAL].state)] if HEAL in before else []
+        if again:
+            first[HEAL] = self._walk(min(again))
         moves = [CursorMove(name, row.version or None, first.get(name)) for name, row in before.items()]
         await self._commit([*moves, *(CursorMove(name, None, first[name]) for name in first if name not in before)])
+
+    def _unread_from(self, row: dict[str, Any]) -> int:
+        """Return the moment before which a walk of any way to read has read everything that it was for.
+
+        Of places, the newest record is of one part of the log, and others may be far behind it.
+        """
+        start: int = row["from"]
+        return start if "places" in row else max(start, row["high"] - self._overlap_ms)
 
     @classmethod
     @abstractmethod
@@ -157,12 +174,16 @@ class Cursors(ABC):
         commit = PageCommit(
             self._number, self._epoch, moves, page, open_gaps=opening or (), close_gaps=tuple(closing or ())
         )
-        while True:
-            try:
-                done = await self._spool.commit(commit)
-                break
-            except (SpoolFull, Held) as error:
-                await self._refused(error)
+        try:
+            while True:
+                try:
+                    done = await self._spool.commit(commit)
+                    break
+                except (SpoolFull, Held) as error:
+                    self.waits = True
+                    await self._refused(error)
+        finally:
+            self.waits = False
         for move in moves:
             if move.state is None:
                 self.rows.pop(move.name, None)

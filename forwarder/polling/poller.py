@@ -71,7 +71,7 @@ class Poller:
         self._at_tip = False
         self._reads = False
         self._stopping = False
-        self._takes_nothing = False  # the spool, when it was last asked
+        self._was_refused = False  # by the spool, what was last read
         self._last_heal: float | None = None
 
     async def run(self) -> None:
@@ -105,7 +105,7 @@ class Poller:
 
     async def drop(self, name: str, reason: str) -> bool:
         """Take a cursor for lost at the next turn or start, durably; False when nothing is read or written now."""
-        if not self._reads or self._takes_nothing:
+        if not self._reads or self._store.waits:
             return False
         async with self._writes:
             if not self._reads:
@@ -170,7 +170,7 @@ class Poller:
             running.pop(name).result()
         if self._at_tip and self._store.start_reread():
             self._plan[REREAD].due = 0.0
-        if self._takes_nothing and running:
+        if self._store.waits and running:
             return TAIL, math.inf  # a page waits for room already
         is_walk_busy = any(name != TAIL for name in running)
         free = [name for name in self._open_walks() if name not in running and (name == TAIL or not is_walk_busy)]
@@ -243,8 +243,8 @@ class Poller:
         done = await self._store.page(name, page)
         new = done.committed.new if done.committed is not None else 0
         if done.committed is not None:
-            if self._takes_nothing:
-                self._takes_nothing = False
+            if self._was_refused:
+                self._was_refused = False
                 self._log.info("source_recovered")
             self._shown.count(name, page, done.committed, done.high)
         if new:
@@ -371,7 +371,7 @@ class Poller:
         state: ComponentState = "paused" if isinstance(error, SpoolFull) else "held"
         if self._shown.turn(state, error.reason, error.fix):
             self._log.warning("source_degraded", state=state, reason=error.reason, fix=error.fix)
-        self._takes_nothing = True
+        self._was_refused = True
         self.report.failed(self._clock.time(), SPOOL_WAIT)
         if self._stopping:
             raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -193,11 +194,13 @@ async def test_what_takes_nothing_is_asked_again_after_a_second_and_not_beyond_t
         d.poller._reads = True
         await d.poller._refused(SpoolFull("full", fix="x", kind="spool_full"))
         assert (d.poller.report.state, paused, d.poller.report.errors["spool_full"]) == ("paused", [SPOOL_WAIT], 1)
+        d.poller._store.waits = True
         assert not await d.poller.drop(TAIL, "by hand"), "it could not be kept"
+        d.poller._store.waits = False
         await d.poller._refused(Held("broken", fix="x", kind="disk_full"))
         assert (d.poller.report.state, d.poller.report.reason) == ("held", "broken")
         await d.answer(TAIL, "a")
-        assert d.poller._takes_nothing is False
+        assert d.poller._was_refused is False
         assert await d.poller.drop(TAIL, "by hand")
         assert d.row(TAIL).state["dropped"] == "by hand"
         d.poller.stop()
@@ -215,10 +218,34 @@ async def test_only_walks_that_are_open_have_a_turn(tmp_path: Path) -> None:
         assert d.source.asked == []
         waiting: dict[str, Any] = {BACKFILL: asyncio.create_task(asyncio.sleep(60))}
         assert d.poller._choose(waiting) == (TAIL, 0.0)
-        d.poller._takes_nothing = True
+        d.poller._store.waits = True
         assert d.poller._choose(waiting) == (TAIL, float("inf"))
-        d.poller._takes_nothing = False
+        d.poller._store.waits = False
         d.poller._plan[TAIL].blocked = d.clock.monotonic() + 5
         assert d.poller._choose(waiting) == (TAIL, 5.0), "two for history are never under way"
         waiting[BACKFILL].cancel()
         await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_refusal_is_over_with_what_was_written_even_where_no_page_was(tmp_path: Path, ends: bool) -> None:
+    """A disk that is full for a moment while a cursor is lost on a quiet log: no page comes that would say so."""
+    async with desk(tmp_path) as d:
+        store, commit, seen = d.poller._store, d.poller._store._spool.commit, []
+
+        async def refuses_once(what: Any) -> Any:
+            seen.append(store.waits)
+            if len(seen) == 1 or not ends:
+                raise Held("full", fix="x", kind="disk_full")
+            return await commit(what)
+
+        async def pause(_: float) -> None:
+            if not ends:
+                d.poller.stop()
+
+        store._spool.commit = refuses_once
+        d.poller._asker.pause = pause  # type: ignore[method-assign]
+        with contextlib.suppress(Held):
+            await store.lost(TAIL, "by hand")
+        assert seen == [False, True]
+        assert store.waits is False

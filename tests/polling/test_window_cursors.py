@@ -55,10 +55,37 @@ async def test_a_log_that_is_read_in_another_way_begins_before_where_it_came(
     moves = d.moves()
     assert moves[TAIL].state == row(NOW - TEN)
     assert moves[BACKFILL].state == row(NOW - begins, NOW - TEN)
-    assert (moves[HEAL].state, moves[REREAD].state) == (None, {"begun": NOW})
+    assert (moves[HEAL].state, moves[REREAD].state) == (row(NOW - DAY, NOW), {"begun": NOW})
     versions = {name: move.version for name, move in moves.items()}
     assert versions == {TAIL: 1, HEAL: 2, REREAD: 3, BACKFILL: None}
     assert len(d.last.moves) == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "open_gaps", "backfill", "heal"),
+    [
+        ({BACKFILL: stream_row(NOW - 12 * DAY, high=NOW - 5 * DAY)}, (), 5 * DAY + HOUR, None),
+        ({BACKFILL: stream_row(NOW - 5 * DAY, high=NOW - 5 * DAY)}, (), 5 * DAY, None),
+        ({HEAL: stream_row(NOW - 9 * DAY, high=NOW - 2 * DAY)}, (), DAY, 2 * DAY + HOUR),
+        ({}, (gap(7, from_ms=NOW - 20 * DAY), gap(8, from_ms=NOW - DAY)), DAY, 20 * DAY),
+        ({HEAL: stream_row(NOW - 9 * DAY)}, (gap(7, from_ms=NOW - 3 * DAY),), DAY, 9 * DAY),
+    ],
+)
+async def test_what_another_way_to_read_had_not_finished_is_read_before_a_gap_is_closed(
+    before: dict[str, Any], open_gaps: tuple[Any, ...], backfill: int, heal: int | None
+) -> None:
+    tail = {TAIL: stream_row(NOW - DAY, high=NOW)}
+    d = await desk({**tail, **before}, gaps=open_gaps, since=86400)
+    moves = d.moves()
+    assert moves[BACKFILL].state == row(NOW - backfill, NOW - TEN)
+    assert (HEAL in moves) is (heal is not None)
+    if heal is not None:
+        assert moves[HEAL].state == row(NOW - heal, NOW)
+
+
+async def test_of_places_the_newest_record_says_nothing_of_the_others() -> None:
+    d = await desk({TAIL: {**stream_row(NOW - 6 * DAY, high=NOW), "places": True}}, since=3600)
+    assert d.moves()[BACKFILL].state == row(NOW - 6 * DAY, NOW - TEN)
 
 
 async def test_a_later_start_in_the_same_way_writes_nothing() -> None:

@@ -165,17 +165,19 @@ class SqliteSpool:
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
 
-    async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
+    def _opened(self) -> tuple[Worker, _Open]:
         worker, parts = self._worker, self._parts
         if worker is None or parts is None:
             raise SpoolError(f"The spool {self._path} is not open.")
+        return worker, parts
+
+    async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
+        worker, parts = self._opened()
         return await worker.run(lambda: parts.database.transaction(lambda: work(parts), must=must))
 
     async def _read(self, work: Callable[[_Open], T]) -> T:
         """Run what reads events; a damaged page is set aside and the work begins again without it."""
-        worker, parts = self._worker, self._parts
-        if worker is None or parts is None:
-            raise SpoolError(f"The spool {self._path} is not open.")
+        worker, parts = self._opened()
 
         def job() -> T:
             while True:
@@ -214,13 +216,15 @@ class SqliteSpool:
 
         Raises Fenced, SpoolFull (pause), Held (disk full, or a key that redacts is gone) or SpoolError.
         """
+        worker, parts = self._opened()
 
-        def work(parts: _Open) -> Committed:
+        def job() -> Committed:
+            # before the transaction: what fails in it is not taken for a row that is not as it was written
             redact, page = self._redaction_of.get(commit.source), commit.page
             what = commit if redact is None or page is None else msgspec.structs.replace(commit, page=redact(page))
-            return parts.intake.commit(what, self._now())
+            return parts.database.transaction(lambda: parts.intake.commit(what, self._now()))
 
-        return await self._run(work)
+        return await worker.run(job)
 
     # --------------------------------------------------------------------------------------------------- lanes
 
