@@ -42,7 +42,7 @@ from sinks.syslog.habits import Habits
 from sinks.syslog.message import FRAMINGS, Composer, unknown_words
 from sinks.syslog.probe import probe
 from sinks.syslog.relp_slot import RelpSlot
-from sinks.syslog.stream import StreamSlot
+from sinks.syslog.stream import MOST_OPEN, StreamSlot
 
 _SETTLE = 0.25
 """Shortest wait after a TLS handshake for a refusal of our certificate, seconds."""
@@ -208,7 +208,8 @@ class SyslogSink:
             return RelpSlot(dial, config.relp_window)
         dial = partial(Pipe.open, self._place, self._tls, self._times, settle=_SETTLE)
         framing = config.framing or ("octet-counting" if self._tls else "newline")
-        self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], self._habits, context.clock))
+        most = max(2, MOST_OPEN // context.slots)  # one to write to while another waits to be believed
+        self._streams.append(StreamSlot(number, dial, FRAMINGS[framing], self._habits, context.clock, most))
         return self._streams[-1]
 
     @property

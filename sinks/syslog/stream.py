@@ -21,9 +21,9 @@ from sinks.syslog.link import Link
 _MOST_ENDED = 1000
 """Connections that ended and are remembered; of an older one, all that was not yet confirmed counts as lost."""
 
-_MOST_OPEN = 8
-"""Connections of one slot at once: the one that is written to, and full ones that are not believed yet. A receiver may
-take few: syslog-ng has `max-connections(10)`, and ends those beyond at once."""
+MOST_OPEN = 8
+"""Connections at once, of all slots: those that are written to, and full ones that are not believed yet. A receiver
+may take few: syslog-ng has `max-connections(10)`, and ends those beyond at once."""
 
 _LOOK_EVERY, _LOOK_SOONEST = 1.0, 0.01
 """Seconds between two looks at a connection: at most, and at least."""
@@ -38,6 +38,7 @@ class StreamSlot:
         frame: Joins messages into frames.
         habits: What is known of the receiver; 0 seconds believe at once, and there are no receipts.
         clock: Monotonic time; wall time for what people read.
+        most_open: Connections at once.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class StreamSlot:
         frame: Callable[[Sequence[bytes]], bytes],
         habits: Habits,
         clock: Clock,
+        most_open: int,
     ) -> None:
         self._number = number
+        self._most_open = most_open
         self._dial = dial
         self._frame = frame
         self._habits = habits
@@ -157,7 +160,7 @@ class StreamSlot:
             return link
         if link is not None:
             link.full, self._current = True, None
-        while len(self._links) >= _MOST_OPEN:
+        while len(self._links) >= self._most_open:
             self._freed.clear()
             try:
                 async with asyncio.timeout(end - self._clock.monotonic()):

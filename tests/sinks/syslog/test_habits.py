@@ -116,6 +116,8 @@ class Receiver:
         most: Records after which it does.
         refuses: It ends a connection at the first record, so many seconds later, and takes nothing.
         reads: It reads so many records and then stands still.
+        at_once: It ends each connection beyond so many.
+        crowd: Most connections that there were at once.
     """
 
     def __init__(
@@ -125,13 +127,25 @@ class Receiver:
         most: int | None = None,
         refuses: float | None = None,
         reads: int | None = None,
+        at_once: int = 10_000,
     ) -> None:
+        self.at_once, self.crowd, self._open = at_once, 0, 0
         self.idle, self.most, self.refuses, self.reads = idle, most, refuses, reads
         self.has: Counter[str] = Counter()
         self.released = asyncio.Event()
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        self.crowd = max(self.crowd, self._open)
+        try:
+            if self._open <= self.at_once:
+                await self._take(reader)
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _take(self, reader: asyncio.StreamReader) -> None:
         with suppress(TimeoutError, ConnectionError):
             count = 0
             while line := await asyncio.wait_for(reader.readline(), self.idle):
@@ -144,11 +158,12 @@ class Receiver:
                     break
                 if count == self.reads:
                     await self.released.wait()
-        writer.close()
 
 
 @asynccontextmanager
-async def receiving(receiver: Receiver, folder: Path, **config: Any) -> AsyncIterator[tuple[Bench, Lane]]:
+async def receiving(
+    receiver: Receiver, folder: Path, slots: int = 1, events: int = 300, **config: Any
+) -> AsyncIterator[tuple[Bench, Lane]]:
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, limit=200_000)
     settings = {
         "address": f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}",
@@ -158,9 +173,9 @@ async def receiving(receiver: Receiver, folder: Path, **config: Any) -> AsyncIte
         "resend": 0.6,
         **config,
     }
-    sink = SyslogSink(SyslogConfig.model_validate(settings), context("siem", slots=1, render="raw"))
+    sink = SyslogSink(SyslogConfig.model_validate(settings), context("siem", slots=slots, render="raw"))
     async with bench(folder) as b:
-        lane = b.start("one", sink, window=1, batch={"events": 300, "wait": 0.05}, patience=3600)
+        lane = b.start("one", sink, window=slots, batch={"events": events, "wait": 0.05}, patience=3600)
         try:
             yield b, lane
         finally:
@@ -215,6 +230,17 @@ async def test_a_receiver_that_takes_nothing_and_ends_is_never_believed(seconds:
         assert "resend" in lane.report.fix
         receiver.refuses = None
         await everything_arrived(b, lane, receiver, 40)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4])
+async def test_all_slots_together_keep_no_more_connections_than_a_receiver_takes(slots: int, tmp_path: Path) -> None:
+    receiver = Receiver(at_once=10)
+    async with receiving(receiver, tmp_path, slots=slots, events=10, resend=0.3, records_per_connection=1) as (b, lane):
+        for page in range(6):
+            await b.fill(*(event(f"e{page * 10 + n}") for n in range(10)))
+        await everything_arrived(b, lane, receiver, 60)
+        assert receiver.crowd <= 10
+        assert lane.report.aside == ()
 
 
 async def test_one_record_a_connection_is_delivered_when_the_settings_say_so(tmp_path: Path) -> None:
