@@ -21,7 +21,7 @@ from simulator.config import SimulatorConfig
 from simulator.httpd import Response
 from simulator.simulator import Simulator
 from tests.daemon.engine import Engine, engine, file_sink, lines_of, source
-from tests.sources.organization.answers import KEY, desk
+from tests.sources.organization.answers import KEY, harness
 
 
 def few() -> SimulatorConfig:
@@ -74,7 +74,7 @@ def test_any_answer_is_a_list_or_is_refused(body):
 
 
 async def test_the_source_follows_the_pages_of_the_list():
-    async with desk() as d:
+    async with harness() as d:
         d.answers += [
             Response(200, {"Content-Type": "application/json"}, listing(item("a", "A"), following="c+1/=")),
             Response(200, {"Content-Type": "application/json"}, listing(item("b", "B"))),
@@ -85,7 +85,7 @@ async def test_the_source_follows_the_pages_of_the_list():
 
 
 async def test_a_refusal_says_why_and_shows_no_key():
-    async with desk() as d:
+    async with harness() as d:
         body = json.dumps({"errors": [{"code": "ADMIN-403-3", "title": f"not with {KEY}"}]}).encode()
         d.answers.append(Response(403, {"Content-Type": "application/json"}, body))
         with pytest.raises(ForwarderError) as caught:

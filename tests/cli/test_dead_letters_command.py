@@ -320,7 +320,7 @@ async def test_many_letters_come_in_parts(tmp_path, monkeypatch):
         letters = Letters(spool, {})
         asked = []
 
-        class Desk:
+        class Client:
             running = False
 
             async def ask(self, verb, about, gives):
@@ -328,10 +328,10 @@ async def test_many_letters_come_in_parts(tmp_path, monkeypatch):
                 asked.append(len(found))
                 return found
 
-        found = [letter.number async for letter in command._each(Desk(), "dead_letters.list", Wanted(), None)]
+        found = [letter.number async for letter in command._each(Client(), "dead_letters.list", Wanted(), None)]
         assert found == list(range(1, 26))
         assert asked == [10, 10, 5, 0]
-        assert len([letter async for letter in command._each(Desk(), "dead_letters.events", Wanted(), 12)]) == 12
+        assert len([letter async for letter in command._each(Client(), "dead_letters.events", Wanted(), 12)]) == 12
     finally:
         await spool.close()
 

@@ -157,14 +157,14 @@ def test_what_came_more_than_once_must_be_what_was_on_record_however_often(extra
 
 
 async def test_what_is_on_record_is_named_by_content_and_id(tmp_path: Path):
-    async with opened(tmp_path) as desk:
-        await desk.put(*names("a", 40))
-        lane = await desk.lane()
-        await desk.take(lane)
+    async with opened(tmp_path) as harness:
+        await harness.put(*names("a", 40))
+        lane = await harness.lane()
+        await harness.take(lane)
         for span, cause in (((2, 3), "restart"), ((3, 5), "unconfirmed"), ((30, 30), "restart")):
-            await desk.spool.exchange(lane, Settlement(doubts=[(span, cause)]), after=40, events=0)
-        await desk.settle(lane, (1, 40))
-        events, found = await on_record(desk.spool, lane)
+            await harness.spool.exchange(lane, Settlement(doubts=[(span, cause)]), after=40, events=0)
+        await harness.settle(lane, (1, 40))
+        events, found = await on_record(harness.spool, lane)
     bodies = [body_of(name) for name in names("a", 40)]
     expected = [bodies[number - 1] for number in (2, 3, 4, 5, 30)]
     assert events == 5

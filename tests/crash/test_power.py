@@ -164,12 +164,12 @@ async def test_a_new_spool_has_its_name_before_anything_is_in_it(tmp_path: Path)
     live = tmp_path / "live"
     live.mkdir()
     with powered(live) as power:
-        async with opened(live / "state" / "of" / "it") as desk:
+        async with opened(live / "state" / "of" / "it") as harness:
             left = power.cut(tmp_path / "left")
             assert (left / "state" / "of" / "it" / "spool.db").exists()
-            await desk.put(*names("a", 5))
-            con = desk.spool._parts.database.con
-            found = await desk.spool._run(
+            await harness.put(*names("a", 5))
+            con = harness.spool._parts.database.con
+            found = await harness.spool._run(
                 lambda _: [con.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
             )
             assert found == [2, "wal"], "2 is FULL: each commit is forced to the disk before it is reported"

@@ -14,7 +14,7 @@ from forwarder.delivery.isolation import Evidence
 from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.undelivered import Undelivered
 from tests.clocks import FakeClock
-from tests.delivery.test_settlement import Desk, records
+from tests.delivery.test_settlement import Harness, records
 
 
 class Scripted:
@@ -36,16 +36,16 @@ class Sends:
     """Attempts over a settler that nobody writes."""
 
     def __init__(self, answer: Any, *, has_receipts: bool = False) -> None:
-        self.desk = Desk()
+        self.harness = Harness()
         self.evidence = Evidence()
-        self.sink = Scripted(answer, self.desk.clock)
-        report, clock = self.desk.report, self.desk.clock
+        self.sink = Scripted(answer, self.harness.clock)
+        report, clock = self.harness.report, self.harness.clock
         asks: Any = SimpleNamespace(confirm=None)
         made = OpenReceipts(asks, SinkConfig(type="scripted"), clock=clock, report=report) if has_receipts else None
         self.receipts, sink = made, self.sink
         self.attempts = Attempts(
             sink,  # type: ignore[arg-type]
-            settler=self.desk.settler,
+            settler=self.harness.settler,
             receipts=made,
             evidence=self.evidence,
             report=report,
@@ -66,7 +66,7 @@ def numbers(trouble: Undelivered) -> list[int]:
 async def test_what_was_taken_is_counted_with_its_time_and_the_rest_is_asked_for() -> None:
     s = Sends(Delivery(accepted=range(4), duplicates=2, retry_after=7.0))
     assert await s.attempts.send(3, records(1, 2, 3, 4), awaited=False) == 7.0
-    report, (batch,) = s.desk.report, s.sink.batches
+    report, (batch,) = s.harness.report, s.sink.batches
     assert (batch.slot, report.batches, report.bytes, report.duplicates) == (3, 1, batch.size, 2)
     assert (report.send_seconds, report.accepted, s.evidence.newest_taken) == (2.5, 4, 1)
     s = Sends(Delivery(accepted=range(4)))
@@ -85,7 +85,7 @@ async def test_what_was_kept_is_left_and_stands_out_where_others_behind_it_were_
     assert (numbers(trouble), trouble.odd, trouble.kind, trouble.reason) == (left, odd, "partial", "busy")
     assert (trouble.fix, trouble.floor, trouble.busy, trouble.suspect) == ("wait", 3.0, not odd, odd)
     assert s.evidence.newest_taken == (1 if accepted else 0)
-    assert s.desk.report.accepted == len(accepted)
+    assert s.harness.report.accepted == len(accepted)
 
 
 async def test_what_no_one_names_is_left() -> None:
@@ -96,11 +96,11 @@ async def test_what_no_one_names_is_left() -> None:
 async def test_a_refusal_is_believed_where_anything_else_was_taken() -> None:
     s = Sends(Delivery(accepted=[0], rejected={1: Rejection("no", "why"), 2: Rejection("no", "")}, kept=[3]))
     assert numbers(await s.left()) == [4]
-    assert (s.desk.report.rejected, s.desk.report.accepted) == (2, 1)
+    assert (s.harness.report.rejected, s.harness.report.accepted) == (2, 1)
     s = Sends(Delivery(rejected={1: Rejection("no", "why"), 2: Rejection("no", "")}, kept=[0, 3]))
     trouble = await s.left()
     assert (numbers(trouble), trouble.kind, trouble.reason) == ([1, 2, 3, 4], "refused", "no (why)")
-    assert (trouble.suspect, sorted(trouble.rejections), s.desk.report.rejected) == (True, [2, 3], 0)
+    assert (trouble.suspect, sorted(trouble.rejections), s.harness.report.rejected) == (True, [2, 3], 0)
     s = Sends(Delivery(rejected={0: Rejection("no", "")}))
     assert (await s.left(1)).reason == "no"
 
@@ -120,14 +120,14 @@ async def test_an_answer_that_contradicts_itself_decides_nothing(answer: Deliver
     s = Sends(answer)
     trouble = await s.left()
     assert (numbers(trouble), trouble.kind, trouble.doubtful) == ([1, 2, 3, 4], "other", True)
-    assert (s.desk.report.accepted, s.evidence.newest_taken, bool(s.desk.settler)) == (0, 0, False)
+    assert (s.harness.report.accepted, s.evidence.newest_taken, bool(s.harness.settler)) == (0, 0, False)
 
 
 async def test_what_is_promised_is_not_left() -> None:
     s = Sends(Delivery(pending={0: "r", 1: "r", 3: "s"}, accepted=[2]), has_receipts=True)
     assert await s.attempts.send(0, records(1, 2, 3, 4), awaited=False) == 0.0
     assert s.receipts is not None
-    assert (len(s.receipts), s.desk.report.accepted) == (2, 1)
+    assert (len(s.receipts), s.harness.report.accepted) == (2, 1)
 
 
 @pytest.mark.parametrize("count", [1, 2])

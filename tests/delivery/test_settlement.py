@@ -61,7 +61,7 @@ class ScriptedSpool:
         self.left.append((lane, notes))
 
 
-class Desk:
+class Harness:
     """A settler over a scripted spool; it sleeps no time at all."""
 
     def __init__(self, **config: Any) -> None:
@@ -97,7 +97,7 @@ class Desk:
 
 
 async def test_everything_noted_is_in_one_settlement_by_source_and_counted() -> None:
-    d = Desk()
+    d = Harness()
     assert not d.settler
     d.settler.accept(records(4, 1, 2))
     assert d.settler
@@ -122,7 +122,7 @@ async def test_everything_noted_is_in_one_settlement_by_source_and_counted() -> 
 
 
 async def test_nothing_settles_nothing() -> None:
-    d = Desk()
+    d = Harness()
     d.settler.accept([])
     d.settler.confirm([])
     assert not d.settler
@@ -132,7 +132,7 @@ async def test_nothing_settles_nothing() -> None:
 
 
 async def test_letters_that_were_found_damaged_are_counted_with_the_dead() -> None:
-    d = Desk()
+    d = Harness()
     d.report.dead_letters = 2
     d.spool.unreadable = 3
     done = await d.settler.exchange(after=0, events=1)
@@ -142,7 +142,7 @@ async def test_letters_that_were_found_damaged_are_counted_with_the_dead() -> No
 
 
 async def test_what_could_not_be_written_goes_with_what_is_noted_meanwhile_and_in_its_order() -> None:
-    d = Desk()
+    d = Harness()
     d.settler.accept([record(1), record(5, source=2)])
     d.settler.doubt([(2, 2)], "older")
     d.settler.record_filtered(1, [6])
@@ -178,7 +178,7 @@ async def test_what_could_not_be_written_goes_with_what_is_noted_meanwhile_and_i
 
 
 async def test_a_fault_of_the_spool_that_is_no_hold_goes_up_and_loses_nothing() -> None:
-    d = Desk()
+    d = Harness()
     d.settler.accept(records(1))
     d.spool.fails = [RuntimeError("broken")]
     with pytest.raises(RuntimeError):
@@ -197,7 +197,7 @@ async def test_a_lane_that_stops_tries_again_sooner_but_not_without_a_pause(monk
         await sleep(0)
 
     monkeypatch.setattr(settlement.asyncio, "sleep", noted)
-    d = Desk()
+    d = Harness()
     d.stopped = True
     d.spool.fails = [FULL]
     assert await d.settler.exchange(after=0, events=0) is None
@@ -208,7 +208,7 @@ async def test_a_lane_that_stops_tries_again_sooner_but_not_without_a_pause(monk
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_write_that_is_cut_off_is_waited_for_and_repeated_only_when_it_failed(fails: bool, times: int) -> None:
-    d = Desk()
+    d = Harness()
     d.spool.gate = asyncio.Event()
     d.spool.fails = [FULL] if fails else []
     d.settler.accept(records(1, 2))
@@ -228,7 +228,7 @@ async def test_a_write_that_is_cut_off_is_waited_for_and_repeated_only_when_it_f
 
 
 async def test_only_one_writes_at_a_time() -> None:
-    d = Desk()
+    d = Harness()
     d.spool.gate = asyncio.Event()
     both = [asyncio.create_task(d.settler.exchange(after=number, events=0)) for number in (1, 2)]
     for _ in range(5):
@@ -243,7 +243,7 @@ async def test_only_one_writes_at_a_time() -> None:
 
 
 async def test_a_flush_ends_only_after_what_others_were_writing_and_takes_nothing() -> None:
-    d = Desk()
+    d = Harness()
     d.spool.gate = asyncio.Event()
     d.settler.accept(records(1))
     other = asyncio.create_task(d.settler.exchange(after=0, events=5))
@@ -259,7 +259,7 @@ async def test_a_flush_ends_only_after_what_others_were_writing_and_takes_nothin
 
 
 async def test_a_flush_tries_until_it_is_written() -> None:
-    d = Desk()
+    d = Harness()
     d.settler.doubt([(1, 1)], "reset")
     d.spool.fails = [FULL, FULL, FULL]
     assert await d.settler.flush(after=4) is True
@@ -269,7 +269,7 @@ async def test_a_flush_tries_until_it_is_written() -> None:
 
 
 async def test_a_flush_writes_what_was_noted_while_it_wrote() -> None:
-    d = Desk()
+    d = Harness()
     d.settler.doubt([(1, 1)], "reset")
 
     def meanwhile() -> None:
@@ -283,7 +283,7 @@ async def test_a_flush_writes_what_was_noted_while_it_wrote() -> None:
 
 async def test_a_stop_ends_a_flush_that_cannot_write_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlement, "STOP_RETRY", 0)
-    d = Desk()
+    d = Harness()
     d.stopped = True
     d.settler.doubt([(1, 1)], "reset")
     d.spool.fails = [FULL] * 5
@@ -298,7 +298,7 @@ async def test_a_stop_ends_a_flush_that_cannot_write_and_it_says_so(monkeypatch:
 
 
 async def test_the_last_write_gives_everything_and_a_spool_that_cannot_is_said() -> None:
-    d = Desk()
+    d = Harness()
     d.settler.accept(records(1))
     await d.settler.leave()
     ((lane, notes),) = d.spool.left
@@ -312,7 +312,7 @@ async def test_the_last_write_gives_everything_and_a_spool_that_cannot_is_said()
 
 
 async def test_a_dead_letter_beyond_the_limit_waits_for_room_and_says_what_to_do() -> None:
-    d = Desk(max_dead_letters=2)
+    d = Harness(max_dead_letters=2)
     waited: list[int] = []
 
     def look() -> None:
@@ -338,7 +338,7 @@ async def test_a_dead_letter_beyond_the_limit_waits_for_room_and_says_what_to_do
 
 
 async def test_a_stop_while_a_dead_letter_waits_for_room_notes_and_counts_nothing() -> None:
-    d = Desk(max_dead_letters=1)
+    d = Harness(max_dead_letters=1)
     d.report.dead_letters = 1
     d.stopped = True
     with capture_logs() as logs:
@@ -348,7 +348,7 @@ async def test_a_stop_while_a_dead_letter_waits_for_room_notes_and_counts_nothin
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_what_others_settled_is_written_while_a_dead_letter_waits_for_room(fails: bool) -> None:
-    d = Desk(max_dead_letters=1)
+    d = Harness(max_dead_letters=1)
     d.report.dead_letters = 1
     d.settler.accept(records(1))
     d.spool.fails = [FULL] if fails else []
@@ -366,7 +366,7 @@ async def test_what_others_settled_is_written_while_a_dead_letter_waits_for_room
 
 
 async def test_a_flood_of_dead_letters_is_a_line_now_and_then_that_counts_them() -> None:
-    d = Desk()
+    d = Harness()
     with capture_logs() as logs:
         for seq in range(1, 6):
             await d.settler.reject(record(seq), Rejection(f"no{seq}"))

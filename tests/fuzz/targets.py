@@ -162,10 +162,10 @@ def _control(body: bytes) -> None:
     async def do(about: Any, who: str) -> list[Any]:
         return [about.name, who]
 
-    desk = ControlSocket(Path(_FOLDER.name) / "control.sock", {"list": Verb(_Choice, do)})
+    control = ControlSocket(Path(_FOLDER.name) / "control.sock", {"list": Verb(_Choice, do)})
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert isinstance(asyncio.run(desk._answer(body, ours)), Answer)
+        assert isinstance(asyncio.run(control._answer(body, ours)), Answer)
 
 
 def _row(body: bytes) -> None:

@@ -12,37 +12,37 @@ import pytest
 from forwarder.contracts import ForwarderError
 from forwarder.spool.contract import Settlement, Tally
 from forwarder.spool.letter import DeadLetter, Selection
-from tests.spool.spools import Desk, names, opened
+from tests.spool.spools import Harness, names, opened
 
 SPOOLS = 12
 EACH = 8
 
 
 async def sound_spool(folder: Path) -> None:
-    async with opened(folder) as desk:
-        lane, other = await desk.lane(), await desk.lane("archive")
+    async with opened(folder) as harness:
+        lane, other = await harness.lane(), await harness.lane("archive")
         for prefix in "abcd":
-            await desk.put(*names(prefix, 10))
-        await desk.take(lane, 20)
-        await desk.settle(lane, (1, 12), (15, 15))
-        await desk.take(other, 5)
-        letter = DeadLetter(16, desk.source.number, "0" * 32, "refused", "words", b'{"id":"b5"}')
-        rejected = Settlement([(16, 16)], {desk.source.number: Tally(rejected=1)}, [letter])
-        await desk.spool.exchange(lane, rejected, after=15, events=10)
+            await harness.put(*names(prefix, 10))
+        await harness.take(lane, 20)
+        await harness.settle(lane, (1, 12), (15, 15))
+        await harness.take(other, 5)
+        letter = DeadLetter(16, harness.source.number, "0" * 32, "refused", "words", b'{"id":"b5"}')
+        rejected = Settlement([(16, 16)], {harness.source.number: Tally(rejected=1)}, [letter])
+        await harness.spool.exchange(lane, rejected, after=15, events=10)
 
 
 async def use(folder: Path) -> None:
-    desk = Desk(folder)
+    harness = Harness(folder)
     try:
-        await desk.open()
-        spool = desk.spool
-        lane, other = await desk.lane(), await desk.lane("archive")
+        await harness.open()
+        spool = harness.spool
+        lane, other = await harness.lane(), await harness.lane("archive")
         await spool.status()
         await spool.books()
         await spool.dead_letters()
         for number in (lane, other):
-            await desk.take(number, 50)
-        await desk.put(*names("e", 3))
+            await harness.take(number, 50)
+        await harness.put(*names("e", 3))
         await spool.clean_up()
         await spool.count_letters()
         await spool.retry_letters(None, Selection())
@@ -50,7 +50,7 @@ async def use(folder: Path) -> None:
         await spool.discards()
     finally:
         with suppress(ForwarderError):
-            await desk.spool.close()
+            await harness.spool.close()
 
 
 @pytest.mark.parametrize("seed", range(SPOOLS))

@@ -22,7 +22,7 @@ from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in
 EVERY = 30.0
 
 
-class Desk:
+class Harness:
     """A poller that has begun, and what its source says next."""
 
     def __init__(self, poller: Poller, clock: FakeClock, source: ScriptedSource) -> None:
@@ -51,19 +51,19 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, **config: Any) -> AsyncIterator[Desk]:
+async def harness(folder: Path, **config: Any) -> AsyncIterator[Harness]:
     clock = FakeClock()
     async with spool_in(folder, clock) as spool:
         source = ScriptedSource(page)
         poller = poller_of(source, spool, clock, **{"since": 86400, "every": EVERY, **config})
         await poller._open()
-        yield Desk(poller, clock, source)
+        yield Harness(poller, clock, source)
 
 
 async def test_a_page_that_leads_on_is_followed_at_once_and_one_that_does_not_waits_for_the_bell(
     tmp_path: Path,
 ) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         await d.answer(TAIL, "a", more=True)
         assert (d.poller._plan[TAIL].due, d.poller._at_tip) == (0.0, False)
         await d.answer(TAIL, "b", more=False, done=True)
@@ -84,7 +84,7 @@ async def test_a_page_that_leads_on_is_followed_at_once_and_one_that_does_not_wa
 async def test_a_loss_is_forgotten_when_what_came_after_it_was_of_use(
     tmp_path: Path, idents: list[str], more: dict[str, Any], reset: bool
 ) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         course = d.poller._plan[TAIL]
         course.failures, course.distrusts = 3, "why"
         course.losses.next()
@@ -104,7 +104,7 @@ async def test_a_loss_is_forgotten_when_what_came_after_it_was_of_use(
 
 
 async def test_a_fault_waits_as_long_as_is_asked_for_and_one_of_the_tail_holds_no_walk(tmp_path: Path) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         await d.fail(TAIL, Retryable("slow down", kind="rate_limited", retry_after=777.0), took=500.0)
         assert d.blocked(TAIL) == 777.0
         assert d.blocked(BACKFILL) <= 0
@@ -123,7 +123,7 @@ async def test_a_fault_waits_as_long_as_is_asked_for_and_one_of_the_tail_holds_n
 
 
 async def test_a_lost_tail_goes_on_soon_and_a_lost_walk_when_it_is_its_time(tmp_path: Path) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         await d.answer(TAIL, "a", more=True)
         await d.answer(BACKFILL, "b", more=True)
         for name in (TAIL, BACKFILL):
@@ -144,7 +144,7 @@ async def test_a_lost_tail_goes_on_soon_and_a_lost_walk_when_it_is_its_time(tmp_
 @pytest.mark.parametrize("losses", [MOST_LOSSES - 1, MOST_LOSSES])
 @pytest.mark.parametrize("by_hand", [False, True])
 async def test_a_walk_that_loses_every_cursor_goes_on_by_time(tmp_path: Path, losses: int, by_hand: bool) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         d.source.by_time = lambda walk, from_ms: {"walk": 0, "since": from_ms}  # type: ignore[attr-defined]
         for _ in range(losses):
             d.poller._plan[TAIL].losses.next()
@@ -156,7 +156,7 @@ async def test_a_walk_that_loses_every_cursor_goes_on_by_time(tmp_path: Path, lo
 
 
 async def test_heals_begin_so_far_apart(tmp_path: Path) -> None:
-    async with desk(tmp_path, heal_every=600) as d:
+    async with harness(tmp_path, heal_every=600) as d:
         d.poller._heal_begins()
         assert d.due(HEAL) == 0.0
         d.clock.advance(100)
@@ -168,7 +168,7 @@ async def test_heals_begin_so_far_apart(tmp_path: Path) -> None:
 
 
 async def test_a_walk_that_reads_the_same_again_is_slowed_down_until_it_goes_forward(tmp_path: Path) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         course = d.poller._plan[TAIL]
         course.recurrence.hits = 1
         course.recurrence._next = d.row(TAIL).state["walk"]
@@ -183,7 +183,7 @@ async def test_a_walk_that_reads_the_same_again_is_slowed_down_until_it_goes_for
 
 
 async def test_what_takes_nothing_is_asked_again_after_a_second_and_not_beyond_the_end(tmp_path: Path) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         paused: list[float] = []
 
         async def pause(seconds: float) -> None:
@@ -211,7 +211,7 @@ async def test_what_takes_nothing_is_asked_again_after_a_second_and_not_beyond_t
 
 
 async def test_only_walks_that_are_open_have_a_turn(tmp_path: Path) -> None:
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         assert d.poller._open_walks() == [TAIL, BACKFILL]
         await d.poller._request(HEAL)
         await d.poller._request(REREAD)
@@ -230,7 +230,7 @@ async def test_only_walks_that_are_open_have_a_turn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ends", [True, False])
 async def test_a_refusal_is_over_with_what_was_written_even_where_no_page_was(tmp_path: Path, ends: bool) -> None:
     """A disk that is full for a moment while a cursor is lost on a quiet log: no page comes that would say so."""
-    async with desk(tmp_path) as d:
+    async with harness(tmp_path) as d:
         store, commit, seen = d.poller._store, d.poller._store._spool.commit, []
 
         async def refuses_once(what: Any) -> Any:

@@ -64,7 +64,7 @@ class ScriptedSpool:
         return Committed(len(commit.page.bodies) if commit.page else 0, 0, 0, 0, versions, gaps)
 
 
-class Desk:
+class Harness:
     """The cursors of a source as a spool has them; trailing is ten minutes, overlap an hour."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Desk:
     async def _refused(self, error: Held) -> None:
         self.refused.append(error)
 
-    async def open(self) -> Desk:
+    async def open(self) -> Harness:
         await self.store.open(())
         return self
 
@@ -122,7 +122,7 @@ def gap(number: int, cause: Any = "cursor_lost", source: int | None = 4, **more:
     return Gap(cause=cause, source=source, number=number, opened_ms=1_700_000_000_000, **more)
 
 
-NOW = Desk().now
+NOW = Harness().now
 
 
 # ------------------------------------------------------------------------------------------------------ the first start
@@ -142,7 +142,7 @@ NOW = Desk().now
 async def test_the_first_start_begins_near_now_and_reads_history_behind_it(
     since: float, tail: int, backfill: int | None
 ) -> None:
-    d = await Desk(since=since).open()
+    d = await Harness(since=since).open()
     moves = d.moves()
     assert [(move.name, move.version) for move in d.last.moves] == [
         (name, None) for name in ([TAIL] if backfill is None else [TAIL, BACKFILL])
@@ -161,18 +161,18 @@ async def test_the_first_start_begins_near_now_and_reads_history_behind_it(
 
 async def test_a_later_start_goes_on_where_the_spool_says_and_names_a_source_that_was_renamed() -> None:
     with capture_logs() as logs:
-        d = await Desk({TAIL: row(NOW - HOUR), TRAIL: {"begun": 5}}, known_as="before").open()
+        d = await Harness({TAIL: row(NOW - HOUR), TRAIL: {"begun": 5}}, known_as="before").open()
     assert d.spool.commits == []
     assert [(line["event"], line["known_as"]) for line in logs] == [("source_renamed", "before")]
     assert [d.store.walks(name) for name in (TAIL, HEAL, BACKFILL, TRAIL)] == [True, False, False, False]
     assert not d.store.untouched(TAIL)
     with capture_logs() as logs:
-        await Desk({TAIL: row(NOW)}).open()
+        await Harness({TAIL: row(NOW)}).open()
     assert logs == []
 
 
 def test_a_walk_is_untouched_until_it_moved() -> None:
-    d = Desk()
+    d = Harness()
     begun = {"walk": 0, "from": 5}
     for state, untouched in (
         (row(5, walk=begun), True),
@@ -184,7 +184,7 @@ def test_a_walk_is_untouched_until_it_moved() -> None:
 
 
 async def test_what_a_person_dropped_is_kept_with_the_cursor() -> None:
-    d = await Desk({TAIL: row(NOW)}).open()
+    d = await Harness({TAIL: row(NOW)}).open()
     assert d.store.dropped(TAIL) == d.store.dropped(HEAL) == ""
     await d.store.note_dropped(TAIL, "by ann")
     (move,) = d.last.moves
@@ -199,7 +199,7 @@ async def test_what_a_person_dropped_is_kept_with_the_cursor() -> None:
 
 
 async def test_a_page_and_its_cursor_are_one_commit_and_an_empty_one_that_leads_nowhere_is_none() -> None:
-    d = await Desk({TAIL: row(NOW - HOUR)}).open()
+    d = await Harness({TAIL: row(NOW - HOUR)}).open()
     state = d.store.rows[TAIL].state["walk"]
     made = page(state, "a", "b", newest=NOW - MINUTE, done=False, more=True)
     done = await d.store.page(TAIL, made)
@@ -224,7 +224,7 @@ async def test_a_page_and_its_cursor_are_one_commit_and_an_empty_one_that_leads_
     ],
 )
 async def test_a_page_that_finds_no_room_is_kept_and_offered_again(refusals: list[Exception]) -> None:
-    d = await Desk({TAIL: row(NOW - HOUR)}).open()
+    d = await Harness({TAIL: row(NOW - HOUR)}).open()
     d.spool.fails = list(refusals)
     made = page(d.store.rows[TAIL].state["walk"], "a")
     await d.store.page(TAIL, made)
@@ -241,7 +241,7 @@ async def test_a_walk_that_reached_the_tip_becomes_the_tail(name: str) -> None:
         row(NOW - HOUR, high=NOW),
         row(NOW - DAY, high=NOW - MINUTE, near=NOW - 2 * MINUTE, tip=True, dropped="x"),
     )
-    d = await Desk({TAIL: tail, name: walk, TRAIL: {"begun": NOW - 5 * MINUTE}}, gaps=[gap(3)]).open()
+    d = await Harness({TAIL: tail, name: walk, TRAIL: {"begun": NOW - 5 * MINUTE}}, gaps=[gap(3)]).open()
     done = await d.store.page(name, page(walk["walk"]))
     assert done.ended
     moves = d.moves()
@@ -257,7 +257,7 @@ async def test_a_walk_that_reached_the_tip_becomes_the_tail(name: str) -> None:
 
 @pytest.mark.parametrize("since", [NOW - HOUR, NOW - HOUR + 1])
 async def test_a_walk_that_covers_no_more_than_the_tail_does_not_replace_it(since: int) -> None:
-    d = await Desk({TAIL: row(NOW - HOUR), HEAL: row(since, near=NOW)}).open()
+    d = await Harness({TAIL: row(NOW - HOUR), HEAL: row(since, near=NOW)}).open()
     await d.store.page(HEAL, page(d.store.rows[HEAL].state["walk"]))
     moves = d.moves()
     assert set(moves) == {HEAL, TRAIL}
@@ -265,7 +265,7 @@ async def test_a_walk_that_covers_no_more_than_the_tail_does_not_replace_it(sinc
 
 
 async def test_the_end_of_a_walk_that_still_gave_events_is_made_sure_of() -> None:
-    d = await Desk({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY)}).open()
+    d = await Harness({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY)}).open()
     walk = d.store.rows[HEAL].state["walk"]
     done = await d.store.page(HEAL, page(walk, "a", done=True, newest=NOW))
     assert not done.ended
@@ -280,7 +280,7 @@ async def test_the_end_of_a_walk_that_still_gave_events_is_made_sure_of() -> Non
 async def test_a_gap_is_closed_by_the_walk_that_reads_it_again_and_by_no_other() -> None:
     cursors = {TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY, near=NOW), BACKFILL: row(NOW - 2 * DAY, near=NOW)}
     gaps = [gap(3), gap(5, closed_ms=1), gap(6, source=9), gap(7, cause="detached"), gap(8)]
-    d = await Desk(cursors, gaps=gaps).open()
+    d = await Harness(cursors, gaps=gaps).open()
     await d.store.page(BACKFILL, page(d.store.rows[BACKFILL].state["walk"]))
     assert d.last.close_gaps == ()
     await d.store.page(HEAL, page(d.store.rows[HEAL].state["walk"]))
@@ -292,11 +292,11 @@ async def test_a_gap_is_closed_by_the_walk_that_reads_it_again_and_by_no_other()
 
 async def test_a_walk_that_ends_while_a_reread_is_on_its_way_lets_all_of_that_be_read_again() -> None:
     trail = row(NOW - HOUR, begun=NOW - 9 * MINUTE, until=NOW - 8 * MINUTE)
-    d = await Desk({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY, near=NOW), TRAIL: trail}).open()
+    d = await Harness({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY, near=NOW), TRAIL: trail}).open()
     await d.store.page(HEAL, page(d.store.rows[HEAL].state["walk"]))
     assert d.moves()[TRAIL].state == {"begun": NOW - 9 * MINUTE}
     trail["until"], trail["floor"] = NOW - 20 * MINUTE, NOW - 15 * MINUTE
-    d = await Desk({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY, near=NOW), TRAIL: trail}).open()
+    d = await Harness({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY, near=NOW), TRAIL: trail}).open()
     await d.store.page(HEAL, page(d.store.rows[HEAL].state["walk"]))
     assert d.moves()[TRAIL].state == {"begun": NOW - 20 * MINUTE}
 
@@ -307,7 +307,7 @@ async def test_a_walk_that_ends_while_a_reread_is_on_its_way_lets_all_of_that_be
 )
 async def test_a_reread_ends_beyond_what_the_tail_had_read(newest: int | None, done: bool, ended: bool) -> None:
     trail = row(NOW - HOUR, begun=NOW - 5 * MINUTE, until=NOW - MINUTE)
-    d = await Desk({TAIL: row(NOW - HOUR), TRAIL: trail}, gaps=[gap(3)]).open()
+    d = await Harness({TAIL: row(NOW - HOUR), TRAIL: trail}, gaps=[gap(3)]).open()
     made = await d.store.page(TRAIL, page(trail["walk"], "a", newest=newest, done=done))
     assert made.ended is ended
     move = d.moves()[TRAIL]
@@ -322,7 +322,7 @@ async def test_a_reread_ends_beyond_what_the_tail_had_read(newest: int | None, d
 
 async def test_a_tail_that_has_a_cursor_again_after_a_walk_by_time_lets_a_heal_see_to_that_stretch() -> None:
     tail = row(NOW - DAY, high=NOW - MINUTE, by_time=NOW - 3 * HOUR)
-    d = await Desk({TAIL: tail}).open()
+    d = await Harness({TAIL: tail}).open()
     done = await d.store.page(TAIL, page(tail["walk"], "a", newest=NOW))
     assert done.heals
     moves = d.moves()
@@ -342,7 +342,7 @@ async def test_no_heal_begins_for_a_walk_by_time_where_it_has_no_sense(why: str)
     cursors = {TAIL: row(NOW - DAY)} | {name: row(NOW - DAY, by_time=NOW - 3 * HOUR)}
     if why == "a heal is on its way":
         cursors[HEAL] = row(NOW - 2 * DAY)
-    d = await Desk(cursors).open()
+    d = await Harness(cursors).open()
     done = await d.store.page(name, page({"n": 3}, "a", newest=NOW - HOUR, done=False, by_time=why == "still by time"))
     assert not done.heals
     assert set(d.moves()) == {name}
@@ -362,7 +362,7 @@ async def test_no_heal_begins_for_a_walk_by_time_where_it_has_no_sense(why: str)
 async def test_a_lost_tail_goes_on_near_now_and_a_heal_reads_again_from_before_it(
     since: int, high: int, back: int
 ) -> None:
-    d = await Desk({TAIL: row(since, high=high)}).open()
+    d = await Harness({TAIL: row(since, high=high)}).open()
     assert await d.store.lost(TAIL, "refused") is True
     moves = d.moves()
     assert set(moves) == {TAIL, HEAL}
@@ -384,7 +384,7 @@ async def test_a_lost_tail_goes_on_near_now_and_a_heal_reads_again_from_before_i
 async def test_a_tail_lost_while_a_heal_is_on_its_way_moves_that_back_only_where_it_began_later(
     heal: int, moved: bool
 ) -> None:
-    d = await Desk({TAIL: row(NOW - DAY, high=NOW - 2 * HOUR), HEAL: row(heal, high=NOW)}).open()
+    d = await Harness({TAIL: row(NOW - DAY, high=NOW - 2 * HOUR), HEAL: row(heal, high=NOW)}).open()
     assert await d.store.lost(TAIL, "refused") is False
     moves = d.moves()
     assert set(moves) == ({TAIL, HEAL} if moved else {TAIL})
@@ -397,7 +397,7 @@ async def test_a_tail_lost_while_a_heal_is_on_its_way_moves_that_back_only_where
 
 @pytest.mark.parametrize("name", [HEAL, BACKFILL])
 async def test_a_lost_walk_begins_again_an_overlap_before_where_it_was_without_a_gap(name: str) -> None:
-    d = await Desk({TAIL: row(NOW), name: row(NOW - 5 * DAY, high=NOW - 2 * DAY)}).open()
+    d = await Harness({TAIL: row(NOW), name: row(NOW - 5 * DAY, high=NOW - 2 * DAY)}).open()
     assert await d.store.lost(name, "refused") is False
     (move,) = d.last.moves
     assert (move.name, move.version) == (name, 2)
@@ -408,7 +408,7 @@ async def test_a_lost_walk_begins_again_an_overlap_before_where_it_was_without_a
 
 async def test_a_lost_reread_begins_again_and_costs_no_write() -> None:
     trail = row(NOW - HOUR, high=NOW - MINUTE, begun=NOW - 5 * MINUTE, until=NOW - MINUTE)
-    d = await Desk({TAIL: row(NOW), TRAIL: trail}).open()
+    d = await Harness({TAIL: row(NOW), TRAIL: trail}).open()
     assert await d.store.lost(TRAIL, "refused") is False
     assert d.spool.commits == []
     state = d.store.rows[TRAIL].state
@@ -420,7 +420,7 @@ async def test_a_lost_reread_begins_again_and_costs_no_write() -> None:
 
 async def test_no_walk_begins_before_what_the_api_keeps() -> None:
     old = row(NOW - OLDEST_MS - DAY, high=NOW - OLDEST_MS - HOUR)
-    d = await Desk({TAIL: old}).open()
+    d = await Harness({TAIL: old}).open()
     await d.store.lost(TAIL, "refused")
     state = d.moves()[HEAL].state
     assert state is not None
@@ -441,7 +441,7 @@ async def test_no_walk_begins_before_what_the_api_keeps() -> None:
 )
 async def test_a_tail_goes_on_beyond_a_place_and_leaves_it_to_the_heal(kind: Any, high: int, beyond: int) -> None:
     tail = row(NOW - DAY, high=high)
-    d = await Desk({TAIL: tail}).open()
+    d = await Harness({TAIL: tail}).open()
     assert await d.store.set_aside(TAIL, Held("too much", fix="x", kind=kind)) is True
     moves = d.moves()
     assert (moves[TAIL].version, moves[HEAL].version, moves[HEAL].state) == (1, None, tail)
@@ -455,7 +455,7 @@ async def test_a_tail_goes_on_beyond_a_place_and_leaves_it_to_the_heal(kind: Any
 @pytest.mark.parametrize(("heal", "taken"), [(NOW - HOUR, False), (NOW - HOUR + 1, True), (NOW - DAY, False)])
 async def test_a_heal_on_its_way_takes_the_place_over_only_when_it_is_beyond_it(heal: int, taken: bool) -> None:
     tail = row(NOW - DAY, high=NOW - HOUR)
-    d = await Desk({TAIL: tail, HEAL: row(NOW - DAY, high=heal)}).open()
+    d = await Harness({TAIL: tail, HEAL: row(NOW - DAY, high=heal)}).open()
     assert await d.store.set_aside(TAIL, Held("x", fix="x", kind="too_large")) is False
     moves = d.moves()
     assert set(moves) == ({TAIL, HEAL} if taken else {TAIL})
@@ -467,10 +467,10 @@ async def test_a_heal_on_its_way_takes_the_place_over_only_when_it_is_beyond_it(
 async def test_a_reread_leaves_a_place_to_a_heal_and_waits_where_there_is_none() -> None:
     trail = row(NOW - HOUR, begun=NOW - 5 * MINUTE, until=NOW - 7 * MINUTE)
     held = Held("x", fix="x", kind="too_large")
-    d = await Desk({TAIL: row(NOW), TRAIL: trail}).open()
+    d = await Harness({TAIL: row(NOW), TRAIL: trail}).open()
     assert await d.store.set_aside(TRAIL, held) is None
     assert d.spool.commits == []
-    d = await Desk({TAIL: row(NOW), TRAIL: trail, HEAL: row(NOW - DAY)}).open()
+    d = await Harness({TAIL: row(NOW), TRAIL: trail, HEAL: row(NOW - DAY)}).open()
     assert await d.store.set_aside(TRAIL, held) is False
     (move,) = d.last.moves
     assert (move.name, move.version) == (TRAIL, 2)
@@ -483,10 +483,10 @@ async def test_a_reread_leaves_a_place_to_a_heal_and_waits_where_there_is_none()
 @pytest.mark.parametrize("high", [NOW - HOUR, NOW + HOUR])
 async def test_a_walk_goes_on_by_time_from_what_it_read_last_where_the_source_can(high: int) -> None:
     tail = row(NOW - DAY, high=high)
-    d = await Desk({TAIL: tail}).open()
+    d = await Harness({TAIL: tail}).open()
     assert await d.store.by_time(TAIL) is False
     assert d.spool.commits == []
-    d = await Desk({TAIL: tail}, source=ByTime(page)).open()
+    d = await Harness({TAIL: tail}, source=ByTime(page)).open()
     assert await d.store.by_time(TAIL) is True
     (move,) = d.last.moves
     assert move.version == 1
@@ -511,7 +511,7 @@ def damaged(number: int, **more: Any) -> Gap:
     ],
 )
 async def test_what_a_damaged_page_held_is_read_again(gaps: list[Gap], since: int) -> None:
-    d = await Desk({TAIL: row(NOW)}, gaps=[*gaps, damaged(9, closed_ms=5), damaged(10, source=2)]).open()
+    d = await Harness({TAIL: row(NOW)}, gaps=[*gaps, damaged(9, closed_ms=5), damaged(10, source=2)]).open()
     with capture_logs() as logs:
         assert await d.store.heal_damage() is True
     assert [(line["event"], line["gaps"]) for line in logs] == [("damaged_page_is_read_again", len(gaps))]
@@ -526,6 +526,6 @@ async def test_what_a_damaged_page_held_is_read_again(gaps: list[Gap], since: in
 
 
 async def test_nothing_is_read_again_when_nothing_is_damaged() -> None:
-    d = await Desk({TAIL: row(NOW)}, gaps=[gap(1)]).open()
+    d = await Harness({TAIL: row(NOW)}, gaps=[gap(1)]).open()
     assert await d.store.heal_damage() is False
     assert d.spool.commits == []

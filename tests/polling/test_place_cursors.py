@@ -11,7 +11,7 @@ from forwarder.polling.place_cursors import PlaceCursors
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.progress import MOST_SKEW_MS
 from tests.polling.pollers import ScriptedSource, page
-from tests.polling.test_handover import DAY, HOUR, NOW, Desk, gap
+from tests.polling.test_handover import DAY, HOUR, NOW, Harness, gap
 
 
 def row(since: int, *, walk: Any = 7, high: int | None = None, **more: Any) -> dict[str, Any]:
@@ -19,16 +19,16 @@ def row(since: int, *, walk: Any = 7, high: int | None = None, **more: Any) -> d
     return {"walk": {"walk": walk}, "from": since, "high": high, "reached": high, "places": True, **more}
 
 
-async def desk(**cursors: dict[str, Any]) -> Desk:
+async def harness(**cursors: dict[str, Any]) -> Harness:
     gaps = [gap(3)] if HEAL in cursors else []
-    return await Desk(cursors, of=PlaceCursors, gaps=gaps).open()
+    return await Harness(cursors, of=PlaceCursors, gaps=gaps).open()
 
 
 @pytest.mark.parametrize(("since", "kept", "begins"), [(7, 180, 7), (7, 2, 2), (0, 180, 0)])
 async def test_the_one_walk_begins_with_history(since: int, kept: int, begins: int) -> None:
     source = ScriptedSource(page)
     source.retention_ms = kept * DAY
-    d = await Desk(of=PlaceCursors, source=source, since=since * 86400).open()
+    d = await Harness(of=PlaceCursors, source=source, since=since * 86400).open()
     (move,) = d.last.moves
     at = NOW - begins * DAY
     assert (move.name, move.version) == (TAIL, None)
@@ -51,7 +51,7 @@ async def test_the_one_walk_begins_with_history(since: int, kept: int, begins: i
     ],
 )
 async def test_a_page_is_written_with_the_place_behind_it(newest: int | None, high: int, reached: int) -> None:
-    d = await desk(tail=row(NOW - DAY))
+    d = await harness(tail=row(NOW - DAY))
     at = None if newest is None else NOW + newest
     done = await d.store.page(TAIL, page({}, "a", next={"walk": 8}, newest=at, done=True))
     assert (done.ended, done.high) == (False, NOW + high)
@@ -62,7 +62,7 @@ async def test_a_page_is_written_with_the_place_behind_it(newest: int | None, hi
 
 
 async def test_a_page_without_events_is_written_only_where_it_leads_on() -> None:
-    d = await desk(tail=row(NOW - DAY))
+    d = await harness(tail=row(NOW - DAY))
     assert (await d.store.page(TAIL, page({}, next={"walk": 7}))).committed is None
     assert d.spool.commits == []
     assert (await d.store.page(TAIL, page({}, next={"walk": 8}))).committed is not None
@@ -70,7 +70,7 @@ async def test_a_page_without_events_is_written_only_where_it_leads_on() -> None
 
 
 async def test_a_heal_ends_with_what_is_there_and_closes_its_gap() -> None:
-    d = await desk(tail=row(NOW), heal=row(NOW - DAY))
+    d = await harness(tail=row(NOW), heal=row(NOW - DAY))
     assert not (await d.store.page(HEAL, page({}, "a", next={"walk": 8}, done=False))).ended
     assert d.last.close_gaps == ()
     assert (await d.store.page(HEAL, page({}, next={"walk": 8}, done=True))).ended
@@ -81,7 +81,7 @@ async def test_a_heal_ends_with_what_is_there_and_closes_its_gap() -> None:
 @pytest.mark.parametrize(("since", "high"), [(-90 * DAY, -HOUR), (-HOUR, -5), (-DAY, HOUR)])
 async def test_places_that_are_lost_are_read_from_the_beginning_of_the_walk(since: int, high: int) -> None:
     """The newest record says nothing of a node that was down for longer than any overlap."""
-    d = await desk(tail=row(NOW + since, high=NOW + high))
+    d = await harness(tail=row(NOW + since, high=NOW + high))
     assert await d.store.lost(TAIL, "gone") is False
     (move,) = d.last.moves
     assert (move.version, move.state["from"], move.state["walk"]["from"]) == (1, NOW + since, NOW + since)

@@ -16,7 +16,7 @@ from simulator.http_types import Wire
 from simulator.httpd import Response
 from tests.polling.pollers import attempt, spooled
 from tests.polling.test_reading_on import course, names
-from tests.sources.organization.answers import desk, onward, refusal
+from tests.sources.organization.answers import harness, onward, refusal
 from tests.sources.organization.feeds import START, Log
 
 NOW = START + 100_000_000
@@ -71,7 +71,7 @@ async def test_an_event_beyond_every_limit_holds_its_own_cursor_and_the_status_s
 
 
 async def test_slow_pages_are_asked_for_in_parts() -> None:
-    async with desk(http={"read_timeout": 0.2}) as d:
+    async with harness(http={"read_timeout": 0.2}) as d:
         for limit, smaller in ((500, 250), (250, 125)):
             slow = onward("1", cursor="c")
             slow.misbehave = Wire(delay=1.0)
@@ -87,7 +87,7 @@ async def test_slow_pages_are_asked_for_in_parts() -> None:
 
 
 async def test_the_limit_of_one_place_is_not_that_of_another() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c1"))
         with pytest.raises(Retryable):
             await d.fetch(Response(500))
@@ -100,7 +100,7 @@ async def test_the_limit_of_one_place_is_not_that_of_another() -> None:
 
 
 async def test_a_refusal_is_no_reason_to_ask_for_less() -> None:
-    async with desk(limit=200) as d:
+    async with harness(limit=200) as d:
         for answer in (refusal(401), refusal(404), Response(429)):
             with pytest.raises((Held, Retryable)):
                 await d.fetch(answer)

@@ -22,7 +22,7 @@ from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, page
 
 
-class Desk:
+class Harness:
     """A report, and what writes into it."""
 
     def __init__(self, per_minute: float = 60.0) -> None:
@@ -45,13 +45,13 @@ class Desk:
 def test_a_source_that_is_well_is_idle_only_at_the_tip_with_nothing_else_to_read(
     walks: list[str], at_tip: bool, state: str
 ) -> None:
-    d = Desk()
+    d = Harness()
     d.shown.worst(walks, at_tip=at_tip)
     assert (d.report.state, d.report.reason, d.report.cursors) == (state, "", tuple(walks))
 
 
 def test_the_worst_cursor_is_shown_and_named_unless_it_is_the_tail() -> None:
-    d = Desk()
+    d = Harness()
     walks = ["tail", "heal", "backfill"]
     with capture_logs() as logs:
         d.shown.complain("heal", Complaint("retrying", "slow", "wait", "timeout"))
@@ -69,7 +69,7 @@ def test_the_worst_cursor_is_shown_and_named_unless_it_is_the_tail() -> None:
 
 
 def test_a_page_is_counted_as_the_spool_took_it_and_late_events_only_where_any_was_new() -> None:
-    d = Desk()
+    d = Harness()
     made = page({}, "a", "b", "c", late=2)
     d.shown.count("tail", made, Committed(2, 1, 1, 9, {}, (), 1), 5_000)
     d.shown.count("trail", made, Committed(1, 2, 0, 9, {}, (), 0), 4_000)
@@ -81,7 +81,7 @@ def test_a_page_is_counted_as_the_spool_took_it_and_late_events_only_where_any_w
 
 
 def test_a_good_answer_and_what_is_left_of_the_budget_are_shown() -> None:
-    d = Desk()
+    d = Harness()
     d.shown.answered()
     assert d.report.last_good_poll == d.clock.time()
     assert (d.report.requests_per_minute, d.report.budget_remaining) == (d.budget.per_minute, -1.0)

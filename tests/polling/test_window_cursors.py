@@ -11,7 +11,7 @@ from forwarder.polling import windows
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.window_cursors import WindowCursors
 from tests.polling.pollers import ScriptedSource, page
-from tests.polling.test_handover import DAY, HOUR, MINUTE, NOW, Desk, gap
+from tests.polling.test_handover import DAY, HOUR, MINUTE, NOW, Harness, gap
 from tests.polling.test_handover import row as stream_row
 
 TEN = 10 * MINUTE
@@ -23,8 +23,8 @@ def row(since: int, until: int | None = None, **more: Any) -> dict[str, Any]:
     return {"walk": walk, "from": since, "high": since, "reached": since, **more}
 
 
-async def desk(cursors: dict[str, dict[str, Any]] | None = None, **more: Any) -> Desk:
-    return await Desk(cursors, of=WindowCursors, **more).open()
+async def harness(cursors: dict[str, dict[str, Any]] | None = None, **more: Any) -> Harness:
+    return await Harness(cursors, of=WindowCursors, **more).open()
 
 
 def cursors(**more: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -36,7 +36,7 @@ def cursors(**more: dict[str, Any]) -> dict[str, dict[str, Any]]:
     [(7 * 86400, TEN, 7 * DAY), (601, TEN, 601_000), (600, TEN, None), (60, MINUTE, None)],
 )
 async def test_the_first_start(since: int, tail: int, backfill: int | None) -> None:
-    d = await desk(since=since)
+    d = await harness(since=since)
     moves = d.moves()
     assert moves[TAIL].state == row(NOW - tail)
     assert moves[REREAD].state == {"begun": NOW}
@@ -51,7 +51,7 @@ async def test_a_log_that_is_read_in_another_way_begins_before_where_it_came(
     since: int, high: int, begins: int
 ) -> None:
     before = {TAIL: stream_row(NOW - DAY, high=NOW - high), HEAL: stream_row(NOW - DAY), REREAD: {"begun": 5}}
-    d = await desk(before, since=since)
+    d = await harness(before, since=since)
     moves = d.moves()
     assert moves[TAIL].state == row(NOW - TEN)
     assert moves[BACKFILL].state == row(NOW - begins, NOW - TEN)
@@ -75,7 +75,7 @@ async def test_what_another_way_to_read_had_not_finished_is_read_before_a_gap_is
     before: dict[str, Any], open_gaps: tuple[Any, ...], backfill: int, heal: int | None
 ) -> None:
     tail = {TAIL: stream_row(NOW - DAY, high=NOW)}
-    d = await desk({**tail, **before}, gaps=open_gaps, since=86400)
+    d = await harness({**tail, **before}, gaps=open_gaps, since=86400)
     moves = d.moves()
     assert moves[BACKFILL].state == row(NOW - backfill, NOW - TEN)
     assert (HEAL in moves) is (heal is not None)
@@ -84,16 +84,16 @@ async def test_what_another_way_to_read_had_not_finished_is_read_before_a_gap_is
 
 
 async def test_of_places_the_newest_record_says_nothing_of_the_others() -> None:
-    d = await desk({TAIL: {**stream_row(NOW - 6 * DAY, high=NOW), "places": True}}, since=3600)
+    d = await harness({TAIL: {**stream_row(NOW - 6 * DAY, high=NOW), "places": True}}, since=3600)
     assert d.moves()[BACKFILL].state == row(NOW - 6 * DAY, NOW - TEN)
 
 
 async def test_a_later_start_in_the_same_way_writes_nothing() -> None:
-    assert (await desk(cursors())).spool.commits == []
+    assert (await harness(cursors())).spool.commits == []
 
 
 async def test_a_window_is_written_with_the_cursor_behind_it() -> None:
-    d = await desk(cursors())
+    d = await harness(cursors())
     after = {**d.store.rows[TAIL].state["walk"], "at": NOW - 5, "scan": NOW - 5}
     done = await d.store.page(TAIL, page({}, "a", "b", next=after, newest=NOW - 2, done=True))
     assert (done.committed.new, done.ended, done.high) == (2, False, NOW - 2)
@@ -107,7 +107,7 @@ async def test_a_window_is_written_with_the_cursor_behind_it() -> None:
 
 async def test_a_walk_that_is_done_has_ended_and_a_heal_closes_its_gaps() -> None:
     old = row(NOW - DAY, NOW - HOUR)
-    d = await desk(cursors(heal=old, backfill=old, trail={**old, "begun": NOW - 7}), gaps=[gap(8)])
+    d = await harness(cursors(heal=old, backfill=old, trail={**old, "begun": NOW - 7}), gaps=[gap(8)])
     at = {**old["walk"], "at": NOW - HOUR, "scan": NOW - HOUR}
     assert not (await d.store.page(BACKFILL, page({}, "x", next=at, done=False))).ended
     assert d.moves()[BACKFILL].state["walk"] == at
@@ -125,7 +125,7 @@ async def test_a_walk_that_is_done_has_ended_and_a_heal_closes_its_gaps() -> Non
 
 
 async def test_a_window_that_was_too_much_is_narrower_at_that_place_and_no_other() -> None:
-    d = await desk(cursors(backfill=row(NOW - DAY, NOW - TEN)))
+    d = await harness(cursors(backfill=row(NOW - DAY, NOW - TEN)))
     stands = d.store.rows[BACKFILL].state
     state, window = d.store.next(BACKFILL, stands)
     assert (window.since, window.until, window.last) == (NOW - DAY, NOW - DAY + HOUR, False)
@@ -148,7 +148,7 @@ async def test_no_window_begins_before_what_the_source_keeps(since: float, scan:
     source = ScriptedSource(page)
     source.retention_ms = DAY
     stands = row(NOW - int(since * DAY), NOW, walk={"scan": NOW - int(scan * DAY)})
-    d = await desk(cursors(backfill=stands), source=source)
+    d = await harness(cursors(backfill=stands), source=source)
     state, window = d.store.next(BACKFILL, stands)
     assert (state["at"], state["scan"], window.since) == tuple(NOW - int(days * DAY) for days in (at, then, then))
 
@@ -157,7 +157,7 @@ async def test_the_tail_is_asked_for_no_further_back_than_the_source_keeps_and_s
     source = ScriptedSource(page)
     source.retention_ms = DAY
     stands = row(NOW - 2 * DAY)
-    d = await desk({**cursors(), TAIL: stands}, source=source)
+    d = await harness({**cursors(), TAIL: stands}, source=source)
     state, window = d.store.next(TAIL, stands)
     assert (state["at"], state["scan"], window.since) == (NOW - 2 * DAY, NOW - DAY, NOW - DAY)
     d.clock.off = 30 * DAY / 1000
@@ -170,7 +170,7 @@ async def test_the_tail_is_asked_for_no_further_back_than_the_source_keeps_and_s
 @pytest.mark.parametrize("ahead", [1, HOUR, 9 * HOUR, 400 * DAY])
 async def test_a_tail_that_was_written_while_the_clock_was_ahead_goes_on_near_now(ahead: int) -> None:
     stands = row(NOW + ahead)
-    d = await desk({**cursors(), TAIL: stands})
+    d = await harness({**cursors(), TAIL: stands})
     state, window = d.store.next(TAIL, stands)
     assert (window.since, window.until, window.last) == (NOW - TEN, NOW, True)
     assert d.store.after(stands, state, window, 0, None)["at"] == NOW - TEN
@@ -181,7 +181,7 @@ async def test_a_tail_that_was_written_while_the_clock_was_ahead_goes_on_near_no
 
 
 async def test_no_clock_leads_before_the_beginning_of_time() -> None:
-    d = await desk(cursors())
+    d = await harness(cursors())
     d.clock.off = 5 - d.clock.now
     assert d.store.next(TAIL, d.store.rows[TAIL].state)[1].since == 0
 
@@ -193,7 +193,7 @@ async def test_no_clock_leads_before_the_beginning_of_time() -> None:
 async def test_the_tail_goes_on_a_stretch_behind_the_newest_that_is_not_of_the_future(
     reached: int, newest: int | None, at: int
 ) -> None:
-    d = await desk(cursors())
+    d = await harness(cursors())
     stands = row(NOW - DAY, reached=NOW + (min(reached, at) if newest is None or newest < 0 else reached))
     window = windows.Window(NOW - HOUR, NOW, last=True)
     found = d.store.after(stands, stands["walk"], window, 0, None if newest is None else NOW + newest)
@@ -214,7 +214,7 @@ async def test_the_tail_goes_on_a_stretch_behind_the_newest_that_is_not_of_the_f
     ],
 )
 async def test_the_last_overlap_is_read_again_once_in_that_time(begun: int, begins: bool, since: int) -> None:
-    d = await desk({**cursors(), REREAD: {"begun": NOW - begun}})
+    d = await harness({**cursors(), REREAD: {"begun": NOW - begun}})
     assert d.store.start_reread() is begins
     assert d.store.walks(REREAD) is begins
     if begins:
@@ -225,7 +225,7 @@ async def test_the_last_overlap_is_read_again_once_in_that_time(begun: int, begi
 
 
 async def test_the_stretch_behind_the_tail_is_read_again_where_it_is_longer_than_the_overlap() -> None:
-    d = await desk({**cursors(), REREAD: {"begun": NOW - TEN}}, overlap=60)
+    d = await harness({**cursors(), REREAD: {"begun": NOW - TEN}}, overlap=60)
     assert d.store.start_reread()
     assert d.store.rows[REREAD].state["from"] == NOW - 2 * TEN
 
@@ -235,7 +235,7 @@ async def test_the_stretch_behind_the_tail_is_read_again_where_it_is_longer_than
 
 async def test_a_cursor_that_is_lost_begins_its_window_anew() -> None:
     stands = row(NOW - DAY, NOW, walk={"scan": NOW - HOUR}, dropped="by ann", high=NOW - 7)
-    d = await desk(cursors(backfill=stands))
+    d = await harness(cursors(backfill=stands))
     assert await d.store.lost(BACKFILL, "by ann") is False
     assert d.moves()[BACKFILL].state == row(NOW - DAY, NOW, high=NOW - 7)
     assert d.last.moves[0].version == 3
@@ -244,7 +244,7 @@ async def test_a_cursor_that_is_lost_begins_its_window_anew() -> None:
 
 
 async def test_a_place_that_holds_the_tail_is_left_to_a_heal() -> None:
-    d = await desk({**cursors(), TAIL: row(NOW - 2 * HOUR)})
+    d = await harness({**cursors(), TAIL: row(NOW - 2 * HOUR)})
     assert await d.store.set_aside(TAIL, HELD) is True
     beyond = NOW - HOUR
     moves = d.moves()
@@ -261,7 +261,7 @@ async def test_a_place_that_holds_the_tail_is_left_to_a_heal() -> None:
 @pytest.mark.parametrize("until", [HOUR, 2 * HOUR])
 async def test_a_walk_that_is_held_in_its_last_window_has_ended(name: str, until: int) -> None:
     begun = {"begun": NOW - 3} if name == REREAD else {}
-    d = await desk({**cursors(), name: {**row(NOW - DAY, NOW - DAY + until), **begun}})
+    d = await harness({**cursors(), name: {**row(NOW - DAY, NOW - DAY + until), **begun}})
     assert await d.store.set_aside(name, HELD) is True
     state = d.moves()[name].state
     if until == 2 * HOUR:
@@ -286,7 +286,7 @@ async def test_a_heal_on_its_way_takes_the_place_over(
 ) -> None:
     begin, end = (NOW + hours * HOUR for hours in heal)
     stands = row(begin, end, walk={"scan": NOW + scan * HOUR, "width": 77})
-    d = await desk({**cursors(), BACKFILL: row(NOW - 24 * HOUR, NOW), HEAL: stands})
+    d = await harness({**cursors(), BACKFILL: row(NOW - 24 * HOUR, NOW), HEAL: stands})
     assert await d.store.set_aside(BACKFILL, HELD) is False
     found = d.moves()[HEAL]
     expected = {**stands["walk"], "at": NOW + at * HOUR, "until": NOW + until * HOUR, "scan": NOW + then * HOUR}
@@ -308,6 +308,6 @@ async def test_a_place_that_is_met_again_is_on_record_once(cause: Any, since: in
     gaps = [known, gap(9, cause, source=5, from_ms=0, to_ms=NOW), gap(10, cause, from_ms=None, to_ms=NOW)]
     closed = gap(11, cause, from_ms=0, to_ms=NOW, closed_ms=NOW)
     heal = row(place - DAY, NOW)
-    d = await desk({**cursors(), BACKFILL: row(place, NOW), HEAL: heal}, gaps=[*gaps, closed])
+    d = await harness({**cursors(), BACKFILL: row(place, NOW), HEAL: heal}, gaps=[*gaps, closed])
     assert await d.store.set_aside(BACKFILL, HELD) is False
     assert len(d.last.open_gaps) == (not is_known)

@@ -11,7 +11,7 @@ from forwarder.polling.plan import BACKFILL
 from forwarder.polling.reading import Windows
 from tests.polling.pollers import page
 from tests.polling.test_handover import DAY, HOUR, NOW
-from tests.polling.test_window_cursors import cursors, desk, row
+from tests.polling.test_window_cursors import cursors, harness, row
 
 
 class Asks:
@@ -38,7 +38,7 @@ def gives(*idents: str, more: bool = False, **of: Any) -> Any:
 
 async def reading(width: int, *answers: Any, until: int = NOW) -> tuple[Windows, Asks, dict[str, Any]]:
     stands = row(NOW - DAY, until, walk={"width": width})
-    d = await desk(cursors(backfill=stands))
+    d = await harness(cursors(backfill=stands))
     asks = Asks(*answers)
     asker: Any = asks
     return Windows(d.source, d.store, asker), asks, stands  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def bulky(prefix: str, count: int = 50, size: int = 1000) -> Page:
     return page_of(*((f"{prefix}{number}", rng.randbytes(size).hex()) for number in range(count)))
 
 
-class Desk:
+class Harness:
     """A spool with one source and its clock, and the shortest way to say what happens."""
 
     def __init__(self, folder: Path, **settings) -> None:
@@ -67,12 +67,12 @@ class Desk:
         self.spool = SqliteSpool(self.config, self.clock)
         self.source: SourceState
 
-    async def open(self) -> Desk:
+    async def open(self) -> Harness:
         await self.spool.open()
         self.source = await self.spool.open_source(ACME)
         return self
 
-    async def reopen(self) -> Desk:
+    async def reopen(self) -> Harness:
         await self.spool.close()
         self.spool = SqliteSpool(self.config, self.clock)
         return await self.open()
@@ -126,12 +126,12 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, **settings) -> AsyncIterator[Desk]:
-    desk = await Desk(folder, **settings).open()
+async def opened(folder: Path, **settings) -> AsyncIterator[Harness]:
+    harness = await Harness(folder, **settings).open()
     try:
-        yield desk
+        yield harness
     finally:
-        await desk.spool.close()
+        await harness.spool.close()
 
 
 def move(name: str, version: int | None, **state) -> CursorMove:

@@ -10,7 +10,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Settlement, SpoolError, Tally
 from forwarder.spool.letter import DeadLetter
 from forwarder.spool.sqlite.store import inspect
-from tests.spool.spools import Desk, body_of, names, opened
+from tests.spool.spools import Harness, body_of, names, opened
 
 DAMAGES = (
     "UPDATE lanes SET position = 14 WHERE name = 'elastic'",
@@ -58,66 +58,66 @@ DAMAGES = (
 
 
 @pytest.fixture
-async def desk(tmp_path):
+async def harness(tmp_path):
     """Give a lane with each kind of number in its books, and events that wait in each of three pages."""
-    async with opened(tmp_path) as desk:
-        lane = await desk.lane()
+    async with opened(tmp_path) as harness:
+        lane = await harness.lane()
         for prefix in "abc":
-            await desk.put(*names(prefix, 10))
-        await desk.take(lane, 30)
+            await harness.put(*names(prefix, 10))
+        await harness.take(lane, 30)
         letter = DeadLetter(
-            seq=5, source=desk.source.number, document_id="a4", reason="r", detail="d", raw=body_of("a4")
+            seq=5, source=harness.source.number, document_id="a4", reason="r", detail="d", raw=body_of("a4")
         )
-        await desk.spool.exchange(
+        await harness.spool.exchange(
             lane,
             Settlement(
                 ranges=[(1, 8), (15, 17)],
-                tallies={desk.source.number: Tally(accepted=7, rejected=1, filtered=3)},
+                tallies={harness.source.number: Tally(accepted=7, rejected=1, filtered=3)},
                 dead_letters=[letter],
             ),
             after=0,
             events=0,
         )
-        await desk.spool.close()
-        with closing(sqlite3.connect(desk.config.path)) as con, con:
-            con.execute("INSERT INTO cursors VALUES (?, 'tail', '{}', 1)", (desk.source.number,))
+        await harness.spool.close()
+        with closing(sqlite3.connect(harness.config.path)) as con, con:
+            con.execute("INSERT INTO cursors VALUES (?, 'tail', '{}', 1)", (harness.source.number,))
             con.commit()
-        yield desk
+        yield harness
 
 
 @pytest.mark.parametrize("statement", DAMAGES)
-async def test_a_damaged_number_is_an_error_at_the_start_and_for_whoever_looks(desk: Desk, statement):
-    with closing(sqlite3.connect(desk.config.path)) as con, con:
+async def test_a_damaged_number_is_an_error_at_the_start_and_for_whoever_looks(harness: Harness, statement):
+    with closing(sqlite3.connect(harness.config.path)) as con, con:
         assert con.execute(statement).rowcount
         con.commit()
-    before = desk.config.path.read_bytes()
+    before = harness.config.path.read_bytes()
     with pytest.raises(SpoolError, match=r"damaged.*snapshot"):
-        await inspect(desk.config, SystemClock())
+        await inspect(harness.config, SystemClock())
     with pytest.raises(SpoolError, match=r"damaged.*snapshot"):
-        await desk.open()
-    assert desk.config.path.read_bytes() == before, "it was left as it is"
+        await harness.open()
+    assert harness.config.path.read_bytes() == before, "it was left as it is"
 
 
-async def test_a_whole_spool_opens_whatever_its_state(desk: Desk):
-    await desk.open()
-    assert set((await desk.balances()).values()) == {0}
+async def test_a_whole_spool_opens_whatever_its_state(harness: Harness):
+    await harness.open()
+    assert set((await harness.balances()).values()) == {0}
 
 
-async def test_the_error_names_the_numbers(desk: Desk):
-    with closing(sqlite3.connect(desk.config.path)) as con, con:
+async def test_the_error_names_the_numbers(harness: Harness):
+    with closing(sqlite3.connect(harness.config.path)) as con, con:
         con.execute("UPDATE lane_books SET accepted = 9")
         con.commit()
     with pytest.raises(SpoolError, match=r"of source acme, 30 events were written for sink elastic, but accepted 9"):
-        await desk.open()
+        await harness.open()
 
 
-async def test_a_spool_that_is_refused_can_be_opened_once_it_was_put_right(desk: Desk):
-    config: SpoolConfig = desk.config
+async def test_a_spool_that_is_refused_can_be_opened_once_it_was_put_right(harness: Harness):
+    config: SpoolConfig = harness.config
     whole = config.path.read_bytes()
     with closing(sqlite3.connect(config.path)) as con, con:
         con.execute("DELETE FROM spooled")
         con.commit()
     with pytest.raises(SpoolError):
-        await desk.open()
+        await harness.open()
     config.path.write_bytes(whole)
-    await desk.open()
+    await harness.open()

@@ -16,11 +16,11 @@ import pytest
 from forwarder.contracts import Held
 from forwarder.spool.contract import Fenced, SpoolError, SpoolLost
 from forwarder.spool.sqlite.database import RESERVE_BYTES
-from tests.spool.spools import Desk, opened
+from tests.spool.spools import Harness, opened
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     async with opened(tmp_path) as made:
         yield made
 
@@ -32,7 +32,7 @@ def of_sqlite(code: int | None, kind: type[sqlite3.Error] = sqlite3.OperationalE
     return error
 
 
-async def met(desk: Desk, error: BaseException, *, must: bool = False, times: int = 99) -> Any:
+async def met(harness: Harness, error: BaseException, *, must: bool = False, times: int = 99) -> Any:
     """Let a transaction meet an error so many times."""
     left = [error] * times
 
@@ -41,7 +41,7 @@ async def met(desk: Desk, error: BaseException, *, must: bool = False, times: in
             raise left.pop()
         return "done"
 
-    return await desk.spool._run(work, must=must)
+    return await harness.spool._run(work, must=must)
 
 
 FULL = ("is full or cannot be written", "disk_full")
@@ -66,41 +66,43 @@ SQLITE: list[tuple[int | None, tuple[str, str] | str]] = [
 
 
 @pytest.mark.parametrize(("code", "meaning"), SQLITE)
-async def test_what_an_error_of_sqlite_means(desk: Desk, code: int | None, meaning: tuple[str, str] | str) -> None:
+async def test_what_an_error_of_sqlite_means(
+    harness: Harness, code: int | None, meaning: tuple[str, str] | str
+) -> None:
     if isinstance(meaning, str):
         with pytest.raises(SpoolError, match=meaning):
-            await met(desk, of_sqlite(code))
+            await met(harness, of_sqlite(code))
         return
     with pytest.raises(Held, match=meaning[0]) as held:
-        await met(desk, of_sqlite(code))
+        await met(harness, of_sqlite(code))
     assert (held.value.kind, bool(held.value.fix)) == (meaning[1], True)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-async def test_what_an_error_of_the_disk_means(desk: Desk, number: int) -> None:
+async def test_what_an_error_of_the_disk_means(harness: Harness, number: int) -> None:
     error = OSError(number, os.strerror(number))
     if number == errno.EIO:
         with pytest.raises(SpoolError, match=r"cannot be used \(Input/output error\)"):
-            await met(desk, error)
+            await met(harness, error)
     else:
         with pytest.raises(Held) as held:
-            await met(desk, error)
+            await met(harness, error)
         assert held.value.kind == "disk_full"
 
 
 @pytest.mark.parametrize(
     "error", [TypeError(), ValueError(), KeyError(), OverflowError(), struct.error(), msgspec.DecodeError()], ids=repr
 )
-async def test_a_row_that_is_not_as_it_was_written_is_damage(desk: Desk, error: Exception) -> None:
+async def test_a_row_that_is_not_as_it_was_written_is_damage(harness: Harness, error: Exception) -> None:
     with pytest.raises(SpoolError, match=rf"is damaged.*\({type(error).__name__}\)"):
-        await met(desk, error)
+        await met(harness, error)
 
 
-async def test_an_error_of_ours_goes_through_as_it_is(desk: Desk) -> None:
+async def test_an_error_of_ours_goes_through_as_it_is(harness: Harness) -> None:
     with pytest.raises(Fenced, match="mine"):
-        await met(desk, Fenced("mine"))
+        await met(harness, Fenced("mine"))
     with pytest.raises(ZeroDivisionError):
-        await met(desk, ZeroDivisionError())
+        await met(harness, ZeroDivisionError())
 
 
 # ------------------------------------------------------------------------------------------------------- the reserve
@@ -116,22 +118,24 @@ async def test_an_error_of_ours_goes_through_as_it_is(desk: Desk) -> None:
         (sqlite3.SQLITE_BUSY, True, False),
     ],
 )
-async def test_the_reserve_is_given_up_once_for_what_makes_room(desk: Desk, code: int, must: bool, done: bool) -> None:
-    reserve = desk.config.path.with_name("spool.db.reserve")
+async def test_the_reserve_is_given_up_once_for_what_makes_room(
+    harness: Harness, code: int, must: bool, done: bool
+) -> None:
+    reserve = harness.config.path.with_name("spool.db.reserve")
     assert reserve.stat().st_size == RESERVE_BYTES
     if done:
-        assert await met(desk, of_sqlite(code), must=must, times=1) == "done"
+        assert await met(harness, of_sqlite(code), must=must, times=1) == "done"
         with pytest.raises(Held):
-            await met(desk, of_sqlite(code), must=must, times=2)
+            await met(harness, of_sqlite(code), must=must, times=2)
     else:
         with pytest.raises((Held, SpoolError)):
-            await met(desk, of_sqlite(code), must=must, times=1)
+            await met(harness, of_sqlite(code), must=must, times=1)
     assert reserve.exists() is not done
-    await desk.spool.clean_up()
+    await harness.spool.clean_up()
     assert reserve.stat().st_size == RESERVE_BYTES
 
 
-async def test_what_follows_a_commit_follows_no_other(desk: Desk) -> None:
+async def test_what_follows_a_commit_follows_no_other(harness: Harness) -> None:
     done: list[str] = []
 
     def notes(what: str, error: Exception | None = None) -> Callable[[Any], str]:
@@ -146,11 +150,11 @@ async def test_what_follows_a_commit_follows_no_other(desk: Desk) -> None:
         return work
 
     with pytest.raises(Fenced):
-        await desk.spool._run(notes("fails", Fenced("no")))
-    assert await desk.spool._run(notes("first")) == "first"
-    assert await desk.spool._run(notes("second")) == "second"
+        await harness.spool._run(notes("fails", Fenced("no")))
+    assert await harness.spool._run(notes("first")) == "first"
+    assert await harness.spool._run(notes("second")) == "second"
     assert done == ["first", "second"]
-    assert (await desk.spool.status()).id_bytes == 2
+    assert (await harness.spool.status()).id_bytes == 2
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -158,7 +162,7 @@ async def test_a_file_that_another_writes_over_during_our_own_work_is_not_taken_
     tmp_path: Path, fails: bool
 ) -> None:
     path = tmp_path / "spool.db"
-    async with opened(tmp_path) as desk:
+    async with opened(tmp_path) as harness:
 
         def work(parts: Any) -> None:
             parts.database.set_meta("seen_ms", 1)
@@ -169,10 +173,10 @@ async def test_a_file_that_another_writes_over_during_our_own_work_is_not_taken_
                 raise LookupError
 
         with pytest.raises(SpoolLost, match="written over"):
-            await desk.spool._run(work)
+            await harness.spool._run(work)
 
 
-async def test_a_log_that_was_moved_into_the_file_is_our_own_work(desk: Desk) -> None:
+async def test_a_log_that_was_moved_into_the_file_is_our_own_work(harness: Harness) -> None:
     def work(parts: Any) -> int:
         parts.database.con.execute("CREATE TABLE large (x BLOB)")
         for _ in range(600):
@@ -180,6 +184,6 @@ async def test_a_log_that_was_moved_into_the_file_is_our_own_work(desk: Desk) ->
         return 600
 
     for _ in range(2):
-        assert await desk.spool._run(work) == 600
-        await desk.spool._run(lambda parts: parts.database.con.execute("DROP TABLE large") and None)
-    await desk.spool._run(lambda parts: parts.database.set_meta("seen_ms", 2))
+        assert await harness.spool._run(work) == 600
+        await harness.spool._run(lambda parts: parts.database.con.execute("DROP TABLE large") and None)
+    await harness.spool._run(lambda parts: parts.database.set_meta("seen_ms", 2))

@@ -86,8 +86,8 @@ def test_the_figures(what: str) -> None:
 
 
 async def test_what_sqlite_is_told(tmp_path: Path) -> None:
-    async with opened(tmp_path) as desk:
-        spool: Any = desk.spool
+    async with opened(tmp_path) as harness:
+        spool: Any = harness.spool
         asked = ("wal_autocheckpoint", "journal_size_limit", "temp_store", "synchronous", "auto_vacuum")
         found = await spool._worker.run(lambda: [spool._parts.database.pragma(name) for name in asked])
     assert found == [256, 16_777_216, 2, 2, 2]

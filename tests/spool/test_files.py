@@ -16,7 +16,7 @@ from forwarder.spool.sqlite import files
 from forwarder.spool.sqlite.schema import APPLICATION_ID, MIGRATIONS, version_of
 from forwarder.spool.sqlite.store import SqliteSpool, inspect
 from tests.clocks import FakeClock
-from tests.spool.spools import Desk, body_of, found, names, opened
+from tests.spool.spools import Harness, body_of, found, names, opened
 
 FROZEN = Path(__file__).with_name("spool_version_1.sql")
 
@@ -38,8 +38,8 @@ async def refused(path: Path, match: str) -> None:
 
 
 async def test_a_new_spool_is_ours_private_and_shrinkable(tmp_path):
-    async with opened(tmp_path / "deep" / "state") as desk:
-        path = desk.config.path
+    async with opened(tmp_path / "deep" / "state") as harness:
+        path = harness.config.path
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     with closing(sqlite3.connect(path)) as con:
@@ -51,8 +51,8 @@ async def test_a_new_spool_is_ours_private_and_shrinkable(tmp_path):
 
 
 async def test_writes_are_synchronous(tmp_path):
-    async with opened(tmp_path) as desk:
-        assert await desk.spool._run(lambda parts: parts.database.pragma("synchronous")) == 2
+    async with opened(tmp_path) as harness:
+        assert await harness.spool._run(lambda parts: parts.database.pragma("synchronous")) == 2
 
 
 @pytest.mark.parametrize("content", [b"x", b"some notes of mine\n" * 100, b"SQLite format 2\x00" * 20, b"\x00" * 8192])
@@ -70,8 +70,8 @@ async def test_a_database_of_another_program_is_left_alone(tmp_path):
 
 
 async def test_a_newer_version_is_left_alone(tmp_path):
-    async with opened(tmp_path) as desk:
-        path = desk.config.path
+    async with opened(tmp_path) as harness:
+        path = harness.config.path
     with closing(sqlite3.connect(path)) as con:
         con.execute("PRAGMA user_version = 99")
         con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -84,9 +84,9 @@ async def test_a_newer_version_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize(("at", "with_"), [(0, b"\x00" * 16), (16, b"\x00\x03"), (21, b"\x00"), (68, b"\x00" * 4)])
 async def test_a_damaged_header_is_left_alone(tmp_path, at, with_):
-    async with opened(tmp_path) as desk:
-        await desk.put("a")
-        path = desk.config.path
+    async with opened(tmp_path) as harness:
+        await harness.put("a")
+        path = harness.config.path
     whole = bytearray(path.read_bytes())
     whole[at : at + len(with_)] = with_
     path.write_bytes(whole)
@@ -94,8 +94,8 @@ async def test_a_damaged_header_is_left_alone(tmp_path, at, with_):
 
 
 async def test_a_damaged_table_of_contents_is_an_error_with_the_fix(tmp_path):
-    async with opened(tmp_path) as desk:
-        path = desk.config.path
+    async with opened(tmp_path) as harness:
+        path = harness.config.path
     whole = bytearray(path.read_bytes())
     whole[100:4096] = b"\xaa" * 3996
     path.write_bytes(whole)
@@ -106,8 +106,8 @@ async def test_a_damaged_table_of_contents_is_an_error_with_the_fix(tmp_path):
 
 @pytest.mark.parametrize("size", [50, 99])
 async def test_a_stump_is_left_alone(tmp_path, size):
-    async with opened(tmp_path) as desk:
-        path = desk.config.path
+    async with opened(tmp_path) as harness:
+        path = harness.config.path
     path.write_bytes(path.read_bytes()[:size])
     await refused(path, "damaged")
 
@@ -132,8 +132,8 @@ async def test_a_foreign_lock_file_is_left_alone(tmp_path):
 async def test_an_unfinished_creation_is_begun_again(tmp_path):
     (tmp_path / "spool.db.new").write_bytes(b"half")
     (tmp_path / "spool.db").touch()
-    async with opened(tmp_path) as desk:
-        assert (await desk.put("a")).new == 1
+    async with opened(tmp_path) as harness:
+        assert (await harness.put("a")).new == 1
     assert not (tmp_path / "spool.db.new").exists()
 
 
@@ -164,21 +164,21 @@ def open_elsewhere(path: Path, *, nobody: bool = False) -> str:
 
 
 async def test_a_second_process_is_told_who_has_it(tmp_path):
-    async with opened(tmp_path) as desk:
-        await desk.put("a")
-        answer = open_elsewhere(desk.config.path)
+    async with opened(tmp_path) as harness:
+        await harness.put("a")
+        answer = open_elsewhere(harness.config.path)
         assert answer.startswith("REFUSED")
         assert f"process {os.getpid()}" in answer
-        assert (await desk.put("b")).last_seq == 2
-    assert open_elsewhere(desk.config.path) == "OPENED\n"
+        assert (await harness.put("b")).last_seq == 2
+    assert open_elsewhere(harness.config.path) == "OPENED\n"
 
 
 async def test_the_same_process_cannot_open_it_twice_either(tmp_path):
-    async with opened(tmp_path) as desk:
+    async with opened(tmp_path) as harness:
         with pytest.raises(SpoolError, match="in use"):
-            await spool_at(desk.config.path).open()
+            await spool_at(harness.config.path).open()
         with pytest.raises(SpoolError, match="open already"):
-            await desk.spool.open()
+            await harness.spool.open()
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
@@ -209,8 +209,8 @@ def test_a_folder_that_cannot_be_written(public):
 
 @needs_root
 async def test_a_file_that_cannot_be_written(public):
-    async with opened(public) as desk:
-        path = desk.config.path
+    async with opened(public) as harness:
+        path = harness.config.path
     path.chmod(0o644)
     public.chmod(0o777)
     path.with_name("spool.db.lock").chmod(0o666)
@@ -233,40 +233,40 @@ def build(path: Path, script: str) -> None:
 
 async def test_a_file_of_version_1_is_opened_for_ever(tmp_path):
     build(tmp_path / "spool.db", FROZEN.read_text())
-    async with opened(tmp_path) as desk:
-        assert desk.source.cursors["tail"].state == {"next": "cursor-1"}
-        state = await desk.spool.open_lane("elastic", "t", start=None, on_full="pause")
+    async with opened(tmp_path) as harness:
+        assert harness.source.cursors["tail"].state == {"next": "cursor-1"}
+        state = await harness.spool.open_lane("elastic", "t", start=None, on_full="pause")
         assert (state.position, state.doubtful, state.dead_letters) == (1, ((2, 3),), 1)
-        chunks = await desk.take(state.number)
+        chunks = await harness.take(state.number)
         assert found(chunks) == [body_of("a1"), body_of("a2"), body_of("a1", "revised"), body_of("b0")]
         assert [sorted(chunk.revisions) for chunk in chunks] == [[], [0], []]
-        (letter,) = await desk.spool.dead_letters()
+        (letter,) = await harness.spool.dead_letters()
         assert (letter.raw, letter.reason, letter.number) == (body_of("a0"), "too_large", 1)
         assert (letter.read_ms, letter.tries, letter.former) == (1_790_000_000_000, 1, False)
-        assert (await desk.put(*names("a", 3), ("a1", "revised"))).repeats == 4
-        line = await desk.line()
+        assert (await harness.put(*names("a", 3), ("a1", "revised"))).repeats == 4
+        line = await harness.line()
         assert (line.spooled, line.rejected, line.waiting, line.balance) == (5, 1, 4, 0)
 
 
 async def test_a_file_of_version_2_is_opened_for_ever(tmp_path):
     """Letter 1 was discarded, 2 is retried and in flight, 3 is dead."""
     build(tmp_path / "spool.db", FROZEN.with_name("spool_version_2.sql").read_text())
-    async with opened(tmp_path) as desk:
-        state = await desk.spool.open_lane("elastic", "t", start=None, on_full="pause")
+    async with opened(tmp_path) as harness:
+        state = await harness.spool.open_lane("elastic", "t", start=None, on_full="pause")
         assert (state.position, state.doubtful, state.dead_letters) == (4, ((2, 2),), 1)
-        first, second = await desk.spool.dead_letters()
+        first, second = await harness.spool.dead_letters()
         assert (first.number, first.seq, first.retried, first.raw) == (2, 2, True, body_of("a1"))
         assert (second.number, second.reason, second.read_ms, second.tries) == (3, "too_large", 77, 1)
-        (record,) = await desk.spool.discards()
+        (record,) = await harness.spool.discards()
         assert (record.who, record.chosen, record.letters[0][:2]) == ("root (uid 0)", "numbers 1", (1, 1))
-        line = await desk.line()
+        line = await harness.line()
         assert (line.accepted, line.rejected, line.discarded, line.waiting, line.balance) == (1, 2, 1, 1, 0)
 
 
 async def test_a_migration_runs_once_and_whole(tmp_path):
-    async with opened(tmp_path) as desk:
-        await desk.put("a")
-        path = desk.config.path
+    async with opened(tmp_path) as harness:
+        await harness.put("a")
+        path = harness.config.path
     steps = (*MIGRATIONS, "CREATE TABLE extra (one INTEGER) STRICT; INSERT INTO extra VALUES (1);")
     for _ in range(2):
         with closing(files.connect(path, steps)) as con:
@@ -285,30 +285,30 @@ async def test_a_migration_runs_once_and_whole(tmp_path):
 
 
 async def test_a_long_migration_is_given_up_when_the_end_is_wanted(tmp_path):
-    async with opened(tmp_path) as desk:
-        path = desk.config.path
-        await desk.put("a")
+    async with opened(tmp_path) as harness:
+        path = harness.config.path
+        await harness.put("a")
     endless = "CREATE TABLE n AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;"
     asked = []
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
         files.connect(path, [*MIGRATIONS, endless], stop=lambda: asked.append(1) or len(asked) > 3)
-    async with opened(tmp_path) as desk:
-        assert (await desk.put("a")).repeats == 1
-        assert await desk.spool._run(lambda parts: version_of(parts.database.con)) == len(MIGRATIONS)
+    async with opened(tmp_path) as harness:
+        assert (await harness.put("a")).repeats == 1
+        assert await harness.spool._run(lambda parts: version_of(parts.database.con)) == len(MIGRATIONS)
 
 
 async def test_a_stopped_spool_can_be_inspected_and_stays_as_it_was(tmp_path):
-    async with opened(tmp_path) as desk:
-        lane = await desk.lane()
-        await desk.put(*names("a", 3))
-        await desk.take(lane)
+    async with opened(tmp_path) as harness:
+        lane = await harness.lane()
+        await harness.put(*names("a", 3))
+        await harness.take(lane)
         with pytest.raises(SpoolError, match=f"process {os.getpid()}"):
-            await inspect(desk.config, desk.clock)
-    status, books = await inspect(desk.config, desk.clock)
+            await inspect(harness.config, harness.clock)
+    status, books = await inspect(harness.config, harness.clock)
     assert (status.last_seq, status.lanes[0].head, status.lanes[0].active) == (3, 3, False)
     assert [line.waiting for line in books] == [3]
-    async with opened(tmp_path) as desk:
-        state = await desk.spool.open_lane("elastic", "t", start=None, on_full="pause")
+    async with opened(tmp_path) as harness:
+        state = await harness.spool.open_lane("elastic", "t", start=None, on_full="pause")
         assert state.doubtful == ((1, 3),)
 
 
@@ -325,11 +325,11 @@ def test_every_setting_explains_itself():
 
 
 async def test_the_default_desk_is_used_as_written(tmp_path):
-    desk = Desk(tmp_path)
+    harness = Harness(tmp_path)
     with pytest.raises(SpoolError, match="not open"):
-        await desk.spool.status()
-    await desk.open()
-    await desk.spool.close()
-    await desk.spool.close()
+        await harness.spool.status()
+    await harness.open()
+    await harness.spool.close()
+    await harness.spool.close()
     with pytest.raises(SpoolError, match="not open"):
-        await desk.spool.status()
+        await harness.spool.status()

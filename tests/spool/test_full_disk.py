@@ -8,7 +8,7 @@ import pytest
 
 from forwarder.contracts import Held
 from forwarder.spool.contract import Settlement, Tally
-from tests.spool.spools import Desk, bulky, found, move, names, opened
+from tests.spool.spools import Harness, bulky, found, move, names, opened
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-async def fill(desk: Desk) -> list[str]:
+async def fill(harness: Harness) -> list[str]:
     """Commit pages until the disk refuses; return the prefixes of those that went in."""
     done: list[str] = []
     for number in range(200):
         try:
-            await desk.put(page=bulky(f"fill{number}-"))
+            await harness.put(page=bulky(f"fill{number}-"))
         except Held as error:
             assert "spool.db is full" in str(error)
             assert error.kind == "disk_full"
@@ -53,52 +53,52 @@ def plug(folder, leave: int = 0) -> None:
 
 
 async def test_a_full_disk_holds_and_loses_nothing(small_disk):
-    async with opened(small_disk) as desk:
-        lane = await desk.lane()
-        version = (await desk.put(moves=[move("tail", None, at=0)])).versions["tail"]
-        done = await fill(desk)
+    async with opened(small_disk) as harness:
+        lane = await harness.lane()
+        version = (await harness.put(moves=[move("tail", None, at=0)])).versions["tail"]
+        done = await fill(harness)
         assert len(done) > 5
         with pytest.raises(Held):
-            await desk.put(page=bulky("refused"), moves=[move("tail", version, at=1)])
+            await harness.put(page=bulky("refused"), moves=[move("tail", version, at=1)])
         assert (small_disk / "spool.db.reserve").exists(), "it is for what makes room"
-        assert len(found(await desk.take(lane))) == 50 * len(done)
-    async with opened(small_disk) as desk:
-        assert desk.source.cursors["tail"].state == {"at": 0}
-        lane = await desk.lane()
-        assert len(found(await desk.take(lane))) == 50 * len(done)
+        assert len(found(await harness.take(lane))) == 50 * len(done)
+    async with opened(small_disk) as harness:
+        assert harness.source.cursors["tail"].state == {"at": 0}
+        lane = await harness.lane()
+        assert len(found(await harness.take(lane))) == 50 * len(done)
 
 
 async def test_it_goes_on_by_itself_when_there_is_room(small_disk):
-    async with opened(small_disk, retain=0) as desk:
-        lane = await desk.lane()
-        await desk.put(page=bulky("before"))
+    async with opened(small_disk, retain=0) as harness:
+        lane = await harness.lane()
+        await harness.put(page=bulky("before"))
         plug(small_disk)
-        await fill(desk)
+        await fill(harness)
         (small_disk / "plug").unlink()
-        assert (await desk.put(page=bulky("after"))).new == 50
-        every = await desk.drain(lane)
-        assert len(every) == len(set(every)) == (await desk.spool.status()).last_seq
-        assert (await desk.line()).balance == 0
+        assert (await harness.put(page=bulky("after"))).new == 50
+        every = await harness.drain(lane)
+        assert len(every) == len(set(every)) == (await harness.spool.status()).last_seq
+        assert (await harness.line()).balance == 0
 
 
 async def test_settling_and_cleaning_work_on_a_full_disk(small_disk):
-    async with opened(small_disk, retain=0) as desk:
-        lane = await desk.lane()
-        done = await fill(desk)
+    async with opened(small_disk, retain=0) as harness:
+        lane = await harness.lane()
+        done = await fill(harness)
         plug(small_disk)
         after = 0
-        while chunks := await desk.take(lane, 50, after):
+        while chunks := await harness.take(lane, 50, after):
             settlement = Settlement(
                 [(chunks[0].first, chunks[-1].last)],
-                {desk.source.number: Tally(accepted=chunks[-1].last - chunks[0].first + 1)},
+                {harness.source.number: Tally(accepted=chunks[-1].last - chunks[0].first + 1)},
             )
-            await desk.spool.exchange(lane, settlement, after=0, events=0)
+            await harness.spool.exchange(lane, settlement, after=0, events=0)
             after = chunks[-1].last
         assert after == 50 * len(done)
-        assert await desk.spool.clean_up() == len(done)
-        assert (await desk.put(page=bulky("again"))).new == 50
-        assert len(await desk.drain(lane)) == 50
-        assert (await desk.line()).balance == 0
+        assert await harness.spool.clean_up() == len(done)
+        assert (await harness.put(page=bulky("again"))).new == 50
+        assert len(await harness.drain(lane)) == 50
+        assert (await harness.line()).balance == 0
 
 
 async def test_no_room_even_to_begin(small_disk):
@@ -108,5 +108,5 @@ async def test_no_room_even_to_begin(small_disk):
             pass
     assert caught.value.kind == "disk_full"
     (small_disk / "plug").unlink()
-    async with opened(small_disk) as desk:
-        assert (await desk.put(*names("a", 3))).new == 3
+    async with opened(small_disk) as harness:
+        assert (await harness.put(*names("a", 3))).new == 3

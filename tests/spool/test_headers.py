@@ -86,11 +86,11 @@ def test_nothing_but_files_may_lie_where_files_of_a_spool_belong(tmp_path, endin
 
 
 async def test_a_spool_that_is_closed_says_so_to_everyone(tmp_path):
-    async with opened(tmp_path) as desk:
-        lane = await desk.lane()
+    async with opened(tmp_path) as harness:
+        lane = await harness.lane()
         with pytest.raises(SpoolError, match="open already"):
-            await desk.spool.open()
-        spool = desk.spool
+            await harness.spool.open()
+        spool = harness.spool
     assert spool.last_turn == 0.0
     await spool.verify()
     await spool.close()

@@ -26,12 +26,12 @@ async def test_a_spool_in_use_and_one_at_rest_show_their_lanes_and_what_waits(tm
     path.touch()
     assert glimpse(path) is None, "begun, and nothing in it yet"
     path.unlink()
-    async with opened(tmp_path) as desk:
-        await desk.put(*names("a", 5))
-        lane = await desk.lane()
-        await desk.take(lane)
-        await desk.settle(lane, (1, 2))
-        seen = int(desk.clock.time() * 1000)
+    async with opened(tmp_path) as harness:
+        await harness.put(*names("a", 5))
+        lane = await harness.lane()
+        await harness.take(lane)
+        await harness.settle(lane, (1, 2))
+        seen = int(harness.clock.time() * 1000)
         in_use = glimpse(path)
     at_rest = glimpse(path)
     for known in (in_use, at_rest):
@@ -52,9 +52,9 @@ _FRAME = 24 + 4096
 async def test_the_log_of_a_spool_in_use_stays_as_it_is(size: int | None, tmp_path: Path) -> None:
     """SQLite takes a look for the last user of a spool, and removes the log behind it where it holds nothing whole."""
     log = tmp_path / "spool.db-wal"
-    async with opened(tmp_path) as desk:
-        await desk.put(*names("a", 500))
-        await desk.lane()
+    async with opened(tmp_path) as harness:
+        await harness.put(*names("a", 500))
+        await harness.lane()
         in_use = (tmp_path / "spool.db").read_bytes(), log.read_bytes()
     path = tmp_path / "copy" / "spool.db"
     path.parent.mkdir()
@@ -70,9 +70,9 @@ async def test_the_log_of_a_spool_in_use_stays_as_it_is(size: int | None, tmp_pa
 async def test_a_look_at_a_spool_that_was_just_opened_does_not_take_its_log_away(tmp_path: Path) -> None:
     async with opened(tmp_path):
         pass
-    async with opened(tmp_path) as desk:
+    async with opened(tmp_path) as harness:
         glimpse(tmp_path / "spool.db")
-        await desk.put(*names("a", 3))
+        await harness.put(*names("a", 3))
 
 
 def test_what_is_no_spool_is_looked_at_a_few_times_and_then_named(
@@ -293,17 +293,17 @@ def test_the_file_system_is_read_from_the_table_of_mounts(tmp_path: Path, monkey
 
 
 async def test_a_letter_without_a_time_has_that_of_its_settlement(tmp_path: Path) -> None:
-    async with opened(tmp_path) as desk:
-        await desk.put(*names("a", 2))
-        lane = await desk.lane()
-        await desk.take(lane)
+    async with opened(tmp_path) as harness:
+        await harness.put(*names("a", 2))
+        lane = await harness.lane()
+        await harness.take(lane)
         letters = [
-            DeadLetter(1, desk.source.number, "0" * 32, "no", "", b"{}"),
-            DeadLetter(2, desk.source.number, "0" * 32, "no", "", b"{}", at_ms=77),
+            DeadLetter(1, harness.source.number, "0" * 32, "no", "", b"{}"),
+            DeadLetter(2, harness.source.number, "0" * 32, "no", "", b"{}", at_ms=77),
         ]
-        tallies = {desk.source.number: Tally(rejected=2)}
+        tallies = {harness.source.number: Tally(rejected=2)}
         settlement = Settlement(ranges=[(1, 2)], tallies=tallies, dead_letters=letters)
-        await desk.spool.exchange(lane, settlement, after=0, events=0)
-        kept = await desk.spool.dead_letters("elastic")
-        assert [letter.at_ms for letter in kept] == [int(desk.clock.time() * 1000), 77]
+        await harness.spool.exchange(lane, settlement, after=0, events=0)
+        kept = await harness.spool.dead_letters("elastic")
+        assert [letter.at_ms for letter in kept] == [int(harness.clock.time() * 1000), 77]
         assert [letter.raw for letter in kept] == [body_of("a0"), body_of("a1")]

@@ -37,92 +37,94 @@ def counts(done) -> tuple[int, int, int]:
 
 
 async def test_the_log_repeats_what_was_pushed_in_another_shape(tmp_path):
-    async with opened(tmp_path) as desk:
-        lane = await desk.lane()
-        assert counts(await desk.put(page=page_of(OTHERWISE, pushed=True))) == (1, 0, 0)
+    async with opened(tmp_path) as harness:
+        lane = await harness.lane()
+        assert counts(await harness.put(page=page_of(OTHERWISE, pushed=True))) == (1, 0, 0)
         for _ in range(2):
-            assert counts(await desk.put(page=page_of(event("a"), event("b")))) in {(1, 1, 0), (0, 2, 0)}
-        assert len(await desk.drain(lane)) == 2
-        [source] = (await desk.spool.status()).sources
+            assert counts(await harness.put(page=page_of(event("a"), event("b")))) in {(1, 1, 0), (0, 2, 0)}
+        assert len(await harness.drain(lane)) == 2
+        [source] = (await harness.spool.status()).sources
         assert (source.spooled, source.repeats) == (2, 3)
 
 
 @pytest.mark.parametrize("reopens", [False, True])
 async def test_what_the_log_gives_after_that_is_judged_by_its_bytes(tmp_path, reopens):
-    async with opened(tmp_path) as desk:
-        await desk.put(page=page_of(OTHERWISE, pushed=True))
-        assert counts(await desk.put(page=page_of(event("a")))) == (0, 1, 0)
+    async with opened(tmp_path) as harness:
+        await harness.put(page=page_of(OTHERWISE, pushed=True))
+        assert counts(await harness.put(page=page_of(event("a")))) == (0, 1, 0)
         if reopens:
-            await desk.reopen()
-        assert counts(await desk.put(page=page_of(event("a")))) == (0, 1, 0)
-        assert counts(await desk.put(page=page_of(event("a", more=1)))) == (1, 0, 1), "a field more is a revision now"
-        assert counts(await desk.put(page=page_of(event("a", more=1)))) == (0, 1, 0)
+            await harness.reopen()
+        assert counts(await harness.put(page=page_of(event("a")))) == (0, 1, 0)
+        assert counts(await harness.put(page=page_of(event("a", more=1)))) == (1, 0, 1), (
+            "a field more is a revision now"
+        )
+        assert counts(await harness.put(page=page_of(event("a", more=1)))) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("reopens", [False, True])
 async def test_a_version_that_says_something_else_is_a_revision(tmp_path, reopens):
-    async with opened(tmp_path) as desk:
-        await desk.put(page=page_of(OTHERWISE, pushed=True))
+    async with opened(tmp_path) as harness:
+        await harness.put(page=page_of(OTHERWISE, pushed=True))
         if reopens:
-            await desk.reopen()
-        assert counts(await desk.put(page=page_of(event("a", action="y")))) == (1, 0, 1)
-        assert counts(await desk.put(page=page_of(event("a", action="y")))) == (0, 1, 0)
-        assert counts(await desk.put(page=page_of(OTHERWISE, pushed=True))) == (0, 1, 0)
+            await harness.reopen()
+        assert counts(await harness.put(page=page_of(event("a", action="y")))) == (1, 0, 1)
+        assert counts(await harness.put(page=page_of(event("a", action="y")))) == (0, 1, 0)
+        assert counts(await harness.put(page=page_of(OTHERWISE, pushed=True))) == (0, 1, 0)
 
 
 async def test_what_the_log_gave_is_not_taken_again_by_push(tmp_path):
-    async with opened(tmp_path) as desk:
-        await desk.put(page=page_of(event("a")))
-        assert counts(await desk.put(page=page_of(OTHERWISE, pushed=True))) == (0, 1, 0)
+    async with opened(tmp_path) as harness:
+        await harness.put(page=page_of(event("a")))
+        assert counts(await harness.put(page=page_of(OTHERWISE, pushed=True))) == (0, 1, 0)
         late = {**OTHERWISE, "attributes": {"action": "older"}}
-        assert counts(await desk.put(page=page_of(late, pushed=True))) == (0, 1, 0)
+        assert counts(await harness.put(page=page_of(late, pushed=True))) == (0, 1, 0)
 
 
 async def test_pushed_twice_is_one_event_and_two_versions_are_two(tmp_path):
-    async with opened(tmp_path) as desk:
-        await desk.put(page=page_of(OTHERWISE, pushed=True))
-        assert counts(await desk.put(page=page_of({**OTHERWISE, "sent": 2}, pushed=True))) == (0, 1, 0)
+    async with opened(tmp_path) as harness:
+        await harness.put(page=page_of(OTHERWISE, pushed=True))
+        assert counts(await harness.put(page=page_of({**OTHERWISE, "sent": 2}, pushed=True))) == (0, 1, 0)
         other = event("a", action="y")
-        assert counts(await desk.put(page=page_of(other, pushed=True))) == (1, 0, 1)
+        assert counts(await harness.put(page=page_of(other, pushed=True))) == (1, 0, 1)
         for version in (event("a"), event("a", action="y")):
-            assert counts(await desk.put(page=page_of(version))) == (0, 1, 0)
+            assert counts(await harness.put(page=page_of(version))) == (0, 1, 0)
 
 
 async def test_a_full_spool_undoes_what_was_to_be_remembered(tmp_path):
-    async with opened(tmp_path) as desk:
-        before = (await desk.spool.status()).id_bytes
-        await desk.put(page=page_of(OTHERWISE, pushed=True))
-        between = (await desk.spool.status()).id_bytes
-        await desk.put(page=page_of(event("a")))
-        after = (await desk.spool.status()).id_bytes
+    async with opened(tmp_path) as harness:
+        before = (await harness.spool.status()).id_bytes
+        await harness.put(page=page_of(OTHERWISE, pushed=True))
+        between = (await harness.spool.status()).id_bytes
+        await harness.put(page=page_of(event("a")))
+        after = (await harness.spool.status()).id_bytes
         assert before < between < after == between + 24
 
 
-async def booked_and_kept(desk) -> tuple[int, int]:
+async def booked_and_kept(harness) -> tuple[int, int]:
     """Return the bytes of ids by the books, and by the table."""
-    booked = (await desk.spool.status()).id_bytes
-    await desk.spool.close()
-    with sqlite3.connect(desk.config.path) as con:
+    booked = (await harness.spool.status()).id_bytes
+    await harness.spool.close()
+    with sqlite3.connect(harness.config.path) as con:
         [(kept,)] = con.execute("SELECT coalesce(sum(length(entries) + 64), 0) FROM ids")
     con.close()
-    await desk.reopen()
+    await harness.reopen()
     return booked, kept
 
 
 async def test_what_is_remembered_is_what_is_booked_whoever_comes_first_and_however_often(tmp_path):
-    async with opened(tmp_path) as desk:
-        await desk.put(page=page_of(event("a"), event("b")))
+    async with opened(tmp_path) as harness:
+        await harness.put(page=page_of(event("a"), event("b")))
         for number in range(5):
             for ident in ("a", "b"):
                 again = page_of({**OTHERWISE, "id": ident, "sent": number}, pushed=True)
-                assert counts(await desk.put(page=again)) == (0, 1, 0)
-        assert (await desk.spool.status()).id_bytes == 64 + 2 * 24, "nothing of it was written"
-        await desk.put(page=page_of({**OTHERWISE, "id": "c"}, event("c", action="y"), pushed=True))
-        await desk.put(page=page_of({**OTHERWISE, "id": "c", "sent": 2}, pushed=True))
-        await desk.put(page=page_of(event("c"), event("c", more=1)))
-        await desk.put(page=page_of(event("c", action="y")))
-        await desk.put(page=page_of({**OTHERWISE, "id": "c", "sent": 3}, pushed=True))
-        booked, kept = await booked_and_kept(desk)
+                assert counts(await harness.put(page=again)) == (0, 1, 0)
+        assert (await harness.spool.status()).id_bytes == 64 + 2 * 24, "nothing of it was written"
+        await harness.put(page=page_of({**OTHERWISE, "id": "c"}, event("c", action="y"), pushed=True))
+        await harness.put(page=page_of({**OTHERWISE, "id": "c", "sent": 2}, pushed=True))
+        await harness.put(page=page_of(event("c"), event("c", more=1)))
+        await harness.put(page=page_of(event("c", action="y")))
+        await harness.put(page=page_of({**OTHERWISE, "id": "c", "sent": 3}, pushed=True))
+        booked, kept = await booked_and_kept(harness)
         assert booked == kept
 
 
@@ -131,22 +133,24 @@ async def test_what_is_remembered_is_what_is_booked_whoever_comes_first_and_howe
 async def test_two_versions_of_one_push_are_given_by_the_log_one_by_one(tmp_path, first, reopens):
     second = "xy".replace(first, "")
     both = (event("a", action="x", sent=1), event("b"), event("a", action="y", sent=1))
-    async with opened(tmp_path) as desk:
-        assert counts(await desk.put(page=page_of(*both, pushed=True))) == (3, 0, 1)
-        assert counts(await desk.put(page=page_of(event("a", action=first)))) == (0, 1, 0)
+    async with opened(tmp_path) as harness:
+        assert counts(await harness.put(page=page_of(*both, pushed=True))) == (3, 0, 1)
+        assert counts(await harness.put(page=page_of(event("a", action=first)))) == (0, 1, 0)
         if reopens:
-            await desk.reopen()
-        assert counts(await desk.put(page=page_of(event("a", action=first, more=1)))) == (1, 0, 1), "a revision now"
-        assert counts(await desk.put(page=page_of(event("a", action=second)))) == (0, 1, 0), "the other one is known"
-        assert counts(await desk.put(page=page_of(event("a", action=second, more=1)))) == (1, 0, 1)
+            await harness.reopen()
+        assert counts(await harness.put(page=page_of(event("a", action=first, more=1)))) == (1, 0, 1), "a revision now"
+        assert counts(await harness.put(page=page_of(event("a", action=second)))) == (0, 1, 0), "the other one is known"
+        assert counts(await harness.put(page=page_of(event("a", action=second, more=1)))) == (1, 0, 1)
 
 
 async def test_one_version_that_one_push_holds_in_two_shapes_is_given_once(tmp_path):
-    async with opened(tmp_path) as desk:
-        await desk.put(page=page_of(event("a", sent=1), event("a", again=2), pushed=True))
-        assert counts(await desk.put(page=page_of(event("a")))) == (0, 1, 0)
-        assert counts(await desk.put(page=page_of(event("a", more=1)))) == (1, 0, 1), "a revision, not the other shape"
-        booked, kept = await booked_and_kept(desk)
+    async with opened(tmp_path) as harness:
+        await harness.put(page=page_of(event("a", sent=1), event("a", again=2), pushed=True))
+        assert counts(await harness.put(page=page_of(event("a")))) == (0, 1, 0)
+        assert counts(await harness.put(page=page_of(event("a", more=1)))) == (1, 0, 1), (
+            "a revision, not the other shape"
+        )
+        booked, kept = await booked_and_kept(harness)
         assert booked == kept
 
 

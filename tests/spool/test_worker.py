@@ -117,30 +117,30 @@ async def test_a_stopped_thread_refuses(worker):
 
 
 async def test_a_commit_whose_caller_went_away_is_whole(tmp_path):
-    async with opened(tmp_path) as desk:
-        version = (await desk.put(moves=[move("tail", None, at=0)])).versions["tail"]
-        task = asyncio.ensure_future(desk.put(*names("a", 100), moves=[move("tail", version, at=1)]))
+    async with opened(tmp_path) as harness:
+        version = (await harness.put(moves=[move("tail", None, at=0)])).versions["tail"]
+        task = asyncio.ensure_future(harness.put(*names("a", 100), moves=[move("tail", version, at=1)]))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         with pytest.raises(Fenced):
-            await desk.put("b", moves=[move("tail", version, at=2)])
-        await desk.reopen()
-        assert (await desk.spool.status()).last_seq == 100
-        assert desk.source.cursors["tail"].state == {"at": 1}
+            await harness.put("b", moves=[move("tail", version, at=2)])
+        await harness.reopen()
+        assert (await harness.spool.status()).last_seq == 100
+        assert harness.source.cursors["tail"].state == {"at": 1}
 
 
 async def test_many_callers_at_once_get_consecutive_numbers(tmp_path):
-    async with opened(tmp_path) as desk:
-        lane = await desk.lane()
-        done = await asyncio.gather(*(desk.put(*names(f"p{number}-", 7)) for number in range(30)))
+    async with opened(tmp_path) as harness:
+        lane = await harness.lane()
+        done = await asyncio.gather(*(harness.put(*names(f"p{number}-", 7)) for number in range(30)))
         assert sorted(each.last_seq for each in done) == list(range(7, 211, 7))
-        assert len(set(await desk.drain(lane))) == 210
+        assert len(set(await harness.drain(lane))) == 210
 
 
 async def test_the_spools_thread_turns(tmp_path):
-    async with opened(tmp_path) as desk:
-        desk.clock.advance(50)
-        await desk.put("a")
-        assert desk.spool.last_turn == desk.clock.now
+    async with opened(tmp_path) as harness:
+        harness.clock.advance(50)
+        await harness.put("a")
+        assert harness.spool.last_turn == harness.clock.now

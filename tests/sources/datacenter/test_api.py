@@ -46,7 +46,7 @@ FAULTS: tuple[dict[str, Any], ...] = tuple(
 )  # fmt: skip
 
 
-class Desk:
+class Harness:
     """A simulated product under a clock that stands, and sources that read it."""
 
     def __init__(self, sim: Simulator, product: DataCenter, clock: FakeClock) -> None:
@@ -75,10 +75,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def product(habits: Habits | None = None, **config: Any) -> AsyncIterator[Desk]:
+async def product(habits: Habits | None = None, **config: Any) -> AsyncIterator[Harness]:
     clock = FakeClock()
     async with Simulator(SimulatorConfig(events=0, **config), clock=lambda: clock.now) as sim:
-        found = Desk(
+        found = Harness(
             sim, sim.add_datacenter(DataCenter("jira", World(1), random.Random(1), token="pat-1", habits=habits)), clock
         )
         try:

@@ -19,7 +19,7 @@ SINCE = 1_790_000_000_000
 ODD_CURSOR = "a+b/c==&d%2B e#ü"
 
 
-class Desk:
+class Harness:
     """A source whose API answers what the test puts into `answers`, the last one forever."""
 
     def __init__(self, source: OrganizationSource, clock: FakeClock, answers: list[Response], asked: list[Request]):
@@ -42,7 +42,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(**config: Any) -> AsyncIterator[Desk]:
+async def harness(**config: Any) -> AsyncIterator[Harness]:
     answers: list[Response] = []
     asked: list[Request] = []
 
@@ -55,7 +55,7 @@ async def desk(**config: Any) -> AsyncIterator[Desk]:
         made = OrganizationConfig(type="organization", org_id=ORG, api_key=KEY, base_url=server.url + "/", **config)
         source = OrganizationSource(made, SourceContext("acme", clock, RequestBudget(clock)))
         try:
-            yield Desk(source, clock, answers, asked)
+            yield Harness(source, clock, answers, asked)
         finally:
             await source.close()
     assert server.failures == []

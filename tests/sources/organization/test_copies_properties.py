@@ -104,10 +104,10 @@ async def test_a_copy_that_becomes_visible_behind_the_cursor_is_found(tmp_path: 
 
 
 async def test_a_loop_makes_no_new_copies() -> None:
-    from tests.sources.organization.answers import desk
+    from tests.sources.organization.answers import harness
 
     same = event(None)
-    async with desk() as d:
+    async with harness() as d:
         pages = {None: "a", "a": "b", "b": "a"}
         keys: list[set[bytes]] = []
         for _ in range(9):
@@ -118,9 +118,9 @@ async def test_a_loop_makes_no_new_copies() -> None:
 
 
 async def test_the_number_of_remembered_copies_is_bounded() -> None:
-    from tests.sources.organization.answers import desk
+    from tests.sources.organization.answers import harness
 
-    async with desk() as d:
+    async with harness() as d:
         for number in range(30):
             odd = [{"attributes": {"action": f"{number}-{i}"}} for i in range(20)]
             await d.step(onward(*odd, cursor=f"c{number}"))

@@ -13,7 +13,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.sources.organization.source import OrganizationConfig, OrganizationSource
 from simulator.httpd import Request, Response, Server
 from tests.clocks import FakeClock
-from tests.sources.organization.answers import KEY, ORG, SINCE, desk, onward, refusal
+from tests.sources.organization.answers import KEY, ORG, SINCE, harness, onward, refusal
 
 # --------------------------------------------------------------------------------------------------------- errors
 
@@ -62,7 +62,7 @@ ERRORS: list[tuple[Callable[[], Response], type[Exception], str, list[str]]] = [
 async def test_every_refusal_names_its_cause_and_no_secret(row: Any, with_cursor: bool) -> None:
     make, type_, kind, words = row
     cursor = "c-u-r-s-o-r"
-    async with desk(limit=200) as d:
+    async with harness(limit=200) as d:
         if with_cursor:
             await d.step(onward("1", cursor=cursor))
         with pytest.raises(type_) as caught:
@@ -82,7 +82,7 @@ async def test_every_refusal_names_its_cause_and_no_secret(row: Any, with_cursor
 
 
 async def test_a_429_says_how_long_and_blocks_the_budget() -> None:
-    async with desk() as d:
+    async with harness() as d:
         with pytest.raises(Retryable) as caught:
             await d.fetch(Response(429, {"Retry-After": "17"}))
         assert caught.value.retry_after == 17
@@ -90,7 +90,7 @@ async def test_a_429_says_how_long_and_blocks_the_budget() -> None:
 
 
 async def test_a_503_may_say_how_long_but_only_in_its_own_header() -> None:
-    async with desk() as d:
+    async with harness() as d:
         with pytest.raises(Retryable) as caught:
             await d.fetch(Response(503, {"Retry-After": "9"}))
         assert caught.value.retry_after == 9
@@ -140,7 +140,7 @@ async def test_a_key_file_that_cannot_be_read_holds_and_is_read_again(tmp_path) 
 async def test_a_probe_asks_for_one_event_and_says_what_works(
     answer: Any, subject: str, ok: bool, words: str, fix: str
 ) -> None:
-    async with desk() as d:
+    async with harness() as d:
         d.answers.append(answer())
         findings = {finding.subject: finding for finding in await d.source.probe()}
         finding = findings[subject]

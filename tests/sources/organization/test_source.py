@@ -12,13 +12,13 @@ from forwarder.contracts import CursorLost, Held
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP
 from simulator.httpd import Response
-from tests.sources.organization.answers import KEY, ODD_CURSOR, ORG, SINCE, desk, event, onward, page, refusal
+from tests.sources.organization.answers import KEY, ODD_CURSOR, ORG, SINCE, event, harness, onward, page, refusal
 
 # ------------------------------------------------------------------------------------------------------- requests
 
 
 async def test_the_first_request_says_where_to_begin_and_later_ones_only_the_cursor() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c1"))
         first = d.asked[0]
         assert first.path == f"/admin/v1/orgs/{ORG}/events-stream"
@@ -42,7 +42,7 @@ async def test_the_first_request_says_where_to_begin_and_later_ones_only_the_cur
     ],
 )
 async def test_the_cursor_is_found_and_comes_back_as_it_was(members: dict[str, Any]) -> None:
-    async with desk() as d:
+    async with harness() as d:
         found = await d.step(page("1", **members))
         assert (found.more, found.done) == (True, False)
         await d.step(onward(cursor=None))
@@ -50,7 +50,7 @@ async def test_the_cursor_is_found_and_comes_back_as_it_was(members: dict[str, A
 
 
 async def test_a_plus_that_a_url_does_not_escape_stays_one() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(page("1", links={"next": "https://api.example.com/x?cursor=a+b/c=="}))
         await d.step(onward(cursor=None))
         assert d.query["cursor"] == "a+b/c=="
@@ -58,13 +58,13 @@ async def test_a_plus_that_a_url_does_not_escape_stays_one() -> None:
 
 @pytest.mark.parametrize("url", ["https://[broken?cursor=c", "https://api.example.com/x", "?cursor=", ""])
 async def test_a_link_without_a_cursor_is_the_tip(url: str) -> None:
-    async with desk() as d:
+    async with harness() as d:
         found = await d.step(page("1", links={"next": url}))
         assert (found.more, found.done, found.next["cursor"]) == (False, True, None)
 
 
 async def test_a_refused_limit_falls_back_for_good() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(refusal(400, "ADMIN-400-24"), onward("1", cursor="c1"))
         assert [request.query["limit"] for request in d.asked] == [["500"], ["200"]]
         await d.step(onward("2", cursor="c2"))
@@ -73,7 +73,7 @@ async def test_a_refused_limit_falls_back_for_good() -> None:
 
 
 async def test_a_limit_that_was_not_to_blame_stays() -> None:
-    async with desk() as d:
+    async with harness() as d:
         with pytest.raises(Held):
             await d.fetch(refusal(400, "ADMIN-400-3"), refusal(400, "ADMIN-400-3"))
         await d.step(onward("1", cursor="c1"))
@@ -81,7 +81,7 @@ async def test_a_limit_that_was_not_to_blame_stays() -> None:
 
 
 async def test_a_lost_cursor_is_not_taken_for_a_refused_limit() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c1"))
         with pytest.raises(CursorLost) as caught:
             await d.fetch(refusal(400, "ADMIN-400-1"))
@@ -90,21 +90,21 @@ async def test_a_lost_cursor_is_not_taken_for_a_refused_limit() -> None:
 
 
 async def test_a_lost_cursor_behind_a_refused_limit_is_lost() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c1"))
         with pytest.raises(CursorLost):
             await d.fetch(refusal(400, "ADMIN-400"), refusal(400, "ADMIN-400-1"))
 
 
 async def test_a_small_limit_is_asked_only_once() -> None:
-    async with desk(limit=200) as d:
+    async with harness(limit=200) as d:
         with pytest.raises(Held):
             await d.fetch(refusal(400, "ADMIN-400-24"))
         assert len(d.asked) == 1
 
 
 async def test_no_cursor_can_be_lost_that_was_not_given() -> None:
-    async with desk() as d:
+    async with harness() as d:
         with pytest.raises(Held) as caught:
             await d.fetch(refusal(400, "ADMIN-400-1"))
         assert caught.value.kind == "bad_request"
@@ -114,7 +114,7 @@ async def test_no_cursor_can_be_lost_that_was_not_given() -> None:
 
 
 async def test_null_at_the_tip_asks_the_last_cursor_again() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c1"))
         found = await d.step(onward("2", cursor=None))
         assert (found.more, found.done, found.looping) == (False, True, False)
@@ -128,7 +128,7 @@ async def test_null_at_the_tip_asks_the_last_cursor_again() -> None:
 
 
 async def test_null_before_any_cursor_asks_from_the_beginning_again() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward(cursor=None))
         await d.step(onward("1", cursor=None))
         await d.step(onward("1", cursor=None))
@@ -136,7 +136,7 @@ async def test_null_before_any_cursor_asks_from_the_beginning_again() -> None:
 
 
 async def test_an_unchanged_cursor_without_events_is_silence() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c1"))
         before = dict(d.state)
         for _ in range(4):
@@ -146,7 +146,7 @@ async def test_an_unchanged_cursor_without_events_is_silence() -> None:
 
 
 async def test_empty_pages_with_new_cursors_are_followed_and_in_the_end_taken_for_the_tip() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("1", cursor="c0"))
         more = []
         for n in range(1, EMPTY_PAGES_TO_TIP + 3):
@@ -161,7 +161,7 @@ async def test_empty_pages_with_new_cursors_are_followed_and_in_the_end_taken_fo
 
 
 async def test_the_same_cursor_with_the_same_events_is_a_loop_until_it_is_not() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("0", cursor="c1"))
         course = [await d.step(onward("1", "2", cursor="c1")) for _ in range(3)]
         assert [(found.more, found.looping, found.done) for found in course] == [
@@ -175,7 +175,7 @@ async def test_the_same_cursor_with_the_same_events_is_a_loop_until_it_is_not() 
 
 
 async def test_the_same_cursor_with_other_events_is_no_loop() -> None:
-    async with desk() as d:
+    async with harness() as d:
         await d.step(onward("0", cursor="c1"))
         for n in range(12):
             found = await d.step(onward(*map(str, range(n + 1)), cursor="c1"))
@@ -184,7 +184,7 @@ async def test_the_same_cursor_with_other_events_is_no_loop() -> None:
 
 @pytest.mark.parametrize("fixed_at", [0, 1])
 async def test_a_loop_over_two_cursors_is_seen_and_left_wherever_it_mends(fixed_at: int) -> None:
-    async with desk() as d:
+    async with harness() as d:
         pages = {"a": ("1", "b"), "b": ("2", "a")}
         await d.step(onward("0", cursor="a"))
         course = []
@@ -203,7 +203,7 @@ async def test_a_loop_over_two_cursors_is_seen_and_left_wherever_it_mends(fixed_
 
 
 async def test_the_state_stays_small() -> None:
-    async with desk() as d:
+    async with harness() as d:
         for n in range(40):
             await d.step(onward(str(n), cursor=f"c{n}"))
         assert len(json.dumps(d.state)) < 400
@@ -217,7 +217,7 @@ async def test_what_a_page_tells_of_its_events() -> None:
         event("x", "2026-01-31T10:00:00.123Z", "2026-01-31T10:00:01Z"),
         event("y", "2026-01-31T10:01:00Z", "2026-01-31T10:01:05.5Z"),
     ]
-    async with desk() as d:
+    async with harness() as d:
         found = await d.fetch(onward(*events, cursor="c"))
         assert [json.loads(body) for body in found.bodies] == events
         assert found.keys == EventKeys("organization", ORG).keys(["x", "y"])
@@ -231,7 +231,7 @@ async def test_what_a_page_tells_of_its_events() -> None:
     "body", [{"id": None}, {"id": ""}, {"id": 7}, {"id": ["a"]}, {}, [], "text", 5, None, {"attributes": 3}]
 )
 async def test_an_event_without_an_id_gets_one_from_its_content(body: Any) -> None:
-    async with desk() as d:
+    async with harness() as d:
         found = await d.fetch(Response.json({"data": [event("a"), body, event("b")], "meta": {"next": "c"}}))
         assert found.derived == {1}
         assert found.keys[1] == EventKeys("organization", ORG).derived(found.bodies[1])
@@ -248,7 +248,7 @@ async def test_times_that_are_none_do_not_stop_a_page() -> None:
         {"id": "4", "attributes": "text"},
         {"id": "5"},
     ]
-    async with desk() as d:
+    async with harness() as d:
         found = await d.fetch(onward(*odd, cursor="c"))
         assert len(found.bodies) == 5
         assert found.derived == frozenset()
@@ -257,7 +257,7 @@ async def test_times_that_are_none_do_not_stop_a_page() -> None:
 
 
 async def test_lateness_beyond_the_overlap_is_counted() -> None:
-    async with desk(overlap="2h") as d:
+    async with harness(overlap="2h") as d:
         found = await d.fetch(
             onward(
                 event("1", "2026-01-31T10:00:00Z", "2026-01-31T12:00:01Z"),

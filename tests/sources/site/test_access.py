@@ -11,7 +11,7 @@ import pytest
 
 from forwarder.contracts import AuthFailed, Held, Retryable
 from simulator.httpd import Request, Response
-from tests.sources.site.desk import BASIC, CLOUD, EMAIL, HTML, SINCE, TOKEN, desk, records
+from tests.sources.site.harness import BASIC, CLOUD, EMAIL, HTML, SINCE, TOKEN, harness, records
 
 RECORD = "/rest/api/3/auditing/record"
 ON_SITE = f"site {RECORD}"
@@ -31,7 +31,7 @@ async def fetch(source: Any) -> Any:
 
 
 async def test_a_token_without_scopes_is_good_on_the_site_and_nothing_else_is_asked():
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.site = records(1)
         for _ in range(2):
             page = await fetch(source)
@@ -46,7 +46,7 @@ async def test_a_token_without_scopes_is_good_on_the_site_and_nothing_else_is_as
     ids=["401", "403", "404", "login", "redirect", "page"],
 )
 async def test_a_token_with_scopes_is_good_at_the_gateway_and_that_is_remembered(answer):
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.site, api.gateway = answer, records(1, 2)
         assert len((await fetch(source)).bodies) == 2
         assert len((await fetch(source)).bodies) == 2
@@ -54,7 +54,7 @@ async def test_a_token_with_scopes_is_good_at_the_gateway_and_that_is_remembered
 
 
 async def test_the_id_of_the_cloud_is_asked_without_the_token():
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.gateway = records()
         await fetch(source)
         assert [("authorization" in asked.headers) for asked in api.requests] == [True, False, True]
@@ -62,7 +62,7 @@ async def test_the_id_of_the_cloud_is_asked_without_the_token():
 
 @pytest.mark.parametrize(("access", "path"), [("site", [ON_SITE]), ("gateway", [INFO, AT_GATEWAY])])
 async def test_a_pinned_host_is_the_only_one_that_gets_the_token(access, path):
-    async with desk(access=access) as (api, source, _):
+    async with harness(access=access) as (api, source, _):
         for _ in range(2):
             with pytest.raises(AuthFailed):
                 await fetch(source)
@@ -73,7 +73,7 @@ async def test_a_token_of_the_other_kind_in_the_same_file_is_found_out(tmp_path)
     file = tmp_path / "token"
     file.write_text(TOKEN)
     file.chmod(0o600)
-    async with desk(token=None, token_file=str(file)) as (api, source, _):
+    async with harness(token=None, token_file=str(file)) as (api, source, _):
         api.site = records(1)
         assert (await fetch(source)).bodies
         api.site, api.gateway = refused(401), records(1, 2)
@@ -84,7 +84,7 @@ async def test_a_token_of_the_other_kind_in_the_same_file_is_found_out(tmp_path)
 
 
 async def test_two_requests_at_once_find_it_out_once():
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.gateway = records(1)
         await asyncio.gather(fetch(source), fetch(source))
         assert sorted(api.asked) == sorted([ON_SITE, INFO, AT_GATEWAY, AT_GATEWAY])
@@ -96,7 +96,7 @@ async def test_two_requests_at_once_find_it_out_once():
     ids=["outage", "limit", "cut"],
 )
 async def test_an_outage_says_nothing_of_the_token_and_the_other_host_is_not_asked(answer):
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.site = answer
         with pytest.raises(Retryable):
             await fetch(source)
@@ -104,7 +104,7 @@ async def test_an_outage_says_nothing_of_the_token_and_the_other_host_is_not_ask
 
 
 async def test_an_outage_of_the_gateway_says_why_it_was_asked():
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.gateway = Response(503, {"retry-after": "9"})
         with pytest.raises(Retryable, match=r"503.*site itself refuses") as caught:
             await fetch(source)
@@ -135,7 +135,7 @@ BOTH: dict[str, tuple[Response, Response, type[Exception], str, str, str]] = {
 @pytest.mark.parametrize("case", BOTH)
 async def test_of_two_refusals_the_one_that_says_more_is_told(case):
     site, gateway, kind, label, reason, fix = BOTH[case]
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.site, api.gateway = site, gateway
         with pytest.raises(kind) as caught:
             await fetch(source)
@@ -160,7 +160,7 @@ HOSTILE: list[Callable[[Request], Response]] = [
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 async def test_what_a_host_says_is_printable_short_and_without_the_token(number):
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.site = api.gateway = HOSTILE[number]
         with pytest.raises((Held, Retryable)) as caught:
             await fetch(source)
@@ -186,7 +186,7 @@ async def test_what_a_host_says_is_printable_short_and_without_the_token(number)
     ],
 )
 async def test_a_cloud_id_that_cannot_be_one_goes_into_no_path(info):
-    async with desk(access="gateway") as (api, source, _):
+    async with harness(access="gateway") as (api, source, _):
         api.info, api.gateway = info, records(1)
         with pytest.raises(Retryable) as caught:
             await fetch(source)
@@ -202,7 +202,7 @@ OTHER = "99999999-2222-3333-4444-555555555555"
 )
 @pytest.mark.parametrize("access", ["auto", "gateway"])
 async def test_the_id_of_a_cloud_that_is_refused_is_asked_for_again_without_the_token(access, answer):
-    async with desk(access=access) as (api, source, _):
+    async with harness(access=access) as (api, source, _):
         api.info = Response.json({"cloudId": OTHER})
         api.gateway = lambda asked: records(1) if CLOUD in asked.path else answer
         with pytest.raises((Held, Retryable)):
@@ -217,7 +217,7 @@ async def test_the_id_of_a_cloud_that_is_refused_is_asked_for_again_without_the_
 
 @pytest.mark.parametrize("answer", [refused(400), refused(418), Response(503), refused(429)], ids=range(4))
 async def test_the_id_of_a_cloud_stays_where_a_refusal_says_nothing_of_it(answer):
-    async with desk(access="gateway") as (api, source, clock):
+    async with harness(access="gateway") as (api, source, clock):
         api.gateway = answer
         with pytest.raises((Held, Retryable)):
             await fetch(source)
@@ -228,7 +228,7 @@ async def test_the_id_of_a_cloud_stays_where_a_refusal_says_nothing_of_it(answer
 
 
 async def test_a_refusal_by_an_old_id_of_a_cloud_does_not_forget_the_new_one():
-    async with desk(access="gateway") as (api, source, _):
+    async with harness(access="gateway") as (api, source, _):
 
         def late(_: Request) -> Response:
             source.access._cloud_id = OTHER  # found by another request meanwhile
@@ -242,7 +242,7 @@ async def test_a_refusal_by_an_old_id_of_a_cloud_does_not_forget_the_new_one():
 
 async def test_a_secret_that_cannot_be_read_is_no_fault_of_a_host(tmp_path: Path):
     missing = tmp_path / "nothing"
-    async with desk(token=None, token_file=str(missing)) as (api, source, _):
+    async with harness(token=None, token_file=str(missing)) as (api, source, _):
         with pytest.raises(AuthFailed, match="token_file"):
             await fetch(source)
         assert api.asked == []
@@ -260,7 +260,7 @@ LIMITS = {
 @pytest.mark.parametrize("case", LIMITS)
 async def test_a_limit_is_told_by_its_reason_and_a_burst_stops_this_address_alone(case):
     reason, words, alone = LIMITS[case]
-    async with desk() as (api, source, clock):
+    async with harness() as (api, source, clock):
         api.site = refused(429, **{"retry-after": "40"}, **({"ratelimit-reason": reason} if reason else {}))
         with pytest.raises(Retryable, match=words) as caught:
             await fetch(source)
@@ -287,7 +287,7 @@ async def test_a_limit_is_told_by_its_reason_and_a_burst_stops_this_address_alon
     ],
 )
 async def test_the_wait_is_what_the_api_asks_for(header, value, least, most):
-    async with desk() as (api, source, _):
+    async with harness() as (api, source, _):
         api.site = refused(429, **{header: value})
         with pytest.raises(Retryable) as caught:
             await fetch(source)

@@ -10,14 +10,14 @@ import pytest
 from forwarder.contracts import Finding
 from forwarder.sources.site.config import SiteConfig
 from simulator.httpd import Request, Response
-from tests.sources.site.desk import BASIC, HTML, TOKEN, desk, records
+from tests.sources.site.harness import BASIC, HTML, TOKEN, harness, records
 
 NO = Response.json({"message": "no"}, 401)
 SCOPE = Response.json({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
 
 
 async def found(site: Any, gateway: Any, *, date: float = 0.0, **config: Any) -> dict[str, Finding]:
-    async with desk(**config) as (api, source, clock):
+    async with harness(**config) as (api, source, clock):
 
         def answering(answer: Any):
             def answered(request: Request) -> Response:
@@ -62,7 +62,7 @@ async def test_a_pinned_host_that_does_not_take_it_is_told_what_to_set(site, gat
 @pytest.mark.parametrize(("site", "is_well"), [(records(1), True), (NO, False)])
 async def test_a_gateway_of_another_cloud_does_not_get_the_token(site, is_well, monkeypatch):
     monkeypatch.setattr(SiteConfig, "gateway_is_of_another_cloud", True)
-    async with desk(access="site") as (api, source, _):
+    async with harness(access="site") as (api, source, _):
         api.site, api.gateway = site, records(1)
         token = {finding.subject: finding for finding in await source.probe()}["token"]
         assert token.ok is is_well

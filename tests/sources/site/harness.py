@@ -30,7 +30,7 @@ def records(*numbers: int, total: int = 0) -> Response:
     return Response.json({"offset": 0, "limit": 1000, "total": total or len(listed), "records": listed})
 
 
-class Desk:
+class Hosts:
     """Answers for both hosts; what they are asked is kept.
 
     Attributes:
@@ -57,9 +57,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(**config: Any) -> AsyncIterator[tuple[Desk, JiraSource, FakeClock]]:
+async def harness(**config: Any) -> AsyncIterator[tuple[Hosts, JiraSource, FakeClock]]:
     """Serve a site at `/at/<name>` and the gateway at `/gate`."""
-    made, clock = Desk(), FakeClock()
+    made, clock = Hosts(), FakeClock()
     async with Server(made) as server:
         settings = {
             "type": "jira",
