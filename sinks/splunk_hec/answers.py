@@ -89,15 +89,18 @@ ADVICE = {
 
 INDEX_FIX = "Create the index in Splunk and allow the token to write to it, or change index."
 
-_BY_STATUS: dict[int, Fate] = {
-    401: Fate(401, "auth", "The token is refused.", CREDENTIAL_FIX, "auth"),
-    403: Fate(403, "auth", "The token may not write here.", CREDENTIAL_FIX, "forbidden"),
-    404: Fate(404, "hold", "There is no collector at this address, or it is restarting.", URL_FIX, "not_found"),
-    405: Fate(405, "hold", "There is no collector at this address.", URL_FIX, "unexpected_status"),
-    415: Fate(415, "hold", "Something before Splunk refuses gzip.", "Set compress: false.", "unexpected_status"),
-    408: Fate(408, "unsure", "no patience", kind="timeout"),
-    425: Fate(425, "busy", "too early", kind="server_error"),
-    429: Fate(429, "busy", "too many requests", kind="rate_limited"),
+_BY_STATUS = {
+    fate.status: fate
+    for fate in (
+        Fate(401, "auth", "The token is refused.", CREDENTIAL_FIX, "auth"),
+        Fate(403, "auth", "The token may not write here.", CREDENTIAL_FIX, "forbidden"),
+        Fate(404, "hold", "There is no collector at this address, or it is restarting.", URL_FIX, "not_found"),
+        Fate(405, "hold", "There is no collector at this address.", URL_FIX, "unexpected_status"),
+        Fate(415, "hold", "Something before Splunk refuses gzip.", "Set compress: false.", "unexpected_status"),
+        Fate(408, "unsure", "no patience", kind="timeout"),
+        Fate(425, "busy", "too early", kind="server_error"),
+        Fate(429, "busy", "too many requests", kind="rate_limited"),
+    )
 }
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from forwarder.catalogue.state_files import read_state, write_state
 from forwarder.cli.commands import dead_letters
+from forwarder.spool.sqlite.database import Database
 from sinks.file import lines as linefile
 from sinks.file.lines import Durability, LineFile, Rotation
 from tests.clocks import FakeClock
@@ -173,3 +174,26 @@ async def test_a_new_spool_has_its_name_before_anything_is_in_it(tmp_path: Path)
                 lambda _: [con.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
             )
             assert found == [2, "wal"], "2 is FULL: each commit is forced to the disk before it is reported"
+
+
+def test_what_the_last_life_did_not_come_to_force_is_forced_by_the_next(tmp_path: Path) -> None:
+    """A spool that was opened is still there after the power failed, wherever an earlier start was killed."""
+
+    def start(live: Path) -> None:
+        path = live / "state" / "of" / "it" / "spool.db"
+        Database(path, create=True, named=path).close()
+
+    killed_at, ended = 0, False
+    while not ended:
+        killed_at += 1
+        live = tmp_path / f"live-{killed_at}"
+        live.mkdir()
+        with powered(live) as power:
+            power.killed_at = killed_at
+            with contextlib.suppress(Killed):
+                start(live)
+                ended = True
+            power.killed_at = None
+            start(live)
+            left = power.cut(tmp_path / f"left-{killed_at}")
+        assert (left / "state" / "of" / "it" / "spool.db").exists(), f"killed at {killed_at}"

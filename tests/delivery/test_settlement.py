@@ -96,6 +96,14 @@ class Harness:
         return self.spool.written[-1]
 
 
+async def test_a_doubt_alone_is_waited_for_until_it_is_written() -> None:
+    d = Harness()
+    d.settler.doubt([(4, 5)], "reset")
+    d.spool.fails = [FULL, FULL]
+    assert await d.settler.flush(after=0)
+    assert d.spool.written[0].doubts == [((4, 5), "reset")]
+
+
 async def test_everything_noted_is_in_one_settlement_by_source_and_counted() -> None:
     d = Harness()
     assert not d.settler

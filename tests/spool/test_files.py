@@ -117,6 +117,14 @@ async def test_a_log_without_its_spool_is_not_mixed_into_a_new_one(tmp_path):
     await refused(tmp_path / "spool.db", "write-ahead log")
 
 
+async def test_an_empty_log_without_its_spool_is_no_reason_not_to_begin(tmp_path):
+    (tmp_path / "spool.db-wal").touch()
+    async with opened(tmp_path) as harness:
+        assert (await harness.put("a")).new == 1
+    async with opened(tmp_path) as harness:
+        assert (await harness.put("a")).repeats == 1
+
+
 async def test_a_folder_in_place_of_the_file(tmp_path):
     (tmp_path / "spool.db").mkdir()
     await refused(tmp_path / "spool.db", "not a regular file")

@@ -33,7 +33,7 @@ async def waiting(folder: Path) -> Harness:
 
 async def lost(harness: Harness) -> str:
     """Expect that the loss is noticed by the next write; close, and return what was done."""
-    with pytest.raises(SpoolLost):
+    with pytest.raises(SpoolLost, match=r"spool\.db .+\. Nothing was written after that\. Keep everything"):
         await harness.put("late")
     with capture_logs() as lines:
         await harness.spool.close()
@@ -90,21 +90,41 @@ async def test_where_another_file_lies_the_whole_spool_is_kept_beside_it(tmp_pat
     await still_waiting(harness)
 
 
-async def test_a_moved_folder_is_whole_and_nothing_begins_in_its_place(tmp_path: Path) -> None:
-    harness = await waiting(tmp_path / "state")
-    harness.config.path.parent.rename(tmp_path / "moved")
+@pytest.mark.parametrize("moved", ["state", "of/it/state"])
+async def test_a_moved_folder_is_whole_and_nothing_begins_in_its_place(tmp_path: Path, moved: str) -> None:
+    state, first = tmp_path / moved, tmp_path / moved.partition("/")[0]
+    harness = await waiting(state)
+    first.rename(tmp_path / "moved")
     assert "put it back" in await lost(harness)
-    state, notice = tmp_path / "state", tmp_path / "state" / "spool.db.missing"
+    notice = state / "spool.db.missing"
     assert [path.stat().st_mode & 0o777 for path in (state, notice)] == [0o700, 0o600]
     with pytest.raises(SpoolError, match="missing"):
         await harness.reopen()
-    shutil.rmtree(tmp_path / "state")
-    shutil.copytree(
-        tmp_path / "moved", tmp_path / "state"
-    )  # a copy, because this process still has the moved file open
-    shutil.copy(tmp_path / "moved" / "spool.db", notice)
+    shutil.rmtree(first)
+    shutil.copytree(tmp_path / "moved", first)  # a copy, because this process still has the moved file open
+    notice.write_text("as the last start left it")
     await still_waiting(harness)
     assert not notice.exists(), "once it is back, a person may begin with an empty one"
+
+
+@pytest.mark.parametrize("there", ["an old one", "a link"])
+async def test_a_notice_says_what_happened_last_and_never_in_a_file_of_others(tmp_path: Path, there: str) -> None:
+    state = tmp_path / "state"
+    harness = await waiting(state)
+    state.rename(tmp_path / "moved")
+    state.mkdir()
+    notice, other = state / "spool.db.missing", tmp_path / "of others"
+    other.write_text("x" * 500)
+    if there == "a link":
+        notice.symlink_to(other)
+    else:
+        notice.write_text("x" * 500)
+    said = await lost(harness)
+    assert other.read_text() == "x" * 500
+    assert ("put it back" in said) is (there == "an old one")
+    if there == "an old one":
+        assert notice.read_text().startswith(f"The spool {harness.config.path} ")
+        assert "x" * 500 not in notice.read_text()
 
 
 def write(path: Path, at: int, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def test_a_disk_that_cannot_be_written(tmp_path):
         found = look(disk / "deep" / "spool.db")
         assert list(found) == ["folder"]
         assert (found["folder"].ok, "mount it writable" in found["folder"].fix) == (False, True)
+
+
+def test_a_disk_that_fails_when_it_is_looked_at(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "statvfs", fail)
+    (found,) = look(tmp_path / "spool.db").values()
+    assert (found.subject, found.ok, found.detail) == ("folder", False, f"{tmp_path}: Input/output error")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")

@@ -136,9 +136,10 @@ async def test_a_gap_begins_at_the_oldest_event_it_lacks_and_nowhere_when_a_page
         assert gap.from_ms == (begins and datetime.fromisoformat(f"2026-01-31T{begins}Z").timestamp() * 1000)
 
 
-async def test_a_lane_that_is_moved_on_loses_no_more_than_what_then_leaves(harness: Harness):
+@pytest.mark.parametrize("pages", [1, 2])
+async def test_a_lane_that_is_moved_on_loses_no_more_than_what_then_leaves(harness: Harness, pages: int):
     keeps, detaches = await harness.lane("keeps"), await harness.lane("detaches", on_full="detach")
-    for number in range(2):
+    for number in range(pages):
         await harness.put(page=bulky(f"p{number}-", count=2))
     await harness.settle_taken(keeps)
     assert await fill(harness) < 30
@@ -147,8 +148,8 @@ async def test_a_lane_that_is_moved_on_loses_no_more_than_what_then_leaves(harne
             await harness.put(page=bulky(f"small{(await harness.spool.status()).last_seq}-", count=2))
         except SpoolFull:
             break
-    assert (await harness.line("detaches")).detached == 4
-    assert (await harness.spool.status()).first_seq == 5
+    assert (await harness.line("detaches")).detached == 2 * pages
+    assert (await harness.spool.status()).first_seq == 2 * pages + 1
     assert len(await harness.drain(detaches)) == len(await harness.drain(keeps))
 
 
@@ -196,6 +197,25 @@ async def test_what_was_detached_in_flight_and_arrives_after_all_is_accepted(har
     assert await harness.line() == line
     assert (await harness.spool.status()).gaps == [gap]
     assert await harness.spool.take_again(lane, [(21, 30)]) == []
+
+
+async def test_what_was_detached_in_flight_is_remembered_no_longer_than_it_can_arrive(harness: Harness):
+    """Else the spool would grow with every outage."""
+    lane = await harness.lane(on_full="detach")
+    await harness.put(page=bulky("first"))
+    await harness.take(lane)
+    await fill(harness, 40)
+
+    async def remembered() -> int:
+        parts: Any = harness.spool._parts  # type: ignore[attr-defined]
+        return await harness.spool._run(
+            lambda _: parts.database.con.execute("SELECT count(*) FROM overtaken").fetchone()[0]
+        )
+
+    assert await remembered()
+    await harness.reopen()
+    await harness.lane(on_full="detach")
+    assert not await remembered()
 
 
 async def test_also_when_it_was_the_first_of_a_page_alone(harness: Harness):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import sqlite3
 import tempfile
@@ -23,12 +24,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forwarder.spool.contract import SpoolError, SpoolLost
 from forwarder.spool.sqlite import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from forwarder.spool.contract import SpoolLost
     from forwarder.spool.sqlite.presence import Presence
 
 _STEP = 1024  # database pages between two signs of life
@@ -51,7 +52,7 @@ def rescue(con: sqlite3.Connection, presence: Presence, lost: SpoolLost, alive: 
         if presence.is_deleted() or presence.is_in_its_folder():
             return _copy_back(con, presence, alive)
         return _leave_notice(presence, lost)
-    except (OSError, sqlite3.Error, SpoolError) as error:
+    except (OSError, sqlite3.Error) as error:
         with contextlib.suppress(OSError):
             _write_notice(presence.path, lost)
         return f"Nothing could be kept of it: {error}."
@@ -134,8 +135,5 @@ def _write_notice(path: Path, lost: SpoolLost) -> None:
 
 def _free(path: Path, ending: str) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    for number in range(1, 1000):
-        found = path.with_name(f"{path.name}{ending}-{stamp}-{number}")
-        if not os.path.lexists(found):
-            return found
-    raise SpoolError(f"There are a thousand files named {path.name}{ending}-*. Move them away.")
+    names = (path.with_name(f"{path.name}{ending}-{stamp}-{number}") for number in itertools.count(1))
+    return next(name for name in names if not os.path.lexists(name))

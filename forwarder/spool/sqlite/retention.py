@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.pages import Pages
 
 PAGES_A_CHUNK = 200
-"""Most pages that one clean-up deletes."""
+"""Most pages that are deleted at once."""
 VACUUM_STEP = 2000
 """Database pages that one step of giving back moves: at most about 0.1 s."""
 _SPARE = 1024  # database pages kept free for the next commits, rather than given back and asked for again
@@ -114,7 +114,7 @@ class Retention:
                 upto = self._pages.end_before(others)
             for lane in holders:
                 self._losses.pass_over(lane, upto, "detached", "the spool was full", now_ms)
-            self._remove(min(upto, self.settled_by_all()), self._config.max_bytes, now_ms)
+            self._remove(min(upto, self.settled_by_all()), now_ms)
 
     def _over(self, size: int) -> int:
         """Return how many bytes a page of `size` bytes is too much."""
@@ -128,17 +128,12 @@ class Retention:
             kind="spool_full",
         )
 
-    def _remove(self, upto: int, size: int, now_ms: int, most: int = 1_000_000_000) -> int:
-        """Delete pages that end at `upto` or before, oldest first, until `size` bytes went; return how many."""
-        gone: list[int] = []
-        freed = 0
-        for last, count in self._con.execute(
-            "SELECT last_seq, bytes FROM pages WHERE last_seq <= ? ORDER BY last_seq LIMIT ?", (upto, most)
-        ):
-            if freed >= size:
-                break
-            gone.append(last)
-            freed += count + _OVERHEAD
+    def _remove(self, upto: int, now_ms: int) -> int:
+        """Delete one chunk of the pages that end at `upto` or before, oldest first; return how many."""
+        rows = self._con.execute(
+            "SELECT last_seq FROM pages WHERE last_seq <= ? ORDER BY last_seq LIMIT ?", (upto, PAGES_A_CHUNK)
+        )
+        gone = [last for (last,) in rows]
         if not gone:
             return 0
         for lane in self._lanes.all():
@@ -153,7 +148,7 @@ class Retention:
     def clean_up(self, now_ms: int) -> int:
         """Delete one chunk of what is over: pages, ids, doubts, gaps, discards. Return how many pages went."""
         self.mark_seen(now_ms, _SEEN_EVERY_MS)
-        gone = self._remove(self._settled_long_ago(), self._config.max_bytes * 2, now_ms, PAGES_A_CHUNK)
+        gone = self._remove(self._settled_long_ago(), now_ms)
         aged_ms = self._age.now_ms()
         before = aged_ms - int(self._config.id_retention * 1000)
         held = self._database.meta("id_bytes")
