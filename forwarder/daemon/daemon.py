@@ -20,7 +20,6 @@ import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -28,12 +27,10 @@ import structlog
 
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
-from forwarder.admin.dead_letters import Change
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import (
     build_filters,
-    build_maker,
     build_redactions,
     build_spool,
 )
@@ -50,11 +47,11 @@ from forwarder.contracts import (
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
+from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.daemon.unrouted import counts_unrouted
-from forwarder.delivery import Lane
 from forwarder.net.retry import RequestBudget
 from forwarder.net.server_thread import ServerThread
 from forwarder.observe.redaction import Redactor
@@ -108,14 +105,24 @@ class Daemon:
         self._sinks: dict[str, Sink] = {}
         self._pollers: dict[str, Poller | PushedStore] = {}
         self._kept: defaultdict[str, Kept] = defaultdict(Kept)
-        self._lanes: dict[str, Lane] = {}
         self._budgets: dict[str, RequestBudget] = {}
         self._source_reports: dict[str, SourceReport] = {}
         self._lane_reports: dict[str, LaneReport] = {}
         self._filters = build_filters(settings)
         self._unrouted = Unrouted(self._filters, counts_unrouted(self._source_reports))
         self._learning = Learning(settings, self._clock, self._stopping)
-        self._reception = Reception(settings.receiver, self._clock, self._pollers.get, self._ring_lanes)
+        self._lanes = Lanes(
+            settings,
+            self._sinks,
+            self._lane_reports,
+            filters=self._filters,
+            normalizers=self._learning.normalizers,
+            unrouted=self._unrouted,
+            clock=self._clock,
+            rng=self._rng,
+            redact=redactor.text if redactor is not None else str,
+        )
+        self._reception = Reception(settings.receiver, self._clock, self._pollers.get, self._lanes.ring)
         self._fatal: ConfigError | SpoolLost | None = None
         self.admin_port = 0
 
@@ -131,7 +138,7 @@ class Daemon:
         verbs = verbs_of(
             spool,
             self._settings.sinks,
-            self._letters_changed,
+            self._lanes.on_letters_changed,
             origins=lambda: {name: source.origin for name, source in self._sources.items()},
             drop_cursor=self._drop_cursor,
         )
@@ -195,7 +202,7 @@ class Daemon:
         others: list[asyncio.Task[None]] = []
         try:
             pollers += [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
-            others += [self._start(f"sink {name}", partial(self._lane, name, spool)) for name in self._sinks]
+            others += [self._start(f"sink {name}", partial(self._lanes.make, name, spool)) for name in self._sinks]
             others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=HEARTBEAT)))
@@ -210,7 +217,7 @@ class Daemon:
                 admin_port=self.admin_port,
                 **({"receiver_port": self._reception.port} if self._reception.port else {}),
             )
-            await self._name_unclaimed(spool)
+            await self._lanes.name_unclaimed(spool)
             await self._stopping.wait()
         finally:
             self.stop()
@@ -224,21 +231,11 @@ class Daemon:
             poller.stop()
         # An API that does not answer must not eat the time of the lanes; a page that was not read is read again.
         await within(pollers, deadline - self._settings.shutdown.grace / 2)
-        for lane in self._lanes.values():
-            lane.stop()
+        self._lanes.stop()
         late = await within(others, deadline)
         await self._learning.keep(self._lane_reports.values())
         if late:
             self._log.warning("grace_time_is_over", still_running=late)
-
-    async def _name_unclaimed(self, spool: Spool) -> None:
-        """Say for which sinks that are no longer configured events wait, and until when."""
-        for lane in (await spool.status()).lanes:
-            if lane.name not in self._sinks and lane.lag:
-                until = datetime.fromtimestamp((lane.forgotten_ms or 0) / 1000, UTC).isoformat(timespec="seconds")
-                self._log.warning(
-                    "lane_not_configured", sink=lane.name, target=lane.target, waiting=lane.lag, forgotten=until
-                )
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
         task = asyncio.create_task(
@@ -270,7 +267,8 @@ class Daemon:
     def _build(self) -> None:
         """Make every source and sink; nothing is touched outside the process."""
         parts = build_parts(self._settings, self._clock)
-        self._sources, self._budgets, self._sinks = parts.sources, parts.budgets, parts.sinks
+        self._sources, self._budgets = parts.sources, parts.budgets
+        self._sinks |= parts.sinks
         self._source_reports |= parts.source_reports
         self._lane_reports |= parts.lane_reports
         for name, source in parts.sources.items():
@@ -279,7 +277,7 @@ class Daemon:
     def _poller(self, name: str, spool: Spool) -> Poller | PushedStore:
         source, report = self._sources[name], self._source_reports[name]
         identities = [each.origin.identity for each in self._sources.values()]
-        around: dict[str, Any] = {"spool": spool, "clock": self._clock, "report": report, "announce": self._ring_lanes}
+        around: dict[str, Any] = {"spool": spool, "clock": self._clock, "report": report, "announce": self._lanes.ring}
         poller: Poller | PushedStore
         if source.reads == "pushed":
             poller = PushedStore(source, configured=identities, kept=self._kept[name], **around)
@@ -291,46 +289,6 @@ class Daemon:
             poller.stop()
         return poller
 
-    def _lane(self, name: str, spool: Spool) -> Lane:
-        config, report, sink = self._settings.sinks[name], self._lane_reports[name], self._sinks[name]
-        self._lanes[name] = lane = Lane(
-            name,
-            sink,
-            config,
-            spool=spool,
-            maker=build_maker(
-                name,
-                config,
-                sink,
-                self._filters[name],
-                self._learning.normalizers,
-                report.unknown_actions,
-                self._unrouted,
-                report.links,
-            ),
-            clock=self._clock,
-            rng=self._rng,
-            report=report,
-            redact=self._redactor.text if self._redactor is not None else str,
-        )
-        if self._stopping.is_set():
-            lane.stop()
-        return lane
-
-    def _ring_lanes(self) -> None:
-        for lane in self._lanes.values():
-            lane.ring()
-
-    def _letters_changed(self, change: Change) -> None:
-        """Tell the log and the lane that someone retried or discarded dead letters."""
-        self._log.warning(f"dead_letters_{change.what}", **change.fields())
-        name, letters = change.act.lane, len(change.act.numbers)
-        if (report := self._lane_reports.get(name)) is not None:
-            report.dead_letters -= letters
-            report.retried += letters if change.what == "retried" else 0
-        if (lane := self._lanes.get(name)) is not None:
-            lane.ring()
-
     # ---------------------------------------------------------------------------------------------------------- bells
 
     @asynccontextmanager
@@ -340,7 +298,7 @@ class Daemon:
             bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
         bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
         bells.add(self._heartbeat, HEARTBEAT)
-        bells.add(self._ring_lanes, LOOK)
+        bells.add(self._lanes.ring, LOOK)
         self._heartbeat()
         bells.start()
         try:

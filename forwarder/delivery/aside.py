@@ -23,6 +23,8 @@ MOST_BYTES = 8 * 2**20
 TRIES = 3
 """An event must have failed alone so often before it becomes a dead letter."""
 
+_ON_ITS_WAY = float("inf")  # not due meanwhile
+
 TRIES_BUSY = 12
 """The same for an event that meets nothing but requests to wait: of those, any event may meet a few."""
 
@@ -75,8 +77,15 @@ class Asides:
         if self.due() != 0.0:
             return None
         waiting = min(self._waiting.values(), key=lambda one: one.at)
-        self._waiting[waiting.record.seq] = waiting._replace(at=float("inf"))  # not due while it is on its way
+        self._waiting[waiting.record.seq] = waiting._replace(at=_ON_ITS_WAY)
         return waiting.record
+
+    def hasten(self) -> None:
+        """Make each due now that is not on its way."""
+        now = self._clock.monotonic()
+        for seq, waiting in self._waiting.items():
+            if waiting.at != _ON_ITS_WAY:
+                self._waiting[seq] = waiting._replace(at=now)
 
     def put_back(self, record: Record, reason: str, *, counts: bool, least: int = TRIES) -> bool:
         """Note that it failed again; True when the patience is over.

@@ -46,6 +46,7 @@ class Evidence:
         self.newest_taken = 0
         self.believed_alone = False  # a refusal was believed although nothing else was taken after it
         self._news = asyncio.Event()
+        self._hurries = 0
 
     def begin(self) -> int:
         """Return the number of a send that begins now."""
@@ -63,11 +64,17 @@ class Evidence:
         self._news.set()
         self._news.clear()
 
+    def hurry(self) -> None:
+        """End every wait for a reason to try again: a person wants the try now."""
+        self._hurries += 1
+        self.stir()
+
     async def wait(self, holds: Callable[[], bool], seconds: float) -> None:
         """Wait until something is new and `holds`, at most so long."""
+        hurries = self._hurries
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not holds():
+                while not holds() and self._hurries == hurries:
                     await self._news.wait()
 
 

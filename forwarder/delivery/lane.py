@@ -19,13 +19,9 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal
 
-import structlog
-
-from forwarder.contracts import Clock, Confirms, ErrorKind, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
+from forwarder.contracts import Clock, Confirms, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
 from forwarder.contracts.errors import fix_of
 from forwarder.delivery.aside import Asides
 from forwarder.delivery.attempt import Attempts
@@ -34,6 +30,8 @@ from forwarder.delivery.ready import Ready
 from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.sending import Sender
 from forwarder.delivery.settlement import RETRY_WRITE, Settler
+from forwarder.delivery.state_log import StateLog
+from forwarder.delivery.waits import Waits
 from forwarder.observe.reports import LaneReport
 from forwarder.records.maker import RecordMaker
 from forwarder.spool.contract import Chunk, Spool
@@ -46,7 +44,11 @@ LAST_QUESTION = 2.0
 
 
 class Lane:
-    """The task of one sink. `ring` tells it of new events; `stop` lets what is in flight finish."""
+    """The task of one sink. `ring` tells it of new events; `stop` lets what is in flight finish.
+
+    Attributes:
+        paused: Who paused it, and when: it delivered nothing and has ended. Empty for a lane that delivers.
+    """
 
     def __init__(
         self,
@@ -68,10 +70,12 @@ class Lane:
         self._spool = spool
         self._maker = maker
         self._clock = clock
-        self._log = structlog.get_logger().bind(sink=name)
+        self._states = StateLog(report, clock, redact)
+        self.turn = self._states.turn
         self._wake = asyncio.Event()
-        self.stopped = asyncio.Event()
-        self._redact = redact
+        self._waits = Waits()
+        self.stopped, self.sleep_unless_stopping = self._waits.stopped, self._waits.sleep
+        self.paused = ""
         self._settler = Settler(
             name,
             config,
@@ -79,7 +83,7 @@ class Lane:
             clock=clock,
             report=report,
             sleep=self.sleep_unless_stopping,
-            hold=self._hold,
+            hold=self._states.hold,
             redact=redact,
         )
         self._receipts = OpenReceipts(sink, config, clock=clock, report=report) if isinstance(sink, Confirms) else None
@@ -116,6 +120,7 @@ class Lane:
 
     async def run(self) -> None:
         """Deliver until `stop`; then wait for what is in flight. A lane runs once; a failure is raised at the end."""
+        self.report.begin()
         state = await self._spool.open_lane(
             self._name, self._sink.target, start=self._config.start, on_full=self._config.on_full
         )
@@ -139,9 +144,16 @@ class Lane:
 
     def stop(self) -> None:
         """Take nothing more and let the sends at hand finish."""
-        self.stopped.set()
+        self._waits.stop()
         self._evidence.stir()
         self._wake.set()
+
+    def retry_now(self) -> None:
+        """End every wait before the next try: of a sink that failed, of an event apart, of a spool that is full."""
+        self._asides.hasten()
+        self._evidence.hurry()
+        self._waits.end_all()
+        self.ring()
 
     # --------------------------------------------------------------------------------------------------------- taking
 
@@ -194,7 +206,7 @@ class Lane:
             try:
                 prepared = await self._maker.make_in_turns(chunk)
             except Held as error:  # no one here knows what the events of this feed mean
-                self._hold(error.reason, error.fix, error.kind)
+                self._states.hold(error.reason, error.fix, error.kind)
                 if await self.sleep_unless_stopping(RETRY_WRITE):
                     return
         if prepared.filtered:
@@ -311,7 +323,7 @@ class Lane:
 
     async def _drain(self) -> None:
         """Settle for the last time. What may have been sent without an answer stays in flight in the spool's eyes."""
-        self.stopped.set()
+        self._waits.stop()
         for task in list(self._sends.values()):
             task.cancel()
         if self._sends:
@@ -339,13 +351,6 @@ class Lane:
         except TimeoutError:
             self._more = True
 
-    async def sleep_unless_stopping(self, seconds: float) -> bool:
-        """Sleep out a wait; `stop` ends it early, and then the answer is True."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopped.wait()
-        return self.stopped.is_set()
-
     def _measure(self, position: int, last_seq: int) -> None:
         while self._taken and self._taken[0][0] <= position:
             self._taken.popleft()
@@ -368,22 +373,6 @@ class Lane:
         else:
             self.turn("working" if self.report.lag else "idle")
 
-    def _hold(self, reason: str, fix: str, kind: ErrorKind) -> None:
-        self.report.errors[kind] += 1
-        self.turn("held", reason, fix)
-
     def wake(self) -> None:
         """Look again what there is to settle and to send."""
         self._wake.set()
-
-    def turn(self, state: Literal["working", "idle", "retrying", "held"], reason: str = "", fix: str = "") -> None:
-        """Say how it is; a state and a reason that are new are a line of the log."""
-        was, reason = self.report.state, self._redact(reason)
-        if not self.report.turn(state, self._clock.time(), reason, fix):
-            return
-        if self.report.well:
-            self.report.tries = 0
-        if reason:
-            self._log.warning("sink_degraded", state=state, reason=reason, fix=fix)
-        elif was in {"retrying", "held"}:
-            self._log.info("sink_recovered")

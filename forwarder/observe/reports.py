@@ -185,6 +185,11 @@ class LaneReport(Report):
             made.oldest_waiting = (row.oldest_ms or 0) / 1000
         return made
 
+    def begin(self) -> None:
+        """Note that a lane begins: of the one before nothing is in flight, promised or apart any more."""
+        self.in_flight = self.pending = 0
+        self.aside = ()
+
     def observe_send(self, seconds: float) -> None:
         """Count one send by how long it took."""
         self.send_seconds += seconds

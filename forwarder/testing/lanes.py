@@ -86,6 +86,14 @@ class Bench:
         self, name: str, sink: Any, needs: Normalizer | None = None, render: Format | None = None, **config: Any
     ) -> Lane:
         """Let a lane run, with times so short that a test waits for nothing."""
+        lane = self.make(name, sink, needs, render, **config)
+        self.lanes[name] = lane, asyncio.create_task(lane.run())
+        return lane
+
+    def make(
+        self, name: str, sink: Any, needs: Normalizer | None = None, render: Format | None = None, **config: Any
+    ) -> Lane:
+        """Make a lane that `start` would let run."""
         made = SinkConfig(
             type="scripted",
             **{
@@ -106,7 +114,7 @@ class Bench:
             wants_event=traits.wants_event,
             max_body=traits.max_body,
         )
-        lane = Lane(
+        return Lane(
             name,
             sink,
             made,
@@ -117,8 +125,6 @@ class Bench:
             report=report,
             redact=self.redact,
         )
-        self.lanes[name] = lane, asyncio.create_task(lane.run())
-        return lane
 
     async def stop(self, name: str) -> None:
         """Let a lane end as the daemon does."""

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from forwarder.contracts import ConfigError
 from forwarder.contracts.identity import EventKeys
-from forwarder.daemon.daemon import Daemon
+from forwarder.daemon.lanes import Lanes
 from forwarder.observe.reports import SourceReport
 from forwarder.sources.organization.webhook import Pushes
 from forwarder.spool.contract import SpoolError
@@ -136,11 +136,11 @@ async def test_a_port_that_is_taken_ends_the_start_before_anything_was_read_or_d
 async def test_whatever_ends_the_work_the_tasks_end_before_the_spool_and_the_sinks_are_closed(tmp_path, monkeypatch):
     out = tmp_path / "out.ndjson"
 
-    async def fail(daemon: Daemon, _: Any) -> None:
+    async def fail(lanes: Lanes, _: Any) -> None:
         await until(lambda: len(lines_of(out)) == 1)
         raise SpoolError("made up")
 
-    monkeypatch.setattr(Daemon, "_name_unclaimed", fail)
+    monkeypatch.setattr(Lanes, "name_unclaimed", fail)
     async with Simulator(SimulatorConfig(events=0)) as sim:
         sim.add_raw(event("e1"), "e1")
         with capture_logs() as lines, pytest.raises(SpoolError, match="made up"):
