@@ -162,8 +162,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=40)
-    told = parser.parse_args()
-    found = measure(told.events, told.rounds)
+    options = parser.parse_args()
+    found = measure(options.events, options.rounds)
     bare = found["bare decode + encode"]
     for name, cost in found.items():
         print(f"{name:46} {cost:7.2f} µs/event   {cost / bare:5.2f} times bare")

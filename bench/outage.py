@@ -97,13 +97,13 @@ class Stretch:
 
     def until(self, done: Callable[[], int], *, every: float = 1.0) -> Stretch:
         """Sample until `done` gives the target, telling now and then."""
-        began = told = time.monotonic()
+        began = printed_at = time.monotonic()
         before, first = self.daemon.cpu(), done()
         while (reached := done()) < self.target:
             self.sample()
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
-                rate = (reached - first) / (told - began)
+            if time.monotonic() - printed_at > 30:
+                printed_at = time.monotonic()
+                rate = (reached - first) / (printed_at - began)
                 print(
                     f"  {self.title}: {reached:>11,} of {self.target:,}  {rate:7,.0f} events/s  "
                     f"{self.rss[-1] / 1e6:4.0f} MB  good lane behind by {self.lags[-1]:,}",
@@ -286,8 +286,8 @@ def full_spool(folder: Path, events: int, on_full: str, promises: Promises) -> N
                 f"{on_full}: what the dead sink lacks is what was detached", missing == detached, f"{missing:,} missing"
             )
             gaps = [gap for gap in daemon.status()["spool"]["gaps"] if gap["cause"] == "detached"]
-            said = sum(gap["events"] for gap in gaps)
-            promises.hold(f"{on_full}: the gaps say what was detached", said == detached, f"{said:,} events")
+            in_gaps = sum(gap["events"] for gap in gaps)
+            promises.hold(f"{on_full}: the gaps say what was detached", in_gaps == detached, f"{in_gaps:,} events")
             even = is_even(line, waiting=0) and (on_full == "detach") == (detached > 0)
             promises.hold(f"{on_full}: the books balance", even, line)
             promises.hold(

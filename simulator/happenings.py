@@ -28,7 +28,7 @@ class Happening(msgspec.Struct, gc=False, kw_only=True):
     """Someone did something.
 
     Attributes:
-        message: What the log says; `untold` is what it says when user content is not stored.
+        message: What the log says; `without_content` is what it says when user content is not stored.
         content: The page or issue concerned, if any; its title, key and URL are user-generated.
         place: Where from; None when unknown.
         auth: Kind of authentication, with the token if there is one.
@@ -38,7 +38,7 @@ class Happening(msgspec.Struct, gc=False, kw_only=True):
     action: str
     person: Person
     message: str
-    untold: str = ""
+    without_content: str = ""
     place: Place | None = None
     content: Content | None = None
     site: Site | None = None
@@ -67,7 +67,7 @@ def group(found: Named) -> Thing:
 
 def looked_at(time_ms: int, person: Person, content: Content, verb: str = "viewed", **more: Any) -> Happening:
     """Someone viewed, created, updated or deleted a page or an issue."""
-    told = {"viewed": "Viewed", "created": "Created", "updated": "Edited", "deleted": "Deleted"}[verb]
+    past = {"viewed": "Viewed", "created": "Created", "updated": "Edited", "deleted": "Deleted"}[verb]
     is_issue = content.url.endswith(f"/browse/{content.key}")
     what, shown = ("Jira issue", content.key) if is_issue else ("Confluence page", content.title)
     more.setdefault("place", person.home)
@@ -75,8 +75,8 @@ def looked_at(time_ms: int, person: Person, content: Content, verb: str = "viewe
         time_ms=time_ms,
         action=f"{'jira_issue' if is_issue else 'confluence_page'}_{verb}",
         person=person,
-        message=f"{told} {what} {shown}",
-        untold=f"{told} {what}",
+        message=f"{past} {what} {shown}",
+        without_content=f"{past} {what}",
         content=content,
         site=content.site,
         **more,
@@ -199,9 +199,15 @@ class Background:
         if self._rng.random() < 0.1:
             return Happening(time_ms=now, action=UNKNOWN, person=_SYSTEM, message="Board rearranged", site=page.site)
         message = f"Removed restriction from {page.title}"
-        untold = "Removed content restriction"
+        without_content = "Removed content restriction"
         return Happening(
-            time_ms=now, action=action, person=_SYSTEM, message=message, untold=untold, content=page, site=page.site
+            time_ms=now,
+            action=action,
+            person=_SYSTEM,
+            message=message,
+            without_content=without_content,
+            content=page,
+            site=page.site,
         )
 
     def _administration(self, now: int) -> Happening:

@@ -145,7 +145,9 @@ class Ledger:
             "served_events": self.served_events,
             "torn_events": self.torn_events,
             "faults": dict(self.faults),
-            "stories": {org: {name: len(ids) for name, ids in told.items()} for org, told in self.stories.items()},
+            "stories": {
+                org: {name: len(ids) for name, ids in by_story.items()} for org, by_story in self.stories.items()
+            },
             "organizations": organizations,
         }
 

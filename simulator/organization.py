@@ -124,13 +124,13 @@ class Organization:
     def _write_history(self, now_ms: int) -> None:
         config, rng = self._config, self._rng
         start, end = now_ms - int(config.history * 1000), now_ms - _SETTLED
-        told: dict[str, list[Happening]] = {}
+        by_story: dict[str, list[Happening]] = {}
         if config.stories and config.events >= stories.EVENTS_NEEDED:
-            told = stories.tell(self.world, rng, start, end)
-        plain = self._background.over(start, end, config.events - sum(map(len, told.values())))
-        self.stories = {name: [] for name in told}
+            by_story = stories.tell(self.world, rng, start, end)
+        plain = self._background.over(start, end, config.events - sum(map(len, by_story.values())))
+        self.stories = {name: [] for name in by_story}
         everything: list[tuple[int, int, Happening, str]] = []
-        for name, happenings in (("", plain), *told.items()):
+        for name, happenings in (("", plain), *by_story.items()):
             for happening in happenings:
                 processed = happening.time_ms + self._delay()
                 if not name and rng.random() < config.late_share:

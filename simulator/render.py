@@ -94,7 +94,7 @@ class Renderer:
             attributes["location"] = _location(happening.place)
         if happening.extra:
             attributes.update(happening.extra)
-        message = happening.message if self._stored or not happening.untold else happening.untold
+        message = happening.message if self._stored or not happening.without_content else happening.without_content
         return {
             "id": ident,
             "type": "events",
@@ -138,14 +138,14 @@ class Renderer:
 
     def _content(self, content: Content) -> Document:
         if content.url.endswith(content.key):
-            told: Document = {"product": "software", "issueId": content.id}
+            attributes: Document = {"product": "software", "issueId": content.id}
             if self._stored:
-                told["issueKeyOrId"] = content.key
+                attributes["issueKeyOrId"] = content.key
         else:
-            told = {"product": "confluence", "pageId": content.id, "key": content.key}
+            attributes = {"product": "confluence", "pageId": content.id, "key": content.key}
             if self._stored:
-                told["name"] = content.title
-        return told
+                attributes["name"] = content.title
+        return attributes
 
 
 def _named(person: Person) -> Document:

@@ -167,9 +167,9 @@ def tell(world: World, rng: random.Random, start_ms: int, end_ms: int) -> dict[s
     """Return every story by name, placed inside the window; what would lie outside it is left out."""
     first_night = (start_ms // _DAY + 1) * _DAY + 2 * _HOUR
     nights = max((end_ms - first_night) // _DAY - 1, 1)
-    told = {}
+    by_story = {}
     for number, story in enumerate(STORIES):
         night = first_night + (number * 2 % nights) * _DAY
         happened = story(world, rng, night)
-        told[story.__name__] = [one for one in happened if start_ms <= one.time_ms < end_ms]
-    return told
+        by_story[story.__name__] = [one for one in happened if start_ms <= one.time_ms < end_ms]
+    return by_story

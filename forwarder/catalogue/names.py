@@ -29,9 +29,9 @@ def known_acts() -> frozenset[str]:
     """Return the acts that the catalogue's tables give a meaning."""
     words = read_table("vocabulary.toml")
     lines = [(act, line) for kind in read_table("kinds.toml").values() for act, line in kind.items()]
-    said = {act.partition(" ")[0] for act, line in lines if isinstance(line, dict)}
+    listed = {act.partition(" ")[0] for act, line in lines if isinstance(line, dict)}
     better = {str(line["act"]) for _, line in lines if isinstance(line, dict) and "act" in line}
-    return frozenset({*said, *better, *words["done"], *words["named"]} - {"*"})
+    return frozenset({*listed, *better, *words["done"], *words["named"]} - {"*"})
 
 
 @cache

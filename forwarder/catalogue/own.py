@@ -143,7 +143,7 @@ class _File:
                 found[action] = _Record.model_validate(values)
             except ValidationError as error:
                 for fault in error.errors(include_input=False, include_url=False):
-                    self._complain(("actions", action, *fault["loc"]), *_said(fault, values))
+                    self._complain(("actions", action, *fault["loc"]), *_problem_text(fault, values))
         return found
 
     def meaning(self, action: str, record: _Record, catalogue: Catalogue) -> Meaning | None:
@@ -250,7 +250,7 @@ class _File:
         self.problems.append(Problem(dotted(path), what, fix, place))
 
 
-def _said(fault: ErrorDetails, record: Any) -> tuple[str, str]:
+def _problem_text(fault: ErrorDetails, record: Any) -> tuple[str, str]:
     """Return what pydantic found in our words, and the fix."""
     *above, last = fault["loc"] or ("",)
     if fault["type"] == "extra_forbidden":

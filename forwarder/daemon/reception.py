@@ -11,7 +11,7 @@ from forwarder.net.server_thread import ServerThread
 from forwarder.net.tls import ServerTls
 from forwarder.receiving.inbox import Answer, Inbox, Stores
 from forwarder.receiving.rates import Rates
-from forwarder.receiving.server import Door, ReceiverServer
+from forwarder.receiving.server import ReceiverServer, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Reception:
         self._clock = clock
         self._store = store
         self._announce = announce
-        self._doors: list[Door] = []
+        self._routes: list[Route] = []
         self._inboxes: dict[str, Inbox] = {}
         self._thread: ServerThread[[str, Received | Held], Answer] | None = None
 
@@ -57,13 +57,13 @@ class Reception:
         if not isinstance(source, Receives) or source.webhook is None:
             return
         report.receives = True
-        self._doors.append(Door(name, source, source.webhook, report.refused))
+        self._routes.append(Route(name, source, source.webhook, report.refused))
         store = partial(self._store, name)
         self._inboxes[name] = Inbox(report, store, self._clock, self._announce, shows_state=report.is_pushed)
 
     async def start(self) -> None:
         """Open the port when anything receives. Raises ConfigError when it cannot be had."""
-        if not self._doors:
+        if not self._routes:
             return
         self._thread = ServerThread(self._make, self._take, name="receiver")
         await self._thread.start()
@@ -84,7 +84,7 @@ class Reception:
             except Held as error:
                 raise ConfigError(f"receiver.cert_file: {error}") from error
         rates = Rates(config.requests_per_minute, config.peer_requests_per_minute, time.monotonic())
-        return ReceiverServer(host, port, self._doors, take, rates=rates, max_body=config.max_body, tls=tls)  # type: ignore[arg-type]
+        return ReceiverServer(host, port, self._routes, take, rates=rates, max_body=config.max_body, tls=tls)  # type: ignore[arg-type]
 
     async def _take(self, name: str, found: Received | Held) -> Answer:
         return await self._inboxes[name].take(found)

@@ -67,7 +67,7 @@ class Settler:
         self._log = structlog.get_logger().bind(sink=name)
         self._turn = asyncio.Lock()
         self._notes = Settlement()
-        self._untold = 0
+        self._unlogged = 0
         self._tell_at = float("-inf")
         self.lane = 0
         self.waiting = 0
@@ -125,12 +125,15 @@ class Settler:
         self._tally(letter.source).rejected += 1
         self._report.rejected += 1
         self._report.dead_letters += 1
-        self._untold += 1
+        self._unlogged += 1
         if (now := self._clock.monotonic()) >= self._tell_at:
             self._log.warning(
-                "events_became_dead_letters", count=self._untold, last_id=letter.document_id, last_reason=letter.reason
+                "events_became_dead_letters",
+                count=self._unlogged,
+                last_id=letter.document_id,
+                last_reason=letter.reason,
             )
-            self._untold, self._tell_at = 0, now + TELL_EVERY
+            self._unlogged, self._tell_at = 0, now + TELL_EVERY
 
     async def _room_for_one(self) -> bool:
         """Wait until there is room for one more dead letter; False when `stop` came first."""

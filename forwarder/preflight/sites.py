@@ -73,8 +73,8 @@ def expiring(settings: Settings) -> Iterator[Problem]:
         left, what = int((end - time.time()) // 86_400), setting.removesuffix("_expires")
         if left < SOON:
             day = f"{datetime.fromtimestamp(end - 1, UTC):%Y-%m-%d}"
-            said = f"the {what} ended on {day}" if left < 0 else f"the {what} ends on {day}, in {left} days"
-            yield Problem(f"sources.{name}.{setting}", said, f"make a new {what}, and write its last day here")
+            fault = f"the {what} ended on {day}" if left < 0 else f"the {what} ends on {day}, in {left} days"
+            yield Problem(f"sources.{name}.{setting}", fault, f"make a new {what}, and write its last day here")
 
 
 def _of_sites(settings: Settings) -> Iterator[tuple[str, Any]]:

@@ -72,7 +72,7 @@ class Inbox:
         self._clock = clock
         self._announce = announce
         self._shows_state = shows_state
-        self._said: dict[str, float] = {}  # when the log was told of each kind of trouble
+        self._logged_at: dict[str, float] = {}  # each kind of trouble, and when
         self._log = structlog.get_logger().bind(source=report.name)
 
     async def take(self, found: Received | Held) -> Answer:
@@ -119,13 +119,13 @@ class Inbox:
         return Answer(503, words, retry_after=AGAIN, refusal="unavailable")
 
     def _is_news(self, kind: str, state: ComponentState, reason: str, fix: str) -> bool:
-        """Show a trouble; return whether the log is to be told, where no state is shown once a minute of each kind."""
+        """Show a trouble; return whether it belongs in the log: without a state, each kind once a minute."""
         if self._shows_state:
             return self._report.turn(state, self._clock.time(), reason, fix)
         now = self._clock.monotonic()
-        if now - self._said.get(kind, -math.inf) < EVERY:
+        if now - self._logged_at.get(kind, -math.inf) < EVERY:
             return False
-        self._said[kind] = now
+        self._logged_at[kind] = now
         return True
 
 

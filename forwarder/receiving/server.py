@@ -49,8 +49,8 @@ _OF_STRANGERS = 64 * 1024
 _WAIT_FOR_STRANGERS = 0.5
 
 
-class Door(msgspec.Struct):
-    """One source that receives.
+class Route(msgspec.Struct):
+    """One source that receives, at a path of its own.
 
     Attributes:
         name: Of the source.
@@ -75,7 +75,7 @@ class ReceiverServer:
 
     Args:
         host, port: Where to listen; port 0 takes a free one.
-        doors: The sources.
+        routes: The sources, and their paths.
         take: Stores what came, in the daemon's loop.
         rates: How many requests are taken.
         max_body: Bytes of a body that are read.
@@ -87,7 +87,7 @@ class ReceiverServer:
         self,
         host: str,
         port: int,
-        doors: list[Door],
+        routes: list[Route],
         take: Callable[[str, Received | Held], Awaitable[Answer]],
         *,
         rates: Rates,
@@ -95,12 +95,12 @@ class ReceiverServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
         patience: float = 15.0,
     ) -> None:
-        self._doors: Mapping[str, Door] = {door.webhook.path_of(door.name): door for door in doors}
+        self._routes: Mapping[str, Route] = {route.webhook.path_of(route.name): route for route in routes}
         self._take = take
         self._rates = rates
         self._max_body = max_body
         self._under_way = 0
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._listener = Listener(
             self._serve,
             host,
@@ -128,34 +128,34 @@ class ReceiverServer:
         if scope["type"] != "http":
             return
         peer = scope["client"][0] if scope.get("client") else ""
-        door = self._doors.get(_path_of(scope["path"]))
+        route = self._routes.get(_path_of(scope["path"]))
         try:
-            answer = await self._answer(door, peer, scope, receive)
+            answer = await self._answer(route, peer, scope, receive)
         except Exception as error:  # noqa: BLE001 -- whatever was sent: it is an answer, and one line a minute
             answer = _failed(error)
         if answer is None:
             return  # it went away in the middle
         if answer.refusal:
-            self._note(door, peer, answer)
+            self._note(route, peer, answer)
         await _send(send, scope["method"], answer)
 
-    async def _answer(self, door: Door | None, peer: str, scope: Scope, receive: Receive) -> Answer | None:
+    async def _answer(self, route: Route | None, peer: str, scope: Scope, receive: Receive) -> Answer | None:
         """Return the answer, or None when there is nobody to give it to."""
-        refusal = self._refusal(door, peer, scope)
-        if door is None or refusal is not None:
+        refusal = self._refusal(route, peer, scope)
+        if route is None or refusal is not None:
             refusal = refusal or _NOT_HERE
-            if refusal.status == 503 and door is not None:
-                refusal = await self._take(door.name, AuthFailed(refusal.reason, fix=FIX))
+            if refusal.status == 503 and route is not None:
+                refusal = await self._take(route.name, AuthFailed(refusal.reason, fix=FIX))
             await _drain(receive)
             return refusal
         body, is_whole = await self._read(receive)
         if body is None:
-            door.refused["cut"] += 1
+            route.refused["cut"] += 1
             return None
         if self._under_way and self._under_way + len(body) > MOST_UNDER_WAY:
             return Answer(503, "too much waits for the spool", retry_after=AGAIN, refusal="unavailable")
         self._under_way += len(body)
-        storing = asyncio.ensure_future(self._store(door, body, is_whole=is_whole))
+        storing = asyncio.ensure_future(self._store(route, body, is_whole=is_whole))
         storing.add_done_callback(partial(self._release, len(body)))
         try:
             async with asyncio.timeout(PATIENCE):
@@ -167,12 +167,12 @@ class ReceiverServer:
             return Answer(413, self._too_much, refusal="too_large")
         return answer
 
-    async def _store(self, door: Door, body: bytes, *, is_whole: bool) -> Answer:
+    async def _store(self, route: Route, body: bytes, *, is_whole: bool) -> Answer:
         try:
-            found = door.source.receive(body)
+            found = route.source.receive(body)
             if not is_whole:  # its beginning is kept, so that a person can see what it was
                 found = msgspec.structs.replace(found, unreadable=max(1, found.unreadable), reason=self._too_much)
-            return await self._take(door.name, found)
+            return await self._take(route.name, found)
         except Exception as error:  # noqa: BLE001 -- its sender may be gone: then nobody asks this task for its error
             return _failed(error)
 
@@ -183,23 +183,23 @@ class ReceiverServer:
     def _too_much(self) -> str:
         return f"the body has more than {self._max_body} bytes"
 
-    def _refusal(self, door: Door | None, peer: str, scope: Scope) -> Answer | None:
+    def _refusal(self, route: Route | None, peer: str, scope: Scope) -> Answer | None:
         """Return why a request is not read, or None. One with the right secret waits for no stranger."""
         now = time.monotonic()
-        if door is None:
+        if route is None:
             return self._of_stranger(peer, now, _NOT_HERE)
         if scope["method"] != "POST":
             return self._of_stranger(peer, now, Answer(405, "send events with POST", refusal="method"))
-        name = door.webhook.header.lower().encode()
+        name = route.webhook.header.lower().encode()
         values = [value for key, value in scope["headers"] if key == name]
         try:
-            known = brings(values, secrets_of(door.webhook, door.setting))
+            known = brings(values, secrets_of(route.webhook, route.setting))
         except AuthFailed as error:
             return self._of_stranger(peer, now, Answer(503, error.reason, refusal="unavailable"))
         if not known:
-            words = f"the header {door.webhook.header} does not hold the secret"
+            words = f"the header {route.webhook.header} does not hold the secret"
             return self._of_stranger(peer, now, Answer(401, words, refusal="auth"))
-        if wait := self._rates.known(door.name, peer, now):
+        if wait := self._rates.known(route.name, peer, now):
             return Answer(429, "too many requests", retry_after=max(1, math.ceil(wait)), refusal="rate")
         return None
 
@@ -226,16 +226,16 @@ class ReceiverServer:
         body = b"".join(parts)
         return (body, True) if size <= self._max_body else (body[:_KEPT_OF_TOO_MUCH], False)
 
-    def _note(self, door: Door | None, peer: str, answer: Answer) -> None:
+    def _note(self, route: Route | None, peer: str, answer: Answer) -> None:
         """Count a refusal, and write at most one line a minute about each kind of it."""
-        if door is not None:
-            door.refused[answer.refusal if answer.refusal in REFUSALS else "other"] += 1
-        now, kind = time.monotonic(), f"{door.name if door else ''} {answer.refusal}"
-        if now - self._said.get(kind, -math.inf) >= EVERY:
-            self._said[kind] = now
+        if route is not None:
+            route.refused[answer.refusal if answer.refusal in REFUSALS else "other"] += 1
+        now, kind = time.monotonic(), f"{route.name if route else ''} {answer.refusal}"
+        if now - self._logged_at.get(kind, -math.inf) >= EVERY:
+            self._logged_at[kind] = now
             log.warning(
                 "push_not_taken",
-                source=door.name if door else None,
+                source=route.name if route else None,
                 peer=peer,
                 status=answer.status,
                 reason=answer.reason,
@@ -250,7 +250,7 @@ def _path_of(target: str) -> str:
 
 
 def _failed(error: Exception) -> Answer:
-    """Return what is told of a fault of ours; its words may hold anything of the body."""
+    """Return the answer to a fault of ours; its words may hold anything of the body."""
     return Answer(500, f"it failed here ({type(error).__name__})", refusal="other")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST = 20_000
 """Changes that are remembered; twins are minutes apart, and there are some changes a minute at most."""
 
-MOST_TOLD = 1000
+MOST_IDS = 1000
 """Records of one change and source that are told apart."""
 
 LINKED, LEFT_OUT = "linked", "left_out"
@@ -30,9 +30,9 @@ LINKED, LEFT_OUT = "linked", "left_out"
 
 
 class _Change(msgspec.Struct, gc=False):
-    """Who told of a change: ids of documents by source and site, and those left out by site."""
+    """Which records are about a change: ids of documents by source and site, and those left out by site."""
 
-    told: dict[str, set[str]]
+    ids: dict[str, set[str]]
     left_out: dict[str, set[str]]
 
 
@@ -68,7 +68,7 @@ class Links:
         if change is None:
             return False
         mine = _entry(record.origin.source)
-        twins = max((len(ids) for source, ids in change.told.items() if _entry(source) != mine), default=0)
+        twins = max((len(ids) for source, ids in change.ids.items() if _entry(source) != mine), default=0)
         known = change.left_out.setdefault(record.origin.scope, set())
         if record.id in known:
             return True
@@ -78,9 +78,9 @@ class Links:
         self._counts[LEFT_OUT] += 1
         return True
 
-    def add(self, told: Iterable[tuple[str, Record]]) -> None:
-        """Take the changes of which records are about to be sent, and count those that another source told of, too."""
-        for related, record in told:
+    def add(self, records: Iterable[tuple[str, Record]]) -> None:
+        """Take the changes of which records are about to be sent, and count those that another source reports, too."""
+        for related, record in records:
             change = self._changes.get(related)
             if change is None:
                 change = self._changes[related] = _Change({}, {})
@@ -89,10 +89,10 @@ class Links:
             else:
                 self._changes.move_to_end(related)
             source = record.origin.source
-            mine = change.told.setdefault(source, set())
-            if record.id not in mine and len(mine) < MOST_TOLD:
+            mine = change.ids.setdefault(source, set())
+            if record.id not in mine and len(mine) < MOST_IDS:
                 mine.add(record.id)
-                self._counts[LINKED] += any(_entry(other) != _entry(source) for other in change.told)
+                self._counts[LINKED] += any(_entry(other) != _entry(source) for other in change.ids)
 
 
 def _entry(source: str) -> str:

@@ -20,7 +20,7 @@ from forwarder.receiving.inbox import Answer, Inbox
 from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
 from forwarder.receiving.rates import Rates
-from forwarder.receiving.server import Door, ReceiverServer
+from forwarder.receiving.server import ReceiverServer, Route
 from forwarder.registry import SOURCES
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Spool, SpoolStatus
@@ -108,9 +108,9 @@ async def receiving(kind: type[Sender], folder: Path, **limits: Any) -> AsyncIte
     async def take(_: str, found: Received | Held) -> Answer:
         return await inbox.take(found)
 
-    door = Door("test", source, source.webhook, report.refused)
+    route = Route("test", source, source.webhook, report.refused)
     rates = Rates(MANY, MANY, time.monotonic())
-    serve = partial(ReceiverServer, "127.0.0.1", 0, [door], rates=rates, max_body=2**20)
+    serve = partial(ReceiverServer, "127.0.0.1", 0, [route], rates=rates, max_body=2**20)
     thread = ServerThread(serve, take, name="receiver")
     task = asyncio.create_task(store.run())
     try:

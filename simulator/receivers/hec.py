@@ -24,15 +24,15 @@ from simulator.httpd import Server
 from simulator.receivers.hec_envelope import METADATA, Event, Rules, read_events, read_lines
 from simulator.receivers.hec_indexer import Channel, Indexer
 from simulator.receivers.hec_replies import Blocked, Refused, reply
-from simulator.receivers.hec_rules import Door, Rule, State, Token, secret_of
+from simulator.receivers.hec_rules import HecEndpoint, Rule, State, Token, secret_of
 
-_PATHS: dict[Door, tuple[str, ...]] = {
+_PATHS: dict[HecEndpoint, tuple[str, ...]] = {
     "event": ("", "/event", "/event/1.0"),
     "raw": ("/raw", "/raw/1.0"),
     "ack": ("/ack", "/ack/1.0"),
     "health": ("/health", "/health/1.0"),
 }
-_DOORS = {f"/services/collector{path}": door for door, paths in _PATHS.items() for path in paths}
+_ENDPOINTS = {f"/services/collector{path}": endpoint for endpoint, paths in _PATHS.items() for path in paths}
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _COOKIE = "AWSALB"
 _NEARLY_FULL = 0.8
@@ -88,7 +88,7 @@ class HecReceiver:
         self.events: list[Event] = []
         self.ids: Counter[str] = Counter()
         self.indexed = 0
-        self.requests: Counter[Door] = Counter()
+        self.requests: Counter[HecEndpoint] = Counter()
         self.replies: Counter[int] = Counter()
         self.compressed_requests = 0
         self.seen: list[Request] = []  # heads of the last requests, without bodies
@@ -151,17 +151,17 @@ class HecReceiver:
     # --------------------------------------------------------------------------------------------------------- request
 
     async def _handle(self, request: Request) -> Response:
-        door = _DOORS.get(request.path)
+        endpoint = _ENDPOINTS.get(request.path)
         self.seen = [*self.seen[-99:], replace(request, body=b"")]
-        if door is None or self.state.away:
+        if endpoint is None or self.state.away:
             return Response.json({"text": "The requested URL was not found on this server.", "code": 404}, 404)
-        self.requests[door] += 1
-        rule = self._rule(door)
+        self.requests[endpoint] += 1
+        rule = self._rule(endpoint)
         if rule.answer is not None:
             return rule.answer
         place = self._place(request)
         try:
-            response = self._answer(door, request, self.indexers[place], rule)
+            response = self._answer(endpoint, request, self.indexers[place], rule)
         except Refused as refused:
             self.replies[refused.code] += 1
             response = self._refusal(refused, rule)
@@ -174,8 +174,8 @@ class HecReceiver:
             response = replace(response, headers=headers)
         return replace(response, misbehave=rule.wire)
 
-    def _answer(self, door: Door, request: Request, indexer: Indexer, rule: Rule) -> Response:
-        if door == "health":
+    def _answer(self, endpoint: HecEndpoint, request: Request, indexer: Indexer, rule: Rule) -> Response:
+        if endpoint == "health":
             return self._health(request)
         if request.method != "POST":
             raise Blocked(405, "Method Not Allowed")
@@ -187,12 +187,12 @@ class HecReceiver:
             raise Blocked(400, "Cookie is missing")
         if self.state.content_type_enforced and not request.headers.get("content-type"):
             raise Blocked(415, "Unsupported Media Type")
-        if door == "ack":
+        if endpoint == "ack":
             return self._tell(request, indexer, token)
         channel = self._channel(request, indexer) if token.acknowledge else None
         body = self._body(request)
         self._check_room(indexer, channel)
-        return self._take_in(door, request, body, indexer, channel, token, rule)
+        return self._take_in(endpoint, request, body, indexer, channel, token, rule)
 
     def _body(self, request: Request) -> bytes:
         if request.headers.get("content-encoding", "identity") not in {"gzip", "identity"}:
@@ -211,7 +211,7 @@ class HecReceiver:
 
     def _take_in(
         self,
-        door: Door,
+        endpoint: HecEndpoint,
         request: Request,
         body: bytes,
         indexer: Indexer,
@@ -220,7 +220,7 @@ class HecReceiver:
         rule: Rule,
     ) -> Response:
         rules = Rules(token.indexes, self._max_event, rule.item)
-        if door == "event":
+        if endpoint == "event":
             events, refused = read_events(body, rules)
         else:
             query = {name: values[-1] for name, values in request.query.items()}
@@ -319,9 +319,9 @@ class HecReceiver:
         place = int(found[1]) if found else next(self._turns)
         return place % len(self.indexers)
 
-    def _rule(self, door: Door) -> Rule:
+    def _rule(self, endpoint: HecEndpoint) -> Rule:
         for rule in self.rules:
-            if rule.door == door and rule.times != 0:
+            if rule.endpoint == endpoint and rule.times != 0:
                 rule.times = None if rule.times is None else rule.times - 1
                 return rule
         return Rule()

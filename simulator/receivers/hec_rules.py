@@ -11,7 +11,7 @@ from typing import Literal
 from simulator.http_types import Response, Wire
 from simulator.receivers.hec_envelope import Event
 
-Door = Literal["event", "raw", "ack", "health"]
+HecEndpoint = Literal["event", "raw", "ack", "health"]
 
 
 @dataclass(slots=True)
@@ -33,10 +33,10 @@ class Token:
 
 @dataclass(slots=True)
 class Rule:
-    """How requests at one door are treated while the rule lasts. The first rule that has something left is used.
+    """How requests at one endpoint are treated while the rule lasts. The first rule that has something left is used.
 
     Attributes:
-        door: Which requests it is about.
+        endpoint: Which requests it is about.
         times: For so many of them; None forever.
         answer: Answers the whole request; nothing is taken in.
         wire: Misbehaves while it answers; what the request asked for is done nevertheless.
@@ -47,7 +47,7 @@ class Rule:
         unacked: Answers without `ackId`.
     """
 
-    door: Door = "event"
+    endpoint: HecEndpoint = "event"
     times: int | None = 1
     answer: Response | None = None
     wire: Wire | None = None

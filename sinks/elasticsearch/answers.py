@@ -211,23 +211,23 @@ def refusal(response: Response, now: float) -> ForwarderError:
         return not_of("_bulk", response)
     error = _error_of(response)
     words = _words(error) if error.type or error.reason else own_words(response)
-    said = f" ({words})" if words else ""
+    suffix = f" ({words})" if words else ""
     if status == 413:
         return PayloadTooLarge("the server refuses the size of the request")
     if status in {408, 425, 429} or status >= 500:
         kind: ErrorKind = "rate_limited" if status == 429 else "timeout" if status == 408 else "server_error"
         retry_after = retry_after_seconds(response.headers, now)
-        return Retryable(f"the server answers {status}{said}", kind=kind, retry_after=retry_after, sent=status != 429)
+        return Retryable(f"the server answers {status}{suffix}", kind=kind, retry_after=retry_after, sent=status != 429)
     own = bool(error.type)
     if (between := refused_between(response, own=own)) is not None:
         return between
-    fate = _fate_of_request(response, error, said)
+    fate = _fate_of_request(response, error, suffix)
     held = (AuthFailed if fate.verdict == "auth" else Held)(fate.reason, fix=fate.fix, kind=fate.kind)
     held.suspect = error.type not in _BY_TYPE and may_mean_an_event(response, own=own)
     return held
 
 
-def _fate_of_request(response: Response, error: _Error, said: str) -> _Fate:
+def _fate_of_request(response: Response, error: _Error, suffix: str) -> _Fate:
     status = response.status
     known = _BY_TYPE.get(error.type)
     if status == 401:
@@ -235,11 +235,11 @@ def _fate_of_request(response: Response, error: _Error, said: str) -> _Fate:
     if known is not None and known.verdict == "hold":
         return known
     if status == 403:
-        return _Fate("auth", f"The credential lacks a right{said}.", "forbidden", RIGHTS_FIX)
+        return _Fate("auth", f"The credential lacks a right{suffix}.", "forbidden", RIGHTS_FIX)
     if 300 <= status < 400:
         return _Fate("hold", f"The server redirects ({status}){leads_to(response)}.", "redirect", URL_FIX)
     kinds: dict[int, ErrorKind] = {400: "bad_request", 404: "not_found"}
-    return _Fate("hold", f"The server answers {status}{said}.", kinds.get(status, "unexpected_status"), URL_FIX)
+    return _Fate("hold", f"The server answers {status}{suffix}.", kinds.get(status, "unexpected_status"), URL_FIX)
 
 
 def _error_of(response: Response) -> _Error:

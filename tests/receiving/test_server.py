@@ -17,7 +17,7 @@ from forwarder.contracts import Held, Page, Received, WebhookConfig
 from forwarder.observe.reports import REFUSALS
 from forwarder.receiving.inbox import Answer
 from forwarder.receiving.rates import Rates
-from forwarder.receiving.server import Door, ReceiverServer
+from forwarder.receiving.server import ReceiverServer, Route
 from forwarder.testing.waiting import until
 from tests.receiving.sending import SECRET
 
@@ -40,15 +40,15 @@ async def take_all(_: str, __: Received | Held) -> Answer:
 @asynccontextmanager
 async def serving(
     take: Take = take_all, *, source: Anything | None = None, names: tuple[str, ...] = ("one",), rate: float = 1e6
-) -> AsyncIterator[tuple[int, dict[str, Door]]]:
+) -> AsyncIterator[tuple[int, dict[str, Route]]]:
     source = source or Anything()
     assert source.webhook is not None
-    doors = {name: Door(name, source, source.webhook, dict.fromkeys(REFUSALS, 0)) for name in names}
+    routes = {name: Route(name, source, source.webhook, dict.fromkeys(REFUSALS, 0)) for name in names}
     rates = Rates(rate, 1e6, time.monotonic())
-    server = ReceiverServer("127.0.0.1", 0, list(doors.values()), take, rates=rates, max_body=2**20)
+    server = ReceiverServer("127.0.0.1", 0, list(routes.values()), take, rates=rates, max_body=2**20)
     await server.start()
     try:
-        yield server.port, doors
+        yield server.port, routes
     finally:
         await server.close()
 
@@ -71,12 +71,12 @@ async def post(port: int, body: bytes, name: str = "one") -> tuple[int, dict[str
     ["http://[", "http://[/webhook/one", "//[::1", "http://[::1", "x://a]b/c", "http://\\[/", "://", "/a://[", "*"],
 )
 async def test_no_address_that_is_asked_for_is_an_error_of_ours(target, caplog):
-    async with serving() as (port, doors):
+    async with serving() as (port, routes):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         assert (await reader.read()).split()[1] in {b"404", b"400"}
         writer.close()
-        assert not any(doors["one"].refused.values())
+        assert not any(routes["one"].refused.values())
     assert not [record for record in caplog.records if record.exc_info]
 
 
@@ -100,10 +100,10 @@ async def take_nothing(_: str, __: Received | Held) -> Answer:
 @pytest.mark.parametrize("how", [{"source": Anything(fail)}, {"take": take_nothing}], ids=["source", "daemon"])
 async def test_a_fault_of_ours_is_answered_counted_and_said_once(how, caplog):
     with capture_logs() as lines:
-        async with serving(**how) as (port, doors):
+        async with serving(**how) as (port, routes):
             answers = [await post(port, b"private") for _ in range(20)]
     assert {status for status, _ in answers} == {500}
-    assert doors["one"].refused["other"] == 20
+    assert routes["one"].refused["other"] == 20
     assert [line["event"] for line in lines] == ["push_not_taken"]
     assert not caplog.records
     assert "private" not in str((answers, lines))
@@ -127,13 +127,13 @@ async def test_while_the_spool_hangs_only_so_many_bytes_wait(monkeypatch):
     monkeypatch.setattr("forwarder.receiving.server.MOST_UNDER_WAY", 1000)
     monkeypatch.setattr("forwarder.receiving.server.PATIENCE", 600.0)
     gate = Gate()
-    async with serving(gate.take) as (port, doors):
+    async with serving(gate.take) as (port, routes):
         first = [asyncio.create_task(post(port, b"x" * 500)) for _ in range(2)]
         await until(lambda: gate.waiting == 2)
         for size in (1, 500, 100_000):
             status, answer = await post(port, b"x" * size)
             assert (status, answer["reason"]) == (503, "too much waits for the spool")
-        assert doors["one"].refused["unavailable"] == 3
+        assert routes["one"].refused["unavailable"] == 3
         assert gate.waiting == 2
         gate.open.set()
         assert [(await each)[0] for each in first] == [200, 200]

@@ -167,8 +167,8 @@ async def test_what_comes_before_a_bad_event_is_in_already(envelope: bytes, code
 @pytest.mark.parametrize("body", [b"", b" ", b"\n\r\n\t"])
 async def test_no_data(body: bytes) -> None:
     async with calling() as call:
-        for door in ("/event", "/raw"):
-            assert said(await call(door, body)) == {"text": "No data", "code": 5}
+        for endpoint in ("/event", "/raw"):
+            assert said(await call(endpoint, body)) == {"text": "No data", "code": 5}
 
 
 _json = st.recursive(
@@ -218,7 +218,7 @@ async def test_an_event_over_the_limit_is_a_bad_one() -> None:
         assert events_of(call) == [b'"0123456789"']
 
 
-# ------------------------------------------------------------------------------------------------------- tokens, doors
+# ---------------------------------------------------------------------------------------------------- tokens, endpoints
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ async def test_a_token_in_the_query_is_validated_first_and_wins_over_the_header(
         assert said(await call(f"?token={PLAIN}", token="wrong"))["code"] == 0
 
 
-async def test_doors() -> None:
+async def test_endpoints() -> None:
     async with calling() as call:
         for path in ("", "/event", "/event/1.0"):
             assert (await call(path)).status == 200
@@ -434,11 +434,11 @@ async def test_a_missing_cookie_may_be_refused() -> None:
 # --------------------------------------------------------------------------------------------------------------- rules
 
 
-async def test_rules_are_used_up_in_their_order_and_at_their_door() -> None:
+async def test_rules_are_used_up_in_their_order_and_at_their_endpoint() -> None:
     async with calling() as call:
         call.receiver.rules += [
             Rule(answer=Answer(429)),
-            Rule(door="ack", answer=Answer(500)),
+            Rule(endpoint="ack", answer=Answer(500)),
             Rule(item=lambda event: 6 if event.event == b'"bad"' else None, number=lambda number: number + 5),
             Rule(busy_after=1),
         ]

@@ -111,9 +111,9 @@ def _show_privacy(settings: Settings) -> None:
     for what, sights in (("a reader of", sinks), ("of", sources)):
         for name, sight in sights.items():
             print_line(f"{what} {name} {'sees' if what != 'of' else 'is kept'}: {visible(sight.sees)}")
-            for said, words in (("never", sight.never), ("as pseudonyms", sight.pseudonyms)):
+            for label, words in (("never", sight.never), ("as pseudonyms", sight.pseudonyms)):
                 if words:
-                    print_line(f"  {said}: {words}")
+                    print_line(f"  {label}: {words}")
             for note in sight.notes:
                 print_line(f"  {visible(note)}")
 

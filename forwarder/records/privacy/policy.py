@@ -72,8 +72,8 @@ class Privacy:
 
     def _quick(self, feed: str) -> Quick | None:
         if feed not in self._quick_by_feed:
-            said = tuple(self._kinds.treatments.items()), self._kinds.ip, tuple(self._rules.items())
-            self._quick_by_feed[feed] = _quick(feed, *said) if feed in self._quick_feeds else None
+            rules = tuple(self._kinds.treatments.items()), self._kinds.ip, tuple(self._rules.items())
+            self._quick_by_feed[feed] = _quick(feed, *rules) if feed in self._quick_feeds else None
         return self._quick_by_feed[feed]
 
     def _change(self, feed: str) -> Change:

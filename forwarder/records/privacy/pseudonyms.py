@@ -57,7 +57,7 @@ class Pseudonyms:
         return found
 
     def _make(self, kind: str, text: str) -> str:
-        said = f"{kind}\0{text}".encode("utf-8", "surrogatepass")
-        digest = hmac.new(self._key.encode(), said, hashlib.sha256).digest()
+        message = f"{kind}\0{text}".encode("utf-8", "surrogatepass")
+        digest = hmac.new(self._key.encode(), message, hashlib.sha256).digest()
         letters = base64.b32encode(digest).decode().lower()[:LENGTH]
         return f"{letters}@{DOMAIN}" if kind == "address" else f"{kind}-{letters}"

@@ -27,7 +27,7 @@ def with_rules(table: Table, rules: Mapping[str, Treatment]) -> Table:
     return table
 
 
-def _told(table: Table, treatment: Treatment) -> Table:
+def _with_treatment(table: Table, treatment: Treatment) -> Table:
     """Return what a rule says of everything that a table describes; a text keeps its kind, by which pseudonyms join."""
     if type(table) is str:
         kind = table.rpartition(":")[2] if table.startswith(BY_RULE) else table
@@ -35,11 +35,16 @@ def _told(table: Table, treatment: Treatment) -> Table:
     if treatment != "store":
         return f"{BY_RULE}{treatment}:unknown"
     if type(table) is list:
-        return [_told(table[0], treatment)]
+        return [_with_treatment(table[0], treatment)]
     if type(table) is ByType:
-        tables = {word: _told(inner, treatment) for word, inner in table.tables.items()}
-        return ByType(table.member, tables, _told(table.other, treatment), _told(table.either, treatment))
-    return {ANY: f"{BY_RULE}store:unknown", **{name: _told(inner, treatment) for name, inner in table.items()}}
+        tables = {word: _with_treatment(inner, treatment) for word, inner in table.tables.items()}
+        return ByType(
+            table.member, tables, _with_treatment(table.other, treatment), _with_treatment(table.either, treatment)
+        )
+    return {
+        ANY: f"{BY_RULE}store:unknown",
+        **{name: _with_treatment(inner, treatment) for name, inner in table.items()},
+    }
 
 
 def _weight(rule: tuple[list[str], Treatment]) -> tuple[int, int]:
@@ -47,21 +52,23 @@ def _weight(rule: tuple[list[str], Treatment]) -> tuple[int, int]:
     return len(parts), -parts.count(ANY)
 
 
-def _changed(table: Table, parts: list[str], said: Treatment) -> Table:
+def _changed(table: Table, parts: list[str], treatment: Treatment) -> Table:
     if not parts:
-        return _told(table, said)
+        return _with_treatment(table, treatment)
     if type(table) is list:
-        return [_changed(table[0], parts, said)]
+        return [_changed(table[0], parts, treatment)]
     if type(table) is ByType:
-        tables = {word: _changed(inner, parts, said) for word, inner in table.tables.items()}
-        return ByType(table.member, tables, *(_changed(inner, parts, said) for inner in (table.other, table.either)))
+        tables = {word: _changed(inner, parts, treatment) for word, inner in table.tables.items()}
+        return ByType(
+            table.member, tables, *(_changed(inner, parts, treatment) for inner in (table.other, table.either))
+        )
     members: dict[str, Table] = dict(table) if type(table) is dict else {}
     if type(table) is str and table.startswith(BY_RULE):
         members = {ANY: table}
     first, rest = parts[0], parts[1:]
     names = {*members, ANY} if first == ANY else {first}
     for name in names:
-        members[name] = _changed(members.get(name, members.get(ANY, "unknown")), rest, said)
+        members[name] = _changed(members.get(name, members.get(ANY, "unknown")), rest, treatment)
     return members
 
 

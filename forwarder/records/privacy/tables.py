@@ -43,10 +43,10 @@ class ByType(NamedTuple):
 
     def word(self, tree: dict[str, Any]) -> str:
         """Return the word by which an object has a table, `OTHER` or `EITHER`."""
-        said = tree.get(self.member)
-        if type(said) is str and (low := said.lower()) in self.tables:
+        value = tree.get(self.member)
+        if type(value) is str and (low := value.lower()) in self.tables:
             return low
-        words = [one for one in (said if type(said) is list else [said]) if type(one) is str and one.strip()]
+        words = [one for one in (value if type(value) is list else [value]) if type(one) is str and one.strip()]
         if not words:
             return EITHER
         known = next(filter(None, map(_loosely, words)), OTHER)
@@ -241,7 +241,7 @@ def _named(by: str, name: str = "name", **more: str) -> Table:
 
     def table(kind: str) -> Table:
         ident = _IDS.get(kind, "id")
-        return {by: "word", name: kind, **{each: ident if each == "id" else said for each, said in more.items()}}
+        return {by: "word", name: kind, **{each: ident if each == "id" else value for each, value in more.items()}}
 
     return ByType(
         by,

@@ -143,10 +143,10 @@ class ConfluenceRecords:
 def _most(members: Mapping[str, bytes], asked: int) -> int:
     """Return how many records are on a full page: what was asked for, or fewer where the server says so."""
     try:
-        said = _whole(members.get("limit", b"0"))
+        limit = _whole(members.get("limit", b"0"))
     except UNREADABLE:
         return asked
-    return said if 0 < said < asked else asked
+    return limit if 0 < limit < asked else asked
 
 
 def _next(

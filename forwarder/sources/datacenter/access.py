@@ -91,8 +91,8 @@ class ApiAccess:
         if response.status != 200:
             raise _refusal(response, secrets, with_cursor="pageCursor" in params)
         self._budget.observe(response.headers)
-        said = plain(response.headers.get(_USER, ""), 100)
-        self.account = said if said and said.casefold() != "anonymous" else self.account
+        account = plain(response.headers.get(_USER, ""), 100)
+        self.account = account if account and account.casefold() != "anonymous" else self.account
         return response
 
     async def close(self) -> None:
@@ -111,8 +111,8 @@ def _as_rate(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refusal(response: Response, secrets: tuple[str, ...], *, with_cursor: bool) -> Held | CursorLost:
-    said = plain(hide(own_words(response), secrets), _QUOTED)
-    told = f" ({said})" if said else ""
+    words = plain(hide(own_words(response), secrets), _QUOTED)
+    suffix = f" ({words})" if words else ""
     denied = plain(response.headers.get("x-authentication-denied-reason", ""), 60)
     status = response.status
     if status == 400 and with_cursor:
@@ -120,26 +120,26 @@ def _refusal(response: Response, secrets: tuple[str, ...], *, with_cursor: bool)
     if status == 401 or denied:
         captcha = " It wants a captcha, after logins that failed: log in once by hand." if denied else ""
         return AuthFailed(
-            f"The product refuses the credential{told}: the token has expired or was revoked, or user and password are "
-            f"wrong.{captcha}",
+            f"The product refuses the credential{suffix}: the token has expired or was revoked, or user and password "
+            f"are wrong.{captcha}",
             fix="Make a personal access token in the profile of the account, and put it into token.",
         )
     if status == 403:
         return AuthFailed(
-            f"The product does not show its audit log{told}: the account is no system administrator.",
+            f"The product does not show its audit log{suffix}: the account is no system administrator.",
             fix="Give the account the permission of a system administrator (in Jira: Administer Jira), or read the "
             "files of the nodes, which needs none.",
             kind="forbidden",
         )
     if status in {404, 405, 410}:
         return Held(
-            f"The product knows no audit log there{told}.",
+            f"The product knows no audit log there{suffix}.",
             fix="Check url, with the path when the product has one, such as https://example.com/jira; the API is in "
             "Jira from 8.8, Confluence from 7.5 and Bitbucket from 7.0 on, and in their Data Center editions only.",
             kind="not_found",
         )
     return Held(
-        f"The product refuses the request with {status}{told}.",
+        f"The product refuses the request with {status}{suffix}.",
         fix="Check url and this machine's clock; if both are right, the API has changed: report it.",
         kind="bad_request" if status == 400 else "unexpected_status",
     )

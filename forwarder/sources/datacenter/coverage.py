@@ -116,8 +116,8 @@ def _retention(answer: Any, why: str) -> Finding:
     """Say how long records are kept, in the product's own words."""
     words = _numbers(answer)
     if not words:
-        said = f": {plain(why, 120)}" if why else ""
-        detail = f"the product does not say how long records are kept{said}; three years is the default"
+        reason = f": {plain(why, 120)}" if why else ""
+        detail = f"the product does not say how long records are kept{reason}; three years is the default"
         return Finding("retention", ok=True, detail=detail)
     return Finding("retention", ok=True, detail=f"records are kept for {' '.join(words)}")
 

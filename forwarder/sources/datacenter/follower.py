@@ -4,7 +4,7 @@ Every file is followed by its device and inode, so that a new name changes nothi
 seen by its beginning and by what stands before the place it was read to. A file that is new begins where an older one
 of the same name ended that it is a copy of. One that is packed has these in its text, and is known as a whole once it
 was read. So a file that was renamed, copied, cut, packed, replaced under the same inode, or mounted anew goes on where
-it was; and where that cannot be told, it is read from its beginning: its lines have their ids by their places in it,
+it was; and where that cannot be known, it is read from its beginning: its lines have their ids by their places in it,
 and are known.
 
 Invariant: a file is left out of what is read only when every byte of it was read, or was there at the first look and is
@@ -134,14 +134,14 @@ class Follower:
     def _matched(
         self, files: list[LogFile], known: dict[str, Known], since_ms: int, troubles: list[Retryable]
     ) -> tuple[list[LogFile], dict[str, Known]]:
-        """Return the files that can be told now, and the place of every one, and of some that were.
+        """Return the files that are identified now, and the place of every one, and of some that were.
 
         What cannot be looked into now is left for the next look, with its place: one that is unknown would begin anew.
         """
         is_first = not known
         found: dict[str, Known] = {}
         superseded: dict[str, Known] = {}
-        told: list[LogFile] = []
+        matched: list[LogFile] = []
         for file in files:
             try:
                 place = self._at_first(file, since_ms) if is_first else self._place(file, known)
@@ -151,7 +151,7 @@ class Follower:
                 troubles.append(self.folder.unreadable(file, error))
             else:
                 if place is not None:
-                    told.append(file)
+                    matched.append(file)
                     before = known.get(file.ident)
                     if before is not None and before.mark and place.mark != before.mark:
                         superseded[f"{file.ident}-{before.at}"] = before  # a copy of what was there may come yet
@@ -160,7 +160,7 @@ class Follower:
         left = {ident: known[ident] for ident in there if ident in known and ident not in found}
         gone = {ident: place for ident, place in known.items() if ident not in there} | superseded
         kept = sorted(gone.items(), key=lambda item: item[1].name)[-MOST_GONE:]
-        return told, {**dict(kept), **left, **found}
+        return matched, {**dict(kept), **left, **found}
 
     def _at_first(self, file: LogFile, since_ms: int) -> Known:
         """Return the place of a file of the first look: what no one wrote into since then holds nothing of it."""

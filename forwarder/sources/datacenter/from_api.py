@@ -153,10 +153,10 @@ class FromApi:
             fix = getattr(error, "fix", "") or "Try again in some minutes; look for a proxy in between."
             return [Finding("answer", ok=False, detail=str(error), fix=fix)]
         newest = self._time_of(bodies[0]) if bodies else None
-        said = f"the newest record is of {self._write.write(newest)}" if newest is not None else "it holds no record"
+        detail = f"the newest record is of {self._write.write(newest)}" if newest is not None else "it holds no record"
         return [
             Finding("token", ok=True, detail="it may read the audit log"),
-            Finding("log", ok=True, detail=said),
+            Finding("log", ok=True, detail=detail),
             self._own_finding(),
             clock_finding(response.headers, self._access.clock.time()),
             budget_finding(response),

@@ -110,9 +110,9 @@ class DataCenterConfig(SourceConfig):
 
     @model_validator(mode="after")
     def _is_one_way(self) -> Self:
-        said = _unclear(self)
-        if said:
-            raise PydanticCustomError("datacenter", "{said}", {"said": said})
+        fault = _unclear(self)
+        if fault:
+            raise PydanticCustomError("datacenter", "{fault}", {"fault": fault})
         return self
 
     @property
@@ -144,7 +144,7 @@ def _unclear(config: DataCenterConfig) -> str:
             f"limit is so small that records of our own requests would fill the pages; write at least {_LEAST_LIMIT}",
         ),
     )
-    return next((said for is_so, said in faults if is_so), "")
+    return next((fault for is_so, fault in faults if is_so), "")
 
 
 class DataCenterSource:

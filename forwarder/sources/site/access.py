@@ -226,10 +226,10 @@ class SiteAccess:
             return [self._refused(found, used, works)], None
         host = _host(self._config.address if used == "site" else self._config.gateway)
         kind = "without scopes" if used == "site" else "with scopes"
-        said = f"{host} takes the token, as one {kind}"
-        said += "" if self._config.access != "auto" else f"; access: {used} pins that"
+        detail = f"{host} takes the token, as one {kind}"
+        detail += "" if self._config.access != "auto" else f"; access: {used} pins that"
         return [
-            Finding("token", ok=True, detail=said),
+            Finding("token", ok=True, detail=detail),
             clock_finding(answer.headers, self._clock.time()),
             budget_finding(answer),
         ], answer

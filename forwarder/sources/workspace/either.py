@@ -49,7 +49,7 @@ class Either:
         self._events = events
         self._is_auto = api == "auto"
         self._way: Way | None = None if api == "auto" else api
-        self._told: Way | None = None
+        self._announced: Way | None = None
         self._refusals = 0
         self._finding = asyncio.Lock()
 
@@ -91,8 +91,8 @@ class Either:
                 if self._way is None:
                     self._way = "workspace_events" if before == "workspace_events" else await self._find()
         way = self._way
-        if before in get_args(Way) and before not in {way, None} and self._told != way:
-            self._told = way
+        if before in get_args(Way) and before not in {way, None} and self._announced != way:
+            self._announced = way
             raise Retryable(
                 f"the log is read by {NAMES[way]} from now on, and was by the other API: what happened in the last "
                 "minutes comes by both, under two ids",

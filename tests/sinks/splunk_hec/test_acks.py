@@ -118,7 +118,7 @@ BAD_ANSWERS = [
 async def test_a_failing_question_confirms_nothing_and_loses_nothing(answer: Response) -> None:
     async with delivering(acks=True) as (sink, receiver):
         receipt = await promised(sink, batch(3))
-        receiver.rules.append(Rule(door="ack", answer=answer))
+        receiver.rules.append(Rule(endpoint="ack", answer=answer))
         try:
             assert await sink.confirm([receipt]) == {}
         except (Retryable, Held) as error:
@@ -132,7 +132,7 @@ async def test_a_failing_question_confirms_nothing_and_loses_nothing(answer: Res
 async def test_a_true_that_is_cut_on_its_way_is_gone_and_stays_unknown(wire: Wire) -> None:
     async with delivering(acks=True, sink={"http": {"read_timeout": 0.5}}) as (sink, receiver):
         receipt = await promised(sink, batch(3))
-        receiver.rules.append(Rule(door="ack", wire=wire))
+        receiver.rules.append(Rule(endpoint="ack", wire=wire))
         with pytest.raises(Retryable):
             await sink.confirm([receipt])
         for _ in range(3):
@@ -142,7 +142,7 @@ async def test_a_true_that_is_cut_on_its_way_is_gone_and_stays_unknown(wire: Wir
 async def test_what_one_channel_confirms_survives_the_trouble_of_another() -> None:
     async with delivering(acks=True, slots=2) as (sink, receiver):
         one, two = await promised(sink, batch(1)), await promised(sink, batch(1, slot=1))
-        receiver.rules.append(Rule(door="ack", answer=Response(500)))
+        receiver.rules.append(Rule(endpoint="ack", answer=Response(500)))
         first = await sink.confirm([one, two])
         assert len(first) == 1
         assert set((await sink.confirm([one, two])).values()) == {True}
@@ -153,7 +153,7 @@ async def test_a_confirm_that_is_cancelled_loses_no_true() -> None:
     async with delivering(acks=True, slots=2) as (sink, receiver):
         one, two = await promised(sink, batch(1)), await promised(sink, batch(1, slot=1))
         before = asked(receiver)
-        receiver.rules += [Rule(door="ack"), Rule(door="ack", wire=Wire(delay=3600))]
+        receiver.rules += [Rule(endpoint="ack"), Rule(endpoint="ack", wire=Wire(delay=3600))]
         task = asyncio.create_task(sink.confirm([one, two]))  # type: ignore[arg-type]
         await until(
             lambda: (
@@ -304,7 +304,7 @@ async def test_a_token_without_acknowledgement_is_told_before_anything_is_sent()
 
 
 @pytest.mark.parametrize(
-    "rule", [Rule(door="ack", wire=Wire(stop_at=-1, ending="reset")), Rule(door="ack", answer=Response(503))]
+    "rule", [Rule(endpoint="ack", wire=Wire(stop_at=-1, ending="reset")), Rule(endpoint="ack", answer=Response(503))]
 )
 async def test_a_look_that_fails_puts_no_event_in_doubt(rule: Rule) -> None:
     rule.times = 1
@@ -444,7 +444,9 @@ async def test_late_acks_settle_late(tmp_path: Path) -> None:
         assert await d.in_doubt() == set()
 
 
-@pytest.mark.parametrize("loss", [Rule(lose=True), Rule(door="ack", wire=Wire(stop_at=8)), Rule(wire=Wire(stop_at=3))])
+@pytest.mark.parametrize(
+    "loss", [Rule(lose=True), Rule(endpoint="ack", wire=Wire(stop_at=8)), Rule(wire=Wire(stop_at=3))]
+)
 async def test_acks_that_never_come_are_sent_again(loss: Rule, tmp_path: Path) -> None:
     async with lane_to_splunk(tmp_path, confirm_within=0.5) as d:
         await d.fill(3, "first")
@@ -498,8 +500,8 @@ async def test_a_lane_that_stops_asks_once_more(tmp_path: Path) -> None:
 async def test_a_lane_that_stops_waits_for_no_silent_splunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forwarder.delivery.lane.LAST_QUESTION", 0.05)
     async with lane_to_splunk(tmp_path, confirm_every=3600) as d:
-        d.receiver.rules.append(Rule(door="ack", times=1))  # that of the first look
-        d.receiver.rules.append(Rule(door="ack", times=None, wire=Wire(delay=3600)))
+        d.receiver.rules.append(Rule(endpoint="ack", times=1))  # that of the first look
+        d.receiver.rules.append(Rule(endpoint="ack", times=None, wire=Wire(delay=3600)))
         await d.fill()
         await d.bench.until(lambda: d.lane.report.pending == 3)
         await d.bench.stop("one")
@@ -521,16 +523,16 @@ async def test_faults_of_every_kind_in_a_row(tmp_path: Path) -> None:
     async with lane_to_splunk(tmp_path, receiver={"indexers": 2}, confirm_within=1.0) as d:
         d.receiver.rules += [
             Rule(answer=busy, times=2),
-            Rule(door="ack", answer=Response(500), times=3),
+            Rule(endpoint="ack", answer=Response(500), times=3),
             Rule(wire=Wire(stop_at=5, ending="reset")),
             Rule(busy_after=3),
             Rule(answer=Response(413)),
-            Rule(door="ack", wire=Wire(stop_at=9, ending="reset")),
+            Rule(endpoint="ack", wire=Wire(stop_at=9, ending="reset")),
             Rule(lose=True, times=2),
             Rule(unacked=True),
             Rule(wire=Wire(garbage=b"???")),
             Rule(answer=Response(429)),
-            Rule(door="ack", answer=Response(200, {}, b"<html>")),
+            Rule(endpoint="ack", answer=Response(200, {}, b"<html>")),
         ]
         await d.fill(100)
         await d.everything_came()

@@ -286,13 +286,13 @@ async def test_mutual_tls(tmp_path: Path) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # handshakes fail on purpose
     authority, stranger = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    door = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(door)
-    authority.configure_trust(door)
-    door.verify_mode = ssl.CERT_REQUIRED
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_tls)
+    authority.configure_trust(server_tls)
+    server_tls.verify_mode = ssl.CERT_REQUIRED
     for name, issuer in (("good", authority), ("bad", stranger)):
         issuer.issue_cert(f"{name}.example").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / name))
-    async with HecReceiver({SECRET: Token(acknowledge=True)}, ssl=door) as receiver:
+    async with HecReceiver({SECRET: Token(acknowledge=True)}, ssl=server_tls) as receiver:
         for name in (None, "bad", "good"):
             files = {"ca_file": tmp_path / "ca.pem"} | ({"cert_file": tmp_path / name} if name else {})
             sink = sink_of(receiver.url, tls=files, acknowledge=True)
