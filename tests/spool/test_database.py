@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from forwarder.contracts import Held
-from forwarder.spool.contract import Fenced, SpoolError, SpoolLost
+from forwarder.spool.contract import Fenced, Settlement, SpoolError, SpoolLost, Tally
+from forwarder.spool.letter import DeadLetter
 from forwarder.spool.sqlite.database import RESERVE_BYTES
-from tests.spool.spools import Harness, opened
+from tests.spool.spools import Harness, bulky, key_of, names, opened
 
 
 @pytest.fixture
@@ -131,6 +132,57 @@ async def test_the_reserve_is_given_up_once_for_what_makes_room(
         with pytest.raises((Held, SpoolError)):
             await met(harness, of_sqlite(code), must=must, times=1)
     assert reserve.exists() is not done
+    await harness.spool.clean_up()
+    assert reserve.stat().st_size == RESERVE_BYTES
+
+
+def page(harness: Harness, lane: int) -> Awaitable[Any]:
+    return harness.put(page=bulky("more"))
+
+
+def new_lane(harness: Harness, lane: int) -> Awaitable[Any]:
+    return harness.lane("x" * 50_000)
+
+
+def settlement(harness: Harness, lane: int) -> Awaitable[Any]:
+    letter = DeadLetter(1, harness.source.number, key_of("a0").hex(), "no", "x" * 50_000, b"")
+    told = Settlement([(1, 1)], {harness.source.number: Tally(rejected=1)}, [letter])
+    return harness.spool.exchange(lane, told, after=0, events=0)
+
+
+@pytest.mark.parametrize(("act", "takes_it"), [(page, False), (new_lane, False), (settlement, True)])
+async def test_the_reserve_is_only_for_what_makes_room(
+    harness: Harness, act: Callable[[Harness, int], Awaitable[Any]], takes_it: bool
+) -> None:
+    reserve = harness.config.path.with_name("spool.db.reserve")
+    lane = await harness.lane()
+    await harness.put(*names("a", 3))
+    await harness.take(lane)
+
+    def fill_up(parts: Any) -> None:
+        database = parts.database
+        database.con.execute(f"PRAGMA max_page_count = {database.pragma('page_count')}")
+
+    await harness.spool._run(fill_up)
+    with pytest.raises(Held, match="is full"):
+        await act(harness, lane)
+    assert reserve.exists() is not takes_it
+
+
+async def test_a_reserve_that_found_no_room_is_made_when_there_is_some(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = harness.config.path.with_name("spool.db.reserve")
+    reserve.unlink()
+
+    def half(descriptor: int, at: int, size: int) -> None:
+        os.ftruncate(descriptor, size // 2)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", half)
+        await harness.spool.clean_up()
+    assert not reserve.exists(), "half of it is none"
     await harness.spool.clean_up()
     assert reserve.stat().st_size == RESERVE_BYTES
 
