@@ -216,6 +216,7 @@ def _problems(report: Mapping[str, Any]) -> list[str]:
         *_unrouted(report),
         *_removed(report),
         *_letters(report),
+        *_looks(report),
     ]
 
 
@@ -302,6 +303,15 @@ def _letters(report: Mapping[str, Any]) -> list[str]:
                 f"sink {name}: {count} dead letters{limit}; see audit-forwarder dead-letters list --sink {name}"
             )
     return lines
+
+
+def _looks(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for everything that is worth a look and is no fault."""
+    return [
+        f"look: source {_cell(look.get('source'))}: {_sentence(_cell(look.get('what')))} "
+        f"To do: {_sentence(_cell(look.get('fix')))}"
+        for look in _list(report, "looks")
+    ]
 
 
 def _books_line(report: Mapping[str, Any]) -> str:

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.source import Coarse as Coarse
     from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
     from forwarder.contracts.source import ListsActions as ListsActions
+    from forwarder.contracts.source import PresentsCredentials as PresentsCredentials
     from forwarder.contracts.source import Received as Received
     from forwarder.contracts.source import Receives as Receives
     from forwarder.contracts.source import Source as Source
@@ -137,7 +138,17 @@ _HOMES = {
         "SinkTraits",
         "Warns",
     ),
-    "source": ("Budget", "Coarse", "GoesOnByTime", "ListsActions", "Received", "Receives", "Source", "SourceContext"),
+    "source": (
+        "Budget",
+        "Coarse",
+        "GoesOnByTime",
+        "ListsActions",
+        "PresentsCredentials",
+        "Received",
+        "Receives",
+        "Source",
+        "SourceContext",
+    ),
     "text": ("plain",),
 }
 _MODULE = {name: module for module, names in _HOMES.items() for name in names}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts.component import ComponentConfig
+from forwarder.contracts.credentials import Credential, end_of
 from forwarder.contracts.privacy import PrivacyConfig
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.units import ByteSize, Duration, Within
@@ -144,8 +145,15 @@ class RetryConfig(ComponentConfig):
         return self
 
 
+_ABOUT_A_CREDENTIAL = ("_expires", "_expires_at", "_next", "_next_expires_at")
+
+
 class SourceConfig(ComponentConfig):
     """Settings every source has."""
+
+    CREDENTIALS: ClassVar[tuple[str, ...]] = ()
+    """Fields with a credential. Beside `<field>` there are `<field>_expires_at`, and `<field>_next` for the one that
+    follows it, with `<field>_next_expires_at`."""
 
     type: str
     """Which kind of source this is."""
@@ -175,9 +183,32 @@ class SourceConfig(ComponentConfig):
         return {"": self}
 
     @property
-    def credential_ends(self) -> tuple[str, float] | None:
-        """Return the setting of the credential's last day, and when that is over (epoch seconds); None if unknown."""
-        return None
+    def credentials(self) -> tuple[Credential, ...]:
+        """Return the credentials that are set, the one that is presented first in front."""
+        found: list[Credential] = []
+        for setting in (name for base in self.CREDENTIALS for name in (base, f"{base}_next")):
+            secret = getattr(self, setting, None)
+            if secret is not None:
+                fields = (f"{setting}_expires_at", f"{setting}_expires")
+                written = next((field for field in fields if getattr(self, field, None) is not None), None)
+                ends = None if written is None else end_of(getattr(self, written))
+                found.append(Credential(setting, secret, ends, written or fields[0]))
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _credentials_agree(self) -> Self:
+        for base in self.CREDENTIALS:
+            has = {end for end in ("", *_ABOUT_A_CREDENTIAL) if getattr(self, f"{base}{end}", None) is not None}
+            fault = ""
+            if {"_expires", "_expires_at"} <= has:
+                fault = "{name}_expires and {name}_expires_at are both set; keep one"
+            elif "_next" in has and "" not in has:
+                fault = "{name}_next follows {name}, which is not set; write it as {name}"
+            elif "_next_expires_at" in has and "_next" not in has:
+                fault = "{name}_next_expires_at is set, and {name}_next is not; write both, or neither"
+            if fault:
+                raise PydanticCustomError("credentials", fault, {"name": base})
+        return self
 
     @property
     def of_organization(self) -> str | None:

@@ -108,6 +108,22 @@ class ListsActions(Protocol):
         ...
 
 
+class InUse(Protocol):
+    """Which of several credentials is presented."""
+
+    @property
+    def in_use(self) -> str:
+        """Return the setting of the one that is, such as `api_key_next`; empty when there is none."""
+        ...
+
+
+@runtime_checkable
+class PresentsCredentials(Protocol):
+    """A source that presents one of the credentials that its settings name."""
+
+    credentials: InUse
+
+
 @runtime_checkable
 class Coarse(Protocol):
     """A source that is read in windows, and whose API does not tell times apart that lie closer together than a step.

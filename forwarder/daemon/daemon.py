@@ -14,7 +14,6 @@ component is that component's state.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 from collections import defaultdict
@@ -50,12 +49,13 @@ from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
+from forwarder.daemon.reporter import Reporter
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.daemon.unrouted import counts_unrouted
 from forwarder.net.retry import RequestBudget
 from forwarder.net.server_thread import ServerThread
 from forwarder.observe.redaction import Redactor
-from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
+from forwarder.observe.reports import DaemonReport
 from forwarder.observe.summary import Summary
 from forwarder.polling.poller import Poller
 from forwarder.receiving.kept import Kept
@@ -94,20 +94,16 @@ class Daemon:
         self._rng = rng or random.Random()  # noqa: S311 -- jitter
         self._redactor = redactor
         self._on_log_level = on_log_level
-        self._log_lines_left_out = log_lines_left_out
         self._log = structlog.get_logger()
         self._stopping = asyncio.Event()
-        self._restarts: dict[str, int] = {}
-        self._started = self._clock.time()
-        self._beat = 0.0
-        self._spool: Spool | None = None
+        self._reporter = Reporter(settings, self._clock, self._stopping, log_lines_left_out)
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
         self._pollers: dict[str, Poller | PushedStore] = {}
         self._kept: defaultdict[str, Kept] = defaultdict(Kept)
         self._budgets: dict[str, RequestBudget] = {}
-        self._source_reports: dict[str, SourceReport] = {}
-        self._lane_reports: dict[str, LaneReport] = {}
+        self._source_reports = self._reporter.source_reports
+        self._lane_reports = self._reporter.lane_reports
         self._filters = build_filters(settings)
         self._unrouted = Unrouted(self._filters, counts_unrouted(self._source_reports))
         self._learning = Learning(settings, self._clock, self._stopping)
@@ -192,7 +188,7 @@ class Daemon:
                     async with asyncio.timeout(LOOK):
                         await self._stopping.wait()
             else:
-                self._spool = spool
+                self._reporter.spool = spool
                 return True
         return False
 
@@ -239,7 +235,7 @@ class Daemon:
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
         task = asyncio.create_task(
-            supervise(name, make, stopping=self._stopping, restarts=self._restarts, rng=self._rng), name=name
+            supervise(name, make, stopping=self._stopping, restarts=self._reporter.restarts, rng=self._rng), name=name
         )
         task.add_done_callback(self._ended)
         return task
@@ -269,6 +265,7 @@ class Daemon:
         parts = build_parts(self._settings, self._clock)
         self._sources, self._budgets = parts.sources, parts.budgets
         self._sinks |= parts.sinks
+        self._reporter.sources = parts.sources
         self._source_reports |= parts.source_reports
         self._lane_reports |= parts.lane_reports
         for name, source in parts.sources.items():
@@ -297,9 +294,9 @@ class Daemon:
         for name, config in self._settings.readers.items():
             bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
         bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
-        bells.add(self._heartbeat, HEARTBEAT)
+        bells.add(self._reporter.beat, HEARTBEAT)
         bells.add(self._lanes.ring, LOOK)
-        self._heartbeat()
+        self._reporter.beat()
         bells.start()
         try:
             yield
@@ -310,32 +307,9 @@ class Daemon:
         if (poller := self._pollers.get(name)) is not None:
             poller.ring()
 
-    def _heartbeat(self) -> None:
-        self._beat = self._clock.monotonic()
-
     async def report(self) -> DaemonReport:
         """Return everything at one moment."""
-        spool = self._spool
-        status, books = await spool.overview() if spool is not None else (None, [])
-        # Nothing is awaited from here on: the copies are of the moment at which the spool's answer came.
-        rows = {(row.name, row.target): row for row in status.lanes} if status is not None else {}
-        return DaemonReport(
-            version=__version__,
-            started=self._started,
-            now=self._clock.time(),
-            pid=os.getpid(),
-            config_digest=self._settings.digest(),
-            draining=self._stopping.is_set(),
-            sources=[source.snapshot() for source in self._source_reports.values()],
-            lanes=[lane.seen_with(rows.get((lane.name, lane.target))) for lane in self._lane_reports.values()],
-            spool=status,
-            books=books,
-            task_restarts=dict(self._restarts),
-            log_lines_left_out=self._log_lines_left_out(),
-            monotonic=self._clock.monotonic(),
-            loop_alive=self._beat,
-            spool_alive=spool.last_turn if spool is not None else 0.0,
-        )
+        return await self._reporter.report()
 
 
 async def run_daemon(

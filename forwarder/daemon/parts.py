@@ -37,10 +37,7 @@ def build_parts(settings: Settings, clock: Clock) -> Parts:
         with _named(f"sources.{name}", settings):
             parts.sources[name] = source = build_source(name, config, clock, budget)
         parts.budgets[name] = budget
-        ends = config.credential_ends
-        parts.source_reports[name] = SourceReport(
-            name, config.type, identity=source.origin.identity, credential_ends=ends[1] if ends is not None else 0.0
-        )
+        parts.source_reports[name] = SourceReport(name, config.type, identity=source.origin.identity)
     identities = [source.origin.identity for source in parts.sources.values()]
     twice = next((identity for identity in identities if identities.count(identity) > 1), None)
     if twice is not None:

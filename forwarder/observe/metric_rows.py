@@ -163,6 +163,18 @@ def refusals(report: DaemonReport) -> Iterator[Sample]:
             yield from (((source.name, reason), count) for reason, count in source.refused.items())
 
 
+def credentials_left(report: DaemonReport) -> Iterator[Sample]:
+    """Yield the seconds until each credential ends, of those whose end is written down."""
+    for source in report.sources:
+        yield from (((source.name, each.setting), each.ends - report.now) for each in source.credentials if each.ends)
+
+
+def credentials_in_use(report: DaemonReport) -> Iterator[Sample]:
+    """Yield 1 for the credential that is presented, 0 for the others."""
+    for source in report.sources:
+        yield from (((source.name, each.setting), float(each.in_use)) for each in source.credentials)
+
+
 def lag_seconds(report: DaemonReport) -> Iterator[Sample]:
     """Yield how long the oldest waiting event of each lane has waited."""
     for lane in report.lanes:

@@ -75,6 +75,20 @@ class Report:
         return made
 
 
+class CredentialReport(NamedTuple):
+    """A credential of a source.
+
+    Attributes:
+        setting: Its name, such as `api_key_next`.
+        ends: When it ends, epoch seconds, as configured; 0 when nobody wrote it down.
+        in_use: Whether it is the one that is presented.
+    """
+
+    setting: str
+    ends: float
+    in_use: bool
+
+
 @dataclass(slots=True)
 class SourceReport(Report):
     """A source: hand-off API → spool."""
@@ -100,12 +114,22 @@ class SourceReport(Report):
     actions: int = 0  # in the list that the API gives of its own actions
     actions_read: float = 0.0  # epoch seconds
     actions_problem: str = ""  # why the list is not fresh; harmless
-    credential_ends: float = 0.0  # epoch seconds, as configured; 0 when nobody wrote it down
+    credentials: tuple[CredentialReport, ...] = ()
     is_pushed: bool = False  # nothing is asked for, events are only sent to us
     receives: bool = False  # events are sent to us
     received: int = 0  # requests that brought events and were answered with 200
     last_received: float = 0.0  # when events were last sent to us, epoch seconds
     refused: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REFUSALS, 0))  # requests, by reason
+
+    @property
+    def credential(self) -> CredentialReport | None:
+        """Return the credential that is presented."""
+        return next((each for each in self.credentials if each.in_use), None)
+
+    @property
+    def credential_ends(self) -> float:
+        """Return when that ends, epoch seconds; 0 when nobody wrote it down."""
+        return self.credential.ends if self.credential is not None else 0.0
 
     def snapshot(self) -> Self:
         """Return a copy that no longer changes."""

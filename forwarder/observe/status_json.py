@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from forwarder.contracts.credentials import days_left
 from forwarder.observe.health import why_not_ready
+from forwarder.observe.looks import looks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forwarder.observe.reports import DaemonReport, LaneReport, Report, SourceReport
+    from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, Report, SourceReport
     from forwarder.spool.contract import Books, Gap, SpoolStatus
 
 _SINCE_START = {
@@ -70,6 +72,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         **_moment("loop_turned", _before(report.loop_age, now), now),
         **_moment("spool_turned", _before(report.spool_age, now), now),
         **_moment("spool_written", report.spool_written, now),
+        "looks": [_row(look, now, "stage") for look in looks(report)],
         "task_restarts": dict(sorted(report.task_restarts.items())),
         "sources": [_of_process(_source(source, now), report) for source in report.sources],
         "sinks": [_of_process(_lane(lane, now), report) for lane in report.lanes],
@@ -115,12 +118,19 @@ def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
 
 def _source(source: SourceReport, now: float) -> dict[str, Any]:
     return {
-        **_component(source, now, "credential_ends"),
+        **_component(source, now, "credentials"),
+        "credential": source.credential.setting if source.credential is not None else None,
         "credential_ends": _iso(source.credential_ends),
+        "credentials": [_credential(each, now) for each in source.credentials],
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
         "refused": {reason: count for reason, count in source.refused.items() if count},
     }
+
+
+def _credential(each: CredentialReport, now: float) -> dict[str, Any]:
+    left = days_left(each.ends, now) if each.ends else None
+    return {"setting": each.setting, "in_use": each.in_use, "ends": _iso(each.ends), "days_left": left}
 
 
 def _lane(lane: LaneReport, now: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The line of the log that says once a minute how it goes; nothing is logged per event."""
+"""The line of the log that says once a minute how it goes, and those of what is worth a look, each once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from forwarder.contracts import ForwarderError
+from forwarder.observe.looks import News, looks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ class Summary:
     def __init__(self, report: Callable[[], Awaitable[DaemonReport]], stopping: asyncio.Event) -> None:
         self._report = report
         self._stopping = stopping
+        self._news = News()
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
@@ -50,6 +52,8 @@ class Summary:
             self._log.warning("summary_failed", reason=str(error))
         else:
             self._log.info("summary", **summary(report))
+            for look in self._news.of(looks(report)):
+                self._log.warning(look.kind, source=look.source, what=look.what, fix=look.fix)
 
 
 def summary(report: DaemonReport) -> dict[str, Any]:

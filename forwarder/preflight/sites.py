@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from forwarder.config.problems import Problem
+from forwarder.contracts.credentials import countdown, stage_of, what_to_do
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forwarder.config.settings import Settings
-
-SOON = 21
-"""Days before the end of a credential from when on it is pointed out."""
 
 _FILL_IN = "it is an example", "put your own value in its place"
 _EXAMPLE_SITE = re.compile(r"your[-a-z0-9]*|(?:example|sample|placeholder|site-?name|replace-?me|change-?me|x{3,})")
@@ -65,16 +62,15 @@ def odd_sites(settings: Settings) -> Iterator[Problem]:
 
 
 def expiring(settings: Settings) -> Iterator[Problem]:
-    """Yield a problem for each credential whose last day has come near, or is over, by the setting that names it."""
+    """Yield a problem for each credential whose end has come near, or is past, by the setting that names it."""
+    now = time.time()
     for name, config in settings.sources.items():
-        if config.credential_ends is None:
-            continue
-        setting, end = config.credential_ends
-        left, what = int((end - time.time()) // 86_400), setting.removesuffix("_expires")
-        if left < SOON:
-            day = f"{datetime.fromtimestamp(end - 1, UTC):%Y-%m-%d}"
-            fault = f"the {what} ended on {day}" if left < 0 else f"the {what} ends on {day}, in {left} days"
-            yield Problem(f"sources.{name}.{setting}", fault, f"make a new {what}, and write its last day here")
+        last = config.credentials[-1].setting if config.credentials else ""
+        for each in config.credentials:
+            if each.ends is not None and stage_of(each.ends, now) is not None:
+                what = f"the {countdown(each.setting, each.ends, now)}"
+                follower = last if last != each.setting else ""
+                yield Problem(f"sources.{name}.{each.ends_setting}", what, what_to_do(each.setting, follower))
 
 
 def _of_sites(settings: Settings) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
+from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
 from forwarder.spool.contract import Books, CursorRow, Gap, LaneStatus, SourceStatus, SpoolStatus
 
 NOW = 1_790_000_000.0
@@ -36,7 +36,10 @@ def source_report(**changes: Any) -> SourceReport:
         "last_received": NOW - 5,
         "last_good_poll": NOW - 11,
         "newest_event": NOW - 3700,
-        "credential_ends": NOW + 30 * 86_400,
+        "credentials": (
+            CredentialReport("api_key", NOW + 31 * 86_400, in_use=True),
+            CredentialReport("api_key_next", NOW + 90 * 86_400, in_use=False),
+        ),
         "requests_per_minute": 12.5,
         "budget_remaining": 7.0,
         "cursors": ("tail", "heal"),

@@ -56,7 +56,8 @@ def test_names_follow_the_conventions(metric):
     assert re.fullmatch(r"forwarder(_[a-z]+)+", metric.name)
     assert metric.help.endswith(".") or metric.help.endswith("alert.")
     assert not re.search(r"_(count|sum|bucket|created)$", metric.name)
-    assert set(metric.labels) <= {"source", "sink", "kind", "reason", "state", "task", "version", "python", "digest"}
+    known = {"source", "sink", "credential", "kind", "reason", "state", "task", "version", "python", "digest"}
+    assert set(metric.labels) <= known
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
@@ -91,7 +92,7 @@ EXPECTED = {
     "forwarder_source_last_good_poll_timestamp_seconds": NOW - 11,
     "forwarder_source_last_good_poll_age_seconds": 11,
     "forwarder_source_newest_event_timestamp_seconds": NOW - 3700,
-    "forwarder_source_credential_ends_timestamp_seconds": NOW + 30 * 86_400,
+    "forwarder_source_credential_ends_timestamp_seconds": NOW + 31 * 86_400,
     "forwarder_source_newest_event_age_seconds": 3700,
     "forwarder_source_budget_requests_per_minute": 12.5,
     "forwarder_source_budget_remaining_requests": 7,
@@ -151,9 +152,19 @@ def test_values_come_from_the_right_field():
 def test_the_rows_without_a_plain_value_are_tested_by_name():
     special = {"forwarder_source_errors_total", "forwarder_sink_errors_total", "forwarder_source_state"}
     special |= {"forwarder_source_refused_requests_total"}
+    special |= {"forwarder_source_credential_left_seconds", "forwarder_source_credential_info"}
     special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds", "forwarder_spool_open_gaps"}
     special |= {"forwarder_build_info", "forwarder_config_info", "forwarder_spool_unclaimed_events"}
     assert {metric.name for metric in METRICS} == set(EXPECTED) | special
+
+
+def test_every_credential_is_counted_down_and_the_one_in_use_is_named():
+    left = samples(full_report(), "forwarder_source_credential_left_seconds")
+    assert left == {("acme", "api_key"): 31 * 86_400, ("acme", "api_key_next"): 90 * 86_400}
+    assert samples(full_report(), "forwarder_source_credential_info") == {
+        ("acme", "api_key"): 1,
+        ("acme", "api_key_next"): 0,
+    }
 
 
 def test_books_out_of_balance_show_and_never_cancel():

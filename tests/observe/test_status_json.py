@@ -10,7 +10,7 @@ from tests.observe.reports import NOW, full_report, lane_report, source_report, 
 
 TOP = {
     "version", "running", "pid", "config_digest", "counters_since", "spool_written", "spool_written_age_seconds", "now", "started", "started_age_seconds", "ready", "not_ready", "draining",
-    "degraded", "loop_turned", "loop_turned_age_seconds", "spool_turned", "spool_turned_age_seconds", "task_restarts",
+    "degraded", "looks", "loop_turned", "loop_turned_age_seconds", "spool_turned", "spool_turned_age_seconds", "task_restarts",
     "sources", "sinks", "spool", "books", "balanced",
 }  # fmt: skip
 
@@ -36,7 +36,7 @@ def test_the_form_is_frozen():
     listed = {"actions": 111, "actions_read": NOW - 4, "actions_problem": "The list is cut."}
     sources = [
         source_report(**listed, trouble_since=NOW - 7),
-        source_report(name="quiet", budget_remaining=-1.0, last_good_poll=0.0, credential_ends=0.0),
+        source_report(name="quiet", budget_remaining=-1.0, last_good_poll=0.0, credentials=()),
     ]
     frozen = json.loads(Path(__file__).with_name("status.json").read_text(encoding="utf-8"))
     assert report_to_dict(full_report(sources=sources, lanes=lanes)) == frozen

@@ -17,7 +17,7 @@ from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts import SystemClock
 from forwarder.exit_codes import ExitCode
 from forwarder.net.addresses import reachable
-from forwarder.observe.reports import DaemonReport, LaneReport, SourceReport
+from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
 from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.contract import SpoolError
 
@@ -157,6 +157,10 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
                 fix=fix,
                 identity=row.identity,
                 cursors=tuple(row.cursors),
+                credentials=tuple(
+                    CredentialReport(each.setting, each.ends or 0.0, in_use=False)
+                    for each in (sources[row.name].credentials if row.name in sources else ())
+                ),
             )
             for row in spool.sources
         ],

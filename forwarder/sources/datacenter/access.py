@@ -8,11 +8,12 @@ limiting")
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from forwarder.contracts import AuthFailed, CursorLost, Endpoint, Held, plain
+from forwarder.contracts import AuthFailed, CursorLost, Endpoint, Finding, Held, plain
 from forwarder.net.answers import own_words
 from forwarder.net.hide import hide
 from forwarder.net.http import HttpClient, Response, check_url
@@ -22,50 +23,47 @@ from forwarder.sources.refusals import without_a_page
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forwarder.contracts import HttpConfig, Secret, SourceContext, TlsConfig
+    from forwarder.contracts import HttpConfig, SourceContext, TlsConfig
+    from forwarder.sources.credentials import Credentials
 
 ROOT = "/rest/auditing/1.0"
 _QUOTED = 160
 _USER = "x-ausername"
 
 
-class Login(msgspec.Struct, frozen=True):
-    """Who we are to the product.
-
-    Attributes:
-        token: Personal access token; or
-        user, password: Of a local account.
-    """
-
-    token: Secret | None
-    user: str
-    password: Secret | None
-
-    def header(self) -> tuple[str, tuple[str, ...]]:
-        """Return the header, and what of it is secret. Raises AuthFailed."""
-        if self.token is not None:
-            token = self.token.present("token")
-            return f"Bearer {token}", (token,)
-        password = self.password.present("password") if self.password is not None else ""
-        basic = base64.b64encode(f"{self.user}:{password}".encode()).decode()
-        return f"Basic {basic}", (password, basic)
-
-
 class ApiAccess:
     """Requests to one product; two at a time, each over a connection of its own.
+
+    Args:
+        url: Where it is.
+        credentials: Personal access tokens, or passwords of `user`.
+        user: Of a local account; empty with tokens.
+        context: Clock and budget.
+        http: HTTP settings.
+        tls: TLS settings.
+        insecure: Whether `http://` to another machine is allowed.
 
     Attributes:
         account: Whom the product takes us for, once it has said so.
     """
 
     def __init__(
-        self, url: str, login: Login, context: SourceContext, *, http: HttpConfig, tls: TlsConfig, insecure: bool
+        self,
+        url: str,
+        credentials: Credentials,
+        user: str,
+        context: SourceContext,
+        *,
+        http: HttpConfig,
+        tls: TlsConfig,
+        insecure: bool,
     ) -> None:
         check_url(url, insecure=insecure)
         self.account = ""
         self.clock = context.clock
         self._url = url
-        self._login = login
+        self.credentials = credentials
+        self._user = user
         self._budget = context.budget
         self._http, self._tls, self._insecure = http, tls, insecure
         self._clients = Clients(self._client)
@@ -80,20 +78,32 @@ class ApiAccess:
 
     async def get(self, path: str, params: Mapping[str, str]) -> Response:
         """Ask for JSON below the root of the API. Raises Retryable, Held, AuthFailed, or CursorLost."""
-        header, secrets = self._login.header()
-        headers = {"authorization": header, "accept": "application/json", "accept-encoding": "gzip"}
-        async with self._clients.borrowed() as client:
-            response = await client.request("GET", f"{ROOT}{path}", params=params, headers=headers)
+        response, sent = await self.credentials.ask(partial(self._send, path, params))
+        secrets = (*sent, *map(self._basic, sent))
         response = msgspec.structs.replace(response, headers=_as_rate(response.headers))
         error = without_a_page(response, budget=self._budget, now=self.clock.time(), secrets=secrets)
         if error is not None:
             raise error
         if response.status != 200:
-            raise _refusal(response, secrets, with_cursor="pageCursor" in params)
+            refused = _refusal(response, secrets, with_cursor="pageCursor" in params)
+            raise self.credentials.refused_by_all(refused) if isinstance(refused, AuthFailed) else refused
         self._budget.observe(response.headers)
         account = plain(response.headers.get(_USER, ""), 100)
         self.account = account if account and account.casefold() != "anonymous" else self.account
         return response
+
+    async def try_each(self) -> list[Finding]:
+        """Try each credential by itself, for `doctor`."""
+        return await self.credentials.try_each(partial(self._send, "/events", {"limit": "1"}))
+
+    async def _send(self, path: str, params: Mapping[str, str], secret: str) -> Response:
+        header = f"Basic {self._basic(secret)}" if self._user else f"Bearer {secret}"
+        headers = {"authorization": header, "accept": "application/json", "accept-encoding": "gzip"}
+        async with self._clients.borrowed() as client:
+            return await client.request("GET", f"{ROOT}{path}", params=params, headers=headers)
+
+    def _basic(self, secret: str) -> str:
+        return base64.b64encode(f"{self._user}:{secret}".encode()).decode()
 
     async def close(self) -> None:
         """Release the connections. Safe to call twice."""

@@ -26,10 +26,12 @@ from forwarder.contracts import (
     SourceContext,
     TlsConfig,
 )
+from forwarder.contracts.credentials import Expiry
 from forwarder.contracts.identity import EventKeys
 from forwarder.contracts.secret_file import expanded
 from forwarder.contracts.settings import Within
-from forwarder.sources.datacenter.access import ApiAccess, Login
+from forwarder.sources.credentials import Credentials
+from forwarder.sources.datacenter.access import ApiAccess
 from forwarder.sources.datacenter.from_api import FromApi
 from forwarder.sources.datacenter.from_files import FromFiles
 from forwarder.sources.datacenter.nodes import Nodes
@@ -45,6 +47,8 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class DataCenterConfig(SourceConfig):
     """The audit log of a Data Center product: from the files of its `nodes`, or from its `url`."""
 
+    CREDENTIALS = ("token", "password")
+
     site: str | None = None
     """Host of the product, such as `jira.example.com`, with the path when it has one: part of every document id, so it
     stays when folders move. Default: that of `url`."""
@@ -56,10 +60,22 @@ class DataCenterConfig(SourceConfig):
     where no files can be read: each request is itself recorded in the log."""
     token: Secret | None = None
     """Personal access token of a system administrator, for `url`."""
+    token_expires_at: Expiry | None = None
+    """Last day of the token, such as `2027-01-31`, or the moment of its end; counted down 30, 7 and 1 days before."""
+    token_next: Secret | None = None
+    """The token that follows: it takes over when the first one is refused or has ended."""
+    token_next_expires_at: Expiry | None = None
+    """Last day of `token_next`, or the moment of its end."""
     user: str | None = None
     """Name of an account with a password, instead of `token`."""
     password: Secret | None = None
     """Password of the `user`."""
+    password_expires_at: Expiry | None = None
+    """Last day of the password, or the moment of its end; counted down as that of a token is."""
+    password_next: Secret | None = None
+    """The password that follows: it takes over when the first one is refused or has ended."""
+    password_next_expires_at: Expiry | None = None
+    """Last day of `password_next`, or the moment of its end."""
     account: Annotated[str, Field(max_length=255)] | None = None
     """Name or id that records have as author when we are it. Default: what the product says. Searches of the log by
     this account are ours, so use it for nothing else."""
@@ -158,15 +174,22 @@ class DataCenterSource:
     def __init__(self, config: DataCenterConfig, context: SourceContext) -> None:
         self.origin = Origin(source=context.name, feed=self.feed, organization="", site=config.host)
         self.endpoints: list[Endpoint] = []
+        self.credentials = Credentials(config.credentials, context.clock)
         keys = EventKeys(self.feed, self.origin.scope)
+        self._access: ApiAccess | None = None
         self._way: FromFiles | FromApi
         if config.url is None:
             nodes = Nodes(config.nodes or {}, limit=config.limit, longest=config.max_line, within=config.read_timeout)
             self._way = FromFiles(nodes, keys, context.clock)
             return
-        login = Login(config.token, config.user or "", config.password)
-        access = ApiAccess(
-            config.url.rstrip("/"), login, context, http=config.http, tls=config.tls, insecure=config.insecure
+        self._access = access = ApiAccess(
+            config.url.rstrip("/"),
+            self.credentials,
+            config.user or "",
+            context,
+            http=config.http,
+            tls=config.tls,
+            insecure=config.insecure,
         )
         deliver = config.own_searches == "deliver"
         self._way = FromApi(access, keys, config.limit, config.account or "", deliver_own=deliver)
@@ -188,7 +211,8 @@ class DataCenterSource:
 
     async def probe(self) -> list[Finding]:
         """Say what can be read, and what the product does not record."""
-        return await self._way.probe()
+        tried = [] if self._access is None else await self._access.try_each()
+        return [*await self._way.probe(), *tried, *self.credentials.findings()]
 
     async def close(self) -> None:
         """Release what is open. Safe to call twice."""

@@ -17,7 +17,7 @@ from forwarder.net.http import UNREADABLE, Response
 from forwarder.sources.refusals import without_a_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from forwarder.contracts import Budget, Clock, ForwarderError
 
@@ -74,9 +74,9 @@ class Refusals:
         self._budget = budget
         self._clock = clock
 
-    def error(self, response: Response, *, key: str, cursor: str | None) -> ForwarderError | None:
+    def error(self, response: Response, *, keys: Sequence[str], cursor: str | None) -> ForwarderError | None:
         """Return the error for an answer, and None for one that brings JSON; what was sent is in no text of it."""
-        secrets = (key, cursor or "")
+        secrets = (*keys, cursor or "")
         error = without_a_page(response, budget=self._budget, now=self._clock.time(), secrets=secrets)
         return error or (self._refusal(response, secrets, cursor) if response.status >= 400 else None)
 

@@ -8,12 +8,14 @@ means in `refusals`.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
+    AuthFailed,
     CursorLost,
     CursorState,
     Endpoint,
@@ -34,10 +36,11 @@ from forwarder.contracts import (
     WebhookConfig,
     plain,
 )
+from forwarder.contracts.credentials import Expiry
 from forwarder.contracts.identity import EventKeys
 from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
-from forwarder.sources.expiry import Day, end_of, expiry_finding
+from forwarder.sources.credentials import Credentials
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
@@ -50,6 +53,9 @@ from forwarder.sources.organization.webhook import Pushes
 
 HIGHEST_LIMIT, SAFE_LIMIT = 500, 200
 """Seen to be accepted in public code; documented default."""
+
+_MOST_SENT = 8
+"""Keys of before that an answer which is still on its way may repeat."""
 
 
 def _organization_id(value: Any) -> Any:
@@ -68,14 +74,23 @@ def _organization_id(value: Any) -> Any:
 class OrganizationConfig(SourceConfig):
     """The audit log of an Atlassian organization. Needs Atlassian Guard or an Enterprise plan."""
 
+    CREDENTIALS = ("api_key",)
+
     type: Literal["organization"]
     """Which kind of source this is."""
     org_id: Annotated[str, BeforeValidator(_organization_id), Field(min_length=1, max_length=100)]
     """Organization id; it is in the address bar of Atlassian Administration."""
     api_key: Secret
     """Organization API key with the scope `read:events:admin`."""
-    api_key_expires: Day | None = None
-    """Last day of the key, such as `2027-01-31`, as Atlassian shows it; `doctor` and `check` count it down."""
+    api_key_expires_at: Expiry | None = None
+    """Last day of the key, such as `2027-01-31`, or the moment of its end, as Atlassian shows it; counted down 30, 7
+    and 1 days before in `check`, `doctor`, status, log and metrics."""
+    api_key_expires: Expiry | None = None
+    """Another name of `api_key_expires_at`."""
+    api_key_next: Secret | None = None
+    """The key that follows: it takes over when the first one is refused or has ended."""
+    api_key_next_expires_at: Expiry | None = None
+    """Last day of `api_key_next`, or the moment of its end."""
     base_url: str = "https://api.atlassian.com"
     """Where the API is; change it when Atlassian gave your organization a host of its own."""
     limit: Annotated[int, Field(ge=1, le=500)] = HIGHEST_LIMIT
@@ -94,11 +109,6 @@ class OrganizationConfig(SourceConfig):
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
-
-    @property
-    def credential_ends(self) -> tuple[str, float] | None:
-        """Return the setting of the key's last day, and when that is over."""
-        return None if self.api_key_expires is None else ("api_key_expires", end_of(self.api_key_expires))
 
     @property
     def of_organization(self) -> str:
@@ -124,7 +134,8 @@ class OrganizationSource:
         self._path = f"/admin/v1/orgs/{config.org_id}/events-stream"
         self._limits = Limits(config.limit)
         self._repeats = Repeats()
-        self._key = ""  # as it was sent last
+        self.credentials = Credentials(config.credentials, context.clock)
+        self._sent: tuple[str, ...] = ()  # keys, as they were sent lately
         self.origin = Origin(source=context.name, feed=self.feed, organization=config.org_id)
         self._refusals = Refusals(config.org_id, context.budget, context.clock)
         keys = EventKeys(self.feed, self.origin.scope)
@@ -219,7 +230,8 @@ class OrganizationSource:
         findings: list[Finding] = []
         try:
             since = int(self._clock.time() * 1000) - (self.retention_ms or 0)
-            response = await self._request({"from": str(since), "limit": "1", "sortOrder": "asc"})
+            smallest = {"from": str(since), "limit": "1", "sortOrder": "asc"}
+            response = await self._request(smallest)
             self._raise_for(response)
             findings.append(Finding("key", ok=True, detail="it may read the organization's events"))
             findings.append(await self._probe_log(response))
@@ -231,9 +243,8 @@ class OrganizationSource:
         if response is not None:
             findings.append(clock_finding(response.headers, self._clock.time()))
             findings.append(budget_finding(response))
-        if self._config.api_key_expires is not None:
-            findings.append(expiry_finding("api_key", self._config.api_key_expires, self._clock.time()))
-        return findings
+            findings += await self.credentials.try_each(partial(self._send, smallest, self._path, self._clients, None))
+        return findings + self.credentials.findings()
 
     async def _probe_log(self, response: Response) -> Finding:
         """Say whether there is any event; a page may be empty and have a next one."""
@@ -263,7 +274,7 @@ class OrganizationSource:
             asked = {"cursor": cursor} if cursor else {}
             response = await self._request(asked, path=path, clients=clients, most=LONGEST_PAGE)
             if response.status != 200:
-                code, title = error_of(response, secrets=(self._key,))
+                code, title = error_of(response, secrets=self._sent)
                 raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
             return response.body
 
@@ -302,13 +313,19 @@ class OrganizationSource:
         clients: Clients | None = None,
         most: int | None = None,
     ) -> Response:
-        key = self._config.api_key.present("api_key")
-        self._key = key
+        send = partial(self._send, params, path or self._path, clients or self._clients, most)
+        response, sent = await self.credentials.ask(send)
+        self._sent = tuple(dict.fromkeys((*sent, *self._sent)))[:_MOST_SENT]
+        return response
+
+    async def _send(self, params: dict[str, str], path: str, clients: Clients, most: int | None, key: str) -> Response:
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
-        async with (clients or self._clients).borrowed() as client:
-            return await client.request("GET", path or self._path, params=params, headers=headers, most=most)
+        async with clients.borrowed() as client:
+            return await client.request("GET", path, params=params, headers=headers, most=most)
 
     def _raise_for(self, response: Response, cursor: str | None = None) -> None:
-        error = self._refusals.error(response, key=self._key, cursor=cursor)
+        error = self._refusals.error(response, keys=self._sent, cursor=cursor)
+        if isinstance(error, AuthFailed):
+            raise self.credentials.refused_by_all(error)
         if error is not None:
             raise error

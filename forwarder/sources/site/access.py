@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from forwarder.contracts import Endpoint, Finding, ForwarderError, Held, Retryable, SourceContext
+from forwarder.contracts import AuthFailed, Endpoint, Finding, ForwarderError, Held, Retryable, SourceContext
 from forwarder.net.http import UNREADABLE, HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
+from forwarder.sources.credentials import Credentials
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.refusals import is_of_one_endpoint, without_a_page
 from forwarder.sources.site.config import SiteConfig
@@ -57,10 +58,12 @@ class SiteAccess:
         self._clock = context.clock
         self._budget = context.budget
         self._product = product
+        self.credentials = Credentials(config.credentials, context.clock)
         self._clients = {"site": Clients(self._to_site), "gateway": Clients(self._to_gateway)}
         self._works: Way | None = None if config.access == "auto" else config.access
         self._finding = asyncio.Lock()
         self._cloud_id = ""
+        self._surveyed: tuple[str, Mapping[str, str]] | None = None
         self._free_at = 0.0  # monotonic; until then this endpoint alone is to be left alone
 
     @property
@@ -115,7 +118,7 @@ class SiteAccess:
 
     async def _find(self, path: str, params: Mapping[str, str], most: int | None) -> Response:
         """Ask both hosts in turn, and remember which one answers."""
-        self._credential()  # one that cannot be read is no fault of a host
+        self.credentials.check()  # one that cannot be read is no fault of a host
         try:
             response = await self._ask("site", path, params, most)
         except (Held, Retryable) as error:
@@ -168,19 +171,24 @@ class SiteAccess:
         if way == "gateway":
             path = (f"/ex/{self._product.name}/{cloud_id}" if below is None else below) + path
             path = path.replace("{cloud_id}", cloud_id)
-        token, basic = self._credential()
-        headers = {"authorization": f"Basic {basic}", "accept": "application/json", "accept-encoding": "gzip"}
+        headers = {"accept": "application/json", "accept-encoding": "gzip"}
         if below is not None:
             headers["accept-language"] = "en"  # one tag; beside the products, lists are refused
-        async with self._clients[way].borrowed() as client:
-            response = await client.request("GET", path, params=params, headers=headers, most=most)
-        sent = (token, basic)
+
+        async def send(token: str) -> Response:
+            signed = {**headers, "authorization": f"Basic {self._basic(token)}"}
+            async with self._clients[way].borrowed() as client:
+                return await client.request("GET", path, params=params, headers=signed, most=most)
+
+        response, tokens = await self.credentials.ask(send)
+        sent = (*tokens, *map(self._basic, tokens))
         error = without_a_page(response, budget=self._budget, now=self._clock.time(), secrets=sent)
         if isinstance(error, Retryable) and is_of_one_endpoint(response):
             self._free_at = self._clock.monotonic() + (error.retry_after or 0.0)
         if error is None and response.status != 200:
             host = _host(self._config.address if way == "site" else self._config.gateway)
             error = refusal(response, self._product, host, secrets=sent)
+            error = self.credentials.refused_by_all(error) if isinstance(error, AuthFailed) else error
         if error is not None:
             if error.kind in OF_THE_WAY and self._cloud_id == cloud_id:
                 self._cloud_id = ""  # the site may have another one by now, or something else answered for it
@@ -188,9 +196,8 @@ class SiteAccess:
         self._budget.observe(response.headers)
         return response
 
-    def _credential(self) -> tuple[str, str]:
-        token = self._config.token.present("token")
-        return token, base64.b64encode(f"{self._config.email}:{token}".encode()).decode()
+    def _basic(self, token: str) -> str:
+        return base64.b64encode(f"{self._config.email}:{token}".encode()).decode()
 
     def _to_site(self) -> HttpClient:
         return self._client(self._config.address)
@@ -212,6 +219,7 @@ class SiteAccess:
         Returns:
             What was found, and the answer of the host that will be asked, None when it gives none.
         """
+        self._surveyed = (path, params)
         found: dict[Way, Response | ForwarderError] = {}
         ways: tuple[Way, ...] = ("site",) if self._config.gateway_is_of_another_cloud else ("site", "gateway")
         for way in ways:
@@ -233,6 +241,28 @@ class SiteAccess:
             clock_finding(answer.headers, self._clock.time()),
             budget_finding(answer),
         ], answer
+
+    async def try_each(self) -> list[Finding]:
+        """Try each token by itself, as `survey` asked before; nothing when it did not."""
+        return [] if self._surveyed is None else await self.credentials.try_each(self._try)
+
+    async def _try(self, token: str) -> Response:
+        """Return what the host says that takes the token, else what the site says."""
+        path, params = self._surveyed or ("", {})
+        headers = {"authorization": f"Basic {self._basic(token)}", "accept": "application/json"}
+        answer: Response | None = None
+        if self._config.access != "gateway":
+            async with self._clients["site"].borrowed() as client:
+                answer = await client.request("GET", path, params=params, headers=headers)
+        asks_gateway = self._config.access != "site" and not self._config.gateway_is_of_another_cloud
+        if asks_gateway and (answer is None or answer.status != 200):
+            path = f"/ex/{self._product.name}/{await self.cloud_id()}{path}"
+            async with self._clients["gateway"].borrowed() as client:
+                beyond = await client.request("GET", path, params=params, headers=headers)
+            answer = beyond if answer is None or beyond.status == 200 else answer
+        if answer is None:
+            raise Retryable("there is no host to ask")
+        return answer
 
     def _refused(self, found: Mapping[Way, Any], used: Way, works: list[Way]) -> Finding:
         error = found[used]

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import HttpConfig, Secret, SourceConfig, TlsConfig
-from forwarder.sources.expiry import Day, end_of
+from forwarder.contracts.credentials import Expiry
 
 _GOVERNMENT = (".atlassian-us-gov-mod.net", ".atlassian-us-gov.net")
 """Domains of clouds that have a gateway of their own."""
@@ -102,6 +102,8 @@ def _email(value: Any) -> Any:
 class SiteConfig(SourceConfig):
     """Settings of every source that reads the log of a product on a site."""
 
+    CREDENTIALS = ("token",)
+
     site: SiteName | None = None
     """Name of the site: `acme` for `https://acme.atlassian.net`. It is part of every document id."""
     sites: Annotated[list[SiteName], Field(min_length=1, max_length=500)] | None = None
@@ -111,8 +113,15 @@ class SiteConfig(SourceConfig):
     """E-mail address of the account, or of the service account, whose token it is."""
     token: Secret
     """API token of that account, with scopes or without."""
-    token_expires: Day | None = None
-    """Last day of the token, such as `2027-01-31`, as Atlassian shows it; `doctor` and `check` count it down."""
+    token_expires_at: Expiry | None = None
+    """Last day of the token, such as `2027-01-31`, or the moment of its end, as Atlassian shows it; counted down 30, 7
+    and 1 days before in `check`, `doctor`, status, log and metrics."""
+    token_expires: Expiry | None = None
+    """Another name of `token_expires_at`."""
+    token_next: Secret | None = None
+    """The token that follows, of the same account: it takes over when the first one is refused or has ended."""
+    token_next_expires_at: Expiry | None = None
+    """Last day of `token_next`, or the moment of its end."""
     access: Literal["auto", "site", "gateway"] = "auto"
     """Where the token is good: tokens without scopes on the host of the `site`, those with scopes and those of service
     accounts at the `gateway`; `auto` finds it out."""
@@ -171,11 +180,6 @@ class SiteConfig(SourceConfig):
         if self.sites is None:
             return {"": self}
         return {site: self.model_copy(update={"site": site, "sites": None}) for site in self.sites}
-
-    @property
-    def credential_ends(self) -> tuple[str, float] | None:
-        """Return the setting of the token's last day, and when that is over."""
-        return None if self.token_expires is None else ("token_expires", end_of(self.token_expires))
 
     @property
     def host(self) -> str:

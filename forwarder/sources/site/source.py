@@ -13,7 +13,6 @@ from forwarder.contracts import (
     Page,
     SourceContext,
 )
-from forwarder.sources.expiry import expiry_finding
 from forwarder.sources.site.access import SiteAccess
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
@@ -37,6 +36,7 @@ class SiteSource:
         self._config = config
         self._clock = context.clock
         self.access = SiteAccess(config, context, self.product)
+        self.credentials = self.access.credentials
         self.origin = Origin(source=context.name, feed=self.feed, organization="", site=config.host)
         step = getattr(self, "step_ms", 1)
         events = WorkspaceEvents(
@@ -64,7 +64,7 @@ class SiteSource:
     async def probe(self) -> list[Finding]:
         """Say whether the token works, where, for what, and how long."""
         findings = await self._transport.probe()
-        return [*findings, expiry_finding("token", self._config.token_expires, self._clock.time())]
+        return [*findings, *await self.access.try_each(), *self.credentials.findings()]
 
     async def close(self) -> None:
         """Release the connections."""

@@ -1,0 +1,88 @@
+"""Makes the report of the daemon: everything at one moment (ADR 34)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from forwarder import __version__
+from forwarder.contracts import PresentsCredentials
+from forwarder.observe.reports import CredentialReport, DaemonReport, SourceReport
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from forwarder.config.settings import Settings
+    from forwarder.contracts import Clock, Source
+    from forwarder.observe.reports import LaneReport
+    from forwarder.spool.contract import Spool
+
+
+class Reporter:
+    """Reports what components say of themselves and what the spool holds.
+
+    Args:
+        settings: What is configured.
+        clock: Time.
+        stopping: Set when the end begins.
+        log_lines_left_out: Counts what the reader of the log did not take.
+
+    Attributes:
+        spool: The open spool, None before.
+        sources: Each source by name. source_reports, lane_reports: what each component says.
+        restarts: How often each task was started again.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, stopping: asyncio.Event, log_lines_left_out: Callable[[], int]
+    ) -> None:
+        self.spool: Spool | None = None
+        self.sources: Mapping[str, Source] = {}
+        self.source_reports: dict[str, SourceReport] = {}
+        self.lane_reports: dict[str, LaneReport] = {}
+        self.restarts: dict[str, int] = {}
+        self._settings = settings
+        self._clock = clock
+        self._stopping = stopping
+        self._log_lines_left_out = log_lines_left_out
+        self._started = clock.time()
+        self._beat = 0.0
+
+    def beat(self) -> None:
+        """Note that the event loop turns."""
+        self._beat = self._clock.monotonic()
+
+    async def report(self) -> DaemonReport:
+        """Return everything at one moment."""
+        spool = self.spool
+        status, books = await spool.overview() if spool is not None else (None, [])
+        # Nothing is awaited from here on: the copies are of the moment at which the spool's answer came.
+        rows = {(row.name, row.target): row for row in status.lanes} if status is not None else {}
+        return DaemonReport(
+            version=__version__,
+            started=self._started,
+            now=self._clock.time(),
+            pid=os.getpid(),
+            config_digest=self._settings.digest(),
+            draining=self._stopping.is_set(),
+            sources=[self._source(name, source) for name, source in self.source_reports.items()],
+            lanes=[lane.seen_with(rows.get((lane.name, lane.target))) for lane in self.lane_reports.values()],
+            spool=status,
+            books=books,
+            task_restarts=dict(self.restarts),
+            log_lines_left_out=self._log_lines_left_out(),
+            monotonic=self._clock.monotonic(),
+            loop_alive=self._beat,
+            spool_alive=spool.last_turn if spool is not None else 0.0,
+        )
+
+    def _source(self, name: str, report: SourceReport) -> SourceReport:
+        made, source = report.snapshot(), self.sources.get(name)
+        in_use = source.credentials.in_use if isinstance(source, PresentsCredentials) else ""
+        config = self._settings.readers.get(name)
+        made.credentials = tuple(
+            CredentialReport(each.setting, each.ends or 0.0, each.setting == in_use)
+            for each in (config.credentials if config is not None else ())
+        )
+        return made

@@ -1,0 +1,179 @@
+"""Two keys roll over without a gap, whatever source they are of, and no day is needed for it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from forwarder.contracts import AuthFailed, Held, SourceContext
+from forwarder.net.retry import RequestBudget
+from forwarder.registry import SOURCES
+from simulator.httpd import Request, Response, Server
+from tests.clocks import FakeClock
+
+FIRST, SECOND = "first-key-of-the-test+/=", "second-key-of-the-test+/="
+EMAIL, ORG = "audit@example.com", "a1b2c3d4-0000-1111-2222-333344445555"
+SINCE = 1_790_000_000_000
+EMPTY = {
+    "data": [], "meta": {"next": None}, "links": {}, "records": [], "total": 0, "offset": 0, "limit": 1000,
+    "results": [], "start": 0, "size": 0, "entities": [], "pagingInfo": {"lastPage": True, "size": 0},
+}  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {
+    "organization": {"org_id": ORG, "base_url": "{url}"},
+    "jira": {"site": "acme", "site_url": "{url}", "gateway": "{url}", "email": EMAIL},
+    "confluence": {"site": "acme", "site_url": "{url}", "gateway": "{url}", "email": EMAIL, "access": "site"},
+    "jira_datacenter": {"url": "{url}"},
+    "confluence_datacenter": {"url": "{url}", "user": "audit"},
+}
+KEYS = {"organization": "api_key", "confluence_datacenter": "password"}
+
+
+def key_of(request: Request) -> str:
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    return text if kind == "Bearer" else base64.b64decode(text).decode().partition(":")[2]
+
+
+class Api:
+    """Takes some keys and refuses all others; notes what it was shown, in order."""
+
+    def __init__(self) -> None:
+        self.takes = {FIRST}
+        self.shown: list[str] = []
+        self.status = 401
+        self.says: Any = {"message": f"no {FIRST} and no {SECOND}", "errors": [{"code": FIRST, "title": SECOND}]}
+
+    async def __call__(self, request: Request) -> Response:
+        if "authorization" not in request.headers:
+            return Response.json({"cloudId": "11111111-2222-3333-4444-555555555555"})
+        self.shown.append(key_of(request))
+        return Response.json(EMPTY) if self.shown[-1] in self.takes else Response.json(self.says, self.status)
+
+
+@asynccontextmanager
+async def source_of(kind: str, **changes: Any) -> AsyncIterator[tuple[Api, Any, FakeClock]]:
+    api, clock = Api(), FakeClock()
+    async with Server(api) as server:
+        base = KEYS.get(kind, "token")
+        fixed = {name: value.replace("{url}", server.url) for name, value in SETTINGS[kind].items()}
+        given = {"": FIRST, "_next": SECOND, **changes}
+        named = {f"{base}{end}": value for end, value in given.items() if value is not None}
+        made = SOURCES.load(kind)
+        source = made(made.Config(type=kind, **fixed, **named), SourceContext("acme", clock, RequestBudget(clock, 1e9)))
+        try:
+            yield api, source, clock
+        finally:
+            await source.close()
+    assert server.failures == []
+
+
+async def read(source: Any) -> None:
+    await source.fetch(source.walk(SINCE, SINCE + 60_000))
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_the_second_key_takes_over_in_the_same_turn_and_stays(kind: str) -> None:
+    async with source_of(kind) as (api, source, _):
+        await read(source)
+        assert set(api.shown) == {FIRST}
+        assert source.credentials.in_use == KEYS.get(kind, "token")
+        api.takes = {SECOND}
+        await read(source)
+        assert api.shown[-1] == SECOND
+        assert source.credentials.in_use == f"{KEYS.get(kind, 'token')}_next"
+        api.shown.clear()
+        await read(source)
+        assert set(api.shown) == {SECOND}
+        api.takes = {FIRST}  # the first was made anew
+        await read(source)
+        assert api.shown[-1] == FIRST
+        assert source.credentials.in_use == KEYS.get(kind, "token")
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_a_key_that_has_ended_is_not_shown_while_the_other_is_taken(kind: str) -> None:
+    async with source_of(kind, _expires_at="2026-09-23", _next_expires_at="2027-09-22") as (api, source, clock):
+        api.takes = {FIRST, SECOND}
+        await read(source)
+        assert set(api.shown) == {FIRST}
+        clock.advance(3 * 86_400)
+        api.shown.clear()
+        await read(source)
+        assert set(api.shown) == {SECOND}
+        api.takes = {FIRST}  # the day was wrong, and the second key is not good yet
+        await read(source)
+        assert api.shown[-1] == FIRST
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_both_refused_is_said_and_no_key_is(kind: str) -> None:
+    async with source_of(kind) as (api, source, _):
+        api.takes = set()
+        with pytest.raises(AuthFailed) as caught:
+            await read(source)
+        assert f"{KEYS.get(kind, 'token')}_next is refused as well" in caught.value.reason
+        said = f"{caught.value} {caught.value.fix}"
+        assert not any(key[:12] in said for key in (FIRST, SECOND)), said
+        for key in (SECOND, FIRST):
+            api.takes = {key}
+            await read(source)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_one_key_alone_is_shown_once_and_its_refusal_names_no_other(kind: str) -> None:
+    async with source_of(kind, _next=None) as (api, source, _):
+        api.takes = set()
+        with pytest.raises(AuthFailed) as caught:
+            await read(source)
+        assert "_next" not in caught.value.reason
+        assert len(api.shown) <= 2  # one for each host of a site
+
+
+@pytest.mark.parametrize("kind", ["organization", "jira_datacenter"])
+async def test_what_is_no_matter_of_the_key_shows_no_other(kind: str) -> None:
+    async with source_of(kind) as (api, source, _):
+        api.takes = set()
+        for status in (403, 429, 500, 404):
+            api.status = status
+            api.shown.clear()
+            with pytest.raises((Held, Exception)):
+                await read(source)
+            assert set(api.shown) == {FIRST}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_a_file_that_is_missing_is_no_gap_while_the_other_key_is_taken(kind: str, tmp_path: Any) -> None:
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    there.write_text(SECOND)
+    files = {"_file": str(gone), "_next_file": str(there)}
+    async with source_of(kind, **{"": None, "_next": None, **files}) as (api, source, _):
+        api.takes = {SECOND}
+        await read(source)
+        there.write_text(FIRST)  # replaced, and read again without a restart
+        api.takes = {FIRST}
+        await read(source)
+        there.unlink()
+        with pytest.raises(AuthFailed, match="cannot be read"):
+            await read(source)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_doctor_tries_each_and_says_how_long_each_is_good(kind: str) -> None:
+    base = KEYS.get(kind, "token")
+    async with source_of(kind, _expires_at="2026-09-24", _next_expires_at="2027-09-22") as (api, source, _):
+        found = {finding.subject: finding for finding in await source.probe()}
+        assert not found[f"{base}_next"].ok  # it will be needed
+        assert found[base].ok
+        assert "in 3 days" in found[f"{base} expires"].detail
+        assert f"{base}_next takes over" in found[f"{base} expires"].fix
+        assert "good until 2027-09-22" in found[f"{base}_next expires"].detail
+        api.takes = {SECOND}
+        found = {finding.subject: finding for finding in await source.probe()}
+        assert found[f"{base}_next"].ok
+        assert found[base].ok  # nothing is interrupted
+        assert "refused" in found[base].detail
+        assert found[base].fix
+        assert not any(key[:12] in str(found) for key in (FIRST, SECOND))
