@@ -177,3 +177,34 @@ async def test_doctor_tries_each_and_says_how_long_each_is_good(kind: str) -> No
         assert "refused" in found[base].detail
         assert found[base].fix
         assert not any(key[:12] in str(found) for key in (FIRST, SECOND))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"_expires": "2027-01-31", "_expires_at": "2027-01-31"}, "both set"),
+        ({"": None, "_next": SECOND}, "required|follows|whole credential"),
+        ({"_next": None, "_next_expires_at": "2027-01-31"}, "write both"),
+        ({"_expires_at": "soon"}, "not a day"),
+        ({"_next_expires_at": "2027-02-30"}, "not a day"),
+    ],
+)
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_settings_that_contradict_each_other_are_refused_and_no_key_is_said(
+    kind: str, changes: dict[str, Any], words: str
+) -> None:
+    if "datacenter" in kind and "_expires" in changes:
+        pytest.skip("it has one name only")
+    with pytest.raises(ValueError, match=words) as caught:
+        async with source_of(kind, **changes):
+            pass
+    assert not any(key[:12] in str(caught.value) for key in (FIRST, SECOND))
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_every_credential_of_a_source_has_all_settings_of_one(kind: str) -> None:
+    config = SOURCES.load(kind).Config
+    assert config.CREDENTIALS
+    for base in config.CREDENTIALS:
+        assert {f"{base}_expires_at", f"{base}_next", f"{base}_next_expires_at"} <= set(config.model_fields)
+        assert f"{base}_next" in config.secret_fields()
