@@ -118,8 +118,8 @@ def with_what_is_rare(event: AuditEvent) -> AuditEvent:
         (Actor("712020:2", "Ann Admin", "ann@example.com"),), (Thing("group", "g-2"),), ("reader",), ("jira",)
     )
     for name in ("content", "app"):
-        told = {"vendor": "Example", "api_url": f"https://api.example.net/{name}"}
-        setattr(event, name, msgspec.structs.replace(getattr(event, name), **told))
+        attributes = {"vendor": "Example", "api_url": f"https://api.example.net/{name}"}
+        setattr(event, name, msgspec.structs.replace(getattr(event, name), **attributes))
     return event
 
 

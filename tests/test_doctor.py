@@ -458,7 +458,7 @@ async def test_the_spool_of_a_running_and_of_a_stopped_daemon(tmp_path: Path) ->
         path = configure(tmp_path, acme=source(sim, since="30d"))
         async with Process(path) as process:
             await process.start()
-            await process.until_said("started")
+            await process.until_logged("started")
             await process.until((tmp_path / "out.ndjson").exists)
             running = await asyncio.to_thread(shell, tmp_path)
             assert "lanes" in running.stdout

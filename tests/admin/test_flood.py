@@ -182,7 +182,7 @@ async def test_events_flow_and_probes_answer_where_descriptors_are_few(tmp_path:
             finally:
                 for stranger in strangers:
                     stranger.close()
-            assert len(process.said("admin_connections_cut")) == 1
+            assert len(process.logged("admin_connections_cut")) == 1
             assert "accept" not in process.text
             assert len(process.text.splitlines()) < 50
             assert await process.stop() == 0

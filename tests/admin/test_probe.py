@@ -65,10 +65,10 @@ async def test_who_has_it(answer, ok):
     ],
 )
 async def test_addresses_that_are_not_ours(listen, words):
-    ok, said = await look(listen)
+    ok, output = await look(listen)
     assert not ok
-    assert words in said
-    assert "admin.listen" in said
+    assert words in output
+    assert "admin.listen" in output
 
 
 async def test_a_forwarder_of_another_spool_is_another_program(tmp_path):

@@ -60,7 +60,7 @@ def test_search_shows_everything_there_is(configured):
 
 
 @pytest.mark.parametrize(
-    ("action", "said"),
+    ("action", "expected"),
     [
         ("user_login", "attested"),
         ("mine_done", "local: a record in your own files"),
@@ -69,10 +69,10 @@ def test_search_shows_everything_there_is(configured):
         ("flux", "unknown: nothing"),
     ],
 )
-def test_explain_says_which_layer_decided(configured, action, said):
+def test_explain_says_which_layer_decided(configured, action, expected):
     code, out, err = run(configured, "explain", action)
     assert (code, err) == (0, "")
-    assert said in out
+    assert expected in out
 
 
 def test_explain_says_where_every_field_of_an_event_came_from(tmp_path):

@@ -167,15 +167,15 @@ def test_whatever_a_file_holds_is_a_record_or_a_problem(tmp_path_factory, action
 
 
 @pytest.mark.parametrize(
-    ("ocsf", "said"),
+    ("ocsf", "message"),
     [
         ("{class: 6006, activity: 2}", "no class of OCSF that we write"),
         ("{class: 3002, activity: 12}", "no activity of Authentication"),
     ],
 )
-def test_a_class_of_ocsf_that_nobody_can_write_is_refused(tmp_path, ocsf, said):
+def test_a_class_of_ocsf_that_nobody_can_write_is_refused(tmp_path, ocsf, message):
     file = tmp_path / "mine.yaml"
     file.write_text(f"actions:\n  x_flux:\n    act: change\n    object: issue\n    ocsf: {ocsf}\n")
     [problem] = check_files([file])
-    assert said in problem.what
+    assert message in problem.what
     assert "known: " in problem.fix

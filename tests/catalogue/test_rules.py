@@ -75,13 +75,13 @@ def test_rules_find_what_is_known_without_looking_it_up(capsys):
     right, wrong, unknown = 0, [], []
     for name, text, group, record in known_texts():
         found = GRAMMAR.meaning(text, group)
-        said = (found.act, found.category, found.types)
+        answer = (found.act, found.category, found.types)
         if not found.category:
             unknown.append(f"{name}: {text}")
-        elif said == (record.act, record.category, record.types) and found.outcome in {record.outcome, "unknown"}:
+        elif answer == (record.act, record.category, record.types) and found.outcome in {record.outcome, "unknown"}:
             right += 1
         else:
-            wrong.append(f"{name}: {text}: {said} {found.outcome}")
+            wrong.append(f"{name}: {text}: {answer} {found.outcome}")
     total = right + len(wrong) + len(unknown)
     with capsys.disabled():
         print(

@@ -300,7 +300,7 @@ def test_check_is_pure(shell):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (None, "no configuration"),
         (CONFIG + "log: {lefel: debug}\n", "log.lefel (config.yaml line 7): unknown key; did you mean level?"),
@@ -313,12 +313,12 @@ def test_check_is_pure(shell):
         (CONFIG.replace("format: raw", "format: raw, original: true"), "the format raw has no place for the original"),
     ],
 )
-def test_check_refuses_with_one_clear_message(shell, text, said):
+def test_check_refuses_with_one_clear_message(shell, text, message):
     if text is not None:
         shell.config(text)
     done = shell("check")
     assert done.returncode == ExitCode.CONFIGURATION
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stdout == ""
     assert_no_traceback(done)
 

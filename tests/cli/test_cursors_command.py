@@ -45,13 +45,13 @@ async def test_a_cursor_is_shown_and_dropped_while_the_daemon_runs(tmp_path: Pat
         assert set(digests_of(out).values()) == {1}
         gaps = (await e.daemon.report()).spool.gaps  # type: ignore[union-attr]
         assert [(gap.cause, "dropped by" in gap.detail) for gap in gaps] == [("cursor_lost", True)]
-        for words, said in (
+        for words, message in (
             (("--source", "nobody"), "not configured"),
             (("--source", "acme", "--cursor", "backfill"), "it has: "),
         ):
             refused = await command("drop", "-c", config, *words)
             assert refused.exit_code == 2
-            assert said in refused.stderr
+            assert message in refused.stderr
 
 
 async def test_a_cursor_dropped_while_no_daemon_runs_is_seen_to_at_the_start(tmp_path: Path) -> None:

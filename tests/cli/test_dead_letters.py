@@ -134,9 +134,9 @@ async def test_discarded_letters_are_logged_with_who_and_stay_in_the_books(tmp_p
         assert len(await s.letters()) == len(letters)
         done = await s.call("discard", *numbers, "--yes")
         assert done.returncode == 0, done.stderr
-        said = s.process.said("dead_letters_discarded")[-1]["forwarder"]
-        assert (said["sink"], said["count"], said["numbers"]) == ("elastic", 2, ", ".join(numbers))
-        assert said["who"].endswith(f"(uid {os.geteuid()})")
+        entry = s.process.logged("dead_letters_discarded")[-1]["forwarder"]
+        assert (entry["sink"], entry["count"], entry["numbers"]) == ("elastic", 2, ", ".join(numbers))
+        assert entry["who"].endswith(f"(uid {os.geteuid()})")
         await s.settled(rejected=len(letters), discarded=2, balance=0)
         assert await s.process.stop() == 0
         await s.process.start()

@@ -128,10 +128,10 @@ async def test_a_slow_api_takes_its_time_and_nothing_is_called_missing(tmp_path:
         await demo._setup()
         await demo._start()
         try:
-            told: list[str] = []
-            await demo._watch.run(demo._finish, told.append)
+            lines: list[str] = []
+            await demo._watch.run(demo._finish, lines.append)
             assert demo._is_complete()
-            assert any("archive has" in line for line in told)
+            assert any("archive has" in line for line in lines)
             await demo._stop()
         finally:
             held.close()
@@ -142,9 +142,9 @@ async def test_what_never_comes_is_called_missing_by_its_id(tmp_path: Path, caps
     demo = Demo(tmp_path, simulated=SimulatorConfig(events=20), still=1.0)
     async with demo.simulator, demo.places:
         await demo._step("nobody fetches them", demo._finish, or_else=False)
-    said = capsys.readouterr().out
-    assert "nothing has moved for 1 s" in said
-    assert "220 events are not in the file: " in said
+    output = capsys.readouterr().out
+    assert "nothing has moved for 1 s" in output
+    assert "220 events are not in the file: " in output
 
 
 @pytest.mark.parametrize(

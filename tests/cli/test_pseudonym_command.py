@@ -76,16 +76,16 @@ def test_the_pseudonyms_of_texts(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("of", "--sink", "archive"), "no key for pseudonyms"),
         (("of", "--sink", "nothing"), "no sink has this name"),
     ],
 )
-def test_what_cannot_be_found_is_named(folder, words, said):
+def test_what_cannot_be_found_is_named(folder, words, message):
     found = run(*words)
     assert found.exit_code == 2
-    assert said in found.stderr
+    assert message in found.stderr
 
 
 def test_a_key_that_is_gone_is_named(folder):

@@ -141,7 +141,7 @@ def test_events_that_wait_aside_are_named_and_counted():
 
 
 @pytest.mark.parametrize(
-    ("accepted", "filtered", "other", "said"),
+    ("accepted", "filtered", "other", "expected"),
     [
         (0, 10, 0, "all 10 events so far"),
         (0, 10, 5, "all 15 events so far"),
@@ -150,7 +150,7 @@ def test_events_that_wait_aside_are_named_and_counted():
         (0, 0, 0, ""),
     ],
 )
-def test_filters_that_let_nothing_through_are_named(accepted, filtered, other, said):
+def test_filters_that_let_nothing_through_are_named(accepted, filtered, other, expected):
     counts = {"spooled": 1000, "rejected": 0, "detached": 0}
     lines = [
         books(**counts, accepted=accepted, filtered=filtered, waiting=1000 - accepted - filtered),
@@ -158,8 +158,8 @@ def test_filters_that_let_nothing_through_are_named(accepted, filtered, other, s
         books(sink="archive"),
     ]
     for text in shown(report_to_dict(full_report(books=lines))):
-        assert ("sink elastic: its filters let nothing through" in text) == bool(said)
-        assert said in text
+        assert ("sink elastic: its filters let nothing through" in text) == bool(expected)
+        assert expected in text
         assert "sink archive: its filters" not in text
 
 

@@ -317,7 +317,7 @@ def test_secret_files_are_examined_on_demand(tmp_path, write):
     empty, binary = tmp_path / "empty", tmp_path / "binary"
     empty.write_text("\n")
     binary.write_bytes(b"\xff\xfe\x00")
-    for file, said in (
+    for file, message in (
         (tmp_path / "none", "No such file"),
         (empty, "empty"),
         (binary, "UTF-16"),
@@ -326,7 +326,7 @@ def test_secret_files_are_examined_on_demand(tmp_path, write):
         text = GOOD.replace("api_key: yaml-key-value", f"api_key_file: {file}")
         (found,) = unreadable_files(load(write(text)))
         assert found.path == "sources.acme.api_key_file"
-        assert said in found.what
+        assert message in found.what
     tls = GOOD.replace("every: 45s", f"tls: {{ca_file: {tmp_path}/ca.pem}}")
     (found,) = unreadable_files(load(write(tls)))
     assert found.path == "sources.acme.tls.ca_file"

@@ -194,9 +194,9 @@ async def test_a_faulty_source_breaks_its_clause(
 ) -> None:
     build = feeds.build_source
     monkeypatch.setattr(source_clauses, "build_source", lambda *args, **more: kind(build(*args, **more)))
-    told = {} if fault is None else {"fault": fault}
+    config = {} if fault is None else {"fault": fault}
     with pytest.raises((AssertionError, pytest.fail.Exception, Retryable, KeyError)):
-        await getattr(source_clauses, clause)(OrganizationFeed, tmp_path=tmp_path, **told)
+        await getattr(source_clauses, clause)(OrganizationFeed, tmp_path=tmp_path, **config)
 
 
 def test_a_format_that_is_not_registered_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

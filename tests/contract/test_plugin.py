@@ -28,18 +28,18 @@ def package(folder: Path, name: str, points: dict[str, dict[str, str]], conftest
 
 
 @pytest.mark.parametrize(
-    ("project", "said"),
+    ("project", "message"),
     [
         ("", "no [project] name"),
         ('[project]\nname = "not-installed-at-all"\n', "the package not-installed-at-all is not installed; run: pip"),
         ('[project]\nname = "msgspec"\n', "registers no sink, source or format"),
     ],
 )
-def test_what_cannot_be_found_is_said(project: str, said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_found_is_said(project: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "conftest.py").write_text(CONFTEST)
     shown = run(tmp_path)
-    assert said in shown
+    assert message in shown
     assert shown[0] != "0"
 
 

@@ -28,10 +28,10 @@ async def _late(seed: int, **config: object) -> tuple[LateSink, list[tuple[int, 
 async def test_late_confirms_late_out_of_order_with_noes_and_never() -> None:
     sink, polls = await _late(1)
     assert isinstance(sink, Confirms)
-    said = [(poll, int(receipt.token), yes) for poll, answers in polls for receipt, yes in answers.items()]
-    assert {yes for _, _, yes in said} == {True, False}
-    assert [token for _, token, _ in said] != sorted(token for _, token, _ in said), "in order after all"
-    assert max(poll for poll, _, _ in said) > 0
+    answered = [(poll, int(receipt.token), yes) for poll, answers in polls for receipt, yes in answers.items()]
+    assert {yes for _, _, yes in answered} == {True, False}
+    assert [token for _, token, _ in answered] != sorted(token for _, token, _ in answered), "in order after all"
+    assert max(poll for poll, _, _ in answered) > 0
     assert sink.ledger.lies == set()
     assert set(sink.ledger.landed) > sink.ledger.accepted, "some landed without a word"
     assert sink.ledger.lost.isdisjoint(sink.ledger.landed)

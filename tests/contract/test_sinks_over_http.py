@@ -85,8 +85,8 @@ class Server:
         names = [one["id"] for one in found]
         if self.everything or self.bad & set(names):
             head = FAULTS[self.fault]
-            said = BODIES.get(self.fault, PAGE)
-            return head and head + b"content-length: %d\r\n\r\n" % len(said) + said
+            content = BODIES.get(self.fault, PAGE)
+            return head and head + b"content-length: %d\r\n\r\n" % len(content) + content
         if self.words is not None:
             return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self.words) + self.words
         self.has.update(names)

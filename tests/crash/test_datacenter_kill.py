@@ -76,7 +76,7 @@ class Run:
         await self.process.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(6):
-                await self.process.until_said("started")
+                await self.process.until_logged("started")
         await asyncio.sleep(self.rng.uniform(0, 1.5))
         assert self.process.alive, self.process.text[-4000:]
         await self.process.kill()
@@ -107,9 +107,9 @@ class Run:
         kept, wanted = await look_into(self.spool), self.existed()
         found = Counter(kept.bodies.values())
         missing, more = (wanted - found).total(), (found - wanted).total()
-        told = f"{wanted.total()} records, {missing} missing, {more} too many; turned away: {dict(self.turns)}"
-        assert (missing, more) == (0, 0), told
-        return told
+        summary = f"{wanted.total()} records, {missing} missing, {more} too many; turned away: {dict(self.turns)}"
+        assert (missing, more) == (0, 0), summary
+        return summary
 
 
 async def survive(folder: Path, kills: int, *, seed: int, say: Callable[[str], None]) -> None:

@@ -87,13 +87,13 @@ async def test_a_full_disk_under_the_spool(small_disk: Path, tmp_path: Path) -> 
         await process.start()
         await until_it_has(process, sim, tmp_path / "out.ndjson")
         ballast = plug(small_disk)
-        while not process.said("source_degraded"):  # the spool goes on for a while in the space it has
+        while not process.logged("source_degraded"):  # the spool goes on for a while in the space it has
             sim.add_events(200)
             await process.until_status(lambda _: True)
-        told = process.said("source_degraded")[-1]["forwarder"]
-        assert told["state"] == "held"
-        assert str(spool) in told["reason"]
-        assert "room" in told["fix"]
+        entry = process.logged("source_degraded")[-1]["forwarder"]
+        assert entry["state"] == "held"
+        assert str(spool) in entry["reason"]
+        assert "room" in entry["fix"]
         found = await process.until_status(lambda found: found["sources"][0]["state"] == "held")
         assert found["degraded"] == ["acme"]
         assert found["sources"][0]["fix"]
@@ -112,9 +112,9 @@ async def test_a_full_disk_under_the_file(small_disk: Path, tmp_path: Path) -> N
         await until_it_has(process, sim, out)
         ballast = plug(small_disk, leave=100_000)
         sim.add_events(1000)
-        told = (await process.until_said("sink_degraded"))["forwarder"]
-        assert (told["sink"], told["state"]) == ("out", "held")
-        assert "Free space" in told["fix"]
+        entry = (await process.until_logged("sink_degraded"))["forwarder"]
+        assert (entry["sink"], entry["state"]) == ("out", "held")
+        assert "Free space" in entry["fix"]
         await until_it_has(process, sim, other)
         found = await process.until_status(lambda found: found["degraded"] == ["out"])
         assert next(sink for sink in found["sinks"] if sink["name"] == "out")["lag_events"] > 0
@@ -133,13 +133,13 @@ async def test_a_kill_and_a_start_on_a_full_disk(small_disk: Path, tmp_path: Pat
         ballast = plug(small_disk)
         (small_disk / "state").mkdir()
         await process.start()
-        told = (await process.until_said("spool_held"))["forwarder"]
-        assert "room" in told["fix"]
+        entry = (await process.until_logged("spool_held"))["forwarder"]
+        assert "room" in entry["fix"]
         await process.until_got("/readyz", b"the spool is not open")
         assert (await process.get("/livez"))[0] == 200
         assert await process.stop() == 0
         await process.start()
-        await process.until_said("spool_held")
+        await process.until_logged("spool_held")
         ballast.unlink()
         await until_it_has(process, sim, out)
         sim.add_events(300)
@@ -148,7 +148,7 @@ async def test_a_kill_and_a_start_on_a_full_disk(small_disk: Path, tmp_path: Pat
         sim.add_events(300)
         await process.kill()
         await process.start()
-        await process.until_said("started")
+        await process.until_logged("started")
         ballast.unlink()
         await until_it_has(process, sim, out)
         await assert_whole(sim, process, out, spool)
@@ -171,7 +171,7 @@ async def test_a_stop_on_a_full_disk_ends_with_0(small_disk: Path, tmp_path: Pat
         assert await process.stop() == 0
         ballast.unlink()
         await process.start()
-        await process.until_said("started")  # before that, no one listens to a signal
+        await process.until_logged("started")  # before that, no one listens to a signal
         await until_it_has(process, sim, out)
         await assert_whole(sim, process, out, spool)
 

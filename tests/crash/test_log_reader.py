@@ -167,8 +167,8 @@ def test_a_signal_that_was_blocked_by_whoever_starts_us_is_heard(name: str) -> N
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     process.send_signal(number)  # long before the interpreter is up
-    _, said = process.communicate()
-    assert (process.returncode, said) == (0, b"")
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
 
 
 def test_other_commands_die_of_it_as_ever() -> None:

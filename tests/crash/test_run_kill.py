@@ -108,7 +108,7 @@ class Run:
         await asyncio.sleep(self.rng.uniform(0, 0.01))
 
     async def _anywhere(self) -> None:
-        await self.process.until_said("started")
+        await self.process.until_logged("started")
         await asyncio.sleep(self.rng.uniform(0, 1))
 
     async def _rises(self, count: Callable[[], int], by: int) -> None:
@@ -166,22 +166,22 @@ class Run:
             missing = len(wanted) - len(there)
             rows.append((name, *map(str, (len(wanted), len(there), missing, doubled, len(kept.in_doubt(name))))))
         table = "\n".join("".join(f"{cell:>10}" for cell in row) for row in rows)
-        told = f"{sum(self.kills.values())} kills {dict(self.kills)}, faults {dict(self.sim.ledger.faults)}\n{table}"
-        assert wanted - set(lines) == set(), told
-        assert set(lines) - wanted == set(), told  # a torn line would be no one's
-        assert kept.undoubted("archive", lines) == [], told
-        assert set(kept.numbers) == wanted, told
-        assert len(kept.bodies) == len(kept.numbers), f"the spool holds one content twice; {told}"
-        assert set(self.receiver.stream().counts()) == ids, told
-        assert len(documents) == len(wanted), told
-        assert len(self.receiver.stream()) == len(wanted), told
-        assert self.receiver.refused == [] or {status for _, status in self.receiver.refused} == {409}, told
-        assert [line.balance for line in kept.books] == [0, 0], told
-        assert [line.waiting for line in kept.books] == [0, 0], told
+        summary = f"{sum(self.kills.values())} kills {dict(self.kills)}, faults {dict(self.sim.ledger.faults)}\n{table}"
+        assert wanted - set(lines) == set(), summary
+        assert set(lines) - wanted == set(), summary  # a torn line would be no one's
+        assert kept.undoubted("archive", lines) == [], summary
+        assert set(kept.numbers) == wanted, summary
+        assert len(kept.bodies) == len(kept.numbers), f"the spool holds one content twice; {summary}"
+        assert set(self.receiver.stream().counts()) == ids, summary
+        assert len(documents) == len(wanted), summary
+        assert len(self.receiver.stream()) == len(wanted), summary
+        assert self.receiver.refused == [] or {status for _, status in self.receiver.refused} == {409}, summary
+        assert [line.balance for line in kept.books] == [0, 0], summary
+        assert [line.waiting for line in kept.books] == [0, 0], summary
         restarts = [doubt for doubt in kept.doubts["archive"] if doubt.cause == "restart"]
         at_most = sum(self.kills.values()) * MOST_IN_DOUBT
-        assert sum(doubt.last - doubt.first + 1 for doubt in restarts) <= at_most, told
-        return told
+        assert sum(doubt.last - doubt.first + 1 for doubt in restarts) <= at_most, summary
+        return summary
 
 
 async def survive(folder: Path, kills: int, *, seed: int, events: int, say: Callable[[str], None]) -> Run:

@@ -56,11 +56,11 @@ class Place:
     async def ends(self) -> str:
         """Wait for the end and return what the log says was done."""
         assert await self.process.wait() == ExitCode.SPOOL, self.process.text
-        assert self.process.said("spool_lost"), self.process.text
-        assert self.process.said("task_failed") == []
+        assert self.process.logged("spool_lost"), self.process.text
+        assert self.process.logged("task_failed") == []
         assert "Traceback" not in self.process.text
-        (said,) = self.process.said("spool_rescued")
-        return str(said["forwarder"]["result"])
+        (entry,) = self.process.logged("spool_rescued")
+        return str(entry["forwarder"]["result"])
 
     async def goes_on(self) -> None:
         """Start again, with both sinks up: every event is there, and none came twice to the first."""
@@ -172,7 +172,7 @@ async def test_an_older_spool_restored_over_it_is_what_the_next_start_finds(tmp_
             with at.spool.open("r+b") as file:
                 file.truncate(0)
                 file.write(content)
-        said = await at.ends()
+        output = await at.ends()
         assert at.spool.read_bytes() == content, "what was restored is not ours to change"
         assert not at.log.exists(), "it would be mixed into what was restored"
         async with BulkReceiver(auto_create=True, port=at.port) as receiver:
@@ -184,7 +184,7 @@ async def test_an_older_spool_restored_over_it_is_what_the_next_start_finds(tmp_
         assert set(at.delivered()) == wanted
         if how == "rename":  # what was there before is kept, whole
             (kept,) = at.state.glob("spool.db.lost-*")
-            assert kept.name in said
+            assert kept.name in output
             books = {line.sink: line for line in (await look_into(kept)).books}
             assert (books["out"].accepted, books["elastic"].waiting) == (len(wanted), len(wanted))
 

@@ -76,10 +76,10 @@ def contents_of(receiver: BulkReceiver, kept: Kept) -> set[str]:
 
 async def assert_in_order(folder: Path, process: Process) -> None:
     """Nothing was cut short: no lane ran out of time, and no restart has anything to doubt."""
-    assert process.said("grace_time_is_over") == []
-    assert process.said("task_failed") == []
-    assert process.said("close_failed") == []
-    assert process.said("stopped")
+    assert process.logged("grace_time_is_over") == []
+    assert process.logged("task_failed") == []
+    assert process.logged("close_failed") == []
+    assert process.logged("stopped")
     kept = await look_into(folder / "state" / "spool.db")
     assert [doubt for doubts in kept.doubts.values() for doubt in doubts if doubt.cause == "restart"] == []
     assert [line.balance for line in kept.books] == [0, 0]
@@ -93,7 +93,7 @@ async def test_a_drain_waits_for_what_is_in_flight_and_answers_probes(tmp_path: 
         await process.until(lambda: receiver.held == 2)  # the window
         assert (await process.get("/readyz"))[0] == 200
         process.signal(signal.SIGTERM)
-        await process.until_said("stopping")
+        await process.until_logged("stopping")
         await process.until_got("/readyz", b"draining")  # probes may see a report of the last second
         for path, code in (("/readyz", 503), ("/livez", 200), ("/status", 200), ("/metrics", 200)):
             assert (await process.get(path))[0] == code, path
@@ -102,7 +102,7 @@ async def test_a_drain_waits_for_what_is_in_flight_and_answers_probes(tmp_path: 
         assert (await process.get("/livez"))[0] == 200
         receiver.gate.set()
         assert await process.wait() == 0
-        assert len(process.said("stopping")) == 1
+        assert len(process.logged("stopping")) == 1
         await assert_in_order(tmp_path, process)
         before = len(receiver.stream())
         assert 100 <= before < 1500, "what was in flight should have arrived, and no more should have been taken"
@@ -125,7 +125,7 @@ async def test_the_grace_time_ends_a_drain_and_what_was_cut_is_in_doubt(tmp_path
         await process.start()
         await process.until(lambda: receiver.held == 2)
         assert await process.stop() == 0
-        (late,) = process.said("grace_time_is_over")
+        (late,) = process.logged("grace_time_is_over")
         assert late["forwarder"]["still_running"] == ["sink elastic"]
         receiver.gate.set()
         await process.start()
@@ -144,7 +144,7 @@ async def test_a_dead_sink_does_not_keep_the_process(tmp_path: Path, dead_port: 
         await process.start()
         wanted = truth(sim)
         await process.until(lambda: wanted <= set(map(digest, lines_of(tmp_path / "out.ndjson"))))
-        await process.until_said("sink_degraded")
+        await process.until_logged("sink_degraded")
         assert await process.stop() == 0
         await assert_in_order(tmp_path, process)
         async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
@@ -164,7 +164,7 @@ async def test_a_wait_of_an_hour_does_not_keep_the_process(tmp_path: Path, side:
         else:
             receiver.rules = [Rule(times=None, answer=Response(429, {"retry-after": str(HOUR)}))]
         await process.start()
-        await process.until_said("source_degraded" if side == "api" else "sink_degraded")
+        await process.until_logged("source_degraded" if side == "api" else "sink_degraded")
         assert await process.stop() == 0
         await assert_in_order(tmp_path, process)
         sim.faults.clear()
@@ -210,22 +210,22 @@ async def test_sighup_reads_the_log_level_and_nothing_stops(tmp_path: Path) -> N
 
     async with BulkReceiver(auto_create=True) as receiver, world(tmp_path, receiver.url) as (sim, process):
         await process.start()
-        await process.until_said("started")
+        await process.until_logged("started")
         level("debug")
         process.signal(signal.SIGHUP)
-        told = await process.until_said("configuration_reloaded")
-        assert told["forwarder"]["log_level"] == "debug"
+        entry = await process.until_logged("configuration_reloaded")
+        assert entry["forwarder"]["log_level"] == "debug"
         good = process.config.read_text()
         process.config.write_text("sinks: {elastic: {type: no_such_thing}}")
         process.signal(signal.SIGHUP)
-        await process.until_said("configuration_not_reloaded")
+        await process.until_logged("configuration_not_reloaded")
         process.config.write_text(good)
         level("error")
         process.signal(signal.SIGHUP)
         sim.add_events(20)
         await until_all_is_there(process, sim, receiver, tmp_path / "out.ndjson")
         assert await process.stop() == 0
-        assert process.said("stopping") == [], "the level did not change"
+        assert process.logged("stopping") == [], "the level did not change"
 
 
 async def test_sigterm_at_any_moment_of_the_start(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ async def test_sigterm_at_any_moment_of_the_start(tmp_path: Path) -> None:
         clock = asyncio.get_running_loop().time
         begun = clock()
         await process.start()
-        await process.until_said("started")
+        await process.until_logged("started")
         length = clock() - begun
         assert await process.stop() == 0
         spool.unlink()
@@ -245,7 +245,7 @@ async def test_sigterm_at_any_moment_of_the_start(tmp_path: Path) -> None:
             await asyncio.sleep(length * tenths / 10)
             code = await process.stop()
             assert code == 0 or (code == -signal.SIGTERM and spool.exists() == was_there), process.text
-            assert process.said("task_failed") == []
+            assert process.logged("task_failed") == []
         (tmp_path / "out.ndjson").unlink(missing_ok=True)
         spool.unlink(missing_ok=True)
         receiver.streams.clear()

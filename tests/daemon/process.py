@@ -101,7 +101,7 @@ class Process:
     def log(self) -> Path:
         return self._log
 
-    def said(self, message: str) -> list[dict[str, Any]]:
+    def logged(self, message: str) -> list[dict[str, Any]]:
         """Return the lines of the log with this message."""
         found = []
         for line in self.text.splitlines(keepends=True):
@@ -111,9 +111,9 @@ class Process:
                     found.append(entry)
         return found
 
-    async def until_said(self, message: str, times: int = 1) -> dict[str, Any]:
-        await self.until(lambda: len(self.said(message)) >= times)
-        return self.said(message)[-1]
+    async def until_logged(self, message: str, times: int = 1) -> dict[str, Any]:
+        await self.until(lambda: len(self.logged(message)) >= times)
+        return self.logged(message)[-1]
 
     async def until(self, holds: Callable[[], T | Awaitable[T]], every: float = 0.02) -> T:
         return await until(holds, watch=self._watch, shown=lambda: self.text, every=every)

@@ -119,10 +119,10 @@ async def test_the_first_summary_comes_soon_and_says_what_is_wrong(
     with capture_logs() as lines:
         async with Simulator(some()) as sim, engine(tmp_path, {"acme": source(sim)}, sinks) as e:
             await e.until(lambda: any(line["event"] == "summary" for line in lines))
-    said = next(line for line in lines if line["event"] == "summary")
-    assert said["sinks"]["out"].keys() == {"state", "accepted", "lag", "dead_letters"}
-    assert said["sinks"]["far"]["lag"] > 10
-    assert "cannot be reached" in said["sinks"]["far"]["reason"]
+    entry = next(line for line in lines if line["event"] == "summary")
+    assert entry["sinks"]["out"].keys() == {"state", "accepted", "lag", "dead_letters"}
+    assert entry["sinks"]["far"]["lag"] > 10
+    assert "cannot be reached" in entry["sinks"]["far"]["reason"]
     assert [line["event"] for line in lines][-2:] == ["stopping", "stopped"]
 
 

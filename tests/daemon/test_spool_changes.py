@@ -173,7 +173,7 @@ async def test_a_lane_without_a_sink_is_in_the_log_the_status_and_the_metrics(tm
         (lane,) = [lane for lane in found["spool"]["lanes"] if lane["name"] == "down"]
         assert (lane["active"], lane["lag_events"]) == (False, 200)
         assert lane["forgotten"] > found["now"]
-        line = await world.process.until_said("lane_not_configured")
+        line = await world.process.until_logged("lane_not_configured")
         assert (line["forwarder"]["sink"], line["forwarder"]["waiting"]) == ("down", 200)
         assert line["forwarder"]["forgotten"]
         await world.process.until_got("/metrics", b'\nforwarder_spool_unclaimed_events{sink="down"} 200.0\n')

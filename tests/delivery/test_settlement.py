@@ -79,7 +79,7 @@ class Harness:
             clock=self.clock,
             report=self.report,
             sleep=self._sleep,
-            hold=lambda *told: self.held.append(told),
+            hold=lambda *state: self.held.append(state),
             redact=lambda words: words.replace("secret", "***"),
         )
         self.settler.lane = 3

@@ -24,13 +24,13 @@ def test_the_configuration_names_each_site_as_a_source(tmp_path):
     assert list(load(path).readers) == ["jira/acme", "jira/acme-labs", "confluence/acme"]
 
 
-async def said_by(folder: Path, command: str) -> tuple[int | None, str]:
+async def output_of(folder: Path, command: str) -> tuple[int | None, str]:
     words = command.partition("#")[0].split()
     process = await asyncio.create_subprocess_exec(
         COMMAND, *words[1:], cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said = (await process.communicate())[0].decode()
-    return process.returncode, said
+    output = (await process.communicate())[0].decode()
+    return process.returncode, output
 
 
 @pytest.mark.parametrize("page_port", ["8080"])
@@ -45,9 +45,9 @@ async def test_the_part_without_atlassian_brings_every_record(page_port, tmp_pat
         text = text.replace(page_port, port).replace("./", f"{tmp_path}/").replace("format: ecs", "format: raw")
         config.write_text(text + "admin: {listen: 127.0.0.1:0}\n")
         for line in commands[:2]:
-            status, said = await said_by(tmp_path, line)
-            assert status == 0, said
-        assert said.count("takes the token") == 4
+            status, output = await output_of(tmp_path, line)
+            assert status == 0, output
+        assert output.count("takes the token") == 4
         process = Process(config)
         await process.start()
         out = tmp_path / "out" / "events.ndjson"

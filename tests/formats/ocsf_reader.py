@@ -18,23 +18,23 @@ def validator(class_uid: int, profiles: tuple[str, ...]) -> jsonschema.Draft2020
     return jsonschema.Draft202012Validator(EMBEDDED.get_class_schema(class_name=name, profiles=list(profiles)))
 
 
-def findings(told: dict) -> list[str]:
+def findings(event: dict) -> list[str]:
     """Return what is wrong with an event, by the schema and by the rules that it cannot say."""
-    profiles = tuple(told["metadata"].get("profiles", ()))
+    profiles = tuple(event["metadata"].get("profiles", ()))
     found = [
         f"{error.json_path}: {error.message[:200]}"
-        for error in validator(told["class_uid"], profiles).iter_errors(told)
+        for error in validator(event["class_uid"], profiles).iter_errors(event)
     ]
-    if told["type_uid"] != told["class_uid"] * 100 + told["activity_id"]:
-        found.append(f"type_uid {told['type_uid']} of {told['class_uid']}/{told['activity_id']}")
-    if told["category_uid"] != told["class_uid"] // 1000:
-        found.append(f"category_uid {told['category_uid']} of {told['class_uid']}")
+    if event["type_uid"] != event["class_uid"] * 100 + event["activity_id"]:
+        found.append(f"type_uid {event['type_uid']} of {event['class_uid']}/{event['activity_id']}")
+    if event["category_uid"] != event["class_uid"] // 1000:
+        found.append(f"category_uid {event['category_uid']} of {event['class_uid']}")
     if found:
         return found  # what follows believes the shape
-    name = EMBEDDED.lookup_class_name_from_uid(told["class_uid"])
-    siblings(told, SCHEMA["classes"][name]["attributes"], "", found)
-    for observable in told.get("observables", ()):
-        if at(told, observable["name"]) != observable["value"]:
+    name = EMBEDDED.lookup_class_name_from_uid(event["class_uid"])
+    siblings(event, SCHEMA["classes"][name]["attributes"], "", found)
+    for observable in event.get("observables", ()):
+        if at(event, observable["name"]) != observable["value"]:
             found.append(f"observable {observable['name']} is not what stands there")
         if not observable["name"].startswith("unmapped."):
             kind = kind_at(SCHEMA["classes"][name]["attributes"], observable["name"])
@@ -43,20 +43,20 @@ def findings(told: dict) -> list[str]:
     return found
 
 
-def siblings(told: dict, attributes: dict, path: str, found: list[str]) -> None:
+def siblings(event: dict, attributes: dict, path: str, found: list[str]) -> None:
     """Find every number of an enumeration whose text says something else, and every 99 that has none."""
     for name, attribute in attributes.items():
-        value = told.get(name)
+        value = event.get(name)
         here = f"{path}.{name}"
         if value is None:
             continue
         enum, sibling = attribute.get("enum"), attribute.get("sibling")
         if enum and sibling:
-            said, caption = told.get(sibling), enum[str(value)]["caption"]
-            if value == 99 and sibling != "type_name" and not said:
+            text, caption = event.get(sibling), enum[str(value)]["caption"]
+            if value == 99 and sibling != "type_name" and not text:
                 found.append(f"{here} is Other without {sibling}")
-            if said is not None and said != caption and (value != 99 or sibling == "type_name"):
-                found.append(f"{here} {value} is {caption}, not {said}")
+            if text is not None and text != caption and (value != 99 or sibling == "type_name"):
+                found.append(f"{here} {value} is {caption}, not {text}")
         if attribute["type"] == "object_t" and attribute["object_type"] != "object":
             inner = SCHEMA["objects"][attribute["object_type"]]["attributes"]
             for one in value if isinstance(value, list) else [value]:
@@ -74,18 +74,18 @@ def kind_at(attributes: dict, path: str) -> int | None:
     )
 
 
-def at(told, path: str):
+def at(event, path: str):
     """Return what stands at `a.b[0].c`."""
     for part in path.split("."):
         name, _, number = part.partition("[")
-        told = told[name]
+        event = event[name]
         if number:
-            told = told[int(number.rstrip("]"))]
-    return told
+            event = event[int(number.rstrip("]"))]
+    return event
 
 
 def strictly(line: bytes) -> dict:
     """Read one line of NDJSON as one valid event, as a strict reader would."""
-    told = json_strictly(line)
-    assert not (found := findings(told)), (found, told)
-    return told
+    event = json_strictly(line)
+    assert not (found := findings(event)), (found, event)
+    return event

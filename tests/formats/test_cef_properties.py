@@ -28,7 +28,7 @@ def plain(text: str | None, longest: int) -> str | None:
     return blanked.strip()[:longest].strip() or None
 
 
-def said(event: AuditEvent) -> dict[str, str | None]:
+def expected_fields(event: AuditEvent) -> dict[str, str | None]:
     """Return what an event says, by key, for the keys that take one text of it."""
     actor, target, effective = (
         event.actor or Actor(),
@@ -61,7 +61,7 @@ def test_a_record_reads_back_to_what_was_said(event):
     [line] = CEF.render([record_of(event)])
     assert isinstance(line, bytes)
     header, extension = strictly(line)
-    for name, text in said(event).items():
+    for name, text in expected_fields(event).items():
         assert extension.get(name) == plain(text, LONGEST[name] or 100), name
     assert header["class"] == (plain(event.action.replace("\n", " ").replace("\r", " "), 1023) or "unknown")
     assert header["severity"] == str(event.severity)

@@ -13,7 +13,7 @@ from tests.hostile import ordinary_event
 
 def test_an_action_is_written_from_the_fields_of_the_event_and_once():
     written = []
-    actions = Actions(lambda said: written.append(said) or said)
+    actions = Actions(lambda fields: written.append(fields) or fields)
     event = ordinary_event(types=("access",), category=("web",))
     for _ in range(2):
         assert actions.of(event)._asdict() == {name: getattr(event, name) for name in ActionFields._fields}
@@ -22,7 +22,7 @@ def test_an_action_is_written_from_the_fields_of_the_event_and_once():
 
 @pytest.mark.parametrize("name", ActionFields._fields)
 def test_a_change_of_any_field_is_written_anew(name):
-    actions = Actions(lambda said: said)
+    actions = Actions(lambda fields: fields)
     event = ordinary_event()
     actions.of(event)
     other = {int: 9, tuple: ("other",)}.get(type(getattr(event, name)), "other")

@@ -62,10 +62,14 @@ def test_only_the_essentials_are_left_at_last():
     body = json.dumps(whole).encode()
     while isinstance(short := RawFormat().shrink(raw_record(body), limit), UnexpectedPayload):
         limit += 1
-    told = whole["attributes"]
+    attributes = whole["attributes"]
     assert strictly(short) == {
         "id": whole["id"],
-        "attributes": {"time": told["time"], "action": told["action"], "actor": {"id": told["actor"]["id"]}},
+        "attributes": {
+            "time": attributes["time"],
+            "action": attributes["action"],
+            "actor": {"id": attributes["actor"]["id"]},
+        },
         MARK: {"truncated": True, "bytes": len(body)},
     }
 

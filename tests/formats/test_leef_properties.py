@@ -59,8 +59,8 @@ def test_a_record_reads_back_to_what_was_said_and_to_nothing_else(event):
     assert found[:3] == ("Atlassian", "Audit", "1")
     assert found.event_id == ((plain(event.action) or "unknown")[:255].strip())
     left = dict(found.attributes)
-    said = texts(event)
-    for name, text in said.items():
+    expected = texts(event)
+    for name, text in expected.items():
         assert left.pop(name, None) == plain(text), name
     actor = event.actor or Actor()
     user = plain(actor.address if actor.address is not None else actor.name)
@@ -69,7 +69,7 @@ def test_a_record_reads_back_to_what_was_said_and_to_nothing_else(event):
     assert left.pop("eventId") == (ident if ident and ident == plain(ident) else event.document_id[:32])
     marks = left.pop("marks", "").split(",")
     assert marks[: len(event.marks)] == list(event.marks) or not event.marks
-    if any("|" in text or "^" in text for text in said.values() if text):
+    if any("|" in text or "^" in text for text in expected.values() if text):
         assert "replaced" in marks
     if event.context is not None:
         whole = msgspec.json.format(str(event.context, "utf-8"), indent=-1)

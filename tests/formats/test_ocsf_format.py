@@ -19,7 +19,7 @@ from tests.hostile import ordinary_event
 NOBODY = dict.fromkeys(("target_user", "target_group", "target_role", "content", "space", "site", "app"))
 
 
-def told(**changes) -> dict:
+def event_with(**changes) -> dict:
     [body] = OcsfFormat().render([record_of(ordinary_event(**changes))])
     assert isinstance(body, bytes), body
     return strictly(body)
@@ -85,7 +85,7 @@ def test_a_record_may_say_its_class_itself():
     ],
 )
 def test_the_reader_finds_what_is_wrong(path, value, why):
-    event = told(ocsf_class=6001, ocsf_activity=2)
+    event = event_with(ocsf_class=6001, ocsf_activity=2)
     *way, last = path.split(".")
     holder = event
     for name in way:
@@ -96,7 +96,7 @@ def test_the_reader_finds_what_is_wrong(path, value, why):
 
 @pytest.mark.parametrize("name", ["activity_name", "class_uid"])
 def test_the_reader_misses_what_is_missing(name):
-    event = told(ocsf_class=6001, ocsf_activity=99)
+    event = event_with(ocsf_class=6001, ocsf_activity=99)
     if name == "activity_name":
         del event[name]
         assert findings(event) == [".activity_id is Other without activity_name"]
@@ -151,14 +151,14 @@ def test_the_reader_misses_what_is_missing(name):
     ],
 )
 def test_an_event_gets_the_class_whose_facts_it_names(claimed, changes, given):
-    event = told(ocsf_class=claimed[0], ocsf_activity=claimed[1], **changes)
+    event = event_with(ocsf_class=claimed[0], ocsf_activity=claimed[1], **changes)
     assert event["type_uid"] == given
     wanted = claimed[0] * 100 + claimed[1]
     assert event["unmapped"].get("instead_of") == (wanted if wanted != given and claimed[0] else None)
 
 
 def test_who_saw_a_page_can_be_told():
-    event = told(ocsf_class=6001, ocsf_activity=2)
+    event = event_with(ocsf_class=6001, ocsf_activity=2)
     assert event["metadata"]["profiles"] == ["host"]
     assert event["actor"]["user"]["uid"] == "557058:bd95"
     assert event["web_resources"][0] == {
@@ -168,24 +168,26 @@ def test_who_saw_a_page_can_be_told():
 
 
 def test_the_user_is_who_it_was_done_to_and_the_actor_who_did_it():
-    event = told(ocsf_class=3001, ocsf_activity=5)
+    event = event_with(ocsf_class=3001, ocsf_activity=5)
     assert (event["actor"]["user"]["uid"], event["user"]["uid"]) == ("557058:bd95", "712020:1f0c")
     assert "target_user" not in event["unmapped"]
 
 
 def test_an_impersonation_says_whom():
-    event = told(ocsf_class=3002, ocsf_activity=7, impersonated=Actor("i"), target_user=None)
+    event = event_with(ocsf_class=3002, ocsf_activity=7, impersonated=Actor("i"), target_user=None)
     assert event["user"] == {"uid": "i"}
     assert (event["account_switch_type_id"], event["account_switch_type"]) == (2, "Impersonate")
 
 
 def test_a_power_without_a_name_is_named_by_its_kind():
-    assert told(ocsf_class=3005, ocsf_activity=1)["privileges"] == ["admin"]
-    assert told(ocsf_class=3005, ocsf_activity=1, target_role=None, object="permission")["privileges"] == ["permission"]
+    assert event_with(ocsf_class=3005, ocsf_activity=1)["privileges"] == ["admin"]
+    assert event_with(ocsf_class=3005, ocsf_activity=1, target_role=None, object="permission")["privileges"] == [
+        "permission"
+    ]
 
 
 def test_an_organization_is_not_deleted_with_its_policy():
-    event = told(ocsf_class=3004, ocsf_activity=4, **NOBODY, object="policy")
+    event = event_with(ocsf_class=3004, ocsf_activity=4, **NOBODY, object="policy")
     assert event["entity"] == {"type_id": 5, "type": "Policy", "org": {"uid": "a1b2c3d4", "name": "Example"}}
 
 
@@ -206,43 +208,43 @@ def test_an_organization_is_not_deleted_with_its_policy():
     ],
 )  # fmt: skip
 def test_people(actor, user):
-    assert told(actor=actor, ocsf_class=6001)["actor"]["user"] == user
+    assert event_with(actor=actor, ocsf_class=6001)["actor"]["user"] == user
 
 
 @pytest.mark.parametrize(
     ("severity", "number"), [(0, 0), (1, 1), (2, 1), (3, 2), (5, 3), (6, 3), (7, 4), (8, 4), (10, 5)]
 )
 def test_severities(severity, number):
-    assert told(severity=severity)["severity_id"] == number
+    assert event_with(severity=severity)["severity_id"] == number
 
 
 @pytest.mark.parametrize(("outcome", "number"), [("success", 1), ("failure", 2), ("unknown", 0)])
 def test_outcomes(outcome, number):
-    event = told(outcome=outcome, reason="no right")
+    event = event_with(outcome=outcome, reason="no right")
     assert (event["status_id"], event["status_detail"]) == (number, "no right")
-    finding = told(outcome=outcome, ocsf_class=2004, ocsf_activity=1)
+    finding = event_with(outcome=outcome, ocsf_class=2004, ocsf_activity=1)
     assert "status_id" not in finding  # there 1 is New
     assert finding["unmapped"]["outcome"] == outcome
 
 
 def test_how_somebody_was_authenticated():
-    event = told(authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1"))
+    event = event_with(authentication=Authentication("api_token", "t-1", "ci", "s-1", "app-1"))
     assert event["actor"]["session"] == {"uid": "s-1", "credential_uid": "t-1"}
     assert event["actor"]["app_uid"] == "app-1"
     assert event["unmapped"]["authentication"] == {"type": "api_token", "token_label": "ci"}
 
 
 def test_names_of_countries_are_no_codes():
-    named = told(ocsf_class=6001, country="Ukraine")
+    named = event_with(ocsf_class=6001, country="Ukraine")
     assert named["src_endpoint"]["location"] == {"city": "Kyiv", "lat": 50.4501, "long": 30.5234}
     assert named["unmapped"]["source"] == {"country": "Ukraine", "region": "Kyiv City"}
-    coded = told(ocsf_class=6001, country="UA", city=None, region=None)
+    coded = event_with(ocsf_class=6001, country="UA", city=None, region=None)
     assert coded["src_endpoint"]["location"] == {"country": "UA", "lat": 50.4501, "long": 30.5234}
     assert "source" not in coded["unmapped"]
 
 
 def test_a_long_ip_address_is_still_told():
-    event = told(ocsf_class=6001, ip="0000:0000:0000:0000:0000:ffff:203.100.113.155")
+    event = event_with(ocsf_class=6001, ip="0000:0000:0000:0000:0000:ffff:203.100.113.155")
     assert event["src_endpoint"]["name"] == "0000:0000:0000:0000:0000:ffff:203.100.113.155"
 
 
@@ -265,11 +267,11 @@ def test_what_is_needed_least_goes_first():
     [whole] = OcsfFormat().render([record_of(event)])
     short = OcsfFormat().shrink(record_of(event), len(whole) - 100)
     assert isinstance(short, bytes)
-    told = strictly(short)
-    assert (told["metadata"]["is_truncated"], told["metadata"]["untruncated_size"]) == (True, 7)
-    assert len(told["message"]) == 3000
-    assert "observables" not in told
-    assert told["unmapped"]["context"]
+    document = strictly(short)
+    assert (document["metadata"]["is_truncated"], document["metadata"]["untruncated_size"]) == (True, 7)
+    assert len(document["message"]) == 3000
+    assert "observables" not in document
+    assert document["unmapped"]["context"]
 
 
 def test_a_long_title_of_what_the_class_requires_is_cut_but_no_id():

@@ -50,7 +50,7 @@ def texts(value) -> set[str]:
     return {value} if isinstance(value, str) else set()
 
 
-def said(event: AuditEvent) -> set[str]:
+def expected_texts(event: AuditEvent) -> set[str]:
     """Return every text that an event carries, but for its context and container."""
     people = [event.actor, event.on_behalf_of, event.impersonated, event.target_user]
     things = [event.target_group, event.content, event.space, event.site, event.app]
@@ -89,15 +89,15 @@ def test_every_event_is_one_valid_record_with_every_fact(event):
     [body] = FORMAT.render([record_of(event)])
     if not encodable(event) and isinstance(body, UnexpectedPayload):  # a kind is not always said
         return
-    told = strictly(body)
-    assert told["time"] == event.time_ms
-    assert told["metadata"]["uid"] == event.document_id
-    assert told["metadata"].get("event_code") == (event.action or None)
-    assert told["metadata"].get("labels", []) == list(event.marks)
-    assert said(event) <= texts(told), "a fact got lost"
+    document = strictly(body)
+    assert document["time"] == event.time_ms
+    assert document["metadata"]["uid"] == event.document_id
+    assert document["metadata"].get("event_code") == (event.action or None)
+    assert document["metadata"].get("labels", []) == list(event.marks)
+    assert expected_texts(event) <= texts(document), "a fact got lost"
     for name in ("context", "container"):
         part = getattr(event, name)
-        assert told["unmapped"].get(name) == (json.loads(bytes(part)) if part is not None else None)
+        assert document["unmapped"].get(name) == (json.loads(bytes(part)) if part is not None else None)
 
 
 @unhurried
@@ -110,15 +110,15 @@ def test_a_shortened_event_is_valid_and_still_says_which_and_who(event, limit):
         assert short.reason
         return
     assert len(short) <= limit
-    told, [body] = strictly(short), FORMAT.render([record])
+    document, [body] = strictly(short), FORMAT.render([record])
     whole = json.loads(body)
-    assert told["metadata"]["is_truncated"] is True
+    assert document["metadata"]["is_truncated"] is True
     for name in ("activity_id", "class_uid", "type_uid", "severity_id", "status_id", "time"):
-        assert told.get(name) == whole.get(name)
+        assert document.get(name) == whole.get(name)
     for name in ("uid", "original_event_uid", "event_code", "version"):
-        assert told["metadata"].get(name) == whole["metadata"].get(name)
+        assert document["metadata"].get(name) == whole["metadata"].get(name)
     if whole.get("actor", {}).get("user", {}).get("uid"):
-        assert told["actor"]["user"]["uid"] == whole["actor"]["user"]["uid"]
+        assert document["actor"]["user"]["uid"] == whole["actor"]["user"]["uid"]
 
 
 def test_an_ordinary_event_fits_into_what_syslog_must_take():

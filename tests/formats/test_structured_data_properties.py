@@ -24,7 +24,7 @@ def plain(text: str | None) -> str | None:
     return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", repaired)
 
 
-def said(event: AuditEvent) -> dict[str, str | None]:
+def expected_fields(event: AuditEvent) -> dict[str, str | None]:
     actor, target, effective = (
         event.actor or Actor(),
         event.target_user or Actor(),
@@ -56,7 +56,7 @@ def test_an_element_reads_back_to_what_was_said(event):
     [element] = SD.render([record_of(event)])
     assert isinstance(element, bytes)
     found = strictly(element)
-    for name, text in said(event).items():
+    for name, text in expected_fields(event).items():
         assert found.get(name) == plain(text), name
     for name in ("time", "read_at"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found[name])
@@ -74,16 +74,16 @@ def test_the_fast_way_and_the_careful_way_say_the_same(event):
 def test_a_shortened_element_is_sound_at_every_limit(event, limit):
     [whole] = SD.render([record_of(event)])
     short = SD.shrink(record_of(event), limit)
-    told = strictly(whole)
-    who = [told[name] for name in ("actor_id", "actor_email", "actor_name") if name in told]
+    document = strictly(whole)
+    who = [document[name] for name in ("actor_id", "actor_email", "actor_name") if name in document]
     if isinstance(short, UnexpectedPayload):
-        essentials = [told["id"], told.get("action", ""), *who[:1]]
+        essentials = [document["id"], document.get("action", ""), *who[:1]]
         assert limit < 150 + sum(2 * len(value.encode()) for value in essentials), "there was room"
         return
     assert len(short) <= limit
     left = strictly(short)
     assert "truncated" in left.pop("marks").split(",")
     for name in ("time", "action", "id", "actor_id"):
-        assert left.get(name) == told.get(name), name
+        assert left.get(name) == document.get(name), name
     assert not who or {"actor_id", "actor_email", "actor_name"} & set(left)
-    assert all(told[name].startswith(value) for name, value in left.items())
+    assert all(document[name].startswith(value) for name, value in left.items())

@@ -81,9 +81,9 @@ MARKS = {"cef": "flexString2", "leef": "marks", "rfc5424_sd": "marks"}
 PLAIN = {name: build_format(name) for name in formats()}
 
 
-def built(name, told):
+def built(name, members):
     try:
-        return PLAIN[name].with_fields(told)
+        return PLAIN[name].with_fields(members)
     except ConfigError as error:
         assert str(error).startswith("fields")
         assume(condition=False)
@@ -94,12 +94,12 @@ def built(name, told):
 @many
 @given(st.data())
 def test_keys_change_and_values_do_not(name, data):
-    told, event = data.draw(templates(name)), data.draw(any_events)
-    made, record = built(name, told), record_of(event)
+    members, event = data.draw(templates(name)), data.draw(any_events)
+    made, record = built(name, members), record_of(event)
     [before], [after] = PLAIN[name].render([record]), made.render([record])
     was, now = READ[name](before), READ[name](after)
-    expected = {told.rename.get(key, key): value for key, value in was.items() if key not in told.drop}
-    added = {key: now.pop(key) for key in told.add}
+    expected = {members.rename.get(key, key): value for key, value in was.items() if key not in members.drop}
+    added = {key: now.pop(key) for key in members.add}
     assert now == expected
     assert all(added.values())
     limit = data.draw(st.integers(0, 2000))
@@ -121,16 +121,16 @@ def leaves(tree, before=()):
 @many
 @given(st.data(), any_events, st.integers(0, 3000))
 def test_json_changes_by_path_and_nowhere_else(name, data, event, limit):
-    told = data.draw(templates(name))
-    made, record = built(name, told), record_of(event)
+    members = data.draw(templates(name))
+    made, record = built(name, members), record_of(event)
     [before], [after] = PLAIN[name].render([record]), made.render([record])
     if isinstance(before, UnexpectedPayload):
         assert isinstance(after, UnexpectedPayload)
         return
     was, now = (leaves(json.loads(body, parse_float=Decimal)) for body in (before, after))
-    renamed = {tuple(old.split(".")): tuple(new.split(".")) for old, new in told.rename.items()}
-    dropped = [tuple(name.split(".")) for name in told.drop]
-    expected = {tuple(name.split(".")): value for name, value in told.add.items()}
+    renamed = {tuple(old.split(".")): tuple(new.split(".")) for old, new in members.rename.items()}
+    dropped = [tuple(name.split(".")) for name in members.drop]
+    expected = {tuple(name.split(".")): value for name, value in members.add.items()}
     for path, value in was.items():
         prefixes = [path[:length] for length in range(1, len(path) + 1)]
         old = next((prefix for prefix in prefixes if prefix in renamed), None)

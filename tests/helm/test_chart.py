@@ -264,6 +264,6 @@ def test_refused_before_anything_is_rendered(case: str, helm: Helm):
 
 
 def test_the_notes_say_what_to_type(helm: Helm):
-    said = helm.notes()
-    assert f"kubectl --namespace {NAMESPACE} exec audit-forwarder-0 -- audit-forwarder status" in said
-    assert f"http://audit-forwarder.{NAMESPACE}.svc:9464/metrics" in said
+    output = helm.notes()
+    assert f"kubectl --namespace {NAMESPACE} exec audit-forwarder-0 -- audit-forwarder status" in output
+    assert f"http://audit-forwarder.{NAMESPACE}.svc:9464/metrics" in output

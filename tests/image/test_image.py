@@ -86,8 +86,8 @@ async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path, dea
             assert {int(inside[kind], 16) for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
             assert inside["NoNewPrivs"] == "1"
 
-            code, said = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "status", "--json")
-            status = json.loads(said)
+            code, output = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "status", "--json")
+            status = json.loads(output)
             assert (code, status["ready"], status["degraded"]) == (ExitCode.OK, True, [])
             assert await container.stop() == ExitCode.OK, container.text[-4000:]
         assert TOKEN not in container.text

@@ -53,10 +53,10 @@ async def test_the_pod_of_the_chart_works_in_the_image(image: Image, tmp_path: P
             pod.change_secret("sources__acme__api_key", sim.api_key)
             await container.until(lambda: set(digests_of(archive)) == truth(sim))
 
-            code, said = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "status", "--json")
-            assert (code, json.loads(said)["degraded"]) == (ExitCode.OK, [])
-            code, said = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "dead-letters", "list")
-            assert code == ExitCode.OK, said
+            code, output = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "status", "--json")
+            assert (code, json.loads(output)["degraded"]) == (ExitCode.OK, [])
+            code, output = await container.exec("/opt/audit-forwarder/bin/audit-forwarder", "dead-letters", "list")
+            assert code == ExitCode.OK, output
             async with asyncio.timeout(pod.grace):
                 assert await container.stop() == ExitCode.OK, container.text[-4000:]
         spool = tmp_path / "state" / "state"

@@ -136,8 +136,8 @@ def _try_all(waiting: list[Mutant], results: Results, jobs: int, within: float) 
             finally:
                 copies.put(copy)
             results.add(mutant, noticed, time.monotonic() - begun, len(tests))
-            told = noticed or ("NOT NOTICED" if tests else "NOT NOTICED (never executed)")
-            print(f"{mutant.module}:{mutant.change.line} {mutant.change.kind}: {told}", flush=True)
+            verdict = noticed or ("NOT NOTICED" if tests else "NOT NOTICED (never executed)")
+            print(f"{mutant.module}:{mutant.change.line} {mutant.change.kind}: {verdict}", flush=True)
 
         for future in [pool.submit(try_one, mutant) for mutant in waiting]:
             future.result()

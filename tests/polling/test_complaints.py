@@ -22,36 +22,36 @@ def course(*, losses: int = 0, hits: int = 0, distrusts: str = "") -> Any:
     )
 
 
-def said(made: Any, **of: Any) -> tuple[str, str, str, str] | None:
+def shown(made: Any, **of: Any) -> tuple[str, str, str, str] | None:
     found = of_page(page({}, "a", **of), made)
     return None if found is None else (found.state, found.reason, found.fix, found.kind)
 
 
 @pytest.mark.parametrize("losses", [0, 1])
 def test_a_cursor_that_answers_is_well_also_after_one_that_was_lost(losses: int) -> None:
-    assert said(course(losses=losses)) is None
+    assert shown(course(losses=losses)) is None
 
 
 @pytest.mark.parametrize("losses", [2, 5])
 def test_cursors_that_are_given_and_not_known_are_said_again_and_again(losses: int) -> None:
-    assert said(course(losses=losses)) == ("retrying", UNKNOWN, fix_of("no_cursor"), "")
+    assert shown(course(losses=losses)) == ("retrying", UNKNOWN, fix_of("no_cursor"), "")
 
 
 def test_a_circle_comes_before_lost_cursors_and_a_loop_before_all() -> None:
     bad = course(losses=5, hits=SURE, distrusts=UNKNOWN)
-    assert said(course(losses=5, hits=SURE)) == ("retrying", RECURS, fix_of("no_progress"), "no_progress")
-    loop = said(bad, looping=True, by_time=True)
+    assert shown(course(losses=5, hits=SURE)) == ("retrying", RECURS, fix_of("no_progress"), "no_progress")
+    loop = shown(bad, looping=True, by_time=True)
     assert loop is not None
     assert (loop[0], loop[2], loop[3]) == ("retrying", fix_of("loop"), "loop")
 
 
 @pytest.mark.parametrize("why", [UNKNOWN, RECURS])
 def test_a_walk_by_time_says_why(why: str) -> None:
-    found = said(course(distrusts=why, losses=5, hits=SURE), by_time=True)
+    found = shown(course(distrusts=why, losses=5, hits=SURE), by_time=True)
     assert found is not None
     assert (found[0], found[1], found[3]) == ("retrying", f"{why}, so it is read on by time", "")
     assert found[2].startswith("Nothing has to be done")
-    found = said(course(losses=5, hits=SURE), by_time=True)
+    found = shown(course(losses=5, hits=SURE), by_time=True)
     assert found is not None
     assert found[1].startswith("no cursor that the API gives can be used")
     assert found[3] == "no_cursor"

@@ -91,14 +91,14 @@ async def test_a_spool_that_takes_nothing_is_in_the_log_once_and_so_is_its_end(
             poller = poller_of(ScriptedSource(big_pages(2)), spool)
             async with running(poller) as task:
                 await until(lambda: poller.report.errors[error.kind] >= 4, task)
-                said = [line for line in lines if line["event"] in {"source_degraded", "source_recovered"}]
-                assert [(line["state"], line["reason"], line["fix"]) for line in said] == [
+                changes = [line for line in lines if line["event"] in {"source_degraded", "source_recovered"}]
+                assert [(line["state"], line["reason"], line["fix"]) for line in changes] == [
                     (state, error.reason, error.fix)
                 ]
                 refuses = False
                 await until(lambda: poller.report.spooled == 40, task)
-    said = [line for line in lines if line["event"] in {"source_degraded", "source_recovered"}]
-    assert [line["event"] for line in said] == ["source_degraded", "source_recovered"]
+    changes = [line for line in lines if line["event"] in {"source_degraded", "source_recovered"}]
+    assert [line["event"] for line in changes] == ["source_degraded", "source_recovered"]
 
 
 async def test_a_stop_while_the_spool_is_full_ends_and_loses_nothing(tmp_path: Path) -> None:

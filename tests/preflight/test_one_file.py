@@ -13,7 +13,7 @@ from forwarder.config.settings import load
 from forwarder.preflight.one_file import odd_files, one_file_twice
 
 
-def said(folder: Path, sinks: dict[str, Any], **more: Any) -> list[str]:
+def problems(folder: Path, sinks: dict[str, Any], **more: Any) -> list[str]:
     """Return the problems of a configuration whose spool is state/spool.db; the order of calls does not matter."""
     (folder / "state").mkdir(exist_ok=True)
     secret = folder / "key"
@@ -62,7 +62,7 @@ def said(folder: Path, sinks: dict[str, Any], **more: Any) -> list[str]:
 )
 def test_a_sink_that_writes_into_a_file_of_ours_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "other").mkdir()
-    (found,) = said(tmp_path, {"out": tmp_path / name})
+    (found,) = problems(tmp_path, {"out": tmp_path / name})
     assert found.startswith("sinks.out.path")
 
 
@@ -72,7 +72,7 @@ def test_links_do_not_hide_it(tmp_path: Path, target: str, how: str) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / target).write_text("x")
     link = tmp_path / "link"
-    said(tmp_path, {"out": tmp_path / "out"})  # writes the configuration and the key
+    problems(tmp_path, {"out": tmp_path / "out"})  # writes the configuration and the key
     if how == "symlink":
         link.symlink_to(tmp_path / target)
     elif how == "hard link":
@@ -80,18 +80,18 @@ def test_links_do_not_hide_it(tmp_path: Path, target: str, how: str) -> None:
     else:
         link.symlink_to((tmp_path / target).parent)
         link /= (tmp_path / target).name
-    (found,) = said(tmp_path, {"out": link})
+    (found,) = problems(tmp_path, {"out": link})
     assert found.startswith("sinks.out.path")
 
 
 def test_two_sinks_on_one_file_by_a_second_link_or_by_rotation(tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").write_text("")
     (tmp_path / "b.ndjson").hardlink_to(tmp_path / "a.ndjson")
-    (found,) = said(tmp_path, {"a": tmp_path / "a.ndjson", "b": tmp_path / "b.ndjson"})
+    (found,) = problems(tmp_path, {"a": tmp_path / "a.ndjson", "b": tmp_path / "b.ndjson"})
     assert found.startswith("sinks.b.path")
-    (found,) = said(tmp_path, {"a": tmp_path / "x.ndjson", "b": tmp_path / "x-20260131T120000-1.ndjson"})
+    (found,) = problems(tmp_path, {"a": tmp_path / "x.ndjson", "b": tmp_path / "x-20260131T120000-1.ndjson"})
     assert found.startswith("sinks.b.path")
-    (found,) = said(tmp_path, {"a": tmp_path / "x", "b": tmp_path / "x" / "y"})
+    (found,) = problems(tmp_path, {"a": tmp_path / "x", "b": tmp_path / "x" / "y"})
     assert "folder" in found or "below" in found
 
 
@@ -101,7 +101,7 @@ def test_a_file_that_is_read_must_not_be_the_spool(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
     (state / "spool.db").hardlink_to(tmp_path / "ca.pem")
     sink = {"type": "http", "url": "https://logs.example.com/in", "tls": {"ca_file": str(tmp_path / "ca.pem")}}
-    assert any(line.startswith("sinks.far.tls.ca_file") for line in said(tmp_path, {"far": sink}))
+    assert any(line.startswith("sinks.far.tls.ca_file") for line in problems(tmp_path, {"far": sink}))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_sink_on_what_is_no_file_is_said(tmp_path: Path, kind: str, words: str
         os.mkfifo(path)
     else:
         path.write_text("theirs")
-    said(tmp_path, {"out": path})
+    problems(tmp_path, {"out": path})
     found = [str(problem) for problem in odd_files(load(tmp_path / "config.yaml"))]
     assert [each.startswith("sinks.out.path: ") and words in each for each in found] == ([True] if words else [])
 
@@ -129,8 +129,8 @@ def test_what_is_apart_is_fine(tmp_path: Path) -> None:
         "c": "-",
         "d": tmp_path / "a-2026.ndjson",
     }
-    assert said(tmp_path, sinks) == []
+    assert problems(tmp_path, sinks) == []
     ca = tmp_path / "ca.pem"
     ca.write_text("x")
     two = {"type": "http", "url": "https://logs.example.com/in", "tls": {"ca_file": str(ca)}}
-    assert said(tmp_path, {"one": two, "other": {**two, "url": "https://logs.example.org/in"}}) == []
+    assert problems(tmp_path, {"one": two, "other": {**two, "url": "https://logs.example.org/in"}}) == []

@@ -89,13 +89,13 @@ def test_who_runs_it_and_who_owns_the_state_folder_are_compared(tmp_path: Path) 
         assert f"chown {mine + 1}" in str(found[0])
 
 
-@pytest.mark.parametrize(("mode", "said"), [(0o1777, True), (0o1757, True), (0o1770, False), (0o1755, False)])
-def test_a_folder_where_others_can_put_files_is_worth_a_look(tmp_path: Path, mode: int, said: bool) -> None:
+@pytest.mark.parametrize(("mode", "is_reported"), [(0o1777, True), (0o1757, True), (0o1770, False), (0o1755, False)])
+def test_a_folder_where_others_can_put_files_is_worth_a_look(tmp_path: Path, mode: int, is_reported: bool) -> None:
     settings = settings_of(tmp_path)
     settings.spool.path.parent.mkdir()
     settings.spool.path.parent.chmod(mode)
     found = [str(each) for each in loose_permissions(settings, settings.spool.path.parent.stat().st_uid)]
-    assert any("can put files into its folder" in each for each in found) == said
+    assert any("can put files into its folder" in each for each in found) == is_reported
 
 
 _LIES_THERE = {

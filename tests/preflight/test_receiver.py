@@ -47,7 +47,7 @@ def test_beyond_loopback_it_speaks_tls_or_says_that_a_proxy_does(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("receiver", "said"),
+    ("receiver", "message"),
     [
         ({"listen": "127.0.0.1:9464"}, "the port of admin.listen"),
         ({"listen": "9465"}, "not an address and port"),
@@ -56,12 +56,12 @@ def test_beyond_loopback_it_speaks_tls_or_says_that_a_proxy_does(tmp_path):
         ({"requests_per_minute": 0}, "requests_per_minute"),
     ],
 )
-def test_a_port_that_cannot_be_is_named(tmp_path, receiver, said):
-    assert said in refused(tmp_path, **receiver)
+def test_a_port_that_cannot_be_is_named(tmp_path, receiver, message):
+    assert message in refused(tmp_path, **receiver)
 
 
 @pytest.mark.parametrize(
-    ("webhook", "said"),
+    ("webhook", "message"),
     [
         ({"path": "alerts"}, "path"),
         ({"path": "/a?b=c"}, "path"),
@@ -71,8 +71,8 @@ def test_a_port_that_cannot_be_is_named(tmp_path, receiver, said):
         ({"token": "x"}, "token"),
     ],
 )
-def test_a_webhook_that_cannot_be_is_named(tmp_path, webhook, said):
-    assert said in refused(tmp_path, {"alerts": guard_detect(**webhook)})
+def test_a_webhook_that_cannot_be_is_named(tmp_path, webhook, message):
+    assert message in refused(tmp_path, {"alerts": guard_detect(**webhook)})
 
 
 def test_a_missing_secret_and_settings_of_sources_that_are_asked_are_refused(tmp_path):

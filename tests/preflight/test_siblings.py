@@ -180,11 +180,11 @@ def test_what_works_is_good(checked):
     ],
 )  # fmt: skip
 def test_each_is_named(checked, settings, words):
-    said = checked(config(**settings))
-    assert words in said
-    assert bool(said) == bool(words), said
+    output = checked(config(**settings))
+    assert words in output
+    assert bool(output) == bool(words), output
     for foreign in FOREIGN:
-        assert foreign not in said
+        assert foreign not in output
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_each_is_named(checked, settings, words):
     ],
 )
 def test_yaml_of_other_kinds(checked, text, words):
-    said = checked(text.replace("{Y}", yaml.safe_dump(config())))
-    assert words in said
-    assert bool(said) == bool(words), said
+    output = checked(text.replace("{Y}", yaml.safe_dump(config())))
+    assert words in output
+    assert bool(output) == bool(words), output
 
 
 def test_a_number_with_a_zero_before_it_is_decimal(tmp_path):
@@ -247,12 +247,12 @@ def test_a_port_that_another_program_has(checked):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = [checked(config(**{"admin.listen": f"{host}:{port}"})) for host in ("127.0.0.1", "0.0.0.0", "[::]")]
+        output = [checked(config(**{"admin.listen": f"{host}:{port}"})) for host in ("127.0.0.1", "0.0.0.0", "[::]")]
     assert (
         f"admin.listen (config.yaml line 1): 127.0.0.1:{port}: another program listens there; end the other program"
-        in said[0]
+        in output[0]
     )
-    assert ["another program listens there" in each for each in said] == [True, True, socket.has_dualstack_ipv6()]
+    assert ["another program listens there" in each for each in output] == [True, True, socket.has_dualstack_ipv6()]
 
 
 @pytest.mark.parametrize(
@@ -322,9 +322,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_what_a_tls_file_holds(checked, certificates, tls, words):
     named = {key: str(certificates / value) if key.endswith("_file") else value for key, value in tls.items()}
-    said = "\n".join(line for line in checked(config(**{"sinks.es.tls": named})).splitlines() if "look:" not in line)
-    assert words in said
-    assert bool(said) == bool(words), said
+    output = "\n".join(line for line in checked(config(**{"sinks.es.tls": named})).splitlines() if "look:" not in line)
+    assert words in output
+    assert bool(output) == bool(words), output
 
 
 @pytest.mark.parametrize(
@@ -341,6 +341,6 @@ def test_what_a_tls_file_holds(checked, certificates, tls, words):
     ],
 )
 def test_proxies_of_the_environment(checked, env, words):
-    said = checked(config(), **env)
-    assert words in said
-    assert bool(said) == bool(words), said
+    output = checked(config(), **env)
+    assert words in output
+    assert bool(output) == bool(words), output

@@ -273,8 +273,8 @@ def test_the_line_of_kql_says_the_same(plain: Node, stream: str, past: Past, num
 
 
 def test_tokens_are_grouped_by_where_they_were_used(plain: Node, stream: str, past: Past) -> None:
-    _, told = found(plain, stream, json.loads(questions()[5].body))
-    made = {bucket["key"] for bucket in told["made"]["token"]["buckets"]}
+    _, result = found(plain, stream, json.loads(questions()[5].body))
+    made = {bucket["key"] for bucket in result["made"]["token"]["buckets"]}
     assert made == {ident for event in past.of(5) for ident in ids_of(event, "api-tokens")}
     used: dict[str, set[str]] = {}
     for event in past.of(5):
@@ -282,24 +282,24 @@ def test_tokens_are_grouped_by_where_they_were_used(plain: Node, stream: str, pa
             place = (event["attributes"].get("location") or {}).get("ip")
             used.setdefault(token, set()).update({place} if place else ())
     assert {
-        bucket["key"]: {place["key"] for place in bucket["from"]["buckets"]} for bucket in told["used"]["buckets"]
+        bucket["key"]: {place["key"] for place in bucket["from"]["buckets"]} for bucket in result["used"]["buckets"]
     } == used
     assert made & used.keys(), "the token of the story was made and used"
 
 
 def test_who_acted_as_whom(plain: Node, stream: str, past: Past) -> None:
-    _, told = found(plain, stream, json.loads(questions()[6].body))
-    pairs = {(who["key"], other["key"]) for who in told["who"]["buckets"] for other in who["as"]["buckets"]}
+    _, result = found(plain, stream, json.loads(questions()[6].body))
+    pairs = {(who["key"], other["key"]) for who in result["who"]["buckets"] for other in who["as"]["buckets"]}
     assert pairs == {(actor(event)["id"], other) for event in past.of(6) for other in as_whom(event)}
 
 
 def test_an_hour_with_very_many_views_is_one_bucket(plain: Node, stream: str, past: Past) -> None:
-    _, told = found(plain, stream, json.loads(questions()[8].body))
+    _, result = found(plain, stream, json.loads(questions()[8].body))
     hours = Counter((actor(event)["id"], int(when(event).timestamp()) // 3600 * 3_600_000) for event in past.of(8))
     many = {place: count for place, count in hours.items() if count >= 100}
     assert past.values["account id"] in {who for who, _ in many}
     assert many == {
         (who["key"], hour["key"]): hour["doc_count"]
-        for who in told["who"]["buckets"]
+        for who in result["who"]["buckets"]
         for hour in who["when"]["buckets"]
     }

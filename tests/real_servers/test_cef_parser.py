@@ -73,10 +73,10 @@ def same(read: dict[str, Any], line: bytes) -> bool:
     if "cef" not in read:
         return False
     found = read["cef"]
-    told = {"rt" if name == "t" else name: value for name, value in found["Extensions"].items()}
+    extensions = {"rt" if name == "t" else name: value for name, value in found["Extensions"].items()}
     names = ("DeviceVendor", "DeviceProduct", "DeviceVersion", "SignatureID", "Name", "Severity")
     ours = [header[name] for name in ("vendor", "product", "version", "class", "name", "severity")]
-    return told == extension and [found[name] for name in names] == ours
+    return extensions == extension and [found[name] for name in names] == ours
 
 
 async def test_the_golden_corpus(reading: tuple[Path, int]) -> None:

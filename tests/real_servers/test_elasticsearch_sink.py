@@ -236,10 +236,10 @@ async def test_every_golden_event_is_taken_and_found_by_every_field(server: Node
         written.update({leaf for leaf in _leaves(document) if not leaf.startswith(kept_whole)})
     asked = {path.replace(".", "/"): {"exists": {"field": path}} for path in written}
     query = {"size": 0, "aggs": {"has": {"filters": {"filters": asked}}}}
-    told = server.client.get(f"/{stream}/_search", query)["aggregations"]
+    answer = server.client.get(f"/{stream}/_search", query)["aggregations"]
     cut = server.client.get(f"/{stream}/_search", {"size": 1000, "query": {"exists": {"field": "_ignored"}}})
     ignored = Counter(field for hit in cut["hits"]["hits"] for field in hit["_ignored"])
-    present = {path.replace("/", "."): found["doc_count"] for path, found in told["has"]["buckets"].items()}
+    present = {path.replace("/", "."): found["doc_count"] for path, found in answer["has"]["buckets"].items()}
     own = set(_leaves(json.loads(_body(0))))
     expected = {path: count - ignored.get(path, 0) + (path in own) for path, count in written.items()}
     assert present == expected

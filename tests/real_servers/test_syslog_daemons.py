@@ -71,8 +71,8 @@ def test_a_client_of_another_name_is_refused(daemon: Daemon) -> None:
     with socket.create_connection(("127.0.0.1", daemon.ports["mtls"]), 10) as opened:
         try:
             with context.wrap_socket(opened, server_hostname="localhost") as stream:
-                said = stream.recv(1)
+                answer = stream.recv(1)
         except OSError as refused:
-            said = b""
+            answer = b""
             assert isinstance(refused, ssl.SSLError | ConnectionError)
-        assert said == b"", "it was let in"
+        assert answer == b"", "it was let in"

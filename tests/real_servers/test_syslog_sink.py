@@ -137,7 +137,7 @@ class Overheard:
     def __init__(self, name: str) -> None:
         self._format = FORMATS.load(name)()
         self.needs_event = self._format.needs_event
-        self.said: dict[str, bytes] = {}
+        self.rendered: dict[str, bytes] = {}
         if hasattr(self._format, "shrink"):
             self.shrink = self._shrink
 
@@ -149,7 +149,7 @@ class Overheard:
 
     def _note(self, record: Record, body: Any) -> Any:
         if isinstance(body, bytes):
-            self.said[record.raw.split(b'"')[3].decode()] = body
+            self.rendered[record.raw.split(b'"')[3].decode()] = body
         return body
 
 
@@ -178,7 +178,7 @@ async def test_what_the_daemon_wrote_is_what_the_format_said(
         await b.drained("siem")
         await b.balanced()
         buried = {letter.raw.split(b'"')[3].decode() for letter in await b.spool.dead_letters("siem")}
-        sent = {ident: body for ident, body in render.said.items() if ident not in buried}
+        sent = {ident: body for ident, body in render.rendered.items() if ident not in buried}
         assert all(len(body) <= sink.max_body for body in sent.values())
         records = await arrived(daemon, host, len(sent))
     assert set(sent) | buried == set(bodies)

@@ -88,7 +88,7 @@ async def test_neither_idle_nor_slow_connections_keep_probes_or_senders_out(tmp_
             assert (await receiving.process.get("/livez"))[0] == 200
             assert (await receiving.post(alert(1)))[0] == 200
             await receiving.until_delivered({"a1"})
-            assert len(receiving.process.said("receiver_connections_cut")) == 1
+            assert len(receiving.process.logged("receiver_connections_cut")) == 1
 
 
 async def test_a_secret_is_replaced_without_a_moment_in_which_nothing_is_taken(tmp_path, free_port):

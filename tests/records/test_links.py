@@ -30,7 +30,7 @@ NORMALIZERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def told(origin: Origin, whom: str = "Bo", number: int = 1) -> bytes:
+def body_of(origin: Origin, whom: str = "Bo", number: int = 1) -> bytes:
     """Return what a source has to say of somebody who joined a group."""
     trees: dict[str, Any] = {
         "organization": {"id": f"e{number}", "attributes": {
@@ -71,17 +71,17 @@ class Lane:
 
 def test_by_default_everything_is_sent_and_links_are_counted():
     lane = Lane()
-    assert lane.take(ORGANIZATION, told(ORGANIZATION), told(ORGANIZATION, "Cy", 2)) == (2, 0)
-    assert lane.take(JIRA, told(JIRA)) == (1, 0)
-    assert lane.take(CONFLUENCE, told(CONFLUENCE), told(CONFLUENCE, "Dee")) == (2, 0)
+    assert lane.take(ORGANIZATION, body_of(ORGANIZATION), body_of(ORGANIZATION, "Cy", 2)) == (2, 0)
+    assert lane.take(JIRA, body_of(JIRA)) == (1, 0)
+    assert lane.take(CONFLUENCE, body_of(CONFLUENCE), body_of(CONFLUENCE, "Dee")) == (2, 0)
     assert lane.counts == {LINKED: 2}
 
 
 def test_an_event_is_left_out_when_its_twin_is_there():
     lane = Lane("jira")
-    assert lane.take(ORGANIZATION, told(ORGANIZATION)) == (1, 0)
-    assert lane.take(JIRA, told(JIRA), told(JIRA, "Cy", 2)) == (1, 1)
-    assert lane.take(CONFLUENCE, told(CONFLUENCE)) == (1, 0)
+    assert lane.take(ORGANIZATION, body_of(ORGANIZATION)) == (1, 0)
+    assert lane.take(JIRA, body_of(JIRA), body_of(JIRA, "Cy", 2)) == (1, 1)
+    assert lane.take(CONFLUENCE, body_of(CONFLUENCE)) == (1, 0)
     assert lane.counts == {LINKED: 1, LEFT_OUT: 1}
 
 
@@ -89,88 +89,88 @@ def test_an_event_is_left_out_when_its_twin_is_there():
 def test_several_who_tell_of_one_change_take_the_place_of_one_event(witnesses):
     lane = Lane("acme")
     for witness in witnesses:
-        assert lane.take(witness, told(witness)) == (1, 0)
-    events = [told(ORGANIZATION, number=number) for number in (1, 2, 3)]
+        assert lane.take(witness, body_of(witness)) == (1, 0)
+    events = [body_of(ORGANIZATION, number=number) for number in (1, 2, 3)]
     assert lane.take(ORGANIZATION, *events) == (2, 1)
     assert lane.take(ORGANIZATION, *events) == (2, 1)
 
 
 def test_of_several_witnesses_the_one_that_tells_of_most_changes_counts():
     lane = Lane("acme")
-    lane.take(JIRA, told(JIRA), told(JIRA, number=2))
-    lane.take(CONFLUENCE, told(CONFLUENCE))
-    assert lane.take(ORGANIZATION, *(told(ORGANIZATION, number=number) for number in (1, 2, 3))) == (1, 2)
+    lane.take(JIRA, body_of(JIRA), body_of(JIRA, number=2))
+    lane.take(CONFLUENCE, body_of(CONFLUENCE))
+    assert lane.take(ORGANIZATION, *(body_of(ORGANIZATION, number=number) for number in (1, 2, 3))) == (1, 2)
 
 
 def test_what_comes_before_its_twin_stays():
     lane = Lane("jira")
-    assert lane.take(JIRA, told(JIRA)) == (1, 0)
-    assert lane.take(ORGANIZATION, told(ORGANIZATION)) == (1, 0)
+    assert lane.take(JIRA, body_of(JIRA)) == (1, 0)
+    assert lane.take(ORGANIZATION, body_of(ORGANIZATION)) == (1, 0)
 
 
 def test_one_twin_takes_the_place_of_one_event_of_each_site():
     lane = Lane("jira")
-    lane.take(ORGANIZATION, told(ORGANIZATION))
-    assert lane.take(JIRA, told(JIRA), told(JIRA, number=2)) == (1, 1)
-    assert lane.take(JIRA_B, told(JIRA_B)) == (0, 1)
+    lane.take(ORGANIZATION, body_of(ORGANIZATION))
+    assert lane.take(JIRA, body_of(JIRA), body_of(JIRA, number=2)) == (1, 1)
+    assert lane.take(JIRA_B, body_of(JIRA_B)) == (0, 1)
 
 
 def test_two_sites_of_one_source_are_no_twins():
     lane = Lane("jira")
-    assert lane.take(JIRA, told(JIRA)) == (1, 0)
-    assert lane.take(JIRA_B, told(JIRA_B)) == (1, 0)
+    assert lane.take(JIRA, body_of(JIRA)) == (1, 0)
+    assert lane.take(JIRA_B, body_of(JIRA_B)) == (1, 0)
     assert lane.counts[LINKED] == 0
 
 
 def test_one_site_may_be_named():
     lane = Lane("jira/a")
-    lane.take(ORGANIZATION, told(ORGANIZATION))
-    assert (lane.take(JIRA, told(JIRA)), lane.take(JIRA_B, told(JIRA_B))) == ((0, 1), (1, 0))
+    lane.take(ORGANIZATION, body_of(ORGANIZATION))
+    assert (lane.take(JIRA, body_of(JIRA)), lane.take(JIRA_B, body_of(JIRA_B))) == ((0, 1), (1, 0))
 
 
 def test_what_is_made_again_becomes_the_same_again():
     lane = Lane("jira")
     for _ in range(3):
-        assert lane.take(ORGANIZATION, told(ORGANIZATION)) == (1, 0)
-        assert lane.take(JIRA, told(JIRA)) == (0, 1)
-    assert lane.take(JIRA, told(JIRA, number=2)) == (1, 0)
+        assert lane.take(ORGANIZATION, body_of(ORGANIZATION)) == (1, 0)
+        assert lane.take(JIRA, body_of(JIRA)) == (0, 1)
+    assert lane.take(JIRA, body_of(JIRA, number=2)) == (1, 0)
     assert lane.counts[LEFT_OUT] == 1
 
 
 def test_a_twin_that_the_filter_kept_out_takes_no_ones_place():
     lane = Lane("jira", chosen=Filter(None, [FilterRule(action="user_added_to_group")]))
-    assert lane.take(ORGANIZATION, told(ORGANIZATION)) == (0, 1)
-    assert lane.take(JIRA, told(JIRA)) == (1, 0)
+    assert lane.take(ORGANIZATION, body_of(ORGANIZATION)) == (0, 1)
+    assert lane.take(JIRA, body_of(JIRA)) == (1, 0)
 
 
 def test_a_twin_that_cannot_be_written_takes_no_ones_place():
     lane = Lane("jira", max_body=40)
-    lane.take(ORGANIZATION, told(ORGANIZATION))
+    lane.take(ORGANIZATION, body_of(ORGANIZATION))
     lane.maker._max_body = None
-    assert lane.take(JIRA, told(JIRA)) == (1, 0)
+    assert lane.take(JIRA, body_of(JIRA)) == (1, 0)
 
 
 @pytest.mark.parametrize("render", ["raw", "cef"])
 def test_every_format_can_leave_out(render):
     lane = Lane("jira", render)
-    lane.take(ORGANIZATION, told(ORGANIZATION))
-    assert lane.take(JIRA, told(JIRA)) == (0, 1)
+    lane.take(ORGANIZATION, body_of(ORGANIZATION))
+    assert lane.take(JIRA, body_of(JIRA)) == (0, 1)
 
 
 def test_privacy_hides_names_and_not_that_it_is_one_change():
     privacy = build_privacy(PrivacyConfig(preset="strict"))
     lane = Lane("jira", privacy=PrivateRecords(privacy, NORMALIZERS.__getitem__))
-    assert lane.take(ORGANIZATION, told(ORGANIZATION)) == (1, 0)
-    assert lane.take(JIRA, told(JIRA)) == (0, 1)
+    assert lane.take(ORGANIZATION, body_of(ORGANIZATION)) == (1, 0)
+    assert lane.take(JIRA, body_of(JIRA)) == (0, 1)
 
 
 def test_the_memory_is_bounded():
     lane = Lane("jira")
     lane.links._most = 3
-    lane.take(ORGANIZATION, *(told(ORGANIZATION, f"P{n}", n) for n in range(10)))
+    lane.take(ORGANIZATION, *(body_of(ORGANIZATION, f"P{n}", n) for n in range(10)))
     assert len(lane.links._changes) == 3 < MOST
-    assert lane.take(JIRA, told(JIRA, "P0")) == (1, 0)
-    assert lane.take(JIRA, told(JIRA, "P9")) == (0, 1)
+    assert lane.take(JIRA, body_of(JIRA, "P0")) == (1, 0)
+    assert lane.take(JIRA, body_of(JIRA, "P9")) == (0, 1)
 
 
 def test_the_setting_is_a_word_or_a_source():

@@ -187,17 +187,17 @@ PERSONS = ["PERSON", "Persons", "people", "members", "person", "invitee", "Colla
            "workspace-member", "Benutzer", "utilisateur"]  # fmt: skip
 
 
-@pytest.mark.parametrize("said", [*PERSONS, ["user"], None, "", 7, [], {"a": 1}])
-def test_who_is_a_person_by_type_is_one_in_every_feed(said):
+@pytest.mark.parametrize("type_name", [*PERSONS, ["user"], None, "", 7, [], {"a": 1}])
+def test_who_is_a_person_by_type_is_one_in_every_feed(type_name):
     config = PrivacyConfig(preset="no_persons")
     item = {"id": "7", "name": "Alice Smith"}
-    entry = {"type": said, "id": "7", "attributes": {"name": "Alice Smith", "title": "Alice Smith"}}
+    entry = {"type": type_name, "id": "7", "attributes": {"name": "Alice Smith", "title": "Alice Smith"}}
     for feed, body in (
         ("organization", {"attributes": {"context": [entry], "container": [entry]}}),
-        ("jira", {"objectItem": {**item, "typeName": said}, "associatedItems": [{**item, "typeName": said}]}),
-        ("confluence", {"affectedObject": {**item, "objectType": said}}),
-        ("jira_datacenter", {"affectedObjects": [{**item, "type": said}]}),
-        ("guard_detect", {"activity": {"subject": {**item, "type": said}}}),
+        ("jira", {"objectItem": {**item, "typeName": type_name}, "associatedItems": [{**item, "typeName": type_name}]}),
+        ("confluence", {"affectedObject": {**item, "objectType": type_name}}),
+        ("jira_datacenter", {"affectedObjects": [{**item, "type": type_name}]}),
+        ("guard_detect", {"activity": {"subject": {**item, "type": type_name}}}),
     ):
         assert "Alice" not in json.dumps(seen(config, body, feed)), feed
 
@@ -273,9 +273,9 @@ def test_a_rule_leaves_out_what_all_else_would_store():
     ],
 )
 def test_a_path_that_is_nearly_right_is_named(path, fix):
-    [(odd, said)] = odd_paths([path])
+    [(odd, fault)] = odd_paths([path])
     assert odd == path
-    assert fix in said
+    assert fix in fault
 
 
 @pytest.mark.parametrize(

@@ -58,18 +58,18 @@ def played(hours: int, seed: int, oddities: float = 1.0) -> tuple[list[tuple[str
         [meaning(product, entry.body, f"{name}.atlassian.net").related for entry in everything(log.feed, end)]
         for name, product, log in logs
     ]
-    same, told = [], [[False] * len(found) for found in ids]
+    same, matched = [], [[False] * len(found) for found in ids]
     others: set[str] = set()
     for ident, ranges in spans:
         records = [ids[log][place] for log, (start, stop) in enumerate(ranges) for place in range(start, stop)]
         for log, (start, stop) in enumerate(ranges):
-            told[log][start:stop] = [True] * (stop - start)
+            matched[log][start:stop] = [True] * (stop - start)
         if records:
             same.append((own[ident], records))
         elif (one := own[ident]) is not None:
             others.add(one)
     for log, found in enumerate(ids):
-        others |= {one for place, one in enumerate(found) if one is not None and not told[log][place]}
+        others |= {one for place, one in enumerate(found) if one is not None and not matched[log][place]}
     return same, others
 
 

@@ -45,8 +45,8 @@ def _missing(packages: list[str]) -> list[str]:
     """Return the packages that an installation would bring; after an update when apt knows nothing of them yet."""
     simulate = ["apt-get", "install", "--simulate", "--no-install-recommends", "--yes", *packages]
     try:
-        said = run(simulate, env=_ENVIRONMENT)
+        output = run(simulate, env=_ENVIRONMENT)
     except Exception:  # noqa: BLE001 -- whatever it lacks, an update is the one thing to try
         run(["apt-get", "update", *_APT], env=_ENVIRONMENT)
-        said = run(simulate, env=_ENVIRONMENT)
-    return re.findall(r"^Inst (\S+)", said, re.MULTILINE)
+        output = run(simulate, env=_ENVIRONMENT)
+    return re.findall(r"^Inst (\S+)", output, re.MULTILINE)

@@ -173,10 +173,10 @@ def test_organizations_share_nothing():
 
 def test_an_analyst_finds_the_stories():
     sim = built(events=6_000, oddities=0)
-    told = sim.organizations[sim.org_id].stories
+    by_story = sim.organizations[sim.org_id].stories
     by_id = {event["id"]: event["attributes"] for event in documents(sim)}
 
-    night = [by_id[ident] for ident in told["compromised_account"]]
+    night = [by_id[ident] for ident in by_story["compromised_account"]]
     views = [a for a in night if a["action"] == "confluence_page_viewed"]
     assert len(views) == 400
     assert len({a["actor"]["id"] for a in views}) == len({a["location"]["ip"] for a in views}) == 1
@@ -189,16 +189,16 @@ def test_an_analyst_finds_the_stories():
     assert views[0]["location"]["countryName"] not in home
     assert sum(a["action"] == "user_login_failed" for a in night) >= 5
 
-    acting = [by_id[ident] for ident in told["impersonating_admin"]]
+    acting = [by_id[ident] for ident in by_story["impersonating_admin"]]
     assert any(a["action"] == "user_logged_in_as_user" for a in acting)
     assert sum("onBehalfOf" in a["actor"] for a in acting) == 12
 
     exports = [
-        a for ident in told["mass_export"] if (a := by_id[ident])["action"] == "confluence_space_export_downloaded"
+        a for ident in by_story["mass_export"] if (a := by_id[ident])["action"] == "confluence_space_export_downloaded"
     ]
     assert len(exports) == 5
 
-    token = [by_id[ident] for ident in told["token_from_abroad"]]
+    token = [by_id[ident] for ident in by_story["token_from_abroad"]]
     made = next(a for a in token if a["action"] == "api_token_created")["context"][1]["id"]
     used = [a for a in token if a["actor"]["auth"].get("tokenId") == made]
     assert len(used) == 60

@@ -242,8 +242,8 @@ async def test_the_date_is_that_of_the_clock_and_a_wrong_one_is_off():
     clock = Clock()
     faults = [{"what": "wrong_clock", "ahead": -90}, {"what": "wrong_clock", "ahead": 3600}]
     async with simulator(*faults, clock=clock, events=1) as sim:
-        said = [parsedate_to_datetime((await ask(sim)).headers["date"]).timestamp() - clock.now for _ in range(3)]
-        assert said == [-90, 3600, 0]
+        offsets = [parsedate_to_datetime((await ask(sim)).headers["date"]).timestamp() - clock.now for _ in range(3)]
+        assert offsets == [-90, 3600, 0]
         assert sim.faults.fired("wrong_clock") == 2
         refused = await ask(sim, cursor="none")
         assert (refused.status, "date" in refused.headers) == (400, True)

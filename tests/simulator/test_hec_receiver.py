@@ -51,18 +51,18 @@ class Caller:
         return await self._client.request(method, where, headers=given, content=content, params=params)
 
     async def acking(self, body: bytes = b'{"event":"e"}', channel: str = GUID) -> dict[str, Any]:
-        return said(await self("", body, token=ACKING, x_splunk_request_channel=channel))
+        return reply(await self("", body, token=ACKING, x_splunk_request_channel=channel))
 
-    async def told(self, *numbers: int, channel: str = GUID) -> dict[str, bool]:
+    async def acks(self, *numbers: int, channel: str = GUID) -> dict[str, bool]:
         answer = await self(f"/ack?channel={channel}", json.dumps({"acks": numbers}), token=ACKING)
         assert answer.status == 200, answer.body
-        return dict(said(answer)["acks"])
+        return dict(reply(answer)["acks"])
 
     async def close(self) -> None:
         await self._client.close()
 
 
-def said(answer: Response) -> dict[str, Any]:
+def reply(answer: Response) -> dict[str, Any]:
     return dict(json.loads(answer.body))
 
 
@@ -152,15 +152,15 @@ async def test_what_comes_before_a_bad_event_is_in_already(envelope: bytes, code
     async with calling() as call:
         answer = await call("/event", between.join([GOOD, GOOD, envelope, GOOD]))
         if code is None:
-            assert (answer.status, said(answer)) == (200, {"text": "Success", "code": 0})
+            assert (answer.status, reply(answer)) == (200, {"text": "Success", "code": 0})
             assert len(events_of(call)) == 4
         else:
             assert answer.status == REPLIES[code][0]
             number = 3 if code == 7 else 2
             if b"}," in envelope[:18] and code == 6:  # the object ends there, and what follows it is the bad one
-                assert (said(answer)["code"], said(answer)["invalid-event-number"]) == (6, 3)
+                assert (reply(answer)["code"], reply(answer)["invalid-event-number"]) == (6, 3)
             else:
-                assert said(answer) == {"text": REPLIES[code][1], "code": code, "invalid-event-number": number}
+                assert reply(answer) == {"text": REPLIES[code][1], "code": code, "invalid-event-number": number}
                 assert events_of(call) == [b'"good"'] * 2
 
 
@@ -168,7 +168,7 @@ async def test_what_comes_before_a_bad_event_is_in_already(envelope: bytes, code
 async def test_no_data(body: bytes) -> None:
     async with calling() as call:
         for endpoint in ("/event", "/raw"):
-            assert said(await call(endpoint, body)) == {"text": "No data", "code": 5}
+            assert reply(await call(endpoint, body)) == {"text": "No data", "code": 5}
 
 
 _json = st.recursive(
@@ -213,8 +213,8 @@ def test_no_bytes_make_it_stumble(noise: bytes, place: int) -> None:
 async def test_an_event_over_the_limit_is_a_bad_one() -> None:
     async with calling(max_event=20) as call:
         answer = await call("", b'{"event":"0123456789"}{"event":"0123456789012345678"}')
-        assert said(answer)["code"] == 6
-        assert said(answer)["invalid-event-number"] == 1
+        assert reply(answer)["code"] == 6
+        assert reply(answer)["invalid-event-number"] == 1
         assert events_of(call) == [b'"0123456789"']
 
 
@@ -240,16 +240,16 @@ async def test_authorization(authorization: str | None, status: int, code: int) 
     async with calling() as call:
         headers = {} if authorization is None else {"authorization": authorization}
         answer = await call("/event", token=None, **headers)
-        assert (answer.status, said(answer)["code"]) == (status, code)
+        assert (answer.status, reply(answer)["code"]) == (status, code)
         assert len(events_of(call)) == (code == 0)
 
 
 async def test_a_token_in_the_query_is_validated_first_and_wins_over_the_header() -> None:
     async with calling() as call:
-        assert said(await call(f"?token={PLAIN}"))["code"] == 16
-        assert said(await call("?token=wrong"))["code"] == 4
+        assert reply(await call(f"?token={PLAIN}"))["code"] == 16
+        assert reply(await call("?token=wrong"))["code"] == 4
         call.receiver.state.query_token = True
-        assert said(await call(f"?token={PLAIN}", token="wrong"))["code"] == 0
+        assert reply(await call(f"?token={PLAIN}", token="wrong"))["code"] == 0
 
 
 async def test_endpoints() -> None:
@@ -260,13 +260,13 @@ async def test_endpoints() -> None:
         assert events_of(call)[-2:] == [b"one", b"two"]
         assert (await call("/event", method="GET")).status == 405
         answer = await call("/services/other")
-        assert (answer.status, said(answer)["code"]) == (404, 404)
+        assert (answer.status, reply(answer)["code"]) == (404, 404)
 
 
 async def test_raw_takes_its_metadata_from_the_query() -> None:
     async with calling() as call:
-        assert said(await call("/raw?index=secret", b"x"))["code"] == 7
-        assert said(await call("/raw?index=audit&host=h&source=s&sourcetype=t", b"x"))["code"] == 0
+        assert reply(await call("/raw?index=secret", b"x"))["code"] == 7
+        assert reply(await call("/raw?index=audit&host=h&source=s&sourcetype=t", b"x"))["code"] == 0
         (event,) = call.receiver.found("audit", "t")
         assert (event.host, event.source) == ("h", "s")
 
@@ -275,7 +275,7 @@ async def test_gzip_and_lengths() -> None:
     async with calling(max_content=60) as call:
         assert (await call("", gzip.compress(GOOD), content_encoding="gzip")).status == 200
         assert call.receiver.compressed_requests == 1
-        assert said(await call("", b"\x1f\x8b no", content_encoding="gzip"))["code"] == 6
+        assert reply(await call("", b"\x1f\x8b no", content_encoding="gzip"))["code"] == 6
         assert (await call("", GOOD, content_encoding="br")).status == 415
         for body, headers in ((GOOD * 4, {}), (gzip.compress(GOOD * 4), {"content_encoding": "gzip"})):
             answer = await call("", body, **headers)
@@ -332,15 +332,19 @@ async def test_every_reply_code_can_be_met(code: int) -> None:
             answer = await call(**ASKED[code])
             if code in {25, 27}:
                 call.receiver.index_queued()
-        assert (answer.status, said(answer)["code"], said(answer)["text"]) == (REPLIES[code][0], code, REPLIES[code][1])
+        assert (answer.status, reply(answer)["code"], reply(answer)["text"]) == (
+            REPLIES[code][0],
+            code,
+            REPLIES[code][1],
+        )
 
 
 async def test_without_backpressure_a_full_queue_is_a_busy_server() -> None:
     async with calling(at_once=False, queue_bytes=5, acks_per_channel=1) as call:
-        assert said(await call("", b'{"event":"12345678"}'))["code"] == 0
-        assert said(await call(""))["code"] == 9
+        assert reply(await call("", b'{"event":"12345678"}'))["code"] == 0
+        assert reply(await call(""))["code"] == 9
         call.receiver.index_queued()
-        assert said(await call(""))["code"] == 0
+        assert reply(await call(""))["code"] == 0
         call.receiver.index_queued()
         assert (await call.acking())["code"] == 0
         call.receiver.index_queued()
@@ -353,12 +357,12 @@ async def test_without_backpressure_a_full_queue_is_a_busy_server() -> None:
 async def test_an_ack_is_told_once_and_only_when_indexed() -> None:
     async with calling(at_once=False) as call:
         assert [(await call.acking())["ackId"] for _ in range(3)] == [0, 1, 2]
-        assert await call.told(0, 1, 9) == {"0": False, "1": False, "9": False}
+        assert await call.acks(0, 1, 9) == {"0": False, "1": False, "9": False}
         assert call.receiver.indexed == 0
         call.receiver.index_queued(2)
         assert call.receiver.indexed == 2
-        assert await call.told(0, 2) == {"0": True, "2": False}
-        assert await call.told(0, 1) == {"0": False, "1": True}
+        assert await call.acks(0, 2) == {"0": True, "2": False}
+        assert await call.acks(0, 1) == {"0": False, "1": True}
 
 
 async def test_channels_have_numbers_of_their_own_and_a_bad_request_gets_none() -> None:
@@ -368,13 +372,13 @@ async def test_channels_have_numbers_of_their_own_and_a_bad_request_gets_none() 
         assert "ackId" not in await call.acking(b"{")
         assert (await call.acking(channel=other))["ackId"] == 0
         assert (await call.acking(channel=GUID.upper()))["ackId"] == 1
-        assert await call.told(1, channel=other) == {"1": False}
+        assert await call.acks(1, channel=other) == {"1": False}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[0]", b'{"acks":["0"]}', b'{"acks":0}', b'{"acks":[0],"x":1}'])
 async def test_a_malformed_question_for_acks(body: bytes) -> None:
     async with calling() as call:
-        assert said(await call(ACK, body, token=ACKING))["code"] == 6
+        assert reply(await call(ACK, body, token=ACKING))["code"] == 6
 
 
 async def test_a_restart_loses_channels_and_what_was_not_indexed() -> None:
@@ -383,7 +387,7 @@ async def test_a_restart_loses_channels_and_what_was_not_indexed() -> None:
         call.receiver.index_queued()
         await call.acking(b'{"event":"lost"}')
         await call.receiver.restart()
-        assert await call.told(0) == {"0": False}
+        assert await call.acks(0) == {"0": False}
         assert (await call.acking())["ackId"] == 0, "it counts from 0 again"
         call.receiver.index_queued()
         assert events_of(call) == [b'"e"', b'"e"']
@@ -396,7 +400,7 @@ async def test_an_idle_channel_is_cleaned_up() -> None:
         now = 600.0
         assert (await call.acking())["ackId"] == 1
         now = 1201.0
-        assert await call.told(0) == {"0": False}
+        assert await call.acks(0) == {"0": False}
         assert (await call.acking())["ackId"] == 0
 
 
@@ -405,11 +409,11 @@ async def test_acks_belong_to_one_indexer_and_a_cookie_leads_to_it() -> None:
         first = await call("", token=ACKING, x_splunk_request_channel=GUID)
         cookie = first.cookies[0].split(";")[0]
         assert first.cookies[1].startswith("other=")
-        assert said(first)["ackId"] == 0
-        stranger = [await call.told(0) for _ in range(2)]
+        assert reply(first)["ackId"] == 0
+        stranger = [await call.acks(0) for _ in range(2)]
         assert sorted(answer["0"] for answer in stranger) == [False, True]
         kept = await call("", token=ACKING, x_splunk_request_channel=GUID, cookie=cookie)
-        assert said(kept)["ackId"] == 1
+        assert reply(kept)["ackId"] == 1
         assert kept.cookies[0].split(";")[0] != cookie, "another value every time"
 
 
@@ -417,7 +421,7 @@ async def test_without_stickiness_requests_go_anywhere() -> None:
     async with calling(indexers=2, sticky=False) as call:
         first = await call("", token=ACKING, x_splunk_request_channel=GUID)
         assert first.cookies == ()
-        given = [said(first)["ackId"], *[(await call.acking())["ackId"] for _ in range(20)]]
+        given = [reply(first)["ackId"], *[(await call.acking())["ackId"] for _ in range(20)]]
         assert given != sorted(set(given))
 
 
@@ -443,8 +447,8 @@ async def test_rules_are_used_up_in_their_order_and_at_their_endpoint() -> None:
             Rule(busy_after=1),
         ]
         assert (await call("")).status == 429
-        assert said(await call("", GOOD + b'{"event":"bad"}' + GOOD))["invalid-event-number"] == 6
-        assert said(await call("", GOOD + GOOD))["code"] == 9
+        assert reply(await call("", GOOD + b'{"event":"bad"}' + GOOD))["invalid-event-number"] == 6
+        assert reply(await call("", GOOD + GOOD))["code"] == 9
         assert events_of(call) == [b'"good"', b'"good"']
         assert (await call("")).status == 200
         assert (await call(ACK, token=ACKING)).status == 500
@@ -456,7 +460,7 @@ async def test_what_is_lost_is_never_acked() -> None:
         assert (await call.acking())["ackId"] == 0
         assert "ackId" not in await call.acking()
         call.receiver.index_queued()
-        assert await call.told(0, 1) == {"0": False, "1": True}
+        assert await call.acks(0, 1) == {"0": False, "1": True}
         assert call.receiver.indexed == 1
 
 

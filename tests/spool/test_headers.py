@@ -8,7 +8,7 @@ from tests.spool.spools import opened
 
 
 @pytest.mark.parametrize(
-    ("said", "valid"),
+    ("size", "valid"),
     [
         (0, False),
         (1, True),
@@ -21,8 +21,8 @@ from tests.spool.spools import opened
         (32768, True),
     ],
 )
-def test_which_page_sizes_there_are(said, valid):
-    assert files._page_size_is_valid(bytes(16) + said.to_bytes(2) + bytes(82)) is valid
+def test_which_page_sizes_there_are(size, valid):
+    assert files._page_size_is_valid(bytes(16) + size.to_bytes(2) + bytes(82)) is valid
 
 
 def header(**changed):

@@ -276,12 +276,12 @@ async def test_after_leaving_in_order_nothing_is_in_doubt(harness: Harness):
 async def test_doubts_are_merged_and_bounded_but_never_shrink(harness: Harness, monkeypatch):
     monkeypatch.setattr("forwarder.spool.sqlite.lanes._MOST_DOUBTS", 3)
     lane = await harness.lane()
-    told = [(10, 12), (13, 14), (11, 20), (40, 41), (60, 61), (80, 81), (100, 101), (5, 5)]
-    for span in told:
+    spans = [(10, 12), (13, 14), (11, 20), (40, 41), (60, 61), (80, 81), (100, 101), (5, 5)]
+    for span in spans:
         await harness.spool.exchange(lane, Settlement(doubts=[(span, "timeout")]), after=0, events=0)
     doubts = await harness.spool.doubts(lane)
     assert len(doubts) == 3
-    for first, last in told:
+    for first, last in spans:
         assert any(doubt.first <= first and last <= doubt.last for doubt in doubts)
     harness.clock.advance(15 * 86_400)
     await harness.spool.clean_up()
@@ -289,7 +289,7 @@ async def test_doubts_are_merged_and_bounded_but_never_shrink(harness: Harness, 
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("spans", "kept"),
     [
         ([(10, 12), (13, 20)], [(10, 20)]),
         ([(13, 20), (10, 12)], [(10, 20)]),
@@ -301,9 +301,9 @@ async def test_doubts_are_merged_and_bounded_but_never_shrink(harness: Harness, 
         ([(12, 13), (10, 20)], [(10, 20)]),
     ],
 )
-async def test_what_lies_between_two_doubts_is_in_no_doubt(harness: Harness, told, kept):
+async def test_what_lies_between_two_doubts_is_in_no_doubt(harness: Harness, spans, kept):
     lane = await harness.lane()
-    for span in told:
+    for span in spans:
         await harness.spool.exchange(lane, Settlement(doubts=[(span, "timeout")]), after=0, events=0)
     assert [(doubt.first, doubt.last) for doubt in await harness.spool.doubts(lane)] == kept
 

@@ -114,11 +114,11 @@ def test_a_folder_that_all_may_write_into(
             return os.stat_result((0o040000 | mode, *real[1:4], uid, *real[5:]))
 
     monkeypatch.setattr(folders.os.path, "ismount", lambda _: mounted)
-    told = shared_folder(Folder(tmp_path))
-    assert bool(told) is shared
+    finding = shared_folder(Folder(tmp_path))
+    assert bool(finding) is shared
     if shared:
-        assert f"(mode {mode:04o})" in told
-        assert str(tmp_path) in told
+        assert f"(mode {mode:04o})" in finding
+        assert str(tmp_path) in finding
     assert shared_folder(tmp_path / "none") == ""
 
 

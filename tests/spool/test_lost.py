@@ -179,11 +179,11 @@ async def test_nobody_begins_where_a_spool_is_being_put_back(tmp_path: Path, mon
         path.unlink()
     real, refused = database.rescue, []
 
-    def rescue(*told: Any) -> str:
+    def rescue(*arguments: Any) -> str:
         with pytest.raises(SpoolError, match="in use"):
             Claim(harness.config.path)
         refused.append(1)
-        return real(*told)
+        return real(*arguments)
 
     monkeypatch.setattr(database, "rescue", rescue)
     assert "start again" in await lost(harness)

@@ -104,7 +104,7 @@ class Rounds:
         """Wait until the daemon works; on a full disk it may not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(10):
-                await self.world.process.until_said("started")
+                await self.world.process.until_logged("started")
 
     async def _spent(self) -> None:
         """Let the faults of the API have their turn, as far as they still come."""
@@ -187,7 +187,7 @@ class Rounds:
             await asyncio.sleep(moment.at - now)
             now = moment.at
             if moment.act == "hup":
-                if process.said("started"):  # before that a hangup ends a process, as any signal no one waits for
+                if process.logged("started"):  # before that a hangup ends a process, as any signal no one waits for
                     process.signal(signal.SIGHUP)
                     self.figures.acts["hup"] += 1
                 continue
@@ -197,7 +197,7 @@ class Rounds:
     async def _end(self, *, kill: bool) -> None:
         process = self.world.process
         assert process.alive, f"the daemon ended by itself: {process.text[-3000:]}"
-        if kill or not process.said("started"):
+        if kill or not process.logged("started"):
             await process.kill()
             self.figures.acts["kill"] += 1
         else:

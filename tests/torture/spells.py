@@ -26,8 +26,8 @@ _HTTP: dict[str, tuple[Response | None, Wire | None]] = {
 
 def _echo(secret: str) -> Response:
     """A server that repeats the credential in its answer, as a proxy's error page may."""
-    told = json.dumps({"error": f"no luck with {secret}", "text": f"not with {secret}", "code": 8}).encode()
-    return Response(503, {"content-type": "application/json", "x-echo": secret}, told)
+    body = json.dumps({"error": f"no luck with {secret}", "text": f"not with {secret}", "code": 8}).encode()
+    return Response(503, {"content-type": "application/json", "x-echo": secret}, body)
 
 
 HTTP: Spells = {

@@ -75,12 +75,12 @@ def _attributes(rest: str, delimiter: str) -> dict[str, str]:
 
 
 def _check(name: str, value: str) -> None:
-    told = PREDEFINED.get(name)
-    if told is None:
+    kind = PREDEFINED.get(name)
+    if kind is None:
         return
-    _demand(told["reserved"] == "false", f"{name} is not for senders")
-    _demand(not told["longest"] or len(value) <= int(told["longest"]), f"{name} is too long")
-    match told["type"]:
+    _demand(kind["reserved"] == "false", f"{name} is not for senders")
+    _demand(not kind["longest"] or len(value) <= int(kind["longest"]), f"{name} is too long")
+    match kind["type"]:
         case "string" | "time":
             pass
         case "ip":
@@ -90,8 +90,8 @@ def _check(name: str, value: str) -> None:
                 raise NotLeef(f"{name} is no address") from error
         case "integer":
             _demand(re.fullmatch("[0-9]+", value), f"{name} is no number")
-            if told["values"]:
-                least, most = told["values"].split("..")
+            if kind["values"]:
+                least, most = kind["values"].split("..")
                 _demand(int(least) <= int(value) <= int(most), f"{name} is out of its range")
         case other:
             raise NotLeef(f"{name}: no check for {other}")

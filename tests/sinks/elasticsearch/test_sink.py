@@ -168,8 +168,8 @@ async def test_a_busy_server_keeps_only_that_event(status: int, doubtful: bool, 
 )
 async def test_an_item_that_says_less_than_usual_is_decided_by_its_status(item: bytes, fate: str) -> None:
     async with delivering() as (sink, receiver):
-        said = b'{"errors":true,"items":[%b,{"create":%b},%b]}' % (GOOD, item, GOOD)
-        receiver.rules.append(Rule(answer=Response(200, {}, said)))
+        reply = b'{"errors":true,"items":[%b,{"create":%b},%b]}' % (GOOD, item, GOOD)
+        receiver.rules.append(Rule(answer=Response(200, {}, reply)))
         delivery = await sink.send(batch(3))
         if 1 in delivery.accepted:
             assert fate == "accepted"
@@ -330,7 +330,7 @@ async def test_what_a_refusal_says_is_quoted_whichever_part_of_it_is_missing(err
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("reply", "kind"),
     [
         (b"<!doctype html><title>Log in</title>", "login_page"),
         (b"", "not_json"),
@@ -348,16 +348,16 @@ async def test_what_a_refusal_says_is_quoted_whichever_part_of_it_is_missing(err
         (b'{"errors":false,"items":[%b,%b,{"create":{"status":"201"}}]}' % (GOOD, GOOD), "not_json"),
     ],
 )
-async def test_an_answer_that_does_not_say_it_of_each_event_is_no_success(said: bytes, kind: str) -> None:
+async def test_an_answer_that_does_not_say_it_of_each_event_is_no_success(reply: bytes, kind: str) -> None:
     async with delivering() as (sink, receiver):
-        receiver.rules.append(Rule(answer=Response(200, {"content-type": "application/json"}, said)))
+        receiver.rules.append(Rule(answer=Response(200, {"content-type": "application/json"}, reply)))
         with pytest.raises(Retryable) as caught:
             await sink.send(batch(3))
         assert (caught.value.kind, caught.value.sent) == (kind, True)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "reply",
     [
         b'{"errors":false,"items":[%b,%b,%b]}' % (GOOD, GOOD, GOOD),
         b'{ "errors" : false, "items" : [ %b, %b, %b ] }\n' % (GOOD, GOOD, GOOD),
@@ -367,10 +367,10 @@ async def test_an_answer_that_does_not_say_it_of_each_event_is_no_success(said: 
         % (GOOD, GOOD),
     ],
 )
-async def test_success_in_other_words_is_success(said: bytes) -> None:
+async def test_success_in_other_words_is_success(reply: bytes) -> None:
     async with delivering() as (sink, receiver):
-        receiver.rules.append(Rule(answer=Response(200, {}, said)))
-        assert await sink.send(batch(3)) == Delivery(accepted=range(3), duplicates=said.count(b"409"))
+        receiver.rules.append(Rule(answer=Response(200, {}, reply)))
+        assert await sink.send(batch(3)) == Delivery(accepted=range(3), duplicates=reply.count(b"409"))
 
 
 @pytest.mark.parametrize("wire", [Wire(stop_at=-1, ending="reset"), Wire(stop_at=9), Wire(stop_at=9, ending="reset")])

@@ -68,7 +68,7 @@ async def test_a_line_end_inside_a_body_is_rejected_and_forges_nothing(tmp_path:
     delivery = await sink.send(batch_of(b"one", b'two\n{"forged":true}', b"three"))
     await sink.close()
     assert list(delivery.accepted) == [0, 2]
-    assert {position: said.reason for position, said in delivery.rejected.items()} == {1: "line_break"}
+    assert {position: rejection.reason for position, rejection in delivery.rejected.items()} == {1: "line_break"}
     assert lines_of(path) == [b"one", b"three"]
 
 
@@ -216,16 +216,16 @@ def _link(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "expected"),
     [(_fifo, "a pipe"), (_link, "symbolic link"), (Path.mkdir, "a folder")],
     ids=["fifo", "link", "folder"],
 )
-async def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: Any, said: str) -> None:
+async def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: Any, expected: str) -> None:
     path = tmp_path / "x"
     make(path)
     sink = file_sink(path)
     for _ in range(2):
-        with pytest.raises(Held, match=said):
+        with pytest.raises(Held, match=expected):
             await sink.send(batch_of(b"1"))
     assert [finding.ok for finding in await sink.probe()] == [False]
     await sink.close()

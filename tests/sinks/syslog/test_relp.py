@@ -208,12 +208,12 @@ async def test_numbers_go_round() -> None:
         await sink.close()
 
 
-async def answered_with(said: bytes) -> Exception:
+async def answered_with(answer: bytes) -> Exception:
     """Send one record to a server that says this to whatever it gets."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65536):
-            writer.write(said)
+            writer.write(answer)
         writer.close()
 
     async with listening(serve) as place, receiving("relp") as receiver:
@@ -230,7 +230,7 @@ async def answered_with(said: bytes) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("answer", "kind"),
     [
         (b"1 rsp 37 500 no\nrelp_version=0\ncommands=syslog\n", Held),
         (b"1 rsp 40 200 OK\nrelp_version=0\ncommands=something\n", Held),
@@ -245,8 +245,8 @@ async def answered_with(said: bytes) -> Exception:
         (b"1 r", Retryable),
     ],
 )
-async def test_a_server_that_does_not_open_relp_gets_nothing(said: bytes, kind: type[Exception]) -> None:
-    error = await answered_with(said)
+async def test_a_server_that_does_not_open_relp_gets_nothing(answer: bytes, kind: type[Exception]) -> None:
+    error = await answered_with(answer)
     assert type(error) is kind
     assert not getattr(error, "sent", False)
 

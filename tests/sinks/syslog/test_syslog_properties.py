@@ -146,8 +146,8 @@ noise = st.lists(st.one_of(fragments, fragments, st.binary(max_size=12)), max_si
 
 @given(noise, st.data())
 @example(b"2 rsp 6 200 OK\n3 rsp 6 200 OK\n", None)
-def test_whatever_a_server_says_only_its_own_200_is_good(said: bytes, data: st.DataObject | None) -> None:
-    pipe = Script(cut(said, data) if data else [said])
+def test_whatever_a_server_says_only_its_own_200_is_good(reply: bytes, data: st.DataObject | None) -> None:
+    pipe = Script(cut(reply, data) if data else [reply])
     relp = Relp(pipe, 128)  # type: ignore[arg-type]
     relp._number = 1  # as after `open`
     answers: dict[int, Answer] = {}
@@ -157,16 +157,16 @@ def test_whatever_a_server_says_only_its_own_200_is_good(said: bytes, data: st.D
     assert sent == [(2, "syslog", b"first"), (3, "syslog", b"second")]
     for position, answer in answers.items():
         if answer.good:
-            assert re.search(rb"(?<!\d)0*%d rsp \d+ 200(?!\d)" % (position + 2), said)
+            assert re.search(rb"(?<!\d)0*%d rsp \d+ 200(?!\d)" % (position + 2), reply)
 
 
 @given(noise)
-def test_whatever_a_server_says_opening_ends_in_order(said: bytes) -> None:
-    relp = Relp(Script([said]), 128)  # type: ignore[arg-type]
+def test_whatever_a_server_says_opening_ends_in_order(reply: bytes) -> None:
+    relp = Relp(Script([reply]), 128)  # type: ignore[arg-type]
     with contextlib.suppress(Retryable, Held):
         run(relp.open())
-        assert b"commands=" in said
-        assert b"syslog" in said
+        assert b"commands=" in reply
+        assert b"syslog" in reply
 
 
 class Patient(Script):

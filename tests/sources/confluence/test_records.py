@@ -206,19 +206,19 @@ async def test_the_probe_says_how_long_records_are_kept_and_that_not_knowing_it_
 
     retention = [Response.json({"number": 3, "units": "Months"})]
     async with site(answer) as (source, _):
-        said = {finding.subject: finding for finding in await source.probe()}
-        assert said["retention"].detail == "records are kept for 3 months"
-        assert said["log"].detail == "the newest record is of 2023-11-14T22:13:20.000Z"
-        assert said["windows"].ok
+        findings = {finding.subject: finding for finding in await source.probe()}
+        assert findings["retention"].detail == "records are kept for 3 months"
+        assert findings["log"].detail == "the newest record is of 2023-11-14T22:13:20.000Z"
+        assert findings["windows"].ok
         for other in (Response(403), Response.json({"number": "many"}), Response(500), Response.json([1])):
             retention[0] = other
-            said = {finding.subject: finding for finding in await source.probe()}
-            assert said["retention"].ok
-            assert "a year is the default" in said["retention"].detail
+            findings = {finding.subject: finding for finding in await source.probe()}
+            assert findings["retention"].ok
+            assert "a year is the default" in findings["retention"].detail
 
 
 async def test_the_probe_says_when_a_record_is_not_found_by_its_own_time() -> None:
     async with site(lambda request: page() if "startDate" in request.query else page(1_700_000_000_000)) as (source, _):
-        said = {finding.subject: finding for finding in await source.probe()}
-        assert not said["windows"].ok
-        assert said["windows"].fix
+        findings = {finding.subject: finding for finding in await source.probe()}
+        assert not findings["windows"].ok
+        assert findings["windows"].fix

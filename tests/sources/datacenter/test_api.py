@@ -255,8 +255,8 @@ ANSWERS: list[tuple[Response, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "error", "said"), ANSWERS)
-async def test_a_refusal_says_what_to_do_and_a_redirect_gets_no_credential(answer, error, said):
+@pytest.mark.parametrize(("answer", "error", "message"), ANSWERS)
+async def test_a_refusal_says_what_to_do_and_a_redirect_gets_no_credential(answer, error, message):
     heads: list[dict[str, str]] = []
 
     async def handle(request: Request) -> Response:
@@ -269,7 +269,7 @@ async def test_a_refusal_says_what_to_do_and_a_redirect_gets_no_credential(answe
         with pytest.raises(error) as caught:
             await source.fetch(source.walk(0, 1000))
         shown = f"{caught.value} {getattr(caught.value, 'fix', '')}"
-        assert said in shown
+        assert message in shown
         assert "pat-1" not in shown
         (finding, *_) = await source.probe()
         assert not finding.ok
@@ -326,7 +326,7 @@ async def test_doctor_is_not_stopped_by_a_configuration_that_it_cannot_read():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({}, "neither nodes nor url"),
         ({"nodes": {"a": "/x"}, "url": "https://j.example.com", "token": "t", "site": "j"}, "both set"),
@@ -339,9 +339,9 @@ async def test_doctor_is_not_stopped_by_a_configuration_that_it_cannot_read():
         ({"url": "https://j.example.com", "token": "t", "limit": 10}, "at least 100"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings, said):
+def test_settings_that_contradict_each_other_are_refused(settings, message):
     secrets = {name: Secret(settings[name]) for name in ("token",) if name in settings}
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValidationError, match=message):
         JiraDataCenterConfig(**{"type": "jira_datacenter", **settings, **secrets})
 
 

@@ -563,7 +563,7 @@ async def test_the_probe_names_the_files_that_may_not_be_read_and_the_right_that
 
 
 @pytest.mark.parametrize(
-    ("settings_", "said"),
+    ("settings_", "message"),
     [
         ({"nodes": {}}, "at least 1"),
         ({"nodes": {"a": "/x/20260101-00000.audit.log"}}, "name the folder"),
@@ -573,8 +573,8 @@ async def test_the_probe_names_the_files_that_may_not_be_read_and_the_right_that
         ({"nodes": {"a": "/x"}, "site": "https://jira.example.com"}, "host"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(settings_, said):
-    with pytest.raises(ValidationError, match=said):
+def test_settings_that_cannot_be_meant_are_refused(settings_, message):
+    with pytest.raises(ValidationError, match=message):
         JiraDataCenterConfig(**{"type": "jira_datacenter", "site": "jira.example.com", **settings_})
 
 

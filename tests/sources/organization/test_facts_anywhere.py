@@ -38,7 +38,7 @@ def ecs(found: AuditEvent):
 
 
 @pytest.mark.parametrize(
-    ("told", "outcome"),
+    ("attributes", "outcome"),
     [
         *(({"status": word}, "failure") for word in ("FAILED", "failed", "LOGIN_FAILED", "Denied", "not successful", "\uff26\uff21\uff29\uff2c\uff25\uff24",
           "fehlgeschlagen", "ÉCHEC", "ログイン失敗", "ошибка", "FAİLED", False, 401, ["FAILED"], {"code": "FAILED"})),
@@ -53,18 +53,18 @@ def ecs(found: AuditEvent):
         ({"details": [{"name": "status", "value": "FAILED"}]}, "failure"), ({"state": "FAILED"}, "failure"), ({"state": "CA"}, "success"),
     ],
 )  # fmt: skip
-def test_a_login_went_as_an_entry_says_in_either_part_and_in_any_order(told, outcome):
-    said = {"id": "x", "type": "logins", "attributes": told}
-    org = {"id": "o", "type": "orgs", "attributes": {"name": "Example", **told}}
-    assert event("user_login", [USER, said]).outcome == outcome
-    assert event("user_login", [{"attributes": told}, USER]).outcome == outcome
+def test_a_login_went_as_an_entry_says_in_either_part_and_in_any_order(attributes, outcome):
+    entry = {"id": "x", "type": "logins", "attributes": attributes}
+    org = {"id": "o", "type": "orgs", "attributes": {"name": "Example", **attributes}}
+    assert event("user_login", [USER, entry]).outcome == outcome
+    assert event("user_login", [{"attributes": attributes}, USER]).outcome == outcome
     found = event("user_login", [USER], [org])
     assert (found.outcome, found.organization_name) == (outcome, "Example")
     assert found.severity == (4 if outcome == "failure" else 2)
 
 
 @pytest.mark.parametrize(
-    ("action", "told", "outcome"),
+    ("action", "attributes", "outcome"),
     [
         ("jira_issue_updated", {"status": "Failed"}, "success"),  # of the issue
         ("jira_issue_updated", {"outcome": "failed"}, "failure"),
@@ -75,9 +75,9 @@ def test_a_login_went_as_an_entry_says_in_either_part_and_in_any_order(told, out
         ("Exported organization audit log", {"status": "QUEUED"}, "unknown"),
     ],
 )
-def test_a_status_of_a_thing_is_not_one_of_the_act(action, told, outcome):
+def test_a_status_of_a_thing_is_not_one_of_the_act(action, attributes, outcome):
     kind = "issues" if "issue" in action else "users"
-    assert event(action, [{"id": "1", "type": kind, "attributes": told}]).outcome == outcome
+    assert event(action, [{"id": "1", "type": kind, "attributes": attributes}]).outcome == outcome
 
 
 def test_why_it_failed_is_kept_in_the_words_of_the_source():
@@ -127,8 +127,8 @@ def test_a_name_that_begins_with_the_actors_is_not_the_actors():
 @pytest.mark.parametrize("kind", ["orgs", "settings", "policies", "sites"])
 @pytest.mark.parametrize("where", ["context", "container"])
 def test_a_setting_is_read_in_either_part_and_in_any_entry(where, kind):
-    told = {"name": "Example", "settingName": "AuthenticationPolicy", "settingValues": ["samlEnabled", "x"]}
-    found = event("org_settings_update", **{where: [{"id": "o", "type": kind, "attributes": told}]})
+    attributes = {"name": "Example", "settingName": "AuthenticationPolicy", "settingValues": ["samlEnabled", "x"]}
+    found = event("org_settings_update", **{where: [{"id": "o", "type": kind, "attributes": attributes}]})
     assert [(change.field, change.after) for change in found.changes] == [("AuthenticationPolicy", "samlEnabled, x")]
     assert (found.object, found.product) == ("authentication_policy", "admin")
     assert found.organization_name == ("Example" if kind == "orgs" else None)
@@ -206,14 +206,14 @@ def test_of_two_sites_the_one_of_the_container_and_of_two_roles_the_first_wins()
 
 
 @pytest.mark.parametrize(
-    "told",
+    "attributes",
     [
         {"cloudUrl": "corp.example.net"}, {"siteHostName": "corp.example.net"}, {"siteHostName": "HTTPS://corp.example.net"},
         {"siteHostName": "javascript:alert(1)", "cloudUrl": "corp.example.net"}, {"site_url": "//corp.example.net"},
     ],
 )  # fmt: skip
-def test_a_host_needs_no_scheme(told):
-    found = event("jira_issue_viewed", container=[{"id": "s", "type": "sites", "attributes": told}])
+def test_a_host_needs_no_scheme(attributes):
+    found = event("jira_issue_viewed", container=[{"id": "s", "type": "sites", "attributes": attributes}])
     assert found.site.url == "https://corp.example.net"
     assert ecs(found)["related"]["hosts"] == ["corp.example.net"]
 
@@ -275,7 +275,7 @@ def test_singulars(plural, one):
 
 
 @pytest.mark.parametrize(
-    ("told", "time_ms", "mark"),
+    ("attributes", "time_ms", "mark"),
     [
         ({"time": "soon"}, 1_769_853_601_000, "time_of_processing"),
         ({"time": "1969-12-31T23:59:59Z"}, 1_769_853_601_000, "time_of_processing"),
@@ -290,8 +290,8 @@ def test_singulars(plural, one):
         ({"time": "1970-01-01T00:00:00Z"}, 0, None),
     ],
 )
-def test_the_next_best_moment_stands_for_a_time_that_is_none(told, time_ms, mark):
-    found = event("user_login", **told)
+def test_the_next_best_moment_stands_for_a_time_that_is_none(attributes, time_ms, mark):
+    found = event("user_login", **attributes)
     assert found.time_ms == time_ms
     assert [one for one in found.marks if one.startswith("time_of")] == ([mark] if mark else [])
 
@@ -300,7 +300,7 @@ def test_the_next_best_moment_stands_for_a_time_that_is_none(told, time_ms, mark
 
 
 @pytest.mark.parametrize(
-    ("told", "who"),
+    ("attributes", "who"),
     [
         ({"accountId": "557058:z"}, [Actor("557058:z")]),
         ({"aaid": "557058:z", "displayName": "Zoe"}, [Actor("557058:z", "Zoe")]),
@@ -316,8 +316,8 @@ def test_the_next_best_moment_stands_for_a_time_that_is_none(told, time_ms, mark
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["onBehalfOf", "impersonator", "on_behalf_of", "actingFor"])
-def test_for_whom_somebody_acts_is_read_however_it_is_spelled(name, told, who):
-    found = event("page_updated", actor={**ANN, name: told})
+def test_for_whom_somebody_acts_is_read_however_it_is_spelled(name, attributes, who):
+    found = event("page_updated", actor={**ANN, name: attributes})
     assert found.actor == Actor("557058:a", "Ann Admin", "ann@example.com")
     assert [found.on_behalf_of, *(found.also.users if found.also else ())] == (who or [None])
     assert found.target_user is None
@@ -352,11 +352,14 @@ def test_what_an_actor_has_besides_says_nothing_of_the_act():
     ],
 )
 def test_a_setting_that_is_off_switches_off_what_it_is_called(name, value, act, thing, severity):
-    for told in ({"settingName": name, "settingValues": value}, {"name": name, "newValue": value, "oldValue": "x"}):
-        found = event("org_settings_updated", [{"id": "1", "type": "settings", "attributes": told}])
+    for attributes in (
+        {"settingName": name, "settingValues": value},
+        {"name": name, "newValue": value, "oldValue": "x"},
+    ):
+        found = event("org_settings_updated", [{"id": "1", "type": "settings", "attributes": attributes}])
         assert (found.act, found.object, found.severity, found.outcome) == (act, thing, severity, "success")
         [change] = found.changes
-        assert (change.field, change.before, change.after) == (name, told.get("oldValue"), value)
+        assert (change.field, change.before, change.after) == (name, attributes.get("oldValue"), value)
 
 
 @pytest.mark.parametrize("more", [{}, {"odd": ["x"]}])

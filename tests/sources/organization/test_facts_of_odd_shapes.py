@@ -50,7 +50,7 @@ def test_a_message_takes_nothing_back_that_the_id_says_of_a_failure():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "attributes",
     [
         {"settings": {"AuthenticationPolicy": "samlEnabled", "b": True}},
         {"settings": [{"name": "AuthenticationPolicy", "value": "samlEnabled"}, {"key": "b", "value": True}]},
@@ -58,16 +58,16 @@ def test_a_message_takes_nothing_back_that_the_id_says_of_a_failure():
         {"setting_name": ["AuthenticationPolicy", "b"], "setting_values": ["samlEnabled", True]},
     ],
 )
-def test_settings_are_read_in_any_shape(told):
-    org = {"id": "o", "type": "orgs", "attributes": told}
+def test_settings_are_read_in_any_shape(attributes):
+    org = {"id": "o", "type": "orgs", "attributes": attributes}
     found = event("org_settings_update", [org], [org])
     assert [(one.field, one.after) for one in found.changes] == [("AuthenticationPolicy", "samlEnabled"), ("b", "true")]
     assert found.object == "authentication_policy"
 
 
 def test_a_setting_whose_value_is_an_object_is_that_in_json():
-    told = {"settingName": "AuthenticationPolicy", "settingValues": {"saml": True}}
-    [change] = event("org_settings_update", [{"type": "orgs", "attributes": told}]).changes
+    attributes = {"settingName": "AuthenticationPolicy", "settingValues": {"saml": True}}
+    [change] = event("org_settings_update", [{"type": "orgs", "attributes": attributes}]).changes
     assert change.after == '{"saml":true}'
 
 
@@ -94,8 +94,8 @@ def test_several_people_in_one_entry_are_all_kept(entry):
 
 
 def test_a_fact_may_be_an_object_with_a_name():
-    told = {"product": {"name": "jira"}, "vendor": {"name": "Example"}, "role": [{"name": "a"}, {"name": "b"}]}
-    found = event("x_granted", [{"id": "1", "type": "apps", "attributes": told}])
+    attributes = {"product": {"name": "jira"}, "vendor": {"name": "Example"}, "role": [{"name": "a"}, {"name": "b"}]}
+    found = event("x_granted", [{"id": "1", "type": "apps", "attributes": attributes}])
     assert (found.product, found.app.vendor) == ("jira", "Example")
 
 

@@ -39,7 +39,7 @@ def deep(levels, inner=1, name="a"):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "attributes",
     [
         {"": 1}, {" ": 1, "\t": 2, "": 3}, {".": 1}, {"..a": 1}, {"a.": {".b": 1}}, {" .a": 1}, {"a.\u3000.b": 1}, {"a. ": 1}, {"a\0b": 1}, {"n" * 40_000: "v" * 5000},
         {"\u4e2d" * 12_000: "\u4e2d" * 2000}, deep(300), deep(900), {"a": [[[deep(70)]]]}, {"n": 10**400}, {"n": 10**3000},
@@ -47,8 +47,8 @@ def deep(levels, inner=1, name="a"):
         deep(10, "v", "\U0001f600" * 1024),
     ],
 )  # fmt: skip
-def test_every_shape_is_within_the_limits_of_a_store(told):
-    found = event({"type": "things", "id": "1", "attributes": told})
+def test_every_shape_is_within_the_limits_of_a_store(attributes):
+    found = event({"type": "things", "id": "1", "attributes": attributes})
     context = strictly(ecs_of(found))["atlassian"]["audit"]["context"]
     assert "refitted" in found.marks
     values = 0
@@ -59,7 +59,7 @@ def test_every_shape_is_within_the_limits_of_a_store(told):
         assert not any("\0" in name for name in path)
         assert type(value) is not int or len(str(value)) < 1000
         values += 1
-    assert values >= 2 + (max(1, len(told)))
+    assert values >= 2 + (max(1, len(attributes)))
 
 
 def test_digits_of_a_fraction_are_no_longer_than_a_reader_takes():
@@ -70,19 +70,19 @@ def test_digits_of_a_fraction_are_no_longer_than_a_reader_takes():
 
 
 @pytest.mark.parametrize(
-    "told", [{"a": {"b": [1, 1.5, "x", None, True]}}, {"a.b": 1, "a": {"b": 2}}, {"grün 1": "x"}, deep(40)]
+    "attributes", [{"a": {"b": [1, 1.5, "x", None, True]}}, {"a.b": 1, "a": {"b": 2}}, {"grün 1": "x"}, deep(40)]
 )
-def test_what_fits_stays_byte_for_byte(told):
-    raw = json.dumps(told).encode()
+def test_what_fits_stays_byte_for_byte(attributes):
+    raw = json.dumps(attributes).encode()
     assert fit(msgspec.json.decode(raw), raw) is None
 
 
 def test_many_names_that_become_one_stay_apart_in_linear_time():
-    told = {" " * n: n for n in range(1, 3000)} | {f"__{n}": -n for n in range(3000)}
-    raw = json.dumps(told).encode()
-    fitted = fit(told, raw)
+    attributes = {" " * n: n for n in range(1, 3000)} | {f"__{n}": -n for n in range(3000)}
+    raw = json.dumps(attributes).encode()
+    fitted = fit(attributes, raw)
     assert fitted is not None
-    assert sorted(msgspec.json.decode(fitted).values()) == sorted(told.values())
+    assert sorted(msgspec.json.decode(fitted).values()) == sorted(attributes.values())
 
 
 def test_the_limits_leave_room_for_what_stands_around_a_part():

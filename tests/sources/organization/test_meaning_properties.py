@@ -144,22 +144,22 @@ def whole(value):
 @example({"attributes": {}}, True, None)
 def test_one_record_or_one_reason(event, ascii_only, indent):
     body = json.dumps(event, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
-    told = json.loads(body)
+    tree = json.loads(body)
     meaning, document, raw = outcome(body)
     assert (
-        strictly(raw) in (told, {**whole(told), "audit_forwarder": {"repaired": True}})
+        strictly(raw) in (tree, {**whole(tree), "audit_forwarder": {"repaired": True}})
         if isinstance(raw, bytes)
         else raw.reason
     )
     assert not isinstance(raw, bytes) or json.dumps(strictly(raw), ensure_ascii=False).encode()
 
-    attributes = told.get("attributes")
+    attributes = tree.get("attributes")
     if not isinstance(attributes, dict) or isinstance(attributes.get("action"), bool | float | list | dict):
         assert isinstance(meaning, UnexpectedPayload)
         return
     assert document is not None
     assert document["event"].get("action") == clean(attributes.get("action"))
-    assert document["event"]["id"] == (clean(told.get("id")) or meaning.document_id)
+    assert document["event"]["id"] == (clean(tree.get("id")) or meaning.document_id)
     actor = attributes.get("actor")
     actor = actor if isinstance(actor, dict) else {}
     user = document.get("user", {})
@@ -172,9 +172,9 @@ def test_one_record_or_one_reason(event, ascii_only, indent):
 
 def check_source(document, attributes):
     where = attributes.get("location")
-    said = clean(where.get("ip")) if isinstance(where, dict) else None
+    address = clean(where.get("ip")) if isinstance(where, dict) else None
     source = document.get("source", {})
-    assert said in {source.get("ip"), source.get("address")}
+    assert address in {source.get("ip"), source.get("address")}
     if "ip" in source:
         ipaddress.ip_address(source["ip"])
         assert document["related"]["ip"] == [source["ip"]]

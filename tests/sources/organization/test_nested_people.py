@@ -20,8 +20,8 @@ EVERYBODY = {"u1", "b@example.com", "u2", "c@example.com", "u3", "u4", "d@exampl
 GROUP = {"id": "g", "type": "groups", "attributes": {"name": "ops"}}
 
 
-def _with(**told):
-    return {**GROUP, "attributes": {**GROUP["attributes"], **told}}
+def _with(**attributes):
+    return {**GROUP, "attributes": {**GROUP["attributes"], **attributes}}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_everybody_in_a_list_is_in_every_format(context, members):
 
 
 @pytest.mark.parametrize(
-    ("told", "people"),
+    ("attributes", "people"),
     [
         ({"userIds": ["ann", "bob"]}, [Actor("ann"), Actor("bob")]),
         ({"userNames": ["ann", "bob 2"]}, [Actor(None, "ann"), Actor(None, "bob 2")]),
@@ -56,8 +56,8 @@ def test_everybody_in_a_list_is_in_every_format(context, members):
         ({"users": ["u1", "u1", {"id": "u1"}]}, [Actor("u1")]),
     ],
 )  # fmt: skip
-def test_an_attribute_says_as_what_people_are_named(told, people):
-    found = event("user_added_to_group", [_with(**told)])
+def test_an_attribute_says_as_what_people_are_named(attributes, people):
+    found = event("user_added_to_group", [_with(**attributes)])
     assert [found.target_user, *(found.also.users if found.also else ())] == people
 
 
@@ -68,9 +68,9 @@ def test_a_user_has_names_of_his_own():
 
 
 def test_groups_and_products_in_lists_are_all_kept():
-    told = {"name": "Bob", "groups": [{"id": "g1", "name": "G1"}, "the second", {"groupName": "G3"}],
+    attributes = {"name": "Bob", "groups": [{"id": "g1", "name": "G1"}, "the second", {"groupName": "G3"}],
             "products": ["jira", {"key": "confluence"}, {"name": "Loom"}, "trello"]}  # fmt: skip
-    found = event("user_added_to_group", [{"id": "u", "type": "users", "attributes": told}])
+    found = event("user_added_to_group", [{"id": "u", "type": "users", "attributes": attributes}])
     assert (found.target_group.id, [one.name for one in found.also.things]) == ("g1", ["the second", "G3"])
     assert (found.product, found.also.products) == ("jira", ("jira", "confluence", "loom", "trello"))
     assert {one["value"] for one in ocsf_strictly(_rendered(OcsfFormat(), found))["observables"]} >= {

@@ -15,17 +15,17 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-def _outcome(action, told, where):
-    said = {"id": "x", "type": "logins", "attributes": told}
+def _outcome(action, value, where):
+    entry = {"id": "x", "type": "logins", "attributes": value}
     if where == "context":
-        return event(action, [USER, said]).outcome
+        return event(action, [USER, entry]).outcome
     if where == "container":
-        return event(action, [USER], [said]).outcome
+        return event(action, [USER], [entry]).outcome
     if where == "attributes":
-        return event(action, [USER], **told).outcome
+        return event(action, [USER], **value).outcome
     if where == "json":
-        return event(action, [USER, {**said, "attributes": json.dumps(told)}]).outcome
-    return _with(action, told).outcome
+        return event(action, [USER, {**entry, "attributes": json.dumps(value)}]).outcome
+    return _with(action, value).outcome
 
 
 def _with(action, members) -> AuditEvent:
@@ -39,33 +39,33 @@ def _with(action, members) -> AuditEvent:
 
 @pytest.mark.parametrize("where", ["context", "container", "attributes", "json", "event"])
 @pytest.mark.parametrize(
-    ("told", "outcome"),
+    ("value", "outcome"),
     [
-        *((told, "failure") for told in (
+        *((value, "failure") for value in (
             {"status": "FAILED_2FA"}, {"status": "FAILED"}, {"outcome": "DENIED"}, {"success": False}, {"success": 0},
             {"success": [False]}, {"status": [["FAILED"]]}, {"result": {"outcome": {"status": "FAILED"}}},
             {"status": {"value": {"code": "FAILED"}}}, {"details": {"a": {"b": {"status": "FAILED"}}}},
             {"status": '{"code":"FAILED"}'}, {"details": '[{"name":"status","value":"FAILED"}]'},
             {"migrationStatus": "FAILED"}, {"syncResult": "ERROR"}, {"details": {"users": [{"loginStatus": "denied"}]}},
         )),
-        *((told, "success") for told in (
+        *((value, "success") for value in (
             {"status": "SUCCEEDED"}, {"success": True}, {"success": 1}, {"result": {"status": "ok"}}, {"status": '["SUCCESS"]'},
         )),
-        *((told, "unknown") for told in (
+        *((value, "unknown") for value in (
             {"status": "WEIRD"}, {"status": 3.5}, {"success": None}, {"success": "maybe"}, {"status": ["SUCCESS", "FAILED"]},
             {"status": "SUCCESS", "result": "FAILED"}, {"status": "SUCCESS", "loginStatus": "PENDING"}, {"outcome": {}},
         )),
     ],
 )  # fmt: skip
-def test_a_login_went_as_is_said_wherever_it_is_said(where, told, outcome):
-    assert _outcome("user_login", told, where) == outcome
+def test_a_login_went_as_is_said_wherever_it_is_said(where, value, outcome):
+    assert _outcome("user_login", value, where) == outcome
 
 
 @pytest.mark.parametrize("where", ["context", "container", "attributes", "json", "event"])
 @pytest.mark.parametrize("action", ELSEWHERE)
 def test_no_word_but_a_good_one_makes_a_success_of_what_was_only_tried(action, where):
-    for told, outcome in (("DENIED", "failure"), ("PENDING", "unknown"), ("SUCCESS", "success")):
-        assert _outcome(action, {"status": told}, where) == outcome
+    for value, outcome in (("DENIED", "failure"), ("PENDING", "unknown"), ("SUCCESS", "success")):
+        assert _outcome(action, {"status": value}, where) == outcome
 
 
 @pytest.mark.parametrize("text", ["FAILED", "login failed", '{"status": "FAILED", ', "[" * 70_000])
@@ -74,10 +74,10 @@ def test_attributes_that_are_no_json_make_no_success(text):
 
 
 def test_a_part_may_be_the_text_of_its_json():
-    said = {"type": "logins", "attributes": {"status": "FAILED"}}
-    assert event("user_login", context=[json.dumps(said)]).outcome == "failure"
-    assert event("user_login", context=[[USER, said]]).outcome == "failure"
-    whole = {"time": "2026-01-31T10:00:00Z", "action": "user_login", "context": json.dumps([USER, said])}
+    entry = {"type": "logins", "attributes": {"status": "FAILED"}}
+    assert event("user_login", context=[json.dumps(entry)]).outcome == "failure"
+    assert event("user_login", context=[[USER, entry]]).outcome == "failure"
+    whole = {"time": "2026-01-31T10:00:00Z", "action": "user_login", "context": json.dumps([USER, entry])}
     found = _with("user_login", {"attributes": whole})
     assert (found.outcome, found.target_user.id, found.marks) == ("failure", USER["id"], ("odd_shape",))
 
@@ -99,8 +99,8 @@ def test_whose_status_it_is_decides_what_it_counts(action, entry, outcome):
 
 
 def test_what_an_event_has_besides_changes_nothing_else_of_it():
-    told = {"time": "2026-01-31T10:00:00Z", "action": "user_created", "actor": ANN}
-    body = json.dumps({"id": "e", "attributes": told, "extra": 1})
+    value = {"time": "2026-01-31T10:00:00Z", "action": "user_created", "actor": ANN}
+    body = json.dumps({"id": "e", "attributes": value, "extra": 1})
     number = '"context": [{"id": "1", "type": "users", "attributes": {"x": 1.10}}]'
     raw = body.replace('"actor"', f'{number}, "actor"').encode()
     [found] = OrganizationNormalizer(CATALOGUE).normalize([record_of(raw)])
@@ -110,15 +110,15 @@ def test_what_an_event_has_besides_changes_nothing_else_of_it():
 
 @pytest.mark.parametrize("more", ['"x": "\\ud800"', '"x": 1e999', '"x": ' + "[" * 900 + "]" * 900])
 def test_members_that_no_reader_takes_are_repaired_or_refused_as_in_the_rest(more):
-    told = '{"time": "2026-01-31T10:00:00Z", "action": "user_created", '
-    body = f'{{"id": "e", "attributes": {told}{more}}}}}'
+    value = '{"time": "2026-01-31T10:00:00Z", "action": "user_created", '
+    body = f'{{"id": "e", "attributes": {value}{more}}}}}'
     [found] = OrganizationNormalizer(CATALOGUE).normalize([record_of(body.encode())])
     assert isinstance(found, AuditEvent)
     assert found.action == "user_created"
 
 
 @pytest.mark.parametrize(
-    ("told", "outcome"),
+    ("value", "outcome"),
     [
         ({"reason": "wrong password"}, "failure"),
         ({"reason": "INVALID_CREDENTIALS"}, "failure"),
@@ -129,11 +129,11 @@ def test_members_that_no_reader_takes_are_repaired_or_refused_as_in_the_rest(mor
     ],
 )
 @pytest.mark.parametrize("where", ["context", "container", "json"])
-def test_the_reason_in_the_entry_of_a_sign_in_is_that_of_its_failure(where, told, outcome):
-    assert _outcome("user_login", told, where) == outcome
+def test_the_reason_in_the_entry_of_a_sign_in_is_that_of_its_failure(where, value, outcome):
+    assert _outcome("user_login", value, where) == outcome
 
 
 @pytest.mark.parametrize("kind", ["users", "policies", "operations", "pages"])
 def test_the_reason_of_anything_else_is_why_it_was_done(kind):
-    said = {"id": "x", "type": kind, "attributes": {"reason": "failed to comply"}}
-    assert event("user_deactivated", [USER, said]).outcome == "success"
+    entry = {"id": "x", "type": kind, "attributes": {"reason": "failed to comply"}}
+    assert event("user_deactivated", [USER, entry]).outcome == "success"

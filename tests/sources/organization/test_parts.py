@@ -18,8 +18,8 @@ def parts():
     found = set()
     for body in golden_bodies().values():
         try:
-            told = json.loads(body)["attributes"]
-            texts = [json.dumps(told[name]) for name in ("context", "container") if name in told]
+            attributes = json.loads(body)["attributes"]
+            texts = [json.dumps(attributes[name]) for name in ("context", "container") if name in attributes]
         except (ValueError, TypeError, KeyError):
             continue
         found |= {text for text in texts if "NaN" not in text and "Infinity" not in text and "\\ud" not in text}
@@ -30,7 +30,7 @@ def test_there_are_parts_to_read():
     assert len(parts()) > 20
 
 
-def said(text: str):
+def parsed(text: str):
     part = READER.read(msgspec.Raw(text.encode()))
     return [getattr(part, name) for name in part.__struct_fields__ if name != "raw"]
 
@@ -38,15 +38,15 @@ def said(text: str):
 @pytest.mark.parametrize("text", parts())
 def test_unknown_attributes_change_nothing(text):
     tree = json.loads(text)
-    before = said(text)
+    before = parsed(text)
     for entry in tree if isinstance(tree, list) else [tree]:
         if isinstance(entry, dict) and isinstance(entry.get("attributes"), dict):
             entry["attributes"]["notKnown"] = "x"
-    assert said(json.dumps(tree)) == before
+    assert parsed(json.dumps(tree)) == before
     for entry in tree if isinstance(tree, list) else [tree]:
         if isinstance(entry, dict):
             entry["notKnown"] = [1.5, {}]
-    assert said(json.dumps(tree)) == before
+    assert parsed(json.dumps(tree)) == before
 
 
 @pytest.mark.parametrize("name", Attributes.__struct_fields__)
@@ -54,7 +54,7 @@ def test_a_whole_number_counts_as_its_text(name):
     def entry(value):
         return json.dumps([{"type": "sites", "id": "1", "attributes": {name: value}}])
 
-    assert said(entry(7)) == said(entry("7"))
+    assert parsed(entry(7)) == parsed(entry("7"))
 
 
 @pytest.mark.parametrize("key", ["name", "notKnown"])

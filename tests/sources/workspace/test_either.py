@@ -89,11 +89,11 @@ async def test_auto_falls_back_to_the_records_where_the_events_are_gone_and_says
         await c.rest()
         with_api(c, served=False)
         c.log.happen(3, c.now_ms)
-        said: list[str] = []
+        lines: list[str] = []
         for _ in range(60):
             await c.step()
-            said.append(c.poller.report.reason)
-        assert any("the product's own audit records from now on" in reason for reason in said)
+            lines.append(c.poller.report.reason)
+        assert any("the product's own audit records from now on" in reason for reason in lines)
         await c.rest()
         assert c.poller.report.well
         await hold_both(c, range(20))
@@ -107,17 +107,17 @@ async def test_auto_remembers_across_a_restart_what_it_read_by(tmp_path: Path) -
         await c.rest()
         with_api(c, served=False)
         await c.start()
-        said: list[str] = []
+        lines: list[str] = []
         for _ in range(30):
             await c.step()
-            said.append(c.poller.report.reason)
-        assert any("from now on" in reason for reason in said)
+            lines.append(c.poller.report.reason)
+        assert any("from now on" in reason for reason in lines)
         with_api(c, served=True)
         await c.start()
         for _ in range(30):
             await c.step()
-            said.append(c.poller.report.reason)
-        assert any("the Workspace Events API from now on" in reason for reason in said)
+            lines.append(c.poller.report.reason)
+        assert any("the Workspace Events API from now on" in reason for reason in lines)
         await c.rest()
         await hold_both(c, range(20))
 
@@ -196,9 +196,9 @@ sources:
 sinks: {{archive: {{type: file, path: {tmp_path}/events.ndjson, format: raw}}}}
 """
     )
-    said = CliRunner().invoke(app, ["check", "-c", str(config)])
-    assert said.exit_code == 0, said.output
-    assert ("preview" in said.output) == (api != "records")
+    lines = CliRunner().invoke(app, ["check", "-c", str(config)])
+    assert lines.exit_code == 0, lines.output
+    assert ("preview" in lines.output) == (api != "records")
 
 
 async def test_a_site_without_the_api_is_said_by_its_name_with_what_else_there_is(tmp_path: Path) -> None:
