@@ -12,13 +12,13 @@ import argparse
 import random
 import time
 import uuid
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from forwarder.catalogue import load_catalogue
-from forwarder.contracts import AuditEvent, Origin, Record
+from forwarder.contracts import AuditEvent, Origin, Record, Secret
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.contracts.privacy import Preset, PrivacyConfig
 from forwarder.formats.cef.format import CefFormat
@@ -127,20 +127,27 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         "leef": lambda: leef.render(records),
         "rfc5424_sd": lambda: structured_data.render(records),
         "raw": lambda: raw.render(records),
-        **{f"privacy {name}": partial(_private, name, bodies) for name in get_args(Preset) if name != "none"},
+        "bare decode": lambda: [decode(body) and None for body in bodies],
+        **{f"privacy {name}": partial(_private, privacy, bodies) for name, privacy in _privacies().items()},
         "keys": lambda: keys.keys(ids),
         "content digests": lambda: content_digests(bodies),
     }
 
 
-@cache
-def _privacy(name: Preset) -> Privacy:
-    return build_privacy(PrivacyConfig(preset=name))
+def _privacies() -> dict[str, Privacy]:
+    key = Secret("key of the bench")
+    hidden = {"names": "pseudonymise", "addresses": "pseudonymise"}
+    settings: dict[str, dict[str, Any]] = {
+        **{name: {"preset": name} for name in get_args(Preset) if name != "none"},
+        "pseudonyms of persons": {**hidden, "key": key},
+        "pseudonyms": {**hidden, "content": "pseudonymise", "key": key},
+    }
+    return {name: build_privacy(PrivacyConfig.model_validate(each)) for name, each in settings.items()}
 
 
-def _private(name: Preset, bodies: list[bytes]) -> list[bytes]:
+def _private(privacy: Privacy, bodies: list[bytes]) -> list[bytes]:
     """Make events private, as a lane does it behind its filter."""
-    return [_privacy(name).apply("organization", body) for body in bodies]
+    return [privacy.apply("organization", body) for body in bodies]
 
 
 def measure(events: int = 500, rounds: int = 40) -> dict[str, float]:

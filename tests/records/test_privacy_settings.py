@@ -320,9 +320,24 @@ def without_absent(tree: Any) -> Any:
     return [without_absent(inner) for inner in tree] if isinstance(tree, list) else tree
 
 
-@pytest.mark.parametrize("preset", ["no_content", "no_persons", "strict"])
-def test_the_short_way_ends_where_the_long_one_does(preset):
-    privacy = build_privacy(PrivacyConfig(preset=preset))
+HIDDEN = {"content": "pseudonymise", "names": "pseudonymise", "addresses": "pseudonymise"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"preset": preset} for preset in ("no_content", "no_persons", "strict")),
+        {"preset": "strict", "ip": "network"},
+        {**HIDDEN, "ip": "network"},
+        {**HIDDEN, "kinds": {"unknown": "drop", "links": "pseudonymise"}},
+        {**HIDDEN, "kinds": {"links": "store"}},
+        {"names": "pseudonymise", "addresses": "drop", "kinds": {"messages": "pseudonymise"}},
+        {**HIDDEN, "fields": {"attributes.location": "drop"}},
+    ],
+    ids=str,
+)
+def test_the_short_way_ends_where_the_long_one_does(settings):
+    privacy = build_privacy(PrivacyConfig.model_validate({**settings, "key": Secret("one key")}))
     quick, change = privacy._quick("organization"), privacy._change("organization")
     taken = 0
     for tree in [*documents("organization"), PAGE]:
@@ -331,6 +346,36 @@ def test_the_short_way_ends_where_the_long_one_does(preset):
             taken += 1
             assert without_absent(json.loads(short)) == without_absent(change(read_tree(raw)[0]))
     assert taken > 50
+
+
+def test_an_event_with_a_member_that_no_table_knows_keeps_it_under_a_pseudonym():
+    config = PrivacyConfig.model_validate({**HIDDEN, "key": Secret("one key")})
+    for place in ([], ["attributes"], ["attributes", "actor"], ["attributes", "location"], ["message"]):
+        body = json.loads(json.dumps(PAGE))
+        tree = body
+        for name in place:
+            tree = tree[name]
+        tree["invented"] = "Nora"
+        found = json.dumps(seen(config, body))
+        assert "Nora" not in found
+        assert "invented" not in found
+        assert len(re.findall("content-", found)) == len(re.findall("content-", json.dumps(seen(config)))) + 2
+
+
+def test_another_key_is_used_from_the_next_events_on(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("one key")
+    privacy = build_privacy(PrivacyConfig.model_validate({**HIDDEN, "key": Secret(path=path)}))
+    raw = json.dumps(PAGE).encode()
+    before = privacy.apply("organization", raw)
+    path.write_text("another, longer key")
+    privacy.look_at_key()
+    after = privacy.apply("organization", raw)
+    assert after != before
+    path.unlink()
+    privacy.look_at_key()
+    with pytest.raises(OSError, match="key"):
+        privacy.apply("organization", raw)
 
 
 def members(table: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:

@@ -50,6 +50,7 @@ def privacy_of(config: SinkConfig | None) -> Callable[[str, bytes], bytes]:
     def shown(feed: str, raw: bytes) -> bytes:
         if not privacy.active:
             return raw
+        privacy.look_at_key()
         try:
             return privacy.apply(feed, raw)
         except Unreadable as error:

@@ -14,7 +14,7 @@ import msgspec
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.records.privacy.kinds import LOST, Change, Kinds
-from forwarder.records.privacy.quick import QUICK_FEEDS, Quick
+from forwarder.records.privacy.quick import QUICK_FEEDS, Quick, quick_shape
 from forwarder.records.privacy.rules import ANY, BY_RULE, with_rules
 from forwarder.records.privacy.tables import EITHER, OTHER, TABLES, ByType, Table
 
@@ -26,11 +26,11 @@ _NOTHING: Table = {}
 
 
 @lru_cache(32)
-def _quick(
+def _quick_shape(
     feed: str, treatments: tuple[tuple[str, Treatment], ...], ip: str, rules: tuple[tuple[str, Treatment], ...]
-) -> Quick | None:
-    """Return the short way, which is the same for all sinks with the same settings."""
-    return Quick.of(with_rules(TABLES.get(feed, _NOTHING), dict(rules)), dict(treatments), ip)
+) -> tuple[Any, str] | None:
+    """Return what the short way is made of, which is the same for all sinks with the same settings."""
+    return quick_shape(with_rules(TABLES.get(feed, _NOTHING), dict(rules)), dict(treatments), ip)
 
 
 class Privacy:
@@ -44,6 +44,7 @@ class Privacy:
 
     def __init__(self, config: PrivacyConfig, pseudonyms: Pseudonyms | None, *, often: bool = True) -> None:
         self._quick_feeds = QUICK_FEEDS if often else frozenset()
+        self._pseudonyms = pseudonyms
         self.active = config.active
         self._kinds = Kinds(config, pseudonyms)
         self._rules = config.fields
@@ -52,6 +53,11 @@ class Privacy:
         self._encode = msgspec.json.Encoder().encode
         for feed in self._quick_feeds if config.active else ():
             self._quick(feed)  # takes a third of a second, which no event is to wait for
+
+    def look_at_key(self) -> None:
+        """Look whether the key of the pseudonyms is another one, before the next events are made private with it."""
+        if self._pseudonyms is not None:
+            self._pseudonyms.look_again()
 
     def apply(self, feed: str, raw: bytes) -> bytes:
         """Return the event as this sink may see it, written anew: a member that stands twice hides nothing.
@@ -72,8 +78,9 @@ class Privacy:
 
     def _quick(self, feed: str) -> Quick | None:
         if feed not in self._quick_by_feed:
-            rules = tuple(self._kinds.treatments.items()), self._kinds.ip, tuple(self._rules.items())
-            self._quick_by_feed[feed] = _quick(feed, *rules) if feed in self._quick_feeds else None
+            settings = tuple(self._kinds.treatments.items()), self._kinds.ip, tuple(self._rules.items())
+            made = _quick_shape(feed, *settings) if feed in self._quick_feeds else None
+            self._quick_by_feed[feed] = made and Quick(*made, self._kinds.change)
         return self._quick_by_feed[feed]
 
     def _change(self, feed: str) -> Change:

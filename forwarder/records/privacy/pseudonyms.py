@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LENGTH = 20
 REMEMBERED = 16_384
+LONGEST_REMEMBERED = 512
+"""Characters of a text whose pseudonym is remembered."""
+
 DOMAIN = "pseudonym.invalid"
 """Where pseudonyms of e-mail addresses live: nowhere (RFC 2606), and every reader still takes them for addresses."""
 
@@ -29,13 +32,19 @@ class Pseudonyms:
     """Makes pseudonyms. Not for use by several threads at once.
 
     Args:
-        key: Read again when its file changes: from then on every text has another pseudonym.
+        key: Its file is looked at when the first pseudonym is wanted, and after `look_again`. When it has changed,
+            every text has another pseudonym from then on.
     """
 
     def __init__(self, key: Secret) -> None:
         self._secret = key
         self._key = ""
+        self._looked = False
         self._known: dict[tuple[str, str], str] = {}
+
+    def look_again(self) -> None:
+        """Look at the file of the key before the next pseudonym; that takes longer than to look one up."""
+        self._looked = False
 
     def of(self, kind: str, text: str) -> str:
         """Return the pseudonym of a text. `address` ignores case, as people write addresses.
@@ -43,18 +52,25 @@ class Pseudonyms:
         A pseudonym stays what it is: what a source made private keeps its pseudonyms in every sink. Raises OSError or
         ValueError when the key cannot be read.
         """
-        if _is_one(text):
-            return text
+        if not self._looked:
+            self._look()
+        found = self._known.get((kind, text))
+        if found is None:
+            if _is_one(text):
+                return text
+            found = self._make(kind, text.casefold() if kind == "address" else text)
+            if len(text) <= LONGEST_REMEMBERED:
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
+                self._known[kind, text] = found
+        return found
+
+    def _look(self) -> None:
         key = self._secret.reveal()
         if key != self._key:
             self._key = key
             self._known.clear()
-        found = self._known.get((kind, text))
-        if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            found = self._known[kind, text] = self._make(kind, text.casefold() if kind == "address" else text)
-        return found
+        self._looked = True
 
     def _make(self, kind: str, text: str) -> str:
         message = f"{kind}\0{text}".encode("utf-8", "surrogatepass")

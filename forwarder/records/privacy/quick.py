@@ -2,7 +2,8 @@
 
 A typed decode takes only the members that stay, so that what is left out is never looked at; what comes of it is
 written and must match, as a whole, one pattern made of the same table. An event that does not, or has another shape,
-goes the long way (`policy`), which decides text by text.
+goes the long way (`policy`), which decides text by text. What gets a pseudonym is changed while it is decoded, by what
+the long way changes it with.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.records.privacy.kinds import LOWER_HOST, LOWER_ID, ROLES, SITE, TIME, kept_of
+from forwarder.records.privacy.kinds import LOWER_HOST, LOWER_ID, ROLES, SITE, TIME
 from forwarder.records.privacy.rules import ANY, BY_RULE
-from forwarder.records.privacy.tables import LINKS, RARE_PEOPLE, THINGS, ByType, Table
+from forwarder.records.privacy.tables import RARE_PEOPLE, THINGS, ByType, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from forwarder.contracts.privacy import Treatment
+    from forwarder.records.privacy.kinds import Change
 
 QUICK_FEEDS = frozenset({"organization"})
 """Feeds with so many events that it matters."""
@@ -27,8 +29,10 @@ QUICK_FEEDS = frozenset({"organization"})
 _SYSTEM_ADDRESS = b"Atlassian app"
 """What stands where the address of a person would; it stays, and the long way sees to it."""
 
-_OTHER_SIGNS = b"%40", "\uff20".encode()
-"""What an address of mail may have in place of its sign; the long way looks for it."""
+_OTHER_SIGN = b"%40"
+"""What an address of mail may have in place of its sign, or U+FF20, which is not ASCII; the long way looks for them."""
+
+_WIDE_SIGN = "\uff20".encode()
 
 _NUMBER = r"-?[0-9]{1,17}"
 _OWN: dict[str, tuple[Any, str]] = {
@@ -45,11 +49,33 @@ _OWN: dict[str, tuple[Any, str]] = {
 """Type and pattern of a value of the API's own kinds: what is met every day of what `kinds` lets stay."""
 
 
+_TEXT = r'"[^"\\]*"'
 _WHERE_FROM = {"ip": r'"(?:[0-9]{1,3}\.){3}[0-9]{1,3}"', "place": r'"[A-Za-z0-9 .,_-]{0,200}"'}
 
 
 class _NoShortWay(Exception):
     """Something in a table or in the settings needs the long way."""
+
+
+class _AnyText(type):
+    """Makes types that stand for a text: msgspec asks what to make of one, and takes a plain str for it."""
+
+    __instancecheck__ = str.__instancecheck__
+
+
+_CHANGED = {
+    kind: _AnyText(kind, (), {})
+    for kind in ("name", "address", "titles", "keys", "spaces", "groups", "changes", "messages", "links", "ip")
+}
+"""Types of texts that are changed, by their kind."""
+
+
+class _Anything(type):
+    __instancecheck__ = object.__instancecheck__
+
+
+class _Dropped(metaclass=_Anything):
+    """The type of a member that is known and left out."""
 
 
 class Quick:
@@ -58,42 +84,53 @@ class Quick:
     Args:
         shape: The structure of what stays.
         pattern: What it must look like when it is written.
+        change: Gives what becomes of a value of a kind.
     """
 
-    def __init__(self, shape: Any, pattern: str) -> None:
-        self._decode = msgspec.json.Decoder(shape).decode
+    def __init__(self, shape: Any, pattern: str, change: Callable[[str], Change]) -> None:
+        changes: dict[type, Change] = {stands_for: change(kind) for kind, stands_for in _CHANGED.items()}
+        changes[_Dropped] = lambda _: msgspec.UNSET
+        self._decode = msgspec.json.Decoder(shape, dec_hook=lambda wanted, value: changes[wanted](value)).decode
         self._encode = msgspec.json.Encoder().encode
         self._fits = re.compile(pattern.encode(), re.ASCII).fullmatch
 
-    @classmethod
-    def of(cls, table: Table, treatments: Mapping[str, Treatment], ip: str) -> Quick | None:
-        """Return it for a feed and the settings of a sink, or None where only the long way is right."""
-        if treatments["unknown"] != "drop" or treatments["links"] != "drop":
-            return None
-        try:
-            made = _Maker(treatments, ip).object(table)
-        except _NoShortWay:
-            return None
-        return cls(*made) if made is not None else None
-
     def apply(self, raw: bytes) -> bytes | None:
-        """Return the event as the sink may see it, or None when it must go the long way."""
-        if _SYSTEM_ADDRESS in raw:
+        """Return the event as the sink may see it, or None when it must go the long way.
+
+        Raises OSError when the key of the pseudonyms cannot be read.
+        """
+        if raw.rfind(_SYSTEM_ADDRESS) >= 0:  # from behind, as that is quicker
             return None
         try:
             made = self._encode(self._decode(raw))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        if _OTHER_SIGNS[0] in made or _OTHER_SIGNS[1] in made:
+        if (b"%" in made and _OTHER_SIGN in made) or not (made.isascii() or _WIDE_SIGN not in made):
             return None
         return made if self._fits(made) else None
 
 
+def quick_shape(table: Table, treatments: Mapping[str, Treatment], ip: str) -> tuple[Any, str] | None:
+    """Return structure and pattern for a feed and the settings of a sink, or None where only the long way is right."""
+    if treatments["unknown"] == "store":
+        return None
+    try:
+        made = _Maker(treatments, ip).object(table)
+    except _NoShortWay:
+        return None
+    return made and (made[0], _AFTER_CLASS.sub(r"\1+", made[1]))
+
+
+_AFTER_CLASS = re.compile(r"(?<=\])(\*|\{[0-9,]+\})")
+"""A quantifier of one class of characters: as no class holds what follows it, nothing is won by going back."""
+
+
 class _Maker:
-    """Makes types and patterns of tables; what is left out has none."""
+    """Makes types and patterns of tables; what is left out has no pattern."""
 
     def __init__(self, treatments: Mapping[str, Treatment], ip: str) -> None:
         self._treatments, self._ip = treatments, ip
+        self._all_known = treatments["unknown"] != "drop"
         masked = "@" if treatments["address"] != "store" else ""
         masked += ".:" if ip != "whole" else ""
         self._stored = rf'"[^"\\{masked}]*"'  # what has nothing in it that may have to be taken out
@@ -103,7 +140,7 @@ class _Maker:
             if (inner := self.value(table[0])) is None:
                 return None
             kind: Any = inner[0]
-            return list[kind], rf"\[(?:(?:{inner[1]}),?)*\]"
+            return list[kind], rf"\[(?:(?:{inner[1]}),?)*+\]"
         if type(table) is ByType:
             return self._by_type(table)
         return self.object(table) if type(table) is dict else self._text(table)
@@ -116,17 +153,15 @@ class _Maker:
         if kind in _OWN:
             return _OWN[kind]
         if kind in _WHERE_FROM:
-            if self._ip == "network":
-                raise _NoShortWay
-            return None if self._ip == "none" else (str, _WHERE_FROM[kind])
-        treatment = self._treatments[kind]
-        if treatment == "pseudonymise":
-            raise _NoShortWay
-        return None if treatment == "drop" else (str, self._stored)
+            if self._ip == "whole":
+                return str, _WHERE_FROM[kind]
+            return (_CHANGED[kind], _TEXT) if kind == "ip" and self._ip == "network" else None
+        treatment = self._treatments["links" if kind == "api" else kind]
+        if kind in _CHANGED and (treatment == "pseudonymise" or (treatment == "drop" and kind == "links")):
+            return _CHANGED[kind], _TEXT
+        return (str, self._stored) if treatment == "store" else None
 
     def object(self, table: dict[str, Table], word: str | None = None) -> tuple[Any, str] | None:
-        if table == LINKS:
-            return _Links, r'\{(?:"alt":"h[^"]*")?\}'
         if ANY in table:
             raise _NoShortWay
         made = {name: self.value(inner) for name, inner in table.items() if word is None or name != "type"}
@@ -136,11 +171,20 @@ class _Maker:
             (name, kind) if needs_id and name == "id" else (name, kind | None, None)
             for name, (kind, _) in stays.items()
         ]
+        if self._all_known:
+            fields += [(name, _Dropped | None, None) for name in made if name not in stays]
         shape = msgspec.defstruct(
-            "Kept", fields, omit_defaults=True, gc=False, kw_only=True, tag=word, tag_field=word and "type"
+            "Kept",
+            fields,
+            omit_defaults=True,
+            gc=False,
+            kw_only=True,
+            tag=word,
+            tag_field=word and "type",
+            forbid_unknown_fields=self._all_known,
         )
         members = "|".join(rf'{name}":(?:{pattern})' for name, (_, pattern) in stays.items())
-        return shape, rf'{"" if word else chr(92) + "{"}(?:"(?:{members}),?)*\}}'
+        return shape, rf'{"" if word else chr(92) + "{"}(?:"(?:{members}),?)*+\}}'
 
     def _by_type(self, table: ByType) -> tuple[Any, str]:
         words: dict[int, list[str]] = {}
@@ -158,16 +202,3 @@ class _Maker:
         for shape in shapes[1:]:
             union |= shape
         return union, rf'\{{"type":"(?:{"|".join(patterns)})'
-
-
-class _Links(msgspec.Struct, omit_defaults=True, gc=False, forbid_unknown_fields=True):
-    """The address for people, which ends before what users wrote. That in the API is left out."""
-
-    self: Any = None
-    alt: str | None = None
-
-    def __post_init__(this) -> None:  # noqa: N805 - a member is called self
-        this.self = None
-        if this.alt:
-            found = kept_of(this.alt)
-            this.alt = found[0] if found is not None else "?"

@@ -43,6 +43,7 @@ class PrivateRecords:
         Raises Held when the key of the pseudonyms cannot be read.
         """
         made: list[Record] = []
+        self._privacy.look_at_key()
         for record in records:
             try:
                 record.raw = self._privacy.apply(record.origin.feed, record.raw)

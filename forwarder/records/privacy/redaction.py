@@ -33,6 +33,7 @@ class Redaction:
 
     def __call__(self, page: Page) -> Page:
         """Return the page without what may not be kept. Raises Held when the key of the pseudonyms cannot be read."""
+        self._privacy.look_at_key()
         bodies = [self._redacted(body) for body in page.bodies]
         return msgspec.structs.replace(page, bodies=bodies, digests=_digests(bodies, page.digests))
 

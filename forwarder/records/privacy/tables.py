@@ -231,6 +231,7 @@ ORGANIZATION: Table = {
         },
     },
     "processedAt": "time",
+    "relations": "unknown",  # has never held anything
     "links": LINKS,
     "message": {"content": "messages", "format": "word"},
 }
