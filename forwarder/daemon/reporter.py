@@ -85,4 +85,15 @@ class Reporter:
             CredentialReport(each.setting, each.ends or 0.0, each.setting == in_use)
             for each in (config.credentials if config is not None else ())
         )
+        made.next_poll = 0.0 if config is None else next_poll(made, config.every)
         return made
+
+
+def next_poll(report: SourceReport, every: float) -> float:
+    """Return when a source is asked again at the latest: the bell, or the back-off, and no sooner than its budget."""
+    if report.is_pushed or report.state in {"starting", "stopped"}:
+        return 0.0
+    if report.next_try:
+        return report.next_try
+    spaced = 60.0 / report.requests_per_minute if report.requests_per_minute else 0.0
+    return report.last_good_poll + max(every * 1.1, spaced) if report.last_good_poll else 0.0

@@ -106,6 +106,8 @@ class SourceReport(Report):
     own_records: int = 0  # made by reading the log, and left out; those that are met again count again
     heals: int = 0
     last_good_poll: float = 0.0  # epoch seconds
+    tip_reached: float = 0.0  # when the tail had last read all that the source shows, epoch seconds
+    next_poll: float = 0.0  # when it is asked again at the latest, as things are now, epoch seconds; 0: unknown
     newest_event: float = 0.0  # processing time of the newest event seen, epoch seconds
     requests_per_minute: float = 0.0  # the budget now
     budget_remaining: float = -1.0  # what the API said last; -1 when it says nothing

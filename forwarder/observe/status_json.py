@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
     "late_beyond_overlap", "own_records", "heals", "requests_per_minute", "budget_remaining", "actions_listed",
+    "next_poll", "next_poll_in_seconds",
     "accepted", "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending",
     "retried", "unknown_action_events", "linked",
     "duplicates_left_out", "received", "refused", "unrouted",
@@ -38,6 +39,7 @@ _MOMENTS: Mapping[str, tuple[str, int]] = {
     "trouble_since": ("trouble_since", 1),
     "last_good_poll": ("last_good_poll", 1),
     "newest_event": ("newest_event", 1),
+    "tip_reached": ("tip_reached", 1),
     "actions_read": ("actions_read", 1),
     "last_received": ("last_received", 1),
     "oldest_waiting": ("oldest_waiting", 1),
@@ -118,7 +120,9 @@ def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
 
 def _source(source: SourceReport, now: float) -> dict[str, Any]:
     return {
-        **_component(source, now, "credentials"),
+        **_component(source, now, "credentials", "next_poll"),
+        "next_poll": _iso(source.next_poll),
+        "next_poll_in_seconds": round(source.next_poll - now, 3) if source.next_poll else None,
         "credential": source.credential.setting if source.credential is not None else None,
         "credential_ends": _iso(source.credential_ends),
         "credentials": [_credential(each, now) for each in source.credentials],

@@ -38,6 +38,8 @@ class Shown:
     def worst(self, walks: Sequence[str], *, at_tip: bool) -> None:
         """Show the worst of the cursors that are at work."""
         self.report.cursors = tuple(walks)
+        if at_tip and not self._plan[TAIL].state:
+            self.report.tip_reached = self.report.last_good_poll
         worst = self._plan.worst(walks)
         if worst is None:
             self.turn("idle" if at_tip and list(walks) == [TAIL] else "working")

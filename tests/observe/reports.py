@@ -35,6 +35,8 @@ def source_report(**changes: Any) -> SourceReport:
         "received": 115,
         "last_received": NOW - 5,
         "last_good_poll": NOW - 11,
+        "tip_reached": NOW - 12,
+        "next_poll": NOW + 19,
         "newest_event": NOW - 3700,
         "credentials": (
             CredentialReport("api_key", NOW + 31 * 86_400, in_use=True),

@@ -91,6 +91,8 @@ EXPECTED = {
     "forwarder_source_last_received_age_seconds": 5,
     "forwarder_source_last_good_poll_timestamp_seconds": NOW - 11,
     "forwarder_source_last_good_poll_age_seconds": 11,
+    "forwarder_source_tip_reached_timestamp_seconds": NOW - 12,
+    "forwarder_source_next_poll_timestamp_seconds": NOW + 19,
     "forwarder_source_newest_event_timestamp_seconds": NOW - 3700,
     "forwarder_source_credential_ends_timestamp_seconds": NOW + 31 * 86_400,
     "forwarder_source_newest_event_age_seconds": 3700,

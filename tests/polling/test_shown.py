@@ -132,3 +132,18 @@ async def test_nothing_is_asked_any_more_once_it_stopped() -> None:
     assert await made.may_ask() is False
     assert await made.ask({}) is None
     assert report.requests == 1
+
+
+def test_the_tip_is_reached_by_answers_and_not_by_failures() -> None:
+    d = Harness()
+    d.shown.answered()
+    d.shown.worst(["tail"], at_tip=False)
+    assert d.report.tip_reached == 0
+    d.shown.worst(["tail"], at_tip=True)
+    reached = d.clock.time()
+    assert d.report.tip_reached == reached
+    d.clock.advance(60)
+    d.shown.complain("tail", Complaint("retrying", "slow", "wait", "timeout"))
+    d.shown.answered()  # by another cursor
+    d.shown.worst(["tail", "heal"], at_tip=True)
+    assert d.report.tip_reached == reached
