@@ -169,10 +169,24 @@ def test_only_marked_digests_are_of_pushed_events():
         (b'{"a":[1]}', b'{"a":[1,2]}', False),
         (b'{"a":{"b":1}}', b'{"a":{"b":2}}', False),
         (b'{"a":"x"}', b'{"a":["x"]}', False),
+        (b'{"a":{"b":1}}', b'{"a":"x"}', False),
+        (b'{"a":{"b":1}}', b'{"a":["b"]}', False),
+        (b'{"a":[1,{"b":2}]}', b'{"a":[1,{"b":2,"c":3}]}', True),
+        (b'{"a":[1,2]}', b'{"a":[1,3]}', False),
         (b"{", b"{}", False),
-        (b'{"a":' * 100_000, b"{}", False),
         (b'{"a":"\\ud83d"}', b'{"a":"\\uD83D"}', True),
     ],
 )
 def test_versions_agree_unless_a_field_that_both_have_differs(one, other, same):
     assert agree(one, other) is agree(other, one) is same
+
+
+def test_of_what_is_very_long_or_deep_both_versions_are_kept():
+    def padded(size: int) -> bytes:
+        return b'{"a":1,"b":"' + b"x" * (size - 14) + b'"}'
+
+    assert agree(b'{"a":1}', padded(2**20))
+    assert not agree(b'{"a":1}', padded(2**20 + 1))
+    assert not agree(padded(2**20 + 1), b'{"a":1}')
+    assert not agree(b'{"a":' * 100_000, b"{}")
+    assert not agree(b"{}", b'{"a":' * 100_000)
