@@ -94,7 +94,7 @@ class Cursors(ABC):
         again += [self._unread_from(before[HEAL].state)] if HEAL in before else []
         if again:
             first[HEAL] = self._walk(min(again))
-        moves = [CursorMove(name, row.version or None, first.get(name)) for name, row in before.items()]
+        moves = [CursorMove(name, row.version, first.get(name)) for name, row in before.items()]
         await self._commit([*moves, *(CursorMove(name, None, first[name]) for name in first if name not in before)])
 
     def _unread_from(self, row: dict[str, Any]) -> int:

@@ -120,7 +120,7 @@ class HandOver(Cursors):
         if self.walks(REREAD):
             begun = min(begun, self._reread_from() + self._trailing_ms)
         moves = [
-            CursorMove(name, self.rows[name].version or None, None),
+            CursorMove(name, self.rows[name].version, None),
             CursorMove(REREAD, (reread.version or None) if reread else None, {"begun": begun}),
         ]
         if after["from"] < tail.state["from"]:  # else another walk has moved the bound further back meanwhile
