@@ -143,6 +143,20 @@ def test_the_longest_mount_that_leads_to_a_folder_counts(mounts, kind):
     assert file_system(Path("/data/x"), text) == kind
 
 
+def test_every_fsync_that_is_measured_has_something_to_write(tmp_path, monkeypatch):
+    sizes, real = [], os.fsync
+
+    def forced(descriptor):
+        sizes.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", forced)
+    assert look(tmp_path / "spool.db")["fsync"].ok
+    assert len(sizes) > 1
+    assert sizes == sorted(set(sizes)), "each time a little more"
+    assert sizes[0] > 0
+
+
 def test_a_slow_fsync_is_pointed_out(tmp_path, monkeypatch):
     monkeypatch.setattr(probe, "SLOW_FSYNC", 0.0)
     found = look(tmp_path / "spool.db")["fsync"]
@@ -155,7 +169,8 @@ def test_a_slow_fsync_is_pointed_out(tmp_path, monkeypatch):
         (100.0, "4 days without a sink, at the rate of the last hour", True, ""),
         (26.5, "26 hours", True, ""),
         (3.2, "3 hours", True, "Raise spool.max_bytes"),
-        (0.25, "15m", True, "Raise spool.max_bytes"),
+        (1.0, "1 hours", True, "Raise spool.max_bytes"),
+        (0.9, "54m", True, "Raise spool.max_bytes"),
         (0.0, "the spool is full", False, "Fix the sink"),
         (None, "at the API's highest rate", True, ""),
     ],
