@@ -109,6 +109,9 @@ class ActionLists:
             ended.cancel()
             asked.cancel()
             await asyncio.gather(ended, asked, return_exceptions=True)
+        if not actions:  # the source is read by an API without such a list; what another gave before stays known
+            self._report.actions_problem = ""
+            return True
         kept = KeptList(self._organization, self._clock.time(), actions)
         self._learn(kept)
         self._report.actions_problem = ""

@@ -93,8 +93,9 @@ class Workspaces:
         now = self._clock()
         ident = unquote(route["workspace"])
         found = self._logs.get(ident)
+        feed = "actions" if route["path"] == "event-actions" else "workspace"
         number = found[0].number if found is not None else -1
-        due = self._script.due(Occasion("workspace", ident, number, now))
+        due = self._script.due(Occasion(feed, ident, number, now))
         rule = next((rule for rule in due if self._applies(rule, request)), None)
         page, torn = _Page(Response()), False
         if rule is not None and rule.what in effects.ANSWERS:
@@ -109,7 +110,7 @@ class Workspaces:
         if rule is not None:
             self._script.fire(rule, now)
         label, status = rule.label if rule is not None else "", page.response.status
-        self._ledger.note(now, ident, "workspace", request.query_string, status, page.entries, torn=torn, fault=label)
+        self._ledger.note(now, ident, feed, request.query_string, status, page.entries, torn=torn, fault=label)
         return page.response
 
     @staticmethod

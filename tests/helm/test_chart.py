@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -213,6 +214,38 @@ def test_a_network_policy_narrows_down_who_and_where(helm: Helm):
     assert further == {"ports": [{"protocol": "TCP", "port": 1080}]}
 
 
+WEBHOOK = {"acme": {"webhook": {}}}
+ALERTS = {"alerts": {"type": "guard_detect", "org_id": "a1b2c3d4-0000-1111-2222-333344445555", "webhook": {}}}
+
+
+def ports_of(rendered: Rendered) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """Return the ports of the container and of the Service by name, and those that a NetworkPolicy lets in."""
+    manifests = rendered.manifests
+    service = {port["name"]: port for port in manifests["Service"]["spec"]["ports"]}
+    (incoming,) = manifests["NetworkPolicy"]["spec"]["ingress"]
+    return {port["name"]: port for port in rendered.container["ports"]}, service, incoming["ports"]
+
+
+@pytest.mark.parametrize("sources", [WEBHOOK, ALERTS, WEBHOOK | ALERTS], ids=["webhook", "alerts", "both"])
+@pytest.mark.parametrize(("listen", "port"), [("0.0.0.0:9465", 9465), ("[::]:18443", 18443)])
+def test_where_a_source_receives_events_they_reach_the_pod(sources: dict[str, Any], listen: str, port: int, helm: Helm):
+    config = {"sources": sources, "receiver": {"listen": listen}}
+    container, service, let_in = ports_of(helm.render(MINIMAL, networkPolicy={"enabled": True}, config=config))
+    assert container["receiver"]["containerPort"] == port
+    assert service["receiver"] == {"name": "receiver", "port": port, "targetPort": "receiver"}
+    assert let_in == [{"protocol": "TCP", "port": name} for name in ("admin", "receiver")]
+    assert set(container) == {"admin", "receiver"}
+    assert len({one["containerPort"] for one in container.values()}) == 2
+
+
+@pytest.mark.parametrize("config", [{}, {"receiver": {"listen": "0.0.0.0:9465"}}], ids=["nothing", "a receiver alone"])
+def test_where_none_receives_events_no_port_is_open_for_them(config: dict[str, Any], helm: Helm):
+    container, service, let_in = ports_of(helm.render(MINIMAL, networkPolicy={"enabled": True}, config=config))
+    assert set(container) == {"admin"}
+    assert set(service) == {"metrics"}
+    assert let_in == [{"protocol": "TCP", "port": "admin"}]
+
+
 @EACH
 def test_no_probe_restarts_a_slow_start(values: Path, helm: Helm):
     container = helm.render(values).container
@@ -250,6 +283,24 @@ REFUSED = {
     "an injected line": ({"existingSecret": "x\n  y: z"}, "/existingSecret"),
     "a port that only the pod reaches": ({"config": {"admin": {"listen": "127.0.0.1:9464"}}}, "write 0.0.0.0:9464"),
     "any free port": ({"config": {"admin": {"listen": "0.0.0.0:0"}}}, "needs a fixed port"),
+    "a receiver that only the pod reaches": ({"config": {"sources": WEBHOOK}}, "write 0.0.0.0:9465"),
+    "a receiver at a loopback address": (
+        {"config": {"sources": WEBHOOK, "receiver": {"listen": "[::1]:9465"}}},
+        "config.receiver.listen: a Service cannot reach a loopback address",
+    ),
+    "a receiver at any free port": (
+        {"config": {"sources": ALERTS, "receiver": {"listen": "0.0.0.0:0"}}},
+        "config.receiver.listen: needs a fixed port",
+    ),
+    "a receiver's misspelt setting": ({"config": {"receiver": {"listne": "0.0.0.0:9465"}}}, "'listne' not allowed"),
+    "a receiver's key in clear text": (
+        {"config": {"receiver": {"tls": {"key_password": "s3cret"}}}},
+        "not allowed",
+    ),
+    "a webhook's secret in clear text": (
+        {"config": {"sources": {"acme": {"webhook": {"secret": "s3cret"}}}}},
+        "'secret' not allowed",
+    ),
     "a spool beside the volume": ({"config": {"spool": {"path": "/tmp/spool.db"}}}, "the spool must lie in it"),
 }
 

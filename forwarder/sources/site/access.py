@@ -103,6 +103,33 @@ class SiteAccess:
         """Ask the gateway for what it has beside the products, `{cloud_id}` filled into the path. Raises as `get`."""
         return await self._ask("gateway", path, params, most, below="")
 
+    async def list_from_gateway(self, path: str, params: Mapping[str, str], clients: Clients, most: int) -> bytes:
+        """Ask the gateway for a list beside the log; that it is refused says nothing of the log or its pace.
+
+        Args:
+            path: With `{cloud_id}`, as for `get_from_gateway`.
+            params: The query.
+            clients: Of this list alone, from `clients_of_gateway`.
+            most: Most bytes of the answer.
+
+        Raises Retryable or Held.
+        """
+        path = path.replace("{cloud_id}", await self.cloud_id())
+
+        async def send(token: str) -> Response:
+            headers = self._headers(token, one_language=True)
+            async with clients.borrowed() as client:
+                return await client.request("GET", path, params=params, headers=headers, most=most)
+
+        response, _ = await self.credentials.ask(send)
+        if response.status != 200:
+            raise Retryable(f"the API answers {response.status}", kind="unexpected_status")
+        return response.body
+
+    def clients_of_gateway(self) -> Clients:
+        """Return connections to the gateway, which the caller closes."""
+        return Clients(self._to_gateway)
+
     async def cloud_id(self) -> str:
         """Return the id of the site, asked for without a credential. Raises Retryable or Held."""
         if not self._cloud_id:
@@ -171,14 +198,11 @@ class SiteAccess:
         if way == "gateway":
             path = (f"/ex/{self._product.name}/{cloud_id}" if below is None else below) + path
             path = path.replace("{cloud_id}", cloud_id)
-        headers = {"accept": "application/json", "accept-encoding": "gzip"}
-        if below is not None:
-            headers["accept-language"] = "en"  # one tag; beside the products, lists are refused
 
         async def send(token: str) -> Response:
-            signed = {**headers, "authorization": f"Basic {self._basic(token)}"}
+            headers = self._headers(token, one_language=below is not None)
             async with self._clients[way].borrowed() as client:
-                return await client.request("GET", path, params=params, headers=signed, most=most)
+                return await client.request("GET", path, params=params, headers=headers, most=most)
 
         response, tokens = await self.credentials.ask(send)
         sent = (*tokens, *map(self._basic, tokens))
@@ -195,6 +219,12 @@ class SiteAccess:
             raise error
         self._budget.observe(response.headers)
         return response
+
+    def _headers(self, token: str, *, one_language: bool) -> dict[str, str]:
+        headers = {"accept": "application/json", "accept-encoding": "gzip"}
+        if one_language:
+            headers["accept-language"] = "en"  # one tag; beside the products, lists are refused
+        return {**headers, "authorization": f"Basic {self._basic(token)}"}
 
     def _basic(self, token: str) -> str:
         return base64.b64encode(f"{self._config.email}:{token}".encode()).decode()

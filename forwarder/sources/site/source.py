@@ -9,10 +9,12 @@ from forwarder.contracts import (
     CursorState,
     Endpoint,
     Finding,
+    ListedAction,
     Origin,
     Page,
     SourceContext,
 )
+from forwarder.sources.organization.actions import LONGEST_PAGE
 from forwarder.sources.site.access import SiteAccess
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
@@ -42,6 +44,7 @@ class SiteSource:
         events = WorkspaceEvents(
             self.access.get_from_gateway, self.product.name, config.host, limit=config.limit, step_ms=step
         )
+        self._events = events
         self._transport = Either(config.api, self.records(), events)
 
     def records(self) -> Transport:
@@ -55,6 +58,21 @@ class SiteSource:
     async def fetch(self, state: CursorState) -> Page:
         """Fetch a page of a window. Raises Retryable, Held or AuthFailed."""
         return await self._transport.fetch(state)
+
+    async def actions(self) -> list[ListedAction]:
+        """Ask for every action that the workspace knows; the product's own records come with no such list.
+
+        Waits until it is known by which API the log is read. Raises Retryable or Held.
+        """
+        if await self._transport.chosen() == "records":
+            return []
+        clients = self.access.clients_of_gateway()
+        try:
+            return await self._events.actions(
+                lambda path, params: self.access.list_from_gateway(path, params, clients, LONGEST_PAGE)
+            )
+        finally:
+            await clients.close()
 
     @property
     def endpoints(self) -> list[Endpoint]:

@@ -52,6 +52,7 @@ class Either:
         self._announced: Way | None = None
         self._refusals = 0
         self._finding = asyncio.Lock()
+        self._chosen = asyncio.Event()  # set with the first page that is asked for
 
     def walk(self, since_ms: int, until_ms: int) -> CursorState:
         """Return the state that begins to read a window."""
@@ -70,6 +71,11 @@ class Either:
             raise
         self._refusals = 0
         return msgspec.structs.replace(page, next={**state, "at": page.next, "way": way, "kept": way})
+
+    async def chosen(self) -> Way:
+        """Return the API by which the log is read, as soon as it was asked for a page."""
+        await self._chosen.wait()
+        return await self._choose(None)
 
     async def probe(self) -> list[Finding]:
         """Say by which API the log is read, and what works there."""
@@ -91,6 +97,7 @@ class Either:
                 if self._way is None:
                     self._way = "workspace_events" if before == "workspace_events" else await self._find()
         way = self._way
+        self._chosen.set()
         if before in get_args(Way) and before not in {way, None} and self._announced != way:
             self._announced = way
             raise Retryable(

@@ -19,15 +19,18 @@ import msgspec
 from forwarder.contracts import AuthFailed, CursorLost, CursorState, Finding, ForwarderError, Held, Page
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import TimeReader
+from forwarder.sources.organization.actions import read_list
 from forwarder.sources.organization.cursors import Onward, onward_of
 from forwarder.sources.organization.heads import PAGES, Head, heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from forwarder.contracts import ListedAction
     from forwarder.net.http import Response
 
     Ask = Callable[[str, Mapping[str, str]], Awaitable[Response]]
+    AskForList = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
 
 LIMITS = (200, 100, 50, 25, 0)
 """Events to ask for; the next is tried where the API refuses one, and with 0 it is not told any."""
@@ -75,7 +78,8 @@ class WorkspaceEvents:
 
     def __init__(self, ask: Ask, product: str, scope: str, *, limit: int = LIMITS[0], step_ms: int = 1) -> None:
         # The id of a workspace, an ARI, is one percent-encoded part of the path.
-        self._path = f"/audit-log/v1/workspaces/ari%3Acloud%3A{product}%3A%3Asite%2F{{cloud_id}}/events"
+        workspace = f"/audit-log/v1/workspaces/ari%3Acloud%3A{product}%3A%3Asite%2F{{cloud_id}}"
+        self._path, self._path_of_actions = f"{workspace}/events", f"{workspace}/event-actions"
         self._asks = ask
         self._step_ms = step_ms
         self._keys = EventKeys(f"{product}_workspace", scope)  # frozen; not those of the product's records
@@ -116,6 +120,13 @@ class WorkspaceEvents:
     async def ask_for_one(self) -> list[bytes]:
         """Ask with the smallest request and return what came. Raises Retryable or Held."""
         return PAGES.open((await self._ask({"limit": "1"})).body)[0]
+
+    async def actions(self, ask: AskForList) -> list[ListedAction]:
+        """Return every action that the workspace lists. `ask` as that of the constructor, for the body of a list.
+
+        Raises Retryable or Held.
+        """
+        return await read_list(lambda cursor: ask(self._path_of_actions, {"cursor": cursor} if cursor else {}))
 
     async def probe(self) -> list[Finding]:
         """Ask for one event."""
