@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import pytest
 
 from forwarder.contracts import Held
 from forwarder.spool.contract import Fenced, Settlement, SpoolError, SpoolLost, Tally
-from forwarder.spool.letter import DeadLetter
+from forwarder.spool.letter import EVERY, DeadLetter
 from forwarder.spool.sqlite.database import RESERVE_BYTES
+from forwarder.spool.sqlite.glimpse import glimpse
 from tests.spool.spools import Harness, bulky, key_of, names, opened
 
 
@@ -167,6 +170,77 @@ async def test_the_reserve_is_only_for_what_makes_room(
     with pytest.raises(Held, match="is full"):
         await act(harness, lane)
     assert reserve.exists() is not takes_it
+
+
+ACTS: dict[str, tuple[str, Callable[[Harness, int], Awaitable[Any]]]] = {
+    "clean up": ("retention.clean_up", lambda harness, _: harness.spool.clean_up()),
+    "discard": ("ledger.discard", lambda harness, _: harness.spool.discard_letters(None, EVERY, who="me", words="all")),
+    "settle": ("ledger.exchange", lambda harness, lane: harness.settle(lane, (1, 2))),
+    "take again": ("ledger.take_again", lambda harness, lane: harness.spool.take_again(lane, [(1, 2)])),
+    "leave": ("ledger.leave", lambda harness, lane: harness.spool.leave_lane(lane, Settlement())),
+    "retry": ("ledger.retry", lambda harness, _: harness.spool.retry_letters(None, EVERY)),
+    "begin": ("ledger.open", lambda harness, _: harness.lane("new")),
+    "read": ("intake.commit", lambda harness, _: harness.put("b")),
+}
+MAKE_ROOM = {"clean up", "discard", "settle", "take again", "leave"}
+
+
+@pytest.mark.parametrize("what", ACTS)
+async def test_on_a_full_disk_what_makes_room_is_done_with_the_reserve_and_nothing_else_is(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    where, act = ACTS[what]
+    lane = await harness.lane()
+    await harness.put(*names("a", 3))
+    await harness.take(lane)
+    part, _, name = where.partition(".")
+    held: Any = getattr(harness.spool._parts, part)
+    real, errors = getattr(held, name), [of_sqlite(sqlite3.SQLITE_FULL)]
+
+    def full_once(*given: Any, **more: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return real(*given, **more)
+
+    monkeypatch.setattr(held, name, full_once)
+    with contextlib.nullcontext() if what in MAKE_ROOM else pytest.raises(Held, match="is full"):
+        await act(harness, lane)
+    assert not errors
+
+
+async def test_when_lanes_were_last_in_use_is_noted_at_the_end_also_on_a_full_disk(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.lane()
+    harness.clock.advance(30)
+    retention: Any = harness.spool._parts.retention
+    real, errors = retention.mark_seen, [of_sqlite(sqlite3.SQLITE_FULL)]
+
+    def full_once(*given: Any) -> None:
+        if errors:
+            raise errors.pop()
+        real(*given)
+
+    monkeypatch.setattr(retention, "mark_seen", full_once)
+    await harness.spool.close()
+    known = glimpse(harness.config.path)
+    assert known is not None
+    assert [lane.seen_ms for lane in known.lanes] == [int(harness.clock.time() * 1000)]
+
+
+async def test_a_spool_that_was_closed_leaves_no_thread(harness: Harness) -> None:
+    def threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "spool"]
+
+    before = len(threads())
+    for _ in range(3):
+        await harness.reopen()
+    assert len(threads()) == before
+    with pytest.raises(SpoolError):
+        await Harness(harness.config.path.parent).open()
+    assert len(threads()) == before
+    await harness.spool.close()
+    assert len(threads()) == before - 1
 
 
 async def test_a_reserve_that_found_no_room_is_made_when_there_is_some(

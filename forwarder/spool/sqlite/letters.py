@@ -232,11 +232,11 @@ class Letters:
 
     def taken_event(self, lane: int, seq: int) -> tuple[int, bytes]:
         """Return how often what is in flight again under a spool number was rejected, and its event unless damaged."""
-        found = self._con.execute(
+        tries, packed = self._con.execute(
             "SELECT tries, raw FROM dead_letters WHERE lane = ? AND state > 0 AND state = ? AND seq = ?",
             (lane, TAKEN, seq),
         ).fetchone()
-        return (0, b"") if found is None else (found[0], _raw(found[1]))
+        return tries, _raw(packed)
 
     def remove_taken(self, lane: int, spans: Iterable[Range]) -> None:
         """Remove what the sink decided of the letters in flight; what it rejected again was added anew before."""
