@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from forwarder.contracts import Normalizer, SourceConfig, SourceContext
-from forwarder.contracts.identity import EventKeys
+from forwarder.contracts import SourceConfig
 from forwarder.sources.confluence.normalizer import ConfluenceNormalizer
 from forwarder.sources.confluence.records import ConfluenceRecords
+from forwarder.sources.records import RecordNormalizer
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
 from forwarder.sources.site.source import SiteSource
-from forwarder.sources.transport import Transport
-from forwarder.sources.workspace.normalizer import EitherNormalizer
 
 CONFLUENCE = Product(
     name="confluence",
@@ -36,18 +35,7 @@ class ConfluenceSource(SiteSource):
     Config: ClassVar[type[SourceConfig]] = ConfluenceConfig
     feed: ClassVar[str] = "confluence"
     product: ClassVar[Product] = CONFLUENCE
+    own_records: ClassVar[type[ConfluenceRecords]] = ConfluenceRecords
+    own_normalizer: ClassVar[Callable[[], RecordNormalizer]] = ConfluenceNormalizer
     retention_ms: ClassVar[int | None] = 366 * 86_400_000
     """At most and by default a year (support article "View the audit log"); `doctor` says what is set."""
-
-    def __init__(self, config: ConfluenceConfig, context: SourceContext) -> None:
-        self._limit = config.limit
-        super().__init__(config, context)
-
-    @classmethod
-    def normalizer(cls) -> Normalizer:
-        """Return what gives these records their meaning."""
-        return EitherNormalizer("confluence", ConfluenceNormalizer())
-
-    def records(self) -> Transport:
-        """Return the reader of Confluence's own records."""
-        return ConfluenceRecords(self.access, EventKeys(self.feed, self.origin.scope), self._limit)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from forwarder.contracts import Normalizer, SourceConfig, SourceContext
-from forwarder.contracts.identity import EventKeys
+from forwarder.contracts import SourceConfig
 from forwarder.sources.jira.normalizer import JiraNormalizer
 from forwarder.sources.jira.records import STEP_MS, JiraRecords
+from forwarder.sources.records import RecordNormalizer
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
 from forwarder.sources.site.source import SiteSource
-from forwarder.sources.transport import Transport
-from forwarder.sources.workspace.normalizer import EitherNormalizer
 
 JIRA = Product(
     name="jira",
@@ -36,17 +35,6 @@ class JiraSource(SiteSource):
     Config: ClassVar[type[SourceConfig]] = JiraConfig
     feed: ClassVar[str] = "jira"
     product: ClassVar[Product] = JIRA
+    own_records: ClassVar[type[JiraRecords]] = JiraRecords
+    own_normalizer: ClassVar[Callable[[], RecordNormalizer]] = JiraNormalizer
     step_ms: ClassVar[int] = STEP_MS
-
-    def __init__(self, config: JiraConfig, context: SourceContext) -> None:
-        self._limit = config.limit
-        super().__init__(config, context)
-
-    @classmethod
-    def normalizer(cls) -> Normalizer:
-        """Return what gives these records their meaning."""
-        return EitherNormalizer("jira", JiraNormalizer())
-
-    def records(self) -> Transport:
-        """Return the reader of Jira's own records."""
-        return JiraRecords(self.access, EventKeys(self.feed, self.origin.scope), self._limit)

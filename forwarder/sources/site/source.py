@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal, Protocol
 
 from forwarder.contracts import (
     ConfigError,
@@ -10,24 +11,46 @@ from forwarder.contracts import (
     Endpoint,
     Finding,
     ListedAction,
+    Normalizer,
     Origin,
     Page,
     SourceContext,
 )
+from forwarder.contracts.identity import EventKeys
 from forwarder.sources.organization.actions import LONGEST_PAGE
+from forwarder.sources.records import RecordNormalizer
 from forwarder.sources.site.access import SiteAccess
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import Product
 from forwarder.sources.transport import Transport
 from forwarder.sources.workspace.either import Either
 from forwarder.sources.workspace.events import WorkspaceEvents
+from forwarder.sources.workspace.normalizer import EitherNormalizer
+
+
+class OwnRecords(Transport, Protocol):
+    """The API of a product's own records."""
+
+    def __init__(self, access: SiteAccess, keys: EventKeys, limit: int) -> None:
+        """Read with this access, give these keys, and ask for so many records a page."""
 
 
 class SiteSource:
-    """The log of one product on one site. A subclass names the product and makes the transport of its own records."""
+    """The log of one product on one site.
+
+    Attributes:
+        feed: What the spool calls the log.
+        product: What the API is called, and what it wants of a token.
+        own_records: Makes the transport of the product's own records: of access, keys and a page's limit.
+        own_normalizer: Makes what gives these records their meaning.
+        step_ms: Milliseconds of the narrowest window that is ever asked for.
+    """
 
     feed: ClassVar[str]
     product: ClassVar[Product]
+    own_records: ClassVar[type[OwnRecords]]
+    own_normalizer: ClassVar[Callable[[], RecordNormalizer]]
+    step_ms: ClassVar[int] = 1
     reads: ClassVar[Literal["stream", "windows"]] = "windows"
     retention_ms: ClassVar[int | None] = None
     """An administrator sets it; no API tells."""
@@ -40,16 +63,17 @@ class SiteSource:
         self.access = SiteAccess(config, context, self.product)
         self.credentials = self.access.credentials
         self.origin = Origin(source=context.name, feed=self.feed, organization="", site=config.host)
-        step = getattr(self, "step_ms", 1)
         events = WorkspaceEvents(
-            self.access.get_from_gateway, self.product.name, config.host, limit=config.limit, step_ms=step
+            self.access.get_from_gateway, self.product.name, config.host, limit=config.limit, step_ms=self.step_ms
         )
         self._events = events
-        self._transport = Either(config.api, self.records(), events)
+        records = self.own_records(self.access, EventKeys(self.feed, self.origin.scope), config.limit)
+        self._transport = Either(config.api, records, events)
 
-    def records(self) -> Transport:
-        """Make the transport of the product's own records."""
-        raise NotImplementedError
+    @classmethod
+    def normalizer(cls) -> Normalizer:
+        """Return what gives the events of either API their meaning."""
+        return EitherNormalizer(cls.feed, cls.own_normalizer())
 
     def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
         """Return the state that begins to read a window; the engine always gives its end."""
