@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from forwarder.contracts import Clock, RetryConfig
+from forwarder.net.fair import Line
 
 LONGEST_WAIT = 300.0
 """No header makes us wait longer than this, seconds: a mistaken one must not silence a source or a sink. Who means more
@@ -105,9 +107,17 @@ class RequestBudget:
     Args:
         clock: Monotonic time spaces requests, wall time reads reset headers.
         requests_per_minute: Fixed rate, or None to follow the API.
+
+    Attributes:
+        line: Who waits for the next place.
+        begun: Requests so far, and `under_way` those without an answer yet.
+        per_minute: The pace.
+        remaining: What the API said last of requests that are left; None when it says nothing.
     """
 
     def __init__(self, clock: Clock, requests_per_minute: float | None = None) -> None:
+        self.line = Line()
+        self.begun = self.under_way = 0
         self._clock = clock
         self._fixed = requests_per_minute
         self.per_minute = requests_per_minute or START_PER_MINUTE
@@ -118,14 +128,35 @@ class RequestBudget:
         self._waited = False
         self._fell: float | None = None
 
-    def reserve(self) -> float:
-        """Take the next place in the queue and return the seconds until it comes."""
-        now = self._clock.monotonic()
+    @property
+    def interval(self) -> float:
+        """Seconds between two places."""
+        return 60.0 / self.per_minute
+
+    def wait(self) -> float:
+        """Return the seconds until the next place comes."""
+        return max(0.0, self._place() - self._clock.monotonic())
+
+    def _place(self) -> float:
         # A request that was not made leaves a little room: at most two in a burst.
-        place = max(self._next_free, now - 60.0 / self.per_minute, self._blocked_until)
-        self._next_free = place + 60.0 / self.per_minute
-        self._waited = place > now
+        return max(self._next_free, self._clock.monotonic() - self.interval, self._blocked_until)
+
+    def reserve(self, *, waited: bool = False) -> float:
+        """Take the next place and return the seconds until it comes; `waited` tells that it was waited for already."""
+        place, now = self._place(), self._clock.monotonic()
+        self._next_free = place + self.interval
+        self._waited = waited or place > now
         return max(0.0, place - now)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request of our own while it is under way."""
+        self.begun += 1
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
     def blocked(self) -> float:
         """Return the seconds until an objection has passed."""
@@ -133,7 +164,10 @@ class RequestBudget:
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer that was not an objection."""
-        limit, remaining = _number(headers.get("x-ratelimit-limit")), _number(headers.get("x-ratelimit-remaining"))
+        limit, remaining = (
+            header_number(headers.get("x-ratelimit-limit")),
+            header_number(headers.get("x-ratelimit-remaining")),
+        )
         self.remaining = remaining
         if remaining is not None and remaining < 1:
             self.block(retry_after_seconds(headers, self._clock.time()))
@@ -147,9 +181,9 @@ class RequestBudget:
             self._ceiling = min(self._ceiling + 0.05 / self.per_minute, HIGHEST_PER_MINUTE)
 
     def on_rate_limited(self, headers: Mapping[str, str]) -> float:
-        """Learn from a 429 and return the seconds it makes us wait."""
+        """Learn from a 429 and return the seconds it makes everybody wait."""
         asked = retry_after_seconds(headers, self._clock.time())
-        limit = _number(headers.get("x-ratelimit-limit"))
+        limit = header_number(headers.get("x-ratelimit-limit"))
         now = self._clock.monotonic()
         if self._fixed is None:
             if limit is not None and limit >= 1:
@@ -163,11 +197,11 @@ class RequestBudget:
 
     def block(self, seconds: float | None) -> None:
         """Let no one ask for so long; without a figure, for one place in the queue."""
-        pause = 60.0 / self.per_minute if seconds is None else seconds
+        pause = self.interval if seconds is None else seconds
         self._blocked_until = max(self._blocked_until, self._clock.monotonic() + pause)
 
 
-def _number(text: str | None) -> float | None:
+def header_number(text: str | None) -> float | None:
     """Read a header that should be a number."""
     try:
         number = float(text or "")

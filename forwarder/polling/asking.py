@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 
 from forwarder.contracts import Clock, CursorLost, CursorState, Held, Page, Retryable, Source
+from forwarder.net.fair import Line, Path
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
+from forwarder.polling.shares import path_of
 
 LONG = 60.0
 """Seconds from which a wait that the API asks for is said: a limit per minute is used up again and again."""
+
+LOOK_AGAIN = 1.0
+"""Seconds after which one that waits for another's turn looks again whose it is."""
 
 _LONG_FIX = "Nothing is lost. If it stays so, see who else uses this API key."
 
@@ -33,6 +38,7 @@ class Asker:
         self._source = source
         self._budget = budget
         self._asks_a_server = source.reads != "places"
+        self._line = budget.line if self._asks_a_server else Line()
         self._clock = clock
         self._report = report
         self._log = structlog.get_logger().bind(source=source.origin.source)
@@ -67,17 +73,59 @@ class Asker:
             except TimeoutError:
                 continue
 
-    async def may_ask(self) -> bool:
-        """Wait for a place in the budget, where one is needed; False when the end came first."""
+    async def turn(self, wants: Callable[[], Collection[str]]) -> str | None:
+        """Wait for a place in the budget; return the cursor whose it is, None when nothing is wanted or the end came.
+
+        Args:
+            wants: Returns the cursors that may be asked; it is called until a place comes, by whoever decides then.
+        """
+        waited, said = False, False
+        with self._line.joined(lambda: self._claims(wants())):
+            while not self._stopped.is_set() and (names := wants()):
+                wait = self._wait(names)
+                if wait <= 0 and (name := self._mine(names)) is not None:
+                    self._take(name, waited=waited)
+                    return name
+                if not said and (blocked := self._budget.blocked()) > LONG:
+                    self._say_so(blocked)
+                    said = True
+                waited = True
+                await (self.pause(wait) if wait > 0 else self._line.change(LOOK_AGAIN))
+        return None
+
+    async def may_ask(self, name: str) -> bool:
+        """Wait for a place in the budget for one cursor; False when the end came first."""
+        return await self.turn(lambda: (name,)) is not None
+
+    def first(self, names: Collection[str]) -> str:
+        """Return which of several cursors (one at least) would be asked next."""
+        paths = {self._path(name): name for name in names}
+        return paths[self._line.order.first(paths)]
+
+    def _path(self, name: str) -> Path:
+        return path_of(self._source.origin.source, name)
+
+    def _claims(self, names: Collection[str]) -> list[Path]:
+        now = self._clock.monotonic()
+        paths = [self._path(name) for name in names]
+        return [path for path in paths if not self._asks_a_server or self._line.order.wait(path, now) <= 0]
+
+    def _wait(self, names: Collection[str]) -> float:
+        """Return the seconds until one of several cursors may be asked, if no one else wanted to."""
         if not self._asks_a_server:
-            return not self._stopped.is_set()
-        wait = self._budget.reserve()
-        if (blocked := self._budget.blocked()) > LONG:
-            self._say_so(blocked)
-        while wait > 0 and not self._stopped.is_set():
-            await self.pause(wait)
-            wait = self._budget.blocked()  # an objection may have come meanwhile, to another source of the same key
-        return not self._stopped.is_set()
+            return 0.0
+        now = self._clock.monotonic()
+        return max(self._budget.wait(), min(self._line.order.wait(self._path(name), now) for name in names))
+
+    def _mine(self, names: Collection[str]) -> str | None:
+        """Return whose turn it is, None when another source has it."""
+        path = self._line.first()
+        return next((name for name in names if self._path(name) == path), None)
+
+    def _take(self, name: str, *, waited: bool) -> None:
+        if self._asks_a_server:
+            self._budget.reserve(waited=waited)
+        self._line.order.charge(self._path(name), self._clock.monotonic(), self._budget.interval)
 
     def _say_so(self, seconds: float) -> None:
         """Show that the API itself keeps us from asking, and until when."""
@@ -87,9 +135,9 @@ class Asker:
             self._log.warning("source_degraded", state="retrying", reason=reason, fix=_LONG_FIX, seconds=round(seconds))
         self._report.failed(now, seconds)
 
-    async def ask(self, walk: CursorState) -> Page | None:
-        """Ask in turn; None when the end came first. Raises what `fetch` raises."""
-        return await self.fetch(walk) if await self.may_ask() else None
+    async def ask(self, name: str, walk: CursorState) -> Page | None:
+        """Ask in turn, for a cursor; None when the end came first. Raises what `fetch` raises."""
+        return await self.fetch(walk) if await self.may_ask(name) else None
 
     async def fetch(self, walk: CursorState) -> Page:
         """Ask now. What the source raises beside the errors of its contract is a fault of it, and passes for one.
@@ -101,7 +149,8 @@ class Asker:
                 await self._free.wait_for(lambda: self._alone is None)
         self._report.requests += 1
         try:
-            return await self._source.fetch(walk)
+            with self._budget.request():
+                return await self._source.fetch(walk)
         except (Retryable, Held, CursorLost):
             raise
         except Exception as error:  # noqa: BLE001 -- the plugin boundary; it is logged, and becomes a state

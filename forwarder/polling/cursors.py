@@ -11,6 +11,7 @@ import structlog
 
 from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
+from forwarder.polling.shares import urgency
 from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
 
 
@@ -122,6 +123,10 @@ class Cursors(ABC):
         """Tell whether a cursor is at work; that of the reread stays between two reads."""
         row = self.rows.get(name)
         return row is not None and row.state.get("walk") is not None
+
+    def open_walks(self) -> list[str]:
+        """Return the cursors that are at work, the most urgent first."""
+        return sorted(filter(self.walks, self.rows), key=urgency)
 
     def dropped(self, name: str) -> str:
         """Return who dropped a cursor by hand and was not heard yet, or nothing."""

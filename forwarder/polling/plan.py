@@ -1,14 +1,14 @@
-"""Whose turn it is, and how each cursor is doing. Nothing here waits or asks; the clock is handed in.
+"""How each cursor is doing, and which of them may be asked now. Nothing here waits or asks; the clock is handed in.
 
 Every cursor has a back-off, a state and a reason of its own, so that one that fails delays no other; what a person sees
-of the source is the worst of them.
+of the source is the worst of them. Which of those that may be asked gets the next request is for `shares` to say.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,12 +16,11 @@ from forwarder.contracts import CursorState, RetryConfig
 from forwarder.net.retry import Backoff
 from forwarder.polling.recurrence import Recurrence
 
-TAIL, HEAL, BACKFILL, REREAD = "tail", "heal", "backfill", "trail"
-CATCH_UP = (HEAL, REREAD, BACKFILL)
-"""Everything behind the tail, most urgent first."""
+TAIL, HEAL, BACKFILL, REREAD, RECONCILE = "tail", "heal", "backfill", "trail", "reconcile"
+"""Names of cursors. Those of further backfills begin with that name: `backfill:<name>`."""
 
-TAIL_SHARE = 3
-"""After so many requests for the tail in a row, whatever is behind it gets one."""
+SLOW = 5.0
+"""Seconds from which on a request is slow, and its walk steps back for as long."""
 
 _SEVERITY = {"": 0, "retrying": 1, "held": 2}
 
@@ -36,7 +35,7 @@ class Course:
         recurring: After a page that the walk has had before, until it goes forward.
         due: When it is asked in the ordinary course; a bell may bring that forward.
         blocked: When its back-off is over; no bell shortens that.
-        turn: Number of the last request for it.
+        steps_back: Until when other walks go first, because its request was under way for as long.
         failures: Failed requests for one and the same state in a row.
         state: `retrying` or `held` while something is wrong, with `reason` and `fix`.
         restarted_at: The walk that a loss began, until the source has given a newer state.
@@ -49,7 +48,7 @@ class Course:
     recurring: Backoff
     due: float = 0.0
     blocked: float = 0.0
-    turn: int = 0
+    steps_back: float = 0.0
     failures: int = 0
     state: Literal["", "retrying", "held"] = ""
     reason: str = ""
@@ -77,14 +76,12 @@ class Course:
 
 
 class Plan:
-    """The courses of one source by cursor name, and the order in which they are asked."""
+    """The courses of one source by cursor name."""
 
     def __init__(self, retry: RetryConfig, rng: random.Random) -> None:
         self._retry = retry
         self._rng = rng
         self._courses: dict[str, Course] = {}
-        self._turns = 0
-        self._streak = 0
 
     def __getitem__(self, name: str) -> Course:
         if name not in self._courses:
@@ -100,27 +97,26 @@ class Plan:
             due = self._courses.pop(name).due
             self[name].due = due
 
-    def choose(self, names: Collection[str], now: float) -> tuple[str, float]:
-        """Return the cursor to ask next and the seconds until it is due.
+    def took(self, name: str, seconds: float, now: float) -> None:
+        """Note how long a request for a cursor was under way."""
+        self[name].steps_back = now + seconds if seconds > SLOW else now
 
-        Args:
-            names: The cursors that are at work and of which no request is under way.
-            now: Monotonic seconds.
+    def ready(self, names: Iterable[str], now: float) -> list[str]:
+        """Return those that may be asked at a moment, monotonic seconds.
+
+        Of all walks, one request is under way at most; so that what is slow does not have that place all the time, such
+        a walk steps back while others may be asked.
         """
+        ready = [name for name in names if self[name].ready <= now]
+        walks = [name for name in ready if name != TAIL]
+        quick = [name for name in walks if self[name].steps_back <= now]
+        return [name for name in ready if name == TAIL or name in quick or not quick]
+
+    def soonest(self, names: Iterable[str], now: float) -> tuple[str, float]:
+        """Return which may be asked next, and the seconds until then; infinite when there is none."""
         waits = {name: max(0.0, self[name].ready - now) for name in names}
-        behind = [name for name in CATCH_UP if waits.get(name, 1.0) <= 0]
-        if behind and (waits.get(TAIL, 1.0) > 0 or self._streak >= TAIL_SHARE):
-            return min(behind, key=lambda name: self[name].turn), 0.0  # in turn, so that none waits for another's end
-        if waits.get(TAIL, 1.0) <= 0:
-            return TAIL, 0.0
         name = min(waits, key=waits.__getitem__, default=TAIL)
         return name, waits.get(name, math.inf)
-
-    def take(self, name: str) -> None:
-        """Note that `name` is asked now."""
-        self._streak = self._streak + 1 if name == TAIL else 0
-        self._turns += 1
-        self[name].turn = self._turns
 
     def worst(self, names: Iterable[str]) -> tuple[str, Course] | None:
         """Return the cursor that is worst off, the first of equals; None when all are well."""

@@ -2,7 +2,7 @@
 
 ::
 
-    Plan (whose turn) ─► Asker (budget, source) ─► HandOver (page + cursors, one transaction) ─► spool
+    Plan (who may be asked) ─► Asker (whose turn, source) ─► HandOver (page + cursors, one transaction) ─► spool
 
 One request for the tail and one for a walk behind it are under way at most, so that live events and history do not wait
 for each other's answers. What a request was for may have changed when its answer comes: then it counts for nothing. A
@@ -23,7 +23,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
-from forwarder.polling.plan import CATCH_UP, HEAL, REREAD, TAIL, Course, Plan
+from forwarder.polling.plan import HEAL, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
 from forwarder.polling.shown import Shown
 from forwarder.spool.contract import Committed, CursorRow, Spool, SpoolFull
@@ -128,7 +128,7 @@ class Poller:
         await store.open(self._configured)
         if self.report.state in {"starting", "stopped"}:
             self._shown.turn("working")
-        self._dropped |= {name: reason for name in (TAIL, *CATCH_UP) if (reason := store.dropped(name))}
+        self._dropped |= {name: reason for name in store.rows if (reason := store.dropped(name))}
         self.report.heals += await store.heal_damage()
         self._show()
 
@@ -142,7 +142,7 @@ class Poller:
         return self._store.walks(name)
 
     def _open_walks(self) -> list[str]:
-        return [name for name in (TAIL, *CATCH_UP) if self._store.walks(name)]
+        return self._store.open_walks()
 
     async def _follow(self) -> None:
         """Ask for the cursors whose turn it is until `stop`; a request that is under way then is finished."""
@@ -154,8 +154,8 @@ class Poller:
                 _, wait = self._choose(running)
                 if wait > 0:
                     await self._sleep(wait)
-                elif await self._asker.may_ask():
-                    self._begin(running)
+                elif (name := await self._asker.turn(lambda: self._ready(running))) is not None:
+                    self._begin(running, name)
             for task in running.values():
                 await task
         finally:
@@ -170,19 +170,26 @@ class Poller:
             running.pop(name).result()
         if self._at_tip and self._store.start_reread():
             self._plan[REREAD].due = 0.0
-        if self._store.waits and running:
-            return TAIL, math.inf  # a page waits for room already
-        is_walk_busy = any(name != TAIL for name in running)
-        free = [name for name in self._open_walks() if name not in running and (name == TAIL or not is_walk_busy)]
-        return self._plan.choose(free, self._clock.monotonic())
+        ready = self._ready(running)
+        if ready:
+            return self._asker.first(ready), 0.0
+        return self._plan.soonest(self._free(running), self._clock.monotonic())
 
-    def _begin(self, running: dict[str, asyncio.Task[None]]) -> None:
-        """Begin a request in the place that the budget has just given, for whoever needs it most by now."""
-        name, wait = self._choose(running)
-        if wait <= 0:
-            self._plan.take(name)
-            running[name] = asyncio.create_task(self._attempt(name))
-            running[name].add_done_callback(lambda _: self.wake.set())
+    def _free(self, running: dict[str, asyncio.Task[None]]) -> list[str]:
+        """Return the cursors at work of which a request may be begun, at its time."""
+        if self._store.waits and running:
+            return []  # a page waits for room already
+        busy = {name for name, task in running.items() if not task.done() or task.exception() is not None}
+        is_walk_busy = bool(busy - {TAIL})
+        walks = self._open_walks()
+        return [name for name in walks if name not in busy and (name == TAIL or not is_walk_busy)]
+
+    def _ready(self, running: dict[str, asyncio.Task[None]]) -> list[str]:
+        return self._plan.ready(self._free(running), self._clock.monotonic())
+
+    def _begin(self, running: dict[str, asyncio.Task[None]], name: str) -> None:
+        running[name] = asyncio.create_task(self._attempt(name))
+        running[name].add_done_callback(lambda _: self.wake.set())
 
     async def _attempt(self, name: str) -> None:
         """Ask once for a cursor; a fault is its state, with a time for the next try."""
@@ -193,6 +200,9 @@ class Poller:
             if self._is_current(name, row):
                 took = self._clock.monotonic() - begun
                 self._failed(await self._set_aside(name, error, row), error, took)
+        finally:
+            now = self._clock.monotonic()
+            self._plan.took(name, now - begun, now)
 
     def _is_current(self, name: str, row: CursorRow | None) -> bool:
         """Tell whether a walk stands where it was asked: another one may have replaced it, or somebody dropped it."""

@@ -79,7 +79,7 @@ class Windows:
         while True:
             state, window = self.store.next(name, row)
             try:
-                reading = await self._window(window, state.get("kept"), is_turn=is_turn)
+                reading = await self._window(name, window, state.get("kept"), is_turn=is_turn)
             except (Retryable, Held) as error:
                 raise self._narrowed(name, row, state, window, error) from None
             if reading is None:
@@ -98,13 +98,15 @@ class Windows:
                 )
             is_turn = False
 
-    async def _window(self, window: windows.Window, kept: object, *, is_turn: bool) -> windows.Reading | None:
+    async def _window(
+        self, name: str, window: windows.Window, kept: object, *, is_turn: bool
+    ) -> windows.Reading | None:
         """Read one window until it is whole or proves too much; None when the end came first."""
         reading = windows.Reading(window)
         first = self._source.walk(window.since, window.until)
         state = first = first if kept is None else {**first, "kept": kept}
         while True:
-            page = await (self._asker.fetch(state) if is_turn else self._asker.ask(state))
+            page = await (self._asker.fetch(state) if is_turn else self._asker.ask(name, state))
             if page is None:
                 return None
             what, is_turn = reading.take(page), False

@@ -28,10 +28,12 @@ class Tips:
     Args:
         source: What makes the state of a walk without a cursor.
         store: How far each walk came.
-        ask: Asks in turn; None when the end came first.
+        ask: Asks in turn for a cursor, by its name; None when the end came first.
     """
 
-    def __init__(self, source: Source, store: HandOver, ask: Callable[[CursorState], Awaitable[Page | None]]) -> None:
+    def __init__(
+        self, source: Source, store: HandOver, ask: Callable[[str, CursorState], Awaitable[Page | None]]
+    ) -> None:
         self._source = source
         self._store = store
         self._ask = ask
@@ -58,12 +60,12 @@ class Tips:
             return page
         read = self._store.kept(progress.reached(row))
         for since in (read, read + 1):  # a whole page may carry the time of what was read last
-            beyond = await self._ask(self._source.walk(since))
+            beyond = await self._ask(name, self._source.walk(since))
             if beyond is None:
                 return None
             if beyond.newest is not None and beyond.newest > read:
                 for _ in range(2):  # it may have happened meanwhile, or every second answer is empty
-                    again = await self._ask(row["walk"])
+                    again = await self._ask(name, row["walk"])
                     if again is None or again.bodies:
                         return again
                 raise Retryable(

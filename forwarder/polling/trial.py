@@ -75,7 +75,7 @@ class Trial:
         without = self._source.walk(self._store.kept(row["high"]))
         for has_cursor in _ORDER:
             try:
-                page = await self._asker.ask(row["walk"] if has_cursor else without)
+                page = await self._asker.ask(name, row["walk"] if has_cursor else without)
                 if page is None:
                     return False
                 if has_cursor:

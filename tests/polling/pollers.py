@@ -112,15 +112,13 @@ def poller_of(
 
 async def step(poller: Poller, name: str) -> None:
     """Ask once for a cursor; a fault is raised."""
-    poller._plan.take(name)
-    if await poller._asker.may_ask():
+    if await poller._asker.may_ask(name):
         await poller._request(name)
 
 
 async def attempt(poller: Poller, name: str) -> None:
     """Ask once for a cursor; a fault becomes its state."""
-    poller._plan.take(name)
-    if await poller._asker.may_ask():
+    if await poller._asker.may_ask(name):
         await poller._attempt(name)
 
 

@@ -9,6 +9,7 @@ import pytest
 from forwarder.net.retry import LONGEST_WAIT, RequestBudget
 from forwarder.observe.reports import SourceReport
 from forwarder.polling.asking import LONG, Asker
+from forwarder.polling.plan import TAIL
 from forwarder.testing.waiting import until
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource
@@ -34,7 +35,7 @@ async def test_a_long_wait_is_a_state_with_its_end(headers: dict[str, str], obje
     budget = RequestBudget(clock, 6000)
     (budget.on_rate_limited if objects else budget.observe)(headers)
     asker, report = asker_of(clock, budget)
-    waiting = asyncio.create_task(asker.may_ask())
+    waiting = asyncio.create_task(asker.may_ask(TAIL))
     await until(lambda: report.state == "retrying")
     assert "limit" in report.reason
     assert report.fix
@@ -48,7 +49,7 @@ async def test_the_usual_wait_is_none_of_anybodys_business() -> None:
     budget = RequestBudget(clock, 6000)
     budget.observe({"x-ratelimit-remaining": "0", "retry-after": "60"})
     asker, report = asker_of(clock, budget)
-    waiting = asyncio.create_task(asker.may_ask())
+    waiting = asyncio.create_task(asker.may_ask(TAIL))
     await asyncio.sleep(0)
     asker.stop()
     assert await waiting is False

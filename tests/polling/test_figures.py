@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from forwarder.polling import plan, poller, progress, reading, recurrence, tips, trial, windows
+from forwarder.polling import plan, poller, progress, reading, recurrence, shares, tips, trial, windows
 
 DAY = 86_400_000
 
 
 def test_how_often_before_a_conclusion_is_drawn() -> None:
-    assert (poller.MOST_LOSSES, poller.MOST_RECURRENCES, plan.TAIL_SHARE) == (7, 4, 3)
+    assert (poller.MOST_LOSSES, poller.MOST_RECURRENCES, shares.TAIL_SHARE) == (7, 4, 3)
     assert (recurrence.SURE, recurrence.MOST_STANDING) == (3, 100)
     assert (tips.DOUBTED_FIRST, tips.DOUBTED_EVERY, tips.CATCHES_UP) == (2, 20, 100)
     assert trial._DOUBTED_AGAIN == 4

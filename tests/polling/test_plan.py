@@ -1,82 +1,73 @@
-"""Whose turn it is, and what a person is shown when several cursors are in trouble."""
+"""Which cursors may be asked, and what a person is shown when several cursors are in trouble."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from forwarder.contracts import Retryable, RetryConfig
-from forwarder.polling.plan import BACKFILL, CATCH_UP, HEAL, REREAD, TAIL, TAIL_SHARE, Plan
+from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, SLOW, TAIL, Plan
 from forwarder.polling.trial import is_due
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, spool_in
+
+MORE = "backfill:more"
+NAMES = [TAIL, HEAL, REREAD, RECONCILE, BACKFILL, MORE]
 
 
 def plan() -> Plan:
     return Plan(RetryConfig(), random.Random(1))
 
 
-def turns(made: Plan, names: list[str], count: int) -> list[str]:
-    taken = []
-    for _ in range(count):
-        name, wait = made.choose(names, 100.0)
-        assert wait == 0
-        made.take(name)
-        taken.append(name)
-    return taken
-
-
-def test_walks_behind_the_tail_take_turns_and_the_most_urgent_begins() -> None:
-    made = plan()
-    made[TAIL].due = 1000.0
-    taken = turns(made, [TAIL, BACKFILL, HEAL, REREAD], 30)
-    assert taken[:3] == list(CATCH_UP)
-    assert set(Counter(taken).values()) == {10}
-
-
-@given(st.sets(st.sampled_from(CATCH_UP), min_size=1))
-def test_no_walk_starves_another_while_the_tail_is_busy(behind: set[str]) -> None:
-    taken = Counter(turns(plan(), [TAIL, *behind], 60 * (TAIL_SHARE + 1)))
-    assert taken[TAIL] == 60 * TAIL_SHARE
-    assert {taken[name] for name in behind} == {60 // len(behind)}
-
-
 def test_a_bell_brings_forward_what_is_due_and_no_back_off() -> None:
     made = plan()
     made[TAIL].due, made[TAIL].blocked = 500.0, 200.0
     made[TAIL].due = 0.0
-    assert made.choose([TAIL], 100.0) == (TAIL, 100.0)
-    assert made.choose([TAIL], 200.0) == (TAIL, 0.0)
+    assert (made.ready([TAIL], 100.0), made.soonest([TAIL], 100.0)) == ([], (TAIL, 100.0))
+    assert made.ready([TAIL], 200.0) == [TAIL]
 
 
 def test_what_is_blocked_lets_the_others_pass() -> None:
     made = plan()
     made[HEAL].blocked, made[TAIL].blocked = 500.0, 400.0
-    assert made.choose([TAIL, HEAL, BACKFILL], 100.0) == (BACKFILL, 0.0)
+    assert made.ready(NAMES, 100.0) == [REREAD, RECONCILE, BACKFILL, MORE]
+    for name in (REREAD, RECONCILE, MORE):
+        made[name].due = 600.0
     made[BACKFILL].blocked = 300.0
-    assert made.choose([TAIL, HEAL, BACKFILL], 100.0) == (BACKFILL, 200.0)
+    assert (made.ready(NAMES, 100.0), made.soonest(NAMES, 100.0)) == ([], (BACKFILL, 200.0))
+    assert made.soonest([], 100.0)[1] == float("inf")
+
+
+def test_a_walk_that_is_slow_steps_back_for_as_long_and_only_where_another_may_be_asked() -> None:
+    made = plan()
+    made.took(BACKFILL, 30.0, 100.0)
+    made.took(TAIL, 30.0, 100.0)
+    assert made.ready([TAIL, HEAL, BACKFILL], 101.0) == [TAIL, HEAL]
+    assert made.ready([TAIL, BACKFILL], 101.0) == [TAIL, BACKFILL]
+    made[HEAL].blocked = 120.0
+    assert made.ready([HEAL, BACKFILL], 101.0) == [BACKFILL]
+    made[HEAL].blocked = 0.0
+    assert made.ready([HEAL, BACKFILL], 130.0) == [HEAL, BACKFILL]
+    made.took(BACKFILL, SLOW, 200.0)
+    assert made.ready([HEAL, BACKFILL], 200.0) == [HEAL, BACKFILL], "what is usual keeps its share"
 
 
 def test_the_worst_is_shown_and_the_tail_among_equals() -> None:
     made = plan()
-    names = [TAIL, *CATCH_UP]
-    assert made.worst(names) is None
+    assert made.worst(NAMES) is None
     made[BACKFILL].complain("retrying", "b")
-    assert made.worst(names) == (BACKFILL, made[BACKFILL])
+    assert made.worst(NAMES) == (BACKFILL, made[BACKFILL])
     made[TAIL].complain("retrying", "t")
-    assert made.worst(names) == (TAIL, made[TAIL])
+    assert made.worst(NAMES) == (TAIL, made[TAIL])
     made[BACKFILL].complain("held", "b")
-    assert made.worst(names) == (BACKFILL, made[BACKFILL])
+    assert made.worst(NAMES) == (BACKFILL, made[BACKFILL])
     assert made.worst([TAIL]) == (TAIL, made[TAIL])  # a walk that is over is no one's trouble
     made.end(BACKFILL)
-    assert made.worst(names) == (TAIL, made[TAIL])
+    assert made.worst(NAMES) == (TAIL, made[TAIL])
     made[TAIL].recover()
-    assert made.worst(names) is None
+    assert made.worst(NAMES) is None
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from forwarder.contracts import (
 )
 from forwarder.contracts.errors import fix_of
 from forwarder.net.retry import LONGEST_WAIT, RequestBudget
-from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL, TAIL_SHARE
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.poller import Poller
+from forwarder.polling.shares import TAIL_SHARE, path_of
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, step, until
 
@@ -322,9 +323,8 @@ async def test_an_objection_to_one_makes_all_who_share_the_budget_wait(tmp_path:
         pollers = [poller_of(one, spool, budget=budget), poller_of(two, spool, budget=budget)]
         async with running(pollers[0]) as first:
             await until(lambda: pollers[0].report.state == "retrying", first)
-            before = budget._next_free
             async with running(pollers[1]) as second:
-                await until(lambda: budget._next_free > before, second)
+                await until(lambda: budget.line.first() == path_of("other", TAIL), second)
                 for _ in range(3):
                     pollers[1].ring()
                     for _ in range(20):
@@ -344,7 +344,7 @@ async def test_an_objection_that_comes_while_one_waits_for_its_turn_holds_it_too
         for _ in range(4):
             budget.reserve()
         stepping = asyncio.create_task(step(poller, TAIL))
-        await until(lambda: poller._plan._streak == 1, None)
+        await until(lambda: budget.line.first() is not None, None)
         budget.on_rate_limited({"retry-after": "3600"})
         end = clock.monotonic() + 0.4  # its turn comes in a quarter of a second at most
         await until(lambda: stepping.done() or clock.monotonic() > end)

@@ -122,7 +122,7 @@ async def test_a_cursor_that_fails_delays_no_other(tmp_path: Path, broken: str) 
         if broken == HEAL:
             c.poller._reads = True
             assert await c.poller.drop(TAIL, "by hand")
-            await c.step()
+            await c.poller._drop_by_hand()
         poller = c.poller
         request, failures, good = poller._request, Counter[str](), Counter[str]()
 

@@ -103,7 +103,7 @@ def asker(answer: Any, per_minute: float = 1e9) -> tuple[Asker, SourceReport]:
 async def test_errors_of_the_contract_go_through_as_they_are(error: Exception) -> None:
     made, report = asker(lambda _: error)
     with capture_logs() as logs, pytest.raises(type(error)) as caught:
-        await made.ask({})
+        await made.ask("tail", {})
     assert caught.value is error
     assert (report.requests, logs) == (1, [])
 
@@ -113,24 +113,24 @@ async def test_a_strange_error_is_one_of_the_source_and_logged_once_while_it_is_
     with capture_logs() as logs:
         for _ in range(2):
             with pytest.raises(Retryable, match="the source failed with ZeroDivisionError") as caught:
-                await made.ask({})
+                await made.ask("tail", {})
             assert "secret" not in str(caught.value)
         report.reason = str(caught.value)
         with pytest.raises(Retryable):
-            await made.ask({})
+            await made.ask("tail", {})
     assert [line["event"] for line in logs] == ["source_failed"] * 2
     assert report.requests == 3
 
 
 async def test_nothing_is_asked_any_more_once_it_stopped() -> None:
     made, report = asker(page)
-    assert (await made.ask({})) is not None
+    assert (await made.ask("tail", {})) is not None
     waiting = asyncio.create_task(made.pause(3600))
     await asyncio.sleep(0)
     made.stop()
     await waiting
-    assert await made.may_ask() is False
-    assert await made.ask({}) is None
+    assert await made.may_ask("tail") is False
+    assert await made.ask("tail", {}) is None
     assert report.requests == 1
 
 

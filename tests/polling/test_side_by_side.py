@@ -16,7 +16,8 @@ from forwarder.contracts import CursorLost, Held, Page, Retryable
 from forwarder.net.http import HttpClient
 from forwarder.net.http import Response as HttpResponse
 from forwarder.net.retry import RequestBudget
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL, TAIL_SHARE
+from forwarder.polling.plan import BACKFILL, HEAL, TAIL
+from forwarder.polling.shares import TAIL_SHARE
 from forwarder.spool.sqlite import store
 from simulator.httpd import Response
 from tests.clocks import FakeClock
@@ -259,13 +260,13 @@ async def test_whatever_overtakes_what_nothing_is_lost(
         c.poller._reads = True
         tasks: dict[str, asyncio.Task[None]] = {}
         for turn in range(4000):
-            _, wait = c.poller._choose(tasks)
+            name, wait = c.poller._choose(tasks)
             if wait > 0 and tasks:
                 await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             elif wait > 0:
                 c.clock.advance(min(wait, 40) + 0.001)
             else:
-                c.poller._begin(tasks)
+                c.poller._begin(tasks, name)
             if turn < 150 and rng.random() < 0.1:
                 log.happen(rng.randrange(3), at=int(c.clock.now * 1000) - rng.choice([0, 0, 20_000]))
             if turn < 150 and rng.random() < 0.04:

@@ -28,7 +28,7 @@ class Asks:
             raise answer
         return answer if answer is None else answer(walk)
 
-    async def ask(self, walk: dict[str, Any]) -> Page:
+    async def ask(self, _name: str, walk: dict[str, Any]) -> Page:
         return await self.fetch(walk, "in turn")
 
 
