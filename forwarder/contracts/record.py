@@ -29,6 +29,7 @@ class Record(msgspec.Struct, gc=False):
         read_ms: When the page was read, epoch milliseconds.
         marks: `derived_id` or `revision`, when they apply.
         source: Number of the source in the spool.
+        reader: Who brought its page to the spool: the name of a cursor, such as `tail`, or of an act.
     """
 
     seq: int
@@ -40,6 +41,7 @@ class Record(msgspec.Struct, gc=False):
     read_ms: int = 0
     marks: tuple[str, ...] = ()
     source: int = 0
+    reader: str = ""
 
 
 class Normalizer(Protocol):

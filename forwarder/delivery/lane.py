@@ -210,7 +210,7 @@ class Lane:
                 if await self.sleep_unless_stopping(RETRY_WRITE):
                     return
         if prepared.filtered:
-            self._settler.record_filtered(chunk.source, prepared.filtered)
+            self._settler.record_filtered(prepared.filtered)
         for letter in prepared.refused:
             await self._settler.add_dead_letter(letter)
         self._queue(prepared.records)

@@ -18,9 +18,6 @@ from forwarder.observe.reports import LaneReport
 from forwarder.spool import ranges
 from forwarder.spool.contract import Range
 
-Span = tuple[int, int, int]
-"""Source number, first and last sequence number, both included."""
-
 BREAKS = 3
 """So many receipts in a row without confirmation make an event suspected: a receiver that restarts twice loses two."""
 
@@ -34,7 +31,7 @@ class OpenReceipts:
         self._clock = clock
         self._report = report
         self._log = structlog.get_logger().bind(sink=report.name)
-        self._open: dict[Receipt, tuple[float, int, list[Span]]] = {}
+        self._open: dict[Receipt, tuple[float, int, list[Range]]] = {}
         self._awaited: dict[Receipt, asyncio.Future[bool]] = {}
         self._broken: list[list[Range]] = [[] for _ in range(BREAKS - 1)]  # at least so many times, and not kept since
         self._first_lost: list[tuple[Range, int]] = []  # of these: in which send
@@ -64,10 +61,10 @@ class OpenReceipts:
     def add(self, receipt: Receipt, record: Record, begun: int = 0) -> None:
         """Remember that `receipt` stands for this record too; `begun` is the number of the send."""
         _, _, spans = self._open.setdefault(receipt, (self._clock.monotonic() + self._within, begun, []))
-        if spans and spans[-1][0] == record.source and spans[-1][2] == record.seq - 1:
-            spans[-1] = (record.source, spans[-1][1], record.seq)
+        if spans and spans[-1][1] == record.seq - 1:
+            spans[-1] = (spans[-1][0], record.seq)
         else:
-            spans.append((record.source, record.seq, record.seq))
+            spans.append((record.seq, record.seq))
         self._report.pending = len(self._open)
 
     async def confirmed(self, receipts: Collection[Receipt], stopped: asyncio.Event) -> dict[Receipt, bool] | None:
@@ -88,7 +85,7 @@ class OpenReceipts:
             for receipt in receipts:
                 self._awaited.pop(receipt, None)
 
-    async def ask(self) -> tuple[list[Span], list[Range]]:
+    async def ask(self) -> tuple[list[Range], list[Range]]:
         """Ask the sink; return what is confirmed, and the ranges that are not and must be sent again.
 
         Raises Retryable or Held when the sink cannot be asked and nothing is overdue.
@@ -103,7 +100,7 @@ class OpenReceipts:
             except Exception as error:  # noqa: BLE001 -- the plugin boundary; told to the lane as what it is
                 self._log.exception("sink_failed_to_confirm")
                 trouble = Retryable(f"the sink failed to confirm: {type(error).__name__}")
-        confirmed: list[Span] = []
+        confirmed: list[Range] = []
         lost_in: list[tuple[Range, int]] = []
         now = self._clock.monotonic()
         for receipt, (deadline, begun, spans) in list(self._open.items()):
@@ -121,11 +118,11 @@ class OpenReceipts:
                 self._report.errors["unconfirmed"] += 1
             else:
                 self._report.errors["unconfirmed"] += 1
-                lost_in.extend(((first, last), begun) for _, first, last in spans)
+                lost_in.extend((span, begun) for span in spans)
         self._report.pending = len(self._open)
         if trouble is not None and not (confirmed or lost_in):
             raise trouble
-        self.settled((first, last) for _, first, last in confirmed)
+        self.settled(confirmed)
         lost = ranges.merge(span for span, _ in lost_in)
         self._count(lost, lost_in)
         return confirmed, lost

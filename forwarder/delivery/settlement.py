@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
-from forwarder.delivery.receipts import Span
 from forwarder.observe.reports import LaneReport
-from forwarder.spool.contract import Exchange, Range, Settlement, Spool, Tally
+from forwarder.spool.contract import Exchange, Range, Settlement, Spool
 from forwarder.spool.letter import DeadLetter
 
 RETRY_WRITE = 5.0
@@ -79,26 +78,24 @@ class Settler:
         """Note that the sink has these."""
         if not records:
             return
-        for record in records:
-            self._tally(record.source).accepted += 1
         self._notes.ranges.extend(runs([record.seq for record in records]))
         self._report.accepted += len(records)
         self._report.last_accepted = self._clock.time()
 
-    def confirm(self, spans: Sequence[Span]) -> None:
+    def confirm(self, spans: Sequence[Range]) -> None:
         """Note that the sink has confirmed these."""
         if not spans:
             return
-        for source, first, last in spans:
-            self._tally(source).accepted += last - first + 1
+        for first, last in spans:
             self._notes.ranges.append((first, last))
             self._report.accepted += last - first + 1
         self._report.last_accepted = self._clock.time()
 
-    def record_filtered(self, source: int, numbers: Sequence[int]) -> None:
+    def record_filtered(self, numbers: Sequence[int]) -> None:
         """Note that the filter keeps these from the sink."""
-        self._notes.ranges.extend(runs(numbers))
-        self._tally(source).filtered += len(numbers)
+        spans = runs(numbers)
+        self._notes.ranges.extend(spans)
+        self._notes.filtered.extend(spans)
         self._report.filtered += len(numbers)
 
     def doubt(self, ranges: Sequence[Range], cause: str) -> None:
@@ -122,7 +119,6 @@ class Settler:
         letter.lane = self._name
         self._notes.dead_letters.append(letter)
         self._notes.ranges.append((letter.seq, letter.seq))
-        self._tally(letter.source).rejected += 1
         self._report.rejected += 1
         self._report.dead_letters += 1
         self._unlogged += 1
@@ -201,20 +197,10 @@ class Settler:
         except Held as error:
             self._hold(error.reason, error.fix, error.kind)
 
-    def _tally(self, source: int) -> Tally:
-        tally = self._notes.tallies.get(source)
-        if tally is None:
-            tally = self._notes.tallies[source] = Tally()
-        return tally
-
     def _put_back(self, notes: Settlement) -> None:
         newer = self._notes
-        for source, tally in newer.tallies.items():
-            older = notes.tallies.setdefault(source, Tally())
-            older.accepted += tally.accepted
-            older.rejected += tally.rejected
-            older.filtered += tally.filtered
         notes.ranges.extend(newer.ranges)
+        notes.filtered.extend(newer.filtered)
         notes.dead_letters.extend(newer.dead_letters)
         notes.doubts.extend(newer.doubts)
         self._notes = notes

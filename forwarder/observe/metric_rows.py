@@ -12,7 +12,8 @@ from typing import Literal, get_args, get_type_hints
 
 from forwarder.contracts.errors import ErrorKind
 from forwarder.observe.reports import ComponentState, DaemonReport, LaneReport, Report, SourceReport
-from forwarder.spool.contract import Books, Gap, SpoolStatus
+from forwarder.spool.contract import Books, SpoolStatus
+from forwarder.spool.gap import Gap
 
 MetricType = Literal["counter", "gauge", "histogram"]
 GAP_CAUSES: tuple[str, ...] = get_args(get_type_hints(Gap)["cause"])

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, Report, SourceReport
-    from forwarder.spool.contract import Books, Gap, SpoolStatus
+    from forwarder.spool.contract import Books, SpoolStatus
+    from forwarder.spool.gap import Gap
 
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",

@@ -12,7 +12,8 @@ import structlog
 from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
 from forwarder.polling.shares import urgency
-from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, Spool, SpoolFull
+from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
+from forwarder.spool.gap import Gap
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -156,7 +157,7 @@ class Cursors(ABC):
 
     async def push(self, page: Page) -> Committed:
         """Write events that were sent to us; no cursor moves. Raises what the spool raises; it does not wait."""
-        return await self._spool.commit(PageCommit(self._number, self._epoch, page=page))
+        return await self._spool.commit(PageCommit(self._number, self._epoch, page=page, reader=WEBHOOK))
 
     def kept(self, moment_ms: int) -> int:
         """Return a moment, or the oldest one of which the source still has events."""
@@ -174,10 +175,17 @@ class Cursors(ABC):
         page: Page | None = None,
         opening: list[Gap] | None = None,
         closing: list[int] | None = None,
+        reader: str = "",
     ) -> Committed:
         """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
         commit = PageCommit(
-            self._number, self._epoch, moves, page, open_gaps=opening or (), close_gaps=tuple(closing or ())
+            self._number,
+            self._epoch,
+            moves,
+            page,
+            open_gaps=opening or (),
+            close_gaps=tuple(closing or ()),
+            reader=reader,
         )
         try:
             while True:

@@ -19,7 +19,8 @@ from forwarder.contracts import GoesOnByTime, Held, Page
 from forwarder.polling import progress
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
-from forwarder.spool.contract import CursorMove, CursorRow, Gap
+from forwarder.spool.contract import CursorMove, CursorRow
+from forwarder.spool.gap import Gap
 
 
 class HandOver(Cursors):
@@ -106,7 +107,7 @@ class HandOver(Cursors):
             ]
         if not moves:
             return Done(None, ended, after["high"])
-        done = await self._commit(moves, page=page if page.bodies else None, closing=closing)
+        done = await self._commit(moves, page=page if page.bodies else None, closing=closing, reader=name)
         if closing:
             self._gaps = []
         return Done(done, ended, after["high"], heals)

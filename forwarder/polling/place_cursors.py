@@ -54,7 +54,7 @@ class PlaceCursors(Cursors):
             return Done(None, ended, high)
         closing = self._gaps if ended else []
         move = CursorMove(name, row.version or None, None if ended else after)
-        done = await self._commit([move], page=page if page.bodies else None, closing=closing)
+        done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
         if ended:
             self._gaps = []
         return Done(done, ended, high)

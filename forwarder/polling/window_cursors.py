@@ -18,7 +18,8 @@ from forwarder.contracts import Coarse, Held, Page, Source, SourceConfig
 from forwarder.polling import windows
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
-from forwarder.spool.contract import CursorMove, CursorRow, Gap
+from forwarder.spool.contract import CursorMove, CursorRow
+from forwarder.spool.gap import Gap
 
 Row = dict[str, Any]
 
@@ -99,7 +100,7 @@ class WindowCursors(Cursors):
             closing = self._gaps if name == HEAL else []
         if not ended and not page.bodies and page.next == row.state["walk"]:
             return Done(None, ended, newest)
-        done = await self._commit([move], page=page if page.bodies else None, closing=closing)
+        done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
         if closing:
             self._gaps = []
         return Done(done, ended, newest)

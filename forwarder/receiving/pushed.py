@@ -17,7 +17,7 @@ from forwarder.observe.reports import SourceReport
 from forwarder.receiving.inbox import count_pushed, trouble_of
 from forwarder.receiving.kept import Kept
 from forwarder.receiving.secrets import FIX, secrets_of
-from forwarder.spool.contract import Committed, Fenced, PageCommit, Spool, SpoolError, SpoolLost
+from forwarder.spool.contract import WEBHOOK, Committed, Fenced, PageCommit, Spool, SpoolError, SpoolLost
 
 LOOK = 1.0
 """Seconds between two tries to open the source, or to store what was refused."""
@@ -146,7 +146,7 @@ class PushedStore:
         if self._at is None:
             raise Retryable("the source is not open", fix="Nothing; it is opened or closed now.")
         number, epoch = self._at
-        return await self._spool.commit(PageCommit(number, epoch, page=page))
+        return await self._spool.commit(PageCommit(number, epoch, page=page, reader=WEBHOOK))
 
     async def _store_kept(self) -> None:
         while (page := self._kept.first) is not None and not self._stopped.is_set():

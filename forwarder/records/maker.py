@@ -208,10 +208,10 @@ class RecordMaker:
 
     @staticmethod
     def _records(chunk: Chunk) -> list[Record]:
-        origin, first, read_ms, source = chunk.origin, chunk.first, chunk.read_ms, chunk.source
+        origin, first, read_ms, source, reader = chunk.origin, chunk.first, chunk.read_ms, chunk.source, chunk.reader
         hexed = chunk.keys.hex()
         records = [
-            Record(first + i, origin, hexed[i * 32 : i * 32 + 32], body, None, b"", read_ms, (), source)
+            Record(first + i, origin, hexed[i * 32 : i * 32 + 32], body, None, b"", read_ms, (), source, reader)
             for i, body in enumerate(chunk.bodies)
         ]
         for i in chunk.derived:

@@ -12,11 +12,12 @@ Hand-offs, each one transaction with an fsync:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
+from forwarder.spool.gap import Gap
 from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
 
 if TYPE_CHECKING:
@@ -80,29 +81,8 @@ class CursorMove(msgspec.Struct, frozen=True):
     state: CursorState | None
 
 
-class Gap(msgspec.Struct):
-    """A stretch of time or of numbers that may be incomplete at a sink, and what became of it.
-
-    Attributes:
-        cause: `cursor_lost`, `detached`, `damaged_page` or `lane_forgotten`.
-        source: Source number, or None.
-        lane: Sink name, or None when it concerns every sink.
-        from_ms, to_ms: Stretch of processing time, epoch milliseconds, when known.
-        first_seq, last_seq: Stretch of numbers, when known.
-    """
-
-    cause: Literal["cursor_lost", "detached", "damaged_page", "lane_forgotten"]
-    detail: str = ""
-    source: int | None = None
-    lane: str | None = None
-    from_ms: int | None = None
-    to_ms: int | None = None
-    first_seq: int | None = None
-    last_seq: int | None = None
-    events: int | None = None
-    opened_ms: int = 0
-    closed_ms: int | None = None
-    number: int = 0
+WEBHOOK = "webhook"
+"""Who brings what is sent to us; else it is the name of a cursor, or of an act."""
 
 
 class PageCommit(msgspec.Struct, frozen=True):
@@ -115,6 +95,9 @@ class PageCommit(msgspec.Struct, frozen=True):
         moves: All must hold, or nothing is written and `Fenced` is raised.
         open_gaps: New gaps. close_gaps: numbers of gaps that are now closed.
         audience: Sink name the page is for; None for all. Repeats are recognised per audience.
+        reader: Who brought the page: the name of a cursor, such as `tail`, or of an act.
+        compares: The page is of a stretch that is read again to see whether all of it is there: its events are counted
+            as compared, and the new ones as recovered.
     """
 
     source: int
@@ -124,6 +107,8 @@ class PageCommit(msgspec.Struct, frozen=True):
     open_gaps: Sequence[Gap] = ()
     close_gaps: Sequence[int] = ()
     audience: str | None = None
+    reader: str = ""
+    compares: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -157,6 +142,7 @@ class Chunk(msgspec.Struct):
         revisions: Position -> digest (8 bytes) of events that are revisions; their document id carries it.
         derived: Positions of events whose id comes from their content.
         settled: Numbers inside the stretch that this lane has settled already; they must not be sent again.
+        reader: Who brought the page; empty when that is not known.
     """
 
     source: int
@@ -168,6 +154,7 @@ class Chunk(msgspec.Struct):
     revisions: dict[int, bytes] = {}
     derived: frozenset[int] = frozenset()
     settled: frozenset[int] = frozenset()
+    reader: str = ""
 
     @property
     def last(self) -> int:
@@ -175,19 +162,17 @@ class Chunk(msgspec.Struct):
         return self.first + len(self.bodies) - 1
 
 
-class Tally(msgspec.Struct):
-    """What a lane did with events of one source."""
-
-    accepted: int = 0
-    rejected: int = 0
-    filtered: int = 0
-
-
 class Settlement(msgspec.Struct):
-    """What a lane settled since its last exchange. Ranges may come in any order and must not overlap."""
+    """What a lane settled since its last exchange. Ranges may come in any order and must not overlap.
+
+    Attributes:
+        ranges: Everything that is settled.
+        filtered: What of it the filter keeps from the sink.
+        dead_letters: What of it was rejected; all the rest was accepted.
+    """
 
     ranges: list[Range] = msgspec.field(default_factory=list)
-    tallies: dict[int, Tally] = msgspec.field(default_factory=dict)  # by source number
+    filtered: list[Range] = msgspec.field(default_factory=list)
     dead_letters: list[DeadLetter] = msgspec.field(default_factory=list)
     doubts: list[tuple[Range, str]] = msgspec.field(default_factory=list)  # sent again, or about to be; with the cause
 
@@ -235,6 +220,18 @@ class Books(msgspec.Struct, frozen=True):
         return self.spooled - self.accepted - self.rejected - self.filtered - self.detached - self.waiting
 
 
+class DayBooks(Books, frozen=True):
+    """A line of the books for the events of one day, as their log writes it; empty: unknown, or before days were told.
+
+    `compared` events were read again to see whether all are there, and `recovered` ones were new then; both are of the
+    source, for every sink.
+    """
+
+    day: str = ""
+    compared: int = 0
+    recovered: int = 0
+
+
 class LaneStatus(msgspec.Struct, frozen=True):
     """A lane as the spool sees it, configured now or not."""
 
@@ -250,6 +247,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
     on_full: str
     retried: int = 0  # dead letters on their way again
     forgotten_ms: int | None = None  # when it no longer pins what waits for it; None while its sink is there
+    paused: str = ""  # who paused it, and when
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
@@ -348,6 +346,10 @@ class Spool(Protocol):
 
     async def books(self) -> list[Books]:
         """Return one line per source and lane."""
+        ...
+
+    async def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
+        """Return one line per source, lane and day from `since` to `until` (ISO 8601 dates), both included."""
         ...
 
     async def overview(self) -> tuple[SpoolStatus, list[Books]]:

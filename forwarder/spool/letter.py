@@ -42,6 +42,8 @@ class DeadLetter(msgspec.Struct):
         tries: How often it was rejected.
         retried: It is on its way to the sink again.
         former: A target that the sink no longer writes to rejected it; it can be shown and discarded only.
+        day: Of the event, in the books; the spool knows it.
+        reader: Who brought its page.
     """
 
     seq: int
@@ -60,6 +62,8 @@ class DeadLetter(msgspec.Struct):
     former: bool = False
     source_name: str = ""
     feed: str = ""
+    day: str = ""
+    reader: str = ""
 
     @classmethod
     def of(cls, record: Record, reason: str, detail: str) -> DeadLetter:
@@ -73,6 +77,7 @@ class DeadLetter(msgspec.Struct):
             record.raw,
             read_ms=record.read_ms,
             derived="derived_id" in record.marks,
+            reader=record.reader,
         )
 
     @classmethod

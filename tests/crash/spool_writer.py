@@ -16,7 +16,7 @@ from pathlib import Path
 
 from forwarder.contracts import SystemClock
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import CursorMove, PageCommit, Settlement, Tally
+from forwarder.spool.contract import CursorMove, PageCommit, Settlement
 from forwarder.spool.letter import EVERY, DeadLetter
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.spool.spools import ACME, page_of
@@ -73,7 +73,6 @@ async def deliver(spool: SqliteSpool, name: str, folder: Path, pulling: asyncio.
                 settlement.ranges += [(seq, seq) for seq in done]
         refused = [seq for seq, _ in settlement.ranges if seq % REFUSED == 0]
         if settlement.ranges:
-            settlement.tallies[1] = Tally(accepted=len(settlement.ranges) - len(refused), rejected=len(refused))
             settlement.dead_letters = [DeadLetter(seq, 1, "ab" * 16, "refused", "no", b"not it") for seq in refused]
     await spool.leave_lane(lane, settlement)
     os.close(file)

@@ -124,7 +124,7 @@ async def test_a_lane_and_a_poller_that_fail_are_begun_anew_and_counted(tmp_path
         engine(tmp_path, {"acme": source(sim)}, {"out": file_sink(out)}, rng=random.Random(4)) as e,
     ):
         await e.until(lambda: len(lines_of(out)) > 0)
-        spool = e.daemon._spool
+        spool = e.daemon._reporter.spool
         assert spool is not None
         real = spool.exchange, spool.commit
         failed: list[str] = []
@@ -140,7 +140,7 @@ async def test_a_lane_and_a_poller_that_fail_are_begun_anew_and_counted(tmp_path
 
         spool.exchange, spool.commit = broken("lane", real[0]), broken("poller", real[1])  # type: ignore[method-assign]
         sim.add_events(100)
-        await e.until(lambda: +Counter(e.daemon._restarts) == Counter({"source acme": 1, "sink out": 1}))
+        await e.until(lambda: +Counter(e.daemon._reporter.restarts) == Counter({"source acme": 1, "sink out": 1}))
         sim.add_events(100)
         wanted = truth(sim)
         await e.until(lambda: wanted <= set(digests_of(out)))

@@ -77,7 +77,7 @@ async def test_hostile_events_cost_nobody_else_anything(tmp_path: Path, alone: b
                 break
             assert len(lines_of(raw)) <= len(wanted)
             await asyncio.sleep(0.02)
-        letters = await e.daemon._spool.dead_letters()
+        letters = await e.daemon._reporter.spool.dead_letters()
         of_raw = Counter(hashlib.sha256(letter.raw).hexdigest() for letter in letters if letter.lane == "raw")
         assert of_raw == Counter(hashlib.sha256(body).hexdigest() for body in DEAD.values())
         assert digests_of(raw) + of_raw == Counter(wanted - {digest(HALVES)} | {digest(WRITTEN)})
@@ -93,7 +93,7 @@ async def test_hostile_events_cost_nobody_else_anything(tmp_path: Path, alone: b
         await e.until(lambda: e.daemon._source_reports["acme"].repeats > repeats + len(DEAD))
         assert e.daemon._source_reports["acme"].spooled == len(wanted)
         # One event from the future does not blind the measure of how far we are.
-        tail = (await e.daemon._spool.status()).sources[0].cursors["tail"].state
+        tail = (await e.daemon._reporter.spool.status()).sources[0].cursors["tail"].state
         assert tail["high"] < (sim.clock() + 60) * 1000
 
 

@@ -71,14 +71,14 @@ async def test_nothing_is_asked_while_nothing_is_open() -> None:
     assert p.sink.asked == []
 
 
-async def test_what_is_confirmed_is_told_by_source_in_ranges_and_no_longer_open() -> None:
+async def test_what_is_confirmed_is_told_in_ranges_and_no_longer_open() -> None:
     p = Promised()
     p.add("a", 1, 2, 3, begun=4)
     p.add("a", 4, source=2)
     p.add("a", 6, 7)
     p.add("b", 9, begun=5)
     assert (len(p.receipts), p.report.pending) == (2, 2)
-    assert await p.ask(a=True) == ([(1, 1, 3), (2, 4, 4), (1, 6, 7)], [])
+    assert await p.ask(a=True) == ([(1, 4), (6, 7)], [])
     assert p.sink.asked == [["a", "b"]]
     assert (len(p.receipts), p.report.pending, p.receipts.newest_confirmed) == (1, 1, 4)
     assert not p.receipts.troubled
@@ -111,7 +111,7 @@ async def test_no_answer_is_none_until_the_time_is_over_and_then_it_is_lost() ->
     assert (len(p.receipts), p.report.errors["unconfirmed"], p.waiting()) == (1, 1, ([(1, 2)], []))
     assert p.receipts.troubled
     p.clock.advance(WITHIN)
-    assert await p.ask(b=True) == ([(1, 3, 3)], []), "an answer counts although it comes late"
+    assert await p.ask(b=True) == ([(3, 3)], []), "an answer counts although it comes late"
 
 
 async def test_a_receipt_keeps_the_time_of_its_first_record() -> None:
@@ -264,7 +264,7 @@ async def test_who_waits_for_receipts_is_told_of_each_and_what_is_lost_is_not_se
     p.add("a", 1)
     p.add("b", 2)
     waiting, _ = await waits(p, "a", "b")
-    assert await p.ask(a=True) == ([(1, 1, 1)], [])
+    assert await p.ask(a=True) == ([(1, 1)], [])
     for _ in range(3):
         await asyncio.sleep(0)
     assert not waiting.done()

@@ -16,7 +16,7 @@ from forwarder.contracts import Held, Origin, Record, Rejection, SinkConfig
 from forwarder.delivery import settlement
 from forwarder.delivery.settlement import RETRY_WRITE, STOP_RETRY, TELL_EVERY, Settler, runs
 from forwarder.observe.reports import LaneReport
-from forwarder.spool.contract import Exchange, Settlement, Tally
+from forwarder.spool.contract import Exchange, Settlement
 from forwarder.spool.letter import DeadLetter
 from forwarder.testing.waiting import until
 from tests.clocks import FakeClock
@@ -104,19 +104,19 @@ async def test_a_doubt_alone_is_waited_for_until_it_is_written() -> None:
     assert d.spool.written[0].doubts == [((4, 5), "reset")]
 
 
-async def test_everything_noted_is_in_one_settlement_by_source_and_counted() -> None:
+async def test_everything_noted_is_in_one_settlement_and_counted() -> None:
     d = Harness()
     assert not d.settler
     d.settler.accept(records(4, 1, 2))
     assert d.settler
     d.settler.accept([record(9, source=2)])
-    d.settler.confirm([(1, 11, 13), (2, 20, 20)])
-    d.settler.record_filtered(1, [30, 31])
+    d.settler.confirm([(11, 13), (20, 20)])
+    d.settler.record_filtered([30, 31])
     d.settler.doubt([(40, 42), (50, 50)], "reset")
     await d.settler.reject(record(60), Rejection("no", "a secret"))
     notes = await d.written()
     assert sorted(notes.ranges) == [(1, 2), (4, 4), (9, 9), (11, 13), (20, 20), (30, 31), (60, 60)]
-    assert notes.tallies == {1: Tally(accepted=6, rejected=1, filtered=2), 2: Tally(accepted=2)}
+    assert notes.filtered == [(30, 31)]
     assert notes.doubts == [((40, 42), "reset"), ((50, 50), "reset")]
     (letter,) = notes.dead_letters
     assert (letter.seq, letter.reason, letter.detail, letter.lane) == (60, "no", "a ***", "one")
@@ -135,7 +135,7 @@ async def test_nothing_settles_nothing() -> None:
     d.settler.confirm([])
     assert not d.settler
     assert d.report.last_accepted == 0.0
-    d.settler.confirm([(1, 1, 1)])
+    d.settler.confirm([(1, 1)])
     assert d.report.last_accepted == d.clock.time()
 
 
@@ -153,7 +153,7 @@ async def test_what_could_not_be_written_goes_with_what_is_noted_meanwhile_and_i
     d = Harness()
     d.settler.accept([record(1), record(5, source=2)])
     d.settler.doubt([(2, 2)], "older")
-    d.settler.record_filtered(1, [6])
+    d.settler.record_filtered([6])
     await d.settler.reject(record(3), Rejection("older"))
     newer = DeadLetter.of(record(4), "newer", "")
     d.spool.fails = [FULL]
@@ -161,7 +161,7 @@ async def test_what_could_not_be_written_goes_with_what_is_noted_meanwhile_and_i
     def meanwhile() -> None:
         d.spool.meanwhile = lambda: None
         d.settler.accept([record(7), record(8, source=3)])
-        d.settler.record_filtered(1, [9])
+        d.settler.record_filtered([9])
         d.settler.doubt([(10, 10)], "newer")
         task = asyncio.ensure_future(d.settler.add_dead_letter(newer))
         tasks.append(task)
@@ -175,11 +175,7 @@ async def test_what_could_not_be_written_goes_with_what_is_noted_meanwhile_and_i
     assert d.spool.written == []
     notes = await d.written()
     assert sorted(notes.ranges) == [(1, 1), (3, 3), (4, 4), (5, 5), (6, 6), (7, 8), (9, 9)]
-    assert notes.tallies == {
-        1: Tally(accepted=2, rejected=2, filtered=2),
-        2: Tally(accepted=1),
-        3: Tally(accepted=1),
-    }
+    assert notes.filtered == [(6, 6), (9, 9)]
     assert [letter.reason for letter in notes.dead_letters] == ["older", "newer"]
     assert [cause for _, cause in notes.doubts] == ["older", "newer"]
     assert not d.settler

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forwarder.contracts import ForwarderError
-from forwarder.spool.contract import Settlement, Tally
+from forwarder.spool.contract import Settlement
 from forwarder.spool.letter import DeadLetter, Selection
 from tests.spool.spools import Harness, names, opened
 
@@ -27,7 +27,7 @@ async def sound_spool(folder: Path) -> None:
         await harness.settle(lane, (1, 12), (15, 15))
         await harness.take(other, 5)
         letter = DeadLetter(16, harness.source.number, "0" * 32, "refused", "words", b'{"id":"b5"}')
-        rejected = Settlement([(16, 16)], {harness.source.number: Tally(rejected=1)}, [letter])
+        rejected = Settlement([(16, 16)], dead_letters=[letter])
         await harness.spool.exchange(lane, rejected, after=15, events=10)
 
 

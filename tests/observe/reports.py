@@ -6,7 +6,8 @@ from collections import Counter
 from typing import Any
 
 from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
-from forwarder.spool.contract import Books, CursorRow, Gap, LaneStatus, SourceStatus, SpoolStatus
+from forwarder.spool.contract import Books, CursorRow, LaneStatus, SourceStatus, SpoolStatus
+from forwarder.spool.gap import Gap
 
 NOW = 1_790_000_000.0
 

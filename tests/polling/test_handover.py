@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from forwarder.contracts import Held, SourceConfig
 from forwarder.polling.handover import HandOver
-from forwarder.spool.contract import Committed, CursorMove, CursorRow, Gap, PageCommit, SourceState, SpoolFull
+from forwarder.spool.contract import Committed, CursorMove, CursorRow, PageCommit, SourceState, SpoolFull
+from forwarder.spool.gap import Gap
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource, page
 

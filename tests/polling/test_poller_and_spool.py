@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from forwarder.contracts import ConfigError, Held, Page
 from forwarder.polling.plan import TAIL
-from forwarder.spool.contract import Committed, Fenced, PageCommit, Settlement, SpoolFull, Tally
+from forwarder.spool.contract import Committed, Fenced, PageCommit, Settlement, SpoolFull
 from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, step, until
 
 # -------------------------------------------------------------------------------------------------- the spool says no
@@ -54,8 +54,7 @@ async def test_a_full_spool_pauses_and_the_page_in_hand_is_not_asked_for_again(
                 for chunk in done.chunks:
                     names += [body.split(b'"')[3].decode() for body in chunk.bodies]
                     position = chunk.last
-                    tallies = {chunk.source: Tally(accepted=len(chunk.bodies))}
-                    settled = Settlement(ranges=[(chunk.first, chunk.last)], tallies=tallies)
+                    settled = Settlement(ranges=[(chunk.first, chunk.last)])
                     await spool.exchange(lane.number, settled, after=position, events=0)
                 await spool.clean_up()
                 await asyncio.sleep(0)

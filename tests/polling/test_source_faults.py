@@ -303,7 +303,7 @@ async def test_events_with_bad_content(tmp_path: Path, kind: str) -> None:
             e, lambda r: balanced(r) and [line.spooled for line in r.books] == [len(wanted), len(wanted)]
         )
         books = {line.sink: line for line in report.books}
-        letters = await e.daemon._spool.dead_letters()
+        letters = await e.daemon._reporter.spool.dead_letters()
         refused = 0 if kind in SOUND else 3
         assert (books["raw"].accepted, books["raw"].rejected) == (len(wanted) - refused, refused)
         of_raw = [letter for letter in letters if letter.lane == "raw"]

@@ -8,7 +8,8 @@ from typing import Any
 from forwarder.contracts import CursorLost
 from forwarder.contracts.identity import document_id
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
-from forwarder.spool.contract import Gap, PageCommit, Settlement
+from forwarder.spool.contract import PageCommit, Settlement
+from forwarder.spool.gap import Gap
 from tests.clocks import FakeClock
 from tests.polling.pollers import KEYS, ScriptedSource, bodies_of, page, poller_of, spool_in, step
 

@@ -476,7 +476,8 @@ async def test_a_damaged_page_of_the_spool_is_read_again(tmp_path: Path) -> None
         c = Course(log, spool)
         await c.start()
         await c.until(lambda: c.poller.report.spooled == 1)
-        from forwarder.spool.contract import Gap, PageCommit
+        from forwarder.spool.contract import PageCommit
+        from forwarder.spool.gap import Gap
 
         store = c.poller._store
         gap = Gap("damaged_page", source=store._number, from_ms=c.now() - 2 * HOUR, to_ms=c.now())

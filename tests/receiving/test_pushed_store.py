@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from forwarder.contracts import Held, Retryable
 from forwarder.observe.reports import SourceReport
-from forwarder.spool.contract import Settlement, SpoolError, SpoolFull, Tally
+from forwarder.spool.contract import Settlement, SpoolError, SpoolFull
 from forwarder.spool.sqlite.store import SqliteSpool
 from forwarder.testing.sender import Port, receiving
 from forwarder.testing.waiting import until
@@ -41,10 +41,9 @@ async def settle_all(port: Port) -> None:
     """Let the only sink have everything, so that it may leave the spool."""
     spool = port.spool
     status = await spool.status()
-    [lane], [source] = status.lanes, status.sources
+    [lane] = status.lanes
     await spool.exchange(lane.number, Settlement(), after=lane.position, events=10_000)
-    tallies = {source.number: Tally(accepted=status.last_seq - lane.position)}
-    settlement = Settlement(ranges=[(lane.position + 1, status.last_seq)], tallies=tallies)
+    settlement = Settlement(ranges=[(lane.position + 1, status.last_seq)])
     await spool.exchange(lane.number, settlement, after=0, events=0)
 
 
@@ -121,7 +120,7 @@ async def test_what_comes_while_the_source_cannot_be_opened_is_kept(tmp_path, mo
             over.set()
             await e.until(lambda: len(lines_of(out)) == 2)
             await e.until(lambda: report.state == "idle")
-            assert e.daemon._restarts["source alerts"] == 0
+            assert e.daemon._reporter.restarts["source alerts"] == 0
     assert not [line for line in lines if line["log_level"] == "error"]
 
 
@@ -130,12 +129,12 @@ async def test_what_is_kept_outlives_the_task_that_is_to_store_it(tmp_path):
     sources, sinks = {"alerts": guard_detect()}, {"out": file_sink(out)}
     async with engine(tmp_path, sources, sinks, receiver={"listen": "127.0.0.1:0"}) as e:
         await e.until(lambda: (e.daemon._source_reports.get("alerts") or IDLE_NEVER).state == "idle")
-        spool, source = e.daemon._spool, e.daemon._sources["alerts"]
+        spool, source = e.daemon._reporter.spool, e.daemon._sources["alerts"]
         await spool.open_source(source.origin, configured=[source.origin.identity])  # the task is stale from now on
         for number in (1, 2):
             assert await post(e, alert(number)) == 503
         await e.until(lambda: len(lines_of(out)) == 2)
-        assert e.daemon._restarts["source alerts"] >= 1
+        assert e.daemon._reporter.restarts["source alerts"] >= 1
 
 
 IDLE_NEVER = SourceReport("none", "none")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.contracts import Origin, Page
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import CursorMove, PageCommit, Settlement, Tally
+from forwarder.spool.contract import CursorMove, PageCommit, Settlement
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.clocks import FakeClock
 
@@ -94,12 +94,9 @@ class Harness:
     async def take(self, lane: int, events: int = 10_000, after: int = 0) -> list[Chunk]:
         return (await self.spool.exchange(lane, Settlement(), after=after, events=events)).chunks
 
-    async def settle(self, lane: int, *spans: tuple[int, int], source: int | None = None) -> int:
+    async def settle(self, lane: int, *spans: tuple[int, int]) -> int:
         """Settle as accepted; return the position."""
-        count = sum(last - first + 1 for first, last in spans)
-        tallies = {source or self.source.number: Tally(accepted=count)}
-        settlement = Settlement(ranges=list(spans), tallies=tallies)
-        return (await self.spool.exchange(lane, settlement, after=0, events=0)).position
+        return (await self.spool.exchange(lane, Settlement(ranges=list(spans)), after=0, events=0)).position
 
     async def settle_taken(self, lane: int) -> None:
         """Take everything there is and settle it as accepted."""
@@ -114,7 +111,7 @@ class Harness:
             for chunk in chunks:
                 fresh = [seq for seq in range(chunk.first, chunk.last + 1) if seq not in chunk.settled]
                 bodies += [chunk.bodies[seq - chunk.first] for seq in fresh]
-                await self.settle(lane, *((seq, seq) for seq in fresh), source=chunk.source)
+                await self.settle(lane, *((seq, seq) for seq in fresh))
             after = chunks[-1].last
         return bodies
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from forwarder.contracts import ConfigError, Origin
-from forwarder.spool.contract import CursorMove, Fenced, Gap, PageCommit, SpoolError
+from forwarder.spool.contract import CursorMove, Fenced, PageCommit, SpoolError
+from forwarder.spool.gap import Gap
 from forwarder.spool.sqlite.ids import _holds
 from tests.spool.spools import ACME, MINUTE, OTHER, Harness, body_of, found, key_of, move, names, opened, page_of
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from forwarder.contracts import Held
-from forwarder.spool.contract import Fenced, Settlement, SpoolError, SpoolLost, Tally
+from forwarder.spool.contract import Fenced, Settlement, SpoolError, SpoolLost
 from forwarder.spool.letter import EVERY, DeadLetter
 from forwarder.spool.sqlite.database import RESERVE_BYTES
 from forwarder.spool.sqlite.glimpse import glimpse
@@ -149,7 +149,7 @@ def new_lane(harness: Harness, lane: int) -> Awaitable[Any]:
 
 def settlement(harness: Harness, lane: int) -> Awaitable[Any]:
     letter = DeadLetter(1, harness.source.number, key_of("a0").hex(), "no", "x" * 50_000, b"")
-    told = Settlement([(1, 1)], {harness.source.number: Tally(rejected=1)}, [letter])
+    told = Settlement([(1, 1)], dead_letters=[letter])
     return harness.spool.exchange(lane, told, after=0, events=0)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from forwarder.spool import letter
-from forwarder.spool.contract import Books, Chunk, Committed, Exchange, Gap, Settlement, Tally
+from forwarder.spool.contract import Books, Chunk, Committed, Exchange, Settlement
+from forwarder.spool.gap import Gap
 from forwarder.spool.letter import DeadLetter, LetterAct
 from forwarder.spool.sqlite import (
     database,
@@ -94,7 +95,6 @@ async def test_what_sqlite_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_not_said_is_nothing() -> None:
-    assert Tally() == Tally(accepted=0, rejected=0, filtered=0)
     assert Gap("detached") == Gap("detached", opened_ms=0, number=0)
     assert Committed(1, 2, 3, 4, {}).derived == 0
     assert Exchange(0, 0, []).unreadable == 0
@@ -109,7 +109,6 @@ def test_what_is_not_said_is_nothing() -> None:
 def test_a_settlement_is_something_as_soon_as_anything_is_in_it() -> None:
     letter = DeadLetter(1, 1, "", "", "", b"")
     assert not Settlement()
-    assert not Settlement(tallies={1: Tally(1)})
     assert Settlement([(1, 1)])
     assert Settlement(dead_letters=[letter])
     assert Settlement(doubts=[((1, 1), "restart")])

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from forwarder.contracts import Held
-from forwarder.spool.contract import Settlement, Tally
+from forwarder.spool.contract import Settlement
 from tests.spool.spools import Harness, bulky, found, move, names, opened
 
 
@@ -88,10 +88,7 @@ async def test_settling_and_cleaning_work_on_a_full_disk(small_disk):
         plug(small_disk)
         after = 0
         while chunks := await harness.take(lane, 50, after):
-            settlement = Settlement(
-                [(chunks[0].first, chunks[-1].last)],
-                {harness.source.number: Tally(accepted=chunks[-1].last - chunks[0].first + 1)},
-            )
+            settlement = Settlement([(chunks[0].first, chunks[-1].last)])
             await harness.spool.exchange(lane, settlement, after=0, events=0)
             after = chunks[-1].last
         assert after == 50 * len(done)

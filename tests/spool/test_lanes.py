@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from forwarder.contracts import ConfigError
-from forwarder.spool.contract import PageCommit, Settlement, SpoolError, Tally
+from forwarder.spool.contract import PageCommit, Settlement, SpoolError
 from forwarder.spool.letter import DeadLetter
 from tests.spool.spools import OTHER, Harness, body_of, bulky, found, names, opened, page_of
 
@@ -176,9 +176,8 @@ async def test_books_are_kept_by_source(harness: Harness):
     await harness.put("c")
     chunks = await harness.take(lane)
     assert [chunk.source for chunk in chunks] == [other.number, harness.source.number]
-    settlement = Settlement(
-        ranges=[(3, 6)], tallies={other.number: Tally(1, 1, 1), harness.source.number: Tally(filtered=1)}
-    )
+    letter = DeadLetter(4, other.number, "0" * 32, "no", "", b"{}")
+    settlement = Settlement(ranges=[(3, 6)], filtered=[(5, 6)], dead_letters=[letter])
     await harness.spool.exchange(lane, settlement, after=6, events=10)
     lines = {line.source: line for line in await harness.spool.books()}
     assert (lines["other"].spooled, lines["other"].rejected, lines["other"].balance) == (3, 1, 0)
@@ -222,7 +221,7 @@ async def test_dead_letters_keep_the_event(harness: Harness):
         DeadLetter(seq, harness.source.number, f"id{seq}", "too_large", "<hostile>", b"as it was sent")
         for seq in (1, 3)
     ]
-    settlement = Settlement([(1, 3)], {harness.source.number: Tally(accepted=1, rejected=2)}, letters)
+    settlement = Settlement([(1, 3)], dead_letters=letters)
     await harness.spool.exchange(lane, settlement, after=3, events=0)
     await harness.reopen()
     first, second = await harness.spool.dead_letters()
@@ -263,8 +262,7 @@ async def test_after_leaving_in_order_nothing_is_in_doubt(harness: Harness):
     await three_pages(harness)
     lane = await harness.lane()
     await harness.take(lane, 25)
-    settlement = Settlement([(1, 4), (10, 12)], {harness.source.number: Tally(accepted=7)})
-    await harness.spool.leave_lane(lane, settlement)
+    await harness.spool.leave_lane(lane, Settlement([(1, 4), (10, 12)]))
     await harness.reopen()
     state = await harness.spool.open_lane("elastic", "t", start=None, on_full="pause")
     assert (state.position, state.doubtful) == (4, ())

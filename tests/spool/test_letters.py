@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forwarder.contracts import Record
-from forwarder.spool.contract import Settlement, SpoolError, Tally
+from forwarder.spool.contract import Settlement, SpoolError
 from forwarder.spool.letter import LONGEST_DETAIL, DeadLetter, Selection
 from forwarder.spool.sqlite import exchange
 from forwarder.spool.sqlite.exchange import READ_BYTES
@@ -30,13 +30,9 @@ def letter(harness: Harness, seq: int, reason: str = "too_large", **more) -> Dea
     return DeadLetter(seq, harness.source.number, key_of(name).hex(), reason, "no", body_of(name), **more)
 
 
-async def reject(harness: Harness, lane: int, *letters: DeadLetter, accepted: int = 0) -> int:
+async def reject(harness: Harness, lane: int, *letters: DeadLetter) -> int:
     """Settle letters as rejected; return the position."""
-    settlement = Settlement(
-        [(found.seq, found.seq) for found in letters],
-        {harness.source.number: Tally(accepted=accepted, rejected=len(letters))},
-        list(letters),
-    )
+    settlement = Settlement([(found.seq, found.seq) for found in letters], dead_letters=list(letters))
     return (await harness.spool.exchange(lane, settlement, after=0, events=0)).position
 
 
@@ -173,7 +169,7 @@ async def test_a_filter_may_keep_a_retried_letter_back(harness: Harness):
     lane = await ten(harness, "x")
     await harness.spool.retry_letters(None, Selection())
     await harness.spool.exchange(lane, Settlement(), after=10, events=10)
-    settlement = Settlement([(1, 1)], {harness.source.number: Tally(filtered=1)})
+    settlement = Settlement([(1, 1)], filtered=[(1, 1)])
     await harness.spool.exchange(lane, settlement, after=0, events=0)
     assert await state(harness) == (9, 0, 1, 0, 0)
 
@@ -456,7 +452,7 @@ async def test_letters_of_version_1_are_retried_in_version_2(tmp_path):
     with closing(sqlite3.connect(path, isolation_level=None)) as con:
         con.execute("PRAGMA auto_vacuum = INCREMENTAL")
         con.executescript(VERSION_1)
-        con.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", packed[0])
+        con.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", packed[0][:9])
         con.execute("INSERT INTO bodies VALUES (?, ?, ?, ?)", packed[1])
         con.execute("UPDATE meta SET value = 11 WHERE name = 'next_seq'")
         con.execute(
@@ -504,7 +500,7 @@ async def test_two_sources_are_counted_each_in_its_books(harness: Harness):
     await harness.spool.commit(PageCommit(source=other.number, epoch=other.epoch, page=page_of("o1", "o2")))
     await harness.take(lane, 5, 10)
     foreign = DeadLetter(11, other.number, key_of("o1").hex(), "x", "no", body_of("o1"))
-    settlement = Settlement([(11, 11)], {other.number: Tally(rejected=1)}, [foreign])
+    settlement = Settlement([(11, 11)], dead_letters=[foreign])
     await harness.spool.exchange(lane, settlement, after=0, events=0)
     await harness.spool.retry_letters(None, Selection())
     given = await harness.spool.exchange(lane, Settlement(), after=12, events=5)

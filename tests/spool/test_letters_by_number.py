@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forwarder.contracts import Held
-from forwarder.spool.contract import PageCommit, Settlement, Tally
+from forwarder.spool.contract import PageCommit, Settlement
 from forwarder.spool.letter import LONGEST_DETAIL, PAGE_GONE, DeadLetter, Selection
 from forwarder.spool.sqlite.exchange import READ_BYTES
 from tests.spool.disks import fill_up, mounted
@@ -31,12 +31,8 @@ def letters(
 def rejected(
     harness: Harness, *seqs: int, accepted: tuple[int, ...] = (), source: int | None = None, **more
 ) -> Settlement:
-    number = source or harness.source.number
-    return Settlement(
-        [(seq, seq) for seq in (*seqs, *accepted)],
-        {number: Tally(rejected=len(seqs), accepted=len(accepted))},
-        letters(harness, *seqs, source=source, **more),
-    )
+    ranges = [(seq, seq) for seq in (*seqs, *accepted)]
+    return Settlement(ranges, dead_letters=letters(harness, *seqs, source=source, **more))
 
 
 async def settle(harness: Harness, lane: int, settlement: Settlement) -> int:
@@ -134,7 +130,6 @@ async def test_two_sources(harness: Harness):
     both = rejected(harness, 1)
     theirs = rejected(harness, 3, source=other.number)
     both.ranges += theirs.ranges
-    both.tallies |= theirs.tallies
     both.dead_letters = [*theirs.dead_letters, *both.dead_letters]
     await settle(harness, lane, both)
     assert await kept(harness) == {1: body_of("a"), 3: body_of("b")}

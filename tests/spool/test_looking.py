@@ -10,7 +10,7 @@ import pytest
 
 from forwarder.spool import folders
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import Settlement, SpoolError, SpoolLost, Tally
+from forwarder.spool.contract import Settlement, SpoolError, SpoolLost
 from forwarder.spool.folders import shared_folder
 from forwarder.spool.letter import DeadLetter
 from forwarder.spool.sqlite import glimpse as glimpse_module
@@ -301,8 +301,7 @@ async def test_a_letter_without_a_time_has_that_of_its_settlement(tmp_path: Path
             DeadLetter(1, harness.source.number, "0" * 32, "no", "", b"{}"),
             DeadLetter(2, harness.source.number, "0" * 32, "no", "", b"{}", at_ms=77),
         ]
-        tallies = {harness.source.number: Tally(rejected=2)}
-        settlement = Settlement(ranges=[(1, 2)], tallies=tallies, dead_letters=letters)
+        settlement = Settlement(ranges=[(1, 2)], dead_letters=letters)
         await harness.spool.exchange(lane, settlement, after=0, events=0)
         kept = await harness.spool.dead_letters("elastic")
         assert [letter.at_ms for letter in kept] == [int(harness.clock.time() * 1000), 77]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import CursorMove, PageCommit, Settlement, SpoolFull, Tally
+from forwarder.spool.contract import CursorMove, PageCommit, Settlement, SpoolFull
 from forwarder.spool.letter import PAGE_GONE, DeadLetter, Selection
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.clocks import FakeClock
@@ -236,9 +236,9 @@ class SpoolMachine(RuleBasedStateMachine):
         settlement.ranges += [(seq, seq) for seq in again]
         if way == "rejected":
             self.withdrawn[name] |= chosen & self.lost[name]
+        if way == "filtered":
+            settlement.filtered = list(settlement.ranges)
         for seq in chosen | again:
-            tally = settlement.tallies.setdefault(self.sources[self.source_of[seq]][0], Tally())
-            setattr(tally, way, getattr(tally, way) + 1)
             tries = 1 + self.retried[name].pop(seq, 0)
             if way == "rejected":
                 settlement.dead_letters.append(self.letter(seq))
@@ -258,9 +258,9 @@ class SpoolMachine(RuleBasedStateMachine):
         name = choice.draw(st.sampled_from([name for name in sorted(LANES) if self.retaken[name]]))
         again = choice.draw(st.sets(st.sampled_from(sorted(self.retaken[name])), min_size=1))
         settlement = Settlement(ranges=[(seq, seq) for seq in again])
+        if way == "filtered":
+            settlement.filtered = list(settlement.ranges)
         for seq in again:
-            tally = settlement.tallies.setdefault(self.sources[self.source_of[seq]][0], Tally())
-            setattr(tally, way, getattr(tally, way) + 1)
             tries = 1 + self.retried[name].pop(seq)
             if way == "rejected":
                 settlement.dead_letters.append(self.letter(seq))
@@ -302,8 +302,6 @@ class SpoolMachine(RuleBasedStateMachine):
             for chunk in given_.chunks:
                 fresh = set(range(chunk.first, chunk.last + 1)) - chunk.settled
                 settlement.ranges += [(seq, seq) for seq in fresh]
-                tally = settlement.tallies.setdefault(chunk.source, Tally())
-                tally.accepted += len(fresh)
                 self.settled[name] |= fresh
             after = given_.chunks[-1].last
             self.run(self.spool.exchange(self.lanes[name], settlement, after=0, events=0))

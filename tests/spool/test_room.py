@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Held
-from forwarder.spool.contract import Settlement, SpoolFull, Tally
+from forwarder.spool.contract import Settlement, SpoolFull
 from forwarder.spool.sqlite import retention
 from tests.spool.spools import Harness, bulky, found, move, names, opened
 
@@ -405,7 +405,7 @@ async def test_ids_have_a_budget_of_their_own(tmp_path):
             chunks = await harness.take(lane)
             await harness.spool.exchange(
                 lane,
-                Settlement([(chunks[0].first, chunks[-1].last)], {harness.source.number: Tally(accepted=500)}),
+                Settlement([(chunks[0].first, chunks[-1].last)]),
                 after=0,
                 events=0,
             )

@@ -41,7 +41,10 @@ def content(*names: str, size: int = 0, **more: Any) -> Content:
 
 
 def add(pages: Pages, first: int, made: Content, audience: str = "", source: int = 1) -> PageRow:
-    return pages.add(first, source, audience, pages.pack(made), committed_ms=7, oldest_minute="", newest_ms=None)
+    packed, runs = pages.pack(made), [("2026-01-31", len(made.bodies))]
+    return pages.add(
+        first, source, audience, packed, committed_ms=7, oldest_minute="", newest_ms=None, reader="tail", runs=runs
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from forwarder.spool.contract import Gap, PageCommit, Settlement, SpoolError, SpoolFull, Tally
+from forwarder.spool.contract import PageCommit, Settlement, SpoolError, SpoolFull
+from forwarder.spool.gap import Gap
+from forwarder.spool.letter import DeadLetter
 from forwarder.spool.sqlite import exchange, lanes, report
 from tests.spool.spools import Harness, body_of, bulky, found, names, opened, page_of
 
@@ -363,7 +365,8 @@ async def test_a_settlement_of_several_sources_counts_each(harness: Harness) -> 
     await harness.put(*names("a", 4))
     lane = await harness.lane()
     await harness.take(lane)
-    tallies = {harness.source.number: Tally(accepted=1, rejected=1, filtered=2)}
-    await harness.spool.exchange(lane, Settlement(ranges=[(1, 4)], tallies=tallies), after=0, events=0)
+    letter = DeadLetter(2, harness.source.number, "0" * 32, "no", "", b"{}")
+    settlement = Settlement(ranges=[(1, 4)], filtered=[(3, 4)], dead_letters=[letter])
+    await harness.spool.exchange(lane, settlement, after=0, events=0)
     line = await harness.line()
     assert (line.accepted, line.rejected, line.filtered, line.detached, line.discarded) == (1, 1, 2, 0, 0)

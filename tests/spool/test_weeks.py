@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from forwarder.contracts import Origin
-from forwarder.spool.contract import Gap, PageCommit
+from forwarder.spool.contract import PageCommit
+from forwarder.spool.gap import Gap
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.spool.spools import ACME, Harness, body_of, names, opened
 

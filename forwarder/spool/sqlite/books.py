@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-    from forwarder.spool.contract import Books
+    from forwarder.spool.contract import DayBooks
 
 _PAGES = """
 SELECT 1 FROM (SELECT first_seq, last_seq, lag(last_seq, 1, 0) OVER (ORDER BY last_seq) AS before FROM pages)
@@ -36,8 +36,8 @@ _SOURCES = "SELECT 1 FROM {} WHERE source IS NOT NULL AND source NOT IN (SELECT 
 _SINKS = "SELECT 1 FROM {} WHERE lane NOT IN (SELECT number FROM lanes)"
 _LETTERS = """
 SELECT 1 FROM lane_books b LEFT JOIN (
-  SELECT lane, source, count(*) AS held FROM dead_letters WHERE state = 0 AND former = 0 GROUP BY lane, source
-) d ON d.lane = b.lane AND d.source = b.source
+  SELECT lane, source, day, count(*) AS held FROM dead_letters WHERE state = 0 AND former = 0 GROUP BY lane, source, day
+) d ON d.lane = b.lane AND d.source = b.source AND d.day = b.day
 WHERE b.discarded < 0 OR b.rejected - b.discarded <> coalesce(d.held, 0)
 """
 _QUESTIONS = (
@@ -60,12 +60,12 @@ _QUESTIONS = (
 """What must not be so, each with a query that gives a row when it is."""
 
 
-def disagreement(con: sqlite3.Connection, books: list[Books]) -> str:
+def disagreement(con: sqlite3.Connection, books: list[DayBooks]) -> str:
     """Return what is wrong in the tables of a spool, or nothing.
 
     Args:
         con: Its connection, in a transaction.
-        books: What the same tables say of each source and sink.
+        books: What the same tables say of each source, sink and day.
     """
     for what, query in _QUESTIONS:
         if con.execute(query).fetchone() is not None:
@@ -74,7 +74,8 @@ def disagreement(con: sqlite3.Connection, books: list[Books]) -> str:
         parts = (line.accepted, line.rejected, line.filtered, line.detached, line.waiting)
         if line.balance or min(line.spooled, *parts) < 0:
             return (
-                f"of source {line.source}, {line.spooled} events were written for sink {line.sink}, but accepted "
+                f"of source {line.source}, {line.spooled} events of {line.day or 'no known day'} were written for sink "
+                f"{line.sink}, but accepted "
                 f"{line.accepted}, rejected {line.rejected}, filtered {line.filtered}, detached {line.detached} and "
                 f"waiting {line.waiting} make {line.spooled - line.balance}"
             )

@@ -6,6 +6,7 @@ lies in (position, head].
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ import msgspec
 
 from forwarder.contracts import Origin
 from forwarder.contracts.errors import ConfigError
-from forwarder.spool import ranges
-from forwarder.spool.contract import Chunk, Exchange, LaneState
+from forwarder.spool import days, ranges
+from forwarder.spool.contract import Chunk, Exchange, LaneState, SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.gaps import Losses
     from forwarder.spool.sqlite.lanes import Lane, Lanes
     from forwarder.spool.sqlite.letters import Letters
-    from forwarder.spool.sqlite.pages import Content, PageRow, Pages
+    from forwarder.spool.sqlite.pages import Content, PageRow, Pages, Part
     from forwarder.spool.sqlite.retention import Retention
 
 READ_BYTES = 8 * 2**20
@@ -96,11 +97,11 @@ class Ledger:
         """Note how much each source had spooled before the place where the lane begins."""
         waiting = self._lanes.waiting(lane)
         rows = self._con.execute(
-            "SELECT source, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source", (lane.name,)
+            "SELECT source, day, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source, day", (lane.name,)
         ).fetchall()
         self._con.executemany(
-            "INSERT INTO lane_books (lane, source, spooled_before) VALUES (?, ?, ?)",
-            [(lane.number, source, events - waiting.get(source, 0)) for source, events in rows],
+            "INSERT INTO lane_books (lane, source, day, spooled_before) VALUES (?, ?, ?, ?)",
+            [(lane.number, source, day, events - waiting[source, day]) for source, day, events in rows],
         )
 
     def _start(self, name: str, start: str | None, now_ms: int) -> int:
@@ -154,15 +155,42 @@ class Ledger:
         if settlement.doubts:
             self._lanes.bound_doubts(lane.number)
         new, again = self._split_new_and_retried(lane, settlement.ranges)
+        letters = [self._dated(lane, letter) for letter in settlement.dead_letters]
+        counts = self._counts(lane, settlement, letters, new, again)
         if not self._lanes.settle(lane, new):
             return
+        if any(accepted < 0 for accepted, _, _ in counts.values()):
+            raise SpoolError(f"The lane {lane.name} rejects or filters events that it does not settle.")
         self._losses.recovered(lane, now_ms)
-        for source, tally in settlement.tallies.items():
-            self._lanes.count(
-                lane.number, source, accepted=tally.accepted, rejected=tally.rejected, filtered=tally.filtered
-            )
-        self._letters.add(lane.number, self._as_spooled(lane, settlement.dead_letters, again), now_ms)
+        for part, (accepted, rejected, filtered) in counts.items():
+            self._lanes.count(lane.number, part, accepted=accepted, rejected=rejected, filtered=filtered)
+        self._letters.add(lane.number, self._as_spooled(lane, letters, again), now_ms)
         self._letters.remove_taken(lane.number, again)
+
+    def _counts(
+        self,
+        lane: Lane,
+        settlement: Settlement,
+        letters: Sequence[DeadLetter],
+        new: Sequence[Range],
+        again: Sequence[Range],
+    ) -> dict[Part, tuple[int, int, int]]:
+        """Return how many events were accepted, rejected and filtered, by source and day."""
+        settled = self._parts_of(lane, new, again)
+        filtered = self._parts_of(lane, *self._split_new_and_retried(lane, settlement.filtered))
+        rejected = Counter((letter.source, letter.day) for letter in letters)
+        return {
+            part: (settled[part] - rejected[part] - filtered[part], rejected[part], filtered[part])
+            for part in settled | rejected | filtered
+        }
+
+    def _dated(self, lane: Lane, letter: DeadLetter) -> DeadLetter:
+        parts = self._parts_of(lane, *self._split_new_and_retried(lane, [(letter.seq, letter.seq)]))
+        return msgspec.structs.replace(letter, day=next((day for _, day in parts), days.UNKNOWN))
+
+    def _parts_of(self, lane: Lane, new: Sequence[Range], again: Sequence[Range]) -> Counter[Part]:
+        """Count numbers in flight by source and day: of pages, and of retried letters."""
+        return self._lanes.parts_of(lane, new) + self._letters.parts_of(lane.number, again)
 
     def _split_new_and_retried(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
         """Part numbers that are settled for the first time from those of retried letters."""
@@ -240,15 +268,15 @@ class Ledger:
     def retry(self, lane: str | None, chosen: Selection) -> list[LetterAct]:
         """Let dead letters wait again; the books follow."""
         acts, counts = self._letters.retry(lane, chosen)
-        for (number, source), events in counts.items():
-            self._lanes.count(number, source, rejected=-events)
+        for (number, source, day), events in counts.items():
+            self._lanes.count(number, (source, day), rejected=-events)
         return acts
 
     def discard(self, lane: str | None, chosen: Selection, who: str, words: str, now_ms: int) -> list[LetterAct]:
         """Remove dead letters; they stay rejected in the books, and are counted as discarded there."""
         acts, counts = self._letters.discard(lane, chosen, who, words, now_ms)
-        for (number, source), events in counts.items():
-            self._lanes.count(number, source, discarded=events)
+        for (number, source, day), events in counts.items():
+            self._lanes.count(number, (source, day), discarded=events)
         return acts
 
     def _take_letters(self, lane: Lane, events: int) -> tuple[list[Chunk], int]:
@@ -262,7 +290,7 @@ class Ledger:
         damaged = [letter for letter in letters if not letter.raw]
         self._letters.mark_dead(damaged)
         for letter in damaged:
-            self._lanes.count(lane.number, letter.source, rejected=1)
+            self._lanes.count(lane.number, (letter.source, letter.day), rejected=1)
         return [letter for letter in letters if letter.raw]
 
     def _chunk_of(self, letter: DeadLetter) -> Chunk:
@@ -277,6 +305,7 @@ class Ledger:
             letter.read_ms or letter.at_ms,
             {0: bytes.fromhex(digest)} if digest else {},
             frozenset({0} if letter.derived else ()),
+            reader=letter.reader,
         )
 
     # ------------------------------------------------------------------------------------------------- chunks
@@ -292,7 +321,13 @@ class Ledger:
                 size -= len(bodies.pop())
             end = start + len(bodies)
         chunk = Chunk(
-            row.source, self._origin(row.source), first, bodies, content.keys[16 * start : 16 * end], row.committed_ms
+            row.source,
+            self._origin(row.source),
+            first,
+            bodies,
+            content.keys[16 * start : 16 * end],
+            row.committed_ms,
+            reader=row.reader,
         )
         if content.revisions:
             chunk.revisions = {at - start: digest for at, digest in content.revisions.items() if start <= at < end}

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.spool import ranges
-from forwarder.spool.contract import Gap
+from forwarder.spool.gap import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forwarder.spool.contract import Range
     from forwarder.spool.sqlite.database import Database
     from forwarder.spool.sqlite.ids import IdMemory
     from forwarder.spool.sqlite.lanes import Lane, Lanes
     from forwarder.spool.sqlite.pages import DamagedPage, PageRow, Pages
 
 _SELECT = (
-    "SELECT cause, detail, source, lane, from_ms, to_ms, first_seq, last_seq, events, opened_ms, closed_ms, number "
-    "FROM gaps "
+    "SELECT cause, detail, source, lane, from_ms, to_ms, first_seq, last_seq, events, opened_ms, closed_ms, number, "
+    "fetching_ms, closed_by, lost_ms, why FROM gaps "
 )
 
 
@@ -92,8 +93,7 @@ class Losses:
             events = ranges.count(missing)
             if not events:
                 continue
-            self._lanes.count(lane.number, row.source, detached=events)
-            self._lanes.withdraw(lane, missing, row.source)
+            self._detach(lane, row, missing)
             by_source.setdefault(row.source, []).append((row, events))
         grow = self._goes_on(cause, lane)
         for missed in by_source.values():
@@ -101,6 +101,17 @@ class Losses:
         lane.position = max(lane.position, upto)
         self._lanes.advance(lane)
         self._lanes.save(lane)
+
+    def _detach(self, lane: Lane, row: PageRow, missing: Sequence[Range]) -> None:
+        """Take events of a page away from a lane, day by day."""
+        at = row.first
+        for day, events in row.by_day(row.first, row.last):
+            spans = [span for first, last in missing for span in ranges.inside(first, last, [(at, at + events - 1)])]
+            if spans:
+                part = row.source, day
+                self._lanes.count(lane.number, part, detached=ranges.count(spans))
+                self._lanes.withdraw(lane, spans, part)
+            at += events
 
     def recovered(self, lane: Lane, now_ms: int) -> None:
         """Take out of the gaps of a lane what it settled after all; a gap that lacks nothing any more is closed."""
@@ -132,9 +143,7 @@ class Losses:
             if row.audience not in {"", lane.name}:
                 continue
             missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
-            if missing:
-                self._lanes.count(lane.number, row.source, detached=ranges.count(missing))
-                self._lanes.withdraw(lane, missing, row.source)
+            self._detach(lane, row, missing)
             if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered
                 self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
         self.open(_gap_of([(row, row.events)], "damaged_page", str(damage), row.audience or None), now_ms)

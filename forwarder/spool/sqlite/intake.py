@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.contracts.errors import ConfigError
+from forwarder.spool import days
 from forwarder.spool.contract import Committed, CursorRow, Fenced, PageCommit, SourceState
 from forwarder.spool.sqlite.ids import SAME_BYTES, oldest_minute
 from forwarder.spool.sqlite.pages import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from forwarder.contracts import Origin, Page
     from forwarder.spool.contract import CursorMove
     from forwarder.spool.sqlite.database import Database
     from forwarder.spool.sqlite.gaps import Losses
-    from forwarder.spool.sqlite.ids import IdMemory
+    from forwarder.spool.sqlite.ids import IdMemory, Stream
     from forwarder.spool.sqlite.pages import Pages
     from forwarder.spool.sqlite.retention import Retention
 
@@ -104,7 +105,7 @@ class Intake:
             self._losses.close(number, now_ms)
         new = repeats = revisions = derived = 0
         if commit.page is not None and commit.page.bodies:
-            new, repeats, revisions, derived = self._store(commit.source, commit.audience or "", commit.page, now_ms)
+            new, repeats, revisions, derived = self._store(commit, commit.page, now_ms)
         self._con.execute(
             "UPDATE sources SET moves = ?, repeats = repeats + ?, revisions = revisions + ? WHERE number = ?",
             (moved + len(commit.moves), repeats, revisions, commit.source),
@@ -136,13 +137,16 @@ class Intake:
         if done != 1:
             raise Fenced(f"The cursor {move.name} of source {name} was moved by another process. Read its state again.")
 
-    def _store(self, source: int, audience: str, page: Page, now_ms: int) -> tuple[int, int, int, int]:
-        novelty = self._ids.classify((source, audience), page)
+    def _store(self, commit: PageCommit, page: Page, now_ms: int) -> tuple[int, int, int, int]:
+        stream = source, audience = commit.source, commit.audience or ""
+        novelty = self._ids.classify(stream, page)
         self._database.after.append(lambda: self._ids.remember(novelty))
         if novelty.same:
             more = SAME_BYTES * sum(map(len, novelty.same.values()))
             self._database.set_meta("id_bytes", self._database.meta("id_bytes") + more)
         kept = novelty.kept
+        if commit.compares:
+            self._count(stream, days.of_minutes(page.minutes))
         if not kept:
             return 0, novelty.repeats, 0, 0
         whole = len(kept) == len(page.bodies)
@@ -155,6 +159,7 @@ class Intake:
                 novelty.revisions,
                 frozenset(place for place, at in enumerate(kept) if at in page.derived),
             )
+        runs = days.of_minutes(page.minutes if whole else [page.minutes[at] for at in kept])
         packed = self._pages.pack(content)
         self._retention.make_room(packed.size, now_ms)
         first = self._database.meta("next_seq")
@@ -166,16 +171,24 @@ class Intake:
             committed_ms=now_ms,
             oldest_minute=oldest_minute(novelty.parts),
             newest_ms=page.newest,
+            reader=commit.reader,
+            runs=runs,
         )
         taken = self._ids.write(novelty, first, now_ms)
-        self._con.execute(
-            "INSERT INTO spooled VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET events = events + excluded.events",
-            (source, audience, len(kept)),
-        )
+        self._count(stream, runs, new=True, recovered=commit.compares)
         self._database.set_meta("next_seq", row.last + 1)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") + taken)
         self._database.after.append(lambda: self._pages.remember(row, content))
         return len(kept), novelty.repeats, len(novelty.revisions), len(content.derived)
+
+    def _count(self, stream: Stream, runs: Iterable[days.Run], *, new: bool = False, recovered: bool = False) -> None:
+        """Add events of a stream to what was spooled of it, by day: new ones, or those that were only compared."""
+        self._con.executemany(
+            "INSERT INTO spooled VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "events = events + excluded.events, recovered = recovered + excluded.recovered, "
+            "compared = compared + excluded.compared",
+            [(*stream, day, events * new, events * recovered, events * (not new)) for day, events in runs],
+        )
 
 
 def _text(state: dict[str, object]) -> str:

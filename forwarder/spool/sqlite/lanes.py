@@ -6,6 +6,7 @@ flight (detached, damaged) are rows of `overtaken`: when the lane settles them a
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
     from forwarder.spool.contract import Range
     from forwarder.spool.sqlite.letters import Letters
-    from forwarder.spool.sqlite.pages import Pages
+    from forwarder.spool.sqlite.pages import Pages, Part
 
 _MOST_DOUBTS = 10_000
-_SELECT = "SELECT number, name, target, position, head, on_full, seen_ms FROM lanes "
+_SELECT = "SELECT number, name, target, position, head, on_full, seen_ms, paused FROM lanes "
+
+Withdrawn = tuple[int, int, int, str]
+"""First and last number, source and day of events that were taken away while they were in flight."""
 
 
 class Lane(msgspec.Struct):
@@ -38,6 +42,7 @@ class Lane(msgspec.Struct):
     head: int
     on_full: str
     seen_ms: int
+    paused: str = ""
     settled: list[Range] = []
     stored: frozenset[Range] = frozenset()
     written: tuple[object, ...] = ()
@@ -46,7 +51,7 @@ class Lane(msgspec.Struct):
     @property
     def columns(self) -> tuple[object, ...]:
         """What changes of its row."""
-        return self.target, self.position, self.head, self.on_full, self.seen_ms
+        return self.target, self.position, self.head, self.on_full, self.seen_ms, self.paused
 
 
 class Lanes:
@@ -95,33 +100,32 @@ class Lanes:
         ).lastrowid
         return Lane(int(number or 0), name, target, position, position, on_full, now_ms)
 
-    def waiting(self, lane: Lane) -> dict[int, int]:
-        """Count what a lane has not settled, by source: in pages that are there, and letters that are retried."""
-        waiting: dict[int, int] = dict(
-            self._con.execute(
-                "SELECT source, sum(last_seq - max(first_seq - 1, ?)) FROM pages "
-                "WHERE last_seq > ? AND audience IN ('', ?) GROUP BY source",
-                (lane.position, lane.position, lane.name),
-            )
-        )
+    def waiting(self, lane: Lane) -> Counter[Part]:
+        """Count what a lane has not settled, by source and day: in pages there are, and letters that are retried."""
+        waiting = self._pages.counted(lane.position + 1, self.newest(), lane.name)
         for first, last in lane.settled:
-            for source, events in self._con.execute(
-                "SELECT source, sum(min(last_seq, :last) - max(first_seq, :first) + 1) FROM pages "
-                "WHERE last_seq >= :first AND first_seq <= :last AND audience IN ('', :lane) "
-                "AND last_seq <= (SELECT coalesce(min(last_seq), :last) FROM pages WHERE last_seq >= :last) "
-                "GROUP BY source",
-                {"first": first, "last": last, "lane": lane.name},
-            ):
-                waiting[source] -= events
-        for source, events in self._letters.waiting(lane.number).items():
-            waiting[source] = waiting.get(source, 0) + events
+            waiting.subtract(self._pages.counted(first, last, lane.name))
+        waiting.update(self._letters.waiting(lane.number))
         return waiting
+
+    def parts_of(self, lane: Lane, spans: Iterable[Range]) -> Counter[Part]:
+        """Count the events of ranges that a lane has in flight, by source and day, withdrawn or not."""
+        withdrawn = self._withdrawn_in_flight(lane)
+        taken = [(first, last) for first, last, _, _ in withdrawn]
+        counts: Counter[Part] = Counter()
+        for begin, end in ranges.merge(spans):
+            for first, last in ranges.outside(begin, end, taken):
+                counts.update(self._pages.counted(first, last, lane.name))
+            for first, last, source, day in withdrawn:
+                counts[source, day] += max(0, min(last, end) - max(first, begin) + 1)
+        return +counts
 
     def save(self, lane: Lane) -> None:
         """Write what changed of a lane; an idle exchange writes nothing and costs no fsync."""
         if lane.columns != lane.written:
             self._con.execute(
-                "UPDATE lanes SET target = ?, position = ?, head = ?, on_full = ?, seen_ms = ? WHERE number = ?",
+                "UPDATE lanes SET target = ?, position = ?, head = ?, on_full = ?, seen_ms = ?, paused = ? "
+                "WHERE number = ?",
                 (*lane.columns, lane.number),
             )
             lane.written = lane.columns
@@ -151,7 +155,7 @@ class Lanes:
         known = ranges.merge([(1, lane.position), *lane.settled])  # at position 0 the first of them is empty
         repeated = sum(ranges.count(ranges.inside(first, last, known)) for first, last in new)
         withdrawn = self._withdrawn_in_flight(lane)
-        taken = [(first, last) for first, last, _ in withdrawn]
+        taken = [(first, last) for first, last, _, _ in withdrawn]
         excused = [span for first, last in new for span in ranges.inside(first, last, taken)]
         repeated -= sum(ranges.count(ranges.inside(first, last, known)) for first, last in excused)
         if repeated == ranges.count(new):
@@ -185,36 +189,36 @@ class Lanes:
 
     # -------------------------------------------------------------------------------- withdrawn while in flight
 
-    def withdraw(self, lane: Lane, spans: Iterable[Range], source: int) -> None:
-        """Remember what was taken away from a lane while it may have it in flight."""
+    def withdraw(self, lane: Lane, spans: Iterable[Range], part: Part) -> None:
+        """Remember what was taken away from a lane while it may have it in flight, of one source and day."""
         self._con.executemany(
-            "INSERT INTO overtaken VALUES (?, ?, ?, ?)",
-            [(lane.number, first, min(last, lane.head), source) for first, last in spans if first <= lane.head],
+            "INSERT INTO overtaken VALUES (?, ?, ?, ?, ?)",
+            [(lane.number, first, min(last, lane.head), *part) for first, last in spans if first <= lane.head],
         )
 
     def forget_withdrawn(self, lane: Lane) -> None:
         """Nothing of this lane is in flight any more."""
         self._con.execute("DELETE FROM overtaken WHERE lane = ?", (lane.number,))
 
-    def _withdrawn_in_flight(self, lane: Lane) -> list[tuple[int, int, int]]:
+    def _withdrawn_in_flight(self, lane: Lane) -> list[Withdrawn]:
         return self._con.execute(
-            "SELECT first, last, source FROM overtaken WHERE lane = ? ORDER BY first", (lane.number,)
+            "SELECT first, last, source, day FROM overtaken WHERE lane = ? ORDER BY first", (lane.number,)
         ).fetchall()
 
-    def _correct_books(self, lane: Lane, withdrawn: list[tuple[int, int, int]], new: list[Range]) -> None:
+    def _correct_books(self, lane: Lane, withdrawn: list[Withdrawn], new: list[Range]) -> None:
         self.forget_withdrawn(lane)
-        for first, last, source in withdrawn:
+        for first, last, source, day in withdrawn:
             back = ranges.inside(first, last, new)
-            self.count(lane.number, source, detached=-ranges.count(back))
+            self.count(lane.number, (source, day), detached=-ranges.count(back))
             lane.recovered += [(start, end, source) for start, end in back]
-            self.withdraw(lane, ranges.outside(first, last, new), source)
+            self.withdraw(lane, ranges.outside(first, last, new), (source, day))
 
     # ------------------------------------------------------------------------------------------ books, doubts
 
     def count(
         self,
         lane: int,
-        source: int,
+        part: Part,
         *,
         accepted: int = 0,
         rejected: int = 0,
@@ -222,13 +226,13 @@ class Lanes:
         detached: int = 0,
         discarded: int = 0,
     ) -> None:
-        """Add to a line of the books; `discarded` is of the rejected."""
+        """Add to a line of the books, of one source and day; `discarded` is of the rejected."""
         self._con.execute(
-            "INSERT INTO lane_books (lane, source, accepted, rejected, filtered, detached, discarded) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, "
+            "INSERT INTO lane_books (lane, source, day, accepted, rejected, filtered, detached, discarded) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, "
             "rejected = rejected + excluded.rejected, filtered = filtered + excluded.filtered, "
             "detached = detached + excluded.detached, discarded = discarded + excluded.discarded",
-            (lane, source, accepted, rejected, filtered, detached, discarded),
+            (lane, *part, accepted, rejected, filtered, detached, discarded),
         )
 
     def doubt(self, lane: int, span: Range, cause: str, now_ms: int) -> None:

@@ -7,6 +7,7 @@ letters that are dead and not of a former target + discarded; the rows that are 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from forwarder.spool.contract import Range
+    from forwarder.spool.sqlite.pages import Part
 
-Counts = dict[tuple[int, int], int]
-"""How many letters, by number of the lane and of the source."""
+Counts = Counter[tuple[int, int, str]]
+"""How many letters, by number of the lane and of the source, and day."""
 
 DEAD, WAITING, TAKEN = 0, 1, 2
 """Values of `state`."""
@@ -38,7 +40,7 @@ _CHOSEN = (
 )
 _COLUMNS = (
     "d.seq, d.source, d.document_id, d.reason, d.detail, {raw}, d.at_ms, d.number, l.name, d.read_ms, d.derived, "
-    "d.tries, d.state > 0, d.former, coalesce(s.name, ''), coalesce(s.feed, '') "
+    "d.tries, d.state > 0, d.former, coalesce(s.name, ''), coalesce(s.feed, ''), d.day, d.reader "
 )
 _TABLES = "FROM dead_letters d JOIN lanes l ON l.number = d.lane LEFT JOIN sources s ON s.number = d.source "
 
@@ -54,6 +56,7 @@ class Found(msgspec.Struct, frozen=True):
     lane: int
     name: str
     source: int
+    day: str
     state: int
     former: int
 
@@ -89,12 +92,23 @@ class Letters:
         """Return how many letters of each lane are dead, by its number."""
         return dict(self._con.execute("SELECT lane, sum(state = 0) FROM dead_letters GROUP BY lane").fetchall())
 
-    def waiting(self, lane: int) -> dict[int, int]:
-        """Return how many letters of a lane are retried, by source."""
-        return dict(
-            self._con.execute(
-                "SELECT source, count(*) FROM dead_letters WHERE lane = ? AND state > 0 GROUP BY source", (lane,)
-            ).fetchall()
+    def waiting(self, lane: int) -> dict[Part, int]:
+        """Return how many letters of a lane are retried, by source and day."""
+        rows = self._con.execute(
+            "SELECT source, day, count(*) FROM dead_letters WHERE lane = ? AND state > 0 GROUP BY source, day", (lane,)
+        )
+        return {(source, day): letters for source, day, letters in rows}
+
+    def parts_of(self, lane: int, spans: Iterable[Range]) -> Counter[Part]:
+        """Count the letters in flight again of ranges of spool numbers, by source and day."""
+        return Counter(
+            part
+            for first, last in spans
+            for part in self._con.execute(
+                "SELECT source, day FROM dead_letters WHERE lane = ? AND state > 0 AND state = ? "
+                "AND seq BETWEEN ? AND ?",
+                (lane, TAKEN, first, last),
+            )
         )
 
     def oldest_waiting(self, lane: int) -> int | None:
@@ -121,13 +135,15 @@ class Letters:
     def add(self, lane: int, letters: Iterable[DeadLetter], now_ms: int) -> None:
         """Write new letters."""
         self._con.executemany(
-            "INSERT INTO dead_letters (lane, seq, source, document_id, reason, detail, at_ms, read_ms, derived, tries, "
-            "raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO dead_letters (lane, seq, source, day, reader, document_id, reason, detail, at_ms, read_ms, "
+            "derived, tries, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (  # one after the other: together they may be large
                 (
                     lane,
                     letter.seq,
                     letter.source,
+                    letter.day,
+                    letter.reader,
                     letter.document_id,
                     letter.reason,
                     letter.detail,
@@ -142,7 +158,7 @@ class Letters:
         )
 
     def retry(self, lane: str | None, chosen: Selection) -> tuple[list[LetterAct], Counts]:
-        """Put letters on their way again; also return how many there are by lane and source number.
+        """Put letters on their way again; also return how many there are by lane, source and day.
 
         Those of a former target are left: they are no events of this lane's books any more. So are damaged ones: there
         is nothing that could be sent in their place.
@@ -181,7 +197,8 @@ class Letters:
 
     def _chosen(self, lane: str | None, chosen: Selection) -> list[Found]:
         rows = self._con.execute(
-            f"SELECT d.number, d.lane, l.name, d.source, d.state, d.former {_TABLES} WHERE {_CHOSEN} ORDER BY d.number",
+            f"SELECT d.number, d.lane, l.name, d.source, d.day, d.state, d.former {_TABLES} WHERE {_CHOSEN} "
+            "ORDER BY d.number",
             _values(lane, chosen),
         )
         return [Found(*row) for row in rows]
@@ -320,7 +337,4 @@ def _acts(found: list[Found], left: list[Found], damaged: Mapping[int, str]) -> 
 
 
 def _counts(found: list[Found]) -> Counts:
-    counts: Counts = {}
-    for letter in found:
-        counts[letter.lane, letter.source] = counts.get((letter.lane, letter.source), 0) + 1
-    return counts
+    return Counter((letter.lane, letter.source, letter.day) for letter in found)

@@ -10,12 +10,14 @@ import sqlite3
 import struct
 import sys
 from array import array
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import msgspec
+
+from forwarder.spool import days
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -23,16 +25,21 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from forwarder.spool.contract import Range
+    from forwarder.spool.days import Run
 
 LEVEL = 1
 _CACHE_BYTES = 8 * 2**20
 _IN_PARTS = 4 * 2**20
 """Bytes of a page from which its events are compressed one after the other."""
 
+_NO_PAGE = 2**62
 _REVISION = struct.Struct("<I8s")
+
+Part = tuple[int, str]
+"""A source, by number, and a day: what the books tell apart."""
 
 
 class PageRow(msgspec.Struct, frozen=True, gc=False):
@@ -47,11 +54,18 @@ class PageRow(msgspec.Struct, frozen=True, gc=False):
     oldest_minute: str
     newest_ms: int | None
     checksum: int
+    reader: str = ""
+    days: str = ""
 
     @property
     def events(self) -> int:
         """How many events it holds."""
         return self.last - self.first + 1
+
+    def by_day(self, first: int, last: int) -> Iterator[Run]:
+        """Yield the days of its events numbered first..last, each with how many; those outside of it do not count."""
+        runs = days.read(self.days, self.events)
+        return days.between(runs, max(first - self.first, 0), last - self.first + 1)
 
 
 class DamagedPage(Exception):
@@ -159,7 +173,8 @@ def _checksum(numbers: tuple[int, int, int, str], content: tuple[bytes, bytes, b
 _COMPRESS: Any = zstd.compress
 _GUARDED = {zstd.CompressionParameter.compression_level: LEVEL, zstd.CompressionParameter.checksum_flag: 1}
 _SELECT = (
-    "SELECT last_seq, first_seq, source, audience, bytes, committed_ms, oldest_minute, newest_ms, checksum FROM pages "
+    "SELECT last_seq, first_seq, source, audience, bytes, committed_ms, oldest_minute, newest_ms, checksum, reader, "
+    "days FROM pages "
 )
 
 
@@ -188,12 +203,26 @@ class Pages:
         committed_ms: int,
         oldest_minute: str,
         newest_ms: int | None,
+        reader: str,
+        runs: Sequence[Run],
     ) -> PageRow:
         """Write a page whose events are numbered from `first`."""
         last = first + packed.events - 1
         checksum = _checksum((last, first, source, audience), (packed.packed, packed.keys, packed.marks))
-        row = PageRow(last, first, source, audience, packed.size, committed_ms, oldest_minute, newest_ms, checksum)
-        self._con.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(row))
+        row = PageRow(
+            last,
+            first,
+            source,
+            audience,
+            packed.size,
+            committed_ms,
+            oldest_minute,
+            newest_ms,
+            checksum,
+            reader,
+            days.written(runs),
+        )
+        self._con.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(row))
         self._con.execute("INSERT INTO bodies VALUES (?, ?, ?, ?)", (last, packed.keys, packed.marks, packed.packed))
         return row
 
@@ -255,6 +284,31 @@ class Pages:
             if audience is None or row.audience in {"", audience}:
                 found.append(row)
         return found
+
+    def counted(self, first: int, last: int, audience: str) -> Counter[Part]:
+        """Count the events of a range that are for an audience, by source and day.
+
+        Pages that lie in it as a whole are counted by SQLite: there may be very many.
+        """
+        counts: Counter[Part] = Counter()
+        begin = self.after(first - 1, audience) if first <= last else None
+        if begin is None:
+            return counts
+        end = self.after(last - 1, audience)
+        for row in (begin, end) if end and end.last != begin.last else (begin,):
+            for day, events in row.by_day(first, last):
+                counts[row.source, day] += events
+        for source, text, pages, events in self._con.execute(
+            "SELECT source, days, count(*), sum(last_seq - first_seq + 1) FROM pages "
+            "WHERE last_seq > ? AND last_seq < ? AND audience IN ('', ?) GROUP BY source, days",
+            (begin.last, end.last if end else _NO_PAGE, audience),
+        ):
+            if "*" not in text:
+                counts[source, text] += events
+                continue
+            for day, count in days.read(text, events // pages):  # the same text is of pages of the same size
+                counts[source, day] += count * pages
+        return counts
 
     def read(self, row: PageRow) -> Content:
         """Return the events of a page. Raises DamagedPage."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.spool.contract import Books, LaneStatus, SourceStatus, SpoolStatus
+from forwarder.spool.contract import Books, DayBooks, LaneStatus, SourceStatus, SpoolStatus
 
 if TYPE_CHECKING:
     from forwarder.spool.config import SpoolConfig
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.intake import Intake
     from forwarder.spool.sqlite.lanes import Lanes
     from forwarder.spool.sqlite.letters import Letters
-    from forwarder.spool.sqlite.pages import Pages
+    from forwarder.spool.sqlite.pages import Pages, Part
     from forwarder.spool.sqlite.retention import Retention
 
 _MOST_GAPS = 1000
@@ -51,39 +51,57 @@ class Reports:
 
     def books(self) -> list[Books]:
         """Return one line per source and lane; `waiting` is counted from the pages, not derived from the rest."""
-        names: list[tuple[int, str]] = self._con.execute("SELECT number, name FROM sources ORDER BY number").fetchall()
-        lines: list[Books] = []
+        names = [name for _, name in self._names()]
+        lines = {(lane.name, name): Books(name, lane.name, *[0] * 7) for lane in self._lanes.all() for name in names}
+        for line in self.day_books():
+            lines[line.sink, line.source] = _sum(lines[line.sink, line.source], line)
+        return list(lines.values())
+
+    def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
+        """Return one line per lane, source and day in which there was anything, in this order."""
+        names = dict(self._names())
+        lines: list[DayBooks] = []
         for lane in self._lanes.all():
             waiting = self._lanes.waiting(lane)
-            spooled = dict(
-                self._con.execute(
-                    "SELECT source, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source", (lane.name,)
-                ).fetchall()
+            spooled = self._by_part(
+                "SELECT source, day, sum(events), sum(compared), sum(recovered) FROM spooled "
+                "WHERE audience IN ('', ?) GROUP BY source, day",
+                lane.name,
             )
-            counted = {
-                row[0]: row[1:]
-                for row in self._con.execute(
-                    "SELECT source, spooled_before, accepted, rejected, filtered, detached, discarded FROM lane_books "
-                    "WHERE lane = ?",
-                    (lane.number,),
-                )
-            }
-            for number, name in names:
-                before, accepted, rejected, filtered, detached, discarded = counted.get(number, (0, 0, 0, 0, 0, 0))
+            counted = self._by_part(
+                "SELECT source, day, spooled_before, accepted, rejected, filtered, detached, discarded FROM lane_books "
+                "WHERE lane = ?",
+                lane.number,
+            )
+            for part in sorted(spooled.keys() | counted.keys() | waiting.keys()):
+                source, day = part
+                if not since <= day <= until:
+                    continue
+                events, compared, recovered = spooled.get(part, (0, 0, 0))
+                before, accepted, rejected, filtered, detached, discarded = counted.get(part, (0, 0, 0, 0, 0, 0))
                 lines.append(
-                    Books(
-                        source=name,
+                    DayBooks(
+                        source=names.get(source, ""),
                         sink=lane.name,
-                        spooled=spooled.get(number, 0) - before,
+                        spooled=events - before,
                         accepted=accepted,
                         rejected=rejected,
                         filtered=filtered,
                         detached=detached,
-                        waiting=waiting.get(number, 0),
+                        waiting=waiting[part],
                         discarded=discarded,
+                        day=day,
+                        compared=compared,
+                        recovered=recovered,
                     )
                 )
         return lines
+
+    def _names(self) -> list[tuple[int, str]]:
+        return self._con.execute("SELECT number, name FROM sources ORDER BY number").fetchall()
+
+    def _by_part(self, query: str, lane: str | int) -> dict[Part, tuple[int, ...]]:
+        return {(source, day): tuple(rest) for source, day, *rest in self._con.execute(query, (lane,))}
 
     def status(self, now_ms: int) -> SpoolStatus:
         """Return everything at one moment."""
@@ -156,6 +174,15 @@ class Reports:
                     on_full=lane.on_full,
                     retried=sum(self._letters.waiting(lane.number).values()),
                     forgotten_ms=self._retention.forgotten_ms(lane),
+                    paused=lane.paused,
                 )
             )
         return found
+
+
+def _sum(one: Books, other: Books) -> Books:
+    return Books(
+        one.source,
+        one.sink,
+        *(getattr(one, name) + getattr(other, name) for name in Books.__struct_fields__[2:]),
+    )

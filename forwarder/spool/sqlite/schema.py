@@ -109,7 +109,60 @@ CREATE TABLE discards (
 """Dead letters can be retried and discarded. `raw` comes last, so that a scan reads no event. Letters beyond the books'
 count of rejected ones are of a time when the lane had another target (`former`): its books began anew then."""
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2)
+VERSION_3 = """
+ALTER TABLE pages ADD COLUMN reader TEXT NOT NULL DEFAULT '';
+ALTER TABLE pages ADD COLUMN days TEXT NOT NULL DEFAULT '';
+ALTER TABLE lanes ADD COLUMN paused TEXT NOT NULL DEFAULT '';
+ALTER TABLE overtaken ADD COLUMN day TEXT NOT NULL DEFAULT '';
+ALTER TABLE gaps ADD COLUMN fetching_ms INTEGER;
+ALTER TABLE gaps ADD COLUMN closed_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE gaps ADD COLUMN lost_ms INTEGER;
+ALTER TABLE gaps ADD COLUMN why TEXT NOT NULL DEFAULT '';
+ALTER TABLE spooled RENAME TO spooled_2;
+CREATE TABLE spooled (
+  source INTEGER NOT NULL, audience TEXT NOT NULL, day TEXT NOT NULL, events INTEGER NOT NULL,
+  recovered INTEGER NOT NULL DEFAULT 0, compared INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (source, audience, day)
+) STRICT, WITHOUT ROWID;
+INSERT INTO spooled (source, audience, day, events) SELECT source, audience, '', events FROM spooled_2;
+DROP TABLE spooled_2;
+ALTER TABLE lane_books RENAME TO lane_books_2;
+CREATE TABLE lane_books (
+  lane INTEGER NOT NULL, source INTEGER NOT NULL, day TEXT NOT NULL, spooled_before INTEGER NOT NULL DEFAULT 0,
+  accepted INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, filtered INTEGER NOT NULL DEFAULT 0,
+  detached INTEGER NOT NULL DEFAULT 0, discarded INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (lane, source, day)
+) STRICT, WITHOUT ROWID;
+INSERT INTO lane_books (lane, source, day, spooled_before, accepted, rejected, filtered, detached, discarded)
+  SELECT lane, source, '', spooled_before, accepted, rejected, filtered, detached, discarded FROM lane_books_2;
+DROP TABLE lane_books_2;
+ALTER TABLE dead_letters RENAME TO dead_letters_2;
+DROP INDEX dead_letters_by_lane;
+DROP INDEX dead_letters_retried;
+CREATE TABLE dead_letters (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, seq INTEGER NOT NULL, source INTEGER NOT NULL,
+  day TEXT NOT NULL DEFAULT '', reader TEXT NOT NULL DEFAULT '',
+  state INTEGER NOT NULL DEFAULT 0, former INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 1,
+  read_ms INTEGER NOT NULL DEFAULT 0, derived INTEGER NOT NULL DEFAULT 0, document_id TEXT NOT NULL,
+  reason TEXT NOT NULL, detail TEXT NOT NULL, at_ms INTEGER NOT NULL, raw BLOB NOT NULL
+) STRICT;
+INSERT INTO dead_letters (number, lane, seq, source, state, former, tries, read_ms, derived, document_id, reason,
+    detail, at_ms, raw)
+  SELECT number, lane, seq, source, state, former, tries, read_ms, derived, document_id, reason, detail, at_ms, raw
+  FROM dead_letters_2 ORDER BY number;
+DELETE FROM sqlite_sequence WHERE name = 'dead_letters';
+UPDATE sqlite_sequence SET name = 'dead_letters' WHERE name = 'dead_letters_2';
+DROP TABLE dead_letters_2;
+CREATE INDEX dead_letters_by_lane ON dead_letters (lane);
+CREATE INDEX dead_letters_retried ON dead_letters (lane, state, seq) WHERE state > 0;
+CREATE TABLE replays (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, source INTEGER, first INTEGER NOT NULL,
+  last INTEGER NOT NULL, at INTEGER NOT NULL, chosen TEXT NOT NULL, who TEXT NOT NULL, opened_ms INTEGER NOT NULL,
+  closed_ms INTEGER, events INTEGER NOT NULL DEFAULT 0, accepted INTEGER NOT NULL DEFAULT 0,
+  rejected INTEGER NOT NULL DEFAULT 0, filtered INTEGER NOT NULL DEFAULT 0
+) STRICT;
+"""
+"""The books tell days apart, and pages who read them. What was counted before has the empty day."""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
 """Entry n brings version n to n + 1; a new file runs them all. `user_version` is the number of entries that ran."""
 
 

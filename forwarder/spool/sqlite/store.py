@@ -18,6 +18,7 @@ from forwarder.spool.contract import (
     Books,
     Chunk,
     Committed,
+    DayBooks,
     Exchange,
     LaneState,
     PageCommit,
@@ -93,7 +94,7 @@ class _Open:
             raise
 
     def _verify_books(self) -> None:
-        if what := disagreement(self.database.con, self.reports.books()):
+        if what := disagreement(self.database.con, self.reports.day_books()):
             raise damaged(self.database.path, what)
 
 
@@ -282,6 +283,10 @@ class SqliteSpool:
     async def books(self) -> list[Books]:
         """Return one line per source and lane."""
         return await self._run(lambda parts: parts.reports.books())
+
+    async def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
+        """Return one line per source, lane and day from `since` to `until` (ISO 8601 dates), both included."""
+        return await self._run(lambda parts: parts.reports.day_books(since, until))
 
     async def overview(self) -> tuple[SpoolStatus, list[Books]]:
         """Return `status` and `books` of the same moment."""
