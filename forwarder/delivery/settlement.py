@@ -207,11 +207,12 @@ class Settler:
 
 
 def runs(numbers: Sequence[int]) -> list[Range]:
-    """Return numbers as ranges, both ends included."""
-    if numbers and numbers[-1] - numbers[0] == len(numbers) - 1:
-        return [(numbers[0], numbers[-1])]
+    """Return numbers as ranges, both ends included; they may come in any order, and each comes once."""
+    ordered = sorted(numbers)  # a letter that is retried may stand behind newer events in a batch
+    if ordered and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return [(ordered[0], ordered[-1])]
     found: list[Range] = []
-    for number in sorted(numbers):
+    for number in ordered:
         if found and found[-1][1] + 1 == number:
             found[-1] = (found[-1][0], number)
         else:

@@ -102,6 +102,39 @@ async def test_a_retried_letter_is_mapped_anew(tmp_path: Path) -> None:
         await b.balanced()
 
 
+async def test_letters_that_are_retried_around_a_new_event_are_settled_and_nothing_between_them(tmp_path: Path) -> None:
+    """The batch is 1, 4, 3: as many numbers as from 1 to 3, and not these."""
+    async with bench(tmp_path) as b:
+        refuses = True
+
+        def answer(batch: Batch, _: int) -> Delivery:
+            if refuses:
+                return Delivery(rejected={0: Rejection("no"), 2: Rejection("no")}, accepted=[1])
+            return Delivery.all_accepted(batch)
+
+        sink = ScriptedSink(answer)
+        lane = b.start("one", sink, window=1, batch={"events": 3, "wait": 600})
+        await b.fill(*(event(f"e{i}") for i in range(3)))
+        await b.drained("one")
+        first, second = [letter.number for letter in await b.spool.dead_letters("one")]
+        refuses = False
+        await b.spool.retry_letters("one", Selection(numbers=(first,)))
+        lane.ring()
+        await b.until(lambda: len(lane._ready) == 1)
+        await b.fill(event("e3"))
+        lane.ring()
+        await b.until(lambda: len(lane._ready) == 2)
+        await b.spool.retry_letters("one", Selection(numbers=(second,)))
+        lane.ring()
+        await b.until(lambda: lane.report.accepted == 4)
+        assert sink.batches[-1] == [1, 4, 3]
+        await b.drained("one")
+        assert await b.spool.dead_letters("one") == []
+        (line,) = await b.spool.books()
+        assert (line.accepted, line.rejected, line.waiting) == (4, 0, 0)
+        await b.balanced()
+
+
 async def test_a_retried_letter_is_confirmed_like_any_record(tmp_path: Path) -> None:
     """A promise that is broken is read from the letter, for its page is gone."""
     async with bench(tmp_path, retain=0) as b:
