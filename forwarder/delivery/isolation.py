@@ -237,7 +237,7 @@ class Case:
     def _cut(self, records: list[Record]) -> list[list[Record]]:
         """Return smaller parts: around the event that was named, or halves."""
         place = next((place for place, record in enumerate(records) if record.seq == self._named), None)
-        if place is None or len(records) == 1:
+        if place is None:
             return halves(records)
         return [part for part in (records[place : place + 1], records[:place], records[place + 1 :]) if part]
 

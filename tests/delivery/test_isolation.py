@@ -77,20 +77,22 @@ def test_a_sink_that_names_the_event_is_searched_for_it_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "parts"),
+    ("events", "named", "parts"),
     [
-        (1, [[1], [2, 3, 4, 5]]),
-        (3, [[3], [1, 2], [4, 5]]),
-        (5, [[5], [1, 2, 3, 4]]),
-        (9, [[1, 2], [3, 4, 5]]),
-        (None, [[1, 2], [3, 4, 5]]),
+        (5, 1, [[1], [2, 3, 4, 5]]),
+        (5, 3, [[3], [1, 2], [4, 5]]),
+        (5, 5, [[5], [1, 2, 3, 4]]),
+        (5, 9, [[1, 2], [3, 4, 5]]),
+        (5, None, [[1, 2], [3, 4, 5]]),
+        (2, 2, [[2], [1]]),
+        (2, None, [[1], [2]]),
     ],
 )
 @pytest.mark.parametrize("known", [True, False])
 def test_the_event_that_the_sink_names_is_tried_alone_before_its_neighbours(
-    named: int | None, parts: list[list[int]], known: bool
+    events: int, named: int | None, parts: list[list[int]], known: bool
 ) -> None:
-    s = Search(1, 2, 3, 4, 5)
+    s = Search(*range(1, events + 1))
     if known:
         s.fails()
         s.another_is_taken()

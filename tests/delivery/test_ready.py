@@ -57,6 +57,16 @@ def test_a_large_event_is_sent_when_no_other_large_one_is_on_its_way() -> None:
     assert not ready.waits_its_turn()
 
 
+def test_large_events_are_on_their_way_together_up_to_the_limit_and_not_beyond() -> None:
+    for more, waits in ((0, False), (1, True)):
+        ready = Ready(BatchConfig(events=1))
+        ready.add([record(1, raw=HEAVY), record(2, raw=ON_THE_WAY - HEAVY + more)], 0.0)
+        ready.cut(0)
+        assert ready.waits_its_turn() is waits
+        ready.cut(0)
+        assert not ready
+
+
 def test_small_batches_never_wait_for_each_other() -> None:
     ready = Ready(BatchConfig(events=1))
     ready.add([record(number) for number in range(1, 9)], 0.0)
