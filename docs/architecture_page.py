@@ -53,7 +53,10 @@ WHERE = (
     ("a setting of every sink", "`forwarder/contracts/settings.py`, and where it is obeyed", "2"),
     (
         "a metric",
-        "`metrics.py` (the table) and `reports.py` (the number) in `forwarder/observe/`, and where it is counted",
+        (
+            "`metrics.py` or `source_metrics.py` (the table) and `reports.py` (the number) in `forwarder/observe/`, "
+            "and where it is counted"
+        ),
         "3; 1 when the number is there",
     ),
     (
@@ -70,8 +73,11 @@ WHERE = (
     ("a check of `doctor`", "the component's `probe`, or `forwarder/doctor.py` when it is about this machine", "1"),
     (
         "a field of ECS",
-        "`forwarder/formats/ecs/document.py` (where it stands), `forwarder/formats/ecs/format.py` (from what)",
-        "2",
+        (
+            "`forwarder/formats/ecs/document.py` (where it stands), `forwarder/formats/ecs/format.py` (from what), "
+            "`sinks/elasticsearch/template.py` (its type, when the field is new to it)"
+        ),
+        "2 or 3",
     ),
     (
         "a fault of the simulated Atlassian",
@@ -92,8 +98,10 @@ def architecture() -> str:
     places = table(["Where do I put …", "Place", "Files"], [list(row) for row in WHERE])
     beside = (
         "\nBesides: a test in the same room of `tests/`; for a sink its far end (`tests/contract/far_ends.py`), for a\n"
-        "source its feed (`tests/contract/feeds.py`), with which the clauses of `forwarder/testing` are tried; and\n"
-        "`make docs`, which writes the reference, the schemas and the example.\n"
+        "source its feed (`tests/contract/feeds.py`), with which the clauses of `forwarder/testing` are tried. A\n"
+        "source or format of ours has its name in the walls of `pyproject.toml`, too, beside the entry point.\n"
+        "`make docs` writes the reference, the schemas and the example, in which a setting without default shows\n"
+        "the first of its `examples`.\n"
     )
     walls = (
         "A room imports only rooms that stand below it in this table; rooms of one line do not know each other.\n"
