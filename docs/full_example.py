@@ -61,7 +61,9 @@ def full_example() -> str:
         lines += ["", *_comment(str(field.description), ""), f"{name}:"]
         model = model_of(field.annotation)
         if model is not None:
-            lines += _settings(model, "  ", {})
+            inner = list(_settings(model, "  ", {}))
+            lines[-1] = lines[-1] if _sets_something(inner) else f"# {lines[-1]}"
+            lines += inner
         elif name == "budgets":
             lines += [
                 "  one_key_owner:",
@@ -90,8 +92,7 @@ def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaul
         yield from _comment(str(field.description or ""), indent)
         if nested is not None:
             inner = list(_settings(nested, f"{indent}  ", {}, None if default is PydanticUndefined else default))
-            sets_something = any(not line.lstrip().startswith("#") for line in inner)
-            yield f"{indent}{name}:" if sets_something else f"{indent}# {name}:"
+            yield f"{indent}{name}:" if _sets_something(inner) else f"{indent}# {name}:"
             yield from inner
         elif name in given or default is PydanticUndefined:
             of_type = REQUIRED.get(f"{given.get('type')}.{name}")
@@ -103,6 +104,10 @@ def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaul
             yield f"{indent}# {name}: {_words(field.annotation, field.metadata)}"
         else:
             yield f"{indent}{name}: {_yaml(default_text(field, default).strip('`'), default)}"
+
+
+def _sets_something(lines: list[str]) -> bool:
+    return any(not line.lstrip().startswith("#") for line in lines)
 
 
 def _words(annotation: Any, metadata: Any) -> str:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from forwarder.cli.status_values import cell, count_of, duration, is_number, objects, sentence, spool_of
+from forwarder.cli.status_values import audit_books, cell, count_of, duration, is_number, objects, sentence, spool_of
 from forwarder.contracts.text import visible
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _aside(report: Mapping[str, Any]) -> list[str]:
 def _kept_out(report: Mapping[str, Any]) -> list[str]:
     """Return a line for every sink whose filters have let nothing through, once there was enough to tell."""
     sums: dict[str, Counter[str]] = {}
-    for line in objects(report, "books"):
+    for line in audit_books(report):
         sums.setdefault(cell(line.get("sink")), Counter()).update({key: count_of(line, key) for key in _SETTLED})
     return [
         f"sink {name}: its filters let nothing through: all {found['filtered']} events so far were kept out. "

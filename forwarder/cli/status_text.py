@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from forwarder.cli.status_problems import problems, strangers, waits
 from forwarder.cli.status_values import (
     age,
+    audit_books,
     cell,
     count_of,
     duration,
@@ -106,7 +107,7 @@ def _source_row(source: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
 
 
 def _sink_row(sink: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
-    lines = [line for line in objects(report, "books") if line.get("sink") == sink.get("name")]
+    lines = [line for line in audit_books(report) if line.get("sink") == sink.get("name")]
     return (
         cell(sink.get("name")),
         cell(sink.get("state")),
@@ -209,6 +210,7 @@ def _books_line(report: Mapping[str, Any]) -> str:
     wrong = sum(bool(line.get("balance")) for line in books)
     if wrong:
         return f"books: {wrong} of {len(books)} lines DO NOT BALANCE; events are lost or invented, see above"
+    books = audit_books(report)
     sums = {key: sum(count_of(line, key) for line in books) for key in _BOOKS_COLUMNS[2:-1]}
     sinks = len({cell(line.get("sink")) for line in books})
     count = "" if sinks == 1 else f", each event counted for each of {sinks} sinks"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.contracts.text import shorten, visible
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ def texts(tree: Mapping[str, Any], key: str) -> list[str]:
     """Return the items of a list as printable texts."""
     found = tree.get(key)
     return [cell(item) for item in found] if isinstance(found, list) else []
+
+
+def audit_books(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the lines of the books that are of audit logs, and not of our own heartbeats."""
+    return [line for line in objects(report, "books") if line.get("source") != HEARTBEATS.source]
 
 
 def spool_of(report: Mapping[str, Any]) -> Mapping[str, Any]:

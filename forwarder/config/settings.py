@@ -139,6 +139,14 @@ class LogConfig(ComponentConfig):
     """`json`, one object a line; `console`, for people; `auto`: console on a terminal."""
 
 
+class HeartbeatConfig(ComponentConfig):
+    """Events of our own, so that a receiver can raise an alarm when nothing comes."""
+
+    every: Annotated[Duration, Within("1s", "1d")] | None = None
+    """How often to send one for each source to each sink, with what was counted since the last; by default none is
+    sent."""
+
+
 class ShutdownConfig(ComponentConfig):
     """How the daemon ends."""
 
@@ -177,6 +185,8 @@ class Settings(BaseSettings):
     """The port at which sources with a `webhook` receive events."""
     log: LogConfig = LogConfig()
     """The log."""
+    heartbeat: HeartbeatConfig = HeartbeatConfig()
+    """Events of our own, so that a receiver can raise an alarm when nothing comes."""
     shutdown: ShutdownConfig = ShutdownConfig()
     """How the daemon ends."""
 

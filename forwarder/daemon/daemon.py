@@ -3,7 +3,7 @@
 ::
 
     bells ─► pollers ─► spool ─► lanes ─► sinks          admin port: metrics, probes, status
-      └────► heartbeat, summary                          signals: TERM drains, HUP reads log level again
+      └────► the loop turns, summary                     signals: TERM drains, HUP reads log level again
 
 An end in order: bells stop, pollers finish their page, lanes finish what is in flight or reach the grace time, clients
 close, the spool closes. Everything is durable all along, so a hard end costs at most a batch that is sent again.
@@ -46,6 +46,7 @@ from forwarder.contracts import (
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
+from forwarder.daemon.heart import Heart
 from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
@@ -63,7 +64,7 @@ from forwarder.receiving.pushed import PushedStore
 from forwarder.records.places import Unrouted
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 
-HEARTBEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
+BEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
 """Seconds between two bells of each kind."""
 
 
@@ -201,7 +202,9 @@ class Daemon:
             others += [self._start(f"sink {name}", partial(self._lanes.make, name, spool)) for name in self._sinks]
             others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
-            others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=HEARTBEAT)))
+            others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
+            if self._settings.heartbeat.every is not None:
+                others.append(self._start("heartbeat", partial(self._heart, spool, self._settings.heartbeat.every)))
             learners = self._learning.runners(self._sources, self._source_reports)
             others += [self._start(name, make) for name, make in learners]
             self._log.info(
@@ -286,6 +289,17 @@ class Daemon:
             poller.stop()
         return poller
 
+    def _heart(self, spool: Spool, every: float) -> Heart:
+        return Heart(
+            every,
+            spool=spool,
+            report=self.report,
+            sinks=self._sinks,
+            identities=[source.origin.identity for source in self._sources.values()],
+            stopping=self._stopping,
+            announce=self._lanes.ring,
+        )
+
     # ---------------------------------------------------------------------------------------------------------- bells
 
     @asynccontextmanager
@@ -294,7 +308,7 @@ class Daemon:
         for name, config in self._settings.readers.items():
             bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
         bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
-        bells.add(self._reporter.beat, HEARTBEAT)
+        bells.add(self._reporter.beat, BEAT)
         bells.add(self._lanes.ring, LOOK)
         self._reporter.beat()
         bells.start()

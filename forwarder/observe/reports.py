@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
+from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.spool.contract import Books, LaneStatus, SpoolStatus
 
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
@@ -252,6 +253,11 @@ class DaemonReport:
     running: bool = True
     spool_written: float = 0.0
     log_lines_left_out: int = 0  # the reader of the log did not take them
+
+    @property
+    def audit_books(self) -> list[Books]:
+        """Return the books of audit logs, without those of heartbeats: how complete anything is shows in these only."""
+        return [line for line in self.books if line.source != HEARTBEATS.source]
 
     @property
     def loop_age(self) -> float | None:

@@ -60,7 +60,7 @@ def summary(report: DaemonReport) -> dict[str, Any]:
     """Return the fields of the line; every number is the one that `status` shows, by the spool and over restarts."""
     spooled = {source.identity: source.spooled for source in report.spool.sources} if report.spool is not None else {}
     accepted = Counter[str]()
-    for line in report.books:
+    for line in report.audit_books:
         accepted[line.sink] += line.accepted
     return {
         "sources": {

@@ -31,6 +31,7 @@ from forwarder.contracts import (
     Shrinks,
     UnexpectedPayload,
 )
+from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.records.filters import Filter
 from forwarder.records.links import Links
 from forwarder.records.places import Unrouted
@@ -161,7 +162,7 @@ class RecordMaker:
             records[-1].event = _without_long_parts(records[-1].event)
 
     def _make_private(self, records: list[Record], prepared: Prepared) -> list[Record]:
-        if self._privacy is None:
+        if self._privacy is None or (records and records[0].origin.feed == HEARTBEAT):  # it tells of nobody
             return records
         if not (self._writes_event or self._wants_event):
             for record in records:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from forwarder.catalogue import UsesCatalogue
 from forwarder.contracts import ConfigError, Held, Normalizer
+from forwarder.contracts.heartbeat import HEARTBEAT
+from forwarder.records.heartbeats import HeartbeatNormalizer
 from forwarder.registry import SOURCES
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ class Normalizers:
         return found.inner if isinstance(found, Remembering) else found
 
     def _make(self, feed: str) -> Normalizer:
+        if feed == HEARTBEAT:
+            return HeartbeatNormalizer()
         for name in SOURCES.names():
             try:
                 source = SOURCES.load(name)

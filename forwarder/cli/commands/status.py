@@ -15,6 +15,7 @@ from forwarder.cli.status_text import status_lines
 from forwarder.cli.terminal import print_error, print_line, screen
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts import SystemClock
+from forwarder.contracts.heartbeat import is_heartbeat
 from forwarder.exit_codes import ExitCode
 from forwarder.net.addresses import reachable
 from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
@@ -163,6 +164,7 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
                 ),
             )
             for row in spool.sources
+            if not is_heartbeat(row.identity)
         ],
         lanes=[
             LaneReport(

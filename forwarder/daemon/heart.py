@@ -1,0 +1,142 @@
+"""Makes heartbeats: for every source and sink one event every so often, with what the books counted since the last.
+
+The counts and the event are durable together, so that the sum of all heartbeats is what the books hold, over restarts.
+One that cannot be written is left out, and the next one counts from where the last one did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from forwarder.contracts import Held
+from forwarder.contracts.heartbeat import HEARTBEATS
+from forwarder.records.heartbeats import COUNTED, Heartbeat, iso, new_id, page_of
+from forwarder.spool.contract import CursorMove, CursorRow, PageCommit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
+    from forwarder.observe.reports import DaemonReport, SourceReport
+    from forwarder.spool.contract import Books, Spool
+
+AGAIN = 5.0
+"""Seconds until it is tried again to take the place in the spool."""
+
+
+class Heart:
+    """Writes heartbeats until the end; a runner.
+
+    Args:
+        every: Seconds between two.
+        spool: Where they go, for each sink by itself.
+        report: Makes a report of this moment.
+        sinks: For whom.
+        identities: Of all configured sources.
+        stopping: Set when the end begins.
+        announce: Called when there is something new.
+    """
+
+    def __init__(
+        self,
+        every: float,
+        *,
+        spool: Spool,
+        report: Callable[[], Awaitable[DaemonReport]],
+        sinks: Collection[str],
+        identities: Collection[str],
+        stopping: asyncio.Event,
+        announce: Callable[[], None],
+    ) -> None:
+        self._every = every
+        self._spool = spool
+        self._report = report
+        self._sinks = sinks
+        self._identities = identities
+        self._stopping = stopping
+        self._announce = announce
+        self._rows: dict[str, CursorRow] = {}
+        self._at = (0, 0)  # number and epoch
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Beat soon after the start, then every so often, until the end."""
+        while not self._stopping.is_set():
+            try:
+                await self._open()
+                break
+            except Held as error:
+                self._log.warning("heartbeat_not_written", reason=error.reason, fix=error.fix)
+                await self._rest(AGAIN)
+        while not self._stopping.is_set():
+            await self.beat()
+            await self._rest(self._every)
+
+    async def _open(self) -> None:
+        configured = [*self._identities, HEARTBEATS.identity]
+        state = await self._spool.open_source(HEARTBEATS, configured=configured)
+        self._at, self._rows = (state.number, state.epoch), dict(state.cursors)
+
+    async def beat(self) -> None:
+        """Write one heartbeat of every source for every sink."""
+        try:
+            report = await self._report()
+            for sink in self._sinks:
+                await self._beat_for(sink, report)
+        except Held as error:
+            self._log.warning("heartbeat_not_written", reason=error.reason, fix=error.fix)
+        self._announce()
+
+    async def _beat_for(self, sink: str, report: DaemonReport) -> None:
+        row = self._rows.get(sink)
+        before: Mapping[str, list[int]] = row.state["books"] if row is not None else {}
+        lines = {line.source: line for line in report.books if line.sink == sink}
+        since = row.state["at"] if row is not None else None
+        beats = [
+            self._heartbeat(source, sink, lines[source.name], before.get(source.name), since, report.now)
+            for source in report.sources
+            if source.name in lines
+        ]
+        if not beats:
+            return
+        state = {"at": iso(report.now), "books": {name: _counts(line) for name, line in lines.items()}}
+        move = CursorMove(sink, row.version if row is not None else None, state)
+        number, epoch = self._at
+        done = await self._spool.commit(
+            PageCommit(number, epoch, [move], page=page_of(beats), audience=sink, reader="heartbeat")
+        )
+        self._rows[sink] = CursorRow(sink, state, done.versions[sink])
+
+    def _heartbeat(
+        self, source: SourceReport, sink: str, line: Books, before: list[int] | None, since: str | None, now: float
+    ) -> Heartbeat:
+        counts = _counts(line)
+        if (
+            before is None or len(before) != len(counts) or counts[0] < before[0]
+        ):  # another target: the books began anew
+            before = [0] * len(counts)
+        return Heartbeat(
+            id=new_id(),
+            time=iso(now) or "",
+            audit_source=source.name,
+            audit_sink=sink,
+            state=source.state,
+            every_seconds=self._every,
+            since=since,
+            events={name: count - known for name, count, known in zip(COUNTED, counts, before, strict=True)},
+            waiting=line.waiting,
+            newest_event=iso(source.newest_event),
+            last_good_poll=iso(source.last_good_poll),
+        )
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+def _counts(line: Books) -> list[int]:
+    return [getattr(line, name) for name in COUNTED]
