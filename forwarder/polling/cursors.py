@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,12 +24,14 @@ class Done(msgspec.Struct, frozen=True):
         ended: Its walk is over.
         high: How far the walk came, epoch milliseconds.
         heals: A heal begins, because what a walk by time could not see is read by cursor now.
+        promoted: It reached the tip, and is the tail now.
     """
 
     committed: Committed | None
     ended: bool
     high: int
     heals: bool = False
+    promoted: bool = False
 
 
 class Cursors(ABC):
@@ -42,9 +44,6 @@ class Cursors(ABC):
         clock: Wall time.
         refused: Called when the spool takes nothing now; returns when it may be tried again, or raises what it got.
     """
-
-    promotes: ClassVar[bool] = True
-    """Whether a walk that reaches its end becomes the tail."""
 
     def __init__(
         self,

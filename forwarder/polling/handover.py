@@ -9,8 +9,12 @@
 
 `backfill` and `heal` walk without an end; at the tip they *become* the tail, in one transaction. So the tail's own
 lower bound moves back to theirs, and it does not matter whether the API compares it with processing or event time.
-What is known is dropped by the spool. The reread (stored as `trail`) begins at a checkpoint of the tail, so in its
-order and under its bound; its row holds `begun` and `until` besides what `progress` explains.
+Where the budget does not let them reach the tip, they are over once they have read a day, or `overlap`, of what the
+tail has read: what is processed later than that after it happened is for the reconcile to find. A walk with an `until`
+in its row is over behind that. What is known is dropped by the spool.
+
+The reread (stored as `trail`) begins at a checkpoint of the tail, so in its order and under its bound; its row holds
+`begun` and `until` besides what `progress` explains. A walk has `begun`, too: when it was.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorMove, CursorRow
 from forwarder.spool.gap import Gap
+
+_DAY_MS = 86_400_000
 
 
 class HandOver(Cursors):
@@ -40,7 +46,11 @@ class HandOver(Cursors):
 
     def _walk(self, since_ms: int) -> progress.Progress:
         since_ms = self.kept(since_ms)
-        return progress.begin(self._source.walk(since_ms), since_ms)
+        return {**progress.begin(self._source.walk(since_ms), since_ms), "begun": self._now_ms()}
+
+    @property
+    def _beyond_ms(self) -> int:
+        return max(self._overlap_ms, _DAY_MS)
 
     # --------------------------------------------------------------------------------------------- the newest again
 
@@ -84,17 +94,19 @@ class HandOver(Cursors):
             int(self._config.trailing_every * 1000),
             self._reread_from() if name == TAIL else None,
         )
-        ended = name != TAIL and (page.done or (name == REREAD and progress.reached(after) > row.state["until"]))
-        if ended and name != REREAD and page.bodies and "tip" not in row.state:
+        at_end, at_tip = name != TAIL and self._is_behind(after), name != TAIL and page.done
+        if at_tip and name != REREAD and page.bodies and "tip" not in row.state:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
-            ended, after["tip"] = False, True
+            at_tip, after["tip"] = False, True
         moves: list[CursorMove] = []
         closing: list[int] = []
-        if name in {HEAL, BACKFILL} and ended:
-            moves = self._promotion(name, after)
+        ended, promoted = at_end or at_tip, at_tip and name in {HEAL, BACKFILL}
+        if ended and name in {HEAL, BACKFILL}:
             closing = self._gaps if name == HEAL or not self.walks(HEAL) else []
-        elif name == REREAD and ended:
-            moves = [CursorMove(REREAD, row.version or None, _between_rereads(row.state))]
+        if promoted:
+            moves = self._promotion(name, after)
+        elif ended:
+            moves = [CursorMove(name, row.version or None, _between_rereads(row.state) if name == REREAD else None)]
         elif page.bodies or page.next != row.state["walk"]:
             moves = [CursorMove(name, row.version or None, after)]
         heals = name == TAIL and "by_time" in after and not page.by_time and not self.walks(HEAL)
@@ -106,11 +118,27 @@ class HandOver(Cursors):
                 CursorMove(HEAL, None, self._walk(back - self._overlap_ms)),
             ]
         if not moves:
-            return Done(None, ended, after["high"])
+            return Done(None, ended, after["high"], promoted=promoted)
         done = await self._commit(moves, page=page if page.bodies else None, closing=closing, reader=name)
         if closing:
             self._gaps = []
-        return Done(done, ended, after["high"], heals)
+        return Done(done, ended, after["high"], heals, promoted)
+
+    def _is_behind(self, after: progress.Progress) -> bool:
+        """Tell whether a walk has come behind where it was to end, or where the tail has read for it for long."""
+        until = self._end_of(after)
+        if until is None:
+            return False
+        return progress.reached(after) > until if "until" in after else after["high"] > until + self._beyond_ms
+
+    def _end_of(self, row: progress.Progress) -> int | None:
+        """Return from where on all that a walk reads has been read by the tail, or its end; None when unknown."""
+        if "until" in row:
+            until: int = row["until"]
+            return until
+        tail = self.rows[TAIL].state
+        begun = row.get("begun", tail["from"] if row["from"] < tail["from"] else None)
+        return None if begun is None else max(begun, tail["from"])
 
     def _promotion(self, name: str, after: progress.Progress) -> list[CursorMove]:
         """Return the moves by which a heal or backfill that reached the tip becomes the tail."""
@@ -139,7 +167,8 @@ class HandOver(Cursors):
             self.rows[REREAD] = CursorRow(REREAD, again, row.version)
             return False
         if name != TAIL:
-            await self._commit([CursorMove(name, row.version, self._walk(back))])
+            kept: progress.Progress = {key: row.state[key] for key in ("begun", "until") if key in row.state}
+            await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})])
             return False
         moves = [CursorMove(TAIL, row.version, self._walk(now - self._trailing_ms))]
         gaps: list[Gap] = []

@@ -25,8 +25,6 @@ Row = dict[str, Any]
 class PlaceCursors(Cursors):
     """The cursors of a log that is read by places."""
 
-    promotes = False
-
     @classmethod
     def fits(cls, row: Row) -> bool:
         """Tell whether a row is one of these."""
@@ -49,13 +47,13 @@ class PlaceCursors(Cursors):
         row, newest = self.rows[name], page.newest or 0
         high = max(row.state["high"], newest) if newest <= self._now_ms() + MOST_SKEW_MS else row.state["high"]
         after = {**row.state, "walk": page.next, "high": high, "reached": max(row.state["reached"], newest)}
-        ended = name == HEAL and page.done
+        ended = name != TAIL and page.done
         if not ended and not page.bodies and page.next == row.state["walk"]:
             return Done(None, ended, high)
-        closing = self._gaps if ended else []
+        closing = self._gaps if ended and name == HEAL else []
         move = CursorMove(name, row.version or None, None if ended else after)
         done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
-        if ended:
+        if closing:
             self._gaps = []
         return Done(done, ended, high)
 

@@ -267,18 +267,18 @@ class Poller:
         if done.heals:
             self._heal_begins()
         if done.ended:
-            await self._ended(name)
+            await self._ended(name, promoted=done.promoted)
         return new
 
-    async def _ended(self, name: str) -> None:
+    async def _ended(self, name: str, *, promoted: bool) -> None:
         self._plan.end(name)
         if name == REREAD:
             self.report.heals += await self._store.heal_damage()
             return
-        if self._store.promotes:
+        if promoted:
             self._at_tip = True
             self._plan[TAIL].due = self._clock.monotonic() + self._config.every
-        self._log.info("walk_reached_the_tip", cursor=name)
+        self._log.info("walk_reached_the_tip" if promoted else "walk_ended", cursor=name)
 
     async def _see_progress(self, name: str, row: CursorRow, page: Page, new: int) -> None:
         """Slow down a walk that reads the same again, and let it go on by time when it does not come out of it."""

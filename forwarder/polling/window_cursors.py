@@ -27,8 +27,6 @@ Row = dict[str, Any]
 class WindowCursors(Cursors):
     """The cursors of a log that is read in windows."""
 
-    promotes = False
-
     def __init__(self, source: Source, config: SourceConfig, **engine: Any) -> None:
         super().__init__(source, config, **engine)
         self._step_ms = source.step_ms if isinstance(source, Coarse) else windows.NARROWEST

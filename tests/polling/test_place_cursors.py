@@ -35,7 +35,6 @@ async def test_the_one_walk_begins_with_history(since: int, kept: int, begins: i
     assert move.state == {"walk": {"walk": 1, "from": at}, "from": at, "high": at, "reached": at, "places": True}
     assert not d.store.start_reread()
     assert not any(d.store.walks(name) for name in (REREAD, BACKFILL, HEAL))
-    assert not d.store.promotes
     assert PlaceCursors.fits(move.state)
     assert not PlaceCursors.fits({"walk": {}})
 
