@@ -34,6 +34,7 @@ __all__ = [
     "FilterRule",
     "HttpConfig",
     "PrivacyConfig",
+    "ReconcileConfig",
     "RetryConfig",
     "Secret",
     "SinkConfig",
@@ -145,6 +146,35 @@ class RetryConfig(ComponentConfig):
         return self
 
 
+class ReconcileConfig(ComponentConfig):
+    """When every closed hour of a log is read again, to see whether all of it is there; `off`: never."""
+
+    after: Annotated[Duration, Within("10m", "150d", zero=True)] = 7200.0
+    """How long after the hour: by then late events have come. 0 reads nothing again."""
+    again: Annotated[Duration, Within("10m", "150d", zero=True)] = 86_400.0
+    """When it is done once more; 0: not. From two days on, a pass reads days instead of hours."""
+    last: Annotated[Duration, Within("10m", "150d", zero=True)] = 7 * 86_400.0
+    """When it is done for the last time; 0: not. Of what no ids are remembered any more (`spool.id_retention`) nothing
+    can be compared: it is left out."""
+
+    @model_validator(mode="after")
+    def _later(self) -> Self:
+        delays = [self.after, *filter(None, (self.again, self.last))]
+        if delays != sorted(set(delays)):
+            problem = "each of after, again and last is to be later than the one before; or 0"
+            raise PydanticCustomError("reconcile", problem)
+        return self
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Return how long after a window each pass reads it, seconds; none when it is off."""
+        return tuple(filter(None, (self.after, self.again, self.last))) if self.after else ()
+
+
+def _reconcile(value: Any) -> Any:
+    return {"after": 0} if value == "off" or value is False else value
+
+
 _ABOUT_A_CREDENTIAL = ("_expires", "_expires_at", "_next", "_next_expires_at")
 
 
@@ -173,6 +203,10 @@ class SourceConfig(ComponentConfig):
     """How often that is done."""
     heal_every: Annotated[Duration, Within("10ms", "30d")] = 900.0
     """Shortest time between two re-reads after a lost cursor."""
+    reconcile: Annotated[
+        ReconcileConfig, BeforeValidator(_reconcile, json_schema_input_type=ReconcileConfig | Literal["off"])
+    ] = ReconcileConfig()
+    """When every closed hour is read again, to see whether all of it is there; `off`: never."""
     retry: RetryConfig = RetryConfig(base=1.0, max=60.0)
     """Back-off between tries while the source fails."""
     redact: PrivacyConfig = PrivacyConfig()

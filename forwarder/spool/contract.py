@@ -98,6 +98,8 @@ class PageCommit(msgspec.Struct, frozen=True):
         reader: Who brought the page: the name of a cursor, such as `tail`, or of an act.
         compares: The page is of a stretch that is read again to see whether all of it is there: its events are counted
             as compared, and the new ones as recovered.
+        finds: The gap that was there if anything of the page is new: it is put on record as closed by the reader, with
+            how many events were found; what pages of the same stretch find is one gap.
     """
 
     source: int
@@ -109,6 +111,7 @@ class PageCommit(msgspec.Struct, frozen=True):
     audience: str | None = None
     reader: str = ""
     compares: bool = False
+    finds: Gap | None = None
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -279,6 +282,7 @@ class SpoolStatus(msgspec.Struct, frozen=True):
     lanes: list[LaneStatus]
     gaps: list[Gap]
     ids_since_ms: int | None = None  # when the oldest remembered id was written
+    ids_gone_ms: int = 0  # when the newest id was written that is remembered no more; 0: none has gone
 
 
 class KnownLane(msgspec.Struct, frozen=True):

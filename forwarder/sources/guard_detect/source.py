@@ -30,7 +30,7 @@ from forwarder.normalize.times import TimeReader
 from forwarder.sources.guard_detect.normalizer import NO_ALERT, NOT_SOUND, GuardDetectNormalizer, moment
 from forwarder.sources.pushes import half_a_text, members_of, read_body
 
-_OF_ONE_THAT_IS_ASKED = ("budget", "every", "heal_every", "overlap", "since", "trailing", "trailing_every")
+_OF_ONE_THAT_IS_ASKED = ("budget", "every", "heal_every", "overlap", "reconcile", "since", "trailing", "trailing_every")
 
 
 def _organization_id(value: Any) -> Any:

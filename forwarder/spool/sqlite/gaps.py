@@ -42,17 +42,29 @@ class Losses:
 
     def open(self, gap: Gap, now_ms: int) -> int:
         """Write a gap and return its number."""
-        columns = msgspec.structs.astuple(gap)[:9]
+        columns = msgspec.structs.astuple(gap)
         cursor = self._con.execute(
             "INSERT INTO gaps (cause, detail, source, lane, from_ms, to_ms, first_seq, last_seq, events, opened_ms, "
-            "closed_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*columns, gap.opened_ms or now_ms, gap.closed_ms),
+            "closed_ms, fetching_ms, closed_by, lost_ms, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*columns[:9], gap.opened_ms or now_ms, gap.closed_ms, *columns[12:]),
         )
         return int(cursor.lastrowid or 0)
 
-    def close(self, number: int, now_ms: int) -> None:
+    def close(self, number: int, now_ms: int, by: str = "") -> None:
         """Mark a gap as closed; one that is closed already keeps its time."""
-        self._con.execute("UPDATE gaps SET closed_ms = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, number))
+        self._con.execute(
+            "UPDATE gaps SET closed_ms = ?, closed_by = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, by, number)
+        )
+
+    def found(self, gap: Gap, events: int, by: str, now_ms: int) -> None:
+        """Put a gap on record of which events were found just now, or add them to it."""
+        done = self._con.execute(
+            "UPDATE gaps SET events = events + ?, closed_ms = ? WHERE cause = ? AND detail = ? AND source IS ? "
+            "AND from_ms = ? AND to_ms = ? AND closed_by = ? AND closed_ms IS NOT NULL",
+            (events, now_ms, gap.cause, gap.detail, gap.source, gap.from_ms, gap.to_ms, by),
+        )
+        if not done.rowcount:
+            self.open(msgspec.structs.replace(gap, events=events, closed_ms=now_ms, closed_by=by), now_ms)
 
     def listed(self, most: int) -> list[Gap]:
         """Return the open gaps and the newest closed ones, oldest first, at most `most`."""

@@ -175,7 +175,7 @@ class IdMemory:
 
     def _retire(self, before_ms: int, surplus: int, rows: int, which: str) -> tuple[int, int]:
         """Return how many rows went, and their bytes."""
-        last, gone, freed = None, 0, 0
+        last, newest_ms, gone, freed = None, 0, 0, 0
         for number, written_ms, size in self._con.execute(
             f"SELECT number, written_ms, length(entries) FROM ids WHERE {which} ORDER BY number LIMIT ?",  # noqa: S608
             (rows,),
@@ -183,8 +183,10 @@ class IdMemory:
             if written_ms >= before_ms and freed >= surplus:
                 break
             last, gone, freed = number, gone + 1, freed + size + ROW_BYTES
+            newest_ms = max(newest_ms, written_ms)
         if last is not None:
             self._con.execute(f"DELETE FROM ids WHERE number <= ? AND {which}", (last,))  # noqa: S608
+            self._con.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'ids_gone_ms'", (newest_ms,))
         return gone, freed
 
     def since_ms(self) -> int | None:

@@ -102,10 +102,12 @@ class Intake:
                 versions[move.name] = at
         gaps = tuple(self._losses.open(gap, now_ms) for gap in commit.open_gaps)
         for number in commit.close_gaps:
-            self._losses.close(number, now_ms)
+            self._losses.close(number, now_ms, commit.reader)
         new = repeats = revisions = derived = 0
         if commit.page is not None and commit.page.bodies:
             new, repeats, revisions, derived = self._store(commit, commit.page, now_ms)
+            if new and commit.finds is not None:
+                self._losses.found(commit.finds, new, commit.reader, now_ms)
         self._con.execute(
             "UPDATE sources SET moves = ?, repeats = repeats + ?, revisions = revisions + ? WHERE number = ?",
             (moved + len(commit.moves), repeats, revisions, commit.source),
@@ -175,7 +177,8 @@ class Intake:
             runs=runs,
         )
         taken = self._ids.write(novelty, first, now_ms)
-        self._count(stream, runs, new=True, recovered=commit.compares)
+        is_found = commit.compares or commit.finds is not None
+        self._count(stream, runs, new=True, recovered=is_found)
         self._database.set_meta("next_seq", row.last + 1)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") + taken)
         self._database.after.append(lambda: self._pages.remember(row, content))

@@ -124,6 +124,7 @@ class Reports:
             lanes=self._lane_rows(),
             gaps=self._losses.listed(_MOST_GAPS),
             ids_since_ms=self._ids.since_ms(),
+            ids_gone_ms=self._database.meta("ids_gone_ms"),
         )
 
     def _hours_left(self, used: int, stored: int, now_ms: int) -> float | None:
