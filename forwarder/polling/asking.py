@@ -16,7 +16,7 @@ from forwarder.observe.reports import SourceReport
 from forwarder.polling.shares import path_of
 
 LONG = 60.0
-"""Seconds from which a wait that the API asks for is said: a limit per minute is used up again and again."""
+"""Seconds from which a wait that the API asks for is shown: a limit per minute is used up again and again."""
 
 LOOK_AGAIN = 1.0
 """Seconds after which one that waits for another's turn looks again whose it is."""
@@ -79,16 +79,16 @@ class Asker:
         Args:
             wants: Returns the cursors that may be asked; it is called until a place comes, by whoever decides then.
         """
-        waited, said = False, False
+        waited, is_shown = False, False
         with self._line.joined(lambda: self._claims(wants())):
             while not self._stopped.is_set() and (names := wants()):
                 wait = self._wait(names)
                 if wait <= 0 and (name := self._mine(names)) is not None:
                     self._take(name, waited=waited)
                     return name
-                if not said and (blocked := self._budget.blocked()) > LONG:
+                if not is_shown and (blocked := self._budget.blocked()) > LONG:
                     self._say_so(blocked)
-                    said = True
+                    is_shown = True
                 waited = True
                 await (self.pause(wait) if wait > 0 else self._line.change(LOOK_AGAIN))
         return None

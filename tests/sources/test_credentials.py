@@ -115,8 +115,8 @@ async def test_both_refused_is_said_and_no_key_is(kind: str) -> None:
         with pytest.raises(AuthFailed) as caught:
             await read(source)
         assert f"{KEYS.get(kind, 'token')}_next is refused as well" in caught.value.reason
-        said = f"{caught.value} {caught.value.fix}"
-        assert not any(key[:12] in said for key in (FIRST, SECOND)), said
+        words = f"{caught.value} {caught.value.fix}"
+        assert not any(key[:12] in words for key in (FIRST, SECOND)), words
         for key in (SECOND, FIRST):
             api.takes = {key}
             await read(source)

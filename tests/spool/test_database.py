@@ -149,8 +149,8 @@ def new_lane(harness: Harness, lane: int) -> Awaitable[Any]:
 
 def settlement(harness: Harness, lane: int) -> Awaitable[Any]:
     letter = DeadLetter(1, harness.source.number, key_of("a0").hex(), "no", "x" * 50_000, b"")
-    told = Settlement([(1, 1)], dead_letters=[letter])
-    return harness.spool.exchange(lane, told, after=0, events=0)
+    settlement = Settlement([(1, 1)], dead_letters=[letter])
+    return harness.spool.exchange(lane, settlement, after=0, events=0)
 
 
 @pytest.mark.parametrize(("act", "takes_it"), [(page, False), (new_lane, False), (settlement, True)])

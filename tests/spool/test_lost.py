@@ -119,9 +119,9 @@ async def test_a_notice_says_what_happened_last_and_never_in_a_file_of_others(tm
         notice.symlink_to(other)
     else:
         notice.write_text("x" * 500)
-    said = await lost(harness)
+    reason = await lost(harness)
     assert other.read_text() == "x" * 500
-    assert ("put it back" in said) is (there == "an old one")
+    assert ("put it back" in reason) is (there == "an old one")
     if there == "an old one":
         assert notice.read_text().startswith(f"The spool {harness.config.path} ")
         assert "x" * 500 not in notice.read_text()
