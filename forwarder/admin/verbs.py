@@ -9,6 +9,7 @@ import msgspec
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
 from forwarder.admin.dead_letters import Letters
+from forwarder.admin.reconcile import Reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +23,10 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The argument of a verb that takes none."""
 
 
+async def _no_proofs() -> Mapping[str, str]:
+    return {}
+
+
 def verbs_of(
     spool: Spool,
     sinks: Mapping[str, SinkConfig],
@@ -29,6 +34,7 @@ def verbs_of(
     *,
     origins: Callable[[], Mapping[str, Origin]] = dict,
     drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
+    proofs: Callable[[], Awaitable[Mapping[str, str]]] = _no_proofs,
 ) -> dict[str, Verb]:
     """Return the verbs over an open spool.
 
@@ -38,6 +44,7 @@ def verbs_of(
         changed: Told what was done to dead letters.
         origins: Returns the origins of the configured sources, by name.
         drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
+        proofs: Returns what an acceptance of each configured sink is worth, by name.
     """
 
     async def status(_: Nothing, __: str) -> SpoolStatus:
@@ -46,5 +53,6 @@ def verbs_of(
     return {
         **Letters(spool, sinks, changed).verbs(),
         **Cursors(spool, origins, drop_cursor).verbs(),
+        **Reconciliation(spool, proofs).verbs(),
         "spool.status": Verb(Nothing, status),
     }

@@ -21,6 +21,7 @@ from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
 from forwarder.cli import pseudonym as cli_pseudonym
+from forwarder.cli import reconcile as cli_reconcile
 from forwarder.cli.help import App, Commands, examples_epilog
 from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call
 from forwarder.cli.terminal import print_error, print_line
@@ -223,6 +224,7 @@ app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_cursors.app, name="cursors")
 app.add_typer(cli_catalogue.app, name="catalogue")
 app.add_typer(cli_pseudonym.app, name="pseudonym")
+cli_reconcile.add_to(app)
 
 
 @app.command(

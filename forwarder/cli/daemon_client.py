@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Origin
+    from forwarder.contracts import Origin, SinkConfig
 
 T = TypeVar("T")
 
@@ -76,7 +76,9 @@ async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
             f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
         ) from error
     try:
-        yield _Local(verbs_of(spool, settings.sinks, origins=lambda: _origins(settings)))
+        yield _Local(
+            verbs_of(spool, settings.sinks, origins=lambda: _origins(settings), proofs=lambda: _proofs(settings.sinks))
+        )
     finally:
         await spool.close()
 
@@ -91,6 +93,19 @@ def _origins(settings: Settings) -> Mapping[str, Origin]:
         name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock))).origin
         for name, config in settings.readers.items()
     }
+
+
+async def _proofs(sinks: Mapping[str, SinkConfig]) -> dict[str, str]:
+    """Return what an acceptance of each sink is worth; nothing is asked, and one that cannot be built is left out."""
+    from forwarder.assembly import build_sink, close_all  # noqa: PLC0415 -- few commands need a sink
+
+    proofs: dict[str, str] = {}
+    for name, config in sinks.items():
+        with contextlib.suppress(ForwarderError):
+            sink = build_sink(name, config)
+            proofs[name] = sink.proof
+            await close_all([sink])
+    return proofs
 
 
 class _Remote:

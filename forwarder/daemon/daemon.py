@@ -138,6 +138,7 @@ class Daemon:
             self._lanes.on_letters_changed,
             origins=lambda: {name: source.origin for name, source in self._sources.items()},
             drop_cursor=self._drop_cursor,
+            proofs=self._proofs,
         )
         control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:
@@ -172,6 +173,9 @@ class Daemon:
 
     async def _drop_cursor(self, source: str, cursor: str, reason: str) -> bool:
         return source in self._pollers and await self._pollers[source].drop(cursor, reason)
+
+    async def _proofs(self) -> dict[str, str]:
+        return {name: sink.proof for name, sink in self._sinks.items()}
 
     async def _open(self, spool: Spool) -> bool:
         """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
+from forwarder.spool.evidence import Evidence
 from forwarder.spool.gap import Gap
 from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
 
@@ -301,7 +302,7 @@ class KnownSpool(msgspec.Struct, frozen=True):
     sources: dict[str, str]
 
 
-class Spool(Protocol):
+class Spool(Evidence, Protocol):
     """The contract. Every method is one transaction; cancelling a caller never undoes or halves one."""
 
     @property
@@ -350,10 +351,6 @@ class Spool(Protocol):
 
     async def books(self) -> list[Books]:
         """Return one line per source and lane."""
-        ...
-
-    async def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
-        """Return one line per source, lane and day from `since` to `until` (ISO 8601 dates), both included."""
         ...
 
     async def overview(self) -> tuple[SpoolStatus, list[Books]]:

@@ -32,6 +32,7 @@ from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, Letter
 from forwarder.spool.sqlite.age import Age
 from forwarder.spool.sqlite.books import disagreement
 from forwarder.spool.sqlite.database import Database
+from forwarder.spool.sqlite.evidence import KnownIds
 from forwarder.spool.sqlite.exchange import READ_BYTES, Ledger
 from forwarder.spool.sqlite.files import damaged
 from forwarder.spool.sqlite.gaps import Losses
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from forwarder.contracts import Clock, Origin, Page
     from forwarder.spool.config import SpoolConfig
     from forwarder.spool.contract import Range
+    from forwarder.spool.evidence import IdPage, IdsWanted
+    from forwarder.spool.gap import Gap
 
 T = TypeVar("T")
 _MOST_STEPS = 8
@@ -70,6 +73,7 @@ class _Open:
         self.lanes = Lanes(con, self.pages, self.letters)
         self.ids = IdMemory(con, config.id_memory, PushedVersions(con, self.pages))
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
+        self.known_ids = KnownIds(con, self.losses)
         self.age = Age(clock)
         self.retention = Retention(
             config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age
@@ -287,6 +291,14 @@ class SqliteSpool:
     async def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
         """Return one line per source, lane and day from `since` to `until` (ISO 8601 dates), both included."""
         return await self._run(lambda parts: parts.reports.day_books(since, until))
+
+    async def known_ids(self, wanted: IdsWanted, *, after: tuple[str, str] | None = None, limit: int = 1000) -> IdPage:
+        """Return document ids that the spool remembers, `limit` or a few more."""
+        return await self._run(lambda parts: parts.known_ids.page(wanted, after, limit))
+
+    async def record_loss(self, gap: Gap) -> None:
+        """Put on record what a look at a sink found missing there, or that nothing is missing any more."""
+        await self._run(lambda parts: parts.known_ids.record(gap, self._now()), must=True)
 
     async def overview(self) -> tuple[SpoolStatus, list[Books]]:
         """Return `status` and `books` of the same moment."""

@@ -1,0 +1,76 @@
+"""The verdict on what arrived, over an open spool: the same in the daemon as in a command while none runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.admin.control import Verb
+from forwarder.reconcile.passes import RECONCILE, Passes, passes_of
+from forwarder.reconcile.verdict import Chosen, Verdict, gap_line, judge
+from forwarder.spool.evidence import IdPage, IdsWanted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from forwarder.spool.contract import Spool, SpoolStatus
+
+
+class IdsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which ids are asked for, and where the page before ended."""
+
+    wanted: IdsWanted
+    after: tuple[str, str] | None = None
+    limit: int = 1000
+
+
+class Reconciliation:
+    """Compares what a spool knows of the logs with what its sinks have.
+
+    Args:
+        spool: Open.
+        proofs: Returns what an acceptance is worth, by the name of each configured sink.
+        clock: Returns the time, epoch seconds.
+    """
+
+    def __init__(
+        self, spool: Spool, proofs: Callable[[], Awaitable[Mapping[str, str]]], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._spool = spool
+        self._proofs = proofs
+        self._clock = clock
+
+    def verbs(self) -> dict[str, Verb]:
+        """Return what can be asked, by name."""
+        return {"reconcile.verdict": Verb(Chosen, self.verdict), "reconcile.ids": Verb(IdsAsked, self.ids)}
+
+    async def verdict(self, chosen: Chosen, _: str = "") -> Verdict:
+        """Judge the days that are chosen."""
+        status = await self._spool.status()
+        books = await self._spool.day_books(*chosen.days)
+        return judge(
+            books,
+            [gap_line(gap, names_of(status)) for gap in status.gaps],
+            chosen=chosen,
+            proofs=await self._proofs(),
+            passes=passes_by_source(status),
+            now_ms=int(self._clock() * 1000),
+        )
+
+    async def ids(self, asked: IdsAsked, _: str = "") -> IdPage:
+        """Return the ids that the spool remembers, a page of them."""
+        return await self._spool.known_ids(asked.wanted, after=asked.after, limit=min(max(asked.limit, 1), 10_000))
+
+
+def names_of(status: SpoolStatus) -> dict[int, str]:
+    """Return the names of the sources, by number."""
+    return {source.number: source.name for source in status.sources}
+
+
+def passes_by_source(status: SpoolStatus) -> dict[str, Passes]:
+    """Return how far each source was read again, of those that are."""
+    states = {source.name: source.cursors[RECONCILE].state for source in status.sources if RECONCILE in source.cursors}
+    found = {name: passes_of(state) for name, state in states.items()}
+    return {name: passes for name, passes in found.items() if passes is not None}

@@ -1,0 +1,75 @@
+"""The command `reconcile`: how it is called. What it does lies in `forwarder.cli.commands.reconcile`."""
+
+# ruff: noqa: PLC0415 -- commands are imported when they are called, so that help is quick
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from forwarder.cli.help import App, examples_epilog
+from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call, complete_sink
+from forwarder.exit_codes import ExitCode
+
+
+def _is_day(text: str) -> str:
+    """Return a date as the books write it."""
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date; write one such as 2026-11-14") from None
+
+
+def _day_option(name: str, text: str) -> typer.models.OptionInfo:
+    found: typer.models.OptionInfo = typer.Option(name, metavar="DATE", callback=_is_day, help=text)
+    return found
+
+
+def add_to(app: App) -> None:
+    """Add the command."""
+    app.command(
+        epilog=examples_epilog(
+            [
+                ("audit-forwarder reconcile", "every day, source and sink; 1 when something is missing"),
+                ("audit-forwarder reconcile --day 2026-11-14 --sink splunk", "one day of one sink"),
+                ("audit-forwarder reconcile --since 2026-11-01 --json", "for scripts"),
+                ("audit-forwarder reconcile --day 2026-11-14 --ids", "which events are missing"),
+            ],
+            ExitCode.UNEXPECTED,
+            ExitCode.SPOOL,
+            ExitCode.UNREACHABLE,
+        )
+    )(reconcile)
+
+
+def reconcile(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    day: Annotated[str, _day_option("--day", "Only this day, as the log writes dates.")] = "",
+    since: Annotated[str, _day_option("--since", "From this day on.")] = "",
+    until: Annotated[str, _day_option("--until", "Up to this day, included.")] = "",
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Only of this source, with its places.")] = "",
+    sink: Annotated[
+        str, typer.Option("--sink", metavar="NAME", help="Only of this sink.", autocompletion=complete_sink)
+    ] = "",
+    ids: Annotated[
+        bool, typer.Option("--ids", help="Name the events that are missing, by their document ids.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say whether everything arrived.
+
+    For each day, source and sink: expected = delivered + rejected + filtered + waiting + missing, over all
+    organizations and sites; whether the sink proves it, whether the day was read again, and every gap that is open
+    with its cause. The daemon may run or not.
+    """
+    from forwarder.cli.commands import reconcile as command
+    from forwarder.reconcile.verdict import Chosen
+
+    if day and (since or until):
+        raise typer.BadParameter("--day is one day; leave out --since and --until, or --day")
+    chosen = Chosen(day or since, day or until, source, sink)
+    raise typer.Exit(command.reconcile(call(config, secrets_dir, overrides), chosen, with_ids=ids, as_json=as_json))

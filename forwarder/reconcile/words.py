@@ -1,0 +1,80 @@
+"""A verdict in words and as JSON: the same for the command and for the report that is kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forwarder.reconcile.verdict import GapLine, Verdict
+
+COUNTS = ("expected", "delivered", "rejected", "filtered", "waiting", "missing", "recovered")
+"""The numbers of a line, in the order of people."""
+
+
+def sums_in_words(verdict: Verdict) -> Iterator[str]:
+    """Yield what the numbers mean, and each gap."""
+    sums = {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS}
+    yield (
+        f"expected {sums['expected']} = delivered {sums['delivered']} + rejected {sums['rejected']} + "
+        f"filtered {sums['filtered']} + waiting {sums['waiting']} + missing {sums['missing']}"
+    )
+    unproven = sorted({line.sink for line in verdict.lines if not line.provable})
+    if unproven:
+        yield f"not provable, for nothing confirms that it keeps what it was sent: {', '.join(unproven)}"
+    if any(line.judgement == "not compared" for line in verdict.lines):
+        yield "not compared: the day was not read again yet to see whether all of it is there"
+    for gap in verdict.gaps:
+        yield f"gap {gap.number}: {gap_in_words(gap)}"
+    if not verdict.gaps and verdict.complete:
+        yield "nothing that the logs showed is missing; what they do not show is in docs/completeness.md"
+
+
+def gap_in_words(gap: GapLine) -> str:
+    """Return what is known of a gap, in one line."""
+    where = " to ".join(filter(None, (gap.source and f"from {gap.source}", gap.sink)))
+    events = "" if gap.events is None else f", {gap.events} events"
+    stretch = ", ".join(
+        f"{word} {iso(at)}" for word, at in (("since", gap.since_ms), ("until", gap.until_ms)) if at is not None
+    )
+    parts = (f"{gap.cause} ({gap.state}){events}", where, stretch, gap.detail, gap.why)
+    return "; ".join(part for part in parts if part)
+
+
+def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
+    """Return the JSON of a verdict."""
+    return {
+        "made_at": iso(verdict.made_ms),
+        "complete": verdict.complete,
+        "sums": {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS},
+        "lines": [
+            {
+                **msgspec.to_builtins(line),
+                "day": line.day or None,
+                "provable": line.provable,
+            }
+            for line in verdict.lines
+        ],
+        "gaps": [
+            {
+                **{name: value for name, value in msgspec.to_builtins(gap).items() if not name.endswith("_ms")},
+                "opened_at": iso(gap.opened_ms),
+                "since": iso(gap.since_ms),
+                "until": iso(gap.until_ms),
+            }
+            for gap in verdict.gaps
+        ],
+    }
+
+
+def iso(at_ms: int | None) -> str | None:
+    """Return ISO 8601 in UTC, or None for a moment that no calendar holds."""
+    try:
+        moment = datetime.fromtimestamp((at_ms or 0) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if at_ms is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
