@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
     from forwarder.spool.config import SpoolConfig
-    from forwarder.spool.contract import KnownSpool, Spool, SpoolStatus
+    from forwarder.spool.contract import Spool, SpoolStatus
+    from forwarder.spool.known import KnownSpool
 
 
 def build_source(

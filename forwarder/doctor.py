@@ -24,6 +24,7 @@ from forwarder.config.references import webhooks_of
 from forwarder.contracts import Clock, Connects, Finding, ForwarderError, Held
 from forwarder.net import reach as network
 from forwarder.net.tls import ServerTls
+from forwarder.observe.looks import ENOUGH, NO_USER_ACTIVITY, WHAT_USER_ACTIVITY_NEEDS
 from forwarder.preflight import certain_to_fail, of_part, unusable_here, worth_a_look
 from forwarder.preflight.targets import shared_targets
 from forwarder.receiving.secrets import secrets_of
@@ -168,7 +169,26 @@ class Doctor:
         config = self._settings.readers[name]
         if known := await self._known_to_fail(f"sources.{name.partition('/')[0]}"):
             return known
-        return await _looked_at(build_source(name, config, self._clock), self._within)
+        source = build_source(name, config, self._clock)
+        identity = source.origin.identity
+        return [*await _looked_at(source, self._within), *await self._of_what_came(identity)]
+
+    async def _of_what_came(self, identity: str) -> list[Finding]:
+        """Say what the events that came until now tell of the plan; nothing without a spool."""
+        try:
+            status = await self._spool_status()
+        except ForwarderError:
+            return []  # the part of the spool says why
+        rows = status.sources if status is not None else ()
+        row = next((row for row in rows if row.identity == identity), None)
+        if row is None or not row.classified:
+            return []
+        if row.user_activity:
+            return [Finding("user activity", ok=True, detail="it is arriving")]
+        if row.classified < ENOUGH:
+            return [Finding("user activity", ok=True, detail="none so far, of few events")]
+        fix = f"{WHAT_USER_ACTIVITY_NEEDS[:1].upper()}{WHAT_USER_ACTIVITY_NEEDS[1:]}."
+        return [Finding("user activity", ok=True, detail=NO_USER_ACTIVITY, fix=fix)]
 
     async def _sink(self, name: str) -> list[Finding]:
         config = self._settings.sinks[name]

@@ -19,10 +19,12 @@ import pytest
 import trustme
 import yaml
 
+from forwarder.assembly import build_source, build_spool
 from forwarder.config.settings import load
 from forwarder.contracts import Finding, SystemClock
 from forwarder.doctor import Doctor
 from forwarder.exit_codes import ExitCode
+from forwarder.spool.contract import PageCommit
 from simulator.config import KeyConfig, SimulatorConfig
 from simulator.http_types import Request, Response
 from simulator.httpd import Server
@@ -37,6 +39,7 @@ from tests.daemon.process import Process
 from tests.packages import SINK, install
 from tests.sockets import listening
 from tests.spool.disks import fill_up, mounted, read_only
+from tests.spool.spools import page_of
 
 SECRET = "planted-secret-of-a-destination"
 ACME = {"type": "organization", "org_id": "org-1", "api_key": SECRET, "base_url": "http://127.0.0.1:9"}
@@ -473,3 +476,36 @@ async def test_the_spool_of_a_running_and_of_a_stopped_daemon(tmp_path: Path) ->
         state = next(found for found in json.loads(broken.stdout)["findings"] if found["check"] == "state")
         assert "is not a spool" in state["detail"]
         assert state["fix"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "words", "level"),
+    [
+        ((), "", ""),
+        ((False,), "none so far", "ok"),
+        ((False,) * 10, "needs Guard Premium or Cloud Enterprise, or is switched off in in-app data settings", "look"),
+        ((False,) * 10 + (True,), "it is arriving", "ok"),
+    ],
+)
+async def test_whether_user_activity_arrives_is_known_by_what_came(
+    tmp_path: Path, pages: tuple[bool, ...], words: str, level: str
+) -> None:
+    async with Simulator(SimulatorConfig(events=1)) as sim:
+        settings = load(configure(tmp_path, acme=source(sim)))
+        settings.spool.path.parent.mkdir()
+        spool = build_spool(settings.spool, SystemClock())
+        await spool.open()
+        try:
+            state = await spool.open_source(build_source("acme", settings.readers["acme"]).origin)
+            for number, activity in enumerate(pages):
+                page = page_of(f"e{number}", user_activity=activity)
+                await spool.commit(PageCommit(state.number, state.epoch, page=page))
+            [part] = [part for part in Doctor(settings, SystemClock(), spool.status).parts() if part.name == "acme"]
+            found = {finding.subject: finding for finding in await part.look()}.get("user activity")
+        finally:
+            await spool.close()
+    assert (found is None) == (not words)
+    if found is not None:
+        assert found.ok
+        assert words in found.detail
+        assert bool(found.fix) == (level == "look")

@@ -58,6 +58,8 @@ class Page(msgspec.Struct, frozen=True):
         by_time: No cursor of the source can be used, and the walk goes on by the time it has come to.
         trouble: What part of the source cannot be read at present, while the rest is; it is shown as its state.
         since: The lower bound of such a walk from here on, epoch milliseconds.
+        user_activity: Whether it holds what people do in a product, beside its administration; None where the source
+            does not tell them apart.
     """
 
     bodies: Sequence[bytes]
@@ -75,3 +77,4 @@ class Page(msgspec.Struct, frozen=True):
     by_time: bool = False
     trouble: Retryable | None = None
     since: int | None = None
+    user_activity: bool | None = None

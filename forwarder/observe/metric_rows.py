@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
 from forwarder.contracts.errors import ErrorKind
+from forwarder.observe.looks import is_quieter_than_ever, spooled_of
 from forwarder.observe.reports import ComponentState, DaemonReport, LaneReport, Report, SourceReport
 from forwarder.spool.contract import Books, SpoolStatus
 from forwarder.spool.gap import Gap
+from forwarder.spool.volume import Volume
 
 MetricType = Literal["counter", "gauge", "histogram"]
 GAP_CAUSES: tuple[str, ...] = get_args(get_type_hints(Gap)["cause"])
@@ -174,6 +176,25 @@ def credentials_in_use(report: DaemonReport) -> Iterator[Sample]:
     """Yield 1 for the credential that is presented, 0 for the others."""
     for source in report.sources:
         yield from (((source.name, each.setting), float(each.in_use)) for each in source.credentials)
+
+
+def of_volumes(name: str, field: str, text: str, read: Callable[[SourceReport, Volume], float | None]) -> Metric:
+    """Make a row with one sample per source of which the spool knows how much an hour brings."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for source in report.sources:
+            row = spooled_of(source, report)
+            value = read(source, row.volume) if row is not None and row.volume is not None else None
+            if value is not None:
+                yield (source.name,), value
+
+    return Metric(name, "gauge", text, ("source",), f"Volume.{field}", samples)
+
+
+def quieter_than_ever(source: SourceReport, volume: Volume) -> float | None:
+    """Return 1 while the last hour brought less than ever, 0 while not, None while that cannot be said."""
+    found = is_quieter_than_ever(source, volume)
+    return None if found is None else float(found)
 
 
 def lag_seconds(report: DaemonReport) -> Iterator[Sample]:

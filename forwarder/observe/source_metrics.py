@@ -10,6 +10,8 @@ from forwarder.observe.metric_rows import (
     errors,
     moment,
     of_sources,
+    of_volumes,
+    quieter_than_ever,
     refusals,
     states,
 )
@@ -135,6 +137,31 @@ SOURCE_METRICS: list[Metric] = [
         "newest_event",
         "Age of the newest event seen; grows while the organization is quiet, which is not a fault.",
         since_start=False,
+    ),
+    of_volumes(
+        "forwarder_source_hour_events",
+        "events",
+        "Events of the last hour that is over, by their own times in UTC, as far as it was read.",
+        lambda _, volume: volume.events,
+    ),
+    of_volumes(
+        "forwarder_source_expected_hour_events",
+        "expected",
+        "Median of the same hour of the last weeks, eight at most; absent before the first is known.",
+        lambda _, volume: volume.expected if volume.weeks else None,
+    ),
+    of_volumes(
+        "forwarder_source_least_hour_events",
+        "least",
+        "Least that the same hour of the last weeks brought, eight at most; absent before the first is known.",
+        lambda _, volume: volume.least if volume.weeks else None,
+    ),
+    of_volumes(
+        "forwarder_source_quieter_than_ever_state",
+        "is_least",
+        "1 while the last hour brought less than the same hour ever did; no fault by itself. Absent while less than "
+        "three weeks are known, or the hour was not read to its end.",
+        quieter_than_ever,
     ),
     of_sources("forwarder_source_budget_requests_per_minute", "gauge", "requests_per_minute", "Request budget now."),
     of_sources(

@@ -17,7 +17,7 @@ import msgspec
 
 from forwarder.contracts.credentials import days_left
 from forwarder.observe.health import why_not_ready
-from forwarder.observe.looks import looks
+from forwarder.observe.looks import is_quieter_than_ever, looks, spooled_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, Report, SourceReport
     from forwarder.spool.contract import Books, SpoolStatus
     from forwarder.spool.gap import Gap
+    from forwarder.spool.volume import Volume
 
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
@@ -77,7 +78,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         **_moment("spool_written", report.spool_written, now),
         "looks": [_row(look, now, "stage") for look in looks(report)],
         "task_restarts": dict(sorted(report.task_restarts.items())),
-        "sources": [_of_process(_source(source, now), report) for source in report.sources],
+        "sources": [_of_process(_source(source, report), report) for source in report.sources],
         "sinks": [_of_process(_lane(lane, now), report) for lane in report.lanes],
         "spool": None if report.spool is None else _spool(report.spool, now),
         "books": [_books(line) for line in report.books],
@@ -119,7 +120,8 @@ def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
     }
 
 
-def _source(source: SourceReport, now: float) -> dict[str, Any]:
+def _source(source: SourceReport, report: DaemonReport) -> dict[str, Any]:
+    now, row = report.now, spooled_of(source, report)
     return {
         **_component(source, now, "credentials", "next_poll"),
         "next_poll": _iso(source.next_poll),
@@ -127,6 +129,7 @@ def _source(source: SourceReport, now: float) -> dict[str, Any]:
         "credential": source.credential.setting if source.credential is not None else None,
         "credential_ends": _iso(source.credential_ends),
         "credentials": [_credential(each, now) for each in source.credentials],
+        "volume": None if row is None or row.volume is None else _volume(source, row.volume),
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
         "refused": {reason: count for reason, count in source.refused.items() if count},
@@ -136,6 +139,17 @@ def _source(source: SourceReport, now: float) -> dict[str, Any]:
 def _credential(each: CredentialReport, now: float) -> dict[str, Any]:
     left = days_left(each.ends, now) if each.ends else None
     return {"setting": each.setting, "in_use": each.in_use, "ends": _iso(each.ends), "days_left": left}
+
+
+def _volume(source: SourceReport, volume: Volume) -> dict[str, Any]:
+    return {
+        "hour": _iso(volume.hour * 3600.0),
+        "events": volume.events,
+        "expected": volume.expected if volume.weeks else None,
+        "least": volume.least if volume.weeks else None,
+        "weeks": volume.weeks,
+        "quieter_than_ever": is_quieter_than_ever(source, volume),
+    }
 
 
 def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
@@ -153,7 +167,7 @@ def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
     names = {source.number: source.name for source in spool.sources}
     return {
         **_row(spool, now, "ids_since_ms"),
-        "sources": [_row(source, now, "number", "cursors") for source in spool.sources],
+        "sources": [_row(source, now, "number", "cursors", "volume") for source in spool.sources],
         "lanes": [_row(lane, now, "number") for lane in spool.lanes],
         "gaps": [_gap(gap, names, now) for gap in spool.gaps],
         "open_gaps": sum(gap.closed_ms is None for gap in spool.gaps),

@@ -53,7 +53,8 @@ class Summary:
         else:
             self._log.info("summary", **summary(report))
             for look in self._news.of(looks(report)):
-                self._log.warning(look.kind, source=look.source, what=look.what, fix=look.fix)
+                say = self._log.warning if look.kind.startswith("credential") else self._log.info
+                say(look.kind, source=look.source, what=look.what, fix=look.fix)
 
 
 def summary(report: DaemonReport) -> dict[str, Any]:

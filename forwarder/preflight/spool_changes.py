@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forwarder.config.settings import Settings
-    from forwarder.spool.contract import KnownLane, KnownSpool
+    from forwarder.spool.known import KnownLane, KnownSpool
 
 
 class SpoolChanges:

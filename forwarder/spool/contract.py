@@ -20,6 +20,7 @@ from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
 from forwarder.spool.evidence import Evidence
 from forwarder.spool.gap import Gap
 from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
+from forwarder.spool.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -255,7 +256,13 @@ class LaneStatus(msgspec.Struct, frozen=True):
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """A source as the spool sees it."""
+    """A source as the spool sees it.
+
+    Attributes:
+        classified: Events of which it is known whether they are of what people do, or of administration.
+        user_activity: Whether any event was of what people do.
+        volume: The last hour that is over, beside the same one of the weeks before; None while nothing is known.
+    """
 
     number: int
     name: str
@@ -264,6 +271,9 @@ class SourceStatus(msgspec.Struct, frozen=True):
     repeats: int
     revisions: int
     cursors: dict[str, CursorRow]
+    classified: int = 0
+    user_activity: bool = False
+    volume: Volume | None = None
 
 
 class SpoolStatus(msgspec.Struct, frozen=True):
@@ -284,22 +294,6 @@ class SpoolStatus(msgspec.Struct, frozen=True):
     gaps: list[Gap]
     ids_since_ms: int | None = None  # when the oldest remembered id was written
     ids_gone_ms: int = 0  # when the newest id was written that is remembered no more; 0: none has gone
-
-
-class KnownLane(msgspec.Struct, frozen=True):
-    """A lane: whose, where to, how many events wait (None: not known), when its sink was last there."""
-
-    name: str
-    target: str
-    waiting: int | None
-    seen_ms: int
-
-
-class KnownSpool(msgspec.Struct, frozen=True):
-    """What a spool knows of sinks and sources; `sources` are names by identity."""
-
-    lanes: list[KnownLane]
-    sources: dict[str, str]
 
 
 class Spool(Evidence, Protocol):

@@ -8,8 +8,10 @@ from typing import Any
 from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
 from forwarder.spool.contract import Books, CursorRow, LaneStatus, SourceStatus, SpoolStatus
 from forwarder.spool.gap import Gap
+from forwarder.spool.volume import Volume
 
 NOW = 1_790_000_000.0
+VOLUME = Volume(hour=int(NOW) // 3600 - 2, events=121, expected=122.5, least=120, weeks=8)
 
 
 def source_report(**changes: Any) -> SourceReport:
@@ -102,7 +104,7 @@ def spool_status(**changes: Any) -> SpoolStatus:
         "last_seq": 307,
         "pages": 308,
         "hours_left": 26.5,
-        "sources": [SourceStatus(1, "acme", "organization:o-1", 104, 105, 106, {"tail": row})],
+        "sources": [SourceStatus(1, "acme", "organization:o-1", 104, 105, 106, {"tail": row}, volume=VOLUME)],
         "lanes": [
             LaneStatus(1, "elastic", "elasticsearch:https://es.example.com:9200", 210, 212, 211, 5, 212, True, "pause")
         ],

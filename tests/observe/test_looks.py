@@ -10,7 +10,9 @@ from forwarder.observe.looks import News, looks
 from forwarder.observe.reports import CredentialReport
 from forwarder.observe.status_json import report_to_dict
 from forwarder.observe.summary import Summary
-from tests.observe.reports import NOW, full_report, source_report
+from forwarder.spool.contract import SourceStatus
+from forwarder.spool.volume import Volume
+from tests.observe.reports import NOW, full_report, source_report, spool_status
 
 DAY = 86_400
 
@@ -104,3 +106,51 @@ def test_what_went_away_and_comes_again_is_news():
     assert news.of([look]) == []
     assert news.of([]) == []
     assert news.of([look]) == [look]
+
+
+HOUR = int(NOW) // 3600 - 2
+
+
+def looked(*, tip: float = NOW, credentials=(), **row):
+    status = SourceStatus(1, "acme", "organization:o-1", 104, 105, 106, {}, **row)
+    report = full_report(
+        sources=[source_report(credentials=credentials, tip_reached=tip)], spool=spool_status(sources=[status])
+    )
+    shown = report_to_dict(report)
+    return [look.kind for look in looks(report)], shown["sources"][0]["volume"], shown
+
+
+def test_only_administration_is_a_look_with_these_words_and_no_alarm():
+    kinds, _, shown = looked(classified=10)
+    assert kinds == ["user_activity_not_arriving"]
+    assert shown["looks"][0]["what"] == (
+        "user activity is not arriving: needs Guard Premium or Cloud Enterprise, or is switched off in in-app data settings"
+    )
+    assert "acme" not in shown["degraded"]
+    for row in ({"classified": 9}, {"classified": 0}, {"classified": 10, "user_activity": True}):
+        assert looked(**row)[0] == []
+
+
+def test_quieter_than_ever_is_a_state_with_its_figures():
+    quiet = Volume(HOUR, 3, 47.5, 40, 4)
+    kinds, shown, _ = looked(volume=quiet)
+    assert kinds == ["quieter_than_ever"]
+    assert shown == {
+        "hour": "2026-09-21T12:00:00.000Z", "events": 3, "expected": 47.5, "least": 40, "weeks": 4, "quieter_than_ever": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("volume", "tip", "state"),
+    [
+        (Volume(HOUR, 40, 47.5, 40, 4), NOW, False),
+        (Volume(HOUR, 0, 0.0, 0, 8), NOW, False),
+        (Volume(HOUR, 3, 47.5, 40, 2), NOW, None),  # two weeks are no habit
+        (Volume(HOUR, 3, 47.5, 40, 4), (HOUR + 1) * 3600, None),  # its last minutes may not be there yet
+        (Volume(HOUR, 3, 47.5, 40, 4), 0.0, None),  # the source does not answer: broken is not quiet
+    ],
+)
+def test_it_is_said_only_of_an_hour_that_was_read_to_its_end(volume, tip, state):
+    kinds, shown, _ = looked(volume=volume, tip=tip)
+    assert kinds == []
+    assert shown["quieter_than_ever"] is state

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from forwarder.contracts.errors import ErrorKind
 from forwarder.observe.exposition import Exposition
+from forwarder.observe.metric_rows import GAP_CAUSES
 from forwarder.observe.metrics import METRICS
 from forwarder.observe.reports import SEND_BUCKETS, ComponentState
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status
@@ -96,6 +97,10 @@ EXPECTED = {
     "forwarder_source_newest_event_timestamp_seconds": NOW - 3700,
     "forwarder_source_credential_ends_timestamp_seconds": NOW + 31 * 86_400,
     "forwarder_source_newest_event_age_seconds": 3700,
+    "forwarder_source_hour_events": 121,
+    "forwarder_source_expected_hour_events": 122.5,
+    "forwarder_source_least_hour_events": 120,
+    "forwarder_source_quieter_than_ever_state": 0,
     "forwarder_source_budget_requests_per_minute": 12.5,
     "forwarder_source_budget_remaining_requests": 7,
     "forwarder_source_cursors": 2,
@@ -210,7 +215,8 @@ def test_histogram_is_cumulative():
 
 def test_open_gaps_by_cause_without_the_closed_ones():
     found = samples(full_report(), "forwarder_spool_open_gaps")
-    assert found == {("cursor_lost",): 1, ("detached",): 0, ("damaged_page",): 0, ("lane_forgotten",): 0}
+    assert found == {(cause,): float(cause == "cursor_lost") for cause in GAP_CAUSES}
+    assert {("detached",), ("damaged_page",), ("lane_forgotten",)} <= set(found)
 
 
 def test_what_never_happened_is_absent_except_a_poll_that_never_succeeded():

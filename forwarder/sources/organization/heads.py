@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,10 +27,11 @@ _scanner = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
 
 
 class HeadAttributes(msgspec.Struct, gc=False):
-    """The two times of an event, as text."""
+    """The two times of an event, as text, and its action, as it is written."""
 
     time: str | None = None
     processedAt: str | None = None  # noqa: N815 -- the API's name
+    action: msgspec.Raw = _ABSENT
 
 
 class Head(msgspec.Struct, gc=False):
@@ -86,6 +89,29 @@ def _head_of_much(body: bytes) -> Head:
         return Head(msgspec.json.decode(ident, type=str)) if len(bytes(ident)) <= _LONGEST_TEXT else Head()
     except UNREADABLE:
         return Head()
+
+
+_CONTENT = r"issue|work_?item|page|blog|blog_?post|comment|attachment|whiteboard|live_?doc|database|embed|folder"
+_ACT = r"[a-z]+ed"
+_USER_ACTIVITY = re.compile(
+    rf'"(?:(?:jira|confluence)_(?:{_CONTENT})_{_ACT}|{_ACT}_(?:jira|confluence)_(?:{_CONTENT}))"'.encode(),
+    re.IGNORECASE,
+)
+"""What people do with content in Jira and Confluence, such as `jira_issue_viewed`, not to administer them."""
+
+
+_LONGEST_ACTION = 200
+
+
+def has_user_activity(heads: Sequence[Head]) -> bool:
+    """Tell whether any of the events is of what people do in a product, and not of its administration."""
+    actions = {bytes(head.attributes.action) for head in heads if head.attributes is not None}
+    return any(len(action) <= _LONGEST_ACTION and _is_user_activity(action) for action in actions)
+
+
+@lru_cache(maxsize=2048)
+def _is_user_activity(action: bytes) -> bool:
+    return _USER_ACTIVITY.fullmatch(action) is not None
 
 
 def _text(value: Any) -> str | None:

@@ -21,7 +21,7 @@ from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization import steps
 from forwarder.sources.organization.cursors import Onward
-from forwarder.sources.organization.heads import Head, heads_of
+from forwarder.sources.organization.heads import Head, has_user_activity, heads_of
 
 EMPTY_PAGES_TO_TIP = 3
 """So many empty pages in a row, each with a new cursor, are taken for the tip; the cursor is followed all the same."""
@@ -114,6 +114,7 @@ class Reading:
             newest=self._times.read(newest),
             late=self._late(times, processed),
             looping=looping and step is None,
+            user_activity=has_user_activity(heads),
             by_time=step is not None and (full or not onward.ended or state.get("without", 0) > now_ms),
             since=state["from"] if "at" in state else None,
         )

@@ -48,7 +48,7 @@ _QUESTIONS = (
     ("a range that a sink settled is impossible", _SETTLED),
     *(
         (f"a row of {table} names a source that is not there", _SOURCES.format(table))
-        for table in ("spooled", "cursors", "lane_books", "dead_letters", "pages", "gaps")
+        for table in ("spooled", "cursors", "lane_books", "dead_letters", "pages", "gaps", "hours")
     ),
     *(
         (f"a row of {table} names a sink that is not there", _SINKS.format(table))

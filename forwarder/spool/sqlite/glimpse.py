@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from forwarder.spool.contract import KnownLane, KnownSpool, SpoolError
+from forwarder.spool.contract import SpoolError
+from forwarder.spool.known import KnownLane, KnownSpool
 from forwarder.spool.sqlite.lanes import Lanes
 from forwarder.spool.sqlite.letters import Letters
 from forwarder.spool.sqlite.pages import Pages

@@ -11,9 +11,10 @@ from forwarder.spool import days
 from forwarder.spool.contract import Committed, CursorRow, Fenced, PageCommit, SourceState
 from forwarder.spool.sqlite.ids import SAME_BYTES, oldest_minute
 from forwarder.spool.sqlite.pages import Content
+from forwarder.spool.sqlite.volumes import Volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from forwarder.contracts import Origin, Page
     from forwarder.spool.contract import CursorMove
@@ -34,6 +35,7 @@ class Intake:
         self._ids = ids
         self._losses = losses
         self._retention = retention
+        self.volumes = Volumes(database)
 
     def open_source(self, origin: Origin, configured: Collection[str]) -> SourceState:
         """Find or make a source by its identity and raise its epoch.
@@ -179,6 +181,8 @@ class Intake:
         taken = self._ids.write(novelty, first, now_ms)
         is_found = commit.compares or commit.finds is not None
         self._count(stream, runs, new=True, recovered=is_found)
+        if not audience:
+            self._learn(source, page, kept, now_ms)
         self._database.set_meta("next_seq", row.last + 1)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") + taken)
         self._database.after.append(lambda: self._pages.remember(row, content))
@@ -192,6 +196,16 @@ class Intake:
             "compared = compared + excluded.compared",
             [(*stream, day, events * new, events * recovered, events * (not new)) for day, events in runs],
         )
+
+    def _learn(self, source: int, page: Page, kept: Sequence[int], now_ms: int) -> None:
+        """Note in which hours the new events of a page happened, and whether people are seen in them."""
+        self.volumes.count(source, [page.minutes[at] for at in kept], now_ms)
+        if page.user_activity is not None:
+            self._con.execute(
+                "UPDATE sources SET classified = classified + ?, user_activity = max(user_activity, ?) "
+                "WHERE number = ?",
+                (len(kept), page.user_activity, source),
+            )
 
 
 def _text(state: dict[str, object]) -> str:

@@ -120,7 +120,7 @@ class Reports:
             last_seq=newest,
             pages=pages,
             hours_left=self._hours_left(used, stored, now_ms),
-            sources=self._sources(),
+            sources=self._sources(now_ms),
             lanes=self._lane_rows(),
             gaps=self._losses.listed(_MOST_GAPS),
             ids_since_ms=self._ids.since_ms(),
@@ -145,14 +145,25 @@ class Reports:
         room = self._config.max_bytes - (used - used * settled / max(stored, 1))
         return max(0.0, float(room)) * (max(now_ms - since, _LEAST_MS) / _RECENT_MS) / recent
 
-    def _sources(self) -> list[SourceStatus]:
+    def _sources(self, now_ms: int) -> list[SourceStatus]:
         rows = self._con.execute(
-            "SELECT number, name, identity, repeats, revisions, "
+            "SELECT number, name, identity, repeats, revisions, classified, user_activity, "
             "(SELECT coalesce(sum(events), 0) FROM spooled WHERE source = number) FROM sources ORDER BY number"
         ).fetchall()
         return [
-            SourceStatus(number, name, identity, spooled, repeats, revisions, self._intake.cursors(number))
-            for number, name, identity, repeats, revisions, spooled in rows
+            SourceStatus(
+                number,
+                name,
+                identity,
+                spooled,
+                repeats,
+                revisions,
+                self._intake.cursors(number),
+                classified=classified,
+                user_activity=bool(user_activity),
+                volume=self._intake.volumes.of(number, now_ms),
+            )
+            for number, name, identity, repeats, revisions, classified, user_activity, spooled in rows
         ]
 
     def _lane_rows(self) -> list[LaneStatus]:

@@ -160,6 +160,11 @@ CREATE TABLE replays (
   closed_ms INTEGER, events INTEGER NOT NULL DEFAULT 0, accepted INTEGER NOT NULL DEFAULT 0,
   rejected INTEGER NOT NULL DEFAULT 0, filtered INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+ALTER TABLE sources ADD COLUMN classified INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN user_activity INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE hours (
+  source INTEGER NOT NULL, hour INTEGER NOT NULL, events INTEGER NOT NULL, PRIMARY KEY (source, hour)
+) STRICT, WITHOUT ROWID;
 """
 """The books tell days apart, and pages who read them. What was counted before has the empty day."""
 
