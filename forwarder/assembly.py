@@ -15,6 +15,7 @@ from forwarder.contracts.clock import SystemClock
 from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Filter
+from forwarder.records.lateness import Lateness
 from forwarder.records.links import Links
 from forwarder.records.maker import RecordMaker
 from forwarder.records.places import Places
@@ -92,6 +93,7 @@ def build_maker(
     unknown: Counter[str],
     unrouted: Unrouted | None = None,
     linked: Counter[str] | None = None,
+    late: Counter[str] | None = None,
 ) -> RecordMaker:
     """Build what makes the records of one sink. Raises ConfigError.
 
@@ -104,6 +106,7 @@ def build_maker(
         unknown: Counter of unknown actions.
         unrouted: Counts what no sink is there for.
         linked: Counts events that are one change with one of another source.
+        late: Counts events that did not come as they happened, by kind, and those held back.
     """
     privacy = build_privacy(config.privacy)
     traits = SinkTraits.of(sink)
@@ -118,6 +121,7 @@ def build_maker(
         sink=name,
         unrouted=unrouted,
         links=Links(linked if linked is not None else Counter(), config.duplicates.drop_from),
+        lateness=Lateness(config.late, late if late is not None else Counter()),
     )
 
 

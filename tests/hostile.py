@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import example
 from hypothesis import strategies as st
 
-from forwarder.contracts import Actor, Also, AuditEvent, Authentication, Change, Thing
+from forwarder.contracts import Actor, Also, AuditEvent, Authentication, Change, Late, Thing
 from forwarder.testing.events import HOSTILE, full_event
 
 long_text = st.builds(
@@ -112,6 +112,7 @@ def ordinary_event(**changes) -> AuditEvent:
 def with_what_is_rare(event: AuditEvent) -> AuditEvent:
     """Return an event with the facts that few have."""
     event.domain, event.related = "example.com", "0123456789abcdef"
+    event.late = Late("recovered", 7200, "reconcile")
     if event.authentication is not None:
         event.authentication = msgspec.structs.replace(event.authentication, app_name="Notes", app_kind="agent")
     event.also = Also(

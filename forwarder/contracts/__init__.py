@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.event import AuditEvent as AuditEvent
     from forwarder.contracts.event import Authentication as Authentication
     from forwarder.contracts.event import Change as Change
+    from forwarder.contracts.event import Late as Late
     from forwarder.contracts.event import ListedAction as ListedAction
     from forwarder.contracts.event import Thing as Thing
     from forwarder.contracts.finding import Connects as Connects
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.settings import Duration as Duration
     from forwarder.contracts.settings import FieldsConfig as FieldsConfig
     from forwarder.contracts.settings import HttpConfig as HttpConfig
+    from forwarder.contracts.settings import LateConfig as LateConfig
     from forwarder.contracts.settings import RetryConfig as RetryConfig
     from forwarder.contracts.settings import Secret as Secret
     from forwarder.contracts.settings import SinkConfig as SinkConfig
@@ -105,7 +107,7 @@ _HOMES = {
         "Retryable",
         "UnexpectedPayload",
     ),
-    "event": ("Actor", "ActorKind", "Also", "AuditEvent", "Authentication", "Change", "ListedAction", "Thing"),
+    "event": ("Actor", "ActorKind", "Also", "AuditEvent", "Authentication", "Change", "Late", "ListedAction", "Thing"),
     "finding": ("Connects", "Endpoint", "Finding"),
     "format": ("ChangesFields", "Format", "FormatTraits", "Shrinks"),
     "page": ("CursorState", "Origin", "Page"),
@@ -117,6 +119,7 @@ _HOMES = {
         "Duration",
         "FieldsConfig",
         "HttpConfig",
+        "LateConfig",
         "RetryConfig",
         "Secret",
         "SinkConfig",

@@ -64,6 +64,25 @@ class Also(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     products: tuple[str, ...] = ()
 
 
+LateKind = Literal["late", "recovered", "backfill"]
+"""How an event came that did not come as it happened: read `late`, `recovered` by looking again, or as `backfill`, as
+history that was asked for."""
+
+
+class Late(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How an event was found that did not come as it happened.
+
+    Attributes:
+        kind: What it is.
+        seconds: From the time of the event to our reading; None where it has no time.
+        reader: Who brought it: the name of a cursor or of an act, such as `reread`; empty when that is not known.
+    """
+
+    kind: LateKind
+    seconds: int | None = None
+    reader: str = ""
+
+
 class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     """The canonical event that every format renders. An absent fact is None or empty, never a guess.
 
@@ -124,6 +143,7 @@ class AuditEvent(msgspec.Struct, gc=False, omit_defaults=True):
     domain: str | None = None  # the domain an event is about
     is_alert: bool = False  # raised by a detector, not the record of an act
     related: str | None = None  # the same in every feed that records this change
+    late: Late | None = None  # it did not come as it happened
 
 
 class ListedAction(msgspec.Struct, frozen=True, omit_defaults=True):

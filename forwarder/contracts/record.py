@@ -9,7 +9,7 @@ import msgspec
 from forwarder.contracts.errors import (
     UnexpectedPayload,
 )
-from forwarder.contracts.event import AuditEvent
+from forwarder.contracts.event import AuditEvent, Late
 from forwarder.contracts.page import Origin
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ class Record(msgspec.Struct, gc=False):
         event: Its meaning, for the format, and for a sink that `wants_event`; None in a lane that needs none.
         body: What the format made of it.
         read_ms: When the page was read, epoch milliseconds.
-        marks: `derived_id` or `revision`, when they apply.
+        marks: `derived_id`, `revision`, `private`, or the kind of `late`, when they apply.
         source: Number of the source in the spool.
         reader: Who brought its page to the spool: the name of a cursor, such as `tail`, or of an act.
+        late: How it was found, where it did not come as it happened; also where its format cannot say so.
+        elsewhere: It is late, and the sink is to write it to its other place.
     """
 
     seq: int
@@ -42,6 +44,8 @@ class Record(msgspec.Struct, gc=False):
     marks: tuple[str, ...] = ()
     source: int = 0
     reader: str = ""
+    late: Late | None = None
+    elsewhere: bool = False
 
 
 class Normalizer(Protocol):

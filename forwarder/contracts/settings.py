@@ -13,11 +13,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     FiniteFloat,
+    GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from forwarder.contracts.component import ComponentConfig
 from forwarder.contracts.credentials import Credential, end_of
@@ -33,6 +34,7 @@ __all__ = [
     "FieldsConfig",
     "FilterRule",
     "HttpConfig",
+    "LateConfig",
     "PrivacyConfig",
     "ReconcileConfig",
     "RetryConfig",
@@ -302,6 +304,45 @@ class DuplicatesConfig(ComponentConfig):
     `<source>/<site>` is one site of a source with several."""
 
 
+class LateConfig(ComponentConfig):
+    """What becomes of events that did not come as they happened. Or one word: `deliver`, `hold_back`.
+
+    They were read late, found by looking again, or are history that was asked for. Every format marks them.
+
+    A sink with another place for them has a model of its own with further settings that name it; its `elsewhere` needs
+    one of these.
+    """
+
+    events: Literal["deliver", "elsewhere", "hold_back"] = "deliver"
+    """`deliver` them like others. Or, what of them is older than `after`: write it `elsewhere`, where the sink has
+    another place, or `hold_back`, so that this sink never gets it and it counts as filtered."""
+    after: Annotated[Duration, Within("1s", "180d")] = 900.0
+    """How old an event must be when it is read to be `late`, and to be written elsewhere or held back."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, values: Any) -> Any:
+        return {"events": values} if isinstance(values, str) else values
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        names = [name for name in type(self).model_fields if name not in LateConfig.model_fields]
+        places = [name for name in names if getattr(self, name) is not None]
+        words = " or ".join(names)
+        if self.events == "elsewhere" and not names:
+            raise PydanticCustomError("late", "this sink has one place only; write events: deliver or hold_back")
+        if self.events == "elsewhere" and not places:
+            raise PydanticCustomError("late", "events: elsewhere needs to know where; write {words}", {"words": words})
+        if self.events != "elsewhere" and places:
+            raise PydanticCustomError("late", "{words} is for events: elsewhere; write that too", {"words": places[0]})
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add the words that may stand for a mapping."""
+        return {"anyOf": [super().__get_pydantic_json_schema__(schema, handler), {"enum": ["deliver", "hold_back"]}]}
+
+
 def _duplicates(value: Any) -> Any:
     return {} if value == "link" else value
 
@@ -331,6 +372,8 @@ class SinkConfig(ComponentConfig):
     """Never send events that match one of these rules."""
     duplicates: Annotated[DuplicatesConfig, BeforeValidator(_duplicates)] = DuplicatesConfig()
     """What becomes of a change that several sources record: `link`, or one of them is left out (`drop_from`)."""
+    late: LateConfig = LateConfig()
+    """What becomes of events that did not come as they happened."""
     batch: BatchConfig = BatchConfig()
     """When a batch is sent."""
     window: Annotated[int, Field(ge=1, le=64)] = 2

@@ -89,6 +89,7 @@ class Lanes:
                 report.unknown_actions,
                 self._unrouted,
                 report.links,
+                report.late,
             ),
             clock=self._clock,
             rng=self._rng,

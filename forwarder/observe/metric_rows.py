@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
 from forwarder.contracts.errors import ErrorKind
+from forwarder.contracts.event import LateKind
 from forwarder.observe.looks import is_quieter_than_ever, spooled_of
 from forwarder.observe.reports import ComponentState, DaemonReport, LaneReport, Report, SourceReport
 from forwarder.spool.contract import Books, SpoolStatus
@@ -157,6 +158,12 @@ def errors(components: Iterable[Report]) -> Iterator[Sample]:
             counts[kind if kind in counts else "other"] += count
         for kind, count in counts.items():
             yield (component.name, kind), count
+
+
+def late_events(lanes: Iterable[LaneReport]) -> Iterator[Sample]:
+    """Yield every kind of late events, met or not."""
+    for lane in lanes:
+        yield from (((lane.name, kind), lane.late[kind]) for kind in get_args(LateKind))
 
 
 def refusals(report: DaemonReport) -> Iterator[Sample]:

@@ -14,6 +14,7 @@ from forwarder.observe.metric_rows import (
     errors,
     imbalances,
     lag_seconds,
+    late_events,
     moment,
     of_books,
     of_daemon,
@@ -53,6 +54,20 @@ METRICS: list[Metric] = [
         "counter",
         "duplicates_left_out",
         "Of those filtered: left out because this sink got the event of another source (`duplicates.drop_from`).",
+    ),
+    Metric(
+        "forwarder_sink_late_events_total",
+        "counter",
+        "Events for this sink that did not come as they happened, each marked with its kind.",
+        ("sink", "kind"),
+        "LaneReport.late",
+        lambda report: late_events(report.lanes),
+    ),
+    of_lanes(
+        "forwarder_sink_held_back_events_total",
+        "counter",
+        "held_back",
+        "Of those filtered: held back because they came too late for this sink (`late`).",
     ),
     of_lanes("forwarder_sink_resent_events_total", "counter", "resent", "Events sent again, for whatever reason."),
     of_lanes(

@@ -186,6 +186,7 @@ class LaneReport(Report):
     aside: tuple[Aside, ...] = ()  # events that wait apart; bounded by the lane
     unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
     links: Counter[str] = field(default_factory=Counter)  # `linked` with another source, of those `left_out`
+    late: Counter[str] = field(default_factory=Counter)  # did not come as they happened, by kind, and `held_back`
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0
 
@@ -199,6 +200,11 @@ class LaneReport(Report):
         """Those of them that were filtered for it."""
         return self.links["left_out"]
 
+    @property
+    def held_back(self) -> int:
+        """Events that were filtered because they came too late for this sink."""
+        return self.late["held_back"]
+
     def seen_with(self, row: LaneStatus | None) -> LaneReport:
         """Return a copy that no longer changes, with what waits and the dead letters as the spool has them.
 
@@ -206,7 +212,7 @@ class LaneReport(Report):
         """
         made = self.snapshot()
         made.unknown_actions, made.send_buckets = Counter(self.unknown_actions), list(self.send_buckets)
-        made.links = Counter(self.links)
+        made.links, made.late = Counter(self.links), Counter(self.late)
         if row is not None:
             made.position, made.lag, made.dead_letters = row.position, row.lag, row.dead_letters
             made.oldest_waiting = (row.oldest_ms or 0) / 1000

@@ -11,11 +11,12 @@ are durable. What waits for a sink, its position and its dead letters are the sp
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from forwarder.contracts.credentials import days_left
+from forwarder.contracts.event import LateKind
 from forwarder.observe.health import why_not_ready
 from forwarder.observe.looks import is_quieter_than_ever, looks, spooled_of
 
@@ -33,7 +34,7 @@ _SINCE_START = {
     "next_poll", "next_poll_in_seconds",
     "accepted", "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending",
     "retried", "unknown_action_events", "linked",
-    "duplicates_left_out", "received", "refused", "unrouted",
+    "duplicates_left_out", "late", "held_back", "received", "refused", "unrouted",
 }  # fmt: skip
 
 _MOMENTS: Mapping[str, tuple[str, int]] = {
@@ -154,11 +155,13 @@ def _volume(source: SourceReport, volume: Volume) -> dict[str, Any]:
 
 def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
     return {
-        **_component(lane, now, "unknown_actions", "links", "send_buckets", "send_seconds"),
+        **_component(lane, now, "unknown_actions", "links", "late", "send_buckets", "send_seconds"),
         "lag_seconds": _age(lane.oldest_waiting, now) or 0.0,
         "unknown_action_events": lane.unknown_actions.total(),
         "linked": lane.linked,
         "duplicates_left_out": lane.duplicates_left_out,
+        "late": {kind: lane.late[kind] for kind in get_args(LateKind)},
+        "held_back": lane.held_back,
         "aside": [_row(event._asdict(), now) for event in lane.aside],
     }
 

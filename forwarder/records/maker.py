@@ -2,7 +2,7 @@
 
 ::
 
-    meaning ─► filter ─► twins left out ─► privacy ─► meaning again, where privacy changed the bytes ─► format
+    meaning ─► filter ─► twins and late ones left out ─► privacy ─► meaning again, of other bytes ─► format
 
 The filter comes before privacy, which would hide from it what its rules name; privacy comes before everything that
 leaves: it changes `Record.raw`, and nothing after it has other bytes. What a filter decides by the origin alone is
@@ -26,6 +26,8 @@ from forwarder.contracts import (
     Format,
     FormatTraits,
     Held,
+    Late,
+    LateConfig,
     Normalizer,
     Record,
     Shrinks,
@@ -33,6 +35,7 @@ from forwarder.contracts import (
 )
 from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.records.filters import Filter
+from forwarder.records.lateness import Lateness
 from forwarder.records.links import Links
 from forwarder.records.places import Unrouted
 from forwarder.records.privacy import PrivateRecords, may_be_own
@@ -75,6 +78,7 @@ class RecordMaker:
         sink: Name of the lane's sink.
         unrouted: Counts what no sink is there for.
         links: Follows the changes that several sources record.
+        lateness: Finds what did not come as it happened.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class RecordMaker:
         sink: str = "",
         unrouted: Unrouted | None = None,
         links: Links | None = None,
+        lateness: Lateness | None = None,
     ) -> None:
         self._format = render
         self._filter = chosen
@@ -102,6 +107,7 @@ class RecordMaker:
         self._sink = sink
         self._unrouted = unrouted
         self._links = links if links is not None else Links(Counter())
+        self._lateness = lateness if lateness is not None else Lateness(LateConfig(), Counter())
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
@@ -137,27 +143,37 @@ class RecordMaker:
             yield group
 
     def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
-        filters = self._filter.by_origin(chunk.origin) is None
-        needs_event = filters or self._writes_event or self._links.drops
-        if needs_event:
-            records = self._give_meaning(chunk, records, prepared.refused)
-        elif self._wants_event:
-            self._offer_meaning(chunk, records)
-        if filters:
-            records = self._select(records, prepared)
+        records = self._understood(chunk, records, prepared)
+        late = self._lateness.find(records)
+        if late:
+            records = self._hold_back(records, late, prepared)
         related = {one.seq: one.event.related for one in records if one.event is not None and one.event.related}
         if related and self._links.drops:
             records = self._leave_out(records, prepared)
         made = len(prepared.records)
         records = self._make_private(records, prepared)
+        if late:
+            self._lateness.mark(records, late)
         self._count_unknown_actions(records)
         self._render(records, prepared)
         if related:  # as the sources gave it: privacy may take away what the id is made of
             self._links.add((related[one.seq], one) for one in prepared.records[made:] if one.seq in related)
+        self._let_go(records)
+
+    def _understood(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> list[Record]:
+        """Return the records that the filter lets through, with their meaning where anything asks for it."""
+        filters = self._filter.by_origin(chunk.origin) is None
+        if filters or self._writes_event or self._links.drops:
+            records = self._give_meaning(chunk, records, prepared.refused)
+        elif self._wants_event or self._lateness.chooses:
+            self._offer_meaning(chunk, records)
+        return self._select(records, prepared) if filters else records
+
+    def _let_go(self, records: list[Record]) -> None:
+        """Let go of what the sink does not want of the meaning: what is kept takes memory and, later, time."""
         if not self._wants_event:
-            if needs_event:
-                for record in records:
-                    record.event = None
+            for record in records:
+                record.event = None
         elif records and len(records[-1].raw) >= HEAVY:  # such a one ends its group
             records[-1].event = _without_long_parts(records[-1].event)
 
@@ -177,6 +193,12 @@ class RecordMaker:
             if self._unrouted is not None:
                 self._unrouted.filtered(self._sink, records, stay)
         return kept
+
+    def _hold_back(self, records: list[Record], late: dict[int, Late], prepared: Prepared) -> list[Record]:
+        """Return the records without those that come too late for this sink."""
+        out = {seq for seq, how in late.items() if self._lateness.is_held_back(how)}
+        prepared.filtered += sorted(out)
+        return [record for record in records if record.seq not in out] if out else records
 
     def _leave_out(self, records: list[Record], prepared: Prepared) -> list[Record]:
         """Return the records without those whose twin of another source this lane has already."""

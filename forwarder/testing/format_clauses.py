@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
+import msgspec
 import pytest
 
 from forwarder.contracts import (
@@ -16,10 +17,12 @@ from forwarder.contracts import (
     FieldsConfig,
     Format,
     FormatTraits,
+    Late,
     Record,
     Shrinks,
     UnexpectedPayload,
 )
+from forwarder.contracts.event import LateKind
 from forwarder.registry import FORMATS, build_format
 from forwarder.testing.events import (
     RAW,
@@ -142,6 +145,25 @@ def test_the_original_is_kept_where_that_is_declared(format_name: str) -> None:
     [body] = _each(build_format(format_name, original=True), [record_of(full_event(), raw)])
     assert isinstance(body, bytes)
     assert b"in the original" in body
+
+
+@clause()
+@pytest.mark.parametrize("kind", get_args(LateKind))
+def test_an_event_that_did_not_come_as_it_happened_says_so(format_name: str, kind: LateKind) -> None:
+    """Its meaning has the kind among its marks, and `late` says how late it was found, and by whom."""
+    render = build_format(format_name)
+    for event in (full_event(), unknown_event(), bare_event()):
+        late = msgspec.structs.replace(event, late=Late(kind, 7654321, "reread"), marks=(*event.marks, kind))
+        [before], [body] = _each(render, [record_of(event)]), _each(render, [record_of(late)])
+        assert isinstance(before, bytes)
+        assert isinstance(body, bytes)
+        if not FormatTraits.of(render).needs_event:
+            assert body == before, "what is passed on as it is says nothing of its own"
+            continue
+        said, word = before.count(kind.encode()), kind.encode()
+        assert body.count(word) > said, "it looks as if it came in time"
+        short = render.shrink(record_of(late), max(700, len(body) - 1)) if isinstance(render, Shrinks) else body
+        assert isinstance(short, UnexpectedPayload) or short.count(word) > said, "cut, it looks as if it came in time"
 
 
 @clause()

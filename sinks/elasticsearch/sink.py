@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import AfterValidator, model_validator
-from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
     Batch,
@@ -27,99 +24,20 @@ from forwarder.contracts import (
     FormatTraits,
     ForwarderError,
     Held,
-    HttpConfig,
     Record,
     Rejection,
     Retryable,
-    Secret,
     SetupStep,
-    SinkConfig,
     SinkContext,
-    TlsConfig,
     plain,
 )
 from forwarder.net.http import UNREADABLE, HttpClient, Response, answer_to, check_url
 from sinks.elasticsearch.answers import ADVICE, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
-from sinks.elasticsearch.template import Flavour, compare, index_template, misfit, template_name
+from sinks.elasticsearch.settings import ElasticsearchConfig
+from sinks.elasticsearch.template import Flavour, compare, index_template, template_name
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
-
-
-# --------------------------------------------------------------------------------------------------------- settings
-
-
-def _stream_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._+-]{0,254}", name):
-        raise PydanticCustomError(
-            "data_stream", "not the name of a data stream; write lower case such as logs-atlassian.audit-default"
-        )
-    return name
-
-
-class ElasticsearchConfig(SinkConfig):
-    """Settings of an `elasticsearch` sink."""
-
-    type: Literal["elasticsearch"] = "elasticsearch"
-    """Which kind of sink this is."""
-    url: str
-    """Address of the server, `https://host:9200`, with any path prefix."""
-    api_key: Secret | None = None
-    """API key, either `id:key` or the encoded form that the server shows."""
-    username: str | None = None
-    """User name, together with `password`."""
-    password: Secret | None = None
-    """Password of `username`."""
-    bearer_token: Secret | None = None
-    """Token for `Authorization: Bearer`."""
-    data_stream: Annotated[str, AfterValidator(_stream_name)] = "logs-atlassian.audit-default"
-    """Data stream to write to; the last part of `type-dataset-namespace` is yours to choose."""
-    bulk_index: Literal["path", "action"] = "path"
-    """Where a bulk request names the data stream: in its path (`/<data_stream>/_bulk`), or in each of its action lines
-    (`/_bulk`), for servers and gateways that know only that path."""
-    unmanaged: bool = False
-    """Send without looking for our index template: the mapping is yours."""
-    ilm_policy: str | None = None
-    """Name of an ILM policy that `setup` puts into the index template (Elasticsearch only)."""
-    compress: bool = True
-    """Send gzip."""
-    insecure: bool = False
-    """Allow `http://` to another machine than this one."""
-    tls: TlsConfig = TlsConfig()
-    """What to trust, and our client certificate."""
-    http: HttpConfig = HttpConfig()
-    """Time-outs and proxy."""
-
-    @model_validator(mode="after")
-    def _fields_fit(self) -> ElasticsearchConfig:
-        for name in (*self.fields.rename.values(), *self.fields.add):
-            if name.startswith("_"):
-                raise PydanticCustomError(
-                    "fields",
-                    "fields: {name} begins with _, as fields of Elasticsearch itself do; leave that out",
-                    {"name": name},
-                )
-            if not self.unmanaged and (why := misfit(name)) is not None:
-                raise PydanticCustomError(
-                    "fields",
-                    "fields: {name} is {why} in our template, and no text fits there; choose another name such as "
-                    "labels.env",
-                    {"name": name, "why": why},
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _one_credential(self) -> ElasticsearchConfig:
-        if (self.username is None) != (self.password is None):
-            raise PydanticCustomError("credential", "username and password go together; one of them is missing")
-        if sum(given is not None for given in (self.api_key, self.username, self.bearer_token)) > 1:
-            raise PydanticCustomError(
-                "credential", "more than one credential is set; keep one of api_key, username and bearer_token"
-            )
-        return self
-
-
-# ------------------------------------------------------------------------------------------------------------- sink
 
 
 class ElasticsearchSink:
@@ -145,6 +63,7 @@ class ElasticsearchSink:
         in_path = config.bulk_index == "path"
         self._bulk = f"/{config.data_stream}/_bulk" if in_path else "/_bulk"
         self._action = "" if in_path else f'"_index":"{config.data_stream}",'
+        self._late_action = f'"_index":"{config.late.data_stream}",'
         self._template = f"/_index_template/{template_name(config.data_stream)}"
         self._template_seen = config.unmanaged
         self._looking = asyncio.Lock()
@@ -168,7 +87,7 @@ class ElasticsearchSink:
             PayloadTooLarge: The server refuses the size.
             Retryable: The server is busy, or its answer does not say what became of the batch.
         """
-        lines, positions, refused = _lines(batch.records, self._action)
+        lines, positions, refused = _lines(batch.records, self._actions_of(batch.records))
         if not positions:
             return Delivery(rejected=refused)
         await self._look_for_template()
@@ -185,6 +104,10 @@ class ElasticsearchSink:
         if refused:
             delivery.rejected = {**delivery.rejected, **refused}
         return delivery
+
+    def _actions_of(self, records: Sequence[Record]) -> Sequence[str]:
+        """Return what stands before the id in the action line of each record: where it goes, if the path does not."""
+        return [self._late_action if record.elsewhere else self._action for record in records]
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""
@@ -325,9 +248,10 @@ class ElasticsearchSink:
 
     async def _probe_rights(self) -> Finding:
         stream = self._config.data_stream
-        wanted = {"index": [{"names": [stream], "privileges": ["create_doc", "auto_configure"]}]}
+        names = [stream] if self._config.late.data_stream is None else [stream, self._config.late.data_stream]
+        wanted = {"index": [{"names": names, "privileges": ["create_doc", "auto_configure"]}]}
         status, body = await self._json("POST", "/_security/user/_has_privileges", wanted)
-        subject = f"right to write to {stream}"
+        subject = f"right to write to {' and '.join(names)}"
         if status != 200 or not isinstance(body, dict) or not isinstance(body.get("has_all_requested"), bool):
             return Finding(subject, ok=True, detail="this server cannot be asked; the first event will tell")
         if body["has_all_requested"]:
@@ -335,20 +259,24 @@ class ElasticsearchSink:
         return Finding(subject, ok=False, detail="not given", fix=RIGHTS_FIX)
 
 
-def _lines(records: Sequence[Record], action: str) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
+def _lines(records: Sequence[Record], actions: Sequence[str]) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
     """Return the body of a bulk request, the events in it, and those left out because they would forge lines."""
     bodies = [record.body for record in records]
     if b"\n" not in b"".join(bodies) and b"" not in bodies:  # one search through a copy beats a thousand short ones
-        return _join(records, bodies, action), range(len(records)), {}
+        return _join(records, bodies, actions), range(len(records)), {}
     forged = Rejection("line_break", "the rendered event is empty or contains a line end")
     refused = {n: forged for n, body in enumerate(bodies) if not body or b"\n" in body}
     positions = [n for n in range(len(records)) if n not in refused]
-    return _join([records[n] for n in positions], [bodies[n] for n in positions], action), positions, refused
+    left = ([each[n] for n in positions] for each in (records, bodies, actions))
+    return _join(*left), positions, refused  # type: ignore[arg-type]
 
 
-def _join(records: Sequence[Record], bodies: Sequence[bytes], action: str) -> bytes:
+def _join(records: Sequence[Record], bodies: Sequence[bytes], actions: Sequence[str]) -> bytes:
     lines = [b""] * (2 * len(records))
-    lines[::2] = [f'{{"create":{{{action}"_id":"{record.id}"}}}}'.encode() for record in records]
+    lines[::2] = [
+        f'{{"create":{{{action}"_id":"{record.id}"}}}}'.encode()
+        for record, action in zip(records, actions, strict=True)
+    ]
     lines[1::2] = bodies
     return b"\n".join([*lines, b""])
 

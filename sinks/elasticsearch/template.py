@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from forwarder.contracts import SetupStep
 
-VERSION = 5
+VERSION = 6
 """Goes up with every change of the template."""
 
 PRIORITY = 250
@@ -65,6 +65,7 @@ _KEYWORDS = (
     ),
     *("atlassian.audit.revision", "atlassian.audit.marks", "atlassian.audit.changes.field", "atlassian.audit.roles"),
     *("atlassian.audit.domain", "atlassian.audit.also.roles", "atlassian.audit.also.products"),
+    *("atlassian.audit.late.kind", "atlassian.audit.late.reader"),
     *(f"atlassian.audit.also.users.{name}" for name in ("id", "address", "kind")),
     *(f"atlassian.audit.authentication.{n}" for n in _AUTHENTICATION),
     *(f"atlassian.audit.{thing}.{name}" for thing in _THINGS for name in ("kind", "id", "key", "vendor")),
@@ -200,6 +201,7 @@ def _types(flavour: Flavour) -> dict[str, dict[str, Any]]:
         **dict.fromkeys(_DATES, _DATE),
         "message": {"type": "text"},
         "event.severity": {"type": "long"},
+        "atlassian.audit.late.seconds": {"type": "long"},
         "event.original": _STORED,
         "source.ip": {"type": "ip"},
         "source.geo.location": {"type": "geo_point"},

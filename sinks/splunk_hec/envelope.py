@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from forwarder.contracts import AuditEvent, Record, Rejection
+from forwarder.contracts import AuditEvent, Late, Record, Rejection
 from forwarder.net.json_size import QUICK, UNREADABLE, is_beyond_reading, why_unsound
 from sinks.splunk_hec.settings import SplunkHecConfig, chosen
 
@@ -126,6 +126,8 @@ class Wrapper:
             time_ms = max(record.read_ms, 0)
         metadata = self.metadata(record)
         own, common = self._fields(record, event), metadata.fields
+        if record.late is not None:
+            own = self._with_late(own, record.late)
         return b'{"time":%d.%03d,%b"event":%b%b%b%b%b%b}' % (
             time_ms // 1000,
             time_ms % 1000,
@@ -143,7 +145,10 @@ class Wrapper:
         event, origin = record.event, record.origin
         product, site = (event.product, event.site) if event is not None else (None, None)
         organization = event.organization if event is not None else None
-        key = (product, site, organization, origin.source, origin.feed, origin.organization, origin.site)
+        key = (
+            *(product, site, organization, origin.source, origin.feed, origin.organization, origin.site),
+            record.elsewhere,
+        )
         found = self._metadata.get(key)
         if found is None:
             found = self._choose(record)
@@ -164,6 +169,12 @@ class Wrapper:
         except UnicodeEncodeError:
             return _encode(self._fields_type(*map(_whole, values)))[1:-1]
 
+    def _with_late(self, fields: bytes, late: Late) -> bytes:
+        """Return fields with those of an event that did not come as it happened, whatever its format can say of it."""
+        found = {"late": late.kind, "late_seconds": late.seconds, "late_reader": late.reader or None}
+        own = {name: value for name, value in found.items() if value is not None and name not in self._config.labels}
+        return b",".join(filter(None, (fields, _encode(own)[1:-1])))
+
     def _choose(self, record: Record) -> Metadata:
         config, event, origin = self._config, record.event, record.origin
         product = (event.product if event is not None else None) or "unknown"
@@ -180,11 +191,12 @@ class Wrapper:
             template = chosen(choice, product)
             return None if template is None else _plain(template.format_map(facts)) or None
 
-        index = fill(config.index)
+        late = config.late if record.elsewhere else None
+        index = fill((late and late.index) or config.index)
         values = {
             "host": fill(config.host),
             "source": fill(config.source),
-            "sourcetype": fill(config.sourcetype or self._sourcetype),
+            "sourcetype": fill((late and late.sourcetype) or config.sourcetype or self._sourcetype),
             "index": index and _index_name(index),
         }
         given = {name: value for name, value in values.items() if value is not None}

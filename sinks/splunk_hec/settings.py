@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from forwarder.contracts import BatchConfig, ByteSize, HttpConfig, Secret, SinkConfig, TlsConfig, Within
+from forwarder.contracts import BatchConfig, ByteSize, HttpConfig, LateConfig, Secret, SinkConfig, TlsConfig, Within
 
 PLACEHOLDERS = ("product", "organization", "site", "feed", "source")
 """What a template may hold: all of them have few values, so that Splunk's metadata stays small."""
@@ -92,6 +92,15 @@ Template = Annotated[str, AfterValidator(_template)]
 Choice = Template | dict[str, Template]
 
 
+class SplunkHecLateConfig(LateConfig):
+    """What becomes of events that did not come as they happened. Or one word: `deliver`, `hold_back`."""
+
+    index: Annotated[Choice, AfterValidator(_index)] | None = None
+    """Index for those that are written `elsewhere`: a template, or one by product."""
+    sourcetype: Choice | None = None
+    """Sourcetype for them."""
+
+
 class SplunkHecConfig(SinkConfig):
     """Settings of a `splunk_hec` sink. What each mode proves, and what Splunk needs: docs/splunk.md."""
 
@@ -122,6 +131,8 @@ class SplunkHecConfig(SinkConfig):
     """Indexed fields to send with each event: what people filter on. An absent fact is left out."""
     labels: Annotated[dict[Annotated[str, AfterValidator(_label)], str], Field(default_factory=dict)]
     """Further indexed fields with a fixed value, such as `{environment: production}`."""
+    late: SplunkHecLateConfig = SplunkHecLateConfig()
+    """What becomes of events that did not come as they happened."""
     max_event: Annotated[ByteSize, Within("1KB", "800MB")] = 5_000_000
     """Longest event; a longer one is shortened by its format, or becomes a dead letter. Splunk's `maxEventSize`."""
     batch: BatchConfig = BatchConfig(events=500)

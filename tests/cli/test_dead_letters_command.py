@@ -386,7 +386,7 @@ def test_every_sink_explains_the_reasons_of_its_own():
 
 
 def load_sinks():
-    from sinks.elasticsearch.sink import ElasticsearchConfig
+    from sinks.elasticsearch.settings import ElasticsearchConfig
 
     return ElasticsearchConfig(type="elasticsearch", url="http://127.0.0.1:9")
 

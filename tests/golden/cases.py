@@ -32,6 +32,11 @@ def rendered(record: Record, normalizer: Normalizer) -> dict[str, str]:
     if isinstance(event, UnexpectedPayload):
         return {"reason.txt": event.reason + "\n"}
     record.event = event
+    return written(record)
+
+
+def written(record: Record) -> dict[str, str]:
+    """Return what each format writes of a record, and what a reader finds in it."""
     formats = (EcsFormat(), CefFormat(), LeefFormat(), StructuredDataFormat())
     [ecs], [cef], [leef], [sd] = (made.render([record]) for made in formats)
     assert isinstance(ecs, bytes), ecs

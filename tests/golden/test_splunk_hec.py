@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.contracts import FormatTraits, Record
+from forwarder.contracts import FormatTraits, Late, Record
 from forwarder.formats.raw import RawFormat
 from forwarder.registry import FORMATS
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
@@ -33,14 +33,28 @@ CASES = {
     "no_site": ("org_admin_added", "raw", {"index": "a_{product}"}),
     "hostile_text": ("hostile_text", "raw", {"host": "{site}"}),
     "without_meaning": ("not_an_object", "raw", {}),
+    "late": ("page_viewed", "raw", {}),
+    "late_elsewhere": (
+        "page_viewed",
+        "raw",
+        {"index": "atlassian", "late": {"events": "elsewhere", "index": "old_{product}"}, "labels": {"late": "mine"}},
+    ),
+    "late_without_meaning": ("not_an_object", "raw", {"late": {"events": "elsewhere", "sourcetype": "atlassian:old"}}),
 }
+LATE = {
+    "late": Late("late", 7200, "reread"),
+    "late_elsewhere": Late("recovered", 86_400, "reconcile"),
+    "late_without_meaning": Late("backfill", None, "import"),
+}
+"""What is known of the record of such a case; all of them are for the other place, if there is one."""
 
 
-def envelope(name: str, format_name: str, settings: dict) -> bytes:
+def envelope(name: str, format_name: str, settings: dict, late: Late | None = None) -> bytes:
     record: Record = record_of(golden_bodies()[name], "0123456789abcdef" * 2)
     [event] = OrganizationNormalizer().normalize([record])
     record.event = None if isinstance(event, Exception) else event
     [body] = RawFormat().render([record])
+    record.late, record.elsewhere = late, "late" in settings
     record.body = BODIES.get(format_name) or (body if isinstance(body, bytes) else b'{"only":"bytes"}')
     return Wrapper(
         SplunkHecConfig(url="https://127.0.0.1:1", token="t", **settings),
@@ -51,7 +65,7 @@ def envelope(name: str, format_name: str, settings: dict) -> bytes:
 
 @pytest.mark.parametrize("case", CASES)
 def test_envelope(case, request, capsys):
-    now = envelope(*CASES[case])
+    now = envelope(*CASES[case], LATE.get(case))
     strictly(now)
     path = FOLDER / f"{case}.json"
     before = path.read_bytes() if path.exists() else b""

@@ -83,6 +83,7 @@ def lane_report(**changes: Any) -> LaneReport:
         "retried": 215,
         "unknown_actions": Counter({"page_licked": 5, "issue_sniffed": 6}),
         "links": Counter({"linked": 31, "left_out": 7}),
+        "late": Counter({"late": 5, "recovered": 2, "held_back": 4}),
         "send_seconds": 4.5,
     }
     lane = LaneReport(**{**fields, **changes})

@@ -109,6 +109,7 @@ EXPECTED = {
     "forwarder_sink_rejected_events_total": 202,
     "forwarder_sink_filtered_events_total": 203,
     "forwarder_sink_linked_events_total": 31,
+    "forwarder_sink_held_back_events_total": 4,
     "forwarder_sink_left_out_duplicate_events_total": 7,
     "forwarder_sink_resent_events_total": 204,
     "forwarder_sink_doubtful_events_total": 205,
@@ -158,11 +159,19 @@ def test_values_come_from_the_right_field():
 
 def test_the_rows_without_a_plain_value_are_tested_by_name():
     special = {"forwarder_source_errors_total", "forwarder_sink_errors_total", "forwarder_source_state"}
-    special |= {"forwarder_source_refused_requests_total"}
+    special |= {"forwarder_source_refused_requests_total", "forwarder_sink_late_events_total"}
     special |= {"forwarder_source_credential_left_seconds", "forwarder_source_credential_info"}
     special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds", "forwarder_spool_open_gaps"}
     special |= {"forwarder_build_info", "forwarder_config_info", "forwarder_spool_unclaimed_events"}
     assert {metric.name for metric in METRICS} == set(EXPECTED) | special
+
+
+def test_late_events_are_counted_by_kind_met_or_not():
+    assert samples(full_report(lanes=[lane_report()]), "forwarder_sink_late_events_total") == {
+        ("elastic", "late"): 5,
+        ("elastic", "recovered"): 2,
+        ("elastic", "backfill"): 0,
+    }
 
 
 def test_every_credential_is_counted_down_and_the_one_in_use_is_named():

@@ -26,7 +26,8 @@ from forwarder.testing.lanes import batch_of
 from simulator.actions import ACTIONS
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
-from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
+from sinks.elasticsearch.settings import ElasticsearchConfig
+from sinks.elasticsearch.sink import ElasticsearchSink
 from tests.simulator.asking import Clock
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from forwarder.formats.ecs.format import EcsFormat
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.testing.far_end import context
 from forwarder.testing.lanes import batch_of
-from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
+from sinks.elasticsearch.settings import ElasticsearchConfig
+from sinks.elasticsearch.sink import ElasticsearchSink
 from sinks.elasticsearch.template import digest, index_template
 from tests.events import golden_bodies, record_of
 

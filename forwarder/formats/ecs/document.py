@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from forwarder.contracts import Also, Authentication, Change, Thing
+from forwarder.contracts import Also, Authentication, Change, Late, Thing
 
 
 class Group(msgspec.Struct, gc=False, omit_defaults=True):
@@ -44,6 +44,7 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     reason: str | None = None
     severity: int = 0
     created: str | None = None
+    ingested: str | None = None
     original: str | None = None
 
 
@@ -110,6 +111,7 @@ class Audit(msgspec.Struct, gc=False, omit_defaults=True):
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
     related: str | None = None
+    late: Late | None = None
 
 
 class Atlassian(msgspec.Struct, gc=False):
@@ -134,3 +136,4 @@ class Document(msgspec.Struct, gc=False, omit_defaults=True):
     related: Related | None = None
     observer: msgspec.Raw | None = None
     atlassian: Atlassian | None = None
+    tags: tuple[str, ...] = ()

@@ -28,7 +28,12 @@ def known_fields() -> frozenset[str]:
     return paths_of(Document, _HIDDEN)
 
 
-def rules(essential: Iterable[Sequence[str]]) -> Rules:
-    """Return what may be done to ECS; what is essential, but for the actor, stays."""
-    mandatory = frozenset(".".join(path) for path in essential if path[0] != "user")
-    return Rules(known_fields(), mandatory, JSON_NAME, JSON_EXAMPLE, dotted=True)
+def rules(essential: Iterable[Sequence[str]], without: str = "") -> Rules:
+    """Return what may be done to ECS; what is essential, but for the actor, stays.
+
+    Args:
+        essential: Paths.
+        without: A field that counts as none of ours.
+    """
+    mandatory = frozenset(".".join(path) for path in essential if path[0] != "user") - {without}
+    return Rules(known_fields() - {without}, mandatory, JSON_NAME, JSON_EXAMPLE, dotted=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import Also, AuditEvent, FieldsConfig, Format, Record, UnexpectedPayload
+from forwarder.contracts import Also, AuditEvent, FieldsConfig, Format, Late, Record, UnexpectedPayload
 from forwarder.formats.ecs.document import (
     Atlassian,
     Audit,
@@ -29,6 +29,7 @@ from forwarder.formats.ecs.document import (
 from forwarder.formats.ecs.fields import rules
 from forwarder.formats.ecs.people import names as names_of_all
 from forwarder.formats.ecs.people import names_of, roles_of, user_with_others
+from forwarder.formats.kit.fields import check
 from forwarder.formats.kit.json_fields import JsonTemplate
 from forwarder.formats.kit.json_lines import JsonLines
 from forwarder.formats.kit.json_shortening import Plan, decode, shorten
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 ECS_VERSION = "9.4.0"
 NOWHERE: tuple[str, ...] = ()
+TAGS = "tags"
 
 _REVISION_AT = 33  # a document id is 32 hex characters; a revision has `-` and its digest behind them
 
@@ -51,6 +53,7 @@ _PLAN = Plan(
     essential=(
         *(("@timestamp",), ("ecs",), ("event", "kind"), ("event", "dataset"), ("event", "id"), ("event", "action")),
         *(("user", "id"), ("atlassian", "audit", "revision"), ("atlassian", "audit", "marks")),
+        *(("tags",), ("event", "ingested"), ("atlassian", "audit", "late")),
     ),
     actor=(("user", "id"), ("user", "email"), ("user", "full_name")),
     least=tuple(("atlassian", "audit", name) for name in ("container", "context", "changes")),
@@ -62,6 +65,7 @@ class EcsFormat:
 
     Args:
         original: Whether `event.original` holds the event as the API sent it.
+        tags: What every document has in `tags`, before those of its own.
     """
 
     writes: ClassVar[Literal["json", "line", "structured_data"]] = "json"
@@ -69,8 +73,8 @@ class EcsFormat:
     needs_event: ClassVar[bool] = True
     keeps_original: ClassVar[bool] = True
 
-    def __init__(self, *, original: bool = False) -> None:
-        self._original = original
+    def __init__(self, *, original: bool = False, tags: tuple[str, ...] = ()) -> None:
+        self._original, self._tags = original, tags
         self._encode = msgspec.json.Encoder().encode
         self._lines = JsonLines("ECS", self._shape)
         self._write = TimeWriter().write
@@ -106,14 +110,35 @@ class EcsFormat:
         return short or UnexpectedPayload(f"what must be said of this event takes more than {limit} bytes of ECS")
 
     def with_fields(self, changes: FieldsConfig) -> Format:
-        """Return this format with a sink's changes to what it writes. Raises ConfigError."""
-        return JsonTemplate(self, changes, rules(_PLAN.essential))
+        """Return this format with a sink's changes to what it writes. Raises ConfigError.
+
+        A fixed value of `tags` is one of several: a late event has one more.
+        """
+        if TAGS not in changes.add:
+            return JsonTemplate(self, changes, rules(_PLAN.essential))
+        check(changes, rules(_PLAN.essential, without=TAGS))
+        own = changes.add[TAGS]
+        others = {name: value for name, value in changes.add.items() if name != TAGS}
+        tagged = EcsFormat(original=self._original, tags=(own if isinstance(own, str) else self._encode(own).decode(),))
+        return JsonTemplate(tagged, changes.model_copy(update={"add": others}), rules(_PLAN.essential))
 
     def _shape(self, record: Record, event: AuditEvent) -> Document:
         document = self._document(event)
         if self._original and document.event is not None:
             document.event.original = record.raw.decode("utf-8", "replace")
+        if self._tags:
+            document.tags = self._tags
+        if event.late is not None:
+            self._mark(document, event, event.late)
         return document
+
+    def _mark(self, document: Document, event: AuditEvent, late: Late) -> None:
+        """Say of an event that did not come as it happened when we had it, how late that was, and by whom."""
+        document.tags = (*self._tags, late.kind)
+        if document.event is not None and document.atlassian is not None:
+            found_ms = event.time_ms + 1000 * (late.seconds or 0)  # later than it was read, where it is sent once more
+            document.event.ingested = self._moments[max(event.read_ms, found_ms)]
+            document.atlassian.audit.late = late
 
     def _document(self, event: AuditEvent) -> Document:
         write, actor, ip, group = self._write, event.actor, event.ip, event.target_group

@@ -59,6 +59,7 @@ class NamedFacts:
             before.get(name, "") for name in ("effective", "group", "space")
         )
         self._app_is_object = not any(self._app)
+        self._late = (before["late_seconds"], before["late_reader"])
         self._json = (before["also"], before["changes"], before["context"], before["container"])
 
     def of(self, event: AuditEvent) -> list[str]:
@@ -85,6 +86,17 @@ class NamedFacts:
         if event.processed_ms is not None:
             parts += self._processed, self._write(event.processed_ms)
         return parts
+
+    def _add_found(self, parts: list[str], event: AuditEvent) -> None:
+        """Add what was found out about an event beside what it says itself."""
+        if event.related is not None:
+            parts += self._related, event.related
+        if event.late is not None:
+            seconds, reader = self._late
+            if event.late.seconds is not None:
+                parts += seconds, str(event.late.seconds)
+            if event.late.reader:
+                parts += reader, event.late.reader
 
     def _add_effective(self, parts: list[str], person: Actor | None) -> None:
         if person is None:
@@ -123,8 +135,8 @@ class NamedFacts:
             parts += self._domain, event.domain
         if event.organization_name is not None:
             parts += self._organization_name, event.organization_name
-        if event.related is not None:
-            parts += self._related, event.related
+        if event.related is not None or event.late is not None:
+            self._add_found(parts, event)
 
     def json_of(self, event: AuditEvent) -> list[str]:
         """Return the JSON of an event: what else it names, changes, context, container."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from forwarder.contracts import Actor, Also, Authentication, Change, Thing
+from forwarder.contracts import Actor, Also, Authentication, Change, Late, Thing
 
 
 class User(msgspec.Struct, gc=False, omit_defaults=True):
@@ -159,6 +159,7 @@ class Unmapped(msgspec.Struct, gc=False, omit_defaults=True):
     context: msgspec.Raw | None = None
     container: msgspec.Raw | None = None
     actor_kind: str | None = None
+    late: Late | None = None
 
 
 class Event(msgspec.Struct, gc=False, omit_defaults=True):

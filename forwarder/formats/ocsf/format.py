@@ -204,6 +204,8 @@ class OcsfFormat:
         ]
         made.observables = observe(event, made, rest, host) or None
         made.unmapped = rest
+        if event.late is not None:
+            rest.late = event.late
         if self._original:
             made.raw_data = record.raw.decode("utf-8", "replace")
         return made

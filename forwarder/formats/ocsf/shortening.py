@@ -31,7 +31,7 @@ def _plan(tree: Tree) -> Plan:
             *((name,) for name in (*CLASS, *REQUIRED, *api)),
             *(("metadata", name) for name in METADATA),
             *(("actor", "user", name) for name in ("uid", "type_id", "type")),
-            *(("unmapped", name) for name in ("layer", "instead_of")),
+            *(("unmapped", name) for name in ("layer", "instead_of", "late")),
         ),
         # never the address: it is the name again, and a user needs an id or a name
         actor=(("actor", "user", "uid"), ("actor", "user", "name"), ("actor",)),

@@ -79,6 +79,13 @@ NAMES = (
     Column("domain", "domain", Need.TEXT, "domain that the event is about"),
     Column("organization_name", "organization_name", Need.TEXT, "name of the organization"),
     Column("related", "related", Need.HANDY, "the same in every log that records this change"),
+    Column(
+        "late_seconds",
+        "late_seconds",
+        Need.WHOLE,
+        "of an event that did not come as it happened: seconds until it was read",
+    ),
+    Column("late_reader", "late_reader", Need.HANDY, "who read that one: `reread`, `heal`, `backfill` …"),
     Column("message", "message", Need.TEXT, "message of the event"),
     Column("processed_at", "processed_at", Need.HANDY, "when Atlassian had processed it"),
     Column("organization", "organization", Need.HANDY, "organization id"),

@@ -24,7 +24,8 @@ from forwarder.testing.far_end import context
 from forwarder.testing.lanes import batch_of
 from simulator.http_types import Response, Wire
 from simulator.receivers.rules import Refused, Rule
-from sinks.elasticsearch.sink import ElasticsearchConfig, ElasticsearchSink
+from sinks.elasticsearch.settings import ElasticsearchConfig
+from sinks.elasticsearch.sink import ElasticsearchSink
 from tests.events import golden_bodies, meaning_of
 from tests.registered import formats, is_not_json, lacks_timestamp
 from tests.sinks.elasticsearch.sinks import (
@@ -66,6 +67,22 @@ async def test_a_server_that_knows_no_stream_in_the_path_is_given_it_in_every_ac
         sent = batch(3)
         assert await sink.send(sent) == Delivery.all_accepted(sent)
         assert {id_: document for id_, _, document in receiver.stream()} == {r.id: r.body for r in sent.records}
+
+
+@pytest.mark.parametrize("bulk_index", ["path", "action"])
+async def test_what_is_for_the_other_place_goes_to_its_stream(bulk_index: str) -> None:
+    late = {"events": "elsewhere", "data_stream": "logs-atlassian.audit-late"}
+    async with delivering(sink={"bulk_index": bulk_index, "late": late}) as (sink, receiver):
+        sent = batch_of(body(1), b"", body(3), b"forged\n", body(5), body(6))
+        for position in (2, 3, 4):
+            sent.records[position].elsewhere = True
+        assert decided(await sink.send(sent)) == ([0, 2, 4, 5], [1, 3], [])
+        streams = {name: {document for _, _, document in stream} for name, stream in receiver.streams.items()}
+        assert streams == {
+            "logs-atlassian.audit-default": {body(1), body(6)},
+            "logs-atlassian.audit-late": {body(3), body(5)},
+        }
+        assert sink.target.endswith("logs-atlassian.audit-default")
 
 
 async def test_what_is_there_already_is_accepted_and_counted() -> None:

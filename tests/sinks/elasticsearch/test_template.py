@@ -17,6 +17,8 @@ FLAVOURS: list[Flavour] = ["elasticsearch", "opensearch"]
 
 # A digest that is no longer right means that the template has changed: raise VERSION, then write the new ones here.
 DIGESTS = {
+    (6, "elasticsearch"): "30116e74c41041e7a133ab7d80ceb448",
+    (6, "opensearch"): "5610deb42b6b5f8e9170a0d061406748",
     (5, "elasticsearch"): "325ed92949a394c746a361a88b795cd4",
     (5, "opensearch"): "c0dbe61eecb71729ab7f9210810cbf7f",
     (4, "elasticsearch"): "bc748a7690cb73531802ab073667271f",

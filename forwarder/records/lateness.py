@@ -1,0 +1,102 @@
+"""Late is not new: what was found long after it happened says so, and a sink may keep it apart or do without it.
+
+Who brought a page says what its events are: looking again found what was `recovered`, history that was asked for is
+`backfill`. What any other reader brought is live, unless it was old when it was read: then it is `late`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.contracts.event import Late
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable, Mapping
+
+    from forwarder.contracts import LateConfig, Record
+    from forwarder.contracts.event import LateKind
+
+KINDS: dict[str, LateKind] = {
+    "heal": "recovered",
+    "reconcile": "recovered",
+    "backfill": "backfill",
+    "import": "backfill",
+    "replay": "backfill",
+}
+"""What the events of a reader are, by the first word of its name."""
+
+_AGAIN = "replay"
+"""Reads what was read before, and may have been in time then."""
+
+_NO_TIME = "time_of_reading"
+"""Mark of an event that carries no time of its own."""
+
+HELD_BACK = "held_back"
+"""What is counted beside the kinds."""
+
+
+class Lateness:
+    """Finds the late events of one lane.
+
+    Args:
+        config: What the sink wants of them.
+        counts: Counts them by kind, and those held back.
+        now: Returns epoch seconds.
+    """
+
+    def __init__(self, config: LateConfig, counts: Counter[str], now: Callable[[], float] = time.time) -> None:
+        self._after_ms = round(config.after * 1000)
+        self._events = config.events
+        self._counts = counts
+        self._now = now
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the sink treats late events otherwise than others, so that the time of every event matters."""
+        return self._events != "deliver"
+
+    def find(self, records: list[Record]) -> dict[int, Late]:
+        """Return how late records of one page are, by number; nothing for those that came as they happened."""
+        if not records:
+            return {}
+        reader, read_ms = records[0].reader, records[0].read_ms
+        word = reader.split(":")[0].split("/")[0]
+        kind = KINDS.get(word)
+        if kind is None:
+            latest = read_ms - self._after_ms
+            old = [record for record in records if record.event is not None and record.event.time_ms <= latest]
+            return {record.seq: Late("late", _seconds(record, read_ms), reader) for record in old}
+        at_ms = round(self._now() * 1000) if word == _AGAIN else read_ms
+        return {record.seq: Late(kind, _seconds(record, at_ms), reader) for record in records}
+
+    def is_held_back(self, late: Late) -> bool:
+        """Say whether the sink is to do without an event, and count it."""
+        held = self._events == "hold_back" and self._is_old(late)
+        self._counts[HELD_BACK if held else late.kind] += 1
+        return held
+
+    def mark(self, records: Iterable[Record], found: Mapping[int, Late]) -> None:
+        """Write on records how late they are; their meaning is copied, for other lanes may have the same one."""
+        for record in records:
+            late = found.get(record.seq)
+            if late is None:
+                continue
+            record.late = late
+            record.elsewhere = self._events == "elsewhere" and self._is_old(late)
+            record.marks = (*record.marks, late.kind)
+            if (event := record.event) is not None:
+                record.event = msgspec.structs.replace(event, late=late, marks=(*event.marks, late.kind))
+
+    def _is_old(self, late: Late) -> bool:
+        return late.seconds is not None and late.seconds * 1000 >= self._after_ms
+
+
+def _seconds(record: Record, at_ms: int) -> int | None:
+    event = record.event
+    if event is None or _NO_TIME in event.marks:
+        return None
+    return max(0, (at_ms - event.time_ms) // 1000)
