@@ -129,7 +129,7 @@ def test_a_file_of_others_under_the_name_of_the_lock_is_left_as_it_is(path: Path
     assert open_files() == before
 
 
-@pytest.mark.parametrize("what", ["a link", "a folder", "no place"])
+@pytest.mark.parametrize("what", ["a link", "a link to notes", "a folder", "no place"])
 def test_a_lock_that_cannot_be_made_says_why(path: Path, what: str) -> None:
     if what == "a link":
         lock_of(path).symlink_to(path)
@@ -137,6 +137,10 @@ def test_a_lock_that_cannot_be_made_says_why(path: Path, what: str) -> None:
         lock_of(path).mkdir()
     if what == "no place":
         path = path.parent / "none" / "spool.db"
+    if what == "a link to notes":
+        path.with_name("notes").write_text("of others")
+        lock_of(path).symlink_to(path.with_name("notes"))
+        examine_lock(path)  # what it leads to is not looked at
     words = r"cannot be written by uid \d+ \(No such file" if what == "no place" else "not a regular file"
     before = open_files()
     with pytest.raises(SpoolError, match=words):

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from forwarder.spool.contract import SpoolError, SpoolLost
 from forwarder.spool.sqlite import claim, database
 from forwarder.spool.sqlite.claim import Claim
-from tests.spool.spools import Harness, body_of, found, names
+from tests.spool.spools import Harness, body_of, bulky, found, names
 
 EVENTS = 10
 
@@ -149,9 +149,29 @@ CHANGED: dict[str, Callable[[Path, Path], object]] = {
 async def test_what_another_program_changed_is_never_written_to(tmp_path: Path, what: str) -> None:
     harness = await waiting(tmp_path / "state")
     CHANGED[what](harness.config.path, log_of(harness))
-    changed = harness.config.path.read_bytes()
+    changed, log = harness.config.path.read_bytes(), log_of(harness).read_bytes()
+    with pytest.raises(SpoolLost):
+        await harness.put("late")
+    assert log_of(harness).read_bytes() == log
     assert "was left as it is" in await lost(harness)
     assert harness.config.path.read_bytes() == changed
+
+
+async def test_a_loss_that_is_noticed_behind_a_step_stays_one(tmp_path: Path) -> None:
+    """The log is long enough to have been moved into the file, so that a file that has changed may be our own work."""
+    harness = await waiting(tmp_path / "state")
+    for number in range(20):
+        await harness.put(page=bulky(f"p{number}-", size=2000))
+    spool: Any = harness.spool
+    database = spool._parts.database
+
+    def cut() -> None:
+        database.con.create_function("cut", 0, lambda: os.truncate(harness.config.path, 4096))
+        database.outside("SELECT cut()")
+
+    with pytest.raises(SpoolLost, match="was cut by another program"):
+        await spool._worker.run(cut)
+    assert "was left as it is" in await lost(harness)
 
 
 async def test_what_is_taken_away_while_it_is_written_was_not_written(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def connect(
 
     A migration is given up, and leaves nothing, as soon as `stop` says so.
 
-    Raises SpoolError when SQLite cannot read it or it comes from a newer version.
+    Raises SpoolError when it comes from a newer version, and what SQLite raises.
     """
     con = sqlite3.connect(path, isolation_level=None, cached_statements=256)
     try:
@@ -201,12 +201,6 @@ def connect(
         con.set_progress_handler(lambda: int(stop()), _STEPS)
         migrate(con, path, migrations)
         con.set_progress_handler(None, 0)
-    except sqlite3.DatabaseError as error:
-        con.close()
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise damaged(path, str(error)) from error
-        raise
     except BaseException:
         con.close()
         raise
