@@ -6,6 +6,7 @@ Invariant: nothing outside the process is touched while a part is built; `open`,
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from forwarder.contracts import FormatTraits, SinkContext, SinkTraits, SourceContext
 from forwarder.contracts.clock import SystemClock
 from forwarder.contracts.errors import ConfigError, ForwarderError
+from forwarder.contracts.settings import FilterRule
 from forwarder.net.retry import RequestBudget
-from forwarder.records.filters import Filter
+from forwarder.records.filters import Chosen, Filter
 from forwarder.records.lateness import Lateness
 from forwarder.records.links import Links
 from forwarder.records.maker import RecordMaker
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Finding, Format, Page, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
+    from forwarder.records.filters import Chooses
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
     from forwarder.spool.config import SpoolConfig
@@ -84,11 +87,25 @@ def build_filters(settings: Settings) -> dict[str, Filter]:
     return {name: Filter(sink.include, sink.exclude, places) for name, sink in settings.sinks.items()}
 
 
+def build_chosen(settings: Settings, chosen: Filter, rules: str, since_ms: int, until_ms: int) -> Chosen:
+    """Build what a replay sends.
+
+    Args:
+        settings: Say where sites lie.
+        chosen: The filter of its sink.
+        rules: Of what it chooses, as JSON; none chooses every event.
+        since_ms: When the events happened, from then on.
+        until_ms: Up to then, included.
+    """
+    include = [FilterRule.model_validate(rule) for rule in json.loads(rules)]
+    return Chosen(chosen, Filter(include or None, None, Places(settings.places)), since_ms, until_ms)
+
+
 def build_maker(
     name: str,
     config: SinkConfig,
     sink: Sink,
-    chosen: Filter,
+    chosen: Chooses,
     normalizers: Normalizers,
     unknown: Counter[str],
     unrouted: Unrouted | None = None,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
 from forwarder.admin.dead_letters import Letters
+from forwarder.admin.lanes import Lanes, LiveLanes
 from forwarder.admin.reconcile import Reconciliation
+from forwarder.admin.replays import LiveReplays, Replays
+from forwarder.contracts import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from forwarder.admin.dead_letters import Change
-    from forwarder.contracts import Origin, SinkConfig
+    from forwarder.contracts import Clock, Origin, SinkConfig
     from forwarder.spool.contract import Spool, SpoolStatus
+
+
+class Live(LiveLanes, LiveReplays, Protocol):
+    """What delivers in a running daemon."""
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +42,8 @@ def verbs_of(
     origins: Callable[[], Mapping[str, Origin]] = dict,
     drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
     proofs: Callable[[], Awaitable[Mapping[str, str]]] = _no_proofs,
+    live: Live | None = None,
+    clock: Clock | None = None,
 ) -> dict[str, Verb]:
     """Return the verbs over an open spool.
 
@@ -43,6 +52,8 @@ def verbs_of(
         sinks: The sinks that are configured now.
         changed: Told what was done to dead letters.
         origins: Returns the origins of the configured sources, by name.
+        live: The lanes and replays that deliver; None while no daemon runs.
+        clock: Time; the machine's when left out.
         drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
         proofs: Returns what an acceptance of each configured sink is worth, by name.
     """
@@ -54,5 +65,7 @@ def verbs_of(
         **Letters(spool, sinks, changed).verbs(),
         **Cursors(spool, origins, drop_cursor).verbs(),
         **Reconciliation(spool, proofs).verbs(),
+        **Lanes(spool, sinks, clock or SystemClock(), live).verbs(),
+        **Replays(spool, sinks, live).verbs(),
         "spool.status": Verb(Nothing, status),
     }

@@ -20,8 +20,10 @@ from forwarder import __version__
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
+from forwarder.cli import lanes as cli_lanes
 from forwarder.cli import pseudonym as cli_pseudonym
 from forwarder.cli import reconcile as cli_reconcile
+from forwarder.cli import replay as cli_replay
 from forwarder.cli.help import App, Commands, examples_epilog
 from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call
 from forwarder.cli.terminal import print_error, print_line
@@ -222,6 +224,8 @@ def doctor(
 
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_cursors.app, name="cursors")
+app.add_typer(cli_lanes.app, name="lanes")
+app.add_typer(cli_replay.app, name="replay")
 app.add_typer(cli_catalogue.app, name="catalogue")
 app.add_typer(cli_pseudonym.app, name="pseudonym")
 cli_reconcile.add_to(app)

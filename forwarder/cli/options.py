@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forwarder.cli.invocation import Invocation
 from forwarder.contracts.errors import ForwarderError
+
+if TYPE_CHECKING:
+    from forwarder.config.settings import Settings
 
 
 def call(config: Path | None, secrets_dir: Path | None, overrides: list[str] | None) -> Invocation:
@@ -18,12 +22,29 @@ def call(config: Path | None, secrets_dir: Path | None, overrides: list[str] | N
 
 def complete_sink(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of the configured sinks, for the shell; a configuration that cannot be read has none."""
+    settings = _settings(context)
+    return [name for name in (settings.sinks if settings is not None else ()) if name.startswith(incomplete)]
+
+
+def complete_lane(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the sinks, configured or only known to the spool, for the shell."""
+    from forwarder.assembly import look_into_spool  # noqa: PLC0415 -- help is quick without it
+
+    names = dict.fromkeys(complete_sink(context, incomplete))
+    settings = _settings(context)
+    if settings is not None:
+        with suppress(ForwarderError, OSError):
+            known = look_into_spool(settings.spool.path)
+            names |= dict.fromkeys(lane.name for lane in known.lanes) if known is not None else {}
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _settings(context: typer.Context) -> Settings | None:
     found: dict[str, Any] = context.params
     try:
-        sinks = call(found.get("config"), found.get("secrets_dir"), found.get("overrides")).settings().sinks
+        return call(found.get("config"), found.get("secrets_dir"), found.get("overrides")).settings()
     except (ForwarderError, OSError):
-        return []
-    return [name for name in sinks if name.startswith(incomplete)]
+        return None
 
 
 Config = Annotated[

@@ -46,6 +46,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         *_aside(report),
         *_kept_out(report),
         *_unrouted(report),
+        *_paused(report),
         *_removed(report),
         *_letters(report),
         *_looks(report),
@@ -111,11 +112,22 @@ def _unrouted(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _paused(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for every sink that someone paused."""
+    return [
+        f"sink {cell(lane.get('name'))} is paused {cell(lane['paused'])}: nothing is sent to it, and "
+        f"{cell(lane.get('lag_events'))} events wait. "
+        f"To do when it may go on: audit-forwarder lanes resume {cell(lane.get('name'))}."
+        for lane in objects(spool_of(report), "lanes")
+        if isinstance(lane.get("paused"), str) and lane["paused"]
+    ]
+
+
 def _removed(report: Mapping[str, Any]) -> list[str]:
     return [
         f"sink {cell(lane.get('name'))} is not in the configuration, and {cell(lane.get('lag_events'))} events wait "
         f"for it at {cell(lane.get('target'))}{_until(lane.get('forgotten'))}. "
-        "To do: configure it again, or let them go."
+        f"To do: configure it again, or let them go: audit-forwarder lanes forget {cell(lane.get('name'))}."
         for lane in strangers(report)
     ]
 

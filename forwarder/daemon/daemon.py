@@ -139,6 +139,8 @@ class Daemon:
             origins=lambda: {name: source.origin for name, source in self._sources.items()},
             drop_cursor=self._drop_cursor,
             proofs=self._proofs,
+            live=self._lanes,
+            clock=self._clock,
         )
         control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:
@@ -204,6 +206,8 @@ class Daemon:
         try:
             pollers += [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
             others += [self._start(f"sink {name}", partial(self._lanes.make, name, spool)) for name in self._sinks]
+            replays = partial(self._lanes.make_replays, spool=spool)
+            others += [self._start(f"replays {name}", partial(replays, name)) for name in self._sinks]
             others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))

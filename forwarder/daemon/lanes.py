@@ -1,4 +1,4 @@
-"""The lanes of the daemon: made of the settings, rung together, and told of what people do with them."""
+"""The lanes and the replays of the daemon: made of the settings, rung together, and told of what people do."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from forwarder.assembly import build_maker
+from forwarder.assembly import build_chosen, build_maker
 from forwarder.delivery import Lane, OperatedLane
+from forwarder.delivery.replaying import Replays
+from forwarder.delivery.shared import SharedSink
+from forwarder.observe.reports import LaneReport
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
     from forwarder.admin.dead_letters import Change
+    from forwarder.admin.lanes import LaneChange
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink
-    from forwarder.observe.reports import LaneReport
+    from forwarder.delivery.replaying import ReplaySpool
+    from forwarder.delivery.shared import LaneSink
     from forwarder.records.filters import Filter
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
     from forwarder.spool.contract import Spool
+    from forwarder.spool.operations import Replay
 
 
 class Lanes:
-    """One lane for each sink.
+    """One lane for each sink, and what runs its replays.
 
     Args:
         settings: Of the daemon.
         sinks: Built, by name; filled before a lane is made.
-        reports: Of the lanes, by name; filled before a lane is made.
+        reports: How they are, by name; filled before a lane is made.
         filters: Of the sinks, by name.
         normalizers: Returns what gives the normaliser of a feed.
         unrouted: Counts what no sink is there for.
@@ -55,29 +61,32 @@ class Lanes:
     ) -> None:
         self._settings = settings
         self._sinks = sinks
-        self._reports = reports
+        self.reports = reports
         self._filters = filters
         self._normalizers = normalizers
         self._unrouted = unrouted
         self._clock = clock
         self._rng = rng
         self._redact = redact
+        self._shared: dict[str, SharedSink] = {}
+        self._ends: dict[tuple[str, bool], LaneSink] = {}
         self._lanes: dict[str, OperatedLane] = {}
+        self._replays: dict[str, Replays] = {}
         self._stopping = False
         self._log = structlog.get_logger()
 
     def make(self, name: str, spool: Spool) -> OperatedLane:
         """Make the lane of a sink; it takes the place of one that failed."""
-        self._lanes[name] = lane = OperatedLane(partial(self._lane, name, spool))
+        self._lanes[name] = lane = OperatedLane(partial(self._lane, name, spool), partial(self._on_paused, name))
         if self._stopping:
             lane.stop()
         return lane
 
     def _lane(self, name: str, spool: Spool) -> Lane:
-        config, report, sink = self._settings.sinks[name], self._reports[name], self._sinks[name]
+        config, report, sink = self._settings.sinks[name], self.reports[name], self._sinks[name]
         return Lane(
             name,
-            sink,
+            self._end(name, config.window),
             config,
             spool=spool,
             maker=build_maker(
@@ -97,22 +106,93 @@ class Lanes:
             redact=self._redact,
         )
 
+    def make_replays(self, name: str, spool: Spool) -> Replays:
+        """Make what runs the replays of a sink; it takes the place of one that failed."""
+        make = partial(self._replay_lane, name)
+        self._replays[name] = replays = Replays(name, spool, make, live=self.reports[name], clock=self._clock)
+        if self._stopping:
+            replays.stop()
+        return replays
+
+    def _replay_lane(self, name: str, replay: Replay, spool: ReplaySpool) -> Lane:
+        """Make the lane of a replay: one send at a time, in the sink's last slot."""
+        config, sink, of_live = self._settings.sinks[name], self._sinks[name], self.reports[name]
+        chosen = build_chosen(self._settings, self._filters[name], replay.chosen, replay.since_ms, replay.until_ms)
+        report = LaneReport(
+            f"{name}, replay {replay.number}",
+            of_live.type,
+            target=of_live.target,
+            proof=of_live.proof,
+            format=of_live.format,
+            dead_letters_max=of_live.dead_letters_max,
+        )
+        return Lane(
+            name,
+            self._end(name, config.window, of_replay=True),
+            config.model_copy(update={"window": 1}),
+            spool=spool,
+            maker=build_maker(name, config, sink, chosen, self._normalizers, report.unknown_actions),
+            clock=self._clock,
+            rng=self._rng,
+            report=report,
+            redact=self._redact,
+        )
+
+    def _end(self, name: str, slots: int, *, of_replay: bool = False) -> LaneSink:
+        shared = self._shared.setdefault(name, SharedSink(self._sinks[name], slots))
+        if (name, of_replay) not in self._ends:
+            self._ends[name, of_replay] = shared.end(slots - 1 if of_replay else None)
+        return self._ends[name, of_replay]
+
     def ring(self) -> None:
         """Say that the spool has new events."""
         for lane in self._lanes.values():
             lane.ring()
+        for replays in self._replays.values():
+            replays.ring()
 
     def stop(self) -> None:
         """Let every lane finish what is in flight, and those that are still to be made."""
         self._stopping = True
         for lane in self._lanes.values():
             lane.stop()
+        for replays in self._replays.values():
+            replays.stop()
+
+    def live(self, sink: str) -> OperatedLane | None:
+        """Return the lane of a sink, if there is one."""
+        return self._lanes.get(sink)
+
+    def _on_paused(self, name: str, words: str) -> None:
+        fix = f"To let it deliver again: audit-forwarder lanes resume {name}"
+        self.reports[name].turn("paused", self._clock.time(), f"paused {words}", fix)
+
+    def on_lane_changed(self, change: LaneChange) -> None:
+        """Tell the log what someone did with a lane."""
+        self._log.warning(f"lane_{change.what}", **change.fields())
+
+        self.ring()
+
+    def replay_state(self, replay: Replay) -> tuple[str, str]:
+        """Return the state and the reason of a replay that is at work, else nothing."""
+        replays = self._replays.get(replay.sink)
+        report = replays.report if replays is not None and replays.works_at(replay) else None
+        return (report.state, report.reason) if report is not None else ("", "")
+
+    async def cancel_replay(self, replay: Replay, who: str) -> Replay:
+        """End one while nothing of it is in flight."""
+        return await self._replays[replay.sink].cancel(replay.number, who)
+
+    def on_replay_changed(self, what: str, replay: Replay, who: str) -> None:
+        """Tell the log that there is one more replay, or that one was ended."""
+        self._log.warning(f"replay_{what}", sink=replay.sink, replay=replay.number, who=who, events=replay.events)
+        self.ring()
 
     def on_letters_changed(self, change: Change) -> None:
         """Tell the log and the lane that someone retried or discarded dead letters."""
         self._log.warning(f"dead_letters_{change.what}", **change.fields())
         name, letters = change.act.lane, len(change.act.numbers)
-        if (report := self._reports.get(name)) is not None:
+        if (report := self.reports.get(name)) is not None:
             report.dead_letters -= letters
             report.retried += letters if change.what == "retried" else 0
         if (lane := self._lanes.get(name)) is not None:

@@ -26,6 +26,7 @@ from forwarder.contracts.errors import fix_of
 from forwarder.delivery.aside import Asides
 from forwarder.delivery.attempt import Attempts
 from forwarder.delivery.isolation import Evidence
+from forwarder.delivery.lane_spool import LaneSpool
 from forwarder.delivery.ready import Ready
 from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.sending import Sender
@@ -34,7 +35,7 @@ from forwarder.delivery.state_log import StateLog
 from forwarder.delivery.waits import Waits
 from forwarder.observe.reports import LaneReport
 from forwarder.records.maker import RecordMaker
-from forwarder.spool.contract import Chunk, Spool
+from forwarder.spool.contract import Chunk
 
 LOOK_EVERY = 60.0
 """A lane looks into the spool at least this often, seconds, whether or not anybody rings."""
@@ -56,7 +57,7 @@ class Lane:
         sink: Sink,
         config: SinkConfig,
         *,
-        spool: Spool,
+        spool: LaneSpool,
         maker: RecordMaker,
         clock: Clock,
         rng: random.Random,
@@ -124,6 +125,9 @@ class Lane:
         state = await self._spool.open_lane(
             self._name, self._sink.target, start=self._config.start, on_full=self._config.on_full
         )
+        if state.paused:
+            self.paused = state.paused
+            return
         self._settler.lane, self.head = state.number, state.position
         self.report.position, self.report.dead_letters = state.position, state.dead_letters
         self.report.doubtful += sum(last - first + 1 for first, last in state.doubtful)

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
+from forwarder.delivery.lane_spool import LaneSpool
 from forwarder.observe.reports import LaneReport
-from forwarder.spool.contract import Exchange, Range, Settlement, Spool
+from forwarder.spool.contract import Exchange, Range, Settlement
 from forwarder.spool.letter import DeadLetter
 
 RETRY_WRITE = 5.0
@@ -48,7 +49,7 @@ class Settler:
         name: str,
         config: SinkConfig,
         *,
-        spool: Spool,
+        spool: LaneSpool,
         clock: Clock,
         report: LaneReport,
         sleep: Callable[[float], Awaitable[bool]],

@@ -19,7 +19,8 @@ from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.spool.contract import Books, LaneStatus, SpoolStatus
 
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
-"""`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: the spool is full."""
+"""`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: of a source, that the spool is full; of a
+sink, that a person wants it so, which is no fault."""
 
 REFUSALS = ("auth", "method", "rate", "too_large", "unreadable", "cut", "unavailable", "other")
 """Why a request that was to bring events was not answered with 200."""
@@ -47,7 +48,7 @@ class Report:
 
     def turn(self, state: ComponentState, now: float, reason: str = "", fix: str = "") -> bool:
         """Change the state; return True when it, or its reason, is new. One trouble lasts until it is well again."""
-        if state not in _TROUBLES:
+        if not self.is_trouble(state):
             self.trouble_since, self.tries, self.next_try = 0.0, 0, 0.0
         elif not self.trouble_since:
             self.trouble_since = now
@@ -67,7 +68,12 @@ class Report:
     @property
     def well(self) -> bool:
         """False while degraded."""
-        return self.state not in _TROUBLES
+        return not self.is_trouble(self.state)
+
+    @staticmethod
+    def is_trouble(state: ComponentState) -> bool:
+        """Whether a component in this state is not well."""
+        return state in _TROUBLES
 
     def snapshot(self) -> Self:
         """Return a copy that no longer changes."""
@@ -189,6 +195,11 @@ class LaneReport(Report):
     late: Counter[str] = field(default_factory=Counter)  # did not come as they happened, by kind, and `held_back`
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0
+
+    @staticmethod
+    def is_trouble(state: ComponentState) -> bool:
+        """Whether a lane in this state is not well; one that is paused is as a person wants it."""
+        return state in _TROUBLES and state != "paused"
 
     @property
     def linked(self) -> int:

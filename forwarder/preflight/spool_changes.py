@@ -13,6 +13,7 @@ from forwarder.config.problems import Problem
 from forwarder.contracts.errors import ForwarderError
 from forwarder.contracts.units import duration_text
 from forwarder.preflight.targets import one_spelling
+from forwarder.spool.known import start_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,7 @@ class SpoolChanges:
             self.problems += _targets(known, settings, targets)
             self.looks += _restarts(known, settings, targets)
             self.looks += _removed(known, settings, targets)
+            self.looks += _older(known, settings, targets)
 
 
 def _targets(known: KnownSpool, settings: Settings, targets: dict[str, str]) -> Iterator[Problem]:
@@ -78,7 +80,10 @@ def _removed(known: KnownSpool, settings: Settings, targets: dict[str, str]) -> 
         if lane.name in settings.sinks or lane.waiting == 0:
             continue
         until = _day(lane.seen_ms / 1000 + grace)
-        fix = f"configure it again to deliver them; they are forgotten {duration_text(grace)} after it was last there"
+        fix = (
+            f"configure it again to deliver them, or let them go: audit-forwarder lanes forget {lane.name}; they are "
+            f"forgotten {duration_text(grace)} after it was last there"
+        )
         yield Problem(
             f"sinks.{lane.name}",
             f"is in the spool and not in the configuration; {_events(lane)} it at {lane.target}, until {until}",
@@ -92,6 +97,22 @@ def _removed(known: KnownSpool, settings: Settings, targets: dict[str, str]) -> 
                     "spool, unless start says otherwise",
                     f"name it {lane.name} again to go on where that ended",
                 )
+
+
+def _older(known: KnownSpool, settings: Settings, targets: dict[str, str]) -> Iterator[Problem]:
+    """A lane that is to begin at a time of which the spool no longer has everything."""
+    goes_on = {(lane.name, lane.target) for lane in known.lanes}
+    for name, target in targets.items():
+        since = _start_ms(settings.sinks[name].start)
+        if known.whole_since_ms is None or since is None or since >= known.whole_since_ms or (name, target) in goes_on:
+            continue
+        whole = _day(known.whole_since_ms / 1000)
+        again = f"--from {_iso(since)} --to {_iso(known.whole_since_ms)}"
+        yield Problem(
+            f"sinks.{name}.start",
+            f"the spool no longer has what was read before {whole}, so it begins there",
+            f"to have the earlier events too: audit-forwarder backfill --source NAME --sink {name} {again}",
+        )
 
 
 def _sources(known: KnownSpool, identities: dict[str, str]) -> Iterator[Problem]:
@@ -115,6 +136,17 @@ def _sources(known: KnownSpool, identities: dict[str, str]) -> Iterator[Problem]
                 f"followed {before} until now and is configured for {identity}",
                 "give the new organization a new name: nothing would distinguish the events and gaps of the two",
             )
+
+
+def _start_ms(start: str | None) -> int | None:
+    try:
+        return start_ms(start or "")
+    except ValueError:
+        return None
+
+
+def _iso(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def _events(lane: KnownLane) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
+from typing import Protocol
 
 from forwarder.contracts import AuditEvent, Origin
 from forwarder.contracts.heartbeat import HEARTBEAT
@@ -73,6 +74,18 @@ def _all_hold(tests: list[tuple[Facts, re.Pattern[str]]], origin: Origin, event:
     return all(any(pattern.match(fact or "") for fact in facts(origin, event)) for facts, pattern in tests)
 
 
+class Chooses(Protocol):
+    """What decides which events a lane sends."""
+
+    def by_origin(self, origin: Origin) -> bool | None:
+        """Return whether every event of an origin passes, or none does; None when that depends on what it means."""
+        ...
+
+    def passes(self, origin: Origin, event: AuditEvent | None) -> bool:
+        """Return True when the event is for this lane."""
+        ...
+
+
 class Filter:
     """The filter of one lane.
 
@@ -112,3 +125,31 @@ class Filter:
         if self._include is not None and not any(rule.matches(origin, event) for rule in self._include):
             return False
         return not any(rule.matches(origin, event) for rule in self._exclude)
+
+
+class Chosen:
+    """What a replay sends: events of a time that a rule names, among those that are for the sink.
+
+    Args:
+        filter_: Of the sink.
+        where: What was asked for.
+        since_ms, until_ms: When the events happened, epoch milliseconds, both included.
+    """
+
+    def __init__(self, filter_: Filter, where: Filter, since_ms: int, until_ms: int) -> None:
+        self._filter = filter_
+        self._where = where
+        self._since_ms = since_ms
+        self._until_ms = until_ms
+
+    def by_origin(self, origin: Origin) -> bool | None:
+        """Return False when no event of an origin is chosen; else that depends on its time. No heartbeat ever is."""
+        if origin.feed == HEARTBEAT or self._filter.by_origin(origin) is False:
+            return False
+        return False if self._where.by_origin(origin) is False else None
+
+    def passes(self, origin: Origin, event: AuditEvent | None) -> bool:
+        """Return True when the event is chosen."""
+        if event is None or not self._since_ms <= event.time_ms <= self._until_ms:
+            return False
+        return self._where.passes(origin, event) and self._filter.passes(origin, event)

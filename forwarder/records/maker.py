@@ -34,7 +34,7 @@ from forwarder.contracts import (
     UnexpectedPayload,
 )
 from forwarder.contracts.heartbeat import HEARTBEAT
-from forwarder.records.filters import Filter
+from forwarder.records.filters import Chooses
 from forwarder.records.lateness import Lateness
 from forwarder.records.links import Links
 from forwarder.records.places import Unrouted
@@ -84,7 +84,7 @@ class RecordMaker:
     def __init__(
         self,
         render: Format,
-        chosen: Filter,
+        chosen: Chooses,
         normalizer: Callable[[str], Normalizer],
         unknown: Counter[str],
         *,

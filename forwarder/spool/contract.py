@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from forwarder.spool.operations import Operations
+
 Range = tuple[int, int]
 """First and last sequence number, both included."""
 
@@ -136,6 +138,7 @@ class LaneState(msgspec.Struct, frozen=True):
     doubtful: tuple[Range, ...]
     created: bool
     dead_letters: int
+    paused: str = ""  # by whom, and when: nothing is to be taken
 
 
 class Chunk(msgspec.Struct):
@@ -298,6 +301,11 @@ class SpoolStatus(msgspec.Struct, frozen=True):
 
 class Spool(Evidence, Protocol):
     """The contract. Every method is one transaction; cancelling a caller never undoes or halves one."""
+
+    @property
+    def operations(self) -> Operations:
+        """What people do with lanes."""
+        ...
 
     @property
     def last_turn(self) -> float:

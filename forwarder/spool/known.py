@@ -1,6 +1,8 @@
-"""What a spool knows of sinks and sources, as it is read without opening it."""
+"""What a spool knows of sinks and sources, as it is seen by who only looks at it."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -15,7 +17,20 @@ class KnownLane(msgspec.Struct, frozen=True):
 
 
 class KnownSpool(msgspec.Struct, frozen=True):
-    """What a spool knows of sinks and sources; `sources` are names by identity."""
+    """What a spool knows of sinks and sources.
+
+    Attributes:
+        lanes: Of the sinks, configured or not.
+        sources: Names by identity.
+        whole_since_ms: What was read before then has left the spool, epoch milliseconds; None when nothing has.
+    """
 
     lanes: list[KnownLane]
     sources: dict[str, str]
+    whole_since_ms: int | None = None
+
+
+def start_ms(start: str) -> int:
+    """Return the time at which a lane is to begin, epoch milliseconds; one without a zone is UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(start)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -15,7 +15,7 @@ from forwarder.contracts import Batch, Format, Normalizer, Origin, Page, Record,
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.delivery import Lane
 from forwarder.observe.reports import LaneReport
-from forwarder.records.filters import Filter
+from forwarder.records.filters import Chooses, Filter
 from forwarder.records.maker import RecordMaker
 from forwarder.registry import FORMATS, SOURCES
 from forwarder.spool.config import SpoolConfig
@@ -91,9 +91,17 @@ class Bench:
         return lane
 
     def make(
-        self, name: str, sink: Any, needs: Normalizer | None = None, render: Format | None = None, **config: Any
+        self,
+        name: str,
+        sink: Any,
+        needs: Normalizer | None = None,
+        render: Format | None = None,
+        *,
+        spool: Any = None,
+        chosen: Chooses | None = None,
+        **config: Any,
     ) -> Lane:
-        """Make a lane that `start` would let run."""
+        """Make a lane that `start` would let run, or one over another spool and with another filter."""
         made = SinkConfig(
             type="scripted",
             **{
@@ -108,7 +116,7 @@ class Bench:
         meaning = needs or SOURCES.load(ORIGIN.feed).normalizer()
         maker = RecordMaker(
             render or FORMATS.load("raw")(),
-            Filter(made.include, made.exclude),
+            chosen or Filter(made.include, made.exclude),
             lambda _: meaning,
             report.unknown_actions,
             wants_event=traits.wants_event,
@@ -118,7 +126,7 @@ class Bench:
             name,
             sink,
             made,
-            spool=self.spool,
+            spool=spool or self.spool,
             maker=maker,
             clock=SystemClock(),
             rng=random.Random(1),

@@ -135,6 +135,8 @@ def test_help_lists_every_command_and_exit_code(shell):
         *COMMANDS,
         *(f"dead-letters {command}" for command in LETTERS),
         *(f"cursors {command}" for command in ("list", "drop")),
+        *(f"lanes {command}" for command in ("list", "pause", "resume", "retry-now", "detach", "forget")),
+        *(f"replay {command}" for command in ("list", "cancel")),
         *(f"catalogue {command}" for command in ("search", "explain", "missing")),
     ],
 )
@@ -216,7 +218,14 @@ def test_wrong_usage_exits_2(shell, arguments):
 
 @pytest.mark.parametrize(
     ("words", "names"),
-    [("setup --sink ", ["archive"]), ("dead-letters list --sink ar", ["archive"]), ("dead-letters list --sink x", [])],
+    [
+        ("setup --sink ", ["archive"]),
+        ("dead-letters list --sink ar", ["archive"]),
+        ("dead-letters list --sink x", []),
+        ("lanes pause ar", ["archive"]),
+        ("lanes forget x", []),
+        ("replay --sink ar", ["archive"]),
+    ],
 )
 def test_the_shell_completes_names_of_sinks(shell, words, names):
     words = f"audit-forwarder {words}"

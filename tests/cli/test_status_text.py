@@ -42,7 +42,7 @@ def test_everything_that_is_not_well_shows_reason_and_fix():
     lanes = [
         lane_report(),
         lane_report(name="b", state="retrying", reason="No answer", fix=""),
-        lane_report(name="c", state="paused", reason="", fix="Make room"),
+        lane_report(name="c", state="held", reason="", fix="Make room"),
     ]
     report = report_to_dict(
         full_report(
@@ -55,7 +55,7 @@ def test_everything_that_is_not_well_shows_reason_and_fix():
             "sink elastic is held for 1 min: The index template is missing. To do: Run audit-forwarder setup." in text
         )
         assert "sink b is retrying for 1 min: No answer." in text
-        assert "sink c is paused for 1 min: no reason given. To do: Make room." in text
+        assert "sink c is held for 1 min: no reason given. To do: Make room." in text
 
 
 def test_one_trouble_has_one_age_a_count_and_a_next_try():

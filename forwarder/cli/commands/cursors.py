@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from forwarder.admin.cursors import CursorChoice, CursorShown
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import page_rows, print_line
+from forwarder.cli.times import iso
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -56,16 +56,8 @@ def _as_dict(cursor: CursorShown) -> dict[str, str | int | None]:
     return {
         "source": cursor.source,
         "cursor": cursor.cursor,
-        "began_at": _iso(cursor.begins_ms),
-        "read_up_to": _iso(cursor.reached_ms),
+        "began_at": iso(cursor.begins_ms),
+        "read_up_to": iso(cursor.reached_ms),
         "bytes": cursor.bytes,
         "dropped": cursor.dropped or None,
     }
-
-
-def _iso(at_ms: int) -> str | None:
-    """Return ISO 8601 in UTC, or None for a moment that no calendar holds."""
-    try:
-        return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -13,6 +13,7 @@ import msgspec
 from forwarder.admin.advice import advice_for
 from forwarder.admin.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.cli.commands import letter_text as text
+from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import page_rows, print_error, print_line
 from forwarder.config.problems import Problem, SettingsError
@@ -172,7 +173,8 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
                 print_line(
                     f"{count.lane}: {count.letters} {visible(count.reason)}, the last of {text.moment(count.last_ms)}"
                 )
-            if not yes and not _agreed(total):
+            which = "this event" if total == 1 else f"these {total} events"
+            if not yes and not agreed(f"Discard {which} for good?", "was discarded"):
                 return ExitCode.DEGRADED
             seen = max(count.highest for count in counts)  # what was rejected since is not meant
             chosen = msgspec.structs.replace(wanted.chosen, upto=seen)
@@ -230,17 +232,6 @@ def _absent(numbers: set[int]) -> ExitCode:
         return ExitCode.OK
     print_error(f"no dead letter has the number {text.ranges_text(sorted(numbers))}; `dead-letters list` shows all")
     return ExitCode.CONFIGURATION
-
-
-def _agreed(total: int) -> bool:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        print_line("nothing was discarded; run again with --yes to do it")
-        return False
-    question = "Discard this event for good?" if total == 1 else f"Discard these {total} events for good?"
-    agreed = input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
-    if not agreed:
-        print_line("nothing was discarded")
-    return agreed
 
 
 def _say_json(value: Any) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forwarder.admin.dead_letters import Wanted
+from forwarder.cli.times import SHAPES, parse
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.registry import nearest
 from forwarder.spool.letter import Selection
@@ -51,10 +51,9 @@ class Choice:
         times: dict[str, int | None] = {}
         for name, value in (("--since", self.since), ("--until", self.until)):
             try:
-                times[name] = _moment(value, time.time())
+                times[name] = parse(value, time.time())
             except ValueError:
-                fix = "write 2h or 7d for so long ago, or a time such as 2026-01-31T12:00:00Z"
-                problems.append(Problem(name, "not a time", fix))
+                problems.append(Problem(name, "not a time", SHAPES))
         if problems:
             raise SettingsError(problems)
         chosen = Selection(self.reasons, self.numbers, times["--since"], times["--until"])
@@ -69,18 +68,3 @@ class Choice:
             *([f"until {self.until}"] if self.until else []),
         ]
         return "; ".join(parts)[:1000] or "all"
-
-
-def _moment(value: str | None, now: float) -> int | None:
-    """Return epoch milliseconds of a time, or of so long ago. Raises ValueError."""
-    from pydantic_core import PydanticCustomError  # noqa: PLC0415 -- its neighbours are imported late too
-
-    from forwarder.contracts.units import parse_duration  # noqa: PLC0415
-
-    if value is None:
-        return None
-    try:
-        return int((now - parse_duration(value)) * 1000)
-    except PydanticCustomError:
-        moment = dt.datetime.fromisoformat(value)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)

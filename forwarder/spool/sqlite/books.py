@@ -55,6 +55,7 @@ _QUESTIONS = (
         for table in ("lane_books", "dead_letters", "overtaken", "doubts", "discards")
     ),
     ("there are more or fewer dead letters than the books count", _LETTERS),
+    ("a row of replays names a sink that is not there", _SINKS.format("replays")),
     ("a dead letter is in a state that there is not", "SELECT 1 FROM dead_letters WHERE state NOT IN (0, 1, 2)"),
 )
 """What must not be so, each with a query that gives a row when it is."""

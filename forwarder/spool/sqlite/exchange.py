@@ -7,7 +7,6 @@ lies in (position, head].
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,7 @@ from forwarder.contracts import Origin
 from forwarder.contracts.errors import ConfigError
 from forwarder.spool import days, ranges
 from forwarder.spool.contract import Chunk, Exchange, LaneState, SpoolError
+from forwarder.spool.known import start_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.lanes import Lane, Lanes
     from forwarder.spool.sqlite.letters import Letters
     from forwarder.spool.sqlite.pages import Content, PageRow, Pages, Part
+    from forwarder.spool.sqlite.replays import Replays
     from forwarder.spool.sqlite.retention import Retention
 
 READ_BYTES = 8 * 2**20
@@ -37,7 +38,14 @@ class Ledger:
     """What lanes do with the spool. Runs inside its caller's transaction."""
 
     def __init__(
-        self, database: Database, pages: Pages, lanes: Lanes, letters: Letters, losses: Losses, retention: Retention
+        self,
+        database: Database,
+        pages: Pages,
+        lanes: Lanes,
+        letters: Letters,
+        losses: Losses,
+        retention: Retention,
+        replays: Replays,
     ) -> None:
         self._database = database
         self._con = database.con
@@ -46,6 +54,7 @@ class Ledger:
         self._letters = letters
         self._losses = losses
         self._retention = retention
+        self._replays = replays
         self._origins: dict[int, Origin] = {}
 
     def forget_origins(self) -> None:
@@ -61,6 +70,9 @@ class Ledger:
         if lane is None:
             lane = self._lanes.make(name, target, self._start(name, start, now_ms), on_full, now_ms)
             self._begin_books(lane)
+        elif lane.forgotten_ms is not None:
+            created, lane.target, lane.paused, lane.forgotten_ms = True, target, "", None
+            self._begin_anew(lane, self._start(name, start, now_ms))
         elif lane.target != target:
             if start is None:
                 raise ConfigError(
@@ -81,12 +93,19 @@ class Ledger:
         lane.on_full, lane.seen_ms = on_full, now_ms
         self._lanes.save(lane)
         number = lane.number
-        self._database.after.append(lambda: self._retention.active.add(number))
-        return LaneState(number, lane.position, tuple(doubtful), created, self._letters.dead().get(number, 0))
+        self._retention.activate(number)
+        dead = self._letters.dead().get(number, 0)
+        return LaneState(number, lane.position, tuple(doubtful), created, dead, lane.paused)
 
     def _restart(self, lane: Lane, position: int, now_ms: int) -> None:
         """Begin anew for another target; what the old one did not get goes on record."""
-        self._losses.pass_over(lane, self._lanes.newest(), "lane_forgotten", "the target of the sink changed", now_ms)
+        why = "the target of the sink changed"
+        self._losses.pass_over(lane, self._lanes.newest(), "lane_forgotten", why, now_ms)
+        self._replays.cancel_all(lane.sink, why, now_ms)
+        self._begin_anew(lane, position)
+
+    def _begin_anew(self, lane: Lane, position: int) -> None:
+        """Let a lane have nothing to do with what it got before."""
         lane.position = lane.head = position
         lane.settled = []
         self._letters.mark_former(lane.number)
@@ -111,15 +130,12 @@ class Ledger:
         if start in {None, "oldest", "continue"}:
             return 0
         try:
-            moment = datetime.fromisoformat(start or "")
+            since_ms = start_ms(start or "")
         except ValueError as error:
             raise ConfigError(
                 f"sinks.{name}.start: {start!r} is not a place to begin. Write now, oldest, continue, or a time such "
                 "as 2026-01-31T00:00:00Z."
             ) from error
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        since_ms = int(moment.timestamp() * 1000)
         if since_ms > now_ms:
             raise ConfigError(f"sinks.{name}.start: {start} is in the future. Write now, or a time that has passed.")
         found = self._con.execute("SELECT max(last_seq) FROM pages WHERE committed_ms < ?", (since_ms,)).fetchone()
@@ -137,7 +153,7 @@ class Ledger:
             lane.head = max(lane.head, chunks[-1].last)
         self._lanes.advance(lane)
         self._lanes.save(lane)
-        return Exchange(lane.position, self._lanes.newest(), chunks, again, unreadable)
+        return Exchange(lane.position, lane.bounded(self._lanes.newest()), chunks, again, unreadable)
 
     def leave(self, number: int, settlement: Settlement, now_ms: int) -> None:
         """Settle for the last time: nothing is in flight, so nothing is in doubt."""
@@ -204,8 +220,11 @@ class Ledger:
     def _take(self, lane: Lane, after: int, events: int) -> list[Chunk]:
         chunks: list[Chunk] = []
         room = READ_BYTES
-        while events > 0 and room > 0 and (row := self._pages.after(after, lane.name)) is not None:
-            first, last = max(row.first, after + 1), min(row.last, max(row.first, after + 1) + events - 1)
+        while events > 0 and room > 0 and (row := self._pages.after(after, lane.sink)) is not None:
+            if lane.bounded(row.first) < row.first:
+                break
+            first = max(row.first, after + 1)
+            last = lane.bounded(min(row.last, first + events - 1))
             after = last
             if not ranges.outside(first, last, lane.settled):
                 continue
@@ -235,7 +254,7 @@ class Ledger:
                     if room <= 0:
                         return chunks
                 continue
-            for row in self._pages.spanning((first, last), lane.name):
+            for row in self._pages.spanning((first, last), lane.sink):
                 start, end = max(first, row.first), min(last, row.last)
                 chunk, room = self._chunk(row, self._pages.read(row), start, end, lane.settled, room)
                 chunks.append(chunk)
@@ -258,7 +277,7 @@ class Ledger:
                 tries, raw = self._letters.taken_event(lane.number, seq)
             if not raw:
                 if page is None or page.last < seq:
-                    page = self._pages.after(seq - 1, lane.name)
+                    page = self._pages.after(seq - 1, lane.sink)
                 if page is not None and page.first <= seq:
                     raw = self._pages.read(page).bodies[seq - page.first]
             kept = msgspec.structs.replace(letter, raw=raw) if raw else letter.without_page()
@@ -270,6 +289,7 @@ class Ledger:
         acts, counts = self._letters.retry(lane, chosen)
         for (number, source, day), events in counts.items():
             self._lanes.count(number, (source, day), rejected=-events)
+        self._replays.reopen({number for number, _, _ in counts})
         return acts
 
     def discard(self, lane: str | None, chosen: Selection, who: str, words: str, now_ms: int) -> list[LetterAct]:

@@ -71,19 +71,20 @@ class Losses:
         rows = self._con.execute(_SELECT + "ORDER BY closed_ms IS NULL DESC, number DESC LIMIT ?", (most,))
         return sorted((Gap(*row) for row in rows), key=lambda gap: gap.number)
 
-    def _goes_on(self, cause: str, lane: Lane) -> bool:
+    def _goes_on(self, cause: str, detail: str, lane: Lane) -> bool:
         """Return whether the lane got nothing since its last open gap of this cause."""
         found = self._con.execute(
-            "SELECT max(last_seq) FROM gaps WHERE cause = ? AND lane = ? AND closed_ms IS NULL", (cause, lane.name)
+            "SELECT max(last_seq) FROM gaps WHERE cause = ? AND detail = ? AND lane = ? AND closed_ms IS NULL",
+            (cause, detail, lane.name),
         ).fetchone()
         return found[0] is not None and found[0] >= lane.position
 
     def _record(self, gap: Gap, now_ms: int, *, grow: bool) -> None:
         """Open a gap, or add to the newest open one of the same cause, lane and source."""
         found = self._con.execute(
-            "SELECT number FROM gaps WHERE cause = ? AND lane IS ? AND source IS ? AND closed_ms IS NULL "
-            "ORDER BY number DESC LIMIT 1",
-            (gap.cause, gap.lane, gap.source),
+            "SELECT number FROM gaps WHERE cause = ? AND detail = ? AND lane IS ? AND source IS ? "
+            "AND closed_ms IS NULL ORDER BY number DESC LIMIT 1",
+            (gap.cause, gap.detail, gap.lane, gap.source),
         ).fetchone()
         if found is None or not grow:
             self.open(gap, now_ms)
@@ -100,15 +101,16 @@ class Losses:
     def pass_over(self, lane: Lane, upto: int, cause: str, detail: str, now_ms: int) -> None:
         """Move a lane to `upto`, the end of a page, and record what it will not get."""
         by_source: dict[int, list[tuple[PageRow, int]]] = {}
-        for row in self._pages.spanning((lane.position + 1, upto), lane.name):
-            missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
+        upto = lane.bounded(upto)
+        for row in self._pages.spanning((lane.position + 1, upto), lane.sink):
+            missing = lane.unsettled(row.first, row.last)
             events = ranges.count(missing)
             if not events:
                 continue
             self._detach(lane, row, missing)
             by_source.setdefault(row.source, []).append((row, events))
-        grow = self._goes_on(cause, lane)
-        for missed in by_source.values():
+        grow = self._goes_on(cause, detail, lane)
+        for missed in by_source.values() if lane.until is None else ():  # what a replay does not send lacks nowhere
             self._record(_gap_of(missed, cause, detail, lane.name), now_ms, grow=grow)
         lane.position = max(lane.position, upto)
         self._lanes.advance(lane)
@@ -152,11 +154,13 @@ class Losses:
         """
         row = damage.row
         for lane in self._lanes.all():
-            if row.audience not in {"", lane.name}:
+            if row.audience not in {"", lane.sink}:
                 continue
-            missing = ranges.outside(max(row.first, lane.position + 1), row.last, lane.settled)
+            missing = lane.unsettled(row.first, row.last)
             self._detach(lane, row, missing)
-            if ranges.count(missing) < row.events:  # what this lane has already may come to it again, newly numbered
+            if (
+                lane.until is None and ranges.count(missing) < row.events
+            ):  # what this lane has already may come to it again, newly numbered
                 self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
         self.open(_gap_of([(row, row.events)], "damaged_page", str(damage), row.audience or None), now_ms)
         freed = self._ids.forget((row.source, row.audience), row.first, row.last)

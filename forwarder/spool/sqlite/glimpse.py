@@ -55,12 +55,13 @@ def _look(path: Path) -> KnownSpool:
         names: list[tuple[str, str]] = con.execute("SELECT identity, name FROM sources").fetchall()
         lanes = Lanes(con, Pages(con), Letters(con))
         known = []
-        for lane in lanes.all():
+        for lane in lanes.of_sinks():
             waiting = None
             with contextlib.suppress(sqlite3.Error):  # a spool of an earlier version
                 waiting = sum(lanes.waiting(lane).values())
             known.append(KnownLane(lane.name, lane.target, waiting, lane.seen_ms))
-        return KnownSpool(known, dict(names))
+        oldest = con.execute("SELECT first_seq, committed_ms FROM pages ORDER BY last_seq LIMIT 1").fetchone()
+        return KnownSpool(known, dict(names), oldest[1] if oldest is not None and oldest[0] > 1 else None)
     finally:
         _let_go(con)
 

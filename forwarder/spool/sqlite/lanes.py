@@ -13,6 +13,7 @@ import msgspec
 
 from forwarder.spool import ranges
 from forwarder.spool.contract import SpoolError
+from forwarder.spool.sqlite.schema import version_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.pages import Pages, Part
 
 _MOST_DOUBTS = 10_000
-_SELECT = "SELECT number, name, target, position, head, on_full, seen_ms, paused FROM lanes "
+_SELECT = (
+    "SELECT l.number, l.name, l.target, l.position, l.head, l.on_full, l.seen_ms, l.paused, l.forgotten_ms, r.last "
+    "FROM lanes l LEFT JOIN replays r ON r.lane = l.number "
+)
+_SELECT_2 = "SELECT l.number, l.name, l.target, l.position, l.head, l.on_full, l.seen_ms, '', NULL, NULL FROM lanes l "
+"""The same of a spool of an earlier version, which is only looked at."""
 
 Withdrawn = tuple[int, int, int, str]
 """First and last number, source and day of events that were taken away while they were in flight."""
@@ -32,7 +38,11 @@ Withdrawn = tuple[int, int, int, str]
 class Lane(msgspec.Struct):
     """A row of `lanes` with its settled ranges above the position.
 
-    `recovered` are ranges with their source that were withdrawn and settled after all; their gap is made smaller.
+    Attributes:
+        name: Of its sink; of the lane of a replay with `#` and the lane's number behind it.
+        forgotten_ms: When someone let go of it; nothing is kept for it since.
+        until: The last number that the lane of a replay takes; None for any other.
+        recovered: Ranges with their source that were withdrawn and settled after all; their gap is made smaller.
     """
 
     number: int
@@ -43,6 +53,8 @@ class Lane(msgspec.Struct):
     on_full: str
     seen_ms: int
     paused: str = ""
+    forgotten_ms: int | None = None
+    until: int | None = None
     settled: list[Range] = []
     stored: frozenset[Range] = frozenset()
     written: tuple[object, ...] = ()
@@ -51,7 +63,20 @@ class Lane(msgspec.Struct):
     @property
     def columns(self) -> tuple[object, ...]:
         """What changes of its row."""
-        return self.target, self.position, self.head, self.on_full, self.seen_ms, self.paused
+        return self.target, self.position, self.head, self.on_full, self.seen_ms, self.paused, self.forgotten_ms
+
+    @property
+    def sink(self) -> str:
+        """Whose pages it takes."""
+        return self.name.partition("#")[0]
+
+    def bounded(self, number: int) -> int:
+        """Return a number of the spool, or the last one of the lane when that is lower."""
+        return number if self.until is None else min(number, self.until)
+
+    def unsettled(self, first: int, last: int) -> list[Range]:
+        """Return what it has not settled of a stretch of numbers."""
+        return ranges.outside(max(first, self.position + 1), self.bounded(last), self.settled)
 
 
 class Lanes:
@@ -61,27 +86,36 @@ class Lanes:
         self._con = con
         self._pages = pages
         self._letters = letters
+        self._select = _SELECT if version_of(con) > 2 else _SELECT_2
 
     # -------------------------------------------------------------------------------------------------- rows
 
     def load(self, number: int) -> Lane:
         """Return a lane. Raises SpoolError when there is none of that number."""
-        found = self._load("WHERE number = ?", (number,))
+        found = self._load("WHERE l.number = ?", (number,))
         if not found:
             raise SpoolError(f"The spool has no lane {number}. Open the lane before using it.")
         return found[0]
 
     def named(self, name: str) -> Lane | None:
         """Return the lane of a sink, if there is one."""
-        return next(iter(self._load("WHERE name = ?", (name,))), None)
+        return next(iter(self._load("WHERE l.name = ?", (name,))), None)
 
     def all(self) -> list[Lane]:
-        """Return every lane, configured now or not."""
-        return self._load("ORDER BY number", ())
+        """Return every lane that may still take something: of sinks, configured now or not, and of open replays."""
+        lanes = self._load("ORDER BY l.number", ())
+        return [lane for lane in lanes if lane.forgotten_ms is None and not self._ended(lane)]
+
+    def of_sinks(self) -> list[Lane]:
+        """Return every lane of a sink, configured now or not."""
+        return [lane for lane in self.all() if lane.until is None]
+
+    def _ended(self, lane: Lane) -> bool:
+        return lane.until is not None and lane.position >= lane.until
 
     def _load(self, where: str, values: tuple[int | str, ...]) -> list[Lane]:
         rows = self._con.execute(
-            _SELECT + where,
+            self._select + where,
             values,
         ).fetchall()
         lanes = [Lane(*row) for row in rows]
@@ -102,9 +136,9 @@ class Lanes:
 
     def waiting(self, lane: Lane) -> Counter[Part]:
         """Count what a lane has not settled, by source and day: in pages there are, and letters that are retried."""
-        waiting = self._pages.counted(lane.position + 1, self.newest(), lane.name)
+        waiting = self._pages.counted(lane.position + 1, lane.bounded(self.newest()), lane.sink)
         for first, last in lane.settled:
-            waiting.subtract(self._pages.counted(first, last, lane.name))
+            waiting.subtract(self._pages.counted(first, last, lane.sink))
         waiting.update(self._letters.waiting(lane.number))
         return waiting
 
@@ -115,7 +149,7 @@ class Lanes:
         counts: Counter[Part] = Counter()
         for begin, end in ranges.merge(spans):
             for first, last in ranges.outside(begin, end, taken):
-                counts.update(self._pages.counted(first, last, lane.name))
+                counts.update(self._pages.counted(first, last, lane.sink))
             for first, last, source, day in withdrawn:
                 counts[source, day] += max(0, min(last, end) - max(first, begin) + 1)
         return +counts
@@ -124,8 +158,8 @@ class Lanes:
         """Write what changed of a lane; an idle exchange writes nothing and costs no fsync."""
         if lane.columns != lane.written:
             self._con.execute(
-                "UPDATE lanes SET target = ?, position = ?, head = ?, on_full = ?, seen_ms = ?, paused = ? "
-                "WHERE number = ?",
+                "UPDATE lanes SET target = ?, position = ?, head = ?, on_full = ?, seen_ms = ?, paused = ?, "
+                "forgotten_ms = ? WHERE number = ?",
                 (*lane.columns, lane.number),
             )
             lane.written = lane.columns
@@ -180,8 +214,8 @@ class Lanes:
         lane.head = max(lane.head, lane.position)
 
     def _skip_absent(self, lane: Lane) -> None:
-        row = self._pages.after(lane.position, lane.name)
-        lane.position = max(lane.position, self.newest() if row is None else row.first - 1)
+        row = self._pages.after(lane.position, lane.sink)
+        lane.position = max(lane.position, lane.bounded(self.newest() if row is None else row.first - 1))
 
     def newest(self) -> int:
         """Return the number of the newest event of the spool."""

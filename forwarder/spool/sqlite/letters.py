@@ -33,16 +33,21 @@ DISCARDS_KEPT_MS = 365 * 86_400_000
 """How long it is on record who discarded what; that it was discarded stays in the books forever."""
 
 _CHOSEN = (
-    "(:lane IS NULL OR l.name = :lane) AND (:reasons = '[]' OR d.reason IN (SELECT value FROM json_each(:reasons))) "
+    "(:lane IS NULL OR l.sink = :lane) AND (:reasons = '[]' OR d.reason IN (SELECT value FROM json_each(:reasons))) "
     "AND (:numbers = '[]' OR d.number IN (SELECT value FROM json_each(:numbers))) "
     "AND (:since IS NULL OR d.at_ms >= :since) AND (:until IS NULL OR d.at_ms <= :until) "
     "AND (:upto IS NULL OR d.number <= :upto) "
 )
 _COLUMNS = (
-    "d.seq, d.source, d.document_id, d.reason, d.detail, {raw}, d.at_ms, d.number, l.name, d.read_ms, d.derived, "
+    "d.seq, d.source, d.document_id, d.reason, d.detail, {raw}, d.at_ms, d.number, l.sink, d.read_ms, d.derived, "
     "d.tries, d.state > 0, d.former, coalesce(s.name, ''), coalesce(s.feed, ''), d.day, d.reader "
 )
-_TABLES = "FROM dead_letters d JOIN lanes l ON l.number = d.lane LEFT JOIN sources s ON s.number = d.source "
+_TABLES = (
+    "FROM dead_letters d "
+    "JOIN (SELECT number, substr(name, 1, instr(name || '#', '#') - 1) AS sink FROM lanes) l ON l.number = d.lane "
+    "LEFT JOIN sources s ON s.number = d.source "
+)
+"""The lane of a replay is named by its sink, `#` and a number."""
 
 
 _WHOLE = f"SELECT {_COLUMNS.format(raw='d.raw')} {_TABLES}"
@@ -82,8 +87,8 @@ class Letters:
     def counted(self, lane: str | None, chosen: Selection) -> list[LetterCount]:
         """Count letters by lane and reason."""
         rows = self._con.execute(
-            "SELECT l.name, d.reason, sum(d.state = 0), sum(d.state > 0), sum(d.former), min(d.at_ms), max(d.at_ms), "
-            f"max(d.number) {_TABLES} WHERE {_CHOSEN} GROUP BY l.number, d.reason ORDER BY l.name, 3 DESC, d.reason",
+            "SELECT l.sink, d.reason, sum(d.state = 0), sum(d.state > 0), sum(d.former), min(d.at_ms), max(d.at_ms), "
+            f"max(d.number) {_TABLES} WHERE {_CHOSEN} GROUP BY 1, d.reason ORDER BY 1, 3 DESC, d.reason",
             _values(lane, chosen),
         )
         return [LetterCount(*row) for row in rows]
@@ -91,6 +96,17 @@ class Letters:
     def dead(self) -> dict[int, int]:
         """Return how many letters of each lane are dead, by its number."""
         return dict(self._con.execute("SELECT lane, sum(state = 0) FROM dead_letters GROUP BY lane").fetchall())
+
+    def dead_by_sink(self) -> dict[str, int]:
+        """Return how many letters of each sink are dead, those of replays among them."""
+        query = f"SELECT l.sink, sum(d.state = 0) {_TABLES} GROUP BY 1"
+        return dict(self._con.execute(query).fetchall())
+
+    def stop_retrying(self, lane: int) -> dict[Part, int]:
+        """Let no letter of a lane be on its way again; return how many are dead for it, by source and day."""
+        parts = self.waiting(lane)
+        self._con.execute("UPDATE dead_letters SET state = ? WHERE lane = ? AND state > 0", (DEAD, lane))
+        return parts
 
     def waiting(self, lane: int) -> dict[Part, int]:
         """Return how many letters of a lane are retried, by source and day."""
@@ -121,8 +137,9 @@ class Letters:
     def discards(self, lane: str | None) -> list[Discard]:
         """Return what was discarded, oldest first."""
         rows = self._con.execute(
-            "SELECT d.number, coalesce(l.name, ''), d.at_ms, d.who, d.chosen, d.events, d.letters FROM discards d "
-            "LEFT JOIN lanes l ON l.number = d.lane WHERE :lane IS NULL OR l.name = :lane ORDER BY d.number",
+            "SELECT d.number, coalesce(l.sink, ''), d.at_ms, d.who, d.chosen, d.events, d.letters FROM discards d "
+            "LEFT JOIN (SELECT number, substr(name, 1, instr(name || '#', '#') - 1) AS sink FROM lanes) l "
+            "ON l.number = d.lane WHERE :lane IS NULL OR l.sink = :lane ORDER BY d.number",
             {"lane": lane},
         )
         return [
@@ -197,7 +214,7 @@ class Letters:
 
     def _chosen(self, lane: str | None, chosen: Selection) -> list[Found]:
         rows = self._con.execute(
-            f"SELECT d.number, d.lane, l.name, d.source, d.day, d.state, d.former {_TABLES} WHERE {_CHOSEN} "
+            f"SELECT d.number, d.lane, l.sink, d.source, d.day, d.state, d.former {_TABLES} WHERE {_CHOSEN} "
             "ORDER BY d.number",
             _values(lane, chosen),
         )

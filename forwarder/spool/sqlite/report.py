@@ -52,7 +52,9 @@ class Reports:
     def books(self) -> list[Books]:
         """Return one line per source and lane; `waiting` is counted from the pages, not derived from the rest."""
         names = [name for _, name in self._names()]
-        lines = {(lane.name, name): Books(name, lane.name, *[0] * 7) for lane in self._lanes.all() for name in names}
+        lines = {
+            (lane.name, name): Books(name, lane.name, *[0] * 7) for lane in self._lanes.of_sinks() for name in names
+        }
         for line in self.day_books():
             lines[line.sink, line.source] = _sum(lines[line.sink, line.source], line)
         return list(lines.values())
@@ -61,7 +63,7 @@ class Reports:
         """Return one line per lane, source and day in which there was anything, in this order."""
         names = dict(self._names())
         lines: list[DayBooks] = []
-        for lane in self._lanes.all():
+        for lane in self._lanes.of_sinks():
             waiting = self._lanes.waiting(lane)
             spooled = self._by_part(
                 "SELECT source, day, sum(events), sum(compared), sum(recovered) FROM spooled "
@@ -167,9 +169,9 @@ class Reports:
         ]
 
     def _lane_rows(self) -> list[LaneStatus]:
-        letters = self._letters.dead()
+        letters = self._letters.dead_by_sink()
         found: list[LaneStatus] = []
-        for lane in self._lanes.all():
+        for lane in self._lanes.of_sinks():
             page = self._pages.after(lane.position, lane.name)
             read = [self._letters.oldest_waiting(lane.number), page.committed_ms if page else None]
             found.append(
@@ -181,7 +183,7 @@ class Reports:
                     head=lane.head,
                     lag=sum(self._lanes.waiting(lane).values()),
                     oldest_ms=min((moment for moment in read if moment is not None), default=None),
-                    dead_letters=letters.get(lane.number, 0),
+                    dead_letters=letters.get(lane.name, 0),
                     active=lane.number in self._retention.active,
                     on_full=lane.on_full,
                     retried=sum(self._letters.waiting(lane.number).values()),

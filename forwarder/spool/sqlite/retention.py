@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.lanes import Lane, Lanes
     from forwarder.spool.sqlite.letters import Letters
     from forwarder.spool.sqlite.pages import Pages
+    from forwarder.spool.sqlite.replays import Replays
 
 PAGES_A_CHUNK = 200
 """Most pages that are deleted at once."""
@@ -52,6 +53,7 @@ class Retention:
         losses: Losses,
         ids: IdMemory,
         age: Age,
+        replays: Replays,
     ) -> None:
         self._config = config
         self._database = database
@@ -62,11 +64,16 @@ class Retention:
         self._losses = losses
         self._ids = ids
         self._age = age
+        self._replays = replays
         self.active: set[int] = set()
 
     def used(self) -> int:
         """Return the bytes that count against `max_bytes`: all but the ids, which have a budget of their own."""
         return max(0, self._database.used() - self._database.meta("id_bytes"))
+
+    def activate(self, lane: int) -> None:
+        """Note that a lane is in use, once the transaction at hand is done."""
+        self._database.after.append(lambda: self.active.add(lane))
 
     def lanes_that_pin(self) -> list[Lane]:
         """Return the lanes whose unsettled events must stay.
@@ -158,6 +165,7 @@ class Retention:
         self._con.execute("DELETE FROM doubts WHERE at_ms < ?", (before,))
         self._con.execute("DELETE FROM gaps WHERE closed_ms < ?", (aged_ms - _GAPS_KEPT_MS,))
         self._letters.forget_discards(aged_ms)
+        self._replays.forget_old(aged_ms)
         return gone
 
     def _settled_long_ago(self) -> int:

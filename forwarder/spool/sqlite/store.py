@@ -40,8 +40,10 @@ from forwarder.spool.sqlite.ids import IdMemory
 from forwarder.spool.sqlite.intake import Intake
 from forwarder.spool.sqlite.lanes import Lanes
 from forwarder.spool.sqlite.letters import Letters
+from forwarder.spool.sqlite.operations import LaneActs, SqliteOperations
 from forwarder.spool.sqlite.pages import DamagedPage, Pages
 from forwarder.spool.sqlite.pushed import PushedVersions
+from forwarder.spool.sqlite.replays import Replays
 from forwarder.spool.sqlite.report import Reports
 from forwarder.spool.sqlite.retention import Retention
 from forwarder.spool.sqlite.worker import Worker
@@ -75,11 +77,15 @@ class _Open:
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
         self.known_ids = KnownIds(con, self.losses)
         self.age = Age(clock)
+        self.replays = Replays(con, self.pages, self.lanes, self.letters, self.losses)
         self.retention = Retention(
-            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age
+            config, self.database, self.pages, self.lanes, self.letters, self.losses, self.ids, self.age, self.replays
         )
         self.intake = Intake(self.database, self.pages, self.ids, self.losses, self.retention)
-        self.ledger = Ledger(self.database, self.pages, self.lanes, self.letters, self.losses, self.retention)
+        self.ledger = Ledger(
+            self.database, self.pages, self.lanes, self.letters, self.losses, self.retention, self.replays
+        )
+        self.acts = LaneActs(self.lanes, self.letters, self.losses, self.retention, self.replays)
         self.reports = Reports(
             config,
             self.database,
@@ -98,7 +104,7 @@ class _Open:
             raise
 
     def _verify_books(self) -> None:
-        if what := disagreement(self.database.con, self.reports.day_books()):
+        if what := disagreement(self.database.con, self.reports.day_books()) or self.replays.disagreement():
             raise damaged(self.database.path, what)
 
 
@@ -130,6 +136,7 @@ class SqliteSpool:
         self._path = config.path.expanduser().resolve()
         self._worker: Worker | None = None
         self._parts: _Open | None = None
+        self.operations = SqliteOperations(self._act, self._now)
 
     async def open(self, *, create: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
         """Lock and open the file, or make it; a migration is given up when `stop` says so.
@@ -179,6 +186,9 @@ class SqliteSpool:
     async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
         worker, parts = self._opened()
         return await worker.run(lambda: parts.database.transaction(lambda: work(parts), must=must))
+
+    async def _act(self, work: Callable[[LaneActs], T]) -> T:
+        return await self._run(lambda parts: work(parts.acts), must=True)
 
     async def _read(self, work: Callable[[_Open], T]) -> T:
         """Run what reads events; a damaged page is set aside and the work begins again without it."""
