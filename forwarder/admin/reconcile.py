@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.control import Verb
+from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.reconcile.passes import RECONCILE, Passes, passes_of
 from forwarder.reconcile.verdict import Chosen, Verdict, gap_line, judge
 from forwarder.spool.evidence import IdPage, IdsWanted
@@ -50,14 +51,20 @@ class Reconciliation:
         """Judge the days that are chosen."""
         status = await self._spool.status()
         books = await self._spool.day_books(*chosen.days)
-        return judge(
-            books,
-            [gap_line(gap, names_of(status)) for gap in status.gaps],
+        gaps = [gap_line(gap, names_of(status)) for gap in status.gaps]
+        return judge(  # heartbeats are events of our own, and of no log
+            [line for line in books if line.source != HEARTBEATS.source],
+            [gap for gap in gaps if gap.source != HEARTBEATS.source],
             chosen=chosen,
             proofs=await self._proofs(),
             passes=passes_by_source(status),
             now_ms=int(self._clock() * 1000),
         )
+
+    async def read_again(self) -> dict[str, int]:
+        """Return, by source, before when everything was read again at least once; epoch milliseconds."""
+        found = {name: passes.closed_ms for name, passes in passes_by_source(await self._spool.status()).items()}
+        return {name: closed for name, closed in found.items() if closed is not None}
 
     async def ids(self, asked: IdsAsked, _: str = "") -> IdPage:
         """Return the ids that the spool remembers, a page of them."""

@@ -76,6 +76,8 @@ def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
     for line in problems(report):
         yield from paragraph(line, screen, "yellow")
     yield from paragraph(_books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
+    if line := _completeness_line(report):
+        yield from paragraph(line, screen, "bold red" if "INCOMPLETE" in line else "green")
 
 
 def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
@@ -218,3 +220,19 @@ def _books_line(report: Mapping[str, Any]) -> str:
         f"books: balanced{count}: {sums['spooled']} to deliver = accepted {sums['accepted']} + rejected "
         f"{sums['rejected']} + filtered {sums['filtered']} + detached {sums['detached']} + waiting {sums['waiting']}"
     )
+
+
+def _completeness_line(report: Mapping[str, Any]) -> str:
+    """Return what the verdict of `reconcile` comes to; nothing before it was given, and while no daemon runs."""
+    lines = objects(report, "completeness")
+    if not lines:
+        return ""
+    expected, missing = (sum(count_of(line, key) for line in lines) for key in ("expected", "missing"))
+    days = max(count_of(line, "incomplete_days") for line in lines)
+    ages = [moment for row in objects(report, "read_again") if is_number(moment := row.get("up_to_age_seconds"))]
+    again = f"; all was read again up to {duration(max(ages))} ago" if ages else ""
+    if missing or days:
+        return (
+            f"complete: INCOMPLETE, {missing} of {expected} missing, {days} days with a gap: audit-forwarder reconcile"
+        )
+    return f"complete: nothing of {expected} that the logs showed is missing{again}"

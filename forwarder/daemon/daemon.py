@@ -26,6 +26,7 @@ import structlog
 
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
+from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import (
@@ -46,6 +47,7 @@ from forwarder.contracts import (
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
+from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.heart import Heart
 from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.parts import build_parts
@@ -64,7 +66,7 @@ from forwarder.receiving.pushed import PushedStore
 from forwarder.records.places import Unrouted
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 
-BEAT, CLEAN_UP, KEEP_LEARNED, LOOK = 1.0, 30.0, 60.0, 5.0
+BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE = 1.0, 30.0, 60.0, 5.0, 10.0
 """Seconds between two bells of each kind."""
 
 
@@ -208,6 +210,7 @@ class Daemon:
             others += [self._start(f"sink {name}", partial(self._lanes.make, name, spool)) for name in self._sinks]
             replays = partial(self._lanes.make_replays, spool=spool)
             others += [self._start(f"replays {name}", partial(replays, name)) for name in self._sinks]
+            others.append(self._start("completeness", partial(self._completeness, spool)))
             others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
@@ -243,6 +246,10 @@ class Daemon:
         await self._learning.keep(self._lane_reports.values())
         if late:
             self._log.warning("grace_time_is_over", still_running=late)
+
+    def _completeness(self, spool: Spool) -> CompletenessWatch:
+        judges = Reconciliation(spool, self._proofs, self._clock.time)
+        return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE)
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
         task = asyncio.create_task(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Source
-    from forwarder.observe.reports import LaneReport
+    from forwarder.observe.reports import Completeness, LaneReport
     from forwarder.spool.contract import Spool
 
 
@@ -32,6 +32,7 @@ class Reporter:
         spool: The open spool, None before.
         sources: Each source by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
+        completeness, read_again: What was judged last; see `DaemonReport`.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class Reporter:
         self.source_reports: dict[str, SourceReport] = {}
         self.lane_reports: dict[str, LaneReport] = {}
         self.restarts: dict[str, int] = {}
+        self.completeness: list[Completeness] = []
+        self.read_again: dict[str, float] = {}
         self._settings = settings
         self._clock = clock
         self._stopping = stopping
@@ -72,6 +75,8 @@ class Reporter:
             books=books,
             task_restarts=dict(self.restarts),
             log_lines_left_out=self._log_lines_left_out(),
+            completeness=self.completeness,
+            read_again=self.read_again,
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,

@@ -122,6 +122,16 @@ def of_books(name: str, kind: MetricType, field: str, text: str) -> Metric:
     return Metric(name, kind, text, ("source", "sink"), f"Books.{field}", samples)
 
 
+def of_completeness(name: str, field: str, text: str) -> Metric:
+    """Make a gauge with one sample per source and sink."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for line in report.completeness:
+            yield (line.source, line.sink), getattr(line, field)
+
+    return Metric(name, "gauge", text, ("source", "sink"), f"Completeness.{field}", samples)
+
+
 def of_daemon(name: str, field: str, text: str, read: Callable[[DaemonReport], float | None]) -> Metric:
     """Make a gauge of the whole daemon."""
 

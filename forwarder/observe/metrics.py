@@ -17,6 +17,7 @@ from forwarder.observe.metric_rows import (
     late_events,
     moment,
     of_books,
+    of_completeness,
     of_daemon,
     of_lanes,
     of_spool,
@@ -190,6 +191,32 @@ METRICS: list[Metric] = [
         ("source", "sink"),
         "Books.balance",
         imbalances,
+    ),
+    # ---- completeness, judged every ten seconds over all days of the books
+    of_completeness("forwarder_reconcile_expected_events", "expected", "Events that the log showed, for this sink."),
+    of_completeness("forwarder_reconcile_delivered_events", "delivered", "Of these: the sink has them."),
+    of_completeness(
+        "forwarder_reconcile_recovered_events",
+        "recovered",
+        "Of the expected ones: not there at first, and found when their time was read again.",
+    ),
+    of_completeness(
+        "forwarder_reconcile_missing_events",
+        "missing",
+        "Of the expected ones: left the spool before the sink had them, or not found at the sink. Not 0: alert.",
+    ),
+    of_completeness(
+        "forwarder_reconcile_incomplete_days",
+        "incomplete_days",
+        "Days on which something is missing or a gap is open; `reconcile` names the cause.",
+    ),
+    Metric(
+        "forwarder_reconcile_window_age_seconds",
+        "gauge",
+        "Age of the newest time before which everything was read again to see whether all of it is there.",
+        ("source",),
+        "now - DaemonReport.read_again",
+        lambda report: (((name,), max(0.0, report.now - moment)) for name, moment in report.read_again.items()),
     ),
     # ---- daemon
     Metric(

@@ -244,6 +244,25 @@ class LaneReport(Report):
         self.send_buckets[-1] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What a sink has of what a source showed, over all days of the books; counted every few seconds.
+
+    Attributes:
+        recovered: Of the expected ones, those that were found when their time was read again.
+        missing: Left the spool before the sink had them, or accepted by the sink and not found there.
+        incomplete_days: Days on which something is missing, or may be.
+    """
+
+    source: str
+    sink: str
+    expected: int = 0
+    delivered: int = 0
+    recovered: int = 0
+    missing: int = 0
+    incomplete_days: int = 0
+
+
 @dataclass(slots=True)
 class DaemonReport:
     """Everything at one moment; what `/status` and `status --json` show.
@@ -251,6 +270,8 @@ class DaemonReport:
     Attributes:
         running: False when no daemon runs and all of it comes from the spool.
         spool_written: When the spool was last written, epoch seconds; known only while no daemon runs.
+        completeness: By source and sink; empty until it was judged first, and while no daemon runs.
+        read_again: By source, before when everything was read again at least once, epoch seconds.
     """
 
     version: str
@@ -270,6 +291,8 @@ class DaemonReport:
     running: bool = True
     spool_written: float = 0.0
     log_lines_left_out: int = 0  # the reader of the log did not take them
+    completeness: list[Completeness] = field(default_factory=list)
+    read_again: dict[str, float] = field(default_factory=dict)
 
     @property
     def audit_books(self) -> list[Books]:

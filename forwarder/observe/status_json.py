@@ -83,6 +83,10 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         "sinks": [_of_process(_lane(lane, now), report) for lane in report.lanes],
         "spool": None if report.spool is None else _spool(report.spool, now),
         "books": [_books(line) for line in report.books],
+        "completeness": [msgspec.to_builtins(line) for line in report.completeness],
+        "read_again": [
+            {"source": name, **_moment("up_to", moment, now)} for name, moment in sorted(report.read_again.items())
+        ],
         "balanced": all(line.balance == 0 for line in report.books),
     }
 

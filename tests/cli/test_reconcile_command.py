@@ -37,6 +37,13 @@ async def test_every_event_is_accounted_for_by_day_source_and_sink(tmp_path: Pat
                 return not sum(line.waiting for line in (await e.daemon.report()).books)
 
             await e.until(all_settled)
+
+            async def judged() -> bool:
+                found = {line.sink: line for line in (await e.daemon.report()).completeness}
+                return "out" in found and found["out"].delivered == len(truth(sim)) and not found["out"].missing
+
+            e.daemon._reporter.completeness = []
+            await e.until(judged)
             running = await command(tmp_path, "--json")
             people = await command(tmp_path)
         stopped = await command(tmp_path, "--json")

@@ -4,7 +4,7 @@ import pytest
 
 from forwarder.cli.status_text import status_lines
 from forwarder.cli.tables import Screen
-from forwarder.observe.reports import Aside
+from forwarder.observe.reports import Aside, Completeness
 from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.contract import LaneStatus
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status
@@ -257,3 +257,21 @@ def test_a_renamed_source_keeps_its_numbers_and_a_stranger_of_its_name_has_none(
         assert re.search(r"renamed +working .* 104 +4\b", text)
     for text in shown(stranger):
         assert re.search(r"acme +working .* - +4\b", text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"missing": 0, "incomplete_days": 0},
+            "complete: nothing of 991 that the logs showed is missing; all was read",
+        ),
+        ({"missing": 2, "incomplete_days": 1}, "complete: INCOMPLETE, 2 of 991 missing, 1 days with a gap"),
+        ({"missing": 0, "incomplete_days": 1}, "complete: INCOMPLETE, 0 of 991 missing, 1 days with a gap"),
+    ],
+)
+def test_the_status_says_how_complete_it_is(changes: dict[str, int], says: str) -> None:
+    line = Completeness("acme", "elastic", expected=991, **changes)
+    shown = "\n".join(status_lines(report_to_dict(full_report(completeness=[line])), Screen()))
+    assert says in shown
+    assert "complete:" not in "\n".join(status_lines(report_to_dict(full_report(completeness=[])), Screen()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
+from forwarder.observe.reports import Completeness, CredentialReport, DaemonReport, LaneReport, SourceReport
 from forwarder.spool.contract import Books, CursorRow, LaneStatus, SourceStatus, SpoolStatus
 from forwarder.spool.gap import Gap
 from forwarder.spool.volume import Volume
@@ -147,6 +147,8 @@ def full_report(**changes: Any) -> DaemonReport:
         ],
         "spool": spool_status(),
         "books": [books(), books(sink="archive", waiting=324)],
+        "completeness": [Completeness("acme", "elastic", 991, 992, 993, 994, 995)],
+        "read_again": {"acme": NOW - 7200},
         "task_restarts": {"poller:acme": 2},
         "log_lines_left_out": 401,
         "monotonic": NOW,

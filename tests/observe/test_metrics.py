@@ -62,9 +62,7 @@ def test_names_follow_the_conventions(metric):
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
-        units = (
-            "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|cursors|components"
-        )
+        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|cursors|components|days"
         assert re.search(rf"_({units}|state|info)$", metric.name)
 
 
@@ -140,6 +138,12 @@ EXPECTED = {
     "forwarder_books_detached_events_total": 25,
     "forwarder_books_waiting_events": 325,
     "forwarder_books_imbalance_events": 0,
+    "forwarder_reconcile_expected_events": 991,
+    "forwarder_reconcile_delivered_events": 992,
+    "forwarder_reconcile_recovered_events": 993,
+    "forwarder_reconcile_missing_events": 994,
+    "forwarder_reconcile_incomplete_days": 995,
+    "forwarder_reconcile_window_age_seconds": 7200,
     "forwarder_start_timestamp_seconds": NOW - 86_400 * 3,
     "forwarder_report_timestamp_seconds": NOW,
     "forwarder_loop_turn_age_seconds": 0.5,
