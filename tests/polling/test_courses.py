@@ -249,3 +249,23 @@ async def test_a_refusal_is_over_with_what_was_written_even_where_no_page_was(tm
             await store.lost(TAIL, "by hand")
         assert seen == [False, True]
         assert store.waits is False
+
+
+async def test_a_first_failure_costs_no_other_request_unless_the_cursor_before_was_lost(tmp_path: Path) -> None:
+    async with harness(tmp_path) as d:
+        refused = Retryable("no", kind="bad_request")
+
+        async def requests_of_a_failure() -> int:
+            before = len(d.source.asked)
+            await d.fail(TAIL, refused)
+            return len(d.source.asked) - before
+
+        await d.answer(TAIL, "a")
+        assert await requests_of_a_failure() == 1
+        assert await requests_of_a_failure() > 1, "the same without the cursor"
+        await d.answer(TAIL, "b")
+        assert await requests_of_a_failure() == 1
+        await d.poller._lost(TAIL, "by a test")
+        assert d.poller._plan[TAIL].losses.failures == 1
+        await d.answer(TAIL, more=True, next={"walk": 9, "n": 1})  # what is empty and leads on proves nothing
+        assert await requests_of_a_failure() > 1
