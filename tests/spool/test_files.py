@@ -16,7 +16,7 @@ from forwarder.spool.sqlite import files
 from forwarder.spool.sqlite.schema import APPLICATION_ID, MIGRATIONS, version_of
 from forwarder.spool.sqlite.store import SqliteSpool, inspect
 from tests.clocks import FakeClock
-from tests.spool.spools import Harness, body_of, found, names, opened
+from tests.spool.spools import Harness, body_of, bulky, found, names, opened
 
 FROZEN = Path(__file__).with_name("spool_version_1.sql")
 
@@ -143,6 +143,21 @@ async def test_an_unfinished_creation_is_begun_again(tmp_path):
     async with opened(tmp_path) as harness:
         assert (await harness.put("a")).new == 1
     assert not (tmp_path / "spool.db.new").exists()
+
+
+async def test_the_log_is_moved_into_the_file_soon_and_gives_back_what_a_large_page_took(tmp_path):
+    """The reserve of the disk is as large as the log may become; beside it no other file is needed."""
+    log = tmp_path / "spool.db-wal"
+    async with opened(tmp_path) as harness:
+        for number in range(80):
+            await harness.put(page=bulky(f"p{number}-", count=20))
+        assert log.stat().st_size < (files.LOG_PAGES + 64) * 4200
+        await harness.put(page=bulky("giant", size=500_000))
+        assert log.stat().st_size > 20 * 2**20
+        for number in range(2):
+            await harness.put(page=bulky(f"q{number}-", count=20))
+        assert log.stat().st_size <= 16 * 2**20
+        assert not log.with_name("spool.db-shm").exists()
 
 
 # ------------------------------------------------------------------------------------------------ other processes
