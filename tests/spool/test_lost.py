@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from forwarder.spool.contract import SpoolError, SpoolLost
 from forwarder.spool.sqlite import claim, database
 from forwarder.spool.sqlite.claim import Claim
-from tests.spool.spools import Harness, body_of, bulky, found, names
+from tests.spool.spools import Harness, body_of, bulky, found, move, names
 
 EVENTS = 10
 
@@ -155,6 +155,33 @@ async def test_what_another_program_changed_is_never_written_to(tmp_path: Path, 
     assert log_of(harness).read_bytes() == log
     assert "was left as it is" in await lost(harness)
     assert harness.config.path.read_bytes() == changed
+
+
+@pytest.mark.parametrize("what", ["a page", "a settlement", "a cursor"])
+async def test_an_older_copy_that_is_written_over_the_file_in_place_is_told_from_it(tmp_path: Path, what: str) -> None:
+    """It is as long, and its header is the same."""
+    harness = await waiting(tmp_path / "state")
+    path, spool = harness.config.path, harness.spool
+
+    async def moved_into_the_file() -> bytes:
+        parts: Any = spool._parts
+        await spool._worker.run(parts.database._restart_log)  # type: ignore[union-attr]
+        return path.read_bytes()
+
+    version = (await harness.put(moves=[move("tail", None, at=0)])).versions["tail"]
+    older = await moved_into_the_file()
+    if what == "a page":
+        await harness.put("b")
+    elif what == "a settlement":
+        await harness.settle(1, (5, 6))
+    else:
+        await harness.put(moves=[move("tail", version, at=1)])
+    newer = await moved_into_the_file()
+    assert (len(newer), newer[:100]) == (len(older), older[:100])
+    with path.open("r+b") as file:
+        file.write(older)
+    assert "was left as it is" in await lost(harness)
+    assert path.read_bytes() == older
 
 
 async def test_a_loss_that_is_noticed_behind_a_step_stays_one(tmp_path: Path) -> None:
