@@ -13,7 +13,7 @@ from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
 from forwarder.polling.shares import urgency
 from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
-from forwarder.spool.gap import Gap
+from forwarder.spool.gap import LOST_PAGES, Gap
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -141,10 +141,10 @@ class Cursors(ABC):
         self.rows[name] = CursorRow(name, {**row.state, "dropped": reason}, done.versions[name])
 
     async def heal_damage(self) -> bool:
-        """Read again what a damaged page of the spool held, whose ids the spool has forgotten; True when it begins."""
+        """Read again what pages held that are damaged or gone, whose ids are forgotten; True when it begins."""
         if self.walks(HEAL):
             return False
-        gaps = await self._open_gaps("damaged_page")
+        gaps = [gap for cause in LOST_PAGES for gap in await self._open_gaps(cause)]
         if not gaps:
             return False
         overlap = self._overlap_ms

@@ -19,7 +19,7 @@ from forwarder.polling import windows
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorMove, CursorRow
-from forwarder.spool.gap import Gap
+from forwarder.spool.gap import LOST_PAGES, Gap
 
 Row = dict[str, Any]
 
@@ -139,7 +139,7 @@ class WindowCursors(Cursors):
 
     async def _is_on_record(self, window: windows.Window) -> bool:
         """Tell whether an open gap holds a window: a place that is met again, where windows may begin a step apart."""
-        open_gaps = [*await self._open_gaps("cursor_lost"), *await self._open_gaps("damaged_page")]
+        open_gaps = [gap for cause in ("cursor_lost", *LOST_PAGES) for gap in await self._open_gaps(cause)]
         stretches = [(gap.from_ms, gap.to_ms) for gap in open_gaps if gap.from_ms is not None and gap.to_ms is not None]
         step = window.step
         return any(since - step <= window.since and window.until <= until + step for since, until in stretches)

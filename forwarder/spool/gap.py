@@ -20,6 +20,9 @@ GapCause = Literal[
 ]
 """Why something may be incomplete."""
 
+LOST_PAGES: tuple[GapCause, ...] = ("damaged_page", "missing_page")
+"""Causes of gaps whose events the spool had. It has forgotten their ids, so that they are new when read again."""
+
 
 class Gap(msgspec.Struct):
     """A stretch of time or of numbers that may be incomplete at a sink, and what became of it.

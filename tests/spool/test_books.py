@@ -48,7 +48,6 @@ DAMAGES = (
     "UPDATE pages SET last_seq = 1000 WHERE last_seq = 30",
     "UPDATE pages SET source = 99 WHERE last_seq = 20",
     "UPDATE pages SET audience = 'x' WHERE last_seq = 20",
-    "DELETE FROM pages WHERE last_seq = 20",
     "UPDATE meta SET value = 7 WHERE name = 'next_seq'",
     "UPDATE meta SET value = 'x' WHERE name = 'next_seq'",
     "UPDATE meta SET value = -1 WHERE name = 'next_seq'",

@@ -84,6 +84,8 @@ class Ledger:
                 created = True
                 self._restart(lane, self._start(name, start, now_ms), now_ms)
         self._lanes.forget_withdrawn(lane)
+        if created:
+            self._lanes.begin(lane)
         self._lanes.advance(lane)
         doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled) + self._letters.taken(lane.number)
         self._letters.mark_waiting(lane.number)
@@ -144,7 +146,7 @@ class Ledger:
     # ----------------------------------------------------------------------------------------------- exchange
 
     def exchange(self, number: int, settlement: Settlement, after: int, events: int, now_ms: int) -> Exchange:
-        """Settle, then take up to `events` events above `after`. Raises DamagedPage."""
+        """Settle, then take up to `events` events above `after`. Raises DamagedPage or PagesMissing."""
         lane = self._lanes.load(number)
         self._settle(lane, settlement, now_ms)
         again, unreadable = self._take_letters(lane, events)
@@ -175,6 +177,9 @@ class Ledger:
         counts = self._counts(lane, settlement, letters, new, again)
         if not self._lanes.settle(lane, new):
             return
+        if sum(map(sum, counts.values())) < ranges.count(new) + ranges.count(again):
+            for first, last in new:
+                self._lanes.see_pages(lane, first, last)
         if any(accepted < 0 for accepted, _, _ in counts.values()):
             raise SpoolError(f"The lane {lane.name} rejects or filters events that it does not settle.")
         self._losses.recovered(lane, now_ms)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.spool import ranges
-from forwarder.spool.gap import Gap
+from forwarder.spool.gap import Gap, GapCause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,20 +152,28 @@ class Losses:
         What SQLite cannot even read stays in the file: deleting it could fail for the same reason. Needs a
         transaction of its own, because SQLite writes nothing more in the one that met the damage.
         """
-        row = damage.row
+        self._lose(damage.row, "damaged_page", str(damage), now_ms)
+        self._pages.remove((damage.row.last,), bodies=damage.readable)
+
+    def take_out_missing(self, now_ms: int) -> None:
+        """Take from the lanes that need them the pages that somebody else deleted from the file."""
+        rows = {row.last: row for lane in self._lanes.all() for row in self._lanes.missing(lane)}
+        for row in rows.values():
+            self._lose(row, "missing_page", "its row was deleted from the spool by somebody else", now_ms)
+
+    def _lose(self, row: PageRow, cause: GapCause, detail: str, now_ms: int) -> None:
+        """Take a page from every lane that does not have all of it, and forget its ids so that it can be read again."""
         for lane in self._lanes.all():
             if row.audience not in {"", lane.sink}:
                 continue
             missing = lane.unsettled(row.first, row.last)
             self._detach(lane, row, missing)
-            if (
-                lane.until is None and ranges.count(missing) < row.events
-            ):  # what this lane has already may come to it again, newly numbered
-                self._lanes.doubt(lane.number, (row.first, row.last), "damaged_page", now_ms)
-        self.open(_gap_of([(row, row.events)], "damaged_page", str(damage), row.audience or None), now_ms)
+            # what this lane has already may come to it again, newly numbered
+            if lane.until is None and ranges.count(missing) < row.events:
+                self._lanes.doubt(lane.number, (row.first, row.last), cause, now_ms)
+        self.open(_gap_of([(row, row.events)], cause, detail, row.audience or None), now_ms)
         freed = self._ids.forget((row.source, row.audience), row.first, row.last)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") - freed)
-        self._pages.remove((row.last,), bodies=damage.readable)
 
 
 def _gap_of(missed: Sequence[tuple[PageRow, int]], cause: str, detail: str, lane: str | None) -> Gap:

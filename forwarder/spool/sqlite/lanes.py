@@ -13,6 +13,7 @@ import msgspec
 
 from forwarder.spool import ranges
 from forwarder.spool.contract import SpoolError
+from forwarder.spool.sqlite.missing import MissingPages, PagesMissing
 from forwarder.spool.sqlite.schema import version_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from forwarder.spool.contract import Range
     from forwarder.spool.sqlite.letters import Letters
-    from forwarder.spool.sqlite.pages import Pages, Part
+    from forwarder.spool.sqlite.pages import PageRow, Pages, Part
 
 _MOST_DOUBTS = 10_000
 _SELECT = (
@@ -87,6 +88,7 @@ class Lanes:
         self._pages = pages
         self._letters = letters
         self._select = _SELECT if version_of(con) > 2 else _SELECT_2
+        self._missing = MissingPages(con, pages)
 
     # -------------------------------------------------------------------------------------------------- rows
 
@@ -201,8 +203,13 @@ class Lanes:
         lane.settled = ranges.merge([*lane.settled, *new])
         return True
 
+    def begin(self, lane: Lane) -> None:
+        """Move the position of a new lane over what has left the spool before it."""
+        row = self._pages.after(lane.position, lane.sink)
+        lane.position = max(lane.position, lane.bounded(self.newest() if row is None else row.first - 1))
+
     def advance(self, lane: Lane) -> None:
-        """Move the position over what is settled, removed, or not for this lane."""
+        """Move the position over what is settled or not for this lane. Raises PagesMissing."""
         for first, last in lane.settled:
             self._skip_absent(lane)
             if first > lane.position + 1:
@@ -215,7 +222,21 @@ class Lanes:
 
     def _skip_absent(self, lane: Lane) -> None:
         row = self._pages.after(lane.position, lane.sink)
-        lane.position = max(lane.position, lane.bounded(self.newest() if row is None else row.first - 1))
+        upto = lane.bounded(self.newest() if row is None else row.first - 1)
+        if upto > lane.position:
+            for first, last in lane.unsettled(lane.position + 1, upto):
+                self.see_pages(lane, first, last)
+            lane.position = upto
+
+    def see_pages(self, lane: Lane, first: int, last: int) -> None:
+        """Raise PagesMissing when a lane needs numbers of this range, and their page is gone."""
+        if next(self._missing.within(first, last, lane.sink), None) is not None:
+            raise PagesMissing
+
+    def missing(self, lane: Lane) -> list[PageRow]:
+        """Return rows as the pages had that a lane still needs, and that are gone."""
+        needed = lane.unsettled(lane.position + 1, self.newest())
+        return [row for first, last in needed for row in self._missing.within(first, last, lane.sink)]
 
     def newest(self) -> int:
         """Return the number of the newest event of the spool."""

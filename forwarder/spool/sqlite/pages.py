@@ -260,6 +260,12 @@ class Pages:
         row = self._con.execute("SELECT max(last_seq) FROM pages WHERE last_seq <= ?", (seq,)).fetchone()
         return row[0] or 0
 
+    def begin_after(self, seq: int) -> int:
+        """Return the first number of the oldest page that ends above `seq`; that of the next one when none does."""
+        row = self._con.execute("SELECT first_seq FROM pages WHERE last_seq > ? ORDER BY last_seq LIMIT 1", (seq,))
+        found = row.fetchone() or self._con.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchone()
+        return int(found[0])
+
     def end_of_oldest(self, size: int) -> int:
         """Return the number where the oldest pages that hold `size` bytes end."""
         end = 0
@@ -309,6 +315,20 @@ class Pages:
             for day, count in days.read(text, events // pages):  # the same text is of pages of the same size
                 counts[source, day] += count * pages
         return counts
+
+    def holes(self, first: int, last: int) -> Iterator[Range]:
+        """Yield the parts of a range that no page holds, whoever it is for."""
+        at = first
+        for begin, end in self._con.execute(
+            "SELECT first_seq, last_seq FROM pages WHERE last_seq >= ? ORDER BY last_seq", (first,)
+        ):
+            if begin > last:
+                break
+            if begin > at:
+                yield at, begin - 1
+            at = end + 1
+        if at <= last:
+            yield at, last
 
     def read(self, row: PageRow) -> Content:
         """Return the events of a page. Raises DamagedPage."""

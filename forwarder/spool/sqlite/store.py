@@ -40,6 +40,7 @@ from forwarder.spool.sqlite.ids import IdMemory
 from forwarder.spool.sqlite.intake import Intake
 from forwarder.spool.sqlite.lanes import Lanes
 from forwarder.spool.sqlite.letters import Letters
+from forwarder.spool.sqlite.missing import PagesMissing
 from forwarder.spool.sqlite.operations import LaneActs, SqliteOperations
 from forwarder.spool.sqlite.pages import DamagedPage, Pages
 from forwarder.spool.sqlite.pushed import PushedVersions
@@ -98,12 +99,20 @@ class _Open:
             self.retention,
         )
         try:
-            self.database.transaction(self._verify_books)
+            self.database.transaction(partial(self._verify_books, int(clock.time() * 1000)))
         except BaseException:
             self.database.close()
             raise
 
-    def _verify_books(self) -> None:
+    def mend(self, damage: DamagedPage | None, now_ms: int) -> None:
+        """Take a damaged page out of the way of the lanes, or all pages that are gone."""
+        if damage is None:
+            self.losses.take_out_missing(now_ms)
+        else:
+            self.losses.set_aside(damage, now_ms)
+
+    def _verify_books(self, now_ms: int) -> None:
+        self.losses.take_out_missing(now_ms)
         if what := disagreement(self.database.con, self.reports.day_books()) or self.replays.disagreement():
             raise damaged(self.database.path, what)
 
@@ -183,24 +192,22 @@ class SqliteSpool:
             raise SpoolError(f"The spool {self._path} is not open.")
         return worker, parts
 
-    async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
-        worker, parts = self._opened()
-        return await worker.run(lambda: parts.database.transaction(lambda: work(parts), must=must))
-
     async def _act(self, work: Callable[[LaneActs], T]) -> T:
         return await self._run(lambda parts: work(parts.acts), must=True)
 
-    async def _read(self, work: Callable[[_Open], T]) -> T:
-        """Run what reads events; a damaged page is set aside and the work begins again without it."""
+    async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
+        """Run a transaction; pages that are damaged or gone are taken out of the way, and it begins again without."""
         worker, parts = self._opened()
 
         def job() -> T:
             while True:
                 try:
-                    return parts.database.transaction(lambda: work(parts), must=True)
+                    return parts.database.transaction(lambda: work(parts), must=must)
                 except DamagedPage as found:
-                    damage = found
-                parts.database.transaction(partial(parts.losses.set_aside, damage, self._now()))
+                    damage: DamagedPage | None = found
+                except PagesMissing:
+                    damage = None
+                parts.database.transaction(partial(parts.mend, damage, self._now()))
 
         return await worker.run(job)
 
@@ -264,18 +271,20 @@ class SqliteSpool:
         A settlement that was taken in before (an earlier call was cancelled) changes nothing. Raises SpoolError for
         numbers that were never taken or that are settled in part.
         """
-        return await self._read(lambda parts: parts.ledger.exchange(lane, settlement, after, events, self._now()))
+        return await self._run(
+            lambda parts: parts.ledger.exchange(lane, settlement, after, events, self._now()), must=True
+        )
 
     async def take_again(self, lane: int, ranges: Sequence[Range]) -> list[Chunk]:
         """Read these numbers once more; those that left the spool meanwhile are left out.
 
         Gives the first of them, in order, as far as memory allows: ask again for what lies above the last one given.
         """
-        return await self._read(lambda parts: parts.ledger.take_again(lane, ranges))
+        return await self._run(lambda parts: parts.ledger.take_again(lane, ranges), must=True)
 
     async def leave_lane(self, lane: int, settlement: Settlement) -> None:
         """Settle for the last time in order: nothing of this lane is in flight any more."""
-        await self._read(lambda parts: parts.ledger.leave(lane, settlement, self._now()))
+        await self._run(lambda parts: parts.ledger.leave(lane, settlement, self._now()), must=True)
 
     # ---------------------------------------------------------------------------------------------------- care
 
