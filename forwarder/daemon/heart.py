@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from forwarder.observe.reports import DaemonReport, SourceReport
-    from forwarder.spool.contract import Books, Spool
+    from forwarder.spool.books import Books
+    from forwarder.spool.contract import Spool
 
 AGAIN = 5.0
 """Seconds until it is tried again to take the place in the spool."""

@@ -14,7 +14,8 @@ from forwarder.contracts.errors import ErrorKind
 from forwarder.contracts.event import LateKind
 from forwarder.observe.looks import is_quieter_than_ever, spooled_of
 from forwarder.observe.reports import ComponentState, DaemonReport, LaneReport, Report, SourceReport
-from forwarder.spool.contract import Books, SpoolStatus
+from forwarder.spool.books import Books
+from forwarder.spool.contract import SpoolStatus
 from forwarder.spool.gap import Gap
 from forwarder.spool.volume import Volume
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.spool.contract import Books, LaneStatus, SpoolStatus
+from forwarder.spool.books import Books
+from forwarder.spool.contract import LaneStatus, SpoolStatus
 
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
 """`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: of a source, that the spool is full; of a

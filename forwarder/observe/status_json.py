@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, Report, SourceReport
-    from forwarder.spool.contract import Books, SpoolStatus
+    from forwarder.spool.books import Books
+    from forwarder.spool.contract import SpoolStatus
     from forwarder.spool.gap import Gap
     from forwarder.spool.volume import Volume
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from forwarder.reconcile.passes import Passes
-    from forwarder.spool.contract import DayBooks
+    from forwarder.spool.books import DayBooks
     from forwarder.spool.gap import Gap
 
 Judgement = Literal["gap", "waiting", "not compared", "not provable", "complete"]

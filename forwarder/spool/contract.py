@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
+from forwarder.spool.books import Books
 from forwarder.spool.evidence import Evidence
 from forwarder.spool.gap import Gap
 from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
@@ -204,40 +205,6 @@ class Exchange(msgspec.Struct):
     chunks: list[Chunk]
     again: list[Chunk] = []
     unreadable: int = 0
-
-
-class Books(msgspec.Struct, frozen=True):
-    """One line of the books: spooled = accepted + rejected + filtered + detached + waiting, since the lane's start.
-
-    `rejected` are the dead letters there are and the `discarded` ones; a letter that is retried is waiting again.
-    """
-
-    source: str
-    sink: str
-    spooled: int
-    accepted: int
-    rejected: int
-    filtered: int
-    detached: int
-    waiting: int
-    discarded: int = 0
-
-    @property
-    def balance(self) -> int:
-        """Zero, or events are lost or invented."""
-        return self.spooled - self.accepted - self.rejected - self.filtered - self.detached - self.waiting
-
-
-class DayBooks(Books, frozen=True):
-    """A line of the books for the events of one day, as their log writes it; empty: unknown, or before days were told.
-
-    `compared` events were read again to see whether all are there, and `recovered` ones were new then; both are of the
-    source, for every sink.
-    """
-
-    day: str = ""
-    compared: int = 0
-    recovered: int = 0
 
 
 class LaneStatus(msgspec.Struct, frozen=True):

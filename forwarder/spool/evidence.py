@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from forwarder.spool.contract import DayBooks
+    from forwarder.spool.books import DayBooks
     from forwarder.spool.gap import Gap
 
 EVERY_NUMBER = (1, 2**62)

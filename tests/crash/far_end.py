@@ -10,8 +10,9 @@ from pathlib import Path
 
 from forwarder.contracts import SystemClock
 from forwarder.contracts.identity import document_id
+from forwarder.spool.books import Books
 from forwarder.spool.config import SpoolConfig
-from forwarder.spool.contract import Books, DeadLetter, Settlement
+from forwarder.spool.contract import DeadLetter, Settlement
 from forwarder.spool.sqlite.store import Doubt, SqliteSpool
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import Any
 
 from forwarder.observe.reports import Completeness, CredentialReport, DaemonReport, LaneReport, SourceReport
-from forwarder.spool.contract import Books, CursorRow, LaneStatus, SourceStatus, SpoolStatus
+from forwarder.spool.books import Books
+from forwarder.spool.contract import CursorRow, LaneStatus, SourceStatus, SpoolStatus
 from forwarder.spool.gap import Gap
 from forwarder.spool.volume import Volume
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forwarder.reconcile.passes import Passes, passes_of
 from forwarder.reconcile.verdict import Chosen, GapLine, Line, Verdict, judge
-from forwarder.spool.contract import DayBooks
+from forwarder.spool.books import DayBooks
 
 DAY, NEXT = "2026-11-14", "2026-11-15"
 NOON = 1_794_657_600_000  # 2026-11-14T12:00Z

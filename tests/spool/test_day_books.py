@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.spool import days
-from forwarder.spool.contract import Books, DayBooks, PageCommit, Settlement, SpoolError
+from forwarder.spool.books import Books, DayBooks
+from forwarder.spool.contract import PageCommit, Settlement, SpoolError
 from forwarder.spool.letter import DeadLetter, Selection
 from forwarder.spool.sqlite import schema
 from forwarder.spool.sqlite.pages import Content, Pages

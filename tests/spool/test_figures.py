@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from forwarder.spool import letter
-from forwarder.spool.contract import Books, Chunk, Committed, Exchange, Settlement
+from forwarder.spool.books import Books
+from forwarder.spool.contract import Chunk, Committed, Exchange, Settlement
 from forwarder.spool.gap import Gap
 from forwarder.spool.letter import DeadLetter, LetterAct
 from forwarder.spool.sqlite import (

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from forwarder.cli.invocation import Invocation
     from forwarder.config.settings import AdminConfig, Settings
-    from forwarder.spool.contract import Books, SpoolStatus
+    from forwarder.spool.books import Books
+    from forwarder.spool.contract import SpoolStatus
 
 PATIENCE = 10.0
 """Seconds for the daemon to answer."""

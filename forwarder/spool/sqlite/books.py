@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-    from forwarder.spool.contract import DayBooks
+    from forwarder.spool.books import DayBooks
 
 _PAGES = """
 SELECT 1 FROM (SELECT first_seq, last_seq, lag(last_seq, 1, 0) OVER (ORDER BY last_seq) AS before FROM pages)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.spool.contract import Books, DayBooks, LaneStatus, SourceStatus, SpoolStatus
+from forwarder.spool.books import Books, DayBooks
+from forwarder.spool.contract import LaneStatus, SourceStatus, SpoolStatus
 
 if TYPE_CHECKING:
     from forwarder.spool.config import SpoolConfig

@@ -14,11 +14,10 @@ import msgspec
 import structlog
 
 from forwarder.contracts.errors import Held
+from forwarder.spool.books import Books, DayBooks
 from forwarder.spool.contract import (
-    Books,
     Chunk,
     Committed,
-    DayBooks,
     Exchange,
     LaneState,
     PageCommit,
