@@ -29,6 +29,7 @@ from forwarder.contracts import (
     ForwarderError,
     Held,
     HttpConfig,
+    OldTimes,
     PayloadTooLarge,
     Record,
     Rejection,
@@ -48,6 +49,19 @@ _CONTENT_TYPES = {"ndjson": "application/x-ndjson", "array": "application/json"}
 _AUTH_FIX = "Check the credential of this sink; a secret from a file is read again by itself."
 _URL_FIX = "Check url and method: they must be those at which the server takes events."
 _TYPE_FIX = "Check body and content_type: the server does not take this kind of body."
+
+_DAY = 86_400.0
+_HOLD_BACK = "Hold back what is older (late: {events: hold_back, after: %s}), and let a sink that takes it have it."
+_COLUMN = "Keep the event's own time in a column of its own and search by that; or hold back what is older."
+
+_OLD_TIMES = {
+    ".ingest.monitor.azure.com": OldTimes(2 * _DAY, "Microsoft Sentinel replaces TimeGenerated of", _COLUMN),
+    ".ods.opinsights.azure.com": OldTimes(2 * _DAY, "Microsoft Sentinel replaces TimeGenerated of", _COLUMN),
+    ".datadoghq.com": OldTimes(18 * 3600.0, "Datadog does not take the time of", _HOLD_BACK % "18h"),
+    ".datadoghq.eu": OldTimes(18 * 3600.0, "Datadog does not take the time of", _HOLD_BACK % "18h"),
+    ".newrelic.com": OldTimes(2 * _DAY, "New Relic does not take", _HOLD_BACK % "2d"),
+}
+"""Receivers that take no old times, by the end of the host; all by their own documentation."""
 
 _HELD: dict[int, tuple[str, str]] = {
     404: ("The server knows no such address.", _URL_FIX),
@@ -196,6 +210,7 @@ class HttpSink:
             HttpClient(base_url=base, http=config.http, tls=config.tls, insecure=config.insecure)
             for _ in range(context.slots + 1)
         ]
+        self.old_times = _old_times_of(config.url)
         self._type = config.content_type or _CONTENT_TYPES[config.body]
 
     @property
@@ -290,6 +305,12 @@ class HttpSink:
         config = self._config
         given = {"token": config.token, "second_token": config.second_token, "password": config.password}
         return {f"{{{name}}}": secret.present(name) for name, secret in given.items() if secret is not None}
+
+
+def _old_times_of(url: str) -> OldTimes | None:
+    """Return what the receiver at an address does with old times, if that is known."""
+    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    return next((found for end, found in _OLD_TIMES.items() if f".{host}".endswith(end)), None)
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

@@ -90,7 +90,11 @@ def _aside(report: Mapping[str, Any]) -> list[str]:
 
 
 def _kept_out(report: Mapping[str, Any]) -> list[str]:
-    """Return a line for every sink whose filters have let nothing through, once there was enough to tell."""
+    """Return a line for every sink whose filters have let nothing through, once there was enough to tell.
+
+    What it holds back because it came too late, its filters had let through.
+    """
+    held = {cell(sink.get("name")): count_of(sink, "held_back") for sink in objects(report, "sinks")}
     sums: dict[str, Counter[str]] = {}
     for line in audit_books(report):
         sums.setdefault(cell(line.get("sink")), Counter()).update({key: count_of(line, key) for key in _SETTLED})
@@ -98,7 +102,7 @@ def _kept_out(report: Mapping[str, Any]) -> list[str]:
         f"sink {name}: its filters let nothing through: all {found['filtered']} events so far were kept out. "
         "To do: correct include and exclude, unless this is meant."
         for name, found in sums.items()
-        if found["filtered"] >= _ENOUGH and found["filtered"] == found.total()
+        if found["filtered"] >= _ENOUGH and found["filtered"] == found.total() and not held.get(name)
     ]
 
 

@@ -71,13 +71,20 @@ def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
         styles = _STYLES if "state" in columns else {}
         yield from table(rows, screen, head=columns, right=_NUMBERS, styles=styles, indent=2)
     yield ""
-    for line in (*_legend(report), *_spool_lines(report)):
+    for line in (*_legend(report), *_held_back(report), *_spool_lines(report)):
         yield from paragraph(line, screen)
     for line in problems(report):
         yield from paragraph(line, screen, "yellow")
     yield from paragraph(_books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
     if line := _completeness_line(report):
         yield from paragraph(line, screen, "bold red" if "INCOMPLETE" in line else "green")
+
+
+def _held_back(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for every sink that does without late events, with how many they were since the start."""
+    for sink in objects(report, "sinks"):
+        if count := count_of(sink, "held_back"):
+            yield f"sink {cell(sink.get('name'))}: of those filtered, {count} were held back because they came too late"
 
 
 def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.sink import Batch as Batch
     from forwarder.contracts.sink import Confirms as Confirms
     from forwarder.contracts.sink import Delivery as Delivery
+    from forwarder.contracts.sink import OldTimes as OldTimes
     from forwarder.contracts.sink import Receipt as Receipt
     from forwarder.contracts.sink import Rejection as Rejection
     from forwarder.contracts.sink import SetsUp as SetsUp
@@ -132,6 +133,7 @@ _HOMES = {
         "Batch",
         "Confirms",
         "Delivery",
+        "OldTimes",
         "Receipt",
         "Rejection",
         "SetsUp",

@@ -98,6 +98,20 @@ class SinkContext(msgspec.Struct, frozen=True):
     format: FormatTraits = FormatTraits(writes="json", has_timestamp=True)
 
 
+class OldTimes(msgspec.Struct, frozen=True):
+    """What a receiver does with the time of an old event.
+
+    Attributes:
+        seconds: How old an event may be.
+        what: What happens to an older one, as the beginning of a sentence that goes on with "what is older than".
+        fix: What to do about it; empty where nothing need be done unless a person knows better.
+    """
+
+    seconds: float
+    what: str
+    fix: str = ""
+
+
 class SinkTraits(Traits, frozen=True):
     """What a sink may declare of itself, as attributes of its class or properties; what it leaves out is as here.
 
@@ -108,6 +122,7 @@ class SinkTraits(Traits, frozen=True):
         advice: What to change, by the reason of a rejection; people see it beside the dead letter.
         patience: Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.
         unconfirmed: What it means when receipts are lost again and again, and what to do.
+        old_times: What the receiver does with old times, where it does not take every one; `check` names it.
     """
 
     wants_event: bool = False
@@ -115,6 +130,7 @@ class SinkTraits(Traits, frozen=True):
     advice: Mapping[str, str] = {}
     patience: Annotated[float, msgspec.Meta(ge=0)] | None = None
     unconfirmed: tuple[str, str] | None = None
+    old_times: OldTimes | None = None
 
 
 class Sink(Protocol):

@@ -24,6 +24,7 @@ from forwarder.contracts import (
     FormatTraits,
     ForwarderError,
     Held,
+    OldTimes,
     Record,
     Rejection,
     Retryable,
@@ -38,6 +39,12 @@ from sinks.elasticsearch.template import Flavour, compare, index_template, templ
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
+
+
+_TIME_SERIES = OldTimes(
+    2 * 3600.0,
+    "if your template makes a time series stream (index.mode: time_series), that refuses, by its look_back_time,",
+)
 
 
 class ElasticsearchSink:
@@ -66,6 +73,7 @@ class ElasticsearchSink:
         self._late_action = f'"_index":"{config.late.data_stream}",'
         self._template = f"/_index_template/{template_name(config.data_stream)}"
         self._template_seen = config.unmanaged
+        self.old_times = _TIME_SERIES if config.unmanaged else None  # our own template makes no such stream
         self._looking = asyncio.Lock()
 
     @property

@@ -22,6 +22,7 @@ from forwarder.contracts import (
     Finding,
     ForwarderError,
     Held,
+    OldTimes,
     PayloadTooLarge,
     Receipt,
     Record,
@@ -39,6 +40,19 @@ from sinks.splunk_hec.settings import SplunkHecConfig, index_label
 
 Positions = Sequence[int]
 """Of records in a batch."""
+
+_DAY = 86_400.0
+_QUARANTINE = OldTimes(
+    900 * _DAY,
+    "Splunk keeps apart (quarantinePastSecs of the index)",
+    "Raise quarantinePastSecs and frozenTimePeriodInSecs of the index before an older archive is imported.",
+)
+_FOUND_BY_SPLUNK = OldTimes(
+    3600.0,
+    "Splunk finds the time itself, and may not believe (MAX_DIFF_SECS_AGO, and MAX_DAYS_AGO with 2000 days)",
+    "Use endpoint: event, which sends the time; or raise both in props.conf for the sourcetype.",
+)
+"""By its documentation (props.conf, indexes.conf), with its defaults."""
 
 
 class _Outcome:
@@ -90,6 +104,7 @@ class SplunkHecSink:
         parts = urlsplit(config.url.rstrip("/"))
         self._place = f"{parts.netloc}{parts.path}"
         self.max_body = config.max_event
+        self.old_times = _FOUND_BY_SPLUNK if self._as_lines else _QUARANTINE
         if config.acknowledge:
             self.proof = "delivered"
 

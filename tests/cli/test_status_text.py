@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 
 import pytest
 
@@ -157,7 +158,8 @@ def test_filters_that_let_nothing_through_are_named(accepted, filtered, other, e
         books(**counts, source="second", accepted=0, filtered=other, waiting=1000 - other),
         books(sink="archive"),
     ]
-    for text in shown(report_to_dict(full_report(books=lines))):
+    lanes = [lane_report(late=Counter()), lane_report(name="archive")]
+    for text in shown(report_to_dict(full_report(books=lines, lanes=lanes))):
         assert ("sink elastic: its filters let nothing through" in text) == bool(expected)
         assert expected in text
         assert "sink archive: its filters" not in text
@@ -275,3 +277,12 @@ def test_the_status_says_how_complete_it_is(changes: dict[str, int], says: str) 
     shown = "\n".join(status_lines(report_to_dict(full_report(completeness=[line])), Screen()))
     assert says in shown
     assert "complete:" not in "\n".join(status_lines(report_to_dict(full_report(completeness=[])), Screen()))
+
+
+def test_what_a_sink_held_back_is_no_fault_of_its_filters():
+    counts = {"spooled": 1000, "rejected": 0, "detached": 0, "accepted": 0, "filtered": 500, "waiting": 500}
+    lanes = [lane_report(late=Counter({"held_back": 500})), lane_report(name="archive", late=Counter())]
+    for text in shown(report_to_dict(full_report(books=[books(**counts), books(sink="archive")], lanes=lanes))):
+        assert "let nothing through" not in text
+        assert "sink elastic: of those filtered, 500 were held back because they came too late" in text
+        assert "sink archive: of those" not in text

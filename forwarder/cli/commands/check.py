@@ -16,6 +16,7 @@ from forwarder.exit_codes import ExitCode
 from forwarder.preflight import certain_to_fail, unusable_here, worth_a_look
 from forwarder.preflight.admin_port import taken_port
 from forwarder.preflight.filter_rules import may_pass
+from forwarder.preflight.old_times import late_in_words, limits_in_words, refused_times
 from forwarder.preflight.receiver import taken_receiver_port
 from forwarder.preflight.targets import same_targets
 from forwarder.preflight.ways import unusable_proxies, unusable_tls
@@ -59,6 +60,8 @@ def check(invocation: Invocation) -> ExitCode:
         if not problems:
             _explain(settings, sources, sinks)
             _show_privacy(settings)
+            _show_late(settings, sinks)
+            looks += refused_times(sinks, settings.sinks)
             _show_looks(settings.located(looks))
     finally:
         asyncio.run(close_all([*sources.values(), *sinks.values()]))
@@ -116,6 +119,15 @@ def _show_privacy(settings: Settings) -> None:
                     print_line(f"  {label}: {words}")
             for note in sight.notes:
                 print_line(f"  {visible(note)}")
+
+
+def _show_late(settings: Settings, sinks: dict[str, Sink]) -> None:
+    """Say what each sink does with events that did not come as they happened, and its receiver with old times."""
+    print_line()
+    for name, config in settings.sinks.items():
+        print_line(f"late events at {name}: {late_in_words(config.late)}")
+        if limit := limits_in_words(sinks[name]):
+            print_line(f"  {limit}")
 
 
 def _show_looks(looks: list[Problem]) -> None:
