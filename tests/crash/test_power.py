@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 
 from forwarder.catalogue.state_files import read_state, write_state
 from forwarder.cli.commands import dead_letters
+from forwarder.spool.contract import SpoolLost
 from forwarder.spool.sqlite.database import Database
 from sinks.file import lines as linefile
 from sinks.file.lines import Durability, LineFile, Rotation
 from tests.clocks import FakeClock
 from tests.spool.power import Killed, Power
-from tests.spool.spools import names, opened
+from tests.spool.spools import Harness, names, opened
 
 Acts = list[tuple[str, int]]
 
@@ -197,3 +199,45 @@ def test_what_the_last_life_did_not_come_to_force_is_forced_by_the_next(tmp_path
             start(live)
             left = power.cut(tmp_path / f"left-{killed_at}")
         assert (left / "state" / "of" / "it" / "spool.db").exists(), f"killed at {killed_at}"
+
+
+@pytest.mark.parametrize(
+    "what", ["deleted", "deleted with its folder", "another file is there", "written over", "the folder was moved"]
+)
+async def test_what_is_kept_of_a_lost_spool_is_kept_for_good(tmp_path: Path, what: str) -> None:
+    """The program ends now, and the next start relies on it."""
+    live = tmp_path / "live"
+    live.mkdir()
+    with powered(live) as power:
+        harness = await Harness(live / "state").open()
+        await harness.put(*names("a", 5))
+        path = harness.config.path
+        if what == "deleted":
+            path.unlink()
+        elif what == "deleted with its folder":
+            shutil.rmtree(path.parent)
+        elif what == "another file is there":
+            path.unlink()
+            path.write_bytes(b"of another program")
+        elif what == "written over":
+            path.write_bytes(b"x" * 8192)
+        else:
+            path.parent.rename(live / "moved")
+        with pytest.raises(SpoolLost):
+            await harness.put("b")
+        await harness.spool.close()
+        kept = path.stat().st_ino if path.exists() else 0
+        left = power.cut(tmp_path / "left") / "state"
+        if what.startswith("deleted"):
+            folder = path.parent.stat().st_ino
+            assert power._names[live.stat().st_ino]["state"] == (folder, True)
+            assert power._names[folder]["spool.db"] == (kept, False), "the copy, and not what was there before"
+    found = {name.name.partition("-")[0] for name in left.iterdir()}
+    notice = left / "spool.db.missing"
+    if what.startswith("deleted"):
+        assert "spool.db" in found
+    elif what == "another file is there":
+        assert "spool.db.lost" in found
+    else:
+        assert notice.read_text().startswith(f"The spool {path} ")
+    assert ("spool.db.lost" in found) is (what in {"another file is there", "written over"})

@@ -74,6 +74,9 @@ async def test_what_was_taken_away_is_put_back(tmp_path: Path, what: str) -> Non
     assert "start again" in await lost(harness)
     if what == "the folder":
         assert harness.config.path.parent.stat().st_mode & 0o777 == 0o700, "others see nothing of it"
+    beside = {path.name for path in harness.config.path.parent.glob("spool.db*")}
+    assert {name for name in beside if ".foreign-wal-" not in name} <= {"spool.db", "spool.db.lock", "spool.db.reserve"}
+    assert any(".foreign-wal-" in name for name in beside) is (what == "the log, and another is there")
     names_open = [str(one.readlink()) for one in Path("/dev/fd").iterdir() if one.is_symlink()]
     assert not [name for name in names_open if re.search(r"spool\.db\.\w{8}( \(deleted\))?$", name)]
     await still_waiting(harness)

@@ -53,7 +53,7 @@ def prepare_folder(path: Path) -> None:
     """Make the spool's folder. Raises SpoolError when that is impossible or the path is not a file's."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_names(path.parent)
+        sync_names(path.parent)
         odd = path.exists() and not path.is_file()  # looking fails too, in a folder that may not be entered
     except OSError as error:
         raise SpoolError(
@@ -169,7 +169,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """Make what leads to a folder, and what lies in it, durable.
 
     Also what is there already: the process that made it, or put the spool in place, may have ended before it was.

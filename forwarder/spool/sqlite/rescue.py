@@ -93,7 +93,7 @@ def _copy_back(con: sqlite3.Connection, presence: Presence, alive: Callable[[], 
         copy.unlink(missing_ok=True)
     if presence.owns_log():  # all of it is in the copy
         presence.log.unlink(missing_ok=True)
-    files.sync_folder(path.parent)
+    files.sync_names(path.parent)
     if place == path:
         return f"A whole copy was put back as {path}; start again to go on where this ended."
     return (
@@ -108,7 +108,7 @@ def _put_log_aside(presence: Presence, lost: SpoolLost) -> str:
     if presence.owns_log():
         aside = _free(path, ".lost-wal")
         presence.log.rename(aside)
-        files.sync_folder(path.parent)
+        files.sync_names(path.parent)
         kept = f" The write-ahead log of the old content was put aside as {aside.name}."
     return f"What {path} holds now was left as it is.{kept} If it is not what you restored, restore a spool there."
 
@@ -130,7 +130,7 @@ def _write_notice(path: Path, lost: SpoolLost) -> None:
         file.write(f"{lost.reason}\n")
         file.flush()
         os.fsync(file.fileno())
-    files.sync_folder(path.parent)
+    files.sync_names(path.parent)
 
 
 def _free(path: Path, ending: str) -> Path:
