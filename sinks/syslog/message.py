@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from forwarder.contracts import Record
+from forwarder.contracts import Late, Record
 
 Protocol = Literal["rfc5424", "rfc3164"]
 
@@ -62,6 +62,7 @@ FIELDS: dict[Protocol, tuple[Field, ...]] = {
     ),
     "rfc3164": (Field("hostname", 255, _HOST), Field("app_name", 32, _TAG), Field("procid", 32, _TAG)),
 }
+_UNFIT = re.compile(r"[^A-Za-z0-9_.:/-]")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -90,6 +91,7 @@ class Composer:
         settings: Text of each header field by name; words in braces are taken from the event.
         structured: The body is STRUCTURED-DATA, and there is no other message.
         bom: Put a byte order mark before the message (RFC 5424 6.4).
+        longest: Bytes that a message may have.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Composer:
         *,
         structured: bool = False,
         bom: bool = False,
+        longest: int = 0,
     ) -> None:
         self._facility = facility
         self._fields = [(field, _BRACES.split(settings[field.name])) for field in FIELDS[protocol]]
@@ -107,6 +110,7 @@ class Composer:
         self._old = protocol == "rfc3164"
         self._time = _old_time if self._old else _new_time
         self._before_body = b"" if structured or self._old else b"- " + (BOM if bom else b"")
+        self._longest = 0 if structured or self._old else longest
         self._headers: dict[tuple[int | str, ...], tuple[bytes, bytes]] = {}
 
     @property
@@ -128,12 +132,21 @@ class Composer:
         header = self._headers.get(key)
         if header is None:
             header = self._remember(key)
-        return b"".join((
+        message = b"".join((
             header[0],
             self._time(event.time_ms if event is not None else record.read_ms),
             header[1],
-            clean_body(record.body),
+            body := clean_body(record.body),
         ))  # fmt: skip
+        return message if record.late is None else self._with_late(message, len(body), record.late)
+
+    def _with_late(self, message: bytes, body: int, late: Late) -> bytes:
+        """Return a message that says so beside the body, if there is room: the body may be what cannot say it."""
+        element = _late_element(late)
+        if len(message) + len(element) - 1 > self._longest:
+            return message
+        at = len(message) - body - len(self._before_body)
+        return message[:at] + element + message[at + 1 :]  # in place of the `-` that stands for no element
 
     def _remember(self, key: tuple[int | str, ...]) -> tuple[bytes, bytes]:
         known = dict(zip(self._words, map(str, key[1:]), strict=True))
@@ -153,6 +166,13 @@ class Composer:
                 self._headers.clear()
             self._headers[key] = found
         return found
+
+
+def _late_element(late: Late) -> bytes:
+    """Return an element of structured data (RFC 5424 6.3), by the names that the format `rfc5424_sd` has as well."""
+    facts = {"marks": late.kind, "late_seconds": late.seconds, "late_reader": _UNFIT.sub("_", late.reader)[:64]}
+    values = "".join(f' {name}="{value}"' for name, value in facts.items() if value not in {None, ""})
+    return f"[atlassian@32473{values}]".encode("ascii")
 
 
 @lru_cache(maxsize=4096)

@@ -188,7 +188,14 @@ class SyslogSink:
         structured = context.format.writes == "structured_data"
         if structured and config.protocol == "rfc3164":
             raise ConfigError(f"format: {config.format} needs protocol rfc5424")
-        self._composer = Composer(config.protocol, config.facility, headers, structured=structured, bom=config.bom)
+        self._composer = Composer(
+            config.protocol,
+            config.facility,
+            headers,
+            structured=structured,
+            bom=config.bom,
+            longest=config.max_message_bytes,
+        )
         self.max_body = config.max_message_bytes - self._composer.most
         self._times = Times(config.connect_timeout, config.silence_timeout)
         self._habits = Habits(config.resend, config.records_per_connection)

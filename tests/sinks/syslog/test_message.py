@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from forwarder.contracts import AuditEvent, ConfigError, Origin, Record
+from forwarder.contracts import AuditEvent, ConfigError, Late, Origin, Record
 from forwarder.testing.far_end import context
 from simulator.receivers.syslog_wire import Message, read_3164, read_5424
 from sinks.syslog.message import Composer
@@ -46,6 +46,31 @@ def test_every_part_of_the_header() -> None:
 )
 def test_the_severity_of_the_event_decides(severity: int, syslog: int) -> None:
     assert composed(record(severity=severity)).severity == syslog
+
+
+@pytest.mark.parametrize("bom", [False, True])
+def test_a_late_event_says_so_beside_its_body_where_there_is_room(bom: bool) -> None:
+    late = record()
+    late.late = Late("recovered", 7200, 're"con]cile\\ \n')
+    message = composed(late, longest=8192, bom=bom)
+    facts = {"marks": "recovered", "late_seconds": "7200", "late_reader": "re_con_cile___"}
+    assert message.structured == {"atlassian@32473": facts}
+    assert message.content.endswith(b"body")
+    assert message.raw.count(b"recovered") == 1
+    whole = len(message.raw)
+    assert composed(late, longest=whole, bom=bom).raw == message.raw
+    short = composed(late, longest=whole - 1, bom=bom)
+    assert short.structured == {}
+    assert short.raw == composed(record(), bom=bom).raw
+    late.late = Late("backfill")
+    assert composed(late, longest=8192).structured == {"atlassian@32473": {"marks": "backfill"}}
+    assert composed(late, longest=8192, old=True).raw == composed(record(), old=True).raw
+
+
+def test_structured_data_of_a_format_stays_what_it_is() -> None:
+    body = record(b'[atlassian@32473 marks="late"]')
+    body.late = Late("late", 7200, "tail")
+    assert composed(body, longest=8192, structured=True).structured == {"atlassian@32473": {"marks": "late"}}
 
 
 @pytest.mark.parametrize("facility", [0, 10, 23])
