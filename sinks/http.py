@@ -51,8 +51,8 @@ _URL_FIX = "Check url and method: they must be those at which the server takes e
 _TYPE_FIX = "Check body and content_type: the server does not take this kind of body."
 
 _DAY = 86_400.0
-_HOLD_BACK = "Hold back what is older (late: {events: hold_back, after: %s}), and let a sink that takes it have it."
-_COLUMN = "Keep the event's own time in a column of its own and search by that; or hold back what is older."
+_HOLD_BACK = "hold back what is older (late: {events: hold_back, after: %s}), and let a sink that takes it have it."
+_COLUMN = "keep the event's own time in a column of its own and search by that; or hold back what is older."
 
 _OLD_TIMES = {
     ".ingest.monitor.azure.com": OldTimes(2 * _DAY, "Microsoft Sentinel replaces TimeGenerated of", _COLUMN),

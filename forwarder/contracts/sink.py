@@ -104,7 +104,7 @@ class OldTimes(msgspec.Struct, frozen=True):
     Attributes:
         seconds: How old an event may be.
         what: What happens to an older one, as the beginning of a sentence that goes on with "what is older than".
-        fix: What to do about it; empty where nothing need be done unless a person knows better.
+        fix: What to do about it, as the second half of a sentence; empty where nothing need be done.
     """
 
     seconds: float

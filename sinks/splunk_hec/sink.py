@@ -45,12 +45,12 @@ _DAY = 86_400.0
 _QUARANTINE = OldTimes(
     900 * _DAY,
     "Splunk keeps apart (quarantinePastSecs of the index)",
-    "Raise quarantinePastSecs and frozenTimePeriodInSecs of the index before an older archive is imported.",
+    "raise quarantinePastSecs and frozenTimePeriodInSecs of the index before an older archive is imported.",
 )
 _FOUND_BY_SPLUNK = OldTimes(
     3600.0,
     "Splunk finds the time itself, and may not believe (MAX_DIFF_SECS_AGO, and MAX_DAYS_AGO with 2000 days)",
-    "Use endpoint: event, which sends the time; or raise both in props.conf for the sourcetype.",
+    "use endpoint: event, which sends the time; or raise both in props.conf for the sourcetype.",
 )
 """By its documentation (props.conf, indexes.conf), with its defaults."""
 
