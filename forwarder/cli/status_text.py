@@ -47,7 +47,7 @@ _STYLES: dict[str, Style] = {
 }
 _SOURCE_COLUMNS = ("source", "state", "last good poll", "newest event", "spooled", "failed", "next poll")
 _SINK_COLUMNS = ("sink", "state", "waiting", "lag", "accepted", "dead letters", "failed", "proof")
-_GAP_COLUMNS = ("gap", "cause", "concerns", "from", "to", "opened")
+_GAP_COLUMNS = ("gap", "cause", "state", "concerns", "from", "to", "opened")
 
 _BOOKS_COLUMNS = ("source", "sink", "spooled", "accepted", "rejected", "filtered", "detached", "waiting", "balance")
 _NUMBERS = {
@@ -90,7 +90,7 @@ def _held_back(report: Mapping[str, Any]) -> Iterator[str]:
 def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
     yield "sources", _SOURCE_COLUMNS, [_source_row(source, report) for source in objects(report, "sources")]
     yield "sinks", _SINK_COLUMNS, [_sink_row(sink, report) for sink in objects(report, "sinks")]
-    gaps = [gap for gap in objects(spool_of(report), "gaps") if gap.get("closed") is None]
+    gaps = [gap for gap in objects(spool_of(report), "gaps") if gap.get("state") != "closed"]
     if gaps:
         title = f"open gaps, the newest {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else "open gaps"
         yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-_MOST_GAPS:]]
@@ -146,7 +146,8 @@ def _gap_row(gap: Mapping[str, Any]) -> Row:
     concerns = " → ".join(cell(gap.get(side)) for side in ("source", "sink") if gap.get(side) is not None)
     first, last = gap.get("from") or gap.get("first_seq"), gap.get("to") or gap.get("last_seq")
     opened = age(gap.get("opened_age_seconds"), "-")
-    return cell(gap.get("number")), cell(gap.get("cause")), concerns or "all", cell(first), cell(last), opened
+    named = (cell(gap.get(name)) for name in ("number", "cause", "state"))
+    return *named, concerns or "all", cell(first), cell(last), opened
 
 
 def _row(line: Mapping[str, Any], columns: Sequence[str]) -> Row:

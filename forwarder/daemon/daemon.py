@@ -48,6 +48,7 @@ from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.completeness import CompletenessWatch
+from forwarder.daemon.doubts import DoubtWatch
 from forwarder.daemon.heart import Heart
 from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.parts import build_parts
@@ -66,7 +67,7 @@ from forwarder.receiving.pushed import PushedStore
 from forwarder.records.places import Unrouted
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 
-BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE = 1.0, 30.0, 60.0, 5.0, 10.0
+BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE, DOUBTS = 1.0, 30.0, 60.0, 5.0, 10.0, 60.0
 """Seconds between two bells of each kind."""
 
 
@@ -211,6 +212,7 @@ class Daemon:
             replays = partial(self._lanes.make_replays, spool=spool)
             others += [self._start(f"replays {name}", partial(replays, name)) for name in self._sinks]
             others.append(self._start("completeness", partial(self._completeness, spool)))
+            others.append(self._start("doubts", partial(self._doubts, spool)))
             others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
@@ -303,6 +305,9 @@ class Daemon:
         if self._stopping.is_set():
             poller.stop()
         return poller
+
+    def _doubts(self, spool: Spool) -> DoubtWatch:
+        return DoubtWatch(spool, self._sources, self._source_reports, self._clock, self._stopping, every=DOUBTS)
 
     def _heart(self, spool: Spool, every: float) -> Heart:
         return Heart(

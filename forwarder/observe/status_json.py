@@ -53,7 +53,10 @@ _MOMENTS: Mapping[str, tuple[str, int]] = {
 }
 """By field, what a moment is called and its units a second; shown with its age."""
 
-_TIMES = {"from_ms": "from", "to_ms": "to", "closed_ms": "closed", "forgotten_ms": "forgotten"}
+_TIMES = {
+    name: name.removesuffix("_ms")
+    for name in ("from_ms", "to_ms", "closed_ms", "forgotten_ms", "fetching_ms", "lost_ms")
+}
 """Moments in milliseconds that are shown without an age."""
 
 _NAMES = {"actions": "actions_listed", "lag": "lag_events", "lane": "sink", "seq": "number", "document_id": "id"}
@@ -178,13 +181,13 @@ def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
         "sources": [_row(source, now, "number", "cursors", "volume") for source in spool.sources],
         "lanes": [_row(lane, now, "number") for lane in spool.lanes],
         "gaps": [_gap(gap, names, now) for gap in spool.gaps],
-        "open_gaps": sum(gap.closed_ms is None for gap in spool.gaps),
+        "open_gaps": sum(gap.state in {"open", "fetching"} for gap in spool.gaps),
     }
 
 
 def _gap(gap: Gap, names: Mapping[int, str], now: float) -> dict[str, Any]:
     source = None if gap.source is None else names.get(gap.source, f"#{gap.source}")
-    return {**_row(gap, now), "source": source}
+    return {**_row(gap, now), "source": source, "state": gap.state}
 
 
 def _books(line: Books) -> dict[str, Any]:

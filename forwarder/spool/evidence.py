@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forwarder.spool.books import DayBooks
-    from forwarder.spool.gap import Gap
+    from forwarder.spool.gap import Gap, GapChange
 
 EVERY_NUMBER = (1, 2**62)
 """A stretch that leaves out no number."""
@@ -56,6 +58,10 @@ class Evidence(Protocol):
             after: From the page before; None at the beginning.
             limit: How many, about.
         """
+        ...
+
+    async def change_gaps(self, opened: Sequence[Gap], changes: Sequence[GapChange]) -> None:
+        """Put gaps on record, and what became of others; one that is closed or lost stays so."""
         ...
 
     async def record_loss(self, gap: Gap) -> None:

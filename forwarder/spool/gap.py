@@ -24,6 +24,22 @@ LOST_PAGES: tuple[GapCause, ...] = ("damaged_page", "missing_page")
 """Causes of gaps whose events the spool had. It has forgotten their ids, so that they are new when read again."""
 
 
+class GapChange(msgspec.Struct, frozen=True):
+    """What becomes of a gap that is on record.
+
+    Attributes:
+        number: Of the gap.
+        state: From now on.
+        by: What closed it.
+        why: Why it is lost.
+    """
+
+    number: int
+    state: Literal["fetching", "closed", "lost"]
+    by: str = ""
+    why: str = ""
+
+
 class Gap(msgspec.Struct):
     """A stretch of time or of numbers that may be incomplete at a sink, and what became of it.
 

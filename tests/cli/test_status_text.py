@@ -35,7 +35,7 @@ def test_what_matters_is_there():
         assert "failed: tries since this process started, 3 d ago" in text
         assert "spool: 301 B of 2.0 GiB (0 %); 308 pages" in text
         assert "full in 1 d 2 h if every sink stopped now and events came in as in the last hour" in text
-        assert re.search(r"1 +cursor_lost +acme", text)
+        assert re.search(r"1 +cursor_lost +open +acme", text)
         assert "detached +elastic" not in text
 
 

@@ -13,7 +13,8 @@ from forwarder.contracts.identity import document_id
 from forwarder.spool.books import Books
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import DeadLetter, Settlement
-from forwarder.spool.sqlite.store import Doubt, SqliteSpool
+from forwarder.spool.sqlite.lanes import Doubt
+from forwarder.spool.sqlite.store import SqliteSpool
 
 
 def files_of(path: Path) -> list[Path]:

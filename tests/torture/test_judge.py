@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forwarder.spool.contract import DeadLetter
-from forwarder.spool.sqlite.store import Doubt
+from forwarder.spool.sqlite.lanes import Doubt
 from tests.crash.far_end import Kept, digest
 from tests.torture.judge import MOST_UNDER_WAY, Judge
 from tests.torture.truth import Truth

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.spool import ranges
-from forwarder.spool.gap import Gap, GapCause
+from forwarder.spool.gap import Gap, GapCause, GapChange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from forwarder.spool.contract import Range
     from forwarder.spool.sqlite.database import Database
@@ -54,6 +54,21 @@ class Losses:
         """Mark a gap as closed; one that is closed already keeps its time."""
         self._con.execute(
             "UPDATE gaps SET closed_ms = ?, closed_by = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, by, number)
+        )
+
+    def change(self, opened: Iterable[Gap], changes: Iterable[GapChange], now_ms: int) -> None:
+        """Write gaps, and what became of others; one that is closed or lost stays so."""
+        for gap in opened:
+            self.open(gap, now_ms)
+        for change in changes:
+            self._change(change, now_ms)
+
+    def _change(self, change: GapChange, now_ms: int) -> None:
+        column = {"fetching": "fetching_ms", "closed": "closed_ms", "lost": "lost_ms"}[change.state]
+        self._con.execute(
+            f"UPDATE gaps SET {column} = ?, closed_by = ?, why = ? "  # noqa: S608
+            "WHERE number = ? AND closed_ms IS NULL AND lost_ms IS NULL",
+            (now_ms, change.by, change.why, change.number),
         )
 
     def found(self, gap: Gap, events: int, by: str, now_ms: int) -> None:

@@ -36,6 +36,15 @@ Withdrawn = tuple[int, int, int, str]
 """First and last number, source and day of events that were taken away while they were in flight."""
 
 
+class Doubt(msgspec.Struct, frozen=True):
+    """A range of numbers that a lane may have delivered twice, why, and since when (epoch milliseconds)."""
+
+    first: int
+    last: int
+    cause: str
+    at_ms: int
+
+
 class Lane(msgspec.Struct):
     """A row of `lanes` with its settled ranges above the position.
 
@@ -324,8 +333,9 @@ class Lanes:
         self._con.execute("UPDATE doubts SET last = ? WHERE number = ?", (end, oldest[0][0]))
         self._con.executemany("DELETE FROM doubts WHERE number = ?", [(number,) for number, _ in oldest[1:]])
 
-    def doubts(self, lane: int) -> list[tuple[int, int, str, int]]:
-        """Return (first, last, cause, when in epoch milliseconds), by number."""
-        return self._con.execute(
+    def doubts(self, lane: int) -> list[Doubt]:
+        """Return the ranges that a lane may have delivered twice, by number."""
+        rows = self._con.execute(
             "SELECT first, last, cause, at_ms FROM doubts WHERE lane = ? ORDER BY first, number", (lane,)
-        ).fetchall()
+        )
+        return [Doubt(*row) for row in rows]

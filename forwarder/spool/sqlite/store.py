@@ -37,7 +37,7 @@ from forwarder.spool.sqlite.files import damaged
 from forwarder.spool.sqlite.gaps import Losses
 from forwarder.spool.sqlite.ids import IdMemory
 from forwarder.spool.sqlite.intake import Intake
-from forwarder.spool.sqlite.lanes import Lanes
+from forwarder.spool.sqlite.lanes import Doubt, Lanes
 from forwarder.spool.sqlite.letters import Letters
 from forwarder.spool.sqlite.missing import PagesMissing
 from forwarder.spool.sqlite.operations import LaneActs, SqliteOperations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from forwarder.spool.config import SpoolConfig
     from forwarder.spool.contract import Range
     from forwarder.spool.evidence import IdPage, IdsWanted
-    from forwarder.spool.gap import Gap
+    from forwarder.spool.gap import Gap, GapChange
 
 T = TypeVar("T")
 _MOST_STEPS = 8
@@ -114,15 +114,6 @@ class _Open:
         self.losses.take_out_missing(now_ms)
         if what := disagreement(self.database.con, self.reports.day_books()) or self.replays.disagreement():
             raise damaged(self.database.path, what)
-
-
-class Doubt(msgspec.Struct, frozen=True):
-    """A range of numbers that a lane may have delivered twice, and why."""
-
-    first: int
-    last: int
-    cause: str
-    at_ms: int
 
 
 class SqliteSpool:
@@ -314,6 +305,10 @@ class SqliteSpool:
         """Return document ids that the spool remembers, `limit` or a few more."""
         return await self._run(lambda parts: parts.known_ids.page(wanted, after, limit))
 
+    async def change_gaps(self, opened: Sequence[Gap], changes: Sequence[GapChange]) -> None:
+        """Put gaps on record, and what became of others; one that is closed or lost stays so."""
+        await self._run(lambda parts: parts.losses.change(opened, changes, self._now()), must=True)
+
     async def record_loss(self, gap: Gap) -> None:
         """Put on record what a look at a sink found missing there, or that nothing is missing any more."""
         await self._run(lambda parts: parts.known_ids.record(gap, self._now()), must=True)
@@ -328,7 +323,7 @@ class SqliteSpool:
 
     async def doubts(self, lane: int) -> list[Doubt]:
         """Return the ranges that a lane may have delivered twice, by number; a superset of what was."""
-        return await self._run(lambda parts: [Doubt(*row) for row in parts.lanes.doubts(lane)])
+        return await self._run(lambda parts: parts.lanes.doubts(lane))
 
     async def dead_letters(
         self,
