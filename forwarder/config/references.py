@@ -14,7 +14,7 @@ from forwarder.contracts.secret_file import expanded, refuse_odd
 from forwarder.contracts.settings import Secret, WebhookConfig
 from forwarder.net.addresses import is_loopback
 from forwarder.net.urls import goes_in_the_clear
-from forwarder.observe.redaction import SECRET_NAME
+from forwarder.observe.redaction import ABOUT_A_SECRET, SECRET_NAME
 from forwarder.registry import FORMATS, nearest
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def secrets_of(settings: Settings) -> list[Secret | str]:
 
 
 def _secrets_in(name: str, value: str) -> Iterator[str]:
-    if SECRET_NAME.search(name):
+    if SECRET_NAME.search(name) and not ABOUT_A_SECRET.search(name):
         yield value
         yield value.rpartition(" ")[2]  # behind `Bearer`
     userinfo, at, _ = value.partition("://")[2].partition("/")[0].rpartition("@")

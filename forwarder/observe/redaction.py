@@ -37,6 +37,9 @@ SECRET_NAME = re.compile(
     r"authorization|password|passwd|passphrase|secret|token|cookie|api[-_. ]?key|private[-_. ]?key|credential",
     re.IGNORECASE,
 )
+ABOUT_A_SECRET = re.compile(r"_(?:ends|expires|expires_at)$")
+"""Names of what is no secret itself, but when one ends."""
+
 _HARMLESS_NAME = re.compile(r"(_file|_path|_id)$", re.IGNORECASE)
 _HEADER = re.compile(
     r"""(?P<name>\b(?:proxy-)?authorization|\bx-api-key|\b(?:set-)?cookie)"""
@@ -155,7 +158,7 @@ def _reveal(secret: str | Secret) -> str:
 def _names_a_secret(name: str, value: Any) -> bool:
     if value is None or isinstance(value, bool) or _HARMLESS_NAME.search(name):
         return False
-    return SECRET_NAME.search(name) is not None
+    return SECRET_NAME.search(name) is not None and ABOUT_A_SECRET.search(name) is None
 
 
 def _as_text(value: Any) -> str:
