@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any
 
@@ -91,10 +92,10 @@ def _head_of_much(body: bytes) -> Head:
         return Head()
 
 
-_CONTENT = r"issue|work_?item|page|blog|blog_?post|comment|attachment|whiteboard|live_?doc|database|embed|folder"
-_ACT = r"[a-z]+ed"
+_CONTENT = r"(?:issue|work_?item|page|blog|blog_?post|comment|attachment|whiteboard|live_?doc|database|embed|folder)"
+_PRODUCT, _ACT = r"(?:jira|confluence)", r"[a-z]+ed"
 _USER_ACTIVITY = re.compile(
-    rf'"(?:(?:jira|confluence)_(?:{_CONTENT})_{_ACT}|{_ACT}_(?:jira|confluence)_(?:{_CONTENT}))"'.encode(),
+    rf'"(?:{_PRODUCT}_{_CONTENT}_{_ACT}|{_ACT}_{_PRODUCT}_{_CONTENT}|(?:user_)?(?:{_CONTENT}_viewed|viewed_{_CONTENT}))"'.encode(),
     re.IGNORECASE,
 )
 """What people do with content in Jira and Confluence, such as `jira_issue_viewed`, not to administer them."""
@@ -103,9 +104,16 @@ _USER_ACTIVITY = re.compile(
 _LONGEST_ACTION = 200
 
 
-def has_user_activity(heads: Sequence[Head]) -> bool:
-    """Tell whether any of the events is of what people do in a product, and not of its administration."""
+def has_user_activity(heads: Sequence[Head], listed: AbstractSet[bytes] = frozenset()) -> bool:
+    """Tell whether any of the events is of what people do in a product, and not of its administration.
+
+    Args:
+        heads: Of the events.
+        listed: Actions, as JSON, that the organization itself lists as user activity.
+    """
     actions = {bytes(head.attributes.action) for head in heads if head.attributes is not None}
+    if not listed.isdisjoint(actions):
+        return True
     return any(len(action) <= _LONGEST_ACTION and _is_user_activity(action) for action in actions)
 
 

@@ -13,10 +13,12 @@ loop in a row), `copies` (events without an id, by hash, and how often each came
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from forwarder.contracts import CursorState, Held, Page
+import msgspec
+
+from forwarder.contracts import CursorState, Held, ListedAction, Page
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization import steps
@@ -54,6 +56,15 @@ class Reading:
         self._keys = keys
         self._overlap_ms = overlap_ms
         self._times = TimeReader()
+        self._user_actions: frozenset[bytes] = frozenset()
+
+    def learn(self, listed: Iterable[ListedAction]) -> None:
+        """Learn which actions the organization itself lists as user activity."""
+        self._user_actions = frozenset(
+            msgspec.json.encode(action.id)
+            for action in listed
+            if any("user activity" in group.lower() for group in action.groups)
+        )
 
     def page(self, state: CursorState, bodies: list[bytes], onward: Onward, *, full: bool, now_ms: int) -> Page:
         """Return the page.
@@ -114,7 +125,7 @@ class Reading:
             newest=self._times.read(newest),
             late=self._late(times, processed),
             looping=looping and step is None,
-            user_activity=has_user_activity(heads),
+            user_activity=has_user_activity(heads, self._user_actions),
             by_time=step is not None and (full or not onward.ended or state.get("without", 0) > now_ms),
             since=state["from"] if "at" in state else None,
         )

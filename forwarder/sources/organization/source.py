@@ -279,9 +279,11 @@ class OrganizationSource:
             return response.body
 
         try:
-            return await read_list(ask)
+            found = await read_list(ask)
         finally:
             await clients.close()
+        self._reading.learn(found)
+        return found
 
     async def close(self) -> None:
         """Release the connection."""

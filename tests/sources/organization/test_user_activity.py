@@ -20,7 +20,7 @@ def found(*actions: object) -> bool:
     "action",
     [
         "jira_issue_viewed", "jira_issue_created", "jira_work_item_updated", "confluence_page_viewed", "Confluence_Page_Viewed",
-        "confluence_blog_deleted", "confluence_comment_created", "viewed_jira_issue", "confluence_whiteboard_viewed",
+        "confluence_blog_deleted", "user_viewed_page", "issue_viewed", "confluence_comment_created", "viewed_jira_issue", "confluence_whiteboard_viewed",
     ],
 )  # fmt: skip
 def test_content_is_of_people(action: str) -> None:
@@ -50,3 +50,18 @@ async def test_the_page_says_it() -> None:
         assert (await h.step(onward(event, cursor="c1"))).user_activity is False
         seen = {"id": "2", "attributes": {"time": "2026-01-31T10:00:00Z", "action": "jira_issue_viewed"}}
         assert (await h.step(onward(event, seen, cursor="c2"))).user_activity is True
+
+
+async def test_what_the_organization_lists_as_user_activity_is() -> None:
+    async with harness() as h:
+        event = {"id": "1", "attributes": {"time": "2026-01-31T10:00:00Z", "action": "odd_name_of_a_thing"}}
+        assert (await h.step(onward(event, cursor="c1"))).user_activity is False
+        listed = [
+            {"id": "odd_name_of_a_thing", "type": "x", "attributes": {"groupDisplayName": "Jira user activity"}},
+            {"id": "group_created", "type": "x", "attributes": {"groupDisplayName": "Users, groups and roles"}},
+        ]
+        h.answers.append(onward(*listed, cursor=None))
+        await h.source.actions()
+        assert (await h.step(onward(event, cursor="c2"))).user_activity is True
+        other = {"id": "2", "attributes": {"time": "2026-01-31T10:00:00Z", "action": "group_created"}}
+        assert (await h.step(onward(other, cursor="c3"))).user_activity is False
