@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Clock, Finding, Format, Page, Sink, Source
+    from forwarder.contracts import Budget, Clock, Finding, Format, Page, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
     from forwarder.records.filters import Chooses
     from forwarder.records.normalizers import Normalizers
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
     from forwarder.spool.known import KnownSpool
 
 
-def build_source(
-    name: str, config: SourceConfig, clock: Clock | None = None, budget: RequestBudget | None = None
-) -> Source:
+def build_source(name: str, config: SourceConfig, clock: Clock | None = None, budget: Budget | None = None) -> Source:
     """Build a source. Raises ConfigError, also for a plugin whose constructor fails.
 
     Args:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.cli.status_problems import problems, strangers, waits
+from forwarder.cli.status_reading import reading_lines
 from forwarder.cli.status_values import (
     age,
     audit_books,
@@ -71,7 +72,7 @@ def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
         styles = _STYLES if "state" in columns else {}
         yield from table(rows, screen, head=columns, right=_NUMBERS, styles=styles, indent=2)
     yield ""
-    for line in (*_legend(report), *_held_back(report), *_spool_lines(report)):
+    for line in (*_legend(report), *_held_back(report), *reading_lines(report), *_spool_lines(report)):
         yield from paragraph(line, screen)
     for line in problems(report):
         yield from paragraph(line, screen, "yellow")

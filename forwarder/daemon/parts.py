@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from forwarder.assembly import build_sink, build_source, format_name
 from forwarder.config.problems import SettingsError, not_built
 from forwarder.contracts import ConfigError
+from forwarder.net.others import SeenLimit
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import LaneReport, SourceReport
 
@@ -35,7 +36,7 @@ def build_parts(settings: Settings, clock: Clock) -> Parts:
     for name, config in settings.readers.items():
         budget = shared.get(config.budget or "") or RequestBudget(clock)
         with _named(f"sources.{name}", settings):
-            parts.sources[name] = source = build_source(name, config, clock, budget)
+            parts.sources[name] = source = build_source(name, config, clock, SeenLimit(budget, clock, name))
         parts.budgets[name] = budget
         parts.source_reports[name] = SourceReport(name, config.type, identity=source.origin.identity)
     identities = [source.origin.identity for source in parts.sources.values()]

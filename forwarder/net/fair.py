@@ -8,6 +8,7 @@ earns no debt (start-time fair queueing: Goyal, Vin, Cheng 1996). Pure: the cloc
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,10 @@ def _start(level: _Level, step: Step) -> float:
     return max(level.tags.get(step.name, 0.0), level.clock)
 
 
+LAST = 200
+"""Places by which shares are shown."""
+
+
 class Line:
     """Those who wait for the next place; what they want is asked when it comes, for it may have changed by then.
 
@@ -96,6 +101,7 @@ class Line:
         self.order = FairOrder()
         self._wants: dict[object, Callable[[], Collection[Path]]] = {}
         self._changed = asyncio.Event()
+        self._last: deque[tuple[str, ...]] = deque(maxlen=LAST)
 
     @contextmanager
     def joined(self, wants: Callable[[], Collection[Path]]) -> Iterator[None]:
@@ -112,6 +118,15 @@ class Line:
         """Return whose turn it is of all who wait; None when nobody wants anything now."""
         paths = [path for wants in self._wants.values() for path in wants()]
         return self.order.first(paths) if paths else None
+
+    def charge(self, path: Path, now: float, interval: float) -> None:
+        """Note that a path got a place, as in `FairOrder`."""
+        self.order.charge(path, now, interval)
+        self._last.append(_names(path))
+
+    def share(self, path: Path) -> float:
+        """Return the part of the last places that a path had."""
+        return self._last.count(_names(path)) / len(self._last) if self._last else 0.0
 
     def changed(self) -> None:
         """Let all who wait look again."""

@@ -13,9 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from forwarder.contracts import Clock, RetryConfig
 from forwarder.net.fair import Line
+
+if TYPE_CHECKING:
+    from forwarder.net.others import SeenLimit
 
 LONGEST_WAIT = 300.0
 """No header makes us wait longer than this, seconds: a mistaken one must not silence a source or a sink. Who means more
@@ -110,6 +114,7 @@ class RequestBudget:
 
     Attributes:
         line: Who waits for the next place.
+        seen: What each source that uses it sees of the API's limit, by its name.
         begun: Requests so far, and `under_way` those without an answer yet.
         per_minute: The pace.
         remaining: What the API said last of requests that are left; None when it says nothing.
@@ -117,7 +122,10 @@ class RequestBudget:
 
     def __init__(self, clock: Clock, requests_per_minute: float | None = None) -> None:
         self.line = Line()
-        self.begun = self.under_way = 0
+        self.seen: dict[str, SeenLimit] = {}
+        self.begun = self.under_way = self._began_alone = 0
+        self._answers = self._failed = 0
+        self._ended: dict[str, int] = {}
         self._clock = clock
         self._fixed = requests_per_minute
         self.per_minute = requests_per_minute or START_PER_MINUTE
@@ -153,10 +161,33 @@ class RequestBudget:
         """Count a request of our own while it is under way."""
         self.begun += 1
         self.under_way += 1
+        if self.under_way == 1:
+            self._began_alone = self.begun
         try:
             yield
         finally:
             self.under_way -= 1
+
+    def answered(self, reset: str) -> int:
+        """Note an answer; return how many requests of ours had ended when one of its period first came.
+
+        Without those that got no answer lately, for the server may have counted them in this period.
+
+        Args:
+            reset: When the period ends, in the words of the API.
+        """
+        if reset not in self._ended:
+            ended = self.begun - self.under_way
+            failed = max(0, ended - self._answers)
+            self._ended = {**dict(list(self._ended.items())[-8:]), reset: ended - max(0, failed - self._failed)}
+            self._failed = failed
+        self._answers += 1
+        return self._ended[reset]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the request under way is the only one, and no other one was since it began."""
+        return self.under_way == 1 and self._began_alone == self.begun
 
     def blocked(self) -> float:
         """Return the seconds until an objection has passed."""

@@ -184,6 +184,21 @@ def refusals(report: DaemonReport) -> Iterator[Sample]:
             yield from (((source.name, reason), count) for reason, count in source.refused.items())
 
 
+def reader_requests(report: DaemonReport) -> Iterator[Sample]:
+    """Yield the requests of each reader, of the sources that are asked."""
+    for source in report.sources:
+        yield from (((source.name, reader), count) for reader, count in source.requests_by_reader.items())
+
+
+def reader_shares(report: DaemonReport) -> Iterator[Sample]:
+    """Yield the part of the last requests of the budget that each reader had, of the sources that are asked."""
+    for source in report.sources:
+        shares = dict.fromkeys(source.requests_by_reader, 0.0)
+        for each in source.readers:
+            shares[each.reader] = shares.get(each.reader, 0.0) + each.share
+        yield from (((source.name, reader), share) for reader, share in shares.items())
+
+
 def credentials_left(report: DaemonReport) -> Iterator[Sample]:
     """Yield the seconds until each credential ends, of those whose end is written down."""
     for source in report.sources:

@@ -97,6 +97,26 @@ class CredentialReport(NamedTuple):
     in_use: bool
 
 
+class ReaderReport(NamedTuple):
+    """A cursor of a source that is at work.
+
+    Attributes:
+        cursor: Its name in the spool.
+        reader: What it is for: `tail`, `heal`, `reread`, `reconcile` or `backfill`.
+        least_share: Part of the request budget that all cursors of this kind get however busy the others are.
+        share: Part of the last requests of the budget that it had.
+        log_seconds_left: Time of the log that it has yet to read; None where that is unknown.
+        seconds_left: Seconds until it has read that, at its pace; None while that is unknown.
+    """
+
+    cursor: str
+    reader: str
+    least_share: float
+    share: float
+    log_seconds_left: float | None
+    seconds_left: float | None
+
+
 @dataclass(slots=True)
 class SourceReport(Report):
     """A source: hand-off API → spool."""
@@ -119,6 +139,15 @@ class SourceReport(Report):
     newest_event: float = 0.0  # processing time of the newest event seen, epoch seconds
     requests_per_minute: float = 0.0  # the budget now
     budget_remaining: float = -1.0  # what the API said last; -1 when it says nothing
+    readers: tuple[ReaderReport, ...] = ()  # cursors at work
+    requests_by_reader: Counter[str] = field(default_factory=Counter)
+    limit: float | None = None  # requests in a period of the API, as it said last
+    others_requests: int = 0  # of the API's limit that others used up, at least
+    others_share: float | None = None  # part of the limit that others used in this period
+    foreign_limits: int = 0  # answers that the limit is used up which our own requests do not explain
+    reread_stretch: float = 0.0  # seconds of the log that the last re-read covers
+    reread_period: float = 0.0  # seconds between the beginnings of the last two
+    reread_left_out: float = 0.0  # seconds that are not read again because the budget does not carry it
     unrouted: int = 0  # left out by the filters of every sink
     cursors: tuple[str, ...] = ()
     actions: int = 0  # in the list that the API gives of its own actions
@@ -141,10 +170,18 @@ class SourceReport(Report):
         """Return when that ends, epoch seconds; 0 when nobody wrote it down."""
         return self.credential.ends if self.credential is not None else 0.0
 
+    @property
+    def history_left(self) -> float | None:
+        """Return the seconds until history is complete, at the present pace; None where none is read or unknown."""
+        left = [each.seconds_left for each in self.readers if each.reader == "backfill"]
+        known = [seconds for seconds in left if seconds is not None]
+        return max(known) if known and len(known) == len(left) else None
+
     def snapshot(self) -> Self:
         """Return a copy that no longer changes."""
         made = super(SourceReport, self).snapshot()  # slots made another class than the one here
         made.refused = dict(self.refused)
+        made.requests_by_reader = Counter(self.requests_by_reader)
         return made
 
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
     "late_beyond_overlap", "own_records", "heals", "requests_per_minute", "budget_remaining", "actions_listed",
-    "next_poll", "next_poll_in_seconds",
+    "next_poll", "next_poll_in_seconds", "readers", "requests_by_reader", "limit", "others_requests", "others_share",
+    "foreign_limits", "reread_stretch_seconds", "reread_period_seconds", "reread_left_out_seconds",
+    "history_left_seconds",
     "accepted", "duplicates", "rejected", "filtered", "resent", "doubtful", "batches", "bytes", "in_flight", "pending",
     "retried", "unknown_action_events", "linked",
     "duplicates_left_out", "late", "held_back", "received", "refused", "unrouted",
@@ -59,7 +61,11 @@ _TIMES = {
 }
 """Moments in milliseconds that are shown without an age."""
 
-_NAMES = {"actions": "actions_listed", "lag": "lag_events", "lane": "sink", "seq": "number", "document_id": "id"}
+_NAMES = {
+    "actions": "actions_listed", "lag": "lag_events", "lane": "sink", "seq": "number", "document_id": "id",
+    "reread_stretch": "reread_stretch_seconds", "reread_period": "reread_period_seconds",
+    "reread_left_out": "reread_left_out_seconds",
+}  # fmt: skip
 
 
 def report_to_dict(report: DaemonReport) -> dict[str, Any]:
@@ -141,6 +147,8 @@ def _source(source: SourceReport, report: DaemonReport) -> dict[str, Any]:
         "volume": None if row is None or row.volume is None else _volume(source, row.volume),
         "budget_remaining": None if source.budget_remaining < 0 else source.budget_remaining,
         "cursors": list(source.cursors),
+        "readers": [each._asdict() for each in source.readers],
+        "history_left_seconds": source.history_left,
         "refused": {reason: count for reason, count in source.refused.items() if count},
     }
 

@@ -13,7 +13,7 @@ from forwarder.contracts import Clock, CursorLost, CursorState, Held, Page, Retr
 from forwarder.net.fair import Line, Path
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
-from forwarder.polling.shares import path_of
+from forwarder.polling.shares import path_of, reader_of
 
 LONG = 60.0
 """Seconds from which a wait that the API asks for is shown: a limit per minute is used up again and again."""
@@ -102,20 +102,24 @@ class Asker:
         paths = {self._path(name): name for name in names}
         return paths[self._line.order.first(paths)]
 
+    def share(self, name: str) -> float:
+        """Return the part of the last places in the budget that a cursor had."""
+        return self._line.share(self._path(name))
+
     def _path(self, name: str) -> Path:
         return path_of(self._source.origin.source, name)
 
     def _claims(self, names: Collection[str]) -> list[Path]:
-        now = self._clock.monotonic()
-        paths = [self._path(name) for name in names]
-        return [path for path in paths if not self._asks_a_server or self._line.order.wait(path, now) <= 0]
+        return [self._path(name) for name in names if self._wait((name,)) <= 0]
 
     def _wait(self, names: Collection[str]) -> float:
         """Return the seconds until one of several cursors may be asked, if no one else wanted to."""
         if not self._asks_a_server:
             return 0.0
         now = self._clock.monotonic()
-        return max(self._budget.wait(), min(self._line.order.wait(self._path(name), now) for name in names))
+        seen = self._budget.seen.get(self._source.origin.source)
+        wait = max(self._budget.wait(), seen.blocked() if seen is not None else 0.0)
+        return max(wait, min(self._line.order.wait(self._path(name), now) for name in names))
 
     def _mine(self, names: Collection[str]) -> str | None:
         """Return whose turn it is, None when another source has it."""
@@ -125,7 +129,8 @@ class Asker:
     def _take(self, name: str, *, waited: bool) -> None:
         if self._asks_a_server:
             self._budget.reserve(waited=waited)
-        self._line.order.charge(self._path(name), self._clock.monotonic(), self._budget.interval)
+        self._line.charge(self._path(name), self._clock.monotonic(), self._budget.interval)
+        self._report.requests_by_reader[reader_of(name)] += 1
 
     def _say_so(self, seconds: float) -> None:
         """Show that the API itself keeps us from asking, and until when."""

@@ -11,6 +11,7 @@ import structlog
 
 from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
+from forwarder.polling.rereads import LONGEST, Rereads
 from forwarder.polling.shares import urgency
 from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
 from forwarder.spool.gap import LOST_PAGES, Gap
@@ -67,6 +68,18 @@ class Cursors(ABC):
         self.waits = False  # what is to be written waits until the spool takes it
         self._trailing_ms = int(config.trailing * 1000)
         self._overlap_ms = int(config.overlap * 1000)
+        self.rereads = Rereads(clock, self._longest_reread(), source.origin.source)
+
+    def _longest_reread(self) -> float:
+        """Return the seconds that a reread may take."""
+        return max(LONGEST, self._config.trailing_every)
+
+    @abstractmethod
+    def ahead(self, name: str) -> tuple[int, int] | None:
+        """Return where a walk is and where all is read that it is for, epoch milliseconds; None where that is unknown.
+
+        What is left of a walk is measured in time of the log.
+        """
 
     async def open(self, configured: Collection[str]) -> None:
         """Take the source over from whoever had it, and begin the first walks."""

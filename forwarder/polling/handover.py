@@ -63,7 +63,10 @@ class HandOver(Cursors):
         if begun is not None and 0 <= now - begun < self._config.trailing_every * 1000:
             return False
         since = min(min(now, tail["high"]) - self._trailing_ms, self._reread_from())
-        high, walk = progress.checkpoint_before(tail, since)
+        least = self.rereads.begin(since, now)
+        high, walk = (
+            progress.checkpoint_before(tail, since) if least <= since else progress.checkpoint_after(tail, least)
+        )
         state = {**progress.begin(walk, high), "begun": now, "until": progress.reached(tail)}
         # Durable with its first page; before that a restart simply begins it again.
         self.rows[REREAD] = CursorRow(REREAD, state, row.version if row else 0)
@@ -86,15 +89,17 @@ class HandOver(Cursors):
     async def page(self, name: str, page: Page) -> Done:
         """Commit a page with the cursor that follows it; a walk's end and promotion in the same transaction."""
         row = self.rows[name]
+        shortened = int(self.rereads.stretch * 1000) if self.rereads.left_out else 0  # it begins at a checkpoint, too
         after = progress.advance(
             row.state,
             page,
             self._now_ms(),
             self._trailing_ms,
-            int(self._config.trailing_every * 1000),
+            max(int(self._config.trailing_every * 1000), shortened),
             self._reread_from() if name == TAIL else None,
+            apart_ms=shortened // (2 * progress.CHECKPOINTS_PER_REREAD),
         )
-        at_end, at_tip = name != TAIL and self._is_behind(after), name != TAIL and page.done
+        at_end, at_tip = name != TAIL and self._is_behind(name, after), name != TAIL and page.done
         if at_tip and name != REREAD and page.bodies and "tip" not in row.state:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
             at_tip, after["tip"] = False, True
@@ -122,23 +127,33 @@ class HandOver(Cursors):
         done = await self._commit(moves, page=page if page.bodies else None, closing=closing, reader=name)
         if closing:
             self._gaps = []
+        if name == REREAD:
+            self.rereads.read(ended=ended)
         return Done(done, ended, after["high"], heals, promoted)
 
-    def _is_behind(self, after: progress.Progress) -> bool:
+    def _is_behind(self, name: str, after: progress.Progress) -> bool:
         """Tell whether a walk has come behind where it was to end, or where the tail has read for it for long."""
-        until = self._end_of(after)
+        until = self._end_of(name, after)
         if until is None:
             return False
         return progress.reached(after) > until if "until" in after else after["high"] > until + self._beyond_ms
 
-    def _end_of(self, row: progress.Progress) -> int | None:
+    def _end_of(self, name: str, row: progress.Progress) -> int | None:
         """Return from where on all that a walk reads has been read by the tail, or its end; None when unknown."""
         if "until" in row:
             until: int = row["until"]
             return until
+        if name not in {HEAL, BACKFILL}:
+            return None
         tail = self.rows[TAIL].state
         begun = row.get("begun", tail["from"] if row["from"] < tail["from"] else None)
         return None if begun is None else max(begun, tail["from"])
+
+    def ahead(self, name: str) -> tuple[int, int] | None:
+        """Return where a walk is and where the tail, or its own end, takes over."""
+        row = self.rows[name].state
+        end = self._end_of(name, row)
+        return None if end is None else (row["high"], end)
 
     def _promotion(self, name: str, after: progress.Progress) -> list[CursorMove]:
         """Return the moves by which a heal or backfill that reached the tip becomes the tail."""

@@ -38,6 +38,10 @@ class PlaceCursors(Cursors):
         walk = self._source.walk(since_ms)
         return {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms, "places": True}
 
+    def ahead(self, name: str) -> tuple[int, int] | None:  # noqa: ARG002 -- by the base class
+        """Return None: a place is none in time."""
+        return None
+
     def start_reread(self) -> bool:
         """Return False: there is no need of it."""
         return False

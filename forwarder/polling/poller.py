@@ -66,6 +66,7 @@ class Poller:
         self._asker = Asker(source, budget, clock, report)
         self._reading = plan_of(source, config, self._asker, spool=spool, clock=clock, refused=self._refused)
         self._store = self._reading.store
+        self._shown.follow(self._asker, self._store)
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
         self._at_tip = False

@@ -29,7 +29,14 @@ def begin(walk: CursorState, since_ms: int) -> Progress:
 
 
 def advance(
-    row: Progress, page: Page, now_ms: int, trailing_ms: int, reread_ms: int, keep_ms: int | None = None
+    row: Progress,
+    page: Page,
+    now_ms: int,
+    trailing_ms: int,
+    reread_ms: int,
+    keep_ms: int | None = None,
+    *,
+    apart_ms: int = 0,
 ) -> Progress:
     """Return the row after a page.
 
@@ -41,11 +48,12 @@ def advance(
         reread_ms: Time between two such reads.
         keep_ms: Where the next such read must begin at the latest, if it is known: after a long silence that lies far
             behind what is read now, and what became visible there meanwhile is found by that read only.
+        apart_ms: How far checkpoints lie apart at least; a row is written with each page.
     """
     newest = page.newest or 0
     high = max(row["high"], newest) if newest <= now_ms + MOST_SKEW_MS else row["high"]
     checkpoints = row["marks"]
-    if row["high"] - checkpoints[-1][0] >= trailing_ms // CHECKPOINTS_PER_REREAD:
+    if row["high"] - checkpoints[-1][0] >= max(trailing_ms // CHECKPOINTS_PER_REREAD, apart_ms):
         # Of the old ones only the newest is ever needed. By what was read, too: the clock may be ahead.
         old = min(now_ms, high) - 2 * (trailing_ms + reread_ms)
         first = _last_at(checkpoints, old)
@@ -70,6 +78,12 @@ def reached(row: Progress) -> int:
     """Return the newest processing time that was read, epoch milliseconds; rows of older versions know `high` only."""
     newest: int = row["reached"] if "reached" in row else row["high"]
     return newest
+
+
+def checkpoint_after(row: Progress, moment_ms: int) -> tuple[int, CursorState]:
+    """Return (high, walk) of the oldest checkpoint at or after a moment, or of the newest there is."""
+    high, walk = next((mark for mark in row["marks"] if mark[0] >= moment_ms), row["marks"][-1])
+    return high, walk
 
 
 def checkpoint_before(row: Progress, moment_ms: int) -> tuple[int, CursorState]:

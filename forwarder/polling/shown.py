@@ -8,9 +8,13 @@ import structlog
 
 from forwarder.contracts import Clock, Page
 from forwarder.net.retry import RequestBudget
-from forwarder.observe.reports import ComponentState, SourceReport
+from forwarder.observe.reports import ComponentState, ReaderReport, SourceReport
+from forwarder.polling.asking import Asker
 from forwarder.polling.complaints import Complaint
+from forwarder.polling.cursors import Cursors
+from forwarder.polling.outlook import Outlook
 from forwarder.polling.plan import REREAD, TAIL, Plan
+from forwarder.polling.shares import READERS, least_share, reader_of
 from forwarder.spool.contract import Committed
 
 
@@ -29,7 +33,15 @@ class Shown:
         self._plan = plan
         self._budget = budget
         self._clock = clock
+        self._outlook = Outlook(clock)
+        self._asker: Asker | None = None
+        self._store: Cursors | None = None
         self._log = structlog.get_logger().bind(source=report.name)
+
+    def follow(self, asker: Asker, store: Cursors) -> None:
+        """Show from now on what the walks of a source have before them, and who asks how often."""
+        self._asker, self._store = asker, store
+        self.report.requests_by_reader.update(dict.fromkeys(READERS, 0))
 
     def turn(self, state: ComponentState, reason: str = "", fix: str = "") -> bool:
         """Set the state; return True when that is news."""
@@ -38,6 +50,7 @@ class Shown:
     def worst(self, walks: Sequence[str], *, at_tip: bool) -> None:
         """Show the worst of the cursors that are at work."""
         self.report.cursors = tuple(walks)
+        self._measure_walks()
         if at_tip and not self._plan[TAIL].state:
             self.report.tip_reached = self.report.last_good_poll
         worst = self._plan.worst(walks)
@@ -65,6 +78,26 @@ class Shown:
         """Note what is known of the budget."""
         self.report.requests_per_minute = self._budget.per_minute
         self.report.budget_remaining = -1.0 if self._budget.remaining is None else self._budget.remaining
+        if (seen := self._budget.seen.get(self.report.name)) is not None:
+            self.report.limit, self.report.foreign_limits = seen.limit, seen.foreign
+            self.report.others_requests, self.report.others_share = seen.others, seen.others_part
+
+    def _measure_walks(self) -> None:
+        """Note what each walk has had and has yet to read."""
+        if self._asker is None or self._store is None:
+            return
+        names = self._store.open_walks()
+        self._outlook.keep(set(names))
+        self.report.readers = tuple(self._reader(name, self._asker, self._store.ahead(name)) for name in names)
+        made = self._store.rereads
+        self.report.reread_stretch, self.report.reread_period = made.stretch, made.period
+        self.report.reread_left_out = made.left_out
+
+    def _reader(self, name: str, asker: Asker, ahead: tuple[int, int] | None) -> ReaderReport:
+        reader, log_left, left = reader_of(name), None, None
+        if ahead is not None:
+            log_left, left = max(0.0, (ahead[1] - ahead[0]) / 1000), self._outlook.seconds_left(name, *ahead)
+        return ReaderReport(name, reader, least_share(reader), asker.share(name), log_left, left)
 
     def failed(self, wait: float) -> None:
         """Note that it is tried again after so many seconds."""

@@ -73,6 +73,14 @@ class WindowCursors(Cursors):
         reached = min(max(row["reached"], newest or 0), self._now_ms())
         return windows.read(state, window, events, reached, self._trailing_ms)
 
+    def _longest_reread(self) -> float:
+        return max(self._config.overlap, self._config.trailing)
+
+    def ahead(self, name: str) -> tuple[int, int] | None:
+        """Return up to where a walk has read, and its end."""
+        walk = self.rows[name].state["walk"]
+        return None if walk["until"] is None else (walk["scan"], walk["until"])
+
     def start_reread(self) -> bool:
         """Begin to read the last `overlap` again when it is time; True when it begins."""
         row, now = self.rows[REREAD], self._now_ms()
@@ -80,6 +88,7 @@ class WindowCursors(Cursors):
         if self.walks(REREAD) or 0 <= now - begun < span:
             return False
         since = self.kept(min(begun, now) - span)
+        since = self.rereads.begin(since, now)
         self.rows[REREAD] = CursorRow(REREAD, {**_row(since, max(now, since)), "begun": now}, row.version)
         return True
 
@@ -101,6 +110,8 @@ class WindowCursors(Cursors):
         done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
         if closing:
             self._gaps = []
+        if name == REREAD:
+            self.rereads.read(ended=ended)
         return Done(done, ended, newest)
 
     async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- a window is simply read anew

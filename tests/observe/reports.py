@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from forwarder.observe.reports import Completeness, CredentialReport, DaemonReport, LaneReport, SourceReport
+from forwarder.observe.reports import (
+    Completeness,
+    CredentialReport,
+    DaemonReport,
+    LaneReport,
+    ReaderReport,
+    SourceReport,
+)
 from forwarder.spool.books import Books
 from forwarder.spool.contract import CursorRow, LaneStatus, SourceStatus, SpoolStatus
 from forwarder.spool.gap import Gap
@@ -48,6 +55,19 @@ def source_report(**changes: Any) -> SourceReport:
         ),
         "requests_per_minute": 12.5,
         "budget_remaining": 7.0,
+        "readers": (
+            ReaderReport("tail", "tail", 0.75, 0.5, None, None),
+            ReaderReport("backfill", "backfill", 0.125, 0.25, 90_000.0, 7300.0),
+            ReaderReport("backfill:march", "backfill", 0.125, 0.125, 60.0, 30.0),
+        ),
+        "requests_by_reader": Counter(tail=60, backfill=41, reread=0),
+        "limit": 50.0,
+        "others_requests": 131,
+        "others_share": 0.25,
+        "foreign_limits": 132,
+        "reread_stretch": 133.0,
+        "reread_period": 134.0,
+        "reread_left_out": 135.0,
         "cursors": ("tail", "heal"),
     }
     return SourceReport(**{**fields, **changes})

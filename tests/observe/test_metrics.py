@@ -58,11 +58,12 @@ def test_names_follow_the_conventions(metric):
     assert metric.help.endswith(".") or metric.help.endswith("alert.")
     assert not re.search(r"_(count|sum|bucket|created)$", metric.name)
     known = {"source", "sink", "credential", "kind", "reason", "state", "task", "version", "python", "digest"}
+    known |= {"reader"}
     assert set(metric.labels) <= known
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
-        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|cursors|components|days"
+        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|cursors|components|days|ratio"
         assert re.search(rf"_({units}|state|info)$", metric.name)
 
 
@@ -101,6 +102,14 @@ EXPECTED = {
     "forwarder_source_quieter_than_ever_state": 0,
     "forwarder_source_budget_requests_per_minute": 12.5,
     "forwarder_source_budget_remaining_requests": 7,
+    "forwarder_source_limit_requests": 50,
+    "forwarder_source_others_requests_total": 131,
+    "forwarder_source_others_share_ratio": 0.25,
+    "forwarder_source_foreign_limit_errors_total": 132,
+    "forwarder_source_history_left_seconds": 7300,
+    "forwarder_source_reread_stretch_seconds": 133,
+    "forwarder_source_reread_period_seconds": 134,
+    "forwarder_source_reread_left_out_seconds": 135,
     "forwarder_source_cursors": 2,
     "forwarder_sink_accepted_events_total": 201,
     "forwarder_sink_duplicate_events_total": 213,
@@ -164,6 +173,8 @@ def test_values_come_from_the_right_field():
 def test_the_rows_without_a_plain_value_are_tested_by_name():
     special = {"forwarder_source_errors_total", "forwarder_sink_errors_total", "forwarder_source_state"}
     special |= {"forwarder_source_refused_requests_total", "forwarder_sink_late_events_total"}
+    special |= {"forwarder_source_refused_requests_total", "forwarder_source_reader_requests_total"}
+    special |= {"forwarder_source_reader_share_ratio"}
     special |= {"forwarder_source_credential_left_seconds", "forwarder_source_credential_info"}
     special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds", "forwarder_spool_open_gaps"}
     special |= {"forwarder_build_info", "forwarder_config_info", "forwarder_spool_unclaimed_events"}
@@ -176,6 +187,13 @@ def test_late_events_are_counted_by_kind_met_or_not():
         ("elastic", "recovered"): 2,
         ("elastic", "backfill"): 0,
     }
+
+
+def test_every_reader_has_its_requests_and_its_share():
+    requests = samples(full_report(), "forwarder_source_reader_requests_total")
+    assert requests == {("acme", "tail"): 60, ("acme", "backfill"): 41, ("acme", "reread"): 0}
+    shares = samples(full_report(), "forwarder_source_reader_share_ratio")
+    assert shares == {("acme", "tail"): 0.5, ("acme", "backfill"): 0.375, ("acme", "reread"): 0.0}
 
 
 def test_every_credential_is_counted_down_and_the_one_in_use_is_named():

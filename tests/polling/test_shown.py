@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
 from forwarder.polling.asking import Asker
 from forwarder.polling.complaints import Complaint
-from forwarder.polling.plan import Plan
+from forwarder.polling.plan import BACKFILL, TAIL, Plan
+from forwarder.polling.shares import READERS
 from forwarder.polling.shown import Shown
 from forwarder.spool.contract import Committed
 from tests.clocks import FakeClock
-from tests.polling.pollers import ScriptedSource, page
+from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in, step
 
 
 class Harness:
@@ -147,3 +149,40 @@ def test_the_tip_is_reached_by_answers_and_not_by_failures() -> None:
     d.shown.answered()  # by another cursor
     d.shown.worst(["tail", "heal"], at_tip=True)
     assert d.report.tip_reached == reached
+
+
+# ------------------------------------------------------------------------------------------------------------ the walks
+
+
+async def test_shares_and_the_end_of_history_are_shown_and_gone_with_it(tmp_path: Path) -> None:
+    clock = FakeClock()
+    start = int(clock.now * 1000) - 86_400_000
+
+    def answer(state: dict[str, Any]) -> Any:
+        if state["walk"] != 2 or state.get("n", 0) >= 40:
+            return page(state)
+        number = state.get("n", 0)
+        return page(state, f"e{number}", newest=start + number * 2_000_000, more=True)
+
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(ScriptedSource(answer), spool, clock, since=86400)
+        await poller._open()
+        report = poller.report
+        assert report.requests_by_reader == dict.fromkeys(READERS, 0)
+        for _ in range(30):
+            await step(poller, BACKFILL)
+            poller._show()
+            clock.advance(10)
+        (tail, history) = report.readers
+        assert (tail.cursor, tail.share, history.share) == (TAIL, 0.0, 1.0)
+        assert (history.reader, history.least_share) == ("backfill", 0.125)
+        assert history.log_seconds_left == pytest.approx(86_400 - 29 * 2_000, abs=5)  # tails begin a while before now
+        assert report.history_left == history.seconds_left == pytest.approx((86_400 - 58_000) / 200, rel=0.05)
+        while BACKFILL in poller._rows:
+            await step(poller, BACKFILL)
+        poller._show()
+        assert (report.history_left, [each.cursor for each in report.readers]) == (None, [TAIL])
+        assert report.requests_by_reader["backfill"] > 40
+        copy = report.snapshot()
+        await step(poller, TAIL)
+        assert copy.requests_by_reader["tail"] < report.requests_by_reader["tail"]
