@@ -38,7 +38,11 @@ class Run:
     def __init__(self, folder: Path, sim: Simulator, rng: random.Random) -> None:
         self.rng = rng
         self.spool, self.out = folder / "state" / "spool.db", folder / "out" / "events.ndjson"
-        nodes = {name: NodeFile(folder / "logs" / name / "audit", most_bytes=20_000) for name in ("node1", "node2")}
+        # the product removes none before it was read, however slow the machine is
+        nodes = {
+            name: NodeFile(folder / "logs" / name / "audit", most_bytes=20_000, most_files=10**6)
+            for name in ("node1", "node2")
+        }
         self.by_files = DataCenter("jira", World(1), rng, token="", nodes=nodes, habits=Habits(twins=5))
         habits = Habits(twins=5, most=200, onward=rng.choice(["cursor", "link"]))
         self.by_rest = sim.add_datacenter(DataCenter("bitbucket", World(2), rng, token="pat-1", habits=habits))
