@@ -29,6 +29,9 @@ KINDS: dict[str, LateKind] = {
 }
 """What the events of a reader are, by the first word of its name."""
 
+_STORED = {"trail": "reread"}
+"""Readers that the spool knows by another name than people do."""
+
 _AGAIN = "replay"
 """Reads what was read before, and may have been in time then."""
 
@@ -64,6 +67,7 @@ class Lateness:
         if not records:
             return {}
         reader, read_ms = records[0].reader, records[0].read_ms
+        reader = _STORED.get(reader, reader)
         word = reader.split(":")[0].split("/")[0]
         kind = KINDS.get(word)
         if kind is None:
