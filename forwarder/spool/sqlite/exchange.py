@@ -226,9 +226,9 @@ class Ledger:
         chunks: list[Chunk] = []
         room = READ_BYTES
         while events > 0 and room > 0 and (row := self._pages.after(after, lane.sink)) is not None:
-            if lane.bounded(row.first) < row.first:
-                break
             first = max(row.first, after + 1)
+            if lane.bounded(first) < first:  # a replay may end within a page
+                break
             last = lane.bounded(min(row.last, first + events - 1))
             after = last
             if not ranges.outside(first, last, lane.settled):
