@@ -188,6 +188,10 @@ class HttpSink:
     Config: ClassVar[type[HttpSinkConfig]] = HttpSinkConfig
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
     default_format: ClassVar[str] = "ecs"
+    unverifiable: ClassVar[str] = (
+        "an endpoint for lines has no question for what it kept: its answer to each batch is all there is; search its "
+        "store for the ids that `reconcile --ids` or the events name"
+    )
     advice: ClassVar[Mapping[str, str]] = {f"http_{status}": _REFUSED for status in range(400, 500)}
 
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from forwarder.admin.control import Verb
+from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.reconcile.passes import RECONCILE, Passes, passes_of
 from forwarder.reconcile.verdict import Chosen, Verdict, gap_line, judge
 from forwarder.spool.evidence import IdPage, IdsWanted
+from forwarder.spool.gap import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +28,16 @@ class IdsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wanted: IdsWanted
     after: tuple[str, str] | None = None
     limit: int = 1000
+
+
+class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many events of a source and day a sink was found to lack; 0: it has them all."""
+
+    source: str
+    sink: str
+    day: str
+    events: int
+    detail: str = ""
 
 
 class Reconciliation:
@@ -45,7 +58,11 @@ class Reconciliation:
 
     def verbs(self) -> dict[str, Verb]:
         """Return what can be asked, by name."""
-        return {"reconcile.verdict": Verb(Chosen, self.verdict), "reconcile.ids": Verb(IdsAsked, self.ids)}
+        return {
+            "reconcile.verdict": Verb(Chosen, self.verdict),
+            "reconcile.ids": Verb(IdsAsked, self.ids),
+            "reconcile.found": Verb(Found, self.found),
+        }
 
     async def verdict(self, chosen: Chosen, _: str = "") -> Verdict:
         """Judge the days that are chosen."""
@@ -59,6 +76,28 @@ class Reconciliation:
             proofs=await self._proofs(),
             passes=passes_by_source(status),
             now_ms=int(self._clock() * 1000),
+        )
+
+    async def found(self, found: Found, who: str) -> None:
+        """Put on record what a look at a sink found. Raises ConfigError for a source or day that is not there."""
+        numbers = {name: number for number, name in names_of(await self._spool.status()).items()}
+        try:
+            begin = int(datetime.fromisoformat(found.day).replace(tzinfo=UTC).timestamp() * 1000)
+        except ValueError:
+            raise ConfigError(f"{found.day!r} is not a day") from None
+        if found.source not in numbers:
+            raise ConfigError(f"the spool has no source {found.source}")
+        await self._spool.record_loss(
+            Gap(
+                "dropped_by_sink",
+                found.detail,
+                source=numbers[found.source],
+                lane=found.sink,
+                from_ms=begin,
+                to_ms=begin + 86_400_000 - 1,
+                events=found.events,
+                closed_by=f"a look at the sink by {who}",
+            )
         )
 
     async def read_again(self) -> dict[str, int]:

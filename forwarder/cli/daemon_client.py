@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -76,14 +77,13 @@ async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
             f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
         ) from error
     try:
-        yield _Local(
-            verbs_of(spool, settings.sinks, origins=lambda: _origins(settings), proofs=lambda: _proofs(settings.sinks))
-        )
+        origins, proofs = partial(origins_of, settings), partial(_proofs, settings.sinks)
+        yield _Local(verbs_of(spool, settings.sinks, origins=origins, proofs=proofs))
     finally:
         await spool.close()
 
 
-def _origins(settings: Settings) -> Mapping[str, Origin]:
+def origins_of(settings: Settings) -> Mapping[str, Origin]:
     """Return where the configured sources' events come from; nothing is asked."""
     from forwarder.net.retry import RequestBudget  # noqa: PLC0415
     from forwarder.registry import SOURCES  # noqa: PLC0415 -- few commands need a source

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,8 @@ import typer
 from forwarder.cli.help import App, examples_epilog
 from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call, complete_sink
 from forwarder.exit_codes import ExitCode
+
+_MOST_SECONDS = 7 * 86_400.0
 
 
 def _is_day(text: str) -> str:
@@ -36,6 +39,7 @@ def add_to(app: App) -> None:
                 ("audit-forwarder reconcile --day 2026-11-14 --sink splunk", "one day of one sink"),
                 ("audit-forwarder reconcile --since 2026-11-01 --json", "for scripts"),
                 ("audit-forwarder reconcile --day 2026-11-14 --ids", "which events are missing"),
+                ("audit-forwarder reconcile --verify-sink --sink elastic", "has the sink what it accepted?"),
             ],
             ExitCode.UNEXPECTED,
             ExitCode.SPOOL,
@@ -58,6 +62,17 @@ def reconcile(
     ids: Annotated[
         bool, typer.Option("--ids", help="Name the events that are missing, by their document ids.")
     ] = False,
+    verify_sink: Annotated[
+        bool,
+        typer.Option("--verify-sink", help="Ask each sink what it has; of the last seven days unless days are named."),
+    ] = False,
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="What the printed search listed, exported: CSV or JSON."
+        ),
+    ] = None,
+    within: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time for looking at each sink.")] = 3600.0,
     as_json: Json = False,
 ) -> None:
     """Say whether everything arrived.
@@ -71,5 +86,15 @@ def reconcile(
 
     if day and (since or until):
         raise typer.BadParameter("--day is one day; leave out --since and --until, or --day")
+    if result is not None and not (verify_sink and sink):
+        raise typer.BadParameter("--result is of one sink; write --verify-sink and --sink too")
+    if not within <= _MOST_SECONDS:
+        raise typer.BadParameter("--within is not a number of seconds; write one such as 600")
+    if verify_sink and as_json:
+        raise typer.BadParameter("--verify-sink prints what it finds; ask for --json afterwards, without it")
+    if verify_sink and not (day or since or until):
+        since = (datetime.now(UTC).date() - timedelta(days=7)).isoformat()
     chosen = Chosen(day or since, day or until, source, sink)
-    raise typer.Exit(command.reconcile(call(config, secrets_dir, overrides), chosen, with_ids=ids, as_json=as_json))
+    look = command.LookWanted(within, result) if verify_sink else None
+    invocation = call(config, secrets_dir, overrides)
+    raise typer.Exit(command.reconcile(invocation, chosen, look=look, with_ids=ids, as_json=as_json))

@@ -93,6 +93,10 @@ if TYPE_CHECKING:
     from forwarder.contracts.source import Source as Source
     from forwarder.contracts.source import SourceContext as SourceContext
     from forwarder.contracts.text import plain as plain
+    from forwarder.contracts.verify import Asked as Asked
+    from forwarder.contracts.verify import IsSearched as IsSearched
+    from forwarder.contracts.verify import LinesOfDocuments as LinesOfDocuments
+    from forwarder.contracts.verify import Verifies as Verifies
 
 _HOMES = {
     "clock": ("Clock", "SystemClock"),
@@ -155,6 +159,7 @@ _HOMES = {
         "SourceContext",
     ),
     "text": ("plain",),
+    "verify": ("Asked", "IsSearched", "LinesOfDocuments", "Verifies"),
 }
 _MODULE = {name: module for module, names in _HOMES.items() for name in names}
 

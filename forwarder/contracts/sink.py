@@ -121,6 +121,7 @@ class SinkTraits(Traits, frozen=True):
         max_body: Longest body in bytes. A longer one is shrunk by its format, or becomes a dead letter.
         advice: What to change, by the reason of a rejection; people see it beside the dead letter.
         patience: Seconds an event that fails alone waits until it is a dead letter, instead of the lane's.
+        unverifiable: Why nobody can be asked what the destination has, and what can be done instead.
         unconfirmed: What it means when receipts are lost again and again, and what to do.
         old_times: What the receiver does with old times, where it does not take every one; `check` names it.
     """
@@ -129,6 +130,7 @@ class SinkTraits(Traits, frozen=True):
     max_body: Annotated[int, msgspec.Meta(gt=0)] | None = None
     advice: Mapping[str, str] = {}
     patience: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    unverifiable: str = "this kind of sink cannot be asked what it has"
     unconfirmed: tuple[str, str] | None = None
     old_times: OldTimes | None = None
 
@@ -140,7 +142,8 @@ class Sink(Protocol):
         Config: Its settings, a `SinkConfig`.
         default_format: Name of the format when the configuration names none.
 
-    What else it may declare of itself is in `SinkTraits`. It may also be one that `Connects`, `Confirms` or `SetsUp`.
+    What else it may declare of itself is in `SinkTraits`. It may also be one that `Connects`, `Confirms`, `SetsUp`,
+    `Verifies` or `IsSearched`.
     """
 
     Config: ClassVar[type[SinkConfig]]

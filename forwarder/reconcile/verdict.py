@@ -81,6 +81,7 @@ class Line(msgspec.Struct, frozen=True):
     """What is known of one source, day and sink; `day` is empty for events without one.
 
     Attributes:
+        accepted: By the sink, as it said; `delivered` is without those that it was found not to have.
         recovered: Of the expected ones, those that were not there at first and found when the day was read again.
         compared: How many events were read again to see whether all are there.
         passes: Names of the passes that read the whole day again.
@@ -93,6 +94,7 @@ class Line(msgspec.Struct, frozen=True):
     sink: str
     judgement: Judgement
     expected: int = 0
+    accepted: int = 0
     delivered: int = 0
     rejected: int = 0
     filtered: int = 0
@@ -205,6 +207,7 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
         source=books.source,
         sink=books.sink,
         expected=expected,
+        accepted=books.accepted,
         delivered=books.accepted - dropped,
         rejected=books.rejected,
         filtered=books.filtered,

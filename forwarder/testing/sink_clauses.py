@@ -9,8 +9,10 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+from forwarder.contracts import Asked, Verifies
 from forwarder.testing.delivering import EVENTS, delivering, everything
 from forwarder.testing.far_end import SECOND_SECRET, Ability, FarEnd, secret_file
+from forwarder.testing.lanes import ORIGIN
 from forwarder.testing.suite import clause
 
 # -------------------------------------------------------------------------------------------------------- B: sending
@@ -140,6 +142,20 @@ async def test_b11_a_destination_that_was_away_is_found_again(far_end: type[FarE
         landed = await d.arrived()
         assert set(landed) == everything() | everything(5, "before")
         await d.only_doubtful_doubles(landed)
+
+
+@clause()
+async def test_b18_what_is_there_is_said_of_each_document_that_is_asked_for(
+    far_end: type[FarEnd], tmp_path: Path
+) -> None:
+    async with delivering(far_end, tmp_path) as d:
+        d.start()
+        await d.fill()
+        await d.arrived()
+        if not isinstance(d.sink, Verifies):
+            return  # it need not
+        there, never_sent = d.bench.document_ids, [f"{number:032x}" for number in range(3)]
+        assert set(await d.sink.holds(Asked([*there, *never_sent], ORIGIN, "2026-01-31"))) == set(there)
 
 
 # ------------------------------------------------------------------------------------------------ C: confirming late

@@ -62,6 +62,7 @@ class BulkReceiver:
         self.templates = Templates(flavour)
         self.streams: dict[str, DataStream] = {}
         self.failure_store: list[tuple[str, bytes]] = []
+        self.failed_shards = 0  # of a search
         self.refused: list[tuple[str, int]] = []  # document id and status of every item that was not stored
         self.rules: list[Rule] = []
         self.max_content = max_content
@@ -121,6 +122,8 @@ class BulkReceiver:
                 return self._bulk(request, stream)
             case method, ["_index_template", name]:
                 return self._template(method, name, request)
+            case "POST", [names, "_search" | "_refresh"]:
+                return self._search(request, names.split(","))
             case _, path:
                 return self._ask_about(request, path)
 
@@ -138,6 +141,21 @@ class BulkReceiver:
                 return Response.json({"username": "somebody", "has_all_requested": allowed})
         reason = f"no handler found for uri [{request.path}] and method [{request.method}]"
         return self._error(400, "illegal_argument_exception", reason)
+
+    def _search(self, request: Request, names: list[str]) -> Response:
+        """Answer a query for ids; whatever else is asked for is refused."""
+        shards = {"total": 1, "successful": 1, "skipped": 0, "failed": self.failed_shards}
+        if request.path.endswith("_refresh"):
+            return Response.json({"_shards": shards})
+        self._check_content_type(request)
+        asked = _read_json(request.decoded_body())
+        ids = set(asked["query"]["ids"]["values"])
+        if asked.get("_source") is not False or not 0 < len(ids) <= asked["size"] <= 10_000:
+            raise Refused("illegal_argument_exception", "only for ids, without their sources, within the result window")
+        streams = [self.streams[name] for name in names if name in self.streams]
+        there = [each for stream in streams for each, _, _ in stream if each in ids]
+        hits = [{"_index": names[0], "_id": each, "_score": 1.0} for each in there[: asked["size"]]]
+        return Response.json({"took": 1, "timed_out": False, "_shards": shards, "hits": {"hits": hits}})
 
     def _identity(self) -> dict[str, Any]:
         version: dict[str, Any] = {"number": self._version}

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder.contracts import (
+    Asked,
     Batch,
     ConfigError,
     Delivery,
@@ -39,6 +40,8 @@ from sinks.elasticsearch.template import Flavour, compare, index_template, templ
 
 _NDJSON = {"content-type": "application/x-ndjson"}
 _JSON = {"content-type": "application/json"}
+_MOST_HITS = 10_000
+"""Most that a server gives at once. After a roll-over one id may be in several indices behind the stream."""
 
 
 _TIME_SERIES = OldTimes(
@@ -53,6 +56,7 @@ class ElasticsearchSink:
     Config: ClassVar[type[ElasticsearchConfig]] = ElasticsearchConfig
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
     default_format: ClassVar[str] = "ecs"
+    ids_at_once: ClassVar[int] = 1000
     advice: ClassVar[Mapping[str, str]] = ADVICE
 
     def __init__(self, config: ElasticsearchConfig, context: SinkContext) -> None:
@@ -116,6 +120,31 @@ class ElasticsearchSink:
     def _actions_of(self, records: Sequence[Record]) -> Sequence[str]:
         """Return what stands before the id in the action line of each record: where it goes, if the path does not."""
         return [self._late_action if record.elsewhere else self._action for record in records]
+
+    async def holds(self, asked: Asked) -> set[str]:
+        """Search for the ids, in the data stream of late events too. Raises what `send` raises."""
+        late = self._config.late.data_stream
+        streams = self._config.data_stream if late is None else f"{self._config.data_stream},{late}"
+        found = await self._found(streams, asked.ids)
+        if absent := [each for each in asked.ids if each not in found]:  # what was written just now is not seen yet
+            await self._json("POST", f"/{streams}/_refresh")  # without the right to it, that takes as long as it takes
+            found |= await self._found(streams, absent)
+        return found
+
+    async def _found(self, streams: str, ids: Sequence[str]) -> set[str]:
+        query = {"query": {"ids": {"values": ids}}, "_source": False, "size": _MOST_HITS}
+        status, body = await self._json("POST", f"/{streams}/_search?ignore_unavailable=true", query)
+        if status == 403:
+            fix = f"Give it the index privilege read on {streams}."
+            raise Held("The credential may not search.", fix=fix, kind="forbidden")
+        try:
+            whole = status == 200 and not body["timed_out"] and not body["_shards"]["failed"]
+            hits = [str(hit["_id"]) for hit in body["hits"]["hits"]]
+        except (LookupError, TypeError):
+            whole, hits = False, []
+        if not whole:
+            raise Retryable(f"the server answers {status} and not from all of its shards", kind="server_error")
+        return set(hits)
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
+    Asked,
     Batch,
     ByteSize,
     ComponentConfig,
@@ -32,10 +33,12 @@ from forwarder.contracts import (
     SinkContext,
     Within,
 )
+from sinks.file.kept import held
 from sinks.file.lines import Durability, LineFile, Rotation, ends_in_doubt, refuse_odd
 
 _STANDARD_OUTPUT = 1
 _LEAST_FREE = 16  # MiB
+_ASK_ELSEWHERE = "Look where its reader keeps it; `reconcile --ids` names the events."
 _LOOK_UP = 0.2  # seconds after which a write that waits for the reader looks whether the sink is closing
 
 _STDOUT = 'standard output; write path: "-" for it'
@@ -101,6 +104,7 @@ class FileSink:
 
     Config: ClassVar[type[FileConfig]] = FileConfig
     default_format: ClassVar[str] = "raw"
+    ids_at_once: ClassVar[int] = 200_000
     proof: Literal["delivered", "received", "none"] = "delivered"
 
     def __init__(self, config: FileConfig, context: SinkContext) -> None:
@@ -143,6 +147,12 @@ class FileSink:
         if self._path is None:
             return [Finding("standard output", ok=True, detail="one line per event")]
         return [await asyncio.to_thread(_examine, self._path)]
+
+    async def holds(self, asked: Asked) -> set[str]:
+        """Read the file and all that were set aside, compressed ones too. Raises Held when one cannot be read."""
+        if self._path is None:
+            raise Held("What was written to standard output is not ours to read.", fix=_ASK_ELSEWHERE, kind="other")
+        return await asyncio.to_thread(held, self._path, asked)
 
     async def close(self) -> None:
         """Finish what is being written, force it to the disk and close the file."""

@@ -23,6 +23,7 @@ from forwarder.contracts import (
     ForwarderError,
     Held,
     OldTimes,
+    Origin,
     PayloadTooLarge,
     Receipt,
     Record,
@@ -36,6 +37,7 @@ from sinks.splunk_hec.channel import Channel
 from sinks.splunk_hec.client import Slot
 from sinks.splunk_hec.envelope import Wrapper, refused
 from sinks.splunk_hec.probe import probe
+from sinks.splunk_hec.search import spl
 from sinks.splunk_hec.settings import SplunkHecConfig, index_label
 
 Positions = Sequence[int]
@@ -89,6 +91,7 @@ class SplunkHecSink:
 
     Config: ClassVar[type[SplunkHecConfig]] = SplunkHecConfig
     default_format: ClassVar[str] = "raw"
+    unverifiable: ClassVar[str] = "the collector takes events and cannot search them; run the search that is printed"
     wants_event: ClassVar[bool] = True
     advice: ClassVar[Mapping[str, str]] = ADVICE
     proof: Literal["delivered", "received", "none"] = "received"
@@ -157,6 +160,10 @@ class SplunkHecSink:
     async def probe(self) -> list[Finding]:
         """Ask for health, try the token with a request without events, and ask whether it has acknowledgement."""
         return await probe(self._slots[-1], self._config, self._place, self._clock.time())
+
+    def search(self, origin: Origin, day: str) -> str:
+        """Return the SPL that lists what is there; raises Held when events carry no id that can be listed."""
+        return spl(self._config, origin, day)
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""

@@ -164,6 +164,10 @@ class SyslogSink:
 
     Config: ClassVar[type[SyslogConfig]] = SyslogConfig
     default_format: ClassVar[str] = "cef"
+    unverifiable: ClassVar[str] = (
+        "syslog has no question for what a receiver kept: over UDP nothing answers at all, over TCP and TLS only that "
+        "it was taken off the wire, with RELP that the receiver took it; search its store"
+    )
     wants_event: ClassVar[bool] = True
     advice: ClassVar[Mapping[str, str]] = {
         "refused": (  # of letters from before `not_taken`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from forwarder.spool.evidence import IdPage, IdsWanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from forwarder.cli.daemon_client import VerbClient
     from forwarder.cli.invocation import Invocation
@@ -29,13 +30,28 @@ _USUAL = {"rejected": "0", "filtered": "0", "waiting": "0", "recovered": "0"}
 _IDS_A_PAGE = 5000
 
 
-def reconcile(invocation: Invocation, chosen: Chosen, *, with_ids: bool, as_json: bool) -> ExitCode:
+class LookWanted(NamedTuple):
+    """That the sinks are asked what they have, within how many seconds; or what a search of one listed."""
+
+    within: float
+    result: Path | None = None
+
+
+def reconcile(
+    invocation: Invocation, chosen: Chosen, *, look: LookWanted | None, with_ids: bool, as_json: bool
+) -> ExitCode:
     """Show the verdict; OK when nothing is missing and no gap is open. Raises ConfigError for a name not configured."""
 
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
             verdict = await found.ask("reconcile.verdict", chosen, Verdict)
             _refuse_unknown(settings, chosen, verdict)
+            all_there = True
+            if look is not None:
+                from forwarder.cli.commands.verify_sink import verify  # noqa: PLC0415 -- it needs every sink
+
+                all_there = await verify(found, settings, verdict, result=look.result, within=look.within)
+                verdict = await found.ask("reconcile.verdict", chosen, Verdict)
             if as_json:
                 shown = verdict_as_dict(verdict)
                 if with_ids:
@@ -52,7 +68,7 @@ def reconcile(invocation: Invocation, chosen: Chosen, *, with_ids: bool, as_json
                 )
                 if with_ids:
                     await _print_ids(found, verdict)
-        return ExitCode.OK if verdict.complete else ExitCode.UNEXPECTED
+        return ExitCode.OK if verdict.complete and all_there else ExitCode.UNEXPECTED
 
     return asyncio.run(run(invocation.settings()))
 
