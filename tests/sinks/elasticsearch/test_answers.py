@@ -43,6 +43,18 @@ def test_the_answer_of_most_days_is_known_to_the_byte() -> None:
         read(Response(200, {}, body), range(3), NOW)
 
 
+@pytest.mark.parametrize("events", [1, 3])
+def test_an_answer_may_hold_ten_thousand_values_and_four_hundred_for_each_event(events: int) -> None:
+    """An error quotes a field of the event, whose commas count as well."""
+    short = bulk(*[item(201)] * events).body[:-1] + b',"x":"'
+    room = 10_000 + 400 * events - 1 - sum(short.count(sign) for sign in (b",", b"[", b"{"))
+    most = short + b"," * room + b'"}'
+    assert len(read(Response(200, {}, most), range(events), NOW).accepted) == events
+    with pytest.raises(Retryable, match="far more") as raised:
+        read(Response(200, {}, most.replace(b',"}', b',,"}')), range(events), NOW)
+    assert (raised.value.kind, raised.value.sent) == ("too_large", True)
+
+
 def test_places_are_those_of_the_batch_and_each_outcome_is_its_own() -> None:
     made = found(OK, BAD, item(409), BUSY, item(200))
     assert list(made.accepted) == [5, 7, 9]
