@@ -32,7 +32,7 @@ def of_minutes(minutes: Iterable[str]) -> list[Run]:
 def _day(minute: str) -> str:
     day = minute[:10]
     try:
-        is_one = len(day) == 10 and _EARLIEST <= date.fromisoformat(day).isoformat() < _LATEST
+        is_one = date.fromisoformat(day).isoformat() == day and _EARLIEST <= day < _LATEST  # not 2026-W05-1
     except ValueError:
         return UNKNOWN
     return day if is_one else UNKNOWN
