@@ -316,8 +316,9 @@ class LateConfig(ComponentConfig):
     events: Literal["deliver", "elsewhere", "hold_back"] = "deliver"
     """`deliver` them like others. Or, what of them is older than `after`: write it `elsewhere`, where the sink has
     another place, or `hold_back`, so that this sink never gets it and it counts as filtered."""
-    after: Annotated[Duration, Within("1s", "180d")] = 900.0
-    """How old an event must be when it is read to be `late`, and to be written elsewhere or held back."""
+    after: Annotated[Duration, Within("1s", "180d")] = 300.0
+    """How old an event must be when it is read to be `late`, and to be written elsewhere or held back; until Atlassian
+    shows an event, some minutes may pass."""
 
     @model_validator(mode="before")
     @classmethod

@@ -137,7 +137,7 @@ async def test_events_arrive_in_the_format(environment: Environment, tmp_path: P
         keys = EventKeys("organization", sim.org_id).keys(ids)
     assert sorted(row[1] for row in rows()) == sorted(key.hex() for key in keys)
     assert {len(row) for row in rows()} == {8}
-    assert {row[4] for row in rows()} == {""}  # all of them came in time
+    assert {row[4] for row in rows()} <= {"", "late"}  # none is history
 
 
 async def test_events_of_the_source_arrive(environment: Environment, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_splunk_and_time_series_have_their_limits_named() -> None:
 
 def test_what_a_sink_does_is_said_in_words() -> None:
     assert "delivered" in found("file", path="/x")[2]
-    assert "15m" in found("file", path="/x")[2]
+    assert "5m" in found("file", path="/x")[2]
     assert "never" in found("file", path="/x", late="hold_back")[2]
     late = {"events": "elsewhere", "index": "old", "after": "2h"}
     assert "older than 2h" in found("splunk_hec", url="https://splunk.example:8088", token="t", late=late)[2]

@@ -72,8 +72,9 @@ def ecs(prepared: Prepared, number: int = 0) -> dict[str, Any]:
 @pytest.mark.parametrize("reader", LIVE)
 def test_an_event_is_late_by_its_age_whoever_reads_live(reader: str) -> None:
     lane = Lane()
-    assert ecs(lane.make(chunk(reader, 0.2499))) == ecs(Lane().make(chunk("tail", 0.2499)))
+    assert ecs(lane.make(chunk(reader, 0.0832))) == ecs(Lane().make(chunk("tail", 0.0832)))
     assert lane.counts == Counter()
+    assert ecs(Lane().make(chunk(reader, 0.0834)))["tags"] == ["late"]
     document = ecs(lane.make(chunk(reader, 3)))
     assert document["tags"] == ["late"]
     assert document["atlassian"]["audit"]["marks"] == ["late"]
@@ -125,7 +126,7 @@ def test_what_is_held_back_is_filtered_and_counted_by_itself(
     assert (prepared.filtered, [record.seq for record in prepared.records]) == ([7, 9], [8])
     assert lane.counts == Counter({"held_back": 2, "backfill": 1})
     assert lane.make(chunk("reread", 3)).filtered == [1]
-    assert lane.make(chunk("tail", 0.1)).filtered == []
+    assert lane.make(chunk("tail", 0.05)).filtered == []
     assert lane.counts == Counter({"held_back": 3, "backfill": 1})
     assert prepared.refused == []
     assert all((record.event is not None) == wants_event for record in prepared.records)
@@ -240,6 +241,6 @@ def test_a_word_stands_for_the_mapping(kind: type[SinkConfig], word: str) -> Non
 
 def test_marks_cost_a_live_event_nothing_but_a_look() -> None:
     lane = Lane()
-    live = [lane.make(chunk(reader, hours)).records[0] for reader, hours in itertools.product(LIVE, (-5, 0, 0.2))]
+    live = [lane.make(chunk(reader, hours)).records[0] for reader, hours in itertools.product(LIVE, (-5, 0, 0.08))]
     assert {(record.late, record.elsewhere, record.marks) for record in live} == {(None, False, ())}
     assert msgspec.structs.asdict(Record(1, ORIGIN, "", b""))["late"] is None
