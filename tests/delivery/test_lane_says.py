@@ -225,6 +225,29 @@ async def test_an_event_refused_together_with_others_left_keeps_the_others(tmp_p
         assert lane.report.accepted == 3
 
 
+@pytest.mark.parametrize("events", [1, 2])
+async def test_that_nothing_waits_behind_is_said_only_where_that_is_so(tmp_path: Path, events: int) -> None:
+    """A refusal that may be of one event's text, and nothing, or another event, to compare it with."""
+    async with bench(tmp_path) as b:
+        reasons: list[str] = []
+
+        def answer(batch: Batch, _: int) -> Held:
+            reasons.append(lane.report.reason)
+            return Held("A firewall refuses.", fix="See its log.", kind="forbidden", suspect=True)
+
+        sink = ScriptedSink(answer)
+        lane = b.start("one", sink, window=1, batch={"events": 1, "wait": 0})
+        await b.fill(*(event(f"e{n}") for n in range(events)))
+        await b.until(lambda: len(reasons) >= 12)
+        assert lane.report.state == "held"
+        said = [reason for reason in reasons if "nothing waits behind" in reason]
+        assert bool(said) is (events == 1)
+        if said:
+            assert said[-1].startswith("A firewall refuses; nothing waits behind event 1 (id ")
+        sink.answer = lambda batch, _: Delivery.all_accepted(batch)
+        await b.drained("one")
+
+
 # -------------------------------------------------------------------------------------------------- who is in trouble
 
 
