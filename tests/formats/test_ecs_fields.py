@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from forwarder.catalogue import load_catalogue
-from forwarder.contracts import Actor, Also, AuditEvent, Change, Record, Thing, UnexpectedPayload
+from forwarder.contracts import Actor, Also, AuditEvent, Change, Late, Record, Thing, UnexpectedPayload
 from forwarder.formats.ecs.format import EcsFormat
 from tests.events import ORIGIN, ecs_of, golden_bodies, meaning_of, record_of, strictly
 
 TABLES = Path(__file__).parent / "ecs"
+LATE = Path(__file__).parents[1] / "golden" / "late"
 FIELDS = {
     name: (kind, many == "array", set(allowed.split()))
     for name, kind, many, allowed in (
@@ -34,7 +35,7 @@ OWN = {
         "feed": str, "layer": str, "product": str, "act": str, "action_name": str, "actor_kind": str, "revision": str,
         "marks": list, "authentication": dict, "content": dict, "space": dict, "site": dict, "app": dict,
         "roles": list, "domain": str, "also": dict, "changes": list, "context": (dict, list), "container": (dict, list), "processed_at": str,
-        "related": str,
+        "related": str, "late": dict,
     }.items()
 }  # fmt: skip
 
@@ -117,6 +118,12 @@ def test_every_golden_document_keeps_to_ecs(documents):
             raise AssertionError(f"{name}: {error}") from error
 
 
+@pytest.mark.parametrize("case", ["late", "recovered", "backfill"])
+def test_a_late_event_keeps_to_ecs(case):
+    seen = check(strictly((LATE / case / "ecs.json").read_bytes().replace(b"\n", b"")))
+    assert {"event.ingested", "tags", "atlassian.audit.late"} <= seen
+
+
 def full_event() -> AuditEvent:
     person = Actor("1", "Nora Vale", "nora.vale@example.com", "person")
     return AuditEvent(
@@ -126,6 +133,7 @@ def full_event() -> AuditEvent:
         Change("Username", None, "nora")),
         target_group=Thing("group", "g", None, "admins"), source_address="gateway", app=Thing("app", "x"),
         event_id="e", message="m", domain="example.com", also=Also((Actor("2"),)), target_role="admin", impersonated=person,
+        late=Late("recovered", 7200, "reconcile"),
     )  # fmt: skip
 
 
