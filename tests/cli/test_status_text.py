@@ -286,3 +286,17 @@ def test_what_a_sink_held_back_is_no_fault_of_its_filters():
         assert "let nothing through" not in text
         assert "sink elastic: of those filtered, 500 were held back because they came too late" in text
         assert "sink archive: of those" not in text
+
+
+def test_a_paused_sink_is_named_with_who_paused_it_and_is_no_fault():
+    words = "by root (uid 0) at 2026-01-31 10:00 UTC"
+    row = LaneStatus(1, "elastic", "es", 1, 1, 7, None, 0, active=True, on_full="pause", paused=words)
+    lane = lane_report(state="paused", reason=f"paused {words}", fix="")
+    report = report_to_dict(full_report(lanes=[lane], spool=spool_status(lanes=[row])))
+    assert "elastic" not in report["degraded"]
+    for text in shown(report):
+        assert (
+            "sink elastic is paused by root (uid 0) at 2026-01-31 10:00 UTC: nothing is sent to it, and 7 events"
+            in text
+        )
+        assert "audit-forwarder lanes resume elastic" in text

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from forwarder.contracts import Batch, Confirms, Delivery, Receipt, Retryable, SinkTraits, Warns
 from forwarder.delivery.shared import ConfirmingLaneSink, SharedSink
-from forwarder.testing.lanes import batch_of
+from forwarder.testing.lanes import batch_of, bench, event
 from tests.delivery.scripted import ScriptedSink
 
 
@@ -32,7 +34,10 @@ class Promising(ScriptedSink):
             raise Retryable("down")
         self.asked.append(set(receipts))
         self.open = {receipt: answer for receipt, answer in self.open.items() if receipt in receipts}
-        return {receipt: True for receipt in receipts if self.open.pop(receipt, None)}
+        durable = [receipt for receipt in receipts if self.open.get(receipt)]
+        for receipt in durable:
+            del self.open[receipt]
+        return dict.fromkeys(durable, True)
 
 
 async def receipt_of(end: ConfirmingLaneSink, slot: int = 0) -> Receipt:
@@ -117,3 +122,31 @@ def test_what_a_sink_declares_is_seen_through_and_nothing_else() -> None:
     assert not isinstance(plain, Warns)
     assert SinkTraits.of(plain) == SinkTraits.of(ScriptedSink())
     assert isinstance(SharedSink(Promising(), 1).end(), Confirms)
+
+
+async def test_two_lanes_of_a_sink_that_forgets_what_it_is_not_asked_for_have_everything_confirmed_once(
+    tmp_path: Path,
+) -> None:
+    sink = Promising()
+
+    async def durable_soon() -> None:
+        while True:
+            sink.open = dict.fromkeys(sink.open, True)
+            await asyncio.sleep(0.001)
+
+    async with bench(tmp_path) as b:
+        shared = SharedSink(sink, 2)
+        live, other = shared.end(), shared.end(slot=1)
+        making = asyncio.create_task(durable_soon())
+        b.start("live", live, window=2, confirm_every=0.01)
+        b.start("other", other, window=1, confirm_every=0.013)
+        for number in range(40):
+            await b.fill(*(event(f"e{number}-{each}") for each in range(5)))
+        await b.drained("live")
+        await b.drained("other")
+        making.cancel()
+        for name in ("live", "other"):
+            assert b.lanes[name][0].report.resent == 0
+        await b.balanced()
+    assert Counter(sink.seen) == Counter(dict.fromkeys(sink.seen, 2))
+    assert len(set(sink.seen)) == 200
