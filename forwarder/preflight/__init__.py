@@ -9,7 +9,7 @@ from forwarder.catalogue.own import check_files
 from forwarder.config.references import unreadable_files
 from forwarder.preflight.addresses import odd_addresses, odd_times, times_to_come
 from forwarder.preflight.filter_rules import FilterCheck
-from forwarder.preflight.foreign_keys import odd_keys
+from forwarder.preflight.foreign_keys import keys_twice, odd_keys
 from forwarder.preflight.one_file import odd_files, one_file_twice
 from forwarder.preflight.permissions import loose_permissions, open_to_others, unusable_spool
 from forwarder.preflight.placeholders import example_hosts, placeholders, unfilled_texts
@@ -55,6 +55,7 @@ def worth_a_look(settings: Settings) -> list[Problem]:
         *example_hosts(settings),
         *unfilled_texts(settings),
         *odd_keys(settings),
+        *keys_twice(settings),
         *odd_addresses(settings),
         *odd_sites(settings),
         *expiring(settings),

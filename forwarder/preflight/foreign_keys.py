@@ -75,13 +75,29 @@ def odd_keys(settings: Settings) -> Iterator[Problem]:
         if not isinstance(value, Secret) or path[0] not in {"sources", "sinks"}:
             continue
         kind = getattr(getattr(settings, str(path[0]))[str(path[1])], "type", "")
-        usual = _USUAL.get((kind, str(path[-1])))
+        usual = _USUAL.get((kind, str(path[-1]).removesuffix("_next")))
         try:
             if usual is not None and usual[0](value.reveal()):
                 key = dotted(path) if value.path is None else f"{dotted(path)}_file"
                 yield Problem(key, usual[1], "see that this is the right one")
         except (OSError, ValueError):  # named by who looks at the files
             continue
+
+
+def keys_twice(settings: Settings) -> Iterator[Problem]:
+    """Yield a problem for each key that is to follow itself: when it ends, nothing takes over."""
+    for name, source in settings.sources.items():
+        seen: set[str] = set()
+        for credential in source.credentials:
+            try:
+                text = credential.secret.reveal()
+            except (OSError, ValueError):  # named by who looks at the files
+                continue
+            if text in seen:
+                key = credential.setting if credential.secret.path is None else f"{credential.setting}_file"
+                fix = "make a new one, or leave this out"
+                yield Problem(f"sources.{name}.{key}", "it is the same as the one that it follows", fix)
+            seen.add(text)
 
 
 def _is_not_of_elasticsearch(value: str) -> bool:

@@ -128,6 +128,10 @@ def test_what_cannot_work_is_refused_and_says_what_to_write(kind, change, words,
     assert "ATATT3xFfGF0Z9" not in text
 
 
+TOKEN, OTHER = (
+    "ATATT3xFfGF0Z9-8aQw2eRtYuIoPasdfghjklzxcvbnm=1A2B3C4D",
+    "ATATT3xFfGF0Z9-another-of-the-same-account=5E6F7A8B",
+)
 LOOKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"email": "audit@example.com"}, ["it.email", "an address of examples"]),
     ({"access": "site", "email": "robot@serviceaccount.atlassian.com"}, ["it.access", "gateway only"]),
@@ -137,6 +141,11 @@ LOOKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"token": "11111111-2222-3333-4444-555555555555"}, ["it.token", "the form of an id"]),
     ({"token_expires": day(-2)}, ["it.token_expires", "ended on"]),
     ({"token_expires": day(10)}, ["it.token_expires", "ends on", "days"]),
+    ({"token_expires_at": day(29)}, ["it.token_expires_at", "ends on", "token_next"]),
+    ({"token_next": OTHER, "token_next_expires_at": day(6)}, ["it.token_next_expires_at", "the token_next ends on"]),
+    ({"token_next": OTHER, "token_expires_at": day(0)}, ["it.token_expires_at", "token_next takes over"]),
+    ({"token_next": "11111111-2222-3333-4444-555555555555"}, ["it.token_next", "the form of an id"]),
+    ({"token_next": TOKEN}, ["it.token_next", "same as the one that it follows"]),
 ]
 
 
