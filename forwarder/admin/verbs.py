@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from forwarder.admin.backfills import Backfills
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
 from forwarder.admin.dead_letters import Letters
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from forwarder.admin.dead_letters import Change
-    from forwarder.contracts import Clock, Origin, SinkConfig
+    from forwarder.contracts import Clock, SinkConfig, Source
+    from forwarder.polling.backfill import Order
+    from forwarder.polling.ordered import Change as OrderChange
     from forwarder.spool.contract import Spool, SpoolStatus
 
 
@@ -39,8 +42,9 @@ def verbs_of(
     sinks: Mapping[str, SinkConfig],
     changed: Callable[[Change], None] | None = None,
     *,
-    origins: Callable[[], Mapping[str, Origin]] = dict,
+    sources: Callable[[], Mapping[str, Source]] = dict,
     drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
+    order_backfill: Callable[[str, str, OrderChange], Awaitable[Order | None]] | None = None,
     proofs: Callable[[], Awaitable[Mapping[str, str]]] = _no_proofs,
     live: Live | None = None,
     clock: Clock | None = None,
@@ -51,21 +55,24 @@ def verbs_of(
         spool: Open.
         sinks: The sinks that are configured now.
         changed: Told what was done to dead letters.
-        origins: Returns the origins of the configured sources, by name.
+        sources: Returns the configured sources, by name.
         live: The lanes and replays that deliver; None while no daemon runs.
         clock: Time; the machine's when left out.
         drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
+        order_backfill: Has a running poller change the order of a cursor: source, cursor, change; None when none runs.
         proofs: Returns what an acceptance of each configured sink is worth, by name.
     """
 
     async def status(_: Nothing, __: str) -> SpoolStatus:
         return await spool.status()
 
+    clock = clock or SystemClock()
     return {
         **Letters(spool, sinks, changed).verbs(),
-        **Cursors(spool, origins, drop_cursor).verbs(),
+        **Cursors(spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor).verbs(),
+        **Backfills(spool, sources, sinks, clock, order_backfill).verbs(),
         **Reconciliation(spool, proofs).verbs(),
-        **Lanes(spool, sinks, clock or SystemClock(), live).verbs(),
+        **Lanes(spool, sinks, clock, live).verbs(),
         **Replays(spool, sinks, live).verbs(),
         "spool.status": Verb(Nothing, status),
     }

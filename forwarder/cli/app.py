@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from forwarder import __version__
+from forwarder.cli import backfill as cli_backfill
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
@@ -224,6 +225,7 @@ def doctor(
 
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_cursors.app, name="cursors")
+app.add_typer(cli_backfill.app, name="backfill")
 app.add_typer(cli_lanes.app, name="lanes")
 app.add_typer(cli_replay.app, name="replay")
 app.add_typer(cli_catalogue.app, name="catalogue")

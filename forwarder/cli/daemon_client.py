@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Origin, SinkConfig
+    from forwarder.contracts import Origin, SinkConfig, Source
 
 T = TypeVar("T")
 
@@ -77,20 +77,25 @@ async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
             f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
         ) from error
     try:
-        origins, proofs = partial(origins_of, settings), partial(_proofs, settings.sinks)
-        yield _Local(verbs_of(spool, settings.sinks, origins=origins, proofs=proofs))
+        sources, proofs = partial(_sources, settings), partial(_proofs, settings.sinks)
+        yield _Local(verbs_of(spool, settings.sinks, sources=sources, proofs=proofs))
     finally:
         await spool.close()
 
 
 def origins_of(settings: Settings) -> Mapping[str, Origin]:
     """Return where the configured sources' events come from; nothing is asked."""
+    return {name: source.origin for name, source in _sources(settings).items()}
+
+
+def _sources(settings: Settings) -> Mapping[str, Source]:
+    """Return the configured sources; nothing is asked."""
     from forwarder.net.retry import RequestBudget  # noqa: PLC0415
     from forwarder.registry import SOURCES  # noqa: PLC0415 -- few commands need a source
 
     clock = SystemClock()
     return {
-        name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock))).origin
+        name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock)))
         for name, config in settings.readers.items()
     }
 

@@ -61,6 +61,8 @@ from forwarder.net.server_thread import ServerThread
 from forwarder.observe.redaction import Redactor
 from forwarder.observe.reports import DaemonReport
 from forwarder.observe.summary import Summary
+from forwarder.polling.backfill import Order
+from forwarder.polling.ordered import Change
 from forwarder.polling.poller import Poller
 from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
@@ -139,8 +141,9 @@ class Daemon:
             spool,
             self._settings.sinks,
             self._lanes.on_letters_changed,
-            origins=lambda: {name: source.origin for name, source in self._sources.items()},
+            sources=lambda: self._sources,
             drop_cursor=self._drop_cursor,
+            order_backfill=self._order_backfill,
             proofs=self._proofs,
             live=self._lanes,
             clock=self._clock,
@@ -178,6 +181,10 @@ class Daemon:
 
     async def _drop_cursor(self, source: str, cursor: str, reason: str) -> bool:
         return source in self._pollers and await self._pollers[source].drop(cursor, reason)
+
+    async def _order_backfill(self, source: str, cursor: str, change: Change) -> Order | None:
+        poller = self._pollers.get(source)
+        return await poller.ordered.change(cursor, change) if isinstance(poller, Poller) else None
 
     async def _proofs(self) -> dict[str, str]:
         return {name: sink.proof for name, sink in self._sinks.items()}

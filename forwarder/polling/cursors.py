@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 
 from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
+from forwarder.polling import backfill
+from forwarder.polling.backfill import Order
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
 from forwarder.polling.rereads import LONGEST, Rereads
 from forwarder.polling.shares import urgency
 from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
 from forwarder.spool.gap import LOST_PAGES, Gap
+
+TELL_EVERY_MS = 60_000
+"""Time between two lines of the log about a backfill."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -65,6 +71,7 @@ class Cursors(ABC):
         self._number = 0
         self._epoch = 0
         self._gaps: list[int] = []
+        self._told: dict[str, int] = {}  # when the log was told how far a backfill came, by cursor
         self.waits = False  # what is to be written waits until the spool takes it
         self._trailing_ms = int(config.trailing * 1000)
         self._overlap_ms = int(config.overlap * 1000)
@@ -91,6 +98,7 @@ class Cursors(ABC):
         self._gaps = [gap.number for gap in lost]
         if TAIL not in self.rows or not self.fits(self.rows[TAIL].state):
             await self._begin(lost)
+        self.begin_ordered()
 
     async def _begin(self, lost: list[Gap]) -> None:
         """Begin the first walks; instead of those of another way to read the same log, from before where they came.
@@ -108,6 +116,9 @@ class Cursors(ABC):
         again += [self._unread_from(before[HEAL].state)] if HEAL in before else []
         if again:
             first[HEAL] = self._walk(min(again))
+        for name, row in before.items():
+            if (order := backfill.order_of(row.state)) is not None:
+                first[name] = backfill.at_rest(order, {"high": self._unread_from(row.state)})
         moves = [CursorMove(name, row.version, first.get(name)) for name, row in before.items()]
         await self._commit([*moves, *(CursorMove(name, None, first[name]) for name in first if name not in before)])
 
@@ -135,7 +146,10 @@ class Cursors(ABC):
     def walks(self, name: str) -> bool:
         """Tell whether a cursor is at work; that of the reread stays between two reads."""
         row = self.rows.get(name)
-        return row is not None and row.state.get("walk") is not None
+        if row is None or row.state.get("walk") is None:
+            return False
+        order = backfill.order_of(row.state)
+        return order is None or order.is_due
 
     def open_walks(self) -> list[str]:
         """Return the cursors that are at work, the most urgent first."""
@@ -152,6 +166,58 @@ class Cursors(ABC):
         move = CursorMove(name, row.version or None, {**row.state, "dropped": reason})
         done = await self._spool.commit(PageCommit(self._number, self._epoch, [move]))
         self.rows[name] = CursorRow(name, {**row.state, "dropped": reason}, done.versions[name])
+
+    # ------------------------------------------------------------------------------------ backfills that were asked for
+
+    async def order(self, name: str, change: Callable[[Order | None], Order]) -> Order:
+        """Change a backfill, or write a new one, durably. Raises what the change or the spool raises; it does not wait.
+
+        Args:
+            name: Its cursor.
+            change: Returns the new order for the one there is.
+        """
+        row = self.rows.get(name)
+        order = change(None if row is None else backfill.order_of(row.state))
+        state = backfill.at_rest(order) if row is None else backfill.changed(row.state, order)
+        move = CursorMove(name, None if row is None else row.version, state)
+        done = await self._spool.commit(PageCommit(self._number, self._epoch, [move]))
+        self.rows[name] = CursorRow(name, state, done.versions[name])
+        self.begin_ordered()
+        return order
+
+    def begin_ordered(self) -> None:
+        """Begin the walks that were asked for and are not begun; durable with their first page."""
+        for name, row in self.rows.items():
+            order = backfill.order_of(row.state)
+            if order is not None and order.is_due and row.state["walk"] is None:
+                since = min(max(order.since_ms, row.state["high"]), order.until_ms)
+                state = backfill.with_order(self._ordered_walk(self.kept(since), order), order)
+                self.rows[name] = CursorRow(name, state, row.version)
+
+    def _ordered_walk(self, since_ms: int, order: Order) -> dict[str, Any]:  # noqa: ARG002 -- some know no end
+        """Return the row of a walk over what is left of a stretch."""
+        return self._walk(since_ms)
+
+    def _read(self, name: str, row: dict[str, Any], page: Page) -> dict[str, Any]:
+        """Return a row after a page with its events counted, if it is of a backfill that was asked for."""
+        order = backfill.order_of(row)
+        if order is None:
+            return row
+        now = self._now_ms()
+        if now - self._told.setdefault(name, now) >= TELL_EVERY_MS:
+            self._told[name] = now
+            reached = datetime.fromtimestamp(row["high"] / 1000, UTC).isoformat(timespec="seconds")
+            self._log.info("backfill_goes_on", cursor=name, sink=order.sink, events=order.read, reached=reached)
+        return backfill.read(row, len(page.bodies), page.newest, order.until_ms + self._overlap_ms)
+
+    async def _covered(self, row: dict[str, Any]) -> list[int]:
+        """Return the gaps that a backfill closes when it is over; none for any other walk."""
+        order = backfill.order_of(row)
+        if order is None:
+            return []
+        others = [each for row in self.rows.values() if (each := backfill.order_of(row.state)) is not None]
+        gaps = (await self._spool.status()).gaps
+        return [gap.number for gap in gaps if gap.source == self._number and backfill.closes(order, gap, others)]
 
     async def heal_damage(self) -> bool:
         """Read again what pages held that are damaged or gone, whose ids are forgotten; True when it begins."""
@@ -190,6 +256,7 @@ class Cursors(ABC):
         reader: str = "",
     ) -> Committed:
         """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
+        order = backfill.order_of(self.rows[reader].state) if reader in self.rows else None
         commit = PageCommit(
             self._number,
             self._epoch,
@@ -197,7 +264,8 @@ class Cursors(ABC):
             page,
             open_gaps=opening or (),
             close_gaps=tuple(closing or ()),
-            reader=reader,
+            audience=(order.sink or None) if order is not None else None,
+            reader=BACKFILL if order is not None else reader,
         )
         try:
             while True:

@@ -20,7 +20,7 @@ The reread (stored as `trail`) begins at a checkpoint of the tail, so in its ord
 from __future__ import annotations
 
 from forwarder.contracts import GoesOnByTime, Held, Page
-from forwarder.polling import progress
+from forwarder.polling import backfill, progress
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorMove, CursorRow
@@ -99,6 +99,7 @@ class HandOver(Cursors):
             self._reread_from() if name == TAIL else None,
             apart_ms=shortened // (2 * progress.CHECKPOINTS_PER_REREAD),
         )
+        after = self._read(name, after, page)
         at_end, at_tip = name != TAIL and self._is_behind(name, after), name != TAIL and page.done
         if at_tip and name != REREAD and page.bodies and "tip" not in row.state:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
@@ -111,7 +112,9 @@ class HandOver(Cursors):
         if promoted:
             moves = self._promotion(name, after)
         elif ended:
-            moves = [CursorMove(name, row.version or None, _between_rereads(row.state) if name == REREAD else None)]
+            rested = _between_rereads(row.state) if name == REREAD else backfill.over(after, self._now_ms())
+            moves = [CursorMove(name, row.version or None, rested)]
+            closing = closing or await self._covered(after)
         elif page.bodies or page.next != row.state["walk"]:
             moves = [CursorMove(name, row.version or None, after)]
         heals = name == TAIL and "by_time" in after and not page.by_time and not self.walks(HEAL)
@@ -125,7 +128,7 @@ class HandOver(Cursors):
         if not moves:
             return Done(None, ended, after["high"], promoted=promoted)
         done = await self._commit(moves, page=page if page.bodies else None, closing=closing, reader=name)
-        if closing:
+        if closing and name in {HEAL, BACKFILL}:
             self._gaps = []
         if name == REREAD:
             self.rereads.read(ended=ended)
@@ -133,6 +136,8 @@ class HandOver(Cursors):
 
     def _is_behind(self, name: str, after: progress.Progress) -> bool:
         """Tell whether a walk has come behind where it was to end, or where the tail has read for it for long."""
+        if backfill.order_of(after) is not None:
+            return backfill.is_behind(after)
         until = self._end_of(name, after)
         if until is None:
             return False
@@ -143,6 +148,8 @@ class HandOver(Cursors):
         if "until" in row:
             until: int = row["until"]
             return until
+        if (order := backfill.order_of(row)) is not None:
+            return order.until_ms
         if name not in {HEAL, BACKFILL}:
             return None
         tail = self.rows[TAIL].state
@@ -182,7 +189,7 @@ class HandOver(Cursors):
             self.rows[REREAD] = CursorRow(REREAD, again, row.version)
             return False
         if name != TAIL:
-            kept: progress.Progress = {key: row.state[key] for key in ("begun", "until") if key in row.state}
+            kept: progress.Progress = {key: row.state[key] for key in ("begun", "until", "order") if key in row.state}
             await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})])
             return False
         moves = [CursorMove(TAIL, row.version, self._walk(now - self._trailing_ms))]

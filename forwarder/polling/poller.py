@@ -15,6 +15,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import structlog
 
@@ -23,6 +24,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
+from forwarder.polling.ordered import Ordered
 from forwarder.polling.plan import HEAL, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
 from forwarder.polling.shown import Shown
@@ -69,9 +71,8 @@ class Poller:
         self._shown.follow(self._asker, self._store)
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
-        self._at_tip = False
-        self._reads = False
-        self._stopping = False
+        self.ordered = Ordered(self._store, self._plan, self._writes, self.wake, lambda: self._reads)
+        self._at_tip = self._reads = self._stopping = False
         self._was_refused = False  # by the spool, what was last read
         self._last_heal: float | None = None
 
@@ -393,8 +394,6 @@ class Poller:
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the time is over or the poller is rung."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds if seconds < math.inf else None):
                 await self.wake.wait()
-        except TimeoutError:
-            return

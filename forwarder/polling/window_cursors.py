@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from forwarder.contracts import Coarse, Held, Page, Source, SourceConfig
-from forwarder.polling import windows
+from forwarder.polling import backfill, windows
+from forwarder.polling.backfill import Order
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorMove, CursorRow
@@ -46,6 +47,9 @@ class WindowCursors(Cursors):
     def _walk(self, since_ms: int) -> Row:
         since_ms = self.kept(since_ms)
         return _row(since_ms, max(self._now_ms(), since_ms))
+
+    def _ordered_walk(self, since_ms: int, order: Order) -> Row:
+        return _row(since_ms, max(order.until_ms, since_ms))
 
     def next(self, name: str, row: Row) -> tuple[windows.State, windows.Window]:
         """Return where a walk stands, no earlier than the source reaches and narrowed where that was needed."""
@@ -98,17 +102,18 @@ class WindowCursors(Cursors):
         closing: list[int] = []
         newest = max(page.newest or 0, row.state["reached"])
         after = {**row.state, "walk": page.next, "high": page.next["at"], "reached": newest}
+        after = self._read(name, after, page)
         ended = name != TAIL and page.done
         move = CursorMove(name, row.version or None, after)
         if ended and name == REREAD:
             move = CursorMove(REREAD, row.version or None, {"begun": row.state["begun"]})
         elif ended:
-            move = CursorMove(name, row.version or None, None)
-            closing = self._gaps if name == HEAL else []
+            move = CursorMove(name, row.version or None, backfill.over(after, self._now_ms()))
+            closing = self._gaps if name == HEAL else await self._covered(after)
         if not ended and not page.bodies and page.next == row.state["walk"]:
             return Done(None, ended, newest)
         done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
-        if closing:
+        if closing and name == HEAL:
             self._gaps = []
         if name == REREAD:
             self.rereads.read(ended=ended)
@@ -128,13 +133,14 @@ class WindowCursors(Cursors):
         Returns None for a walk that has to wait there itself.
         """
         row, heal = self.rows[name], self.rows.get(HEAL)
-        if name == HEAL:
+        order = backfill.order_of(row.state)
+        if name == HEAL or (order is not None and order.sink):  # a heal is for all, and that sink would lack it
             return None
         state, window = self.next(name, row.state)
         walk = {**state, "at": window.until, "scan": window.until}
         beyond = CursorMove(name, row.version or None, {**row.state, "walk": walk, "high": window.until})
         if walk["until"] is not None and window.last:
-            rested = {"begun": row.state["begun"]} if name == REREAD else None
+            rested = {"begun": row.state["begun"]} if name == REREAD else backfill.over(row.state, self._now_ms())
             beyond = CursorMove(name, row.version or None, rested)
         gaps = [Gap("cursor_lost", error.reason, source=self._number, from_ms=window.since, to_ms=window.until)]
         if heal is None:

@@ -111,7 +111,7 @@ def _older(known: KnownSpool, settings: Settings, targets: dict[str, str]) -> It
         yield Problem(
             f"sinks.{name}.start",
             f"the spool no longer has what was read before {whole}, so it begins there",
-            f"to have the earlier events too: audit-forwarder backfill --source NAME --sink {name} {again}",
+            f"to have the earlier events too: audit-forwarder backfill start --source NAME --sink {name} {again}",
         )
 
 

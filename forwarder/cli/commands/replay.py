@@ -147,7 +147,7 @@ def _absent(replay: Replay) -> list[str]:
         return []
     missing = f"{minute(replay.since_ms)} to {minute(min(replay.until_ms, replay.whole_since_ms))}"
     since, until = iso(replay.since_ms), iso(min(replay.until_ms, replay.whole_since_ms))
-    again = f"audit-forwarder backfill --source NAME --sink {replay.sink} --from {since} --to {until}"
+    again = f"audit-forwarder backfill start --source NAME --sink {replay.sink} --from {since} --to {until}"
     whole = minute(replay.whole_since_ms)
     return [
         f"the spool no longer has what was read before {whole}, so of {missing} events are missing; read again: {again}"

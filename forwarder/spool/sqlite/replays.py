@@ -54,7 +54,7 @@ class Replays:
             raise ConfigError(
                 f"sinks.{order.sink}: the spool has nothing that was sent to it from {_minute(order.since_ms)} to "
                 f"{_minute(order.until_ms)}{has}. What it does not have is read from its source again: "
-                f"audit-forwarder backfill --sink {order.sink}"
+                f"audit-forwarder backfill start --source NAME --sink {order.sink}"
             )
         lane = self._lanes.make("", live.target, first - 1, "detach", now_ms)
         self._con.execute("UPDATE lanes SET name = ? WHERE number = ?", (f"{order.sink}#{lane.number}", lane.number))
