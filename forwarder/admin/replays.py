@@ -100,7 +100,7 @@ class Replays:
             raise ConfigError(f"there is no replay {chosen.number}; `audit-forwarder replay list` shows all on record")
         if not found[0].replay.is_open:
             raise ConfigError(f"the replay {chosen.number} has ended already")
-        if self._live is not None:
+        if self._live is not None and found[0].replay.sink in self._sinks:
             replay = await self._live.cancel_replay(found[0].replay, who)
         else:
             replay = await self._spool.operations.cancel_replay(chosen.number, who)

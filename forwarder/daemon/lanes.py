@@ -148,8 +148,6 @@ class Lanes:
         """Say that the spool has new events."""
         for lane in self._lanes.values():
             lane.ring()
-        for replays in self._replays.values():
-            replays.ring()
 
     def stop(self) -> None:
         """Let every lane finish what is in flight, and those that are still to be made."""
@@ -170,8 +168,14 @@ class Lanes:
     def on_lane_changed(self, change: LaneChange) -> None:
         """Tell the log what someone did with a lane."""
         self._log.warning(f"lane_{change.what}", **change.fields())
+        report = self.reports.get(change.sink)
+        if change.what == "resumed" and report is not None and report.state == "paused":
+            report.turn("starting", self._clock.time())  # its next lane says more, and its replays need not wait for it
+        self._ring_replays(change.sink)
 
-        self.ring()
+    def _ring_replays(self, name: str) -> None:
+        if (replays := self._replays.get(name)) is not None:
+            replays.ring()
 
     def replay_state(self, replay: Replay) -> tuple[str, str]:
         """Return the state and the reason of a replay that is at work, else nothing."""
@@ -186,7 +190,7 @@ class Lanes:
     def on_replay_changed(self, what: str, replay: Replay, who: str) -> None:
         """Tell the log that there is one more replay, or that one was ended."""
         self._log.warning(f"replay_{what}", sink=replay.sink, replay=replay.number, who=who, events=replay.events)
-        self.ring()
+        self._ring_replays(replay.sink)
 
     def on_letters_changed(self, change: Change) -> None:
         """Tell the log and the lane that someone retried or discarded dead letters."""
@@ -197,6 +201,7 @@ class Lanes:
             report.retried += letters if change.what == "retried" else 0
         if (lane := self._lanes.get(name)) is not None:
             lane.ring()
+        self._ring_replays(name)
 
     async def name_unclaimed(self, spool: Spool) -> None:
         """Say for which sinks that are no longer configured events wait, and until when."""

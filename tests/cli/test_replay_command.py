@@ -124,6 +124,21 @@ async def test_a_replay_does_not_begin_while_its_sink_is_paused_and_can_be_cance
         await e.until(lambda: len(lines_of(out)) >= 80)
 
 
+async def test_a_replay_whose_sink_is_not_configured_any_more_can_be_cancelled(tmp_path: Path) -> None:
+    out = tmp_path / "out.ndjson"
+    config = str(tmp_path / "config.yaml")
+    async with Simulator(SimulatorConfig(events=40, history="2d")) as sim:
+        sources = {"acme": source(sim)}
+        async with engine(tmp_path, sources, {"out": file_sink(out), "old": file_sink(tmp_path / "old")}) as e:
+            await e.until(lambda: len(lines_of(tmp_path / "old")) >= 40)
+        assert (await replay("--sink", "old", "--from", "30d", "-c", config)).exit_code == 0
+        async with engine(tmp_path, sources, {"out": file_sink(out)}) as e:
+            await e.until(lambda: len(lines_of(out)) >= 40)
+            assert [each["open"] for each in await listed(config)] == [True]
+            assert (await replay("cancel", "1", "-c", config)).exit_code == 0
+            assert [(each["open"], each["detached"]) for each in await listed(config)] == [(False, 40)]
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
