@@ -80,6 +80,7 @@ class RateLimits(_Model):
         shape: How a 429 tells when to come back: `X-RateLimit-Reset` to the minute or to the second,
             `Retry-After`, or not at all.
         on_success: Whether good answers carry `X-RateLimit-*` too.
+        others: Requests per window of somebody else with the same key, for each path, evenly while it passes.
     """
 
     stream: Annotated[int, Field(ge=0)] = 0
@@ -87,6 +88,7 @@ class RateLimits(_Model):
     window: Annotated[Seconds, Field(gt=0)] = 60.0
     shape: Literal["minute", "seconds", "retry_after", "none"] = "minute"
     on_success: bool = True
+    others: Annotated[int, Field(ge=0)] = 0
 
 
 class Workspaces(_Model):

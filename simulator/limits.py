@@ -74,9 +74,10 @@ class RateLimiter:
         window, used = self._used.get((key, path), (began, 0))
         used = used + 1 if window == began else 1
         self._used[key, path] = (began, used)
-        allowed = used <= limit
+        others = math.floor(config.others * (now - began) / config.window)
+        allowed = used + others <= limit
         self.refused += not allowed
         if allowed and not config.on_success:
             return True, {}
-        remaining = max(0, limit - used)
+        remaining = max(0, limit - used - others)
         return allowed, headers(limit, remaining, began + config.window, now, config.shape, refused=not allowed)

@@ -110,16 +110,21 @@ class Asker:
         return path_of(self._source.origin.source, name)
 
     def _claims(self, names: Collection[str]) -> list[Path]:
-        return [self._path(name) for name in names if self._wait((name,)) <= 0]
+        return [self._path(name) for name in names if self._own_wait(name) <= 0]
 
     def _wait(self, names: Collection[str]) -> float:
         """Return the seconds until one of several cursors may be asked, if no one else wanted to."""
         if not self._asks_a_server:
             return 0.0
-        now = self._clock.monotonic()
+        return max(self._budget.wait(), min(self._own_wait(name) for name in names))
+
+    def _own_wait(self, name: str) -> float:
+        """Return the seconds for which others may be asked, and this cursor not."""
+        if not self._asks_a_server:
+            return 0.0
         seen = self._budget.seen.get(self._source.origin.source)
-        wait = max(self._budget.wait(), seen.blocked() if seen is not None else 0.0)
-        return max(wait, min(self._line.order.wait(self._path(name), now) for name in names))
+        wait = self._line.order.wait(self._path(name), self._clock.monotonic())
+        return wait if seen is None else max(wait, seen.blocked())
 
     def _mine(self, names: Collection[str]) -> str | None:
         """Return whose turn it is, None when another source has it."""

@@ -7,8 +7,9 @@
     heal      begins `overlap` before the last good point when the source lost the tail's cursor
     reread    reads the newest ten minutes again every five, for events that became visible behind the cursor
 
-`backfill` and `heal` walk without an end; at the tip they *become* the tail, in one transaction. So the tail's own
-lower bound moves back to theirs, and it does not matter whether the API compares it with processing or event time.
+`backfill` and `heal` walk without an end; at the tip, or where they have come as far as the tail, they *become* the
+tail, in one transaction. So the tail's own lower bound moves back to theirs, and it does not matter whether the API
+compares it with processing or event time.
 Where the budget does not let them reach the tip, they are over once they have read a day, or `overlap`, of what the
 tail has read: what is processed later than that after it happened is for the reconcile to find. A walk with an `until`
 in its row is over behind that. What is known is dropped by the spool.
@@ -104,6 +105,8 @@ class HandOver(Cursors):
         if at_tip and name != REREAD and page.bodies and "tip" not in row.state:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
             at_tip, after["tip"] = False, True
+        # Where events come without a pause, no page is empty: a walk that has read what the tail has is there as well.
+        at_tip = at_tip or (name in {HEAL, BACKFILL} and bool(page.bodies) and self._is_abreast(after))
         moves: list[CursorMove] = []
         closing: list[int] = []
         ended, promoted = at_end or at_tip, at_tip and name in {HEAL, BACKFILL}
@@ -143,6 +146,10 @@ class HandOver(Cursors):
             return False
         return progress.reached(after) > until if "until" in after else after["high"] > until + self._beyond_ms
 
+    def _is_abreast(self, after: progress.Progress) -> bool:
+        tail = self.rows[TAIL].state
+        return bool(tail["from"] < tail["high"] <= after["high"])
+
     def _end_of(self, name: str, row: progress.Progress) -> int | None:
         """Return from where on all that a walk reads has been read by the tail, or its end; None when unknown."""
         if "until" in row:
@@ -166,7 +173,7 @@ class HandOver(Cursors):
         """Return the moves by which a heal or backfill that reached the tip becomes the tail."""
         # What became visible behind this walk while it was near the present is for the next reread to find,
         # and what a reread that is still on its way has not read.
-        reread, tail, begun = self.rows.get(REREAD), self.rows[TAIL], after.pop("near")
+        reread, tail, begun = self.rows.get(REREAD), self.rows[TAIL], after.pop("near", after["high"])
         after = {key: after[key] for key in after if key not in {"tip", "dropped"}}
         if self.walks(REREAD):
             begun = min(begun, self._reread_from() + self._trailing_ms)

@@ -269,17 +269,17 @@ class Poller:
         if done.heals:
             self._heal_begins()
         if done.ended:
-            await self._ended(name, promoted=done.promoted)
+            await self._ended(name, page, promoted=done.promoted)
         return new
 
-    async def _ended(self, name: str, *, promoted: bool) -> None:
+    async def _ended(self, name: str, page: Page, *, promoted: bool) -> None:
         self._plan.end(name)
         if name == REREAD:
             self.report.heals += await self._store.heal_damage()
             return
         if promoted:
-            self._at_tip = True
-            self._plan[TAIL].due = self._clock.monotonic() + self._config.every
+            self._at_tip = not page.more
+            self._plan[TAIL].due = 0.0 if page.more else self._clock.monotonic() + self._config.every
         self._log.info("walk_reached_the_tip" if promoted else "walk_ended", cursor=name)
 
     async def _see_progress(self, name: str, row: CursorRow, page: Page, new: int) -> None:

@@ -194,6 +194,23 @@ async def test_the_budget_that_is_shown_is_the_one_the_api_gave(tmp_path: Path) 
             assert await metric(e, 'forwarder_source_budget_requests_per_minute{source="acme"}') == 240
 
 
+async def test_what_others_use_up_of_the_limit_is_shown(tmp_path: Path) -> None:
+    limits, out = RateLimits(stream=100_000, events=0, others=60_000), {"out": file_sink(tmp_path / "out.ndjson")}
+    async with (
+        Simulator(SimulatorConfig(events=50, limits=limits)) as sim,
+        engine(tmp_path, {"acme": source(sim, budget=None)}, out) as e,
+    ):
+        await e.until(lambda: e.daemon.admin_port > 0)
+        while not (found := await status(e))["sources"] or not found["sources"][0]["others_requests"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        (acme,) = found["sources"]
+        assert (acme["limit"], acme["foreign_limits"]) == (100_000, 0)
+        assert 0 <= acme["others_share"] < 1
+        assert acme["readers"][0]["cursor"] == "tail"
+        assert await metric(e, 'forwarder_source_others_requests_total{source="acme"}') > 0
+        assert await metric(e, 'forwarder_source_reader_requests_total{reader="tail",source="acme"}') > 0
+
+
 def test_whatever_may_pass_says_what_a_person_can_do() -> None:
     for kind in get_args(ErrorKind):
         assert Retryable("x", kind=kind).fix.endswith(".")

@@ -35,9 +35,9 @@ class Busy(World):
         self.numbers += 1
         self.feed.events.append(Event(f"e{self.numbers}", int(now - late * 1000), now, now))
 
-    async def request(self) -> str:
+    async def request(self, place: float = PLACE) -> str:
         """Ask once; return for which cursor."""
-        self.clock.advance(PLACE)
+        self.clock.advance(place)
         while self.next_event <= self.clock.now:
             self.next_event += self.every
             self.happen()
@@ -127,3 +127,20 @@ async def test_a_walk_with_an_end_of_its_own_ends_there_and_becomes_nothing(tmp_
         assert inside <= set(await world.spooled())
         outside = {event.name for event in world.feed.events if event.name[0] == "h"} - inside
         assert len(outside & set(await world.spooled())) <= 1, "one page may go beyond it"
+
+
+async def test_history_is_read_and_ends_at_a_third_of_the_limit_beside_the_rereads(tmp_path: Path) -> None:
+    """What is read again every five minutes costs as much as all requests: it is their share that it gets."""
+    place = 12.0
+    async with busy(
+        tmp_path, by_time=False, every=3 * place, trailing=600, trailing_every=300, since=80_000, overlap=7200
+    ) as world:
+        began = world.poller._rows[BACKFILL].state["from"]
+        asked: Counter[str] = Counter()
+        while BACKFILL in world.poller._rows:
+            asked[await world.request(place)] += 1
+            assert asked.total() < 1500, asked
+        assert world.poller._rows[TAIL].state["from"] == began
+        assert asked[REREAD] > 0
+        assert asked[BACKFILL] > 3 * asked[REREAD]
+        assert {f"h{number}" for number in range(99)} <= set(await world.spooled())

@@ -111,6 +111,18 @@ async def test_rate_limit_headers(shape, name, value):
         assert (await ask(sim)).status == 200
 
 
+async def test_somebody_else_with_the_key_uses_the_limit_up_while_time_passes():
+    clock = Clock(BEGINNING)
+    async with simulator(clock, limits=RateLimits(stream=50, others=60)) as sim:
+        assert (await ask(sim)).headers["x-ratelimit-remaining"] == "49"
+        clock.now += 30
+        assert (await ask(sim)).headers["x-ratelimit-remaining"] == "18"
+        clock.now += 29
+        assert (await ask(sim)).status == 429
+        clock.now += 1
+        assert (await ask(sim)).headers["x-ratelimit-remaining"] == "49"
+
+
 async def test_limits_are_per_key_and_good_answers_may_stay_silent():
     async with simulator(organizations=2, limits=RateLimits(stream=1, events=1, on_success=False)) as sim:
         assert not any(name.startswith("x-rate") for name in (await ask(sim)).headers)
