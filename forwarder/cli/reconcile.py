@@ -40,6 +40,7 @@ def add_to(app: App) -> None:
                 ("audit-forwarder reconcile --since 2026-11-01 --json", "for scripts"),
                 ("audit-forwarder reconcile --day 2026-11-14 --ids", "which events are missing"),
                 ("audit-forwarder reconcile --verify-sink --sink elastic", "has the sink what it accepted?"),
+                ("audit-forwarder reconcile --check-reports", "are the daily reports as they were written?"),
             ],
             ExitCode.UNEXPECTED,
             ExitCode.SPOOL,
@@ -73,6 +74,9 @@ def reconcile(
         ),
     ] = None,
     within: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time for looking at each sink.")] = 3600.0,
+    check_reports: Annotated[
+        bool, typer.Option("--check-reports", help="Recompute the chain of the daily reports; nothing else is done.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say whether everything arrived.
@@ -86,6 +90,8 @@ def reconcile(
 
     if day and (since or until):
         raise typer.BadParameter("--day is one day; leave out --since and --until, or --day")
+    if check_reports:
+        raise typer.Exit(command.check_reports(call(config, secrets_dir, overrides), as_json=as_json))
     if result is not None and not (verify_sink and sink):
         raise typer.BadParameter("--result is of one sink; write --verify-sink and --sink too")
     if not within <= _MOST_SECONDS:

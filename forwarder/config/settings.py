@@ -155,6 +155,15 @@ class ShutdownConfig(ComponentConfig):
     finishes nothing."""
 
 
+class ReportsConfig(ComponentConfig):
+    """Daily reports of what arrived: JSON and text, each with the digest of the one before."""
+
+    daily: bool = True
+    """Write one for each day, once the day was read again for the first time, and a new version when it changes."""
+    folder: Path | None = None
+    """Folder for them; default: `reports` beside the spool."""
+
+
 class Settings(BaseSettings):
     """The whole configuration of the forwarder."""
 
@@ -187,6 +196,8 @@ class Settings(BaseSettings):
     """The log."""
     heartbeat: HeartbeatConfig = HeartbeatConfig()
     """Events of our own, so that a receiver can raise an alarm when nothing comes."""
+    reports: ReportsConfig = ReportsConfig()
+    """Daily reports that an auditor can keep and recompute."""
     shutdown: ShutdownConfig = ShutdownConfig()
     """How the daemon ends."""
 
@@ -206,6 +217,11 @@ class Settings(BaseSettings):
         """Take values from the constructor only; `load` merges the layers and passes the result."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+    @property
+    def reports_folder(self) -> Path:
+        """Return the folder of the daily reports."""
+        return (self.reports.folder or self.spool.path.parent / "reports").expanduser()
 
     @property
     def readers(self) -> dict[str, SourceConfig]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import structlog
 
 from forwarder.observe.reports import Completeness
 from forwarder.reconcile.verdict import Chosen
@@ -12,6 +15,7 @@ from forwarder.reconcile.verdict import Chosen
 if TYPE_CHECKING:
     from forwarder.admin.reconcile import Reconciliation
     from forwarder.daemon.reporter import Reporter
+    from forwarder.reconcile.reports import ReportFolder
     from forwarder.reconcile.verdict import Verdict
 
 
@@ -23,15 +27,24 @@ class CompletenessWatch:
         reporter: Is told.
         stopping: Set when the end begins.
         every: Seconds between two verdicts.
+        reports: Where daily reports are written, None for nowhere.
     """
 
     def __init__(
-        self, reconciliation: Reconciliation, reporter: Reporter, stopping: asyncio.Event, *, every: float
+        self,
+        reconciliation: Reconciliation,
+        reporter: Reporter,
+        stopping: asyncio.Event,
+        *,
+        every: float,
+        reports: ReportFolder | None = None,
     ) -> None:
         self._reconciliation = reconciliation
         self._reporter = reporter
         self._stopping = stopping
         self._every = every
+        self._reports = reports
+        self._log = structlog.get_logger()
 
     async def run(self) -> None:
         """Judge until the end."""
@@ -41,9 +54,27 @@ class CompletenessWatch:
             self._reporter.read_again = {
                 name: closed / 1000 for name, closed in (await self._reconciliation.read_again()).items()
             }
+            await self._report(verdict)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._stopping.wait()
+
+    async def _report(self, verdict: Verdict) -> None:
+        """Write the reports that are due; one that cannot be written is tried again, and is no fault of delivery."""
+        if self._reports is None:
+            return
+        today = datetime.fromtimestamp(verdict.made_ms / 1000, UTC).date().isoformat()
+        try:
+            names = await asyncio.to_thread(self._reports.update, verdict, today)
+        except OSError as error:
+            self._log.warning(
+                "report_not_written",
+                reason=f"{self._reports.folder}: {error.strerror or type(error).__name__}",
+                fix="Let the user of the daemon write there, make room, or name another reports.folder.",
+            )
+        else:
+            for name in names:
+                self._log.info("report_written", file=name)
 
 
 def completeness_of(verdict: Verdict) -> list[Completeness]:

@@ -66,6 +66,7 @@ from forwarder.polling.ordered import Change
 from forwarder.polling.poller import Poller
 from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
+from forwarder.reconcile.reports import ReportFolder
 from forwarder.records.places import Unrouted
 from forwarder.spool.contract import Spool, SpoolError, SpoolLost
 
@@ -258,7 +259,8 @@ class Daemon:
 
     def _completeness(self, spool: Spool) -> CompletenessWatch:
         judges = Reconciliation(spool, self._proofs, self._clock.time)
-        return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE)
+        reports = ReportFolder(self._settings.reports_folder) if self._settings.reports.daily else None
+        return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE, reports=reports)
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
         task = asyncio.create_task(

@@ -85,6 +85,7 @@ class Line(msgspec.Struct, frozen=True):
         recovered: Of the expected ones, those that were not there at first and found when the day was read again.
         compared: How many events were read again to see whether all are there.
         passes: Names of the passes that read the whole day again.
+        is_compared: Whether the day is read again at all.
         proof: What an acceptance of the sink is worth: delivered, received or none; empty when it is not configured.
         gaps: Numbers of the gaps that concern it.
     """
@@ -103,6 +104,7 @@ class Line(msgspec.Struct, frozen=True):
     recovered: int = 0
     compared: int = 0
     passes: list[str] = []
+    is_compared: bool = False
     proof: str = ""
     gaps: list[int] = []
 
@@ -216,6 +218,7 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
         recovered=books.recovered,
         compared=books.compared,
         passes=list(done or ()),
+        is_compared=done is not None,
         proof=proof,
         gaps=[gap.number for gap in mine],
         judgement=judgement,

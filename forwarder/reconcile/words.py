@@ -16,6 +16,21 @@ COUNTS = ("expected", "delivered", "rejected", "filtered", "waiting", "missing",
 """The numbers of a line, in the order of people."""
 
 
+MEANINGS = {
+    "expected": "events that the log showed, each once, by the date that the log writes, since the sink is there; from "
+    "the books of the spool, counted in the transaction that wrote the events",
+    "delivered": "accepted by the sink, without those that it was found not to have; from the books and from looks at "
+    "the sink (reconcile --verify-sink)",
+    "rejected": "refused by the sink for good: dead letters, and discarded ones; from the books",
+    "filtered": "kept from this sink by its own rules; from the books",
+    "waiting": "in the spool and not settled by the sink yet; counted from the pages of the spool",
+    "missing": "left the spool before the sink had them, or accepted by the sink and not found there; from the books "
+    "and the gaps above",
+    "recovered": "of the expected ones: not there at first, and found when the time was read again; from the books",
+}
+"""What each number is, and where it comes from."""
+
+
 def sums_in_words(verdict: Verdict) -> Iterator[str]:
     """Yield what the numbers mean, and each gap."""
     sums = {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS}

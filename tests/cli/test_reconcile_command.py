@@ -108,3 +108,22 @@ async def test_a_name_or_day_that_is_not_there_is_refused_not_complete(tmp_path:
     ):
         refused = await command(tmp_path, *words)
         assert (refused.exit_code, says in " ".join(refused.stderr.split())) == (2, True), refused.stderr
+
+
+async def test_the_daemon_writes_daily_reports_and_a_command_recomputes_them(tmp_path: Path) -> None:
+    out, folder = tmp_path / "out.ndjson", tmp_path / "kept"
+    parts: dict[str, Any] = {"reports": {"folder": str(folder)}}
+    feed = {"reconcile": "off"}  # so that a day is due a while after it
+    async with Simulator(SimulatorConfig(events=60, history="3d")) as sim:
+        async with engine(tmp_path, {"acme": source(sim, limit=40, **feed)}, {"out": file_sink(out)}, **parts) as e:
+            none = await command(tmp_path, "--check-reports")
+            await e.until(lambda: len(lines_of(out)) >= len(truth(sim)))
+            await e.until(lambda: list(folder.glob("report-*.json")))
+        fine = await command(tmp_path, "--check-reports")
+        assert (fine.exit_code, "each is as it was written, and adds up" in fine.stdout) == (0, True), fine.output
+        assert none.exit_code == 0
+        first = min(folder.glob("report-*.txt"))
+        first.write_text(first.read_text() + " ")
+        changed = await command(tmp_path, "--check-reports", "--json")
+        assert changed.exit_code == 1
+        assert [first.stem in each for each in shown(changed)["problems"]] == [True]

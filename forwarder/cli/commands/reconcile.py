@@ -12,6 +12,7 @@ from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import page_rows, print_line
 from forwarder.contracts.errors import ConfigError
 from forwarder.exit_codes import ExitCode
+from forwarder.reconcile.chain import check
 from forwarder.reconcile.verdict import Verdict
 from forwarder.reconcile.words import COUNTS, sums_in_words, verdict_as_dict
 from forwarder.spool.evidence import IdPage, IdsWanted
@@ -71,6 +72,25 @@ def reconcile(
         return ExitCode.OK if verdict.complete and all_there else ExitCode.UNEXPECTED
 
     return asyncio.run(run(invocation.settings()))
+
+
+def check_reports(invocation: Invocation, *, as_json: bool) -> ExitCode:
+    """Recompute the chain of daily reports; OK when every one is as it was written. Raises ConfigError without any."""
+    folder = invocation.settings().reports_folder.absolute()
+    try:
+        checked = check(folder)
+    except OSError as error:
+        raise ConfigError(f"the reports in {folder} cannot be read: {error.strerror}") from None
+    if as_json:
+        print_line(msgspec.json.format(msgspec.json.encode(checked), indent=2).decode())
+    elif not checked.reports:
+        print_line(f"no report is in {folder} yet: the first is written once its day was read again")
+    else:
+        for problem in checked.problems:
+            print_line(problem)
+        state = f"{len(checked.problems)} problems" if checked.problems else "each is as it was written, and adds up"
+        print_line(f"{checked.reports} reports of {checked.first} to {checked.last} in {folder}: {state}")
+    return ExitCode.UNEXPECTED if checked.problems else ExitCode.OK
 
 
 def _refuse_unknown(settings: Settings, chosen: Chosen, verdict: Verdict) -> None:

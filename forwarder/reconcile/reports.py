@@ -1,0 +1,205 @@
+"""Daily reports: what is kept as proof, as JSON and as text, each with the SHA-256 of the one before.
+
+::
+
+    report-000012-2026-11-14.json   the verdict on the day, `previous` {file, sha256}, `text_sha256`, `replaces`
+    report-000012-2026-11-14.txt    the same for people, every number explained
+
+A report is written once the first pass over its day is through, and never changed. When later passes or looks change
+what it says, a new version is written, which names the old one. Blocking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder.reconcile.words import COUNTS, MEANINGS, iso, sums_in_words, verdict_as_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from forwarder.reconcile.verdict import Verdict
+
+_NAME = re.compile(r"report-(\d{6,})-(\d{4}-\d\d-\d\d)\.json")
+_SETTLE_MS = 2 * 3_600_000
+"""After a day of which nothing is read again."""
+_BETWEEN_MS = 3_600_000
+"""Least time between two versions of a report, unless a pass came to its end."""
+
+
+class Written(msgspec.Struct):
+    """What is known of the newest version of a day's report."""
+
+    file: str
+    version: int
+    content: str = ""
+    passes: list[list[str]] = []
+    made_ms: int = 0
+
+
+class ReportFolder:
+    """The reports of one installation.
+
+    Args:
+        folder: Where they lie; made when the first is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._days: dict[str, Written] = {}
+        self._last: tuple[int, str] | None = None
+
+    def update(self, verdict: Verdict, today: str) -> list[str]:
+        """Write what is due of a verdict over all days; return the names of the files. Raises OSError."""
+        self._read_folder()
+        names: list[str] = []
+        for day in sorted({line.day for line in verdict.lines if line.day and line.day < today}):
+            found = _of_day(verdict, day)
+            if not _is_due(found, day, verdict.made_ms):
+                continue
+            content = verdict_as_dict(found)
+            del content["made_at"]
+            digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+            before = self._days.get(day)
+            passes = [line.passes for line in found.lines]
+            if before is not None:
+                is_soon = verdict.made_ms - before.made_ms < _BETWEEN_MS and passes == before.passes
+                if digest == before.content or is_soon:
+                    continue
+            names.append(self._write(day, found, content, Written("", 0, digest, passes, verdict.made_ms)))
+        return names
+
+    def _read_folder(self) -> None:
+        """Learn what is there, unless nothing changed since: the newest is still the one we wrote."""
+        files = files_of(self.folder)
+        newest = files[-1][:2] if files else (0, "")
+        if self._last == newest:
+            return
+        self._days = {}
+        for _, name, day in files:
+            before = self._days.get(day)
+            self._days[day] = Written(name, before.version + 1 if before else 1)
+        for known in self._days.values():
+            _recall(known, _report(self.folder / known.file))
+        self._last = newest
+
+    def _write(self, day: str, verdict: Verdict, content: Mapping[str, Any], written: Written) -> str:
+        number, last = self._last or (0, "")
+        before = self._days.get(day)
+        name = f"report-{number + 1:06}-{day}.json"
+        previous = {"file": last, "sha256": sha256_of(self.folder / last)} if last else None
+        head = {
+            "report": number + 1,
+            "day": day,
+            "version": before.version + 1 if before else 1,
+            "made_at": iso(verdict.made_ms),
+            "previous": previous,
+            "replaces": before.file if before else None,
+        }
+        text = "\n".join([*_text(head, verdict), ""]).encode()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put(self.folder / name.replace(".json", ".txt"), text)
+        body = {**head, "text_sha256": hashlib.sha256(text).hexdigest(), **content}
+        _put(self.folder / name, msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n")
+        self._days[day] = msgspec.structs.replace(written, file=name, version=head["version"])
+        self._last = (number + 1, name)
+        return name
+
+
+def _of_day(verdict: Verdict, day: str) -> Verdict:
+    lines = [line for line in verdict.lines if line.day == day]
+    numbers = {number for line in lines for number in line.gaps}
+    return msgspec.structs.replace(verdict, lines=lines, gaps=[gap for gap in verdict.gaps if gap.number in numbers])
+
+
+def _is_due(verdict: Verdict, day: str, now_ms: int) -> bool:
+    """Tell whether the first pass over a day is through, for all whose day is read again; else a while after it."""
+    compared = [line for line in verdict.lines if line.is_compared]
+    if compared:
+        return all(line.passes for line in compared)
+    return now_ms >= _end_ms(day) + _SETTLE_MS and not any(line.waiting for line in verdict.lines)
+
+
+def _end_ms(day: str) -> int:
+    return int((datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)).timestamp() * 1000)
+
+
+def _recall(known: Written, report: Mapping[str, Any]) -> None:
+    content = {name: report[name] for name in ("complete", "sums", "lines", "gaps") if name in report}
+    known.content = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    lines = report.get("lines")
+    known.passes = [line.get("passes", []) for line in lines] if isinstance(lines, list) else []
+
+
+def _report(path: Path) -> dict[str, Any]:
+    """Return a report; nothing when it is not one any more: then a new version is written."""
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def files_of(folder: Path) -> list[tuple[int, str, str]]:
+    """Return number, name and day of each report, in the order of their numbers."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    found = [match for name in names if (match := _NAME.fullmatch(name)) is not None]
+    return sorted((int(match.group(1)), match.group(0), match.group(2)) for match in found)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
+    yield f"Completeness of {head['day']}: report {head['report']}, version {head['version']}"
+    yield f"Made at {head['made_at']}. Counted in the books of the spool at that moment."
+    if head["replaces"]:
+        yield f"It replaces {head['replaces']}: later readings or looks changed what is known of the day."
+    yield ""
+    yield "For each source and sink: expected = delivered + rejected + filtered + waiting + missing"
+    yield ""
+    for line in verdict.lines:
+        counts = ", ".join(f"{name} {getattr(line, name)}" for name in COUNTS)
+        yield f"{line.source} to {line.sink}: {line.judgement}"
+        yield f"  {counts}"
+        passes = ", ".join(line.passes)
+        yield f"  read again by pass: {passes or 'none'}; {line.compared} events compared"
+        yield f"  an acceptance of this sink means: {line.proof or 'not known, it is not configured'}"
+    yield ""
+    yield from sums_in_words(verdict)
+    yield ""
+    yield "What the numbers are"
+    for name in COUNTS:
+        yield f"  {name}: {MEANINGS[name]}"
+    yield ""
+    previous = head["previous"]
+    yield f"The report before: {previous['file']}, SHA-256 {previous['sha256']}" if previous else "No report before."
+    yield "The JSON of this report holds the SHA-256 of this text. `audit-forwarder reconcile --check-reports`"
+    yield "recomputes all of them; `sha256sum` does for one."
+
+
+def _put(path: Path, body: bytes) -> None:
+    """Write a file as a whole, for our eyes only."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105 -- the name is a text
+    except BaseException:
+        os.unlink(name)  # noqa: PTH108
+        raise

@@ -1,0 +1,135 @@
+"""Daily reports: written when their day is due, in a chain that shows every change, and that can be recomputed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from forwarder.reconcile.chain import check
+from forwarder.reconcile.passes import Passes
+from forwarder.reconcile.reports import ReportFolder, files_of
+from forwarder.reconcile.verdict import Verdict
+from tests.reconcile.test_verdict import DAY, HOUR, NEXT, NOON, books, gap, verdict_on
+
+BEGIN, END = NOON - 12 * HOUR, NOON + 12 * HOUR
+TODAY = "2026-11-16"
+
+
+def verdict(reached: int = END, at: int = END + 48 * HOUR, **counts: int) -> Verdict:
+    found = verdict_on(books(**{"accepted": 5, **counts}), passes={"acme": Passes(BEGIN, [reached, BEGIN])})
+    return msgspec.structs.replace(found, made_ms=at)
+
+
+def report(folder: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / name).read_bytes())
+    return found
+
+
+def test_a_report_is_written_once_the_first_pass_over_its_day_is_through(tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path / "reports")
+    assert reports.update(verdict(reached=END - 1), TODAY) == []
+    assert reports.update(verdict(), DAY) == []
+    [name] = reports.update(verdict(), TODAY)
+    assert name == f"report-000001-{DAY}.json"
+    found = report(tmp_path / "reports", name)
+    assert (found["day"], found["version"], found["previous"], found["replaces"]) == (DAY, 1, None, None)
+    assert found["sums"]["expected"] == found["sums"]["delivered"] == 5
+    text = (tmp_path / "reports" / name.replace(".json", ".txt")).read_text()
+    for word in (
+        "expected 5",
+        "delivered 5",
+        "read again by pass: 1",
+        "  waiting: in the spool",
+        "  recovered: of the",
+    ):
+        assert word in text
+    assert reports.update(verdict(), TODAY) == []
+
+
+def test_a_later_pass_or_look_makes_a_new_version_that_names_the_old(tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path)
+    [first] = reports.update(verdict(), TODAY)
+    assert reports.update(verdict(accepted=6, at=END + 48 * HOUR + 1), TODAY) == []  # so soon after
+    [second] = reports.update(verdict(accepted=6, at=END + 50 * HOUR), TODAY)
+    found = report(tmp_path, second)
+    assert (found["version"], found["replaces"], found["previous"]["file"]) == (2, first, first)
+    assert found["previous"]["sha256"] == hashlib.sha256((tmp_path / first).read_bytes()).hexdigest()
+
+
+def test_a_new_life_goes_on_with_the_chain_and_writes_nothing_twice(tmp_path: Path) -> None:
+    ReportFolder(tmp_path).update(verdict(), TODAY)
+    again = ReportFolder(tmp_path)
+    assert again.update(verdict(at=END + 90 * HOUR), TODAY) == []
+    [name] = again.update(verdict(accepted=7, at=END + 91 * HOUR), TODAY)
+    assert name.startswith("report-000002-")
+    assert check(tmp_path).problems == []
+
+
+def test_a_day_that_is_not_read_again_is_reported_when_nothing_waits_any_more(tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path)
+
+    def plain(at: int, **counts: int) -> Verdict:
+        return msgspec.structs.replace(verdict_on(books(accepted=5, **counts)), made_ms=at)
+
+    assert reports.update(plain(END + HOUR), NEXT) == []
+    assert reports.update(plain(END + 3 * HOUR, waiting=1), NEXT) == []
+    assert len(reports.update(plain(END + 3 * HOUR), NEXT)) == 1
+
+
+def test_gaps_stand_in_the_report_of_their_day_only(tmp_path: Path) -> None:
+    both = verdict_on(
+        books(accepted=5),
+        books(NEXT, accepted=5),
+        gaps=(gap(7, since_ms=NOON, until_ms=NOON, source="acme", sink="out"),),
+    )
+    names = ReportFolder(tmp_path).update(msgspec.structs.replace(both, made_ms=END + 72 * HOUR), "2026-11-17")
+    assert [[each["number"] for each in report(tmp_path, name)["gaps"]] for name in names] == [[7], []]
+    assert [report(tmp_path, name)["complete"] for name in names] == [False, True]
+
+
+def three(folder: Path) -> list[str]:
+    reports = ReportFolder(folder)
+    for number in range(3):
+        reports.update(verdict(accepted=5 + number, at=END + (48 + 2 * number) * HOUR), TODAY)
+    return [name for _, name, _ in files_of(folder)]
+
+
+def swap(path: Path, one: str, other: str) -> None:
+    assert one in path.read_text()
+    path.write_text(path.read_text().replace(one, other, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f, n: swap(f / n[0], '"delivered": 5', '"delivered": 6'), "was changed since"),
+        (lambda f, n: swap(f / n[2], '"delivered": 7', '"delivered": 8'), "do not sum up"),
+        (lambda f, n: swap(f / n[2].replace(".json", ".txt"), "delivered 7", "delivered 8"), "its text was changed"),
+        (lambda f, n: (f / n[1].replace(".json", ".txt")).unlink(), "its text is absent"),
+        (lambda f, n: (f / n[1]).unlink(), "before it are absent"),
+        (lambda f, n: (f / n[1]).write_text("{"), "is not a report any more"),
+        (lambda f, n: (f / n[2]).rename(f / n[2].replace("000003", "000004")), "calls itself report 3"),
+    ],
+    ids=["number", "last_number", "text", "no_text", "absent", "torn", "renamed"],
+)
+def test_every_change_of_a_kept_report_shows(
+    change: Callable[[Path, list[str]], Any], says: str, tmp_path: Path
+) -> None:
+    names = three(tmp_path)
+    assert check(tmp_path).problems == []
+    change(tmp_path, names)
+    assert any(says in problem for problem in check(tmp_path).problems)
+
+
+def test_reports_that_were_moved_away_from_the_beginning_are_not_missed(tmp_path: Path) -> None:
+    first = three(tmp_path)[0]
+    (tmp_path / first).unlink()
+    checked = check(tmp_path)
+    assert (checked.reports, checked.problems) == (2, [])
+    assert check(tmp_path / "none").reports == 0
