@@ -181,3 +181,29 @@ async def test_a_damaged_page_is_missing_in_the_books_of_a_replay_and_one_gap(tm
         assert ((await known(harness)).detached, (await known(harness)).waiting) == (3, 0)
         assert [gap.cause for gap in (await harness.spool.status()).gaps] == ["damaged_page"]
         await harness.reopen()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "since_ms", "filtered", "is_closed"),
+    [
+        ("[]", 0, 0, True),
+        ("[]", 0, 2, True),
+        ('[{"action": ["x"]}]', 0, 0, True),
+        ('[{"action": ["x"]}]', 0, 1, False),
+        ("[]", 1_769_860_800_000, 1, False),
+    ],
+)
+async def test_a_gap_is_closed_when_nothing_of_it_was_left_out_but_what_the_sink_is_not_to_have(
+    tmp_path: Path, chosen: str, since_ms: int, filtered: int, is_closed: bool
+) -> None:
+    async with opened(tmp_path) as harness:
+        await delivered(harness)
+        await harness.put(*names("a", 3))
+        await harness.spool.operations.detach_lane("elastic", 3, "root")
+        replay, lane = await begun(harness, ReplayOrder("elastic", since_ms, 2**42, chosen, "root"))
+        await harness.take(lane)
+        left_out = [(1, filtered)] if filtered else []
+        await harness.spool.exchange(lane, Settlement(ranges=[(1, 3)], filtered=left_out), after=3, events=0)
+        assert await harness.spool.operations.close_replay(replay.number)
+        (gap,) = (await harness.spool.status()).gaps
+        assert (gap.closed_ms is not None, gap.closed_by == "replay") == (is_closed, is_closed)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.pages import Pages
 
 _DAY_MS = 86_400_000
+_FARTHEST_ZONE_MS = 14 * 3_600_000  # a gap begins at a time as its log writes it, in whatever zone
 _KEPT_MS = 90 * _DAY_MS
 _ROWS = (
     "SELECT r.number, r.first, r.last, r.since_ms, r.until_ms, r.chosen, r.who, r.whole_since_ms, r.opened_ms, "
@@ -114,13 +115,28 @@ class Replays:
             return False
         self._con.execute("UPDATE replays SET closed_ms = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, number))
         replay = self._named(number)
-        if replay.events == replay.accepted + replay.rejected:  # neither left out nor passed over
-            self._con.execute(
-                "UPDATE gaps SET closed_ms = ?, closed_by = 'replay' WHERE cause = 'detached' AND lane = ? "
-                "AND closed_ms IS NULL AND first_seq >= ? AND last_seq <= ?",
-                (now_ms, replay.sink, replay.first, replay.last),
-            )
+        if not (replay.ended_by or replay.detached):
+            self._close_gaps(replay, now_ms)
         return True
+
+    def _close_gaps(self, replay: Replay, now_ms: int) -> None:
+        """Close the gaps of which the sink has everything now: nothing was left out, but for what its filter keeps."""
+        self._con.execute(
+            "UPDATE gaps SET closed_ms = :now, closed_by = 'replay' WHERE cause = 'detached' AND lane = :sink "
+            "AND closed_ms IS NULL AND first_seq >= :first AND last_seq <= :last "
+            "AND (:filtered = 0 OR (:chosen = '[]' AND from_ms - :zone >= :since AND to_ms <= :until))",
+            {
+                "now": now_ms,
+                "sink": replay.sink,
+                "first": replay.first,
+                "last": replay.last,
+                "filtered": replay.filtered,
+                "chosen": replay.chosen,
+                "zone": _FARTHEST_ZONE_MS,
+                "since": replay.since_ms,
+                "until": replay.until_ms,
+            },
+        )
 
     def cancel(self, number: int, who: str, now_ms: int) -> Replay:
         """End a replay; dead letters of it that wait to be sent again are dead again."""
