@@ -15,6 +15,7 @@ from forwarder.cli.demo.progress import Standstill, Watch
 from forwarder.cli.demo.show import Demo
 from forwarder.cli.demo.verdict import Row, on_record
 from forwarder.spool.contract import Settlement
+from forwarder.testing.waiting import until
 from simulator.config import RateLimits, SimulatorConfig, Switches
 from tests.spool.spools import body_of, names, opened
 
@@ -136,6 +137,26 @@ async def test_a_slow_api_takes_its_time_and_nothing_is_called_missing(tmp_path:
         finally:
             held.close()
             await demo._kill()
+
+
+@pytest.mark.parametrize(("reader", "moves"), [("backfill", True), ("heal", True), ("reread", False), ("tail", False)])
+async def test_what_is_known_already_moves_only_while_history_or_a_gap_is_read(
+    tmp_path: Path, reader: str, moves: bool
+):
+    demo = Demo(tmp_path, simulated=SimulatorConfig(events=20))
+    asked: list[int] = []
+
+    def ask_status():
+        asked.append(1)
+        return {"sources": [{"readers": [{"reader": "tail"}, {"reader": reader}]}, {"readers": None}]}
+
+    demo._ask_status = ask_status  # type: ignore[method-assign]
+    looks = asyncio.create_task(demo._watch_walks())
+    await until(lambda: demo._reads_behind is moves and len(asked) > 1)
+    before = demo._counts()
+    demo.simulator.ledger.served_events += 5
+    assert (demo._counts() != before) is moves
+    looks.cancel()
 
 
 async def test_what_never_comes_is_called_missing_by_its_id(tmp_path: Path, capsys):

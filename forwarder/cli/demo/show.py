@@ -60,7 +60,8 @@ class Demo:
         self._history = simulated.events
         self.places = Destinations(folder)
         self._watch = Watch(self._counts, self._shown, still=still)
-        self._healing = False
+        self._reads_behind = False
+        self._looks: asyncio.Task[None] | None = None
         self.config = folder / "config.yaml"
         self._daemon: asyncio.subprocess.Process | None = None
         self._live: asyncio.Task[None] | None = None
@@ -74,8 +75,9 @@ class Demo:
                 return await self._show(keep=keep)
             finally:
                 held.close()
-                if self._live is not None:
-                    self._live.cancel()
+                for task in (self._live, self._looks):
+                    if task is not None:
+                        task.cancel()
                 await self._kill()
 
     def _hold_port(self) -> socket.socket:
@@ -97,6 +99,7 @@ class Demo:
         print_line()
         await self._step("audit-forwarder setup puts the index template", self._setup)
         self._live = asyncio.create_task(self._generate_events())
+        self._looks = asyncio.create_task(self._watch_walks())
         await self._step("audit-forwarder run begins; live events first, history behind them", self._begin)
         await self._step("the API fails: 503, 429, HTML, cut and reset answers", self._fail_the_api)
         await self._step("the daemon is killed (kill -9) in the middle, and started again", self._kill_and_resume)
@@ -283,11 +286,11 @@ class Demo:
     def _counts(self) -> tuple[int, ...]:
         """Return what only moves when something gets on: events that are new somewhere, and faults that were played.
 
-        What the API serves moves by itself, for the newest ten minutes are read again and again; only while a heal
-        reads a day again it is the one thing that shows it.
+        What the API serves moves by itself, for the newest ten minutes are read again and again; only while history or
+        a gap is read, most of which may be known, it is the one thing that shows it.
         """
         ledger = self.simulator.ledger
-        served = ledger.served_events if self._healing else 0
+        served = ledger.served_events if self._reads_behind else 0
         return (*self.places.counts().values(), ledger.faults.total(), served)
 
     def _shown(self) -> str:
@@ -298,16 +301,17 @@ class Demo:
         return self.places.fewest()
 
     async def _until_healed(self) -> None:
-        async def healed() -> bool:
-            status = await asyncio.to_thread(self._ask_status)
-            return bool(status) and status["spool"]["open_gaps"] == 0
+        while not (status := await asyncio.to_thread(self._ask_status)) or status["spool"]["open_gaps"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
 
-        self._healing = True
-        try:
-            while not await healed():  # noqa: ASYNC110 -- another process knows
-                await asyncio.sleep(0.2)
-        finally:
-            self._healing = False
+    async def _watch_walks(self) -> None:
+        """Keep in mind whether history or a gap is being read."""
+        while True:
+            status = await asyncio.to_thread(self._ask_status)
+            sources = status["sources"] if status else []
+            readers = [each["reader"] for source in sources for each in source.get("readers") or ()]
+            self._reads_behind = bool({"backfill", "heal"} & set(readers))
+            await asyncio.sleep(1.0)
 
     def _ask_status(self) -> Any:
         with (
