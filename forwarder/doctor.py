@@ -28,6 +28,7 @@ from forwarder.observe.looks import ENOUGH, NO_USER_ACTIVITY, WHAT_USER_ACTIVITY
 from forwarder.preflight import certain_to_fail, of_part, unusable_here, worth_a_look
 from forwarder.preflight.targets import shared_targets
 from forwarder.receiving.secrets import secrets_of
+from forwarder.reconcile.coverage import coverage
 
 if TYPE_CHECKING:
     from forwarder.config.problems import Problem
@@ -74,6 +75,7 @@ class Doctor:
         found.append(Part("admin", self._in_time(self._admin)))
         if webhooks_of(self._settings):
             found.append(Part("receiver", self._in_time(self._receiver)))
+        found.append(Part("coverage", self._in_time(self._coverage)))
         found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.readers]
         return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
 
@@ -164,6 +166,20 @@ class Doctor:
             what, _, fix = str(error).partition(". ")
             state = [Finding("state", ok=False, detail=what, fix=fix or "Do what the message says.")]
         return [*await asyncio.to_thread(examine_spool, self._settings.spool, status), *state]
+
+    async def _coverage(self) -> list[Finding]:
+        """Say what is recorded and what is not, of all sources; the events decide what is said of the plan."""
+        origins = {}
+        for name, config in self._settings.readers.items():
+            with suppress(ForwarderError):  # its own part says why
+                source = build_source(name, config, self._clock)
+                origins[name] = source.origin
+                await source.close()
+        rows = []
+        with suppress(ForwarderError):  # the part of the spool says why
+            status = await self._spool_status()
+            rows = status.sources if status is not None else []
+        return list(coverage(origins, rows))
 
     async def _source(self, name: str) -> list[Finding]:
         config = self._settings.readers[name]

@@ -442,7 +442,7 @@ def test_the_command_on_a_terminal(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["siemm"], "did you mean siem?"),
-        (["zzzz"], "known: configuration, spool, admin, acme, siem"),
+        (["zzzz"], "known: configuration, spool, admin, coverage, acme, siem"),
         (["--timeout", "0"], "--timeout"),
         (["--timeout", "nan"], "--timeout"),  # refused by the range or by us, as the version of click has it
         (["--timeout", "inf"], "not a number that ends"),

@@ -194,6 +194,7 @@ def setup(
         [
             ("audit-forwarder doctor", "everything, side by side"),
             ("audit-forwarder doctor elastic", "one source or sink; also: spool, configuration"),
+            ("audit-forwarder doctor coverage", "what the logs record, and what they cannot show"),
             ("audit-forwarder doctor --json | jq '.findings[] | select(.ok | not)'", "what is wrong, for scripts"),
         ],
         ExitCode.DEGRADED,
@@ -202,7 +203,7 @@ def setup(
 def doctor(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PART", help="Only these: names of sources and sinks, spool, configuration."),
+        typer.Argument(metavar="PART", help="Only these: names of sources and sinks, spool, configuration, coverage."),
     ] = None,
     config: Config = None,
     secrets_dir: SecretsDir = None,
