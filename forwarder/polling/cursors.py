@@ -15,7 +15,7 @@ from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
 from forwarder.polling.rereads import LONGEST, Rereads
-from forwarder.polling.shares import urgency
+from forwarder.polling.shares import is_known, urgency
 from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
 from forwarder.spool.gap import LOST_PAGES, Gap
 
@@ -152,8 +152,8 @@ class Cursors(ABC):
         return order is None or order.is_due
 
     def open_walks(self) -> list[str]:
-        """Return the cursors that are at work, the most urgent first."""
-        return sorted(filter(self.walks, self.rows), key=urgency)
+        """Return the cursors that are at work, the most urgent first; one that nobody here knows is left alone."""
+        return sorted((name for name in self.rows if is_known(name) and self.walks(name)), key=urgency)
 
     def dropped(self, name: str) -> str:
         """Return who dropped a cursor by hand and was not heard yet, or nothing."""

@@ -38,6 +38,11 @@ def reader_of(cursor: str) -> str:
     return "reread" if cursor == REREAD else cursor.partition(":")[0]
 
 
+def is_known(cursor: str) -> bool:
+    """Tell whether there is a reader for a cursor; a later version may have written others."""
+    return reader_of(cursor) in READERS
+
+
 def urgency(cursor: str) -> tuple[int, str]:
     """Return a key that sorts cursors, the most urgent first."""
     return READERS.index(reader_of(cursor)), cursor

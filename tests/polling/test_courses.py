@@ -212,6 +212,7 @@ async def test_what_takes_nothing_is_asked_again_after_a_second_and_not_beyond_t
 
 async def test_only_walks_that_are_open_have_a_turn(tmp_path: Path) -> None:
     async with harness(tmp_path) as d:
+        d.poller._store.rows["of a later version"] = CursorRow("of a later version", {"walk": {}}, 1)
         assert d.poller._open_walks() == [TAIL, BACKFILL]
         await d.poller._request(HEAL)
         await d.poller._request(REREAD)
