@@ -46,4 +46,6 @@ async def test_only_a_time_before_what_the_spool_has_is_named(tmp_path: Path, st
     assert bool(looks) == is_said
     for look in looks:
         assert f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%d %H:%M} UTC" in look.what
-        assert f"backfill --source NAME --sink new --from {iso(whole, -2)[:16]}Z --to {iso(whole)[:16]}Z" in look.fix
+        assert (
+            f"backfill start --source NAME --sink new --from {iso(whole, -2)[:16]}Z --to {iso(whole)[:16]}Z" in look.fix
+        )
