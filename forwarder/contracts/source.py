@@ -63,7 +63,8 @@ class Source(Protocol):
     def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
         """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time).
 
-        It ends at `until_ms`, included; only `windows` are asked for an end, and always.
+        It ends at `until_ms`, included. `windows` are always asked for an end; a `stream` where a closed window is read
+        again: then it ends there whatever the API makes of that bound, and what lies beyond is not given.
         """
         ...
 

@@ -67,7 +67,10 @@ class FairOrder:
         return left[0]
 
     def charge(self, path: Path, now: float, interval: float) -> None:
-        """Note that a path got a place; `interval` is the time between two places, seconds."""
+        """Note that a path got a place; `interval` is the time between two places, seconds.
+
+        One that did not wait for what it gets at most waits the longer for its next.
+        """
         names = _names(path)
         for depth, step in enumerate(path):
             level = self._levels.setdefault(names[:depth], _Level())
@@ -75,7 +78,8 @@ class FairOrder:
             level.tags[step.name] = level.clock + 1.0 / step.weight
             level.tags = {name: tag for name, tag in level.tags.items() if tag > level.clock}
             if step.most < 1.0:
-                self._not_before[names[: depth + 1]] = now + interval / step.most
+                at = names[: depth + 1]
+                self._not_before[at] = max(now, self._not_before.get(at, now)) + interval / step.most
 
 
 def _names(path: Path) -> tuple[str, ...]:

@@ -130,6 +130,8 @@ class SourceReport(Report):
     revisions: int = 0
     derived_ids: int = 0
     late_found: int = 0  # new events that only a re-read found
+    compared: int = 0  # read again in a closed window; at the ends of windows some are read twice
+    recovered: int = 0  # of these: they were missing
     late_beyond_overlap: int = 0
     own_records: int = 0  # made by reading the log, and left out; those that are met again count again
     heals: int = 0

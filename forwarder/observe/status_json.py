@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
+    "compared", "recovered",
     "late_beyond_overlap", "own_records", "heals", "requests_per_minute", "budget_remaining", "actions_listed",
     "next_poll", "next_poll_in_seconds", "readers", "requests_by_reader", "limit", "others_requests", "others_share",
     "foreign_limits", "reread_stretch_seconds", "reread_period_seconds", "reread_left_out_seconds",

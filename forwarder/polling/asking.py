@@ -73,16 +73,17 @@ class Asker:
             except TimeoutError:
                 continue
 
-    async def turn(self, wants: Callable[[], Collection[str]]) -> str | None:
+    async def turn(self, wants: Callable[[], Collection[str]], *, begins: bool = True) -> str | None:
         """Wait for a place in the budget; return the cursor whose it is, None when nothing is wanted or the end came.
 
         Args:
             wants: Returns the cursors that may be asked; it is called until a place comes, by whoever decides then.
+            begins: Each waits for what its share is at most, too.
         """
         waited, is_shown = False, False
-        with self._line.joined(lambda: self._claims(wants())):
+        with self._line.joined(lambda: self._claims(wants(), begins=begins)):
             while not self._stopped.is_set() and (names := wants()):
-                wait = self._wait(names)
+                wait = self._wait(names, begins=begins)
                 if wait <= 0 and (name := self._mine(names)) is not None:
                     self._take(name, waited=waited)
                     return name
@@ -97,6 +98,13 @@ class Asker:
         """Wait for a place in the budget for one cursor; False when the end came first."""
         return await self.turn(lambda: (name,)) is not None
 
+    async def _may_go_on(self, name: str) -> bool:
+        """Wait for a place for a request that belongs to one before: all other walks wait for its end.
+
+        So it does not wait for what its share is at most; the next one that begins anew waits for both.
+        """
+        return await self.turn(lambda: (name,), begins=False) is not None
+
     def first(self, names: Collection[str]) -> str:
         """Return which of several cursors (one at least) would be asked next."""
         paths = {self._path(name): name for name in names}
@@ -109,21 +117,21 @@ class Asker:
     def _path(self, name: str) -> Path:
         return path_of(self._source.origin.source, name)
 
-    def _claims(self, names: Collection[str]) -> list[Path]:
-        return [self._path(name) for name in names if self._own_wait(name) <= 0]
+    def _claims(self, names: Collection[str], *, begins: bool) -> list[Path]:
+        return [self._path(name) for name in names if self._own_wait(name, begins=begins) <= 0]
 
-    def _wait(self, names: Collection[str]) -> float:
+    def _wait(self, names: Collection[str], *, begins: bool) -> float:
         """Return the seconds until one of several cursors may be asked, if no one else wanted to."""
         if not self._asks_a_server:
             return 0.0
-        return max(self._budget.wait(), min(self._own_wait(name) for name in names))
+        return max(self._budget.wait(), min(self._own_wait(name, begins=begins) for name in names))
 
-    def _own_wait(self, name: str) -> float:
+    def _own_wait(self, name: str, *, begins: bool) -> float:
         """Return the seconds for which others may be asked, and this cursor not."""
         if not self._asks_a_server:
             return 0.0
         seen = self._budget.seen.get(self._source.origin.source)
-        wait = self._line.order.wait(self._path(name), self._clock.monotonic())
+        wait = self._line.order.wait(self._path(name), self._clock.monotonic()) if begins else 0.0
         return wait if seen is None else max(wait, seen.blocked())
 
     def _mine(self, names: Collection[str]) -> str | None:
@@ -147,7 +155,7 @@ class Asker:
 
     async def ask(self, name: str, walk: CursorState) -> Page | None:
         """Ask in turn, for a cursor; None when the end came first. Raises what `fetch` raises."""
-        return await self.fetch(walk) if await self.may_ask(name) else None
+        return await self.fetch(walk) if await self._may_go_on(name) else None
 
     async def fetch(self, walk: CursorState) -> Page:
         """Ask now. What the source raises beside the errors of its contract is a fault of it, and passes for one.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from forwarder.contracts import Clock, Held, Page, Source, SourceConfig
+from forwarder.contracts import Clock, Held, Page, Retryable, Source, SourceConfig
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.plan import BACKFILL, HEAL, TAIL
@@ -119,8 +119,22 @@ class Cursors(ABC):
         for name, row in before.items():
             if (order := backfill.order_of(row.state)) is not None:
                 first[name] = backfill.at_rest(order, {"high": self._unread_from(row.state)})
+
+        first |= self._rows_besides()
         moves = [CursorMove(name, row.version, first.get(name)) for name, row in before.items()]
         await self._commit([*moves, *(CursorMove(name, None, first[name]) for name in first if name not in before)])
+
+    def _rows_besides(self) -> dict[str, dict[str, Any]]:
+        """Return the rows of a first start that are no walks; of another way to read the log, those that stay."""
+        return {}
+
+    async def start_reconcile(self, tip_ms: int, held: Collection[str]) -> bool:  # noqa: ARG002 -- for those who can
+        """Begin to read a closed window again when it is time; True when it begins."""
+        return False
+
+    async def leave_window(self, error: Retryable | Held) -> None:  # noqa: ARG002 -- for those who have one
+        """Go on beyond a place of a window that cannot be read again."""
+        return
 
     def _unread_from(self, row: dict[str, Any]) -> int:
         """Return the moment before which a walk of any way to read has read everything that it was for.
@@ -254,6 +268,8 @@ class Cursors(ABC):
         opening: list[Gap] | None = None,
         closing: list[int] | None = None,
         reader: str = "",
+        compares: bool = False,
+        finds: Gap | None = None,
     ) -> Committed:
         """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
         order = backfill.order_of(self.rows[reader].state) if reader in self.rows else None
@@ -266,6 +282,8 @@ class Cursors(ABC):
             close_gaps=tuple(closing or ()),
             audience=(order.sink or None) if order is not None else None,
             reader=BACKFILL if order is not None else reader,
+            compares=compares,
+            finds=finds,
         )
         try:
             while True:
@@ -282,7 +300,8 @@ class Cursors(ABC):
                 self.rows.pop(move.name, None)
             else:
                 self.rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
-        self._gaps.extend(done.gaps)
+        opened = zip(opening or (), done.gaps, strict=True)
+        self._gaps.extend(number for gap, number in opened if gap.cause != "late")  # that is no matter of a heal
         return done
 
     def _now_ms(self) -> int:

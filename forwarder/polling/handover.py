@@ -20,17 +20,18 @@ The reread (stored as `trail`) begins at a checkpoint of the tail, so in its ord
 
 from __future__ import annotations
 
-from forwarder.contracts import GoesOnByTime, Held, Page
+from forwarder.contracts import CursorState, GoesOnByTime, Held, Page
 from forwarder.polling import backfill, progress
-from forwarder.polling.cursors import Cursors, Done
-from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
+from forwarder.polling.cursors import Done
+from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, TAIL
+from forwarder.polling.rechecked import RecheckedCursors
 from forwarder.spool.contract import CursorMove, CursorRow
 from forwarder.spool.gap import Gap
 
 _DAY_MS = 86_400_000
 
 
-class HandOver(Cursors):
+class HandOver(RecheckedCursors):
     """The cursors of a log that is followed as a stream."""
 
     @classmethod
@@ -52,6 +53,17 @@ class HandOver(Cursors):
     @property
     def _beyond_ms(self) -> int:
         return max(self._overlap_ms, _DAY_MS)
+
+    def _stretch(self, since_ms: int, until_ms: int) -> progress.Progress:
+        return progress.begin(self._source.walk(since_ms, until_ms), since_ms)
+
+    def walk_at(self, name: str, since_ms: int) -> CursorState:
+        """Return the state of the source that begins at a moment, and ends where a walk does, if it has an end."""
+        row, since_ms = self.rows[name].state, self.kept(since_ms)
+        if name != RECONCILE:
+            return self._source.walk(since_ms)
+        until: int = row["window"]["until"]
+        return self._source.walk(min(since_ms, until), until)
 
     # --------------------------------------------------------------------------------------------- the newest again
 
@@ -90,23 +102,10 @@ class HandOver(Cursors):
     async def page(self, name: str, page: Page) -> Done:
         """Commit a page with the cursor that follows it; a walk's end and promotion in the same transaction."""
         row = self.rows[name]
-        shortened = int(self.rereads.stretch * 1000) if self.rereads.left_out else 0  # it begins at a checkpoint, too
-        after = progress.advance(
-            row.state,
-            page,
-            self._now_ms(),
-            self._trailing_ms,
-            max(int(self._config.trailing_every * 1000), shortened),
-            self._reread_from() if name == TAIL else None,
-            apart_ms=shortened // (2 * progress.CHECKPOINTS_PER_REREAD),
-        )
-        after = self._read(name, after, page)
-        at_end, at_tip = name != TAIL and self._is_behind(name, after), name != TAIL and page.done
-        if at_tip and name != REREAD and page.bodies and "tip" not in row.state:
-            # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
-            at_tip, after["tip"] = False, True
-        # Where events come without a pause, no page is empty: a walk that has read what the tail has is there as well.
-        at_tip = at_tip or (name in {HEAL, BACKFILL} and bool(page.bodies) and self._is_abreast(after))
+        after, at_tip = self._after(name, row.state, page)
+        if name == RECONCILE:
+            return await self._page_of_window(page, after, ended=at_tip)
+        at_end = name != TAIL and self._is_behind(name, after)
         moves: list[CursorMove] = []
         closing: list[int] = []
         ended, promoted = at_end or at_tip, at_tip and name in {HEAL, BACKFILL}
@@ -136,6 +135,27 @@ class HandOver(Cursors):
         if name == REREAD:
             self.rereads.read(ended=ended)
         return Done(done, ended, after["high"], heals, promoted)
+
+    def _after(self, name: str, row: progress.Progress, page: Page) -> tuple[progress.Progress, bool]:
+        """Return the row behind a page, and whether its walk has come to the end of what there is."""
+        shortened = int(self.rereads.stretch * 1000) if self.rereads.left_out else 0  # it begins at a checkpoint, too
+        after = progress.advance(
+            row,
+            page,
+            self._now_ms(),
+            self._trailing_ms,
+            max(int(self._config.trailing_every * 1000), shortened),
+            self._reread_from() if name == TAIL else None,
+            apart_ms=shortened // (2 * progress.CHECKPOINTS_PER_REREAD),
+        )
+        after = self._read(name, after, page)
+        at_tip = name != TAIL and page.done
+        if at_tip and name != REREAD and page.bodies and "tip" not in row:
+            # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
+            at_tip, after["tip"] = False, True
+        # Where events come without a pause, no page is empty: a walk that has read what the tail has is there as well.
+        at_tip = at_tip or (name in {HEAL, BACKFILL} and bool(page.bodies) and self._is_abreast(after))
+        return after, at_tip
 
     def _is_behind(self, name: str, after: progress.Progress) -> bool:
         """Tell whether a walk has come behind where it was to end, or where the tail has read for it for long."""
@@ -195,6 +215,9 @@ class HandOver(Cursors):
             again = {**self._walk(row.state["from"]), "begun": row.state["begun"], "until": row.state["until"]}
             self.rows[REREAD] = CursorRow(REREAD, again, row.version)
             return False
+        if name == RECONCILE:
+            self.rows[name] = self._anew()
+            return False
         if name != TAIL:
             kept: progress.Progress = {key: row.state[key] for key in ("begun", "until", "order") if key in row.state}
             await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})])
@@ -232,6 +255,10 @@ class HandOver(Cursors):
             moves.append(CursorMove(HEAL, heal.version if heal else None, row.state))
         await self._commit(moves, opening=gaps)
         return heal is None
+
+    def _beyond_place(self, row: CursorRow) -> tuple[int, int, progress.Progress | None]:
+        until = row.state["window"]["until"]
+        return min(row.state["high"], until), until, None
 
     async def by_time(self, name: str) -> bool:
         """Go on without any cursor, from what was read last; False when the source cannot do that."""

@@ -6,7 +6,7 @@
     heal      from a moment on, once: what a damaged page of the spool held
 
 A place is as certain as the log itself: there is nothing to doubt, and nothing becomes visible behind it. So nothing is
-read again routinely, and history is the beginning of the tail.
+read again routinely, not by windows either, and history is the beginning of the tail.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from forwarder.contracts import CursorState, RetryConfig
+from forwarder.contracts import AuthFailed, CursorState, Held, Retryable, RetryConfig
 from forwarder.net.retry import Backoff
 from forwarder.polling.recurrence import Recurrence
 
@@ -100,6 +100,18 @@ class Plan:
     def took(self, name: str, seconds: float, now: float) -> None:
         """Note how long a request for a cursor was under way."""
         self[name].steps_back = now + seconds if seconds > SLOW else now
+
+    def failed(self, name: str, error: Retryable | Held, took: float, every: float, now: float) -> float:
+        """Block a cursor whose request failed after `took` seconds; return for how long."""
+        wait = self[name].backoff.next(error.retry_after if isinstance(error, Retryable) else None)
+        if isinstance(error, AuthFailed):
+            wait = min(wait, every)
+        if isinstance(error, Retryable) and error.smaller:
+            wait = 0.0
+        elif name != TAIL:
+            wait = max(wait, took)  # one that hangs takes half of the time at most
+        self[name].blocked = now + wait
+        return wait
 
     def ready(self, names: Iterable[str], now: float) -> list[str]:
         """Return those that may be asked at a moment, monotonic seconds.

@@ -19,14 +19,15 @@ from contextlib import suppress
 
 import structlog
 
-from forwarder.contracts import AuthFailed, Clock, CursorLost, Held, Page, Retryable, Source, SourceConfig
+from forwarder.contracts import Clock, CursorLost, Held, Page, Retryable, Source, SourceConfig
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
 from forwarder.polling.ordered import Ordered
-from forwarder.polling.plan import HEAL, REREAD, TAIL, Course, Plan
+from forwarder.polling.plan import HEAL, RECONCILE, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
+from forwarder.polling.reconciling import Reconcile
 from forwarder.polling.shown import Shown
 from forwarder.spool.contract import Committed, CursorRow, Spool, SpoolFull
 
@@ -72,6 +73,7 @@ class Poller:
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
         self.ordered = Ordered(self._store, self._plan, self._writes, self.wake, lambda: self._reads)
+        self._reconcile = Reconcile(self._store, self._plan, self._writes, clock)
         self._at_tip = self._reads = self._stopping = False
         self._was_refused = False  # by the spool, what was last read
         self._last_heal: float | None = None
@@ -153,6 +155,7 @@ class Poller:
             while not self._stopping:
                 self.wake.clear()
                 await self._drop_by_hand()
+                await self._reconcile.begin()
                 _, wait = self._choose(running)
                 if wait > 0:
                     await self._sleep(wait)
@@ -201,7 +204,8 @@ class Poller:
         except (Retryable, Held) as error:
             if self._is_current(name, row):
                 took = self._clock.monotonic() - begun
-                self._failed(await self._set_aside(name, error, row), error, took)
+                if stays := await self._set_aside(name, error, row):
+                    self._failed(stays, error, took)
         finally:
             now = self._clock.monotonic()
             self._plan.took(name, now - begun, now)
@@ -263,6 +267,7 @@ class Poller:
             self._announce()
         if name == TAIL:
             self._at_tip = not page.more
+            self._reconcile.note_tail(at_tip=self._at_tip)
         # The bell rings every `every`; this is the net below it.
         at_once = page.more or (page.done and name != TAIL)  # its end is made sure of
         self._plan[name].due = 0.0 if at_once else self._clock.monotonic() + self._config.every * 1.5
@@ -274,7 +279,7 @@ class Poller:
 
     async def _ended(self, name: str, page: Page, *, promoted: bool) -> None:
         self._plan.end(name)
-        if name == REREAD:
+        if name in {REREAD, RECONCILE}:
             self.report.heals += await self._store.heal_damage()
             return
         if promoted:
@@ -329,6 +334,8 @@ class Poller:
             wait = 0.0 if by_hand else min(self._config.every, course.losses.next())
             if distrust and await self._store.by_time(name):
                 course.distrusts = complaints.UNKNOWN
+            elif distrust and name == RECONCILE:
+                await self._store.leave_window(Retryable(reason))
             elif await self._store.lost(name, reason):
                 self._heal_begins()
             # A source that loses every new cursor must not make us spin; the request without one always goes well.
@@ -348,7 +355,9 @@ class Poller:
             await self._lost(name, reason, by_hand=True)
 
     async def _set_aside(self, name: str, error: Retryable | Held, row: CursorRow | None) -> str:
-        """Go on beyond what cannot be passed; return the cursor that stays with it."""
+        """Go on beyond what cannot be passed; return the cursor that stays with it, if any does."""
+        if name == RECONCILE:
+            return "" if await self._reconcile.leaves(error, lambda: self._is_current(name, row)) else name
         if not isinstance(error, Held) or error.kind not in complaints.OF_A_PLACE:
             return name
         async with self._writes:
@@ -364,15 +373,7 @@ class Poller:
 
     def _failed(self, name: str, error: Retryable | Held, took: float) -> None:
         """Note what is wrong with a cursor and when it is asked again."""
-        course = self._plan[name]
-        wait = course.backoff.next(error.retry_after if isinstance(error, Retryable) else None)
-        if isinstance(error, AuthFailed):
-            wait = min(wait, self._config.every)
-        if isinstance(error, Retryable) and error.smaller:
-            wait = 0.0
-        elif name != TAIL:
-            wait = max(wait, took)  # one that hangs takes half of the time at most
-        course.blocked = self._clock.monotonic() + wait
+        wait = self._plan.failed(name, error, took, self._config.every, self._clock.monotonic())
         self._shown.complain(name, complaints.of_error(error, self._rows[name].state["high"]))
         self._show()
         self._shown.failed(wait)

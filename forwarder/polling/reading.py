@@ -44,11 +44,11 @@ class ReadingPlan(Protocol):
 class Stream:
     """A log that is followed by cursors, oldest first."""
 
-    def __init__(self, source: Source, store: HandOver, asker: Asker) -> None:
+    def __init__(self, store: HandOver, asker: Asker) -> None:
         self.store = store
         self._asker = asker
-        self._tips = Tips(source, store, asker.ask)
-        self._trial = Trial(source, asker, self._tips, store)
+        self._tips = Tips(store, asker.ask)
+        self._trial = Trial(asker, self._tips, store)
 
     async def read(self, name: str, row: progress.Progress) -> Page | None:
         """Ask for the next page, and make sure of one that is empty."""
@@ -165,4 +165,4 @@ def plan_of(
         return Windows(source, WindowCursors(source, config, spool=spool, clock=clock, refused=refused), asker)
     if source.reads == "places":
         return Places(PlaceCursors(source, config, spool=spool, clock=clock, refused=refused), asker)
-    return Stream(source, HandOver(source, config, spool=spool, clock=clock, refused=refused), asker)
+    return Stream(HandOver(source, config, spool=spool, clock=clock, refused=refused), asker)

@@ -114,16 +114,18 @@ def closed(state: State, passes: Sequence[Pass], *, is_whole: bool = True) -> St
     return {"begun": state["begun"], "passes": fronts}
 
 
-def passed_over(state: State, window: Window, width: int, floor_ms: int) -> tuple[State, int]:
+def passed_over(state: State, window: Window, each: Pass, floor_ms: int, now_ms: int) -> tuple[State, int]:
     """Return the row beyond what can be read no more, and where that ends.
 
     Args:
         state: The row.
         window: The first such window.
-        width: Of a window of its pass.
+        each: Its pass.
         floor_ms: Before it nothing can be read.
+        now_ms: The present: what is not due yet is not passed over.
     """
-    end = max(window.until, -(-floor_ms // width) * width)
+    width = each.width
+    end = max(window.until, min(-(-floor_ms // width), (now_ms - each.after) // width) * width)
     fronts = list(state["passes"])
     front = fronts[window.number]
     unread = front["unread"] + 1 + (end - window.until) // width

@@ -13,7 +13,7 @@ from forwarder.polling.asking import Asker
 from forwarder.polling.complaints import Complaint
 from forwarder.polling.cursors import Cursors
 from forwarder.polling.outlook import Outlook
-from forwarder.polling.plan import REREAD, TAIL, Plan
+from forwarder.polling.plan import RECONCILE, REREAD, TAIL, Plan
 from forwarder.polling.shares import READERS, least_share, reader_of
 from forwarder.spool.contract import Committed
 
@@ -116,3 +116,5 @@ class Shown:
         report.repeats += done.repeats
         report.revisions += done.revisions
         report.late_found += new if name == REREAD else 0
+        report.compared += len(page.bodies) if name == RECONCILE else 0
+        report.recovered += new if name == RECONCILE else 0

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from forwarder.contracts import CursorState, Page, Retryable, Source
+from forwarder.contracts import CursorState, Page, Retryable
 from forwarder.polling import progress
 from forwarder.polling.handover import HandOver
-from forwarder.polling.plan import REREAD, TAIL
+from forwarder.polling.plan import RECONCILE, REREAD, TAIL
 from forwarder.polling.windows import LEAST_CUT
 
 DOUBTED_FIRST, DOUBTED_EVERY = 2, 20
@@ -26,15 +26,11 @@ class Tips:
     """Makes sure of the tip.
 
     Args:
-        source: What makes the state of a walk without a cursor.
-        store: How far each walk came.
+        store: How far each walk came, and where another one without a cursor would begin.
         ask: Asks in turn for a cursor, by its name; None when the end came first.
     """
 
-    def __init__(
-        self, source: Source, store: HandOver, ask: Callable[[str, CursorState], Awaitable[Page | None]]
-    ) -> None:
-        self._source = source
+    def __init__(self, store: HandOver, ask: Callable[[str, CursorState], Awaitable[Page | None]]) -> None:
         self._store = store
         self._ask = ask
         self._empty = 0  # answers to the tail in a row, since one was doubted
@@ -60,7 +56,7 @@ class Tips:
             return page
         read = self._store.kept(progress.reached(row))
         for since in (read, read + 1):  # a whole page may carry the time of what was read last
-            beyond = await self._ask(name, self._source.walk(since))
+            beyond = await self._ask(name, self._store.walk_at(name, since))
             if beyond is None:
                 return None
             if beyond.newest is not None and beyond.newest > read:
@@ -82,6 +78,8 @@ class Tips:
     def _doubts(self, name: str, row: progress.Progress) -> bool:
         if name == REREAD:
             return bool(progress.reached(row) < row["until"])
+        if name == RECONCILE:
+            return not self._store.untouched(name)
         if name != TAIL:
             return True
         self._empty += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forwarder.contracts import CursorLost, ErrorKind, Held, Retryable, Source
+from forwarder.contracts import CursorLost, ErrorKind, Held, Retryable
 from forwarder.polling import progress
 from forwarder.polling.asking import Asker
 from forwarder.polling.handover import HandOver
@@ -54,14 +54,12 @@ class Trial:
     """Finds out what is to blame.
 
     Args:
-        source: What makes the state of a walk without a cursor.
         asker: Who asks.
         tips: What makes sure of an empty answer.
-        store: What tells how far back the source reaches.
+        store: What makes the state of a walk without a cursor.
     """
 
-    def __init__(self, source: Source, asker: Asker, tips: Tips, store: HandOver) -> None:
-        self._source = source
+    def __init__(self, asker: Asker, tips: Tips, store: HandOver) -> None:
         self._asker = asker
         self._tips = tips
         self._store = store
@@ -72,7 +70,7 @@ class Trial:
             return await self._refuses_only_the_cursor(name, row)
 
     async def _refuses_only_the_cursor(self, name: str, row: progress.Progress) -> bool:
-        without = self._source.walk(self._store.kept(row["high"]))
+        without = self._store.walk_at(name, row["high"])
         for has_cursor in _ORDER:
             try:
                 page = await self._asker.ask(name, row["walk"] if has_cursor else without)

@@ -17,15 +17,16 @@ from typing import Any
 from forwarder.contracts import Coarse, Held, Page, Source, SourceConfig
 from forwarder.polling import backfill, windows
 from forwarder.polling.backfill import Order
-from forwarder.polling.cursors import Cursors, Done
-from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
+from forwarder.polling.cursors import Done
+from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, TAIL
+from forwarder.polling.rechecked import RecheckedCursors
 from forwarder.spool.contract import CursorMove, CursorRow
 from forwarder.spool.gap import LOST_PAGES, Gap
 
 Row = dict[str, Any]
 
 
-class WindowCursors(Cursors):
+class WindowCursors(RecheckedCursors):
     """The cursors of a log that is read in windows."""
 
     def __init__(self, source: Source, config: SourceConfig, **engine: Any) -> None:
@@ -50,6 +51,9 @@ class WindowCursors(Cursors):
 
     def _ordered_walk(self, since_ms: int, order: Order) -> Row:
         return _row(since_ms, max(order.until_ms, since_ms))
+
+    def _stretch(self, since_ms: int, until_ms: int) -> Row:
+        return _row(since_ms, until_ms)
 
     def next(self, name: str, row: Row) -> tuple[windows.State, windows.Window]:
         """Return where a walk stands, no earlier than the source reaches and narrowed where that was needed."""
@@ -104,6 +108,8 @@ class WindowCursors(Cursors):
         after = {**row.state, "walk": page.next, "high": page.next["at"], "reached": newest}
         after = self._read(name, after, page)
         ended = name != TAIL and page.done
+        if name == RECONCILE:
+            return await self._page_of_window(page, after, ended=ended)
         move = CursorMove(name, row.version or None, after)
         if ended and name == REREAD:
             move = CursorMove(REREAD, row.version or None, {"begun": row.state["begun"]})
@@ -122,6 +128,9 @@ class WindowCursors(Cursors):
     async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- a window is simply read anew
         """Begin the window at hand anew; a cursor leads no further than through one."""
         row = self.rows[name]
+        if name == RECONCILE:
+            self.rows[name] = self._anew()
+            return False
         walk = {**row.state["walk"], "scan": row.state["walk"]["at"]}
         after = {key: value for key, value in {**row.state, "walk": walk}.items() if key != "dropped"}
         await self._commit([CursorMove(name, row.version or None, after)])
@@ -153,6 +162,11 @@ class WindowCursors(Cursors):
             stretch = {**heal.state, "walk": {**state, "at": at, "scan": scan, "until": until}}
         await self._commit([beyond, CursorMove(HEAL, heal.version if heal else None, stretch)], opening=gaps)
         return heal is None
+
+    def _beyond_place(self, row: CursorRow) -> tuple[int, int, Row | None]:
+        state, window = self.next(RECONCILE, row.state)
+        walk = {**state, "at": window.until, "scan": window.until}
+        return window.since, window.until, None if window.last else {"walk": walk, "high": window.until}
 
     async def _is_on_record(self, window: windows.Window) -> bool:
         """Tell whether an open gap holds a window: a place that is met again, where windows may begin a step apart."""

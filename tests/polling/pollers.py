@@ -97,7 +97,7 @@ def poller_of(
 ) -> Poller:
     clock = clock or SystemClock()
     configured = config.pop("configured", ())
-    made = SourceConfig(type="scripted", **{"every": 30, "since": 0, **config})
+    made = SourceConfig(type="scripted", **{"every": 30, "since": 0, "reconcile": "off", **config})
     return Poller(
         source,
         made,

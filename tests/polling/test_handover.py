@@ -86,7 +86,7 @@ class Harness:
         made = {"since": 7 * 86400, "overlap": 3600, "trailing": 600, "trailing_every": 300, **config}
         self.store = of(
             self.source,
-            SourceConfig(type="scripted", **made),
+            SourceConfig(type="scripted", reconcile="off", **made),
             spool=self.spool,
             clock=self.clock,
             refused=self._refused,

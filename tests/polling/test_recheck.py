@@ -68,7 +68,8 @@ def test_what_can_be_read_no_more_is_passed_over_at_once() -> None:
     state = recheck.begin(PASSES, NOON)
     window = recheck.due(state, PASSES, NOON + 9 * DAY)
     assert window is not None
-    state, end = recheck.passed_over(state, window, HOUR, NOON + 10 * HOUR + 1)
+    assert recheck.passed_over(state, window, PASSES[0], NOON + 10 * HOUR, NOON + 5 * HOUR + 1)[1] == NOON + 3 * HOUR
+    state, end = recheck.passed_over(state, window, PASSES[0], NOON + 10 * HOUR + 1, NOON + 9 * DAY)
     assert end == NOON + 11 * HOUR
     assert state["passes"][0] == {"to": end, "at": 0, "windows": 0, "unread": 11}
 

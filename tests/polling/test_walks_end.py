@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 
 from forwarder.contracts import SourceConfig
-from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, TAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorRow
 from tests.clocks import FakeClock
 from tests.polling.test_following_properties import Event, Feed, World
@@ -110,7 +110,7 @@ async def test_a_walk_that_the_budget_lets_reach_the_tip_becomes_the_tail(tmp_pa
         assert world.poller._rows[TAIL].state["from"] == began
 
 
-@pytest.mark.parametrize("name", [RECONCILE, "backfill:march", REREAD])
+@pytest.mark.parametrize("name", ["backfill:march", REREAD])
 async def test_a_walk_with_an_end_of_its_own_ends_there_and_becomes_nothing(tmp_path: Path, name: str) -> None:
     async with busy(tmp_path, by_time=False, every=PLACE, since=0) as world:
         store = world.poller._store

@@ -42,6 +42,7 @@ from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
 from forwarder.sources.credentials import Credentials
 from forwarder.sources.headers import budget_finding, clock_finding
+from forwarder.sources.organization import ends
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
 from forwarder.sources.organization.heads import PAGES, heads_of
@@ -148,9 +149,14 @@ class OrganizationSource:
         """Return what gives these events their meaning."""
         return OrganizationNormalizer()
 
-    def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:  # noqa: ARG002 -- a stream has no end
-        """Return the state of a cursor that begins at `since_ms`."""
-        return {"cursor": None, "from": since_ms}
+    def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
+        """Return the state of a cursor that begins at `since_ms`, and ends at `until_ms` when that is given.
+
+        Whether the bounds are inside is unknown, so a walk with an end asks for a millisecond more on either side.
+        """
+        if until_ms is None:
+            return {"cursor": None, "from": since_ms}
+        return {"cursor": None, "from": max(since_ms - 1, 0), "to": until_ms + 1}
 
     async def fetch(self, state: CursorState) -> Page:
         """Fetch the page at `state`; after an answer that was too much, the next time a smaller one."""
@@ -161,12 +167,13 @@ class OrganizationSource:
             page = await self._fetch(state)
         except Retryable as error:
             raise self._limits.failed(state, error) from None
+        page = ends.kept(state, page)
         self._limits.passed(state, page.next)
         return page
 
     def by_time(self, state: CursorState, at_ms: int) -> CursorState:
         """Return the state that goes on without any cursor after `at_ms` (epoch milliseconds, processing time)."""
-        return self._reading.begin_steps(state, at_ms, self._now_ms())
+        return ends.with_end(state, self._reading.begin_steps(state, at_ms, self._now_ms()))
 
     async def _fetch(self, state: CursorState) -> Page:
         limit = self._limits.at(state)
@@ -187,12 +194,14 @@ class OrganizationSource:
         return page
 
     async def _read(self, state: CursorState, limit: int) -> Page:
-        response = await self._ask(state.get("cursor"), state["from"], limit)
+        if ends.is_behind(state):
+            return Page(bodies=(), keys=(), digests=(), minutes=(), next=state, done=True)
+        response = await self._ask(state, limit)
         headers, body = response.headers, response.body
         self._budget.observe(headers)
         bodies, members = await PAGES.open_patiently(body)
         del response, body  # up to 64 MB, of which each event is a copy by now
-        onward = onward_of(members, headers)
+        bodies, onward = ends.inside(state, bodies, onward_of(members, headers))
         full = len(bodies) >= (min(limit, SAFE_LIMIT) if self._limits.most == SAFE_LIMIT else limit)
         return self._reading.page(state, bodies, onward, full=full, now_ms=self._now_ms())
 
@@ -206,7 +215,7 @@ class OrganizationSource:
         try:
             unseen: set[bytes] = set()
             for since in (page.newest - 1, page.newest + 1):  # all that was given may carry one time
-                beyond = await self._read({"cursor": None, "from": since}, limit)
+                beyond = await self._read(ends.with_end(state, {"cursor": None, "from": since}), limit)
                 unseen |= set(beyond.digests) - set(page.digests)
             return bool(unseen) and unseen.isdisjoint((await self._read(state, limit)).digests)
         except (Retryable, Held, CursorLost):
@@ -291,9 +300,10 @@ class OrganizationSource:
 
     # ------------------------------------------------------------------------------------------------- one request
 
-    async def _ask(self, cursor: str | None, since_ms: int, limit: int) -> Response:
+    async def _ask(self, state: CursorState, limit: int) -> Response:
         """Ask once, and once more with a smaller limit when that is what the API refuses."""
-        where = {"cursor": cursor} if cursor else {"from": str(since_ms), "sortOrder": "asc"}
+        cursor = state.get("cursor")
+        where = {"cursor": cursor} if cursor else {"from": str(state["from"]), "sortOrder": "asc", **ends.bound(state)}
         response = await self._request({**where, "limit": str(limit)})
         if response.status == 400 and limit > SAFE_LIMIT and error_of(response)[0] != LOST_CURSOR:
             smaller = await self._request({**where, "limit": str(SAFE_LIMIT)})

@@ -1,0 +1,82 @@
+"""A walk with an end: asked for with a millisecond more on either side, and over there whatever the server does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.sources.organization.answers import SINCE, Harness, event, harness, onward
+
+HOUR = 3_600_000
+UNTIL = SINCE + HOUR
+
+
+def at(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def begin(d: Harness) -> None:
+    d.state = d.source.walk(SINCE, UNTIL)
+
+
+async def test_the_end_is_asked_for_and_stays_with_the_walk() -> None:
+    async with harness() as d:
+        begin(d)
+        await d.step(onward(event("1", at(SINCE)), cursor="c1"))
+        assert (d.query["from"], d.query["to"]) == (str(SINCE - 1), str(UNTIL + 1))
+        await d.step(onward(event("2", at(UNTIL)), cursor="c2"))
+        assert d.query == {"cursor": "c1", "limit": "500"}
+        assert d.state["to"] == UNTIL + 1
+
+
+async def test_a_walk_without_an_end_asks_for_none() -> None:
+    async with harness() as d:
+        await d.step(onward("1", cursor="c1"))
+        assert "to" not in d.query
+        assert "to" not in d.state
+
+
+@pytest.mark.parametrize("cursor", ["fresh", None])
+async def test_a_server_that_forgets_the_end_is_not_followed_beyond_it(cursor: str | None) -> None:
+    async with harness() as d:
+        begin(d)
+        inside, outside = event("1", at(UNTIL)), event("2", at(UNTIL + 2), at(UNTIL + 900))
+        found = await d.step(onward(inside, outside, cursor=cursor))
+        assert (len(found.bodies), found.more, found.done) == (1, False, True)
+
+
+async def test_what_happened_inside_and_was_processed_later_is_inside_and_what_follows_is_read() -> None:
+    async with harness() as d:
+        begin(d)
+        found = await d.step(onward(event("1", at(SINCE + 5), at(UNTIL + 9 * HOUR)), cursor="c1"))
+        assert (len(found.bodies), found.more) == (1, True)
+
+
+async def test_one_odd_time_in_between_does_not_end_the_walk() -> None:
+    async with harness() as d:
+        begin(d)
+        odd, plain = event("1", at(UNTIL + 9 * HOUR)), event("2", at(SINCE + 5))
+        found = await d.step(onward(odd, plain, cursor="c1"))
+        assert (len(found.bodies), found.more) == (1, True)
+
+
+async def test_an_event_without_any_time_is_kept() -> None:
+    async with harness() as d:
+        begin(d)
+        found = await d.step(onward({"id": "1"}, cursor="c1"))
+        assert (len(found.bodies), found.more) == (1, True)
+
+
+async def test_what_lies_behind_the_end_is_not_asked_for() -> None:
+    async with harness() as d:
+        begin(d)
+        d.state = {**d.state, "from": UNTIL + 2}
+        found = await d.step()
+        assert (found.done, len(d.asked)) == (True, 0)
+
+
+async def test_by_time_it_goes_on_to_the_same_end() -> None:
+    async with harness() as d:
+        begin(d)
+        assert d.source.by_time(d.state, SINCE + 5)["to"] == UNTIL + 1
