@@ -43,6 +43,27 @@ async def test_a_spool_in_use_and_one_at_rest_show_their_lanes_and_what_waits(tm
     assert not path.with_name("spool.db-shm").exists()
 
 
+async def test_a_look_tells_since_when_a_spool_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+
+    def whole_since() -> int | None:
+        known = glimpse(path)
+        assert known is not None
+        return known.whole_since_ms
+
+    async with opened(tmp_path, retain=0) as harness:
+        assert whole_since() is None
+        lane = await harness.lane()
+        await harness.put("a")
+        assert whole_since() is None, "nothing has left it"
+        harness.clock.advance(60)
+        await harness.put("b")
+        await harness.take(lane)
+        await harness.settle(lane, (1, 1))
+        assert await harness.spool.clean_up() == 1
+        assert whole_since() == int(harness.clock.time() * 1000)
+
+
 _FRAME = 24 + 4096
 
 
