@@ -58,7 +58,11 @@ def _listen(value: str) -> str:
 
 
 class BudgetConfig(ComponentConfig):
-    """How often an API may be asked, together, by the sources that name this budget."""
+    """How often an API may be asked, together, by the sources that name this budget.
+
+    Live events come first, with three of four requests at most while more is to be read; history has half of what they
+    leave, and what one reader does not use goes on to the others. `status` shows each share.
+    """
 
     requests_per_minute: Annotated[float, Field(ge=0.01, le=10_000_000)] | None = None
     """A fixed pace; default: follow what the API says, and probe for the limit where it states none."""
