@@ -12,8 +12,10 @@ from forwarder.admin.reconcile import Found
 from forwarder.assembly import build_sink, close_all
 from forwarder.cli.commands.reconcile import known_ids
 from forwarder.cli.daemon_client import origins_of
-from forwarder.cli.terminal import print_line, show_rows
+from forwarder.cli.tables import paragraph
+from forwarder.cli.terminal import print_line, screen, show_rows
 from forwarder.contracts import ForwarderError, IsSearched, SinkTraits, Verifies
+from forwarder.contracts.text import visible
 from forwarder.reconcile.look import Export, look_at, only_recognised
 from forwarder.spool.evidence import IdsWanted
 
@@ -59,10 +61,10 @@ async def verify(
                 _print_what_to_do(name, sink, mine, origins)
         except TimeoutError:
             is_known = False
-            print_line(f"{name}: not all was asked within {within:g} s; nothing is claimed of it. Give it more time.")
+            _say(f"{name}: not all was asked within {within:g} s; nothing is claimed of it. Give it more time.")
         except ForwarderError as error:
             is_known = False
-            print_line(f"{name}: nothing is claimed of it: {error}")
+            _say(f"{name}: nothing is claimed of it: {error}")
         finally:
             await close_all([sink])
     await _record(found, looks)
@@ -77,7 +79,7 @@ async def _look(found: VerbClient, line: Line, sink: Verifies, origins: Mapping[
         nonlocal shown
         if sys.stderr.isatty() or time.monotonic() - shown >= 10:
             shown = time.monotonic()
-            end = "\r" if sys.stderr.isatty() else "\n"
+            end = "\x1b[K\r" if sys.stderr.isatty() else "\n"  # what was longer before is cleared
             text = f"{line.source} to {line.sink}, {line.day or 'no known day'}: asked for {known} of {line.expected}"
             print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201 -- what happens meanwhile
 
@@ -113,19 +115,24 @@ def _show(looks: list[Look]) -> None:
     for look in looks:
         where = f"{look.line.day or 'no known day'}, {look.line.source} to {look.line.sink}"
         if look.state == "not known":
-            print_line(f"{where}: {look.why}")
+            _say(f"{where}: {look.why}")
         elif look.dropped:
-            print_line(
+            _say(
                 f"{where}: {look.dropped} events were accepted and are not there: dropped after they were "
                 f"acknowledged, or removed by the destination's own retention. A replay brings them: audit-forwarder "
                 f"replay --sink {look.line.sink}"
             )
-            print_line(f"  among these: {', '.join(look.absent)}")
+            _say(f"among these: {', '.join(look.absent)}")
+
+
+def _say(text: str) -> None:
+    for line in paragraph(visible(text), screen()):
+        print_line(line)
 
 
 def _print_what_to_do(name: str, sink: Sink, lines: list[Line], origins: Mapping[str, Origin]) -> None:
     """Say why the destination cannot be asked, and what a person can do."""
-    print_line(f"{name}: not asked: {SinkTraits.of(sink).unverifiable}")
+    _say(f"{name}: not asked: {SinkTraits.of(sink).unverifiable}")
     if not isinstance(sink, IsSearched):
         return
     for line in lines:
