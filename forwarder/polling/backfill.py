@@ -14,7 +14,7 @@ Beside the members of every row, as `progress` and `window_cursors` explain them
 `ended_ms`, `ended_by`
     When it was over, and who cancelled it; no one did when all of it was read.
 `read`
-    Events that were read, new or not.
+    Events that were read, new or not; one at the end of a window is read twice.
 `beyond`
     Pages in a row that were beyond its end: one alone may hold an event of a wrong time.
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forwarder.contracts import CursorLost, Page, Retryable, SystemClock
+from forwarder.contracts import CursorLost, Held, Page, Retryable, SystemClock
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.poller import Poller
@@ -20,6 +20,7 @@ from forwarder.spool.contract import Settlement
 from forwarder.spool.gap import Gap
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, running, spool_in, spooled, until
+from tests.polling.test_windows import Course, WindowLog
 
 HOUR, DAY = 3_600_000, 86_400_000
 NOW = 200 * DAY
@@ -30,8 +31,10 @@ ONE = "backfill:1"
 class Then(SystemClock):
     """A clock on which it is always the same time of day; what is waited for passes."""
 
+    now = NOW / 1000
+
     def time(self) -> float:
-        return NOW / 1000
+        return self.now
 
 
 class Log(ScriptedSource):
@@ -220,3 +223,93 @@ def test_the_names_of_cursors_are_those_of_numbers() -> None:
     assert [backfill.number_of(backfill.name_of(number)) for number in (1, 12)] == [1, 12]
     for name in itertools.chain(["backfill", "tail", "trail", "backfill:", "backfill:x", "1"]):
         assert backfill.number_of(name) == 0
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    acts=st.lists(st.sampled_from(["ask", "restart", "fail", "too large", "lose"]), max_size=15),
+    has_ids=st.booleans(),
+    hours=st.integers(1, 60),
+    sink=st.sampled_from(["", "all"]),
+)
+async def test_of_a_log_that_is_read_in_windows_all_between_the_two_ends_comes_once_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[str], has_ids: bool, hours: int, sink: str
+) -> None:
+    log = WindowLog(Then(), has_ids=has_ids)
+    for name, at in EVENTS:
+        log.add(at, name)
+    since, end = EVENTS[5][1], EVENTS[5][1] + hours * HOUR
+    faults: list[Exception] = []
+
+    def fail() -> None:
+        if faults:
+            raise faults.pop()
+
+    log.before_answer = fail
+    async with spool_in(tmp_path_factory.mktemp("spool")) as spool:
+        course = Course(log, spool, since=0)
+        await course.start()
+        await course.poller._store.order(ONE, lambda _: Order(since, end, sink, asked_ms=NOW))
+        for act in acts:
+            if act == "restart":
+                await course.start()
+            elif course.poller._store.walks(ONE):
+                given_faults = {
+                    "fail": [Retryable("not now")],
+                    "too large": [Retryable("too large", kind="too_large", smaller=True)],
+                    "lose": [CursorLost("gone")],
+                }
+                faults[:] = given_faults.get(act, [])
+                await attempt(course.poller, ONE)
+                faults.clear()
+        for _ in range(500):
+            if not course.poller._store.walks(ONE):
+                break
+            await attempt(course.poller, ONE)
+        assert sorted(await spooled(spool)) == sorted(names_of(since, end))
+        order = stored(course.poller)
+        assert (order.is_open, order.read >= len(names_of(since, end))) == (False, True)
+
+
+async def test_a_window_that_cannot_be_read_is_left_to_the_heal_but_not_by_one_for_a_sink(tmp_path: Path) -> None:
+    log = WindowLog(Then())
+
+    def refuse() -> None:
+        raise Held("too large", fix="", kind="too_large")
+
+    log.before_answer = refuse
+    async with spool_in(tmp_path) as spool:
+        course = Course(log, spool, since=0)
+        await course.start()
+        for name, sink in ((ONE, ""), ("backfill:2", "a")):
+            await course.poller._store.order(name, lambda _: Order(NOW - DAY, NOW - DAY + 1, sink, asked_ms=NOW))  # noqa: B023
+            await attempt(course.poller, name)
+        rows = course.poller._store.rows
+        assert (rows[ONE].state["order"]["ended_ms"], rows["backfill:2"].state["order"]["ended_ms"]) == (NOW, 0)
+        assert course.poller._store.walks("heal")
+        gaps = (await spool.status()).gaps
+        assert [(gap.from_ms, gap.to_ms, gap.state) for gap in gaps] == [(NOW - DAY, NOW - DAY + 1, "open")]
+
+
+async def test_orders_stay_when_the_log_is_read_in_another_way(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        poller = poller_in(spool, Log())
+        await poller._open()
+        await order_in(poller, Order(EVENTS[0][1], EVENTS[90][1], asked_ms=NOW))
+        for _ in range(4):
+            await attempt(poller, ONE)
+        had = set(await spooled(spool))
+        assert had
+        log = WindowLog(Then())
+        for name, at in EVENTS:
+            log.add(at, name)
+        course = Course(log, spool, since=0)
+        await course.start()
+        before = len(log.asked)
+        for _ in range(500):
+            if not course.poller._store.walks(ONE):
+                break
+            await attempt(course.poller, ONE)
+        assert len(log.asked) > before
+        assert log.asked[before]["since"] > EVENTS[0][1], "it goes on near where it was"
+        assert stored(course.poller).ended_ms == NOW
