@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _DAY_MS = 86_400_000
 
+_ON_ITS_WAY_MS = 60_000
+"""So long a wish may be on its way: `--from 180d` means all that is kept."""
+
 
 class BackfillWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to be read: epoch milliseconds, and for which sink alone; an empty one: for all."""
@@ -105,7 +108,7 @@ class Backfills:
     async def listed(self, chosen: BackfillChoice, _: str = "") -> list[BackfillShown]:
         """List those on record, oldest first."""
         found = [
-            BackfillShown(number, source.name, order, row.state["high"], row.state["walk"] is not None)
+            BackfillShown(number, source.name, order, backfill.reached(row.state), row.state["walk"] is not None)
             for source in (await self._spool.status()).sources
             for row in source.cursors.values()
             if (number := backfill.number_of(row.name))
@@ -200,7 +203,11 @@ class Backfills:
             raise ConfigError("--from: not before --to; name an earlier moment")
         if wanted.until_ms > now_ms:
             raise ConfigError("--to: in the future; what is still to come is read as it happens")
-        if source.retention_ms is not None and wanted.since_ms < (oldest := now_ms - source.retention_ms):
+        if wanted.since_ms < 0:
+            raise ConfigError("--from: before 1970; name a later moment")
+        if source.retention_ms is not None and wanted.since_ms + _ON_ITS_WAY_MS < (
+            oldest := now_ms - source.retention_ms
+        ):
             first = datetime.fromtimestamp(oldest / 1000 + 60, UTC).isoformat(timespec="minutes")
             raise ConfigError(
                 f"--from: {where} keeps its events for {source.retention_ms // _DAY_MS} days, and nothing older can be "

@@ -88,9 +88,16 @@ def with_order(row: Row, order: Order) -> Row:
 
 def at_rest(order: Order, row: Row | None = None) -> Row:
     """Return the row of an order of which no walk is at work: it is not begun yet, or over."""
-    high = order.since_ms if row is None else row["high"]
+    high = order.since_ms if row is None else reached(row)
     start = {"walk": None, "from": order.since_ms, "high": high, "reached": high}
     return with_order(start, order)
+
+
+def reached(row: Row) -> int:
+    """Return how far a walk came, epoch milliseconds; of windows, those that were read as a whole."""
+    walk = row["walk"] or {}
+    at: int = walk["scan"] if "scan" in walk else row["high"]
+    return at
 
 
 def changed(row: Row, order: Order) -> Row:

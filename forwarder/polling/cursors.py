@@ -118,7 +118,7 @@ class Cursors(ABC):
             first[HEAL] = self._walk(min(again))
         for name, row in before.items():
             if (order := backfill.order_of(row.state)) is not None:
-                first[name] = backfill.at_rest(order, {"high": self._unread_from(row.state)})
+                first[name] = backfill.at_rest(order, {"walk": None, "high": self._unread_from(row.state)})
 
         first |= self._rows_besides()
         moves = [CursorMove(name, row.version, first.get(name)) for name, row in before.items()]
@@ -220,7 +220,7 @@ class Cursors(ABC):
         now = self._now_ms()
         if now - self._told.setdefault(name, now) >= TELL_EVERY_MS:
             self._told[name] = now
-            reached = datetime.fromtimestamp(row["high"] / 1000, UTC).isoformat(timespec="seconds")
+            reached = datetime.fromtimestamp(backfill.reached(row) / 1000, UTC).isoformat(timespec="seconds")
             self._log.info("backfill_goes_on", cursor=name, sink=order.sink, events=order.read, reached=reached)
         return backfill.read(row, len(page.bodies), page.newest, order.until_ms + self._overlap_ms)
 

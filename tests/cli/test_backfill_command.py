@@ -101,6 +101,10 @@ async def test_what_cannot_be_read_is_refused_and_why(tmp_path: Path) -> None:
             for words, said in (
                 (("--source", "nobody", "--from", "2d"), "the sources are"),
                 (("--source", "acme", "--from", "400d"), "180 days"),
+                (("--source", "acme", "--from", "1815-12-10"), "before 1970"),
+                (("--source", "acme", "--from", "99999999999999999d"), ""),
+                (("--source", "acme", "--from", "nan"), "not a time"),
+                (("--source", "", "--from", "2d"), "the sources are"),
                 (("--source", "acme", "--from", "1d", "--to", "2d"), "not before --to"),
                 (("--source", "acme", "--from", "1d", "--to", "2999-01-01"), "in the future"),
                 (("--source", "acme", "--from", "yesterday"), "not a time"),
@@ -110,4 +114,6 @@ async def test_what_cannot_be_read_is_refused_and_why(tmp_path: Path) -> None:
                 refused = await backfill("start", "-c", config, *words)
                 assert (refused.exit_code, said in refused.stderr) == (2, True), (words, refused.output)
             assert await listed(config) == []
+            done = await backfill("start", "-c", config, "--source", "acme", "--from", "180d", "--no-wait")
+            assert done.exit_code == 0, "all that is kept"
             assert (await backfill("resume", "7", "-c", config)).exit_code == 2

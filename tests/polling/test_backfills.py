@@ -16,7 +16,7 @@ from forwarder.contracts import CursorLost, Held, Page, Retryable, SystemClock
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.poller import Poller
-from forwarder.spool.contract import Settlement
+from forwarder.spool.contract import PageCommit, Settlement
 from forwarder.spool.gap import Gap
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, running, spool_in, spooled, until
@@ -167,6 +167,22 @@ async def test_one_for_a_sink_is_for_that_sink_and_says_who_read_it(tmp_path: Pa
         assert {chunk.reader for chunk in chunks} == {"backfill"}
 
 
+async def test_the_gaps_in_its_stretch_are_closed_with_its_last_page_and_it_is_named(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        poller = poller_in(spool, Log())
+        await poller._open()
+        store = poller._store
+        for since, until_ms in ((EVENTS[1][1], EVENTS[3][1]), (EVENTS[3][1], EVENTS[20][1])):
+            gap = Gap("rate_limited", source=store._number, from_ms=since, to_ms=until_ms, opened_ms=NOW - 1)
+            await spool.commit(PageCommit(store._number, store._epoch, open_gaps=[gap]))
+        await order_in(poller, Order(EVENTS[0][1], EVENTS[5][1], asked_ms=NOW))
+        await attempt(poller, ONE)
+        assert {gap.state for gap in (await spool.status()).gaps} == {"open"}
+        await read_all(poller)
+        within, beyond = (await spool.status()).gaps
+        assert (within.state, within.closed_by, beyond.state) == ("closed", "backfill", "open")
+
+
 async def test_a_pause_or_an_end_by_hand_holds_over_a_request_that_is_under_way(tmp_path: Path) -> None:
     asked, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -269,6 +285,21 @@ async def test_of_a_log_that_is_read_in_windows_all_between_the_two_ends_comes_o
         assert sorted(await spooled(spool)) == sorted(names_of(since, end))
         order = stored(course.poller)
         assert (order.is_open, order.read >= len(names_of(since, end))) == (False, True)
+
+
+async def test_how_far_it_came_is_told_of_windows_as_of_a_stream(tmp_path: Path) -> None:
+    log = WindowLog(Then())
+    async with spool_in(tmp_path) as spool:
+        course = Course(log, spool, since=0)
+        await course.start()
+        await course.poller._store.order(ONE, lambda _: Order(NOW - 9 * DAY, NOW - DAY, asked_ms=NOW))
+        came = []
+        while course.poller._store.walks(ONE):
+            came.append(backfill.reached(course.poller._store.rows[ONE].state))
+            await attempt(course.poller, ONE)
+        assert came == sorted(set(came))
+        assert len(came) > 3
+        assert backfill.reached(course.poller._store.rows[ONE].state) == NOW - DAY
 
 
 async def test_a_window_that_cannot_be_read_is_left_to_the_heal_but_not_by_one_for_a_sink(tmp_path: Path) -> None:
