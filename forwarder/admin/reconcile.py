@@ -68,14 +68,16 @@ class Reconciliation:
         """Judge the days that are chosen."""
         status = await self._spool.status()
         books = await self._spool.day_books(*chosen.days)
-        gaps = [gap_line(gap, names_of(status)) for gap in status.gaps]
+        now_ms = int(self._clock() * 1000)
+        names = names_of(status)
+        gaps = [gap_line(gap, names, now_ms) for gap in status.gaps]
         return judge(  # heartbeats are events of our own, and of no log
             [line for line in books if line.source != HEARTBEATS.source],
             [gap for gap in gaps if gap.source != HEARTBEATS.source],
             chosen=chosen,
             proofs=await self._proofs(),
             passes=passes_by_source(status),
-            now_ms=int(self._clock() * 1000),
+            now_ms=now_ms,
         )
 
     async def found(self, found: Found, who: str) -> None:

@@ -38,6 +38,7 @@ class GapLine(msgspec.Struct, frozen=True):
         source, sink: By name; empty when it concerns all.
         since_ms, until_ms: Stretch of processing time, where it is known.
         events: How many, where it is known.
+        seen_ms: When it was seen still open: one without an end lasts until then.
     """
 
     number: int
@@ -53,6 +54,7 @@ class GapLine(msgspec.Struct, frozen=True):
     last_seq: int | None = None
     events: int | None = None
     why: str = ""
+    seen_ms: int = 0
 
     @property
     def is_counted(self) -> bool:
@@ -68,7 +70,7 @@ class GapLine(msgspec.Struct, frozen=True):
         """Return the first and last day it can concern; a bound that is not known is open."""
         return (
             "" if self.since_ms is None else _day(self.since_ms),
-            _day(self.opened_ms if self.until_ms is None else self.until_ms),
+            _day(max(self.opened_ms, self.seen_ms) if self.until_ms is None else self.until_ms),
         )
 
     def touches(self, source: str, sink: str, day: str) -> bool:
@@ -263,12 +265,13 @@ def _day(at_ms: int) -> str:
         return "9998-12-31"
 
 
-def gap_line(gap: Gap, names: Mapping[int, str]) -> GapLine:
+def gap_line(gap: Gap, names: Mapping[int, str], now_ms: int) -> GapLine:
     """Return a gap as it is shown.
 
     Args:
         gap: From the spool.
         names: Of the sources, by number.
+        now_ms: The moment at which the spool said so.
     """
     return GapLine(
         number=gap.number,
@@ -284,4 +287,5 @@ def gap_line(gap: Gap, names: Mapping[int, str]) -> GapLine:
         last_seq=gap.last_seq,
         events=gap.events,
         why=gap.why,
+        seen_ms=now_ms if gap.state in {"open", "fetching"} else 0,
     )
