@@ -354,3 +354,13 @@ async def test_a_heal_is_waited_for_and_one_that_is_held_is_not(tmp_path: Path) 
     assert not store._is_read(until, until, [])
     assert store._is_read(until, until, [HEAL])
     await world.spool.close()
+
+
+async def test_a_quiet_log_costs_a_fiftieth_at_most_of_ten_requests_a_minute(tmp_path: Path) -> None:
+    world = world_of(tmp_path, reconcile={"again": 6 * HOUR, "last": 0}, every=600, trailing_every=3600)
+    await world.start()
+    await world.follow(8 * HOUR)
+    before = world.report.requests_by_reader[RECONCILE]
+    await world.follow(6 * HOUR)
+    assert 0 < world.report.requests_by_reader[RECONCILE] - before <= 6 * 60 * 10 / 50
+    await world.spool.close()

@@ -23,9 +23,9 @@ class Log:
         self.asked: list[dict[str, Any]] = []
         self._oldest, self._untouched = oldest, untouched
         anything: Any = self
-        self.tips = Tips(anything, anything, self.ask)
+        self.tips = Tips(anything, self.ask)
 
-    def walk(self, since: int) -> dict[str, Any]:
+    def walk_at(self, name: str, since: int) -> dict[str, Any]:
         return {"since": since}
 
     def kept(self, moment: int) -> int:
