@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -70,8 +71,9 @@ class Reconciliation:
         books = await self._spool.day_books(*chosen.days)
         now_ms = int(self._clock() * 1000)
         names = names_of(status)
-        gaps = [gap_line(gap, names, now_ms) for gap in status.gaps]
-        return judge(  # heartbeats are events of our own, and of no log
+        gaps = [gap_line(gap, names, now_ms) for gap in await self._spool.gaps_that_matter()]
+        return await asyncio.to_thread(  # days and gaps may be thousands each; heartbeats are events of no log
+            judge,
             [line for line in books if line.source != HEARTBEATS.source],
             [gap for gap in gaps if gap.source != HEARTBEATS.source],
             chosen=chosen,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -167,13 +168,14 @@ def judge(
         now_ms: The moment of the books.
     """
     since, until = chosen.days
-    wanted = [gap for gap in gaps if _is_of(gap, chosen) and _overlaps(gap, since, until)]
+    relevant = (gap for gap in gaps if gap.is_open or gap.cause in _READ_AGAIN)
+    wanted = [gap for gap in relevant if _is_of(gap, chosen) and _overlaps(gap, since, until)]
     lines = [_line(line, wanted, proofs, passes) for line in books if chosen.wants(line.source, line.sink)]
     timed = [gap for gap in wanted if gap.is_open and not gap.is_counted]
     lines += _beyond_the_books(lines, timed, chosen, proofs)
     lines.sort(key=lambda line: (line.day, line.source, line.sink))
-    named = {number for line in lines for number in line.gaps}
-    return Verdict(now_ms, lines, [gap for gap in wanted if gap.number in named or gap in timed])
+    named = {number for line in lines for number in line.gaps} | {gap.number for gap in timed}
+    return Verdict(now_ms, lines, [gap for gap in wanted if gap.number in named])
 
 
 def _is_of(gap: GapLine, chosen: Chosen) -> bool:
@@ -257,6 +259,7 @@ def _days(first: str, last: str) -> Iterator[str]:
         day += timedelta(days=1)
 
 
+@lru_cache(maxsize=10_000)
 def _day(at_ms: int) -> str:
     """Return the date in UTC of a moment, or the last there is for one that no calendar holds."""
     try:

@@ -64,6 +64,10 @@ class Evidence(Protocol):
         """Put gaps on record, and what became of others; one that is closed or lost stays so."""
         ...
 
+    async def gaps_that_matter(self) -> list[Gap]:
+        """Return every gap that is not closed, and those that are after which events are counted twice; by number."""
+        ...
+
     async def record_loss(self, gap: Gap) -> None:
         """Put on record how many events of a stretch of time a sink does not have, in place of what was known of it.
 

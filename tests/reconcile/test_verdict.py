@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.reconcile.passes import Passes, passes_of
-from forwarder.reconcile.verdict import Chosen, GapLine, Line, Verdict, judge
+from forwarder.reconcile.verdict import Chosen, GapLine, Line, Verdict, gap_line, judge
 from forwarder.spool.books import DayBooks
+from forwarder.spool.gap import Gap
 
 DAY, NEXT = "2026-11-14", "2026-11-15"
 NOON = 1_794_657_600_000  # 2026-11-14T12:00Z
@@ -82,6 +83,17 @@ def test_a_gap_of_time_makes_a_day_incomplete_although_no_number_is_missing(stat
     verdict = verdict_on(books(accepted=5), books(NEXT, accepted=5), gaps=(of_time,), chosen=Chosen(sink="out"))
     assert [(line.day, line.judgement) for line in verdict.lines] == [(DAY, "gap"), (NEXT, "complete")]
     assert not verdict.complete
+
+
+def test_a_gap_that_is_open_without_an_end_lasts_until_now() -> None:
+    lasts = Gap("key_outage", source=1, from_ms=NOON, opened_ms=NOON)
+    lines = books(accepted=5), books(NEXT, accepted=5), books("2026-11-16", accepted=5)
+    shown = gap_line(lasts, {1: "acme"}, NOON + 24 * HOUR)
+    verdict = verdict_on(*lines, gaps=(shown,), chosen=Chosen(sink="out"))
+    assert [line.judgement for line in verdict.lines] == ["gap", "gap", "complete"]
+    given_up = gap_line(msgspec.structs.replace(lasts, lost_ms=NOON + 1), {1: "acme"}, NOON + 24 * HOUR)
+    verdict = verdict_on(*lines, gaps=(given_up,), chosen=Chosen(sink="out"))
+    assert [line.judgement for line in verdict.lines] == ["gap", "complete", "complete"]
 
 
 def test_a_closed_gap_says_nothing() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from forwarder.contracts.identity import document_id, pushed_digests
+from forwarder.spool.contract import PageCommit
 from forwarder.spool.evidence import IdsWanted
 from forwarder.spool.gap import Gap
 from tests.spool.spools import Harness, body_of, key_of, names, opened, page_of
@@ -87,6 +88,15 @@ async def test_what_was_pushed_and_then_given_by_the_log_is_one_document(harness
     await harness.put(page=msgspec.structs.replace(page, digests=pushed))
     await harness.put(page=page)
     assert await ids(harness, IdsWanted("acme", "elastic", DAY)) == documents("a", "b")
+
+
+async def test_however_many_gaps_are_open_each_is_given(harness: Harness) -> None:
+    def gaps(count: int, **more: object) -> list[Gap]:
+        return [Gap("late", source=harness.source.number, from_ms=at, to_ms=at, **more) for at in range(count)]  # type: ignore[arg-type]
+
+    found = [*gaps(1500), *gaps(50, closed_ms=5)]
+    await harness.spool.commit(PageCommit(harness.source.number, harness.source.epoch, open_gaps=found))
+    assert [gap.from_ms for gap in await harness.spool.gaps_that_matter()] == list(range(1500))
 
 
 async def test_what_a_look_at_a_sink_found_takes_the_place_of_what_was_known(harness: Harness) -> None:

@@ -86,6 +86,13 @@ class Losses:
         rows = self._con.execute(_SELECT + "ORDER BY closed_ms IS NULL DESC, number DESC LIMIT ?", (most,))
         return sorted((Gap(*row) for row in rows), key=lambda gap: gap.number)
 
+    def that_matter(self) -> list[Gap]:
+        """Return all that are not closed, and of the closed ones those whose ids were forgotten; by number."""
+        rows = self._con.execute(
+            _SELECT + "WHERE closed_ms IS NULL OR cause IN ('damaged_page', 'missing_page') ORDER BY number"
+        )
+        return [Gap(*row) for row in rows]
+
     def _goes_on(self, cause: str, detail: str, lane: Lane) -> bool:
         """Return whether the lane got nothing since its last open gap of this cause."""
         found = self._con.execute(

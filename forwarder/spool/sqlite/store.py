@@ -309,6 +309,10 @@ class SqliteSpool:
         """Put gaps on record, and what became of others; one that is closed or lost stays so."""
         await self._run(lambda parts: parts.losses.change(opened, changes, self._now()), must=True)
 
+    async def gaps_that_matter(self) -> list[Gap]:
+        """Return every gap that is not closed, and those that are after which events are counted twice; by number."""
+        return await self._run(lambda parts: parts.losses.that_matter())
+
     async def record_loss(self, gap: Gap) -> None:
         """Put on record what a look at a sink found missing there, or that nothing is missing any more."""
         await self._run(lambda parts: parts.known_ids.record(gap, self._now()), must=True)
