@@ -29,7 +29,7 @@ from typing import Any
 import msgspec
 
 from forwarder.polling.plan import BACKFILL
-from forwarder.spool.gap import Gap, GapCause
+from forwarder.spool.gap import LOST_PAGES, Gap, GapCause
 
 Row = dict[str, Any]
 
@@ -135,7 +135,7 @@ def is_behind(row: Row) -> bool:
     return order is not None and order.beyond >= PAGES_BEYOND
 
 
-_UNKNOWN: frozenset[GapCause] = frozenset({"cursor_lost", "damaged_page", "late", "rate_limited", "key_outage"})
+_UNKNOWN: frozenset[GapCause] = frozenset({"cursor_lost", *LOST_PAGES, "late", "rate_limited", "key_outage"})
 """Causes of gaps of which the spool does not know the events, so that they are new to it when they are read again."""
 
 
@@ -155,7 +155,7 @@ def closes(order: Order, gap: Gap, others: Iterable[Order]) -> bool:
     since, until = gap.from_ms, gap.to_ms
     if since is None or until is None or not order.since_ms <= since <= until <= order.until_ms:
         return False
-    if not gap.lane:
+    if not gap.lane or gap.cause in LOST_PAGES:  # of these the ids are forgotten, also those of one sink
         return gap.cause in _UNKNOWN
     before = [each for each in others if each.sink == order.sink and each.asked_ms < order.asked_ms]
     return not any(each.since_ms <= until and since <= each.until_ms for each in before)

@@ -222,7 +222,9 @@ class Cursors(ABC):
             self._told[name] = now
             reached = datetime.fromtimestamp(backfill.reached(row) / 1000, UTC).isoformat(timespec="seconds")
             self._log.info("backfill_goes_on", cursor=name, sink=order.sink, events=order.read, reached=reached)
-        return backfill.read(row, len(page.bodies), page.newest, order.until_ms + self._overlap_ms)
+        # At a tip that events reach without a pause it need not wait: the tail has read what is there.
+        end = min(order.until_ms + self._overlap_ms, self.rows[TAIL].state["high"] - self._trailing_ms)
+        return backfill.read(row, len(page.bodies), page.newest, max(end, order.until_ms))
 
     async def _covered(self, row: dict[str, Any]) -> list[int]:
         """Return the gaps that a backfill closes when it is over; none for any other walk."""
@@ -257,8 +259,9 @@ class Cursors(ABC):
         return moment_ms if retention is None else max(moment_ms, self._now_ms() - retention)
 
     async def _open_gaps(self, cause: str) -> list[Gap]:
-        gaps = (await self._spool.status()).gaps
-        return [gap for gap in gaps if gap.source == self._number and gap.cause == cause and gap.closed_ms is None]
+        """Return the open gaps of a cause that concern every sink: what a walk reads is for all of them."""
+        gaps = [gap for gap in (await self._spool.status()).gaps if gap.source == self._number and not gap.lane]
+        return [gap for gap in gaps if gap.cause == cause and gap.closed_ms is None]
 
     async def _commit(
         self,

@@ -134,6 +134,22 @@ async def test_it_ends_an_overlap_behind_its_end_and_not_at_the_tip(tmp_path: Pa
         assert len(got) < 20
 
 
+async def test_at_a_tip_that_is_never_empty_it_ends_behind_its_end(tmp_path: Path) -> None:
+    number = itertools.count()
+
+    def live(state: dict[str, Any]) -> Page:
+        name = next(number)
+        return page(state, f"n{name}", newest=NOW + name)
+
+    async with spool_in(tmp_path) as spool:
+        poller = poller_of(ScriptedSource(live), spool, Then(), overlap=86400)
+        await poller._open()
+        await attempt(poller, "tail")
+        await order_in(poller, Order(NOW - HOUR, NOW, asked_ms=NOW))
+        await read_all(poller)
+        assert stored(poller).ended_ms == NOW
+
+
 async def test_one_event_of_a_wrong_time_does_not_end_it(tmp_path: Path) -> None:
     class Odd(Log):
         async def fetch(self, state: dict[str, Any]) -> Page:
@@ -183,6 +199,19 @@ async def test_the_gaps_in_its_stretch_are_closed_with_its_last_page_and_it_is_n
         assert (within.state, within.closed_by, beyond.state) == ("closed", "backfill", "open")
 
 
+async def test_what_one_sink_lost_of_its_own_pages_is_not_closed_by_a_heal_for_all(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        poller = poller_in(spool, Log())
+        await poller._open()
+        store = poller._store
+        gap = Gap("damaged_page", source=store._number, lane="a", from_ms=EVENTS[1][1], to_ms=EVENTS[3][1], opened_ms=1)
+        await spool.commit(PageCommit(store._number, store._epoch, open_gaps=[gap]))
+        assert not await store.heal_damage()
+        await order_in(poller, Order(EVENTS[0][1], EVENTS[5][1], sink="a", asked_ms=NOW))
+        await read_all(poller)
+        assert [(gap.state, gap.closed_by) for gap in (await spool.status()).gaps] == [("closed", "backfill")]
+
+
 async def test_a_pause_or_an_end_by_hand_holds_over_a_request_that_is_under_way(tmp_path: Path) -> None:
     asked, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -218,9 +247,11 @@ async def test_a_pause_or_an_end_by_hand_holds_over_a_request_that_is_under_way(
         (Gap("cursor_lost"), Order(11, 100), [], False),
         (Gap("cursor_lost"), Order(0, 19), [], False),
         (Gap("cursor_lost"), Order(0, 100, sink="a"), [], False),
-        (Gap("missing_page"), Order(0, 100), [], False),
+        (Gap("missing_page"), Order(0, 100), [], True),
+        (Gap("retention"), Order(0, 100), [], False),
         (Gap("detached", lane="a"), Order(0, 100), [], False),
         (Gap("detached", lane="a"), Order(0, 100, sink="a"), [], True),
+        (Gap("damaged_page", lane="a"), Order(0, 100, sink="a"), [Order(15, 16, sink="a", asked_ms=1)], True),
         (Gap("detached", lane="b"), Order(0, 100, sink="a"), [], False),
         (Gap("detached", lane="a"), Order(0, 100, sink="a"), [Order(15, 16, sink="a", asked_ms=1)], False),
         (Gap("detached", lane="a"), Order(0, 100, sink="a"), [Order(30, 60, sink="a", asked_ms=1)], True),
