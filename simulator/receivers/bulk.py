@@ -63,6 +63,7 @@ class BulkReceiver:
         self.streams: dict[str, DataStream] = {}
         self.failure_store: list[tuple[str, bytes]] = []
         self.failed_shards = 0  # of a search
+        self.may_refresh = True
         self.refused: list[tuple[str, int]] = []  # document id and status of every item that was not stored
         self.rules: list[Rule] = []
         self.max_content = max_content
@@ -146,6 +147,8 @@ class BulkReceiver:
         """Answer a query for ids; whatever else is asked for is refused."""
         shards = {"total": 1, "successful": 1, "skipped": 0, "failed": self.failed_shards}
         if request.path.endswith("_refresh"):
+            if not self.may_refresh:
+                return self._error(403, "security_exception", "action [indices:admin/refresh] is unauthorized")
             return Response.json({"_shards": shards})
         self._check_content_type(request)
         asked = _read_json(request.decoded_body())

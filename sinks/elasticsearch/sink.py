@@ -127,7 +127,10 @@ class ElasticsearchSink:
         streams = self._config.data_stream if late is None else f"{self._config.data_stream},{late}"
         found = await self._found(streams, asked.ids)
         if absent := [each for each in asked.ids if each not in found]:  # what was written just now is not seen yet
-            await self._json("POST", f"/{streams}/_refresh")  # without the right to it, that takes as long as it takes
+            status, _ = await self._json("POST", f"/{streams}/_refresh?ignore_unavailable=true")
+            if status == 403:
+                fix = f"Give it the index privilege maintenance on {streams}."
+                raise Held("The credential may not refresh, so what was just written is not seen.", fix=fix)
             found |= await self._found(streams, absent)
         return found
 

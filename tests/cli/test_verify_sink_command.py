@@ -54,10 +54,11 @@ async def test_what_a_sink_acknowledged_and_dropped_is_found_and_closed_when_it_
             assert missing == {"out": 2, "elastic": 3}
             assert {gap["cause"] for gap in verdict["gaps"]} == {"dropped_by_sink"}
 
-            receiver.failed_shards = 1
-            unsure = await command(tmp_path, "--verify-sink", "--sink", "elastic")
-            assert (unsure.exit_code, "nothing is claimed of it" in unsure.stdout) == (1, True)
-            receiver.failed_shards = 0
+            for shards, may_refresh in ((1, True), (0, False)):
+                receiver.failed_shards, receiver.may_refresh = shards, may_refresh
+                unsure = await command(tmp_path, "--verify-sink", "--sink", "elastic")
+                assert (unsure.exit_code, "nothing is claimed of it" in unsure.stdout) == (1, True)
+            receiver.failed_shards, receiver.may_refresh = 0, True
 
             documents |= dropped
             out.write_bytes(b"".join(line + b"\n" for line in lines))
