@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from forwarder.admin.backfills import BackfillShown
 from forwarder.cli.app import app
 from forwarder.cli.commands import backfill as command
+from forwarder.polling.backfill import Order
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import Engine, digests_of, engine, file_sink, lines_of, source, truth
@@ -117,3 +120,32 @@ async def test_what_cannot_be_read_is_refused_and_why(tmp_path: Path) -> None:
             done = await backfill("start", "-c", config, "--source", "acme", "--from", "180d", "--no-wait")
             assert done.exit_code == 0, "all that is kept"
             assert (await backfill("resume", "7", "-c", config)).exit_code == 2
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+async def test_how_far_it_comes_is_shown_until_it_is_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_terminal: bool
+) -> None:
+    monkeypatch.setattr(command, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(command, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(command.sys.stdout, "isatty", lambda: is_terminal)
+    order = Order(0, 1000, asked_ms=1)
+    looks = [
+        BackfillShown(3, "acme", order, 0),
+        BackfillShown(3, "acme", msgspec.structs.replace(order, read=500, paused="by jane"), 500, begun=True),
+        BackfillShown(3, "acme", msgspec.structs.replace(order, read=900, ended_ms=2), 1000),
+    ]
+
+    class Found:
+        running = True
+
+        async def ask(self, *_: Any) -> Any:
+            return [looks.pop(0)]
+
+    shown = await command._follow(Found(), 3)
+    assert (shown.order.read, looks) == (900, [])
+    if not is_terminal:
+        first, second = capsys.readouterr().out.splitlines()
+        assert first.startswith("backfill 3: 0 %, 0 events, 0/s, just begun")
+        assert second.startswith("backfill 3: 50 %, 500 events, ")
+        assert second.endswith("left; paused by jane")
