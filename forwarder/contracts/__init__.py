@@ -151,6 +151,7 @@ _HOMES = {
         "Budget",
         "Coarse",
         "GoesOnByTime",
+        "KeepsToAnEnd",
         "ListsActions",
         "PresentsCredentials",
         "Received",

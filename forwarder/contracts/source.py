@@ -63,8 +63,8 @@ class Source(Protocol):
     def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
         """Return the state of a cursor that begins at `since_ms` (epoch milliseconds, processing time).
 
-        It ends at `until_ms`, included. `windows` are always asked for an end; a `stream` where a closed window is read
-        again: then it ends there whatever the API makes of that bound, and what lies beyond is not given.
+        It ends at `until_ms`, included. `windows` are always asked for an end; a `stream` only when it says that it
+        keeps to one (`KeepsToAnEnd`).
         """
         ...
 
@@ -98,6 +98,19 @@ class GoesOnByTime(Protocol):
     def by_time(self, walk: CursorState, from_ms: int) -> CursorState:
         """Return the state of a walk that goes on at `from_ms`."""
         ...
+
+
+@runtime_checkable
+class KeepsToAnEnd(Protocol):
+    """A stream that can be walked to an end, so that closed windows of it can be read again.
+
+    A walk ends at `until_ms`, included, whatever the API makes of that bound; what lies beyond is not given.
+
+    Attributes:
+        keeps_to_an_end: True.
+    """
+
+    keeps_to_an_end: ClassVar[bool]
 
 
 @runtime_checkable

@@ -39,6 +39,7 @@ class Bounded(Feed):
     asked: list[tuple[int, int]] = field(default_factory=list)  # for what windows
     breaks: set[int] = field(default_factory=set)  # ends of windows that cannot be read
     error: Exception | None = None
+    keeps_to_an_end: bool = True
 
     def walk(self, since_ms: int, until_ms: int | None = None) -> dict:
         if until_ms is None:
@@ -330,6 +331,16 @@ async def test_what_no_ids_are_remembered_of_any_more_is_not_compared_and_not_de
     gaps = [gap for gap in (await world.spool.status()).gaps if gap.cause == "late"]
     assert {(gap.state, gap.why) for gap in gaps} == {("lost", "the ids to compare with are remembered no more")}
     assert len(gaps) <= 2, "one for each window that was due"
+    await world.spool.close()
+
+
+async def test_a_stream_that_keeps_to_no_end_is_not_read_again(tmp_path: Path) -> None:
+    clock = Ticking()
+    feed = Feed(clock, False, True, "unchanged", 500)
+    world = Reconciling(tmp_path, feed, clock, SourceConfig(type="feed", every=300, since=0, reconcile=PASSES))
+    await world.start()
+    await world.follow(4 * HOUR)
+    assert RECONCILE not in world.poller._rows
     await world.spool.close()
 
 

@@ -123,6 +123,7 @@ class OrganizationSource:
     Config: ClassVar[type[SourceConfig]] = OrganizationConfig
     feed: ClassVar[str] = "organization"
     reads: ClassVar[Literal["stream", "windows"]] = "stream"
+    keeps_to_an_end: ClassVar[bool] = True
     retention_ms: ClassVar[int | None] = 180 * 86_400_000
     """Support article "View audit log activities": 180 days."""
 
