@@ -32,6 +32,10 @@ FAULTS = tuple(
 )
 
 
+DRAIN = 900.0
+"""Seconds that everything may take to arrive in the end: after two hundred lives of a second, most of it still waits."""
+
+
 class Run:
     """Two products that live, and a daemon that is killed."""
 
@@ -101,7 +105,9 @@ class Run:
             node.finish()
         wanted = self.existed().total()
         await self.process.start()
-        await self.process.until(lambda: self.out.exists() and self.out.read_bytes().count(b"\n") >= wanted, every=0.2)
+        await self.process.until(
+            lambda: self.out.exists() and self.out.read_bytes().count(b"\n") >= wanted, every=0.5, within=DRAIN
+        )
         await self.process.until_status(
             lambda found: found["balanced"] and not any(line["waiting"] for line in found["books"])
         )

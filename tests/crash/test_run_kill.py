@@ -47,6 +47,10 @@ FAULTS: tuple[dict[str, Any], ...] = (
 )
 
 
+DRAIN = 900.0
+"""Seconds that everything may take to arrive in the end: after two hundred lives of a second, most of it still waits."""
+
+
 class Run:
     """The world of one test: a living API, a daemon that is killed, and what it delivers to."""
 
@@ -137,7 +141,7 @@ class Run:
         self.sim.faults.clear()
         self.receiver.rules = []
         await self.process.start()
-        await self.process.until(self._has_everything, every=0.2)
+        await self.process.until(self._has_everything, every=0.2, within=DRAIN)
         await self.process.until_status(
             lambda found: found["balanced"] and not any(line["waiting"] for line in found["books"])
         )

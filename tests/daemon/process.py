@@ -115,8 +115,8 @@ class Process:
         await self.until(lambda: len(self.logged(message)) >= times)
         return self.logged(message)[-1]
 
-    async def until(self, holds: Callable[[], T | Awaitable[T]], every: float = 0.02) -> T:
-        return await until(holds, watch=self._watch, shown=lambda: self.text, every=every)
+    async def until(self, holds: Callable[[], T | Awaitable[T]], every: float = 0.02, within: float = 90.0) -> T:
+        return await until(holds, watch=self._watch, shown=lambda: self.text, every=every, within=within)
 
     def _watch(self) -> None:
         assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
