@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.source import Budget as Budget
     from forwarder.contracts.source import Coarse as Coarse
     from forwarder.contracts.source import GoesOnByTime as GoesOnByTime
+    from forwarder.contracts.source import KeepsToAnEnd as KeepsToAnEnd
     from forwarder.contracts.source import ListsActions as ListsActions
     from forwarder.contracts.source import PresentsCredentials as PresentsCredentials
     from forwarder.contracts.source import Received as Received
