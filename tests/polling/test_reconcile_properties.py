@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -374,4 +375,20 @@ async def test_a_quiet_log_costs_a_fiftieth_at_most_of_ten_requests_a_minute(tmp
     before = world.report.requests_by_reader[RECONCILE]
     await world.follow(6 * HOUR)
     assert 0 < world.report.requests_by_reader[RECONCILE] - before <= 6 * 60 * 10 / 50
+    await world.spool.close()
+
+
+@pytest.mark.parametrize("off", [3 * 86_400, -3 * 86_400])
+async def test_a_clock_that_is_wrong_for_a_while_leaves_no_window_out(tmp_path: Path, off: int) -> None:
+    world = world_of(tmp_path)
+    await world.start()
+    await world.follow(3 * HOUR)
+    world.happen("hidden", hidden=2 * HOUR)
+    world.clock.off = off
+    await world.follow(1800)
+    world.clock.off = 0
+    await world.follow(9 * HOUR)
+    assert "hidden" in await world.spooled()
+    for front, after in zip(world.row["passes"], (2 * HOUR, 6 * HOUR), strict=True):
+        assert 0 <= int(world.clock.now * 1000) - after * 1000 - front["to"] <= 2 * HOUR * 1000
     await world.spool.close()
