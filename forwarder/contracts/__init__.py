@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.format import FormatTraits as FormatTraits
     from forwarder.contracts.format import Shrinks as Shrinks
     from forwarder.contracts.page import CursorState as CursorState
+    from forwarder.contracts.page import Lost as Lost
     from forwarder.contracts.page import Origin as Origin
     from forwarder.contracts.page import Page as Page
     from forwarder.contracts.record import Normalizer as Normalizer
@@ -116,7 +117,7 @@ _HOMES = {
     "event": ("Actor", "ActorKind", "Also", "AuditEvent", "Authentication", "Change", "Late", "ListedAction", "Thing"),
     "finding": ("Connects", "Endpoint", "Finding"),
     "format": ("ChangesFields", "Format", "FormatTraits", "Shrinks"),
-    "page": ("CursorState", "Origin", "Page"),
+    "page": ("CursorState", "Lost", "Origin", "Page"),
     "record": ("Normalizer", "Record"),
     "settings": (
         "BatchConfig",

@@ -39,6 +39,21 @@ class Origin(msgspec.Struct, frozen=True):
         return f"{self.feed}:{self.scope}"
 
 
+class Lost(msgspec.Struct, frozen=True):
+    """A part of a log that is gone before it was read, and that nothing has any more.
+
+    Attributes:
+        detail: Which part.
+        why: What became of it.
+        from_ms, to_ms: When its events happened, epoch milliseconds, as far as it is known.
+    """
+
+    detail: str
+    why: str
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
 class Page(msgspec.Struct, frozen=True):
     """One answer of a source. The five columns have one entry per event, in the order the source gave.
 
@@ -60,6 +75,7 @@ class Page(msgspec.Struct, frozen=True):
         since: The lower bound of such a walk from here on, epoch milliseconds.
         user_activity: Whether it holds what people do in a product, beside its administration; None where the source
             does not tell them apart.
+        lost: What was found to be gone before it was read; on record with this page, durable with the cursor behind it.
     """
 
     bodies: Sequence[bytes]
@@ -78,3 +94,4 @@ class Page(msgspec.Struct, frozen=True):
     trouble: Retryable | None = None
     since: int | None = None
     user_activity: bool | None = None
+    lost: Sequence[Lost] = ()

@@ -303,8 +303,8 @@ class Cursors(ABC):
                 self.rows.pop(move.name, None)
             else:
                 self.rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
-        opened = zip(opening or (), done.gaps, strict=True)
-        self._gaps.extend(number for gap, number in opened if gap.cause != "late")  # that is no matter of a heal
+        opened = zip(opening or (), done.gaps, strict=True)  # what is late or lost is no matter of a heal
+        self._gaps.extend(number for gap, number in opened if gap.cause != "late" and gap.lost_ms is None)
         return done
 
     def _now_ms(self) -> int:

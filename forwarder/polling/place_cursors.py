@@ -14,10 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 from forwarder.contracts import Held, Page
+from forwarder.polling import backfill
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import HEAL, TAIL
 from forwarder.polling.progress import MOST_SKEW_MS
 from forwarder.spool.contract import CursorMove
+from forwarder.spool.gap import Gap
 
 Row = dict[str, Any]
 
@@ -52,14 +54,36 @@ class PlaceCursors(Cursors):
         high = max(row.state["high"], newest) if newest <= self._now_ms() + MOST_SKEW_MS else row.state["high"]
         after = {**row.state, "walk": page.next, "high": high, "reached": max(row.state["reached"], newest)}
         ended = name != TAIL and page.done
-        if not ended and not page.bodies and page.next == row.state["walk"]:
+        if not ended and not page.bodies and not page.lost and page.next == row.state["walk"]:
             return Done(None, ended, high)
         closing = self._gaps if ended and name == HEAL else []
         move = CursorMove(name, row.version or None, None if ended else after)
-        done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
+        opening = self._lost_for_good(row.state, page)
+        written = page if page.bodies else None
+        done = await self._commit([move], page=written, opening=opening, closing=closing, reader=name)
         if closing:
             self._gaps = []
+        for gap in opening:
+            self._log.error("lost_before_it_was_read", what=gap.detail, why=gap.why, since=gap.from_ms, until=gap.to_ms)
         return Done(done, ended, high)
+
+    def _lost_for_good(self, row: Row, page: Page) -> list[Gap]:
+        """Return the gaps of what is gone. Nothing reads it again, so they are lost at once."""
+        order = backfill.order_of(row)
+        lane, now = (order.sink or None) if order is not None else None, self._now_ms()
+        return [
+            Gap(
+                "retention",
+                each.detail,
+                source=self._number,
+                lane=lane,
+                from_ms=each.from_ms,
+                to_ms=each.to_ms,
+                lost_ms=now,
+                why=each.why,
+            )
+            for each in page.lost
+        ]
 
     async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- the poller logs it
         """Read all of the walk again: what is known is known by its place.

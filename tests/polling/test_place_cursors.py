@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from forwarder.contracts import Held
+from forwarder.contracts import Held, Lost
 from forwarder.polling.place_cursors import PlaceCursors
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.progress import MOST_SKEW_MS
@@ -75,6 +76,21 @@ async def test_a_heal_ends_with_what_is_there_and_closes_its_gap() -> None:
     assert (await d.store.page(HEAL, page({}, next={"walk": 8}, done=True))).ended
     assert (d.moves()[HEAL].state, d.last.close_gaps, d.store._gaps) == (None, (3,), [])
     assert not d.store.walks(HEAL)
+
+
+@pytest.mark.parametrize("names", [(), ("a",)])
+async def test_what_is_lost_is_on_record_with_the_place_behind_it(names: tuple[str, ...]) -> None:
+    d = await harness(tail=row(NOW - DAY), heal=row(NOW - DAY))
+    lost = [Lost("node n: x", "the product removed 1 file before it was read", 5, 9)]
+    with capture_logs() as log:
+        await d.store.page(TAIL, page({}, *names, next={"walk": 8}, lost=lost, done=False))
+    (opened,) = d.last.open_gaps
+    assert (opened.cause, opened.state, opened.source, opened.lane) == ("retention", "lost", 4, None)
+    assert (opened.detail, opened.why, opened.from_ms, opened.to_ms) == ("node n: x", lost[0].why, 5, 9)
+    assert d.moves()[TAIL].state["walk"] == {"walk": 8}
+    assert [(line["event"], line["log_level"]) for line in log] == [("lost_before_it_was_read", "error")]
+    await d.store.page(HEAL, page({}, next={"walk": 8}, done=True))
+    assert d.last.close_gaps == (3,), "no heal brings back what is lost"
 
 
 @pytest.mark.parametrize(("since", "high"), [(-90 * DAY, -HOUR), (-HOUR, -5), (-DAY, HOUR)])

@@ -162,6 +162,10 @@ class PlainText:
         """Return up to `most` bytes from a place on; fewer only at the end. Raises OSError."""
         return b"".join(self._pieces(at, most))
 
+    def raw(self, size: int) -> bytes:
+        """Return the first bytes of the file as they lie there. Raises OSError."""
+        return self.read(0, size)
+
     def _pieces(self, at: int, most: int) -> Iterator[bytes]:
         while most > 0 and (piece := os.pread(self._descriptor, most, at)):
             yield piece
@@ -206,6 +210,10 @@ class PackedText:
         """Return by what the file is known again as it lies there: its size, check sum and length (RFC 1952)."""
         size = os.fstat(self._file.fileno()).st_size
         return f"{size}-{os.pread(self._file.fileno(), 8, max(0, size - 8)).hex()}"
+
+    def raw(self, size: int) -> bytes:
+        """Return the first bytes of the file as they lie there. Raises OSError."""
+        return os.pread(self._file.fileno(), size, 0)
 
     def around(self, at: int, most: int) -> tuple[bytes, bytes, bytes]:
         """Return the beginning of the text, what stands before a place, and up to `most` bytes from there on."""

@@ -18,41 +18,20 @@ from typing import Any
 
 import msgspec
 
-from forwarder.contracts import Retryable
+from forwarder.contracts import Lost, Retryable
 from forwarder.sources.datacenter.files import MARK, Folder, LogFile, PackedText, PlainText, mark_of
+from forwarder.sources.datacenter.known import Known, fits
 from forwarder.sources.datacenter.lines import Cut, Cutter
+from forwarder.sources.datacenter.vanished import Vanished, kept, replaced, seen_now
 
 FINISHED_MS = 60_000
 """The last line of a file that a later one follows is finished when no one has written there for so long."""
-
-MOST_GONE = 20
-"""Files that are not there any more of which the places are remembered: a copy of them may come yet."""
 
 _AT_ONCE = 2**20
 """Bytes read at once, when a line is not longer."""
 
 _ALL_OF_IT = 2**53
 _DAY_MS = 86_400_000
-
-
-class Known(msgspec.Struct, frozen=True, array_like=True):
-    """How far one file was read; stored as an array.
-
-    Attributes:
-        name: When it was read last.
-        at: Bytes read.
-        mark: Of its text, by which it is known again; empty when nothing was read.
-        old: What begins before this place was there at the first look, and counts only when it is new enough.
-        within: The place is in a line that is too long.
-        whole: Of a packed file that is done with, by which it is known again without its text being unpacked.
-    """
-
-    name: str
-    at: int = 0
-    mark: str = ""
-    old: int = 0
-    within: bool = False
-    whole: str = ""
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -63,12 +42,14 @@ class Stretch(msgspec.Struct, frozen=True):
         old: Lines that begin before this place count only when they are new enough.
         known: The places behind them, for the state of the cursor.
         troubles: What cannot be read at present.
+        lost: What was removed before it was read.
     """
 
     lines: list[tuple[int, bytes]]
     old: int
     known: dict[str, Any]
     troubles: list[Retryable]
+    lost: list[Lost] = []
 
 
 class Follower:
@@ -95,14 +76,17 @@ class Follower:
             since_ms: What was there at the first look counts from then on.
             now_ms: The present.
         """
-        files = self.folder.list().files
+        listing = self.folder.list()
+        files = listing.files
         known = msgspec.convert(stored or {}, dict[str, Known])
         if not files:
             fix = f"See that {self.folder.path} is the folder log/audit of the node, and that it is mounted."
             words = f"there is no audit log file in the folder of node {self.folder.node}"
             return Stretch([], 0, msgspec.to_builtins(known), [self.folder.trouble(words, fix, "not_found")])
         troubles: list[Retryable] = []
+        before = known
         files, known = self._matched(files, known, since_ms, troubles)
+        known, lost = Vanished(listing, self._open).judge(before, known, since_ms, now_ms)
         stretch: tuple[list[tuple[int, bytes]], int] = ([], 0)
         for file in files:
             place = known[file.ident]
@@ -122,7 +106,7 @@ class Follower:
                 stretch = lines, after.old
                 break
         self._forget(files)
-        return Stretch(*stretch, msgspec.to_builtins(known), troubles)
+        return Stretch(*stretch, msgspec.to_builtins(known), troubles, lost)
 
     def close(self) -> None:
         """Close what is open."""
@@ -153,14 +137,15 @@ class Follower:
                 if place is not None:
                     matched.append(file)
                     before = known.get(file.ident)
-                    if before is not None and before.mark and place.mark != before.mark:
-                        superseded[f"{file.ident}-{before.at}"] = before  # a copy of what was there may come yet
-                    found[file.ident] = msgspec.structs.replace(place, name=file.name)
+                    if before is not None and replaced(before, place, file, self._open):
+                        key = f"{file.ident}-{before.at}-{before.changed}"
+                        superseded[key] = before  # a copy of what was there may come yet
+                        place = msgspec.structs.replace(place, head="")
+                    found[file.ident] = seen_now(place, file, self._open)
         there = {file.ident for file in files}
         left = {ident: known[ident] for ident in there if ident in known and ident not in found}
         gone = {ident: place for ident, place in known.items() if ident not in there} | superseded
-        kept = sorted(gone.items(), key=lambda item: item[1].name)[-MOST_GONE:]
-        return matched, {**dict(kept), **left, **found}
+        return matched, {**kept(gone), **left, **found}
 
     def _at_first(self, file: LogFile, since_ms: int) -> Known:
         """Return the place of a file of the first look: what no one wrote into since then holds nothing of it."""
@@ -242,7 +227,7 @@ class Follower:
         most = _AT_ONCE
         while True:
             head, before, data = text.around(place.at, most)
-            if not _fits(place, head, before):
+            if not fits(place, head, before):
                 return [], place  # it was cut, or is another one, since it was looked at
             is_whole = len(data) < most
             finished = quiet and not is_last
@@ -290,7 +275,7 @@ class Follower:
         most = _AT_ONCE
         while True:
             head, before, data = text.around(place.at, most)
-            if not _fits(place, head, before) and text.damage is None:
+            if not fits(place, head, before) and text.damage is None:
                 text.close()
                 fix = "Nothing, when it happens once: it is looked at again."
                 raise self.folder.trouble(f"{file.name} was changed while it was read", fix)
@@ -309,15 +294,11 @@ class Follower:
 def _behind(place: Known, name: str, head: bytes, before: bytes, data: bytes, cut: Cut) -> Known:
     """Return the place behind what was cut."""
     if not cut.taken:
-        return Known(name, place.at, place.mark, place.old, cut.within)
+        return msgspec.structs.replace(place, name=name, within=cut.within)
     begins = before + data[: min(cut.taken, MARK)] if place.at == len(before) else head
     ends = before + data[max(0, cut.taken - MARK) : cut.taken]
-    return Known(name, place.at + cut.taken, mark_of(begins, ends), place.old, cut.within)
-
-
-def _fits(place: Known, head: bytes, before: bytes) -> bool:
-    """Tell whether a place is one in the text that has this beginning, and this before the place."""
-    return not place.at or (len(head) == len(before) and (not place.mark or mark_of(head, before) == place.mark))
+    mark = mark_of(begins, ends)
+    return msgspec.structs.replace(place, name=name, at=place.at + cut.taken, mark=mark, within=cut.within)
 
 
 def _found(text: PlainText | PackedText, file: LogFile, own: Known | None, known: dict[str, Known]) -> Known:

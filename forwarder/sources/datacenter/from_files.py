@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.contracts import CursorState, Finding, Page, Retryable
+from forwarder.contracts import CursorState, Finding, Lost, Page, Retryable
 from forwarder.contracts.identity import content_digests
 from forwarder.normalize.times import LAST_MS, TimeReader, TimeWriter
 from forwarder.sources.datacenter.looking import examine
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 400
 """Nodes of which the places are remembered, also of those that are gone."""
+
+SAID_FOR = 3600.0
+"""Seconds for which the state of the source says that something was removed before it was read."""
 
 _TIME = re.compile(
     rb'"timestamp"\s*:\s*(?:"([^"\\]{10,40})"|\{[^{}]{0,80}"epochSecond"\s*:\s*([0-9]{1,12})(?=\s*[,}]))'
@@ -47,6 +50,7 @@ class FromFiles:
         self._keys = keys
         self._clock = clock
         self._read, self._write = TimeReader(), TimeWriter()
+        self._lost: tuple[float, Retryable | None] = 0.0, None  # until when it is said, and what
         self._troubles: dict[str, Retryable] = {}  # of each node, when it was looked at last
 
     def walk(self, since_ms: int, until_ms: int | None) -> CursorState:  # noqa: ARG002 -- there is no end
@@ -58,6 +62,7 @@ class FromFiles:
         since, places = state["from"], dict(state["nodes"])
         nodes, troubles = await self._nodes.find(places)
         refused = 0
+        lost: list[Lost] = []
         for node in _in_turn(nodes, state.get("last")):
             try:
                 now_ms = int(self._clock.time() * 1000)
@@ -70,15 +75,27 @@ class FromFiles:
             self._note(node, stretch)
             places[node.name] = stretch.known
             page = self._page(node, stretch, since)
+            lost += self._of_node(node, stretch.lost)
             if page is not None:
                 after = {**state, "nodes": _kept(places, nodes), "last": node.name}
-                return msgspec.structs.replace(page, next=after, trouble=self._worst(nodes, troubles))
+                trouble = self._worst(nodes, troubles) or self._lost_lately()
+                return msgspec.structs.replace(page, next=after, trouble=trouble, lost=lost)
         trouble = self._worst(nodes, troubles)
         if refused == len(nodes) and trouble is not None:
             raise trouble.with_traceback(None)  # or it grows with each raise
         after = {**state, "nodes": _kept(places, nodes)}
         done = trouble is None  # a walk that ends here would say that it has read what it could not
-        return Page(bodies=(), keys=(), digests=(), minutes=(), next=after, done=done, trouble=trouble, since=since)
+        return Page(
+            bodies=(),
+            keys=(),
+            digests=(),
+            minutes=(),
+            next=after,
+            done=done,
+            trouble=trouble or self._lost_lately(),
+            since=since,
+            lost=lost,
+        )
 
     async def probe(self) -> list[Finding]:
         """Look into every folder: is it there, may it be read, does anyone write into it."""
@@ -96,6 +113,19 @@ class FromFiles:
         self._nodes.close()
 
     # -------------------------------------------------------------------------------------------------------- inside
+
+    def _of_node(self, node: Node, lost: list[Lost]) -> list[Lost]:
+        """Return what a node lost with its name, and keep it for the state of the source."""
+        named = [msgspec.structs.replace(each, detail=f"node {node.name}: {each.detail}") for each in lost]
+        if named:
+            fix = "Nothing can bring them back. Keep more files in the product, or let the forwarder read more often."
+            words = f"{named[-1].detail}: {named[-1].why}"
+            self._lost = self._clock.time() + SAID_FOR, Retryable(words, fix=fix)
+        return named
+
+    def _lost_lately(self) -> Retryable | None:
+        until, trouble = self._lost
+        return trouble if self._clock.time() < until else None
 
     def _note(self, node: Node, stretch: Stretch) -> None:
         self._troubles.pop(node.name, None)

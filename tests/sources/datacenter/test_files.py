@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from forwarder.contracts import Retryable, SourceContext
+from forwarder.contracts import Lost, Retryable, SourceContext
 from forwarder.contracts.clock import SystemClock
 from forwarder.sources.datacenter import nodes
 from forwarder.sources.datacenter.follower import FINISHED_MS
 from forwarder.sources.datacenter.source import JiraDataCenter, JiraDataCenterConfig
+from forwarder.sources.datacenter.vanished import GONE_MS
 
 NOW_MS = 1_767_225_600_000
 LOG = "20260101-00000.audit.log"
@@ -73,15 +74,17 @@ class Reader:
         self.known: dict[bytes, bytes] = {}
         self.repeats = 0
         self.trouble: Retryable | None = None
+        self.lost: list[Lost] = []
 
     async def page(self) -> bool:
         page = await self.source.fetch(self.state)
         self.state = json.loads(json.dumps(page.next))
         self.trouble = page.trouble
+        self.lost += page.lost
         for key, body in zip(page.keys, page.bodies, strict=True):
             self.repeats += bytes(key) in self.known
             self.known[bytes(key)] = bytes(body)
-        assert (page.more, page.done) in {(True, False), (False, page.trouble is None)}
+        assert (page.more, page.done) in {(True, False), (False, page.trouble is None)} or self.lost
         return page.more
 
     async def read(self) -> list[Any]:
@@ -774,8 +777,8 @@ DEEDS = (
 @given(st.lists(st.sampled_from(DEEDS), max_size=40), st.integers(0, 2**32))
 async def test_whatever_happens_to_the_files_every_whole_line_comes_once(tmp_path_factory, deeds, seed):
     dice = random.Random(seed)
-    tmp_path = tmp_path_factory.mktemp("dc")
-    reader = Reader(source(tmp_path, limit=dice.choice([2, 1000])))
+    tmp_path, clock = tmp_path_factory.mktemp("dc"), Clock()
+    reader = Reader(source(tmp_path, limit=dice.choice([2, 1000]), clock=clock))
     folder, number, file, half, turns = tmp_path / "node1", 0, 0, b"", 0
     written: list[int] = []
 
@@ -827,9 +830,13 @@ async def test_whatever_happens_to_the_files_every_whole_line_comes_once(tmp_pat
             shutil.rmtree(folder)
             (tmp_path / "copy").rename(folder)
         elif deed == "life":
+            clock.now += GONE_MS / 1000
             await reader.again()
         elif deed == "page":
             await reader.page()
         elif deed == "read":
             await reader.read()
     assert sorted(_number(body) for body in reader.known.values()) == written
+    clock.now += GONE_MS / 1000
+    assert await reader.read() == []
+    assert reader.lost == [], "all files were there"
