@@ -265,11 +265,11 @@ class Poller:
             self._shown.count(name, page, done.committed, done.high)
         if new:
             self._announce()
-        if name == TAIL:  # events that it has had already, and that nobody calls the last, are no tip
-            self._at_tip = not page.more and bool(page.done or new or not page.bodies)
+        if name == TAIL:
+            self._at_tip = not page.more
             self._reconcile.note_tail(at_tip=self._at_tip)
-        # The bell rings every `every`; this is the net below it.
-        at_once = page.more or (page.done and name != TAIL)  # its end is made sure of
+        # The bell rings every `every`; this is the net below it. A closed window waits for nothing.
+        at_once = page.more or (page.done and name != TAIL) or (name == RECONCILE and bool(page.bodies))
         self._plan[name].due = 0.0 if at_once else self._clock.monotonic() + self._config.every * 1.5
         if done.heals:
             self._heal_begins()

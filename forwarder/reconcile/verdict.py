@@ -56,6 +56,7 @@ class GapLine(msgspec.Struct, frozen=True):
     events: int | None = None
     why: str = ""
     seen_ms: int = 0
+    closed_by: str = ""
 
     @property
     def is_counted(self) -> bool:
@@ -66,6 +67,11 @@ class GapLine(msgspec.Struct, frozen=True):
     def is_open(self) -> bool:
         """Whether something may still be missing for it."""
         return self.state != "closed"
+
+    @property
+    def is_counted_again(self) -> bool:
+        """Whether its events were, or will be, spooled and counted once more, so that the first count is to go."""
+        return self.cause in _READ_AGAIN or (not self.is_open and self.closed_by == "backfill")
 
     def days(self) -> tuple[str, str]:
         """Return the first and last day it can concern; a bound that is not known is open."""
@@ -168,13 +174,15 @@ def judge(
         now_ms: The moment of the books.
     """
     since, until = chosen.days
-    relevant = (gap for gap in gaps if gap.is_open or gap.cause in _READ_AGAIN)
+    relevant = (gap for gap in gaps if gap.is_open or gap.is_counted_again)
     wanted = [gap for gap in relevant if _is_of(gap, chosen) and _overlaps(gap, since, until)]
     lines = [_line(line, wanted, proofs, passes) for line in books if chosen.wants(line.source, line.sink)]
     timed = [gap for gap in wanted if gap.is_open and not gap.is_counted]
     lines += _beyond_the_books(lines, timed, chosen, proofs)
     lines.sort(key=lambda line: (line.day, line.source, line.sink))
     named = {number for line in lines for number in line.gaps} | {gap.number for gap in timed}
+    # a lane that is forgotten has no books any more, so no line names what it lacks
+    named |= {gap.number for gap in wanted if gap.is_open and gap.cause == "lane_forgotten"}
     return Verdict(now_ms, lines, [gap for gap in wanted if gap.number in named])
 
 
@@ -192,7 +200,7 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
     lost = books.spooled - books.accepted - books.rejected - books.filtered - books.waiting
     mine = [gap for gap in near if gap.is_open and (lost or not gap.is_counted)]
     expected = books.spooled
-    if lost and any(gap.cause in _READ_AGAIN for gap in near) and not any(gap.is_counted for gap in mine):
+    if lost and any(gap.is_counted_again for gap in near) and not any(gap.is_counted for gap in mine):
         expected, lost = expected - lost, 0  # read again since, and counted again
     # what a sink had accepted and does not have; never more than it accepted, whatever was found when
     dropped = min(books.accepted, sum(gap.events or 0 for gap in mine if gap.cause == "dropped_by_sink" and gap.sink))
@@ -291,4 +299,5 @@ def gap_line(gap: Gap, names: Mapping[int, str], now_ms: int) -> GapLine:
         events=gap.events,
         why=gap.why,
         seen_ms=now_ms if gap.state in {"open", "fetching"} else 0,
+        closed_by=gap.closed_by,
     )

@@ -213,6 +213,19 @@ async def test_each_window_is_asked_for_once_by_each_pass(tmp_path: Path) -> Non
     await world.spool.close()
 
 
+async def test_a_window_is_read_without_a_wait_however_seldom_the_log_is_asked(tmp_path: Path) -> None:
+    """The later passes go last: with a wait in each window of the first ones their turn never came."""
+    world = world_of(tmp_path, every=2700)
+    await world.start()
+    for hour in range(30):
+        world.happen(f"e{hour}")
+        await world.follow(HOUR)
+    now = int(world.clock.now * 1000)
+    for front, after in zip(world.row["passes"], (2 * HOUR, 6 * HOUR), strict=True):
+        assert now - front["to"] <= (after + 4 * HOUR) * 1000
+    await world.spool.close()
+
+
 async def test_nothing_is_recovered_that_is_only_on_its_way(tmp_path: Path) -> None:
     """A daemon that was down for a day reads all of it by the tail; a window that is due waits for that."""
     world = world_of(tmp_path)

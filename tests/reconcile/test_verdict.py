@@ -70,6 +70,25 @@ def test_what_was_damaged_and_read_again_since_is_not_missing_any_more() -> None
     assert (line.expected, line.delivered, line.missing, line.judgement) == (5, 5, 0, "complete")
 
 
+def test_what_a_backfill_for_the_sink_brought_since_is_not_missing_any_more() -> None:
+    twice = books(accepted=5, detached=3)
+    around: dict[str, object] = {"sink": "out", "since_ms": NOON, "until_ms": NOON, "first_seq": 1, "last_seq": 3}
+    brought = gap(cause="detached", state="closed", closed_by="backfill", **around)
+    verdict = verdict_on(twice, gaps=(brought,))
+    assert (only(verdict).expected, only(verdict).missing, verdict.complete) == (5, 0, True)
+    verdict = verdict_on(twice, gaps=(brought, gap(2, cause="detached", **around)))
+    assert (only(verdict).missing, only(verdict).gaps, verdict.complete) == (3, [2], False)
+
+
+def test_what_waited_for_a_lane_that_was_forgotten_is_shown_although_no_books_of_it_are_left() -> None:
+    around: dict[str, object] = {"sink": "gone", "since_ms": NOON, "until_ms": NOON, "first_seq": 1, "last_seq": 3}
+    forgotten = gap(cause="lane_forgotten", **around)
+    verdict = verdict_on(books(accepted=5), gaps=(forgotten,))
+    assert (only(verdict).judgement, verdict.gaps, verdict.complete) == ("complete", [forgotten], False)
+    assert verdict_on(books(accepted=5), gaps=(forgotten,), chosen=Chosen(sink="out")).complete
+    assert verdict_on(books(NEXT, accepted=5), gaps=(forgotten,), chosen=Chosen(since=NEXT)).complete
+
+
 def test_a_gap_of_numbers_is_none_of_a_day_that_lacks_nothing() -> None:
     of_numbers = gap(cause="damaged_page", since_ms=None, until_ms=NOON, first_seq=1, last_seq=9)
     verdict = verdict_on(books(accepted=5), books("2026-01-01", accepted=5), gaps=(of_numbers,))

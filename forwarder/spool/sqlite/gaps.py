@@ -87,9 +87,10 @@ class Losses:
         return sorted((Gap(*row) for row in rows), key=lambda gap: gap.number)
 
     def that_matter(self) -> list[Gap]:
-        """Return all that are not closed, and of the closed ones those whose ids were forgotten; by number."""
+        """Return all that are not closed, and of the closed ones those whose events were counted twice; by number."""
         rows = self._con.execute(
-            _SELECT + "WHERE closed_ms IS NULL OR cause IN ('damaged_page', 'missing_page') ORDER BY number"
+            _SELECT + "WHERE closed_ms IS NULL OR cause IN ('damaged_page', 'missing_page') "
+            "OR (first_seq IS NOT NULL AND closed_by = 'backfill') ORDER BY number"
         )
         return [Gap(*row) for row in rows]
 
