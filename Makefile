@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format servers test-servers chart image crash bench fuzz backlog torture docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format servers test-servers chart image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ crash: $(VENV)/.dev ## the long crash test: 200 kill -9
 
 torture: $(VENV)/.dev ## rounds of faults everywhere, all sinks at once; ARGS="--rounds 500 --seed 1"
 	@$(BIN)/python -m tests.torture $(ARGS)
+
+truth: $(VENV)/.dev ## plants gaps and judges what is said of each; ARGS="--gaps 500 --seed 1"
+	@$(BIN)/python -m tests.truth $(ARGS)
 
 mutants: $(VENV)/.dev ## small wrong changes to the core: do the tests notice; ARGS="--sample 200"
 	@$(BIN)/python -m tests.mutants $(ARGS)
