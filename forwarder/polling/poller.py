@@ -265,8 +265,8 @@ class Poller:
             self._shown.count(name, page, done.committed, done.high)
         if new:
             self._announce()
-        if name == TAIL:
-            self._at_tip = not page.more
+        if name == TAIL:  # events that it has had already, and that nobody calls the last, are no tip
+            self._at_tip = not page.more and bool(page.done or new or not page.bodies)
             self._reconcile.note_tail(at_tip=self._at_tip)
         # The bell rings every `every`; this is the net below it. A closed window waits for nothing.
         at_once = page.more or (page.done and name != TAIL) or (name == RECONCILE and bool(page.bodies))
