@@ -1,7 +1,8 @@
 """Late is not new: what was found long after it happened says so, and a sink may keep it apart or do without it.
 
 Who brought a page says what its events are: looking again found what was `recovered`, history that was asked for is
-`backfill`. What any other reader brought is live, unless it was old when it was read: then it is `late`.
+`backfill`. What any other reader brought is live, unless it was old when it was read: then it is `late`. A walk that
+ends at the present is often there before `tail` has looked: what it reads as it happens is live as well.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ KINDS: dict[str, LateKind] = {
 }
 """What the events of a reader are, by the first word of its name."""
 
+_TO_THE_PRESENT = {"heal", "backfill"}
+"""Readers that go on until they meet `tail`, and read what happens meanwhile."""
+
+_YOUNG_MS = 300_000
+"""How old what they read as it happens is at most; a sink whose `after` is shorter has that. A longer one is about what
+the sink does with old events, and makes no day of history live."""
+
 _STORED = {"trail": "reread"}
 """Readers that the spool knows by another name than people do."""
 
@@ -53,6 +61,7 @@ class Lateness:
 
     def __init__(self, config: LateConfig, counts: Counter[str], now: Callable[[], float] = time.time) -> None:
         self._after_ms = round(config.after * 1000)
+        self._young_ms = min(self._after_ms, _YOUNG_MS)
         self._events = config.events
         self._counts = counts
         self._now = now
@@ -74,6 +83,8 @@ class Lateness:
             latest = read_ms - self._after_ms
             old = [record for record in records if record.event is not None and record.event.time_ms <= latest]
             return {record.seq: Late("late", _seconds(record, read_ms), reader) for record in old}
+        if word in _TO_THE_PRESENT:
+            records = [record for record in records if not _is_younger(record, read_ms, self._young_ms)]
         at_ms = round(self._now() * 1000) if word == _AGAIN else read_ms
         return {record.seq: Late(kind, _seconds(record, at_ms), reader) for record in records}
 
@@ -97,6 +108,12 @@ class Lateness:
 
     def _is_old(self, late: Late) -> bool:
         return late.seconds is not None and late.seconds * 1000 >= self._after_ms
+
+
+def _is_younger(record: Record, at_ms: int, than_ms: int) -> bool:
+    """Tell whether an event has a time of its own, and that is not so long ago."""
+    event = record.event
+    return event is not None and _NO_TIME not in event.marks and event.time_ms > at_ms - than_ms
 
 
 def _seconds(record: Record, at_ms: int) -> int | None:

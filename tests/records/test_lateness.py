@@ -91,12 +91,41 @@ def test_an_event_is_late_by_its_age_whoever_reads_live(reader: str) -> None:
 @pytest.mark.parametrize(
     ("reader", "kind"), [*KINDS.items(), ("backfill:3", "backfill"), ("reconcile/24h", "recovered")]
 )
-@pytest.mark.parametrize("hours", [-1, 0.01, 300])
+@pytest.mark.parametrize("hours", [0.0834, 0.9, 300])
 def test_who_looks_again_or_fetches_history_says_so_of_every_event(reader: str, kind: str, hours: float) -> None:
     document = ecs(Lane(now=HAPPENED / 1000 + hours * 3600).make(chunk(reader, hours)))
     assert document["tags"] == [kind]
     assert document["atlassian"]["audit"]["late"]["seconds"] == max(0, round(hours * 3600))
     assert document["atlassian"]["audit"]["late"]["reader"] == reader
+
+
+@pytest.mark.parametrize("reader", ["heal", "backfill", "backfill:3"])
+@pytest.mark.parametrize("late", [{}, {"events": "hold_back", "after": "5m"}, {"after": "30d"}])
+def test_a_walk_that_comes_near_the_present_reads_live_events_as_tail_does(reader: str, late: Any) -> None:
+    lane = Lane(late=late, now=HAPPENED / 1000 + 86_400)
+    for hours in (-1, 0, 2 / 3600, 0.0832):
+        assert ecs(lane.make(chunk(reader, hours))) == ecs(Lane().make(chunk("tail", hours)))
+    assert lane.counts == Counter()
+
+
+def test_a_walk_marks_of_one_page_what_is_old() -> None:
+    old, young = body(1), body(2, "2026-01-31T12:59:58.000Z")
+    records = Lane().make(chunk("heal", 3, old, young, body(3, when=None))).records
+    assert [record.late and record.late.kind for record in records] == ["recovered", None, "recovered"]
+
+
+def test_a_sink_may_have_a_shorter_measure_of_what_is_live_and_a_longer_one_makes_no_history_live() -> None:
+    assert ecs(Lane(late={"after": "10s"}).make(chunk("backfill", 11 / 3600)))["tags"] == ["backfill"]
+    assert "tags" not in ecs(Lane(late={"after": "10s"}).make(chunk("backfill", 9 / 3600)))
+    assert ecs(Lane(late={"after": "30d"}).make(chunk("backfill", 3)))["tags"] == ["backfill"]
+
+
+@pytest.mark.parametrize("reader", ["reconcile", "reconcile/24h", "import", "replay"])
+def test_what_was_missed_or_is_read_from_elsewhere_says_so_however_young_it_is(reader: str) -> None:
+    for hours in (-1, 0, 2 / 3600):
+        document = ecs(Lane(now=HAPPENED / 1000 + hours * 3600).make(chunk(reader, hours)))
+        assert document["tags"] == [KINDS[reader.split("/", maxsplit=1)[0]]]
+        assert document["atlassian"]["audit"]["late"]["seconds"] == max(0, round(hours * 3600))
 
 
 def test_an_event_without_a_time_is_of_no_age() -> None:
@@ -124,10 +153,10 @@ def test_what_is_held_back_is_filtered_and_counted_by_itself(
     old, young = body(1), body(2, "2026-01-31T12:59:30.000Z")
     prepared = lane.make(chunk("backfill", 3, old, young, old, first=7))
     assert (prepared.filtered, [record.seq for record in prepared.records]) == ([7, 9], [8])
-    assert lane.counts == Counter({"held_back": 2, "backfill": 1})
+    assert lane.counts == Counter({"held_back": 2})  # the young one is live
     assert lane.make(chunk("reread", 3)).filtered == [1]
     assert lane.make(chunk("tail", 0.05)).filtered == []
-    assert lane.counts == Counter({"held_back": 3, "backfill": 1})
+    assert lane.counts == Counter({"held_back": 3})
     assert prepared.refused == []
     assert all((record.event is not None) == wants_event for record in prepared.records)
 
