@@ -68,7 +68,7 @@ class DoubtWatch:
         """Look once."""
         status = await self._spool.status()
         seen = [self._seen(row) for row in status.sources if self._is_followed(row)]
-        opened, changes = doubts(seen, status.gaps, int(self._clock.time() * 1000))
+        opened, changes = doubts(seen, await self._spool.gaps_that_matter(), int(self._clock.time() * 1000))
         if not (opened or changes):
             return
         await self._spool.change_gaps(opened, changes)

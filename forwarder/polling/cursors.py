@@ -13,7 +13,7 @@ import structlog
 from forwarder.contracts import Clock, Held, Page, Retryable, Source, SourceConfig
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
-from forwarder.polling.plan import BACKFILL, HEAL, TAIL
+from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.rereads import LONGEST, Rereads
 from forwarder.polling.shares import is_known, urgency
 from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
@@ -71,6 +71,7 @@ class Cursors(ABC):
         self._number = 0
         self._epoch = 0
         self._gaps: list[int] = []
+        self._dropped: list[Gap] = []  # while nobody followed the log, unless the clock is ahead
         self._told: dict[str, int] = {}  # when the log was told how far a backfill came, by cursor
         self.waits = False  # what is to be written waits until the spool takes it
         self._trailing_ms = int(config.trailing * 1000)
@@ -94,11 +95,40 @@ class Cursors(ABC):
         if state.known_as:
             self._log.info("source_renamed", known_as=state.known_as)
         self._number, self._epoch, self.rows = state.number, state.epoch, dict(state.cursors)
+        self._dropped = await self._dropped_by_log(self._read_until())
         lost = await self._open_gaps("cursor_lost")
         self._gaps = [gap.number for gap in lost]
         if TAIL not in self.rows or not self.fits(self.rows[TAIL].state):
             await self._begin(lost)
         self.begin_ordered()
+
+    def _read_until(self) -> int:
+        """Return up to when the log is known to have been followed, epoch milliseconds: a reread begins at its tip."""
+        if TAIL not in self.rows:
+            return self._now_ms()
+        reread = self.rows.get(REREAD)
+        high: int = self.rows[TAIL].state["high"]
+        return high if reread is None else max(high, reread.state.get("begun") or 0)
+
+    def _shown_dropped(self, page: Page) -> list[Gap]:
+        """Return what the log had dropped, with the first page behind it: where the clock is ahead, it is older."""
+        dropped, self._dropped = self._dropped, []
+        shown = [gap for gap in dropped if (page.newest or 0) >= (gap.to_ms or 0)]
+        for gap in shown:
+            self._log.warning("log_dropped_what_was_not_read", reason=gap.why, since=gap.from_ms, until=gap.to_ms)
+        return shown
+
+    async def _dropped_by_log(self, since_ms: int, again: str = "") -> list[Gap]:
+        """Return the gap of what was to be read from a moment on and the log has no more; none that is on record."""
+        oldest = self.kept(since_ms)
+        for gap in await self._gaps_of_all() if oldest > since_ms else ():
+            if gap.state == "lost" and gap.from_ms is not None and gap.from_ms <= since_ms:
+                since_ms = max(since_ms, gap.to_ms or 0)
+        if oldest <= since_ms:
+            return []
+        detail = f"the log had dropped it before it was read {again}".strip()
+        why = f"the log keeps {(self._source.retention_ms or 0) // 86_400_000} days, and this is older"
+        return [Gap("retention", detail, self._number, None, since_ms, oldest, lost_ms=self._now_ms(), why=why)]
 
     async def _begin(self, lost: list[Gap]) -> None:
         """Begin the first walks; instead of those of another way to read the same log, from before where they came.
@@ -111,18 +141,20 @@ class Cursors(ABC):
             since = min(since, *(self._unread_from(before[name].state) for name in (TAIL, BACKFILL) if name in before))
             self._log.warning("source_is_read_in_another_way", since=since)
         history = now - self.kept(since)
-        first = self._first_walks(now - min(history, self._trailing_ms), now - history)
+        first, dropped = self._first_walks(now - min(history, self._trailing_ms), now - history), []
         again = [gap.opened_ms - self._overlap_ms if gap.from_ms is None else gap.from_ms for gap in lost]
         again += [self._unread_from(before[HEAL].state)] if HEAL in before else []
         if again:
             first[HEAL] = self._walk(min(again))
+            dropped = await self._dropped_by_log(min(again))
         for name, row in before.items():
             if (order := backfill.order_of(row.state)) is not None:
                 first[name] = backfill.at_rest(order, {"walk": None, "high": self._unread_from(row.state)})
 
         first |= self._rows_besides()
         moves = [CursorMove(name, row.version, first.get(name)) for name, row in before.items()]
-        await self._commit([*moves, *(CursorMove(name, None, first[name]) for name in first if name not in before)])
+        moves += [CursorMove(name, None, first[name]) for name in first if name not in before]
+        await self._commit(moves, opening=dropped)
 
     def _rows_besides(self) -> dict[str, dict[str, Any]]:
         """Return the rows of a first start that are no walks; of another way to read the log, those that stay."""
@@ -232,8 +264,10 @@ class Cursors(ABC):
         if order is None:
             return []
         others = [each for row in self.rows.values() if (each := backfill.order_of(row.state)) is not None]
-        gaps = (await self._spool.status()).gaps
-        return [gap.number for gap in gaps if gap.source == self._number and backfill.closes(order, gap, others)]
+        kept = order.asked_ms - self._now_ms() + self.kept(0)  # what the log had dropped by then was not read
+        read = msgspec.structs.replace(order, since_ms=max(order.since_ms, kept))
+        gaps = await self._spool.gaps_that_matter()
+        return [gap.number for gap in gaps if gap.source == self._number and backfill.closes(read, gap, others)]
 
     async def heal_damage(self) -> bool:
         """Read again what pages held that are damaged or gone, whose ids are forgotten; True when it begins."""
@@ -246,7 +280,7 @@ class Cursors(ABC):
         since = min((gap.to_ms or gap.opened_ms) - overlap if gap.from_ms is None else gap.from_ms for gap in gaps)
         self._log.warning("damaged_page_is_read_again", since=since, gaps=len(gaps))
         self._gaps.extend(gap.number for gap in gaps)
-        await self._commit([CursorMove(HEAL, None, self._walk(since))])
+        await self._commit([CursorMove(HEAL, None, self._walk(since))], opening=await self._dropped_by_log(since))
         return True
 
     async def push(self, page: Page) -> Committed:
@@ -259,9 +293,13 @@ class Cursors(ABC):
         return moment_ms if retention is None else max(moment_ms, self._now_ms() - retention)
 
     async def _open_gaps(self, cause: str) -> list[Gap]:
-        """Return the open gaps of a cause that concern every sink: what a walk reads is for all of them."""
-        gaps = [gap for gap in (await self._spool.status()).gaps if gap.source == self._number and not gap.lane]
-        return [gap for gap in gaps if gap.cause == cause and gap.closed_ms is None]
+        """Return the open gaps of a cause; what is lost for good no walk reads."""
+        return [gap for gap in await self._gaps_of_all() if gap.cause == cause and gap.state in {"open", "fetching"}]
+
+    async def _gaps_of_all(self) -> list[Gap]:
+        """Return the gaps that concern every sink: what a walk reads is for all of them."""
+        gaps = await self._spool.gaps_that_matter()
+        return [gap for gap in gaps if gap.source == self._number and not gap.lane]
 
     async def _commit(
         self,
@@ -276,12 +314,13 @@ class Cursors(ABC):
     ) -> Committed:
         """Write, waiting while the spool has no room: the page in hand is kept, not asked for again."""
         order = backfill.order_of(self.rows[reader].state) if reader in self.rows else None
+        opening = [*(opening or ()), *(self._shown_dropped(page) if page is not None and reader == TAIL else ())]
         commit = PageCommit(
             self._number,
             self._epoch,
             moves,
             page,
-            open_gaps=opening or (),
+            open_gaps=opening,
             close_gaps=tuple(closing or ()),
             audience=(order.sink or None) if order is not None else None,
             reader=BACKFILL if order is not None else reader,
@@ -303,7 +342,7 @@ class Cursors(ABC):
                 self.rows.pop(move.name, None)
             else:
                 self.rows[move.name] = CursorRow(move.name, move.state, done.versions[move.name])
-        opened = zip(opening or (), done.gaps, strict=True)  # what is late or lost is no matter of a heal
+        opened = zip(opening, done.gaps, strict=True)  # what is late or lost is no matter of a heal
         self._gaps.extend(number for gap, number in opened if gap.cause != "late" and gap.lost_ms is None)
         return done
 

@@ -220,14 +220,17 @@ class HandOver(RecheckedCursors):
             return False
         if name != TAIL:
             kept: progress.Progress = {key: row.state[key] for key in ("begun", "until", "order") if key in row.state}
-            await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})])
+            dropped = [] if "order" in row.state else await self._dropped_by_log(min(row.state["high"], now))
+            await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})], opening=dropped)
             return False
         moves = [CursorMove(TAIL, row.version, self._walk(now - self._trailing_ms))]
-        gaps: list[Gap] = []
+        gaps, self._dropped = list[Gap](), []
         heals = not self.walks(HEAL)
         if heals:
             moves.append(CursorMove(HEAL, None, self._walk(back)))
-            gaps = [Gap("cursor_lost", reason, source=self._number, from_ms=row.state["high"], to_ms=now)]
+            high = row.state["high"]
+            gaps = [Gap("cursor_lost", reason, source=self._number, from_ms=self.kept(high), to_ms=now)]
+            gaps += await self._dropped_by_log(high)
         elif back < self.rows[HEAL].state["from"]:  # a longer walk had become this tail
             moves.append(CursorMove(HEAL, self.rows[HEAL].version, self._walk(back)))
         await self._commit(moves, opening=gaps)

@@ -69,6 +69,10 @@ class RecheckedCursors(Cursors):
         if window.until <= oldest or window.since < known:
             await self._pass_over(row, state, window, max(oldest, known), is_gone=known < oldest)
             return False
+        # what the log had dropped of it the first pass puts on record, as it does of whole windows
+        dropped = await self._dropped_by_log(window.since, "again") if window.number == 0 else []
+        if dropped:
+            await self._commit([], opening=dropped)
         walk = self._stretch(max(window.since, oldest), window.until)
         # Durable with its first page; before that a restart simply begins it again.
         self.rows[RECONCILE] = CursorRow(RECONCILE, recheck.opened(state, window, now, walk), row.version)
@@ -124,8 +128,9 @@ class RecheckedCursors(Cursors):
         return Done(done, ended, after["high"])
 
     def _unread_in(self, window: recheck.Window) -> list[Gap]:
-        """Return the gaps of windows that could not be read before, and are now."""
-        return [gap for gap in self._unread if window.since <= (gap.from_ms or 0) and (gap.to_ms or 0) <= window.until]
+        """Return the gaps of windows that could not be read before, and are now: the log has all of them still."""
+        since = self.kept(window.since)
+        return [gap for gap in self._unread if since <= (gap.from_ms or 0) and (gap.to_ms or 0) <= window.until]
 
     def _anew(self) -> CursorRow:
         """Return the row that begins the window at hand again."""

@@ -13,6 +13,7 @@ import pytest
 from forwarder.daemon.doubts import DoubtWatch
 from forwarder.observe.reports import SourceReport
 from forwarder.spool.contract import CursorMove, PageCommit
+from forwarder.spool.gap import Gap
 from tests.spool.spools import Harness, opened
 
 HOUR = 3600
@@ -81,3 +82,13 @@ async def test_a_gap_of_pages_that_are_gone_is_fetched_while_a_heal_reads(harnes
     await harness.spool.commit(PageCommit(harness.source.number, harness.source.epoch, [heal]))
     await looks.look()
     assert await states(harness) == [("missing_page", "fetching", "")]
+
+
+async def test_of_many_gaps_also_the_oldest_is_given_up_when_its_log_has_dropped_it(harness: Harness) -> None:
+    now = int(harness.clock.time() * 1000)
+    old = Gap("late", source=harness.source.number, from_ms=1, to_ms=2)
+    young = [Gap("late", source=harness.source.number, from_ms=now, to_ms=now) for _ in range(1500)]
+    await harness.spool.commit(PageCommit(harness.source.number, harness.source.epoch, open_gaps=[old, *young]))
+    await watch(harness, SourceReport("acme", "organization", tip_reached=harness.clock.time())).look()
+    gaps = await harness.spool.gaps_that_matter()
+    assert [gap.from_ms for gap in gaps if gap.state == "lost"] == [1]

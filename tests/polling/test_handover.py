@@ -46,6 +46,9 @@ class ScriptedSpool:
     async def status(self) -> Any:
         return SimpleNamespace(gaps=self.gaps)
 
+    async def gaps_that_matter(self) -> list[Gap]:
+        return self.gaps
+
     async def commit(self, commit: PageCommit) -> Committed:
         self.tried += 1
         if self.fails:

@@ -51,10 +51,8 @@ class Losses:
         return int(cursor.lastrowid or 0)
 
     def close(self, number: int, now_ms: int, by: str = "") -> None:
-        """Mark a gap as closed; one that is closed already keeps its time."""
-        self._con.execute(
-            "UPDATE gaps SET closed_ms = ?, closed_by = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, by, number)
-        )
+        """Mark a gap as closed; one that is closed or lost stays so."""
+        self.change((), [GapChange(number, "closed", by=by)], now_ms)
 
     def change(self, opened: Iterable[Gap], changes: Iterable[GapChange], now_ms: int) -> None:
         """Write gaps, and what became of others; one that is closed or lost stays so."""
@@ -82,8 +80,9 @@ class Losses:
             self.open(msgspec.structs.replace(gap, events=events, closed_ms=now_ms, closed_by=by), now_ms)
 
     def listed(self, most: int) -> list[Gap]:
-        """Return the open gaps and the newest closed ones, oldest first, at most `most`."""
-        rows = self._con.execute(_SELECT + "ORDER BY closed_ms IS NULL DESC, number DESC LIMIT ?", (most,))
+        """Return the open gaps, then the newest lost and the newest closed ones, at most `most`; by number."""
+        order = "ORDER BY closed_ms IS NULL AND lost_ms IS NULL DESC, closed_ms IS NULL DESC, number DESC LIMIT ?"
+        rows = self._con.execute(_SELECT + order, (most,))
         return sorted((Gap(*row) for row in rows), key=lambda gap: gap.number)
 
     def that_matter(self) -> list[Gap]:
@@ -106,7 +105,7 @@ class Losses:
         """Open a gap, or add to the newest open one of the same cause, lane and source."""
         found = self._con.execute(
             "SELECT number FROM gaps WHERE cause = ? AND detail = ? AND lane IS ? AND source IS ? "
-            "AND closed_ms IS NULL ORDER BY number DESC LIMIT 1",
+            "AND closed_ms IS NULL AND lost_ms IS NULL ORDER BY number DESC LIMIT 1",
             (gap.cause, gap.detail, gap.lane, gap.source),
         ).fetchone()
         if found is None or not grow:
