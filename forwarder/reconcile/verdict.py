@@ -73,6 +73,11 @@ class GapLine(msgspec.Struct, frozen=True):
         """Whether its events were, or will be, spooled and counted once more, so that the first count is to go."""
         return self.cause in _READ_AGAIN or (not self.is_open and self.closed_by == "backfill")
 
+    @property
+    def is_sent_since(self) -> bool:
+        """Whether a replay brought its events: they are with the sink, and in the books of the replay only."""
+        return not self.is_open and self.is_counted and self.closed_by == "replay"
+
     def days(self) -> tuple[str, str]:
         """Return the first and last day it can concern; a bound that is not known is open."""
         return (
@@ -90,7 +95,8 @@ class Line(msgspec.Struct, frozen=True):
     """What is known of one source, day and sink; `day` is empty for events without one.
 
     Attributes:
-        accepted: By the sink, as it said; `delivered` is without those that it was found not to have.
+        accepted: By the sink, as it said; `delivered` is without those that it was found not to have, and with those
+            that a replay brought after they had left its lane.
         recovered: Of the expected ones, those that were not there at first and found when the day was read again.
         compared: How many events were read again to see whether all are there.
         passes: Names of the passes that read the whole day again.
@@ -174,7 +180,7 @@ def judge(
         now_ms: The moment of the books.
     """
     since, until = chosen.days
-    relevant = (gap for gap in gaps if gap.is_open or gap.is_counted_again)
+    relevant = (gap for gap in gaps if gap.is_open or gap.is_counted_again or gap.is_sent_since)
     wanted = [gap for gap in relevant if _is_of(gap, chosen) and _overlaps(gap, since, until)]
     lines = [_line(line, wanted, proofs, passes) for line in books if chosen.wants(line.source, line.sink)]
     timed = [gap for gap in wanted if gap.is_open and not gap.is_counted]
@@ -199,9 +205,11 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
     near = [gap for gap in gaps if gap.touches(books.source, books.sink, books.day)]
     lost = books.spooled - books.accepted - books.rejected - books.filtered - books.waiting
     mine = [gap for gap in near if gap.is_open and (lost or not gap.is_counted)]
-    expected = books.spooled
-    if lost and any(gap.is_counted_again for gap in near) and not any(gap.is_counted for gap in mine):
-        expected, lost = expected - lost, 0  # read again since, and counted again
+    repaired = lost - _still_lost(lost, near)
+    sent = sum(gap.events or 0 for gap in near if gap.is_sent_since) if repaired else 0
+    # what was read again since was counted again; where nothing was, all that is repaired was sent by a replay
+    sent = min(repaired, sent) if any(gap.is_counted_again for gap in near) else repaired
+    expected, lost = books.spooled - repaired + sent, lost - repaired
     # what a sink had accepted and does not have; never more than it accepted, whatever was found when
     dropped = min(books.accepted, sum(gap.events or 0 for gap in mine if gap.cause == "dropped_by_sink" and gap.sink))
     missing = lost + dropped
@@ -222,7 +230,7 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
         sink=books.sink,
         expected=expected,
         accepted=books.accepted,
-        delivered=books.accepted - dropped,
+        delivered=books.accepted - dropped + sent,
         rejected=books.rejected,
         filtered=books.filtered,
         waiting=books.waiting,
@@ -235,6 +243,14 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
         gaps=[gap.number for gap in mine],
         judgement=judgement,
     )
+
+
+def _still_lost(lost: int, near: Sequence[GapLine]) -> int:
+    """Return how many of the lost events of a line may be missing still: at most those of the gaps that are open."""
+    if not any(gap.is_counted_again or gap.is_sent_since for gap in near):
+        return lost
+    left = [gap.events for gap in near if gap.is_open and gap.is_counted]
+    return lost if None in left else min(lost, sum(events or 0 for events in left))
 
 
 def _beyond_the_books(

@@ -80,6 +80,19 @@ def test_what_a_backfill_for_the_sink_brought_since_is_not_missing_any_more() ->
     assert (only(verdict).missing, only(verdict).gaps, verdict.complete) == (3, [2], False)
 
 
+def test_what_a_replay_brought_since_is_delivered_and_of_the_rest_no_more_is_missing_than_open_gaps_lack() -> None:
+    around: dict[str, object] = {"sink": "out", "since_ms": NOON, "until_ms": NOON, "first_seq": 1, "last_seq": 9}
+    sent = gap(cause="detached", state="closed", closed_by="replay", events=3, **around)
+    line = only(verdict_on(books(accepted=5, detached=3), gaps=(sent,)))
+    assert (line.expected, line.accepted, line.delivered, line.missing, line.judgement) == (8, 5, 8, 0, "complete")
+    for cause in ("detached", "lane_forgotten", "damaged_page"):
+        rest = gap(2, cause=cause, events=2, **around)
+        line = only(verdict_on(books(accepted=5, detached=5), gaps=(sent, rest)))
+        assert (line.delivered + line.missing, line.missing, line.gaps) == (line.expected, 2, [2])
+    assert only(verdict_on(books(NEXT, accepted=5, detached=3), gaps=(sent,))).missing == 3, "of another day"
+    assert only(verdict_on(books(sink="udp", accepted=5, detached=3), gaps=(sent,))).missing == 3
+
+
 def test_what_waited_for_a_lane_that_was_forgotten_is_shown_although_no_books_of_it_are_left() -> None:
     around: dict[str, object] = {"sink": "gone", "since_ms": NOON, "until_ms": NOON, "first_seq": 1, "last_seq": 3}
     forgotten = gap(cause="lane_forgotten", **around)
@@ -191,6 +204,7 @@ def test_only_what_is_chosen_is_judged_and_a_source_stands_for_its_places() -> N
             until_ms=st.sampled_from([None, NOON + HOUR]),
             first_seq=st.sampled_from([None, 1]),
             events=st.sampled_from([None, 0, 3]),
+            closed_by=st.sampled_from(["", "replay", "backfill"]),
         ),
         max_size=4,
     ),

@@ -86,12 +86,21 @@ class Losses:
         return sorted((Gap(*row) for row in rows), key=lambda gap: gap.number)
 
     def that_matter(self) -> list[Gap]:
-        """Return all that are not closed, and of the closed ones those whose events were counted twice; by number."""
+        """Return all that are not closed, and of the closed ones those whose events came since; by number."""
         rows = self._con.execute(
             _SELECT + "WHERE closed_ms IS NULL OR cause IN ('damaged_page', 'missing_page') "
-            "OR (first_seq IS NOT NULL AND closed_by = 'backfill') ORDER BY number"
+            "OR (first_seq IS NOT NULL AND closed_by IN ('backfill', 'replay')) ORDER BY number"
         )
         return [Gap(*row) for row in rows]
+
+    def forget_closed(self, before_ms: int) -> None:
+        """Remove what was closed before that moment, but for what explains events that the books of a lane lack."""
+        self._con.execute(
+            "DELETE FROM gaps WHERE closed_ms < ? AND (first_seq IS NULL OR events = 0 OR source NOT IN ("
+            "SELECT b.source FROM lane_books b JOIN lanes l ON l.number = b.lane "
+            "WHERE b.detached > 0 AND l.forgotten_ms IS NULL))",
+            (before_ms,),
+        )
 
     def _goes_on(self, cause: str, detail: str, lane: Lane) -> bool:
         """Return whether the lane got nothing since its last open gap of this cause."""

@@ -116,16 +116,18 @@ class Replays:
         self._con.execute("UPDATE replays SET closed_ms = ? WHERE number = ? AND closed_ms IS NULL", (now_ms, number))
         replay = self._named(number)
         if not (replay.ended_by or replay.detached):
-            self._close_gaps(replay, now_ms)
+            self._close_gaps(replay, lane.number, now_ms)
         return True
 
-    def _close_gaps(self, replay: Replay, now_ms: int) -> None:
-        """Close the gaps of which the sink has everything now: nothing was left out, but for what its filter keeps."""
+    def _close_gaps(self, replay: Replay, lane: int, now_ms: int) -> None:
+        """Close the gaps of which the sink has all now: nothing left out or refused, but for what its filter keeps."""
         self._con.execute(
             "UPDATE gaps SET closed_ms = :now, closed_by = 'replay' WHERE cause = 'detached' AND lane = :sink "
             "AND closed_ms IS NULL AND first_seq >= :first AND last_seq <= :last "
-            "AND (:filtered = 0 OR (:chosen = '[]' AND from_ms - :zone >= :since AND to_ms <= :until))",
+            "AND (:filtered = 0 OR (:chosen = '[]' AND from_ms - :zone >= :since AND to_ms <= :until)) "
+            "AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE lane = :lane AND seq BETWEEN first_seq AND last_seq)",
             {
+                "lane": lane,
                 "now": now_ms,
                 "sink": replay.sink,
                 "first": replay.first,

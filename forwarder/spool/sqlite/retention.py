@@ -163,7 +163,7 @@ class Retention:
         if freed:
             self._database.set_meta("id_bytes", held - freed)
         self._con.execute("DELETE FROM doubts WHERE at_ms < ?", (before,))
-        self._con.execute("DELETE FROM gaps WHERE closed_ms < ?", (aged_ms - _GAPS_KEPT_MS,))
+        self._losses.forget_closed(aged_ms - _GAPS_KEPT_MS)
         self._letters.forget_discards(aged_ms)
         self._replays.forget_old(aged_ms)
         return gone
