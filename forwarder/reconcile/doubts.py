@@ -52,6 +52,11 @@ class SourceSeen(msgspec.Struct, frozen=True):
     heals: bool = False
     retention_ms: int | None = None
 
+    @property
+    def kept_days(self) -> int:
+        """How many days its log keeps events."""
+        return (self.retention_ms or 0) // _DAY_MS
+
 
 def doubts(sources: Iterable[SourceSeen], gaps: Sequence[Gap], now_ms: int) -> tuple[list[Gap], list[GapChange]]:
     """Return the gaps that begin now, and what becomes of those that are on record."""
@@ -73,8 +78,7 @@ def _begun(seen: SourceSeen, there: set[GapCause], now_ms: int) -> Iterator[Gap]
     if seen.retention_ms is None or seen.high_ms is None or "retention" in there:
         return
     if now_ms - (seen.tip_ms or seen.began_ms) >= OUTAGE_MS and seen.high_ms < now_ms - seen.retention_ms + SOON_MS:
-        days = seen.retention_ms // _DAY_MS
-        detail = f"the log keeps {days} days, and what it is about to drop is not read yet"
+        detail = f"the log keeps {seen.kept_days} days, and what it is about to drop is not read yet"
         yield Gap("retention", detail, seen.number, from_ms=since)
 
 
@@ -87,11 +91,16 @@ def _outage(cause: GapCause, hours: int) -> str:
 def _changed(seen: SourceSeen, gaps: Iterable[Gap], now_ms: int) -> Iterator[GapChange]:
     oldest = None if seen.retention_ms is None else now_ms - seen.retention_ms
     for gap in gaps:
-        end = gap.from_ms if gap.cause == "retention" else gap.to_ms or gap.from_ms
-        if gap.cause in _ENDED_BY_TAIL and seen.tip_ms > gap.opened_ms:
-            yield GapChange(gap.number, "closed", by="tail")
-        elif oldest is not None and end is not None and end < oldest and gap.cause not in _CAUSES.values():
-            days = (seen.retention_ms or 0) // _DAY_MS
-            yield GapChange(gap.number, "lost", why=f"the log keeps {days} days, and this is older")
-        elif gap.cause in _HEALED and seen.heals and gap.state == "open":
+        end = gap.to_ms or gap.from_ms
+        if gap.cause in _ENDED_BY_TAIL:
+            if seen.tip_ms <= gap.opened_ms:
+                continue
+            if gap.cause == "retention" and oldest is not None and (gap.from_ms or 0) < oldest:
+                why = f"the log keeps {seen.kept_days} days, and had dropped a part of this before it could be read"
+                yield GapChange(gap.number, "lost", why=why)
+            else:
+                yield GapChange(gap.number, "closed", by="tail")
+        elif oldest is not None and end is not None and end < oldest and gap.state == "open":
+            yield GapChange(gap.number, "lost", why=f"the log keeps {seen.kept_days} days, and this is older")
+        elif gap.cause in _HEALED and seen.heals and gap.state == "open" and gap.lane is None:
             yield GapChange(gap.number, "fetching")

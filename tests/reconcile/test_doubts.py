@@ -75,17 +75,31 @@ def test_what_the_log_has_dropped_is_lost_and_says_so() -> None:
         [
             gap("cursor_lost", 1, from_ms=old - DAY, to_ms=old),
             gap("cursor_lost", 2, from_ms=old, to_ms=young),
-            gap("retention", 3, from_ms=old, to_ms=NOW),
+            gap("retention", 3, from_ms=old),
             gap("detached", 4, from_ms=old, closed_ms=NOW),
             gap("key_outage", 5, from_ms=old),
         ],
         NOW,
     )[1]
-    assert [(change.number, change.state) for change in changes] == [(1, "lost"), (3, "lost")]
+    assert [(change.number, change.state) for change in changes] == [(1, "lost")]
     assert changes[0].why == "the log keeps 180 days, and this is older"
+
+
+def test_what_was_dropped_while_the_tail_stood_still_is_one_gap_and_lost_when_the_tail_goes_on() -> None:
+    high = NOW - KEPT - DAY
+    there = gap("retention", 3, from_ms=high)
+    stands = seen(tip_ms=NOW - 9 * DAY, high_ms=high)
+    for later in range(0, 30 * DAY, DAY):
+        assert doubts([stands], [there], NOW + later) == ([], [])
+    (change,) = doubts([seen()], [there], NOW)[1]
+    assert (change.number, change.state) == (3, "lost")
+    assert "had dropped a part of this" in change.why
+    in_time = gap("retention", 4, from_ms=NOW - KEPT)
+    assert doubts([seen()], [in_time], NOW)[1] == [GapChange(4, "closed", by="tail")]
 
 
 def test_what_a_heal_reads_again_is_being_fetched() -> None:
     there = [gap("cursor_lost", 1), gap("missing_page", 2), gap("damaged_page", 3, fetching_ms=5), gap("detached", 4)]
+    there += [gap("damaged_page", 5, lane="archive")]
     assert doubts([seen(heals=True)], there, NOW)[1] == [GapChange(1, "fetching"), GapChange(2, "fetching")]
     assert doubts([seen()], there, NOW)[1] == []

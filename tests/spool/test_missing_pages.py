@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forwarder.spool.contract import PageCommit, Settlement
-from tests.spool.spools import OTHER, Harness, names, opened, page_of
+from tests.spool.spools import OTHER, Harness, bulky, names, opened, page_of
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_it_is_noticed_at_the_start_too(harness: Harness) -> None:
     await harness.settle(lane, (1, 4), (12, 15))
     await rob(harness, 10, 20)
     await harness.reopen()
-    assert await gaps(harness) == [("missing_page", None, 1, 10, 10), ("missing_page", None, 11, 20, 10)]
+    assert await gaps(harness) == [("missing_page", None, 1, 20, 20)], "neighbours are one gap"
     line = await harness.line()
     assert (line.accepted, line.detached, line.waiting, line.balance) == (8, 12, 10, 0)
 
@@ -224,3 +224,111 @@ async def test_whatever_is_robbed_the_rest_comes_and_the_sum_is_right(
         assert sum(gap.events or 0 for gap in (await harness.spool.status()).gaps) == sum(
             last - first + 1 for first, last in gone if last > settled
         )
+
+
+# ------------------------------------------------------------------------------- what moves lanes, or makes new ones
+
+
+async def three_pages_of_days(harness: Harness) -> int:
+    lane = await harness.lane()
+    for prefix, minute in (("a", "2026-01-30T10:00"), ("b", "2026-01-31T10:00"), ("c", "2026-01-30T11:00")):
+        page = page_of(*names(prefix, 3))
+        await harness.put(page=msgspec.structs.replace(page, minutes=[minute] * 3))
+        harness.clock.advance(1)
+    return lane
+
+
+async def balanced(harness: Harness) -> bool:
+    """Tell whether all books balance, and still do after a start."""
+    await harness.reopen()
+    return {line.balance for line in await harness.spool.books()} == {0}
+
+
+async def test_a_lane_that_is_moved_past_a_robbed_page_misses_it(harness: Harness) -> None:
+    lane = await three_pages_of_days(harness)
+    await rob(harness, 6)
+    await harness.spool.operations.detach_lane("elastic", 9, "me")
+    line = await harness.line()
+    assert (line.detached, line.waiting, line.balance) == (9, 0, 0)
+    assert {cause for cause, *_ in await gaps(harness)} == {"missing_page", "detached"}
+    assert await harness.take(lane) == []
+    assert await balanced(harness)
+
+
+async def test_a_robbed_page_stops_no_page_that_comes_when_the_spool_is_full(tmp_path: Path) -> None:
+    async with opened(tmp_path, max_bytes=2**20, retain=0) as harness:
+        await harness.lane(on_full="detach")
+        await harness.put(page=bulky("a"))
+        await harness.put(page=bulky("b"))
+        harness.clock.advance(1)
+        await rob(harness, 100)
+        for number in range(40):
+            harness.clock.advance(1)
+            await harness.put(page=bulky(f"c{number}-"))
+        assert (await harness.line()).balance == 0
+        assert await balanced(harness)
+
+
+@pytest.mark.parametrize("start", ["oldest", "now"])
+async def test_a_sink_that_is_added_after_a_robbery(harness: Harness, start: str) -> None:
+    lane = await three_pages_of_days(harness)
+    assert len(await harness.drain(lane)) == 9
+    await rob(harness, 6)
+    later = await harness.lane("later", start=start)
+    assert len(await harness.drain(later)) == (6 if start == "oldest" else 0)
+    assert (await harness.line("later")).balance == 0
+    assert (await harness.line("later")).detached == (3 if start == "oldest" else 0)
+    assert await balanced(harness)
+
+
+async def test_days_that_interleave_within_a_page_are_those_of_the_books(harness: Harness) -> None:
+    lane = await harness.lane()
+    minutes = ["2026-01-30T10:00", "2026-01-31T10:00", "2026-01-30T10:00"]
+    await harness.put(page=msgspec.structs.replace(page_of(*names("a", 3)), minutes=minutes))
+    await harness.take(lane)
+    await harness.settle(lane, (1, 2))
+    await rob(harness, 3)
+    await harness.take(lane)
+    found = {line.day: (line.accepted, line.detached, line.balance) for line in await harness.spool.day_books()}
+    assert found == {"2026-01-30": (1, 1, 0), "2026-01-31": (1, 0, 0)}
+    assert await balanced(harness)
+
+
+async def test_a_page_of_the_time_before_days_were_told(harness: Harness) -> None:
+    lane = await three_pages_of_days(harness)
+
+    def as_before(parts) -> None:
+        con = parts.database.con
+        con.execute("UPDATE pages SET days = ''")
+        con.execute("DELETE FROM spooled WHERE day = '2026-01-31'")
+        con.execute("UPDATE spooled SET day = '', events = 9")
+
+    await harness.spool._run(as_before)
+    await rob(harness, 6)
+    assert len(await harness.drain(lane)) == 6
+    assert [(line.day, line.detached) for line in await harness.spool.day_books()] == [("", 3)]
+    assert await balanced(harness)
+
+
+async def test_a_page_that_was_set_aside_is_not_missed_for_what_was_pushed_before_it(tmp_path: Path) -> None:
+    """Behind what was pushed stands what the log gave of it: entries are not events."""
+    async with opened(tmp_path, retain=0) as harness:
+        lane = await harness.lane()
+        await harness.put(*names("a", 5))
+
+        def twice(parts) -> None:
+            con = parts.database.con
+            ((number, entries),) = con.execute("SELECT number, entries FROM ids").fetchall()
+            con.execute("UPDATE ids SET entries = ? WHERE number = ?", (entries + entries, number))
+
+        await harness.spool._run(twice)
+        assert len(await harness.drain(lane)) == 5
+        for _ in range(2):
+            harness.clock.advance(100_000)
+            await harness.spool.clean_up()
+        await harness.put("b", "c")
+        await rob(harness, 7, rows=False)
+        assert await harness.drain(lane) == []
+        assert await gaps(harness) == [("damaged_page", None, 6, 7, 2)]
+        assert (await harness.line()).balance == 0
+        assert await balanced(harness)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from forwarder.contracts.identity import document_id, is_pushed
+from forwarder.contracts.identity import document_id
 from forwarder.spool.evidence import IdPage
+from forwarder.spool.sqlite.ids import versions
 
 if TYPE_CHECKING:
     import sqlite3
@@ -83,13 +84,7 @@ class KnownIds:
             "SELECT number, entries FROM ids WHERE source = ? AND audience = ? AND minute = ? ORDER BY number",
             (source, audience, minute),
         ):
-            before: tuple[bytes, bytes] | None = None
-            for key, digest in _ENTRY.iter_unpack(entries):
-                # behind what was pushed stands what the log gave of the same version: one document
-                same = before is not None and before[0] == key and is_pushed(before[1])
-                before = key, digest
-                if same:
-                    continue
+            for key, digest in versions(entries):
                 if first <= number <= last:
                     ids.append(document_id(key, digest if key in known else None))
                 known.add(key)

@@ -84,8 +84,6 @@ class Ledger:
                 created = True
                 self._restart(lane, self._start(name, start, now_ms), now_ms)
         self._lanes.forget_withdrawn(lane)
-        if created:
-            self._lanes.begin(lane)
         self._lanes.advance(lane)
         doubtful = ranges.outside(lane.position + 1, lane.head, lane.settled) + self._letters.taken(lane.number)
         self._letters.mark_waiting(lane.number)
@@ -116,7 +114,9 @@ class Ledger:
 
     def _begin_books(self, lane: Lane) -> None:
         """Note how much each source had spooled before the place where the lane begins."""
+        self._lanes.begin(lane)
         waiting = self._lanes.waiting(lane)
+        waiting.update(self._lanes.gone(lane))
         rows = self._con.execute(
             "SELECT source, day, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source, day", (lane.name,)
         ).fetchall()
@@ -172,9 +172,11 @@ class Ledger:
             self._lanes.doubt(lane.number, span, cause, now_ms)
         if settlement.doubts:
             self._lanes.bound_doubts(lane.number)
-        new, again = self._split_new_and_retried(lane, settlement.ranges)
-        letters = [self._dated(lane, letter) for letter in settlement.dead_letters]
-        counts = self._counts(lane, settlement, letters, new, again)
+        retried = self._letters.taken(lane.number)
+        new, again = _split(settlement.ranges, retried)
+        letters = [self._dated(lane, letter, retried) for letter in settlement.dead_letters]
+        left_out = self._parts_of(lane, *_split(settlement.filtered, retried))
+        counts = _counts(self._parts_of(lane, new, again), left_out, letters)
         if not self._lanes.settle(lane, new):
             return
         if sum(map(sum, counts.values())) < ranges.count(new) + ranges.count(again):
@@ -188,39 +190,13 @@ class Ledger:
         self._letters.add(lane.number, self._as_spooled(lane, letters, again), now_ms)
         self._letters.remove_taken(lane.number, again)
 
-    def _counts(
-        self,
-        lane: Lane,
-        settlement: Settlement,
-        letters: Sequence[DeadLetter],
-        new: Sequence[Range],
-        again: Sequence[Range],
-    ) -> dict[Part, tuple[int, int, int]]:
-        """Return how many events were accepted, rejected and filtered, by source and day."""
-        settled = self._parts_of(lane, new, again)
-        filtered = self._parts_of(lane, *self._split_new_and_retried(lane, settlement.filtered))
-        rejected = Counter((letter.source, letter.day) for letter in letters)
-        return {
-            part: (settled[part] - rejected[part] - filtered[part], rejected[part], filtered[part])
-            for part in settled | rejected | filtered
-        }
-
-    def _dated(self, lane: Lane, letter: DeadLetter) -> DeadLetter:
-        parts = self._parts_of(lane, *self._split_new_and_retried(lane, [(letter.seq, letter.seq)]))
+    def _dated(self, lane: Lane, letter: DeadLetter, retried: Sequence[Range]) -> DeadLetter:
+        parts = self._parts_of(lane, *_split([(letter.seq, letter.seq)], retried))
         return msgspec.structs.replace(letter, day=next((day for _, day in parts), days.UNKNOWN))
 
     def _parts_of(self, lane: Lane, new: Sequence[Range], again: Sequence[Range]) -> Counter[Part]:
         """Count numbers in flight by source and day: of pages, and of retried letters."""
         return self._lanes.parts_of(lane, new) + self._letters.parts_of(lane.number, again)
-
-    def _split_new_and_retried(self, lane: Lane, spans: Sequence[Range]) -> tuple[list[Range], list[Range]]:
-        """Part numbers that are settled for the first time from those of retried letters."""
-        letters = self._letters.taken(lane.number)
-        if not letters:
-            return list(spans), []
-        merged = ranges.merge(spans)
-        new = [span for first, last in merged for span in ranges.outside(first, last, letters)]
-        return new, [span for first, last in merged for span in ranges.inside(first, last, letters)]
 
     def _take(self, lane: Lane, after: int, events: int) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -249,7 +225,7 @@ class Ledger:
         lane = self._lanes.load(number)
         chunks: list[Chunk] = []
         room = READ_BYTES
-        new, again = self._split_new_and_retried(lane, ranges.merge(spans))
+        new, again = _split(spans, self._letters.taken(number))
         retried = set(again)
         for first, last in sorted([*new, *again]):
             if (first, last) in retried:
@@ -371,3 +347,21 @@ class Ledger:
             ).fetchone()
             origin = self._origins[source] = Origin(*row)
         return origin
+
+
+def _split(spans: Sequence[Range], retried: Sequence[Range]) -> tuple[list[Range], list[Range]]:
+    """Part numbers that are settled for the first time from those of letters that are retried."""
+    merged = ranges.merge(spans)
+    new = [span for first, last in merged for span in ranges.outside(first, last, retried)]
+    return new, [span for first, last in merged for span in ranges.inside(first, last, retried)]
+
+
+def _counts(
+    settled: Counter[Part], filtered: Counter[Part], letters: Sequence[DeadLetter]
+) -> dict[Part, tuple[int, int, int]]:
+    """Return how many events were accepted, rejected and filtered, by source and day."""
+    rejected = Counter((letter.source, letter.day) for letter in letters)
+    return {
+        part: (settled[part] - rejected[part] - filtered[part], rejected[part], filtered[part])
+        for part in settled | rejected | filtered
+    }

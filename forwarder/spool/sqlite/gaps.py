@@ -14,13 +14,14 @@ from forwarder.spool import ranges
 from forwarder.spool.gap import Gap, GapCause, GapChange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections import Counter
+    from collections.abc import Iterable, Iterator, Sequence
 
     from forwarder.spool.contract import Range
     from forwarder.spool.sqlite.database import Database
     from forwarder.spool.sqlite.ids import IdMemory
     from forwarder.spool.sqlite.lanes import Lane, Lanes
-    from forwarder.spool.sqlite.pages import DamagedPage, PageRow, Pages
+    from forwarder.spool.sqlite.pages import DamagedPage, PageRow, Pages, Part
 
 _SELECT = (
     "SELECT cause, detail, source, lane, from_ms, to_ms, first_seq, last_seq, events, opened_ms, closed_ms, number, "
@@ -130,7 +131,9 @@ class Losses:
     # -------------------------------------------------------------------------------------------------- acts
 
     def pass_over(self, lane: Lane, upto: int, cause: str, detail: str, now_ms: int) -> None:
-        """Move a lane to `upto`, the end of a page, and record what it will not get."""
+        """Move a lane to `upto`, the end of a page, and record what it will not get. Raises PagesMissing."""
+        for first, last in lane.unsettled(lane.position + 1, upto):
+            self._lanes.see_pages(lane, first, last)
         by_source: dict[int, list[tuple[PageRow, int]]] = {}
         upto = lane.bounded(upto)
         for row in self._pages.spanning((lane.position + 1, upto), lane.sink):
@@ -183,28 +186,69 @@ class Losses:
         What SQLite cannot even read stays in the file: deleting it could fail for the same reason. Needs a
         transaction of its own, because SQLite writes nothing more in the one that met the damage.
         """
-        self._lose(damage.row, "damaged_page", str(damage), now_ms)
+        row = damage.row
+        for lane in self._lanes.all():
+            if row.audience in {"", lane.sink}:
+                self._detach(lane, row, lane.unsettled(row.first, row.last))
+        self._doubt(row, "damaged_page", now_ms)
+        self.open(_gap_of([(row, row.events)], "damaged_page", str(damage), row.audience or None), now_ms)
+        self._forget(row)
         self._pages.remove((damage.row.last,), bodies=damage.readable)
 
     def take_out_missing(self, now_ms: int) -> None:
         """Take from the lanes that need them the pages that somebody else deleted from the file."""
-        rows = {row.last: row for lane in self._lanes.all() for row in self._lanes.missing(lane)}
-        for row in rows.values():
-            self._lose(row, "missing_page", "its row was deleted from the spool by somebody else", now_ms)
-
-    def _lose(self, row: PageRow, cause: GapCause, detail: str, now_ms: int) -> None:
-        """Take a page from every lane that does not have all of it, and forget its ids so that it can be read again."""
+        lost: dict[int, PageRow] = {}
         for lane in self._lanes.all():
-            if row.audience not in {"", lane.sink}:
-                continue
+            short = self._lanes.shortfall(lane)
+            for row in self._lanes.missing(lane) if short else ():
+                if self._detach_short(lane, row, short):
+                    lost[row.last] = row
+        detail = "its row was deleted from the spool by somebody else"
+        for pages in _neighbours(sorted(lost.values(), key=lambda row: row.last)):
+            audience = pages[0].audience or None
+            self.open(_gap_of([(row, row.events) for row in pages], "missing_page", detail, audience), now_ms)
+        for row in lost.values():
+            self._doubt(row, "missing_page", now_ms)
+            self._forget(row)
+
+    def _detach_short(self, lane: Lane, row: PageRow, short: Counter[Part]) -> int:
+        """Take from a lane what it lacks of a page that is gone; the books alone know the days. Return how many."""
+        taken = 0
+        for first, last in lane.unsettled(row.first, row.last):
+            at = first
+            for part in sorted(part for part in short if part[0] == row.source):
+                end = min(last, at + short[part] - 1)
+                if end < at:
+                    continue
+                short[part] -= end - at + 1
+                self._lanes.count(lane.number, part, detached=end - at + 1)
+                self._lanes.withdraw(lane, [(at, end)], part)
+                taken, at = taken + end - at + 1, end + 1
+        return taken
+
+    def _doubt(self, row: PageRow, cause: GapCause, now_ms: int) -> None:
+        """Note for each lane what it has of a page that is read again: it may come to it newly numbered."""
+        for lane in self._lanes.all():
             missing = lane.unsettled(row.first, row.last)
-            self._detach(lane, row, missing)
-            # what this lane has already may come to it again, newly numbered
-            if lane.until is None and ranges.count(missing) < row.events:
+            if row.audience in {"", lane.sink} and lane.until is None and ranges.count(missing) < row.events:
                 self._lanes.doubt(lane.number, (row.first, row.last), cause, now_ms)
-        self.open(_gap_of([(row, row.events)], cause, detail, row.audience or None), now_ms)
+
+    def _forget(self, row: PageRow) -> None:
         freed = self._ids.forget((row.source, row.audience), row.first, row.last)
         self._database.set_meta("id_bytes", self._database.meta("id_bytes") - freed)
+
+
+def _neighbours(rows: Iterable[PageRow]) -> Iterator[list[PageRow]]:
+    """Yield rows of pages, oldest first, in groups that follow upon each other and are of one source and audience."""
+    group: list[PageRow] = []
+    for row in rows:
+        before = group[-1] if group else row
+        if group and (before.last + 1, before.source, before.audience) != (row.first, row.source, row.audience):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def _gap_of(missed: Sequence[tuple[PageRow, int]], cause: str, detail: str, lane: str | None) -> Gap:

@@ -22,7 +22,7 @@ from forwarder.spool.contract import SpoolError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from forwarder.contracts import Page
     from forwarder.spool.sqlite.pushed import PushedVersions
@@ -239,6 +239,19 @@ class IdMemory:
                 del self._extra[stream, key]
             else:
                 self._extra[stream, key] = times - 1
+
+
+def versions(entries: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield key and digest of each event that a row of ids stands for.
+
+    Behind what was pushed stands what the log gave of the same version: that is one event.
+    """
+    before: tuple[bytes, bytes] | None = None
+    for key, digest in _ENTRY.iter_unpack(entries):
+        same = before is not None and before[0] == key and is_pushed(before[1])
+        before = key, digest
+        if not same:
+            yield key, digest
 
 
 def _minutes(page: Page) -> Sequence[str]:

@@ -238,9 +238,37 @@ class Lanes:
             lane.position = upto
 
     def see_pages(self, lane: Lane, first: int, last: int) -> None:
-        """Raise PagesMissing when a lane needs numbers of this range, and their page is gone."""
-        if next(self._missing.within(first, last, lane.sink), None) is not None:
+        """Raise PagesMissing when a lane needs numbers of this range, their page is gone, and its books miss them."""
+        gone = {row.source for row in self._missing.within(first, last, lane.sink)}
+        if gone and any(source in gone for source, _ in self.shortfall(lane)):
             raise PagesMissing
+
+    def shortfall(self, lane: Lane) -> Counter[Part]:
+        """Count what was spooled for a lane and of which its books do not say what became, by source and day."""
+        found: Counter[Part] = Counter()
+        if lane.until is None:
+            for source, day, events in self._con.execute(
+                "SELECT source, day, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source, day",
+                (lane.sink,),
+            ):
+                found[source, day] += events
+        for source, day, counted in self._con.execute(
+            "SELECT source, day, spooled_before + accepted + rejected + filtered + detached FROM lane_books "
+            "WHERE lane = ?",
+            (lane.number,),
+        ):
+            found[source, day] -= counted
+        found.subtract(self.waiting(lane))
+        return +found
+
+    def gone(self, lane: Lane) -> Counter[Part]:
+        """Count the events of the pages that a lane still needs, and that are gone, as far as their days are known."""
+        counts: Counter[Part] = Counter()
+        for row in self.missing(lane):
+            for first, last in lane.unsettled(row.first, row.last):
+                for day, events in row.by_day(first, last):
+                    counts[row.source, day] += events
+        return counts
 
     def missing(self, lane: Lane) -> list[PageRow]:
         """Return rows as the pages had that a lane still needs, and that are gone."""

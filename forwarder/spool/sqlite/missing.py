@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.spool import days
-from forwarder.spool.sqlite.ids import ENTRY_BYTES
+from forwarder.spool.sqlite.ids import versions
 from forwarder.spool.sqlite.pages import PageRow
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from forwarder.spool.sqlite.pages import Pages
 
-_SELECT = "SELECT source, audience, written_ms, number, minute, length(entries) FROM ids "
+_SELECT = "SELECT source, audience, written_ms, number, minute, entries FROM ids "
 
 
 class _Minute(msgspec.Struct, frozen=True, gc=False):
@@ -33,12 +33,7 @@ class _Minute(msgspec.Struct, frozen=True, gc=False):
     written_ms: int
     number: int
     minute: str
-    bytes: int
-
-    @property
-    def events(self) -> int:
-        """How many events it holds."""
-        return self.bytes // ENTRY_BYTES
+    events: int
 
     @property
     def page(self) -> tuple[int, str, int]:
@@ -89,7 +84,8 @@ class MissingPages:
         return found
 
     def _minutes(self, where: str, above: int, upto: int) -> Iterator[_Minute]:
-        return (_Minute(*row) for row in self._con.execute(_SELECT + where, (above, upto)))
+        for source, audience, written_ms, number, minute, entries in self._con.execute(_SELECT + where, (above, upto)):
+            yield _Minute(source, audience, written_ms, number, minute, sum(1 for _ in versions(entries)))
 
 
 def _row(part: list[_Minute], end: int, runs: list[days.Run]) -> PageRow:

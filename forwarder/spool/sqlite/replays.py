@@ -68,9 +68,10 @@ class Replays:
             ),
         ).lastrowid
         lane = self._lanes.load(lane.number)
+        waiting = self._lanes.waiting(lane)
         self._con.executemany(
             "INSERT INTO lane_books (lane, source, day, spooled_before) VALUES (?, ?, ?, ?)",
-            [(lane.number, source, day, -events) for (source, day), events in self._lanes.waiting(lane).items()],
+            [(lane.number, *part, -events) for part, events in (waiting + self._lanes.gone(lane)).items()],
         )
         return self._named(int(number or 0))
 

@@ -188,18 +188,17 @@ class SqliteSpool:
     async def _run(self, work: Callable[[_Open], T], *, must: bool = False) -> T:
         """Run a transaction; pages that are damaged or gone are taken out of the way, and it begins again without."""
         worker, parts = self._opened()
+        return await worker.run(lambda: self._whole(parts, lambda: work(parts), must=must))
 
-        def job() -> T:
-            while True:
-                try:
-                    return parts.database.transaction(lambda: work(parts), must=must)
-                except DamagedPage as found:
-                    damage: DamagedPage | None = found
-                except PagesMissing:
-                    damage = None
-                parts.database.transaction(partial(parts.mend, damage, self._now()))
-
-        return await worker.run(job)
+    def _whole(self, parts: _Open, work: Callable[[], T], *, must: bool = False) -> T:
+        while True:
+            try:
+                return parts.database.transaction(work, must=must)
+            except DamagedPage as found:
+                damage: DamagedPage | None = found
+            except PagesMissing:
+                damage = None
+            parts.database.transaction(partial(parts.mend, damage, self._now()))
 
     # ------------------------------------------------------------------------------------------------- pollers
 
@@ -234,7 +233,7 @@ class SqliteSpool:
             # before the transaction: what fails in it is not taken for a row that is not as it was written
             redact, page = self._redaction_of.get(commit.source), commit.page
             what = commit if redact is None or page is None else msgspec.structs.replace(commit, page=redact(page))
-            return parts.database.transaction(lambda: parts.intake.commit(what, self._now()))
+            return self._whole(parts, lambda: parts.intake.commit(what, self._now()))
 
         return await worker.run(job)
 
