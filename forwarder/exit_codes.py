@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: ("All is well; `run` was asked to stop and stopped in order.", "Nothing."),
     ExitCode.UNEXPECTED: (
-        "A fault that was not foreseen, or a result that is not complete: `demo` or `reconcile` found events missing.",
+        "An unforeseen fault, or a result with events missing (`demo`, `reconcile`) or lines left out (`import`).",
         "Read the last lines of standard error.",
     ),
     ExitCode.CONFIGURATION: (

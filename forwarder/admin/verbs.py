@@ -10,6 +10,7 @@ from forwarder.admin.backfills import Backfills
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
 from forwarder.admin.dead_letters import Letters
+from forwarder.admin.imports import Imports
 from forwarder.admin.lanes import Lanes, LiveLanes
 from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.replays import LiveReplays, Replays
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from forwarder.admin.dead_letters import Change
+    from forwarder.admin.imports import Push
     from forwarder.contracts import Clock, SinkConfig, Source
     from forwarder.polling.backfill import Order
     from forwarder.polling.ordered import Change as OrderChange
@@ -45,6 +47,7 @@ def verbs_of(
     sources: Callable[[], Mapping[str, Source]] = dict,
     drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
     order_backfill: Callable[[str, str, OrderChange], Awaitable[Order | None]] | None = None,
+    import_page: Push | None = None,
     proofs: Callable[[], Awaitable[Mapping[str, str]]] = _no_proofs,
     live: Live | None = None,
     clock: Clock | None = None,
@@ -60,6 +63,7 @@ def verbs_of(
         clock: Time; the machine's when left out.
         drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
         order_backfill: Has a running poller change the order of a cursor: source, cursor, change; None when none runs.
+        import_page: Has the poller of a source spool a page; None while no daemon runs.
         proofs: Returns what an acceptance of each configured sink is worth, by name.
     """
 
@@ -71,6 +75,7 @@ def verbs_of(
         **Letters(spool, sinks, changed).verbs(),
         **Cursors(spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor).verbs(),
         **Backfills(spool, sources, sinks, clock, order_backfill).verbs(),
+        **Imports(spool, sources, import_page).verbs(),
         **Reconciliation(spool, proofs).verbs(),
         **Lanes(spool, sinks, clock, live).verbs(),
         **Replays(spool, sinks, live).verbs(),

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.source import Receives as Receives
     from forwarder.contracts.source import Source as Source
     from forwarder.contracts.source import SourceContext as SourceContext
+    from forwarder.contracts.source import TakesBack as TakesBack
     from forwarder.contracts.text import plain as plain
     from forwarder.contracts.verify import Asked as Asked
     from forwarder.contracts.verify import IsSearched as IsSearched
@@ -160,6 +161,7 @@ _HOMES = {
         "Receives",
         "Source",
         "SourceContext",
+        "TakesBack",
     ),
     "text": ("plain",),
     "verify": ("Asked", "IsSearched", "LinesOfDocuments", "Verifies"),

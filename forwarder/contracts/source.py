@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -136,6 +136,19 @@ class PresentsCredentials(Protocol):
     """A source that presents one of the credentials that its settings name."""
 
     credentials: InUse
+
+
+@runtime_checkable
+class TakesBack(Protocol):
+    """A source that gives events which were kept in an archive the identity they have when it reads them itself."""
+
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a sound JSON object is no event of this kind of log, or nothing. Raises ConfigError: takes none."""
+        ...
+
+    def pages_of(self, bodies: Sequence[bytes]) -> list[Page]:
+        """Return events, as the API sent them, as pages; their `next` counts for nothing. Nothing is asked."""
+        ...
 
 
 @runtime_checkable

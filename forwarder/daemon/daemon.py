@@ -40,6 +40,8 @@ from forwarder.contracts import (
     ConfigError,
     ForwarderError,
     Held,
+    Page,
+    Retryable,
     Sink,
     Source,
     SystemClock,
@@ -68,7 +70,7 @@ from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
 from forwarder.reconcile.reports import ReportFolder
 from forwarder.records.places import Unrouted
-from forwarder.spool.contract import Spool, SpoolError, SpoolLost
+from forwarder.spool.contract import IMPORT, Committed, Spool, SpoolError, SpoolLost
 
 BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE, DOUBTS = 1.0, 30.0, 60.0, 5.0, 10.0, 60.0
 """Seconds between two bells of each kind."""
@@ -145,6 +147,7 @@ class Daemon:
             sources=lambda: self._sources,
             drop_cursor=self._drop_cursor,
             order_backfill=self._order_backfill,
+            import_page=self._import_page,
             proofs=self._proofs,
             live=self._lanes,
             clock=self._clock,
@@ -186,6 +189,14 @@ class Daemon:
     async def _order_backfill(self, source: str, cursor: str, change: Change) -> Order | None:
         poller = self._pollers.get(source)
         return await poller.ordered.change(cursor, change) if isinstance(poller, Poller) else None
+
+    async def _import_page(self, source: str, page: Page) -> Committed:
+        poller = self._pollers.get(source)
+        if not isinstance(poller, Poller):
+            raise Retryable("the source is not open", fix="Nothing; it is opened or closed now.")
+        done = await poller.push(page, IMPORT)
+        self._lanes.ring()
+        return done
 
     async def _proofs(self) -> dict[str, str]:
         return {name: sink.proof for name, sink in self._sinks.items()}

@@ -29,7 +29,7 @@ from forwarder.polling.plan import HEAL, RECONCILE, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
 from forwarder.polling.reconciling import Reconcile
 from forwarder.polling.shown import Shown
-from forwarder.spool.contract import Committed, CursorRow, Spool, SpoolFull
+from forwarder.spool.contract import WEBHOOK, Committed, CursorRow, Spool, SpoolFull
 
 SPOOL_WAIT = 1.0
 """Seconds between two tries to hand a page to a full spool."""
@@ -120,11 +120,11 @@ class Poller:
         self.wake.set()
         return True
 
-    async def push(self, page: Page) -> Committed:
-        """Spool events that were sent to us. Raises Retryable while nothing is read, and what the spool raises."""
+    async def push(self, page: Page, reader: str = WEBHOOK) -> Committed:
+        """Spool events that were brought to us. Raises Retryable while nothing is read, and what the spool raises."""
         if not self._reads:
             raise Retryable("the source is not open", fix="Nothing; it is opened or closed now.")
-        return await self._store.push(page)
+        return await self._store.push(page, reader)
 
     async def _open(self) -> None:
         """Take the source over, begin the first walks, and see to what was left behind."""

@@ -89,6 +89,9 @@ class CursorMove(msgspec.Struct, frozen=True):
 WEBHOOK = "webhook"
 """Who brings what is sent to us; else it is the name of a cursor, or of an act."""
 
+IMPORT = "import"
+"""Who brings events that were kept in an archive."""
+
 
 class PageCommit(msgspec.Struct, frozen=True):
     """Everything that becomes durable with one page.

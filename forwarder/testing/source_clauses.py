@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.contracts import AuthFailed, CursorLost, CursorState, Held, Page, Retryable
+from forwarder.contracts import AuthFailed, ConfigError, CursorLost, CursorState, Held, Page, Retryable, TakesBack
 from forwarder.contracts.identity import DIGEST_BYTES, KEY_BYTES, content_digests
 from forwarder.testing.far_end import SECOND_SECRET, SECRET, secret_file
 from forwarder.testing.feed import WAIT, Feed, FeedFault, begin, build_source, reads_windows
@@ -97,6 +97,43 @@ async def test_odd_json_is_kept_byte_for_byte(feed: type[Feed], tmp_path: Path) 
         finally:
             await source.close()
         assert are(source, pages, sent)
+
+
+@clause()
+async def test_an_event_from_an_archive_is_the_one_that_was_read(feed: type[Feed], tmp_path: Path) -> None:
+    async with serving(feed, tmp_path) as api:
+        for extra in (b"null", *ODD):
+            api.add(2, extra)
+        source = build_source(api)
+        try:
+            pages = await read(source, begin(source))
+            found = {body: why_foreign(source, body) for body in bodies(pages)}
+            again = source.pages_of(bodies(pages)) if None not in found.values() else pages
+            foreign = [why_foreign(source, body) for body in (b"{}", b'{"id":7,"attributes":[]}')]
+        finally:
+            await source.close()
+        assert not any(found.values())
+        assert all(reason or reason is None for reason in foreign)
+        assert identities(again) == identities(pages)
+
+
+def why_foreign(source: Any, body: bytes) -> str | None:
+    """Return why a source takes no such event from an archive; None when it takes none at all."""
+    if not isinstance(source, TakesBack):
+        return None
+    try:
+        return source.why_foreign(body)
+    except ConfigError:
+        return None
+
+
+def identities(pages: list[Page]) -> Counter[tuple[bytes, bytes, bytes, str, bool]]:
+    """Return what is remembered of each event."""
+    return Counter(
+        (page.bodies[at], page.keys[at], page.digests[at], page.minutes[at], at in page.derived)
+        for page in pages
+        for at in range(len(page.bodies))
+    )
 
 
 @clause()

@@ -74,11 +74,16 @@ class ConfluenceRecords:
         del response
         bodies, members = await self._pages.open_patiently(body)
         del body  # up to 64 MB, of which each record is a copy by now
-        page = self._page(bodies)
+        page = self.page_of(bodies)
         after = {**state, "ask": _next(members, onward, edges, len(bodies))}
         return msgspec.structs.replace(page, next=after, more=len(bodies) >= _most(members, self._limit))
 
-    def _page(self, bodies: Sequence[bytes]) -> Page:
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is none of these records, or nothing."""
+        return "it is not an audit record of Confluence: no creationDate" if self._created(body) is None else ""
+
+    def page_of(self, bodies: Sequence[bytes]) -> Page:
+        """Return records as a page; equal ones count as one."""
         times = [self._created(body) for body in bodies]
         return Page(
             bodies=bodies,

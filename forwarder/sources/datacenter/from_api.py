@@ -25,7 +25,7 @@ from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.pages import MemberReader, PageCutter, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from forwarder.sources.datacenter.access import ApiAccess
 
@@ -107,6 +107,24 @@ class FromApi:
             newest=found.newest,
             own=found.own,
         )
+
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is none of these records, or nothing."""
+        return "it is not an audit record of Data Center: no timestamp" if self._time_of(body) is None else ""
+
+    def pages_of(self, bodies: Sequence[bytes]) -> list[Page]:
+        """Return records that were kept in an archive as a page; equal ones count as one."""
+        times = [self._time_of(body) for body in bodies]
+        page = Page(
+            bodies=bodies,
+            keys=[self._keys.derived(body) for body in bodies],
+            digests=content_digests(bodies),
+            minutes=["" if time is None else self._write.write(time)[:16] for time in times],
+            derived=frozenset(range(len(bodies))),
+            next={},
+            newest=max((time for time in times if time is not None), default=None),
+        )
+        return [page]
 
     async def _ask(self, state: CursorState, found: _Found) -> CursorState:
         """Ask once, add what counts, and return where it goes on."""

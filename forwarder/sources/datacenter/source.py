@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
     ByteSize,
+    ConfigError,
     CursorState,
     Duration,
     Endpoint,
@@ -208,6 +210,23 @@ class DataCenterSource:
     async def fetch(self, state: CursorState) -> Page:
         """Read on. Raises Retryable, Held, AuthFailed or CursorLost."""
         return await self._way.fetch(state)
+
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is none of these records, or nothing. Raises ConfigError where files are read."""
+        return self._by_api().why_foreign(body)
+
+    def pages_of(self, bodies: Sequence[bytes]) -> list[Page]:
+        """Return records that were kept in an archive as a page. Raises ConfigError where files are read."""
+        return self._by_api().pages_of(bodies)
+
+    def _by_api(self) -> FromApi:
+        if isinstance(self._way, FromApi):
+            return self._way
+        raise ConfigError(
+            f"sources.{self.origin.source}: it reads files, and ids of their records hold the places they stand at, "
+            "which an archive does not tell, so nothing can be imported; put the files of the product into a folder "
+            "of its nodes"
+        )
 
     async def probe(self) -> list[Finding]:
         """Say what can be read, and what the product does not record."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from forwarder.contracts import CursorState, Finding, Held, Page, Retryable, plain
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.normalize.times import EPOCH, TimeReader, TimeWriter
@@ -59,9 +61,21 @@ class JiraRecords:
         del response
         bodies, _ = await self._pages.open_patiently(body)
         del body  # up to 64 MB, of which each record is a copy by now
-        return self._page(state, bodies)
+        page = self.page_of(bodies)
+        return msgspec.structs.replace(
+            page, next={**state, "offset": offset + len(bodies)}, more=len(bodies) >= self._limit
+        )
 
-    def _page(self, state: CursorState, bodies: Sequence[bytes]) -> Page:
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is none of these records, or nothing."""
+        return (
+            ""
+            if all(map(text_of, self._heads.read(body)))
+            else "it is not an audit record of Jira: no id, or no created"
+        )
+
+    def page_of(self, bodies: Sequence[bytes]) -> Page:
+        """Return records as a page."""
         heads = [self._heads.read(body) for body in bodies]
         idents = [text_of(ident) or "" for ident, _ in heads]
         moments = [self._read.read(text_of(created) or "") for _, created in heads]
@@ -75,8 +89,7 @@ class JiraRecords:
             digests=content_digests(bodies),
             minutes=[self._write.write(moment)[:16] if moment is not None else "" for moment in moments],
             derived=derived,
-            next={**state, "offset": state["offset"] + len(bodies)},
-            more=len(bodies) >= self._limit,
+            next={},
             newest=max((moment for moment in moments if moment is not None), default=None),
         )
 

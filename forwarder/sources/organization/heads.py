@@ -56,6 +56,14 @@ def heads_of(bodies: Sequence[bytes]) -> list[Head]:
     return [_head_leniently(body) for body in bodies]
 
 
+def why_no_event(body: bytes) -> str:
+    """Say why a JSON object is no event of the common model, of the organization or of a workspace, or nothing."""
+    [head] = heads_of([body])
+    if head.attributes is None or not (head.attributes.time or head.attributes.processedAt):
+        return "it is not an event of the audit log: it has no attributes with a time"
+    return ""
+
+
 def _head_leniently(body: bytes) -> Head:
     if is_beyond_reading(body):
         return _head_of_much(body)

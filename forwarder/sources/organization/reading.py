@@ -66,6 +66,21 @@ class Reading:
             if any("user activity" in group.lower() for group in action.groups)
         )
 
+    def page_of(self, bodies: Sequence[bytes]) -> Page:
+        """Return events that no answer of the API brought just now; copies without an id count as one."""
+        heads = heads_of(bodies)
+        times = [(head.attributes.time or "") if head.attributes else "" for head in heads]
+        processed = [(head.attributes.processedAt or "") if head.attributes else "" for head in heads]
+        return Page(
+            bodies=bodies,
+            keys=self._plain_keys(heads, bodies),
+            digests=content_digests(bodies),
+            minutes=[_minute(time) for time in times],
+            derived=frozenset(position for position, head in enumerate(heads) if not head.id),
+            next={},
+            newest=self._times.read(max(processed, default="") or max(times, default="")),
+        )
+
     def page(self, state: CursorState, bodies: list[bytes], onward: Onward, *, full: bool, now_ms: int) -> Page:
         """Return the page.
 
@@ -117,7 +132,7 @@ class Reading:
             bodies=bodies,
             keys=keys,
             digests=content_digests(bodies),
-            minutes=[time[:16] if time[10:11] == "T" else "" for time in times],
+            minutes=[_minute(time) for time in times],
             derived=derived,
             next=after,
             more=more,
@@ -230,6 +245,10 @@ class Reading:
                 first, second = self._times.read(happened), self._times.read(seen)
                 late += first is not None and second is not None and second - first > self._overlap_ms
         return late
+
+
+def _minute(time: str) -> str:
+    return time[:16] if time[10:11] == "T" else ""
 
 
 def _held(stuck: steps.Stuck) -> Held:

@@ -8,6 +8,7 @@ means in `refusals`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -45,7 +46,7 @@ from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization import ends
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
-from forwarder.sources.organization.heads import PAGES, heads_of
+from forwarder.sources.organization.heads import PAGES, heads_of, why_no_event
 from forwarder.sources.organization.limits import Limits, Repeats
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
@@ -233,6 +234,14 @@ class OrganizationSource:
     def receive(self, body: bytes) -> Received:
         """Read what the audit-log webhook sends."""
         return self._pushes.read(body)
+
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is no event of the audit log, or nothing."""
+        return why_no_event(body)
+
+    def pages_of(self, bodies: Sequence[bytes]) -> list[Page]:
+        """Return events that were kept in an archive as a page."""
+        return [self._reading.page_of(bodies)]
 
     async def probe(self) -> list[Finding]:
         """Ask for the oldest event: that tells of the key and the plan, and its headers of the clock and the budget."""

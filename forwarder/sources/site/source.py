@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Protocol
 
 from forwarder.contracts import (
@@ -18,6 +18,7 @@ from forwarder.contracts import (
 )
 from forwarder.contracts.identity import EventKeys
 from forwarder.sources.organization.actions import LONGEST_PAGE
+from forwarder.sources.organization.heads import why_no_event
 from forwarder.sources.records import RecordNormalizer
 from forwarder.sources.site.access import SiteAccess
 from forwarder.sources.site.config import SiteConfig
@@ -29,10 +30,18 @@ from forwarder.sources.workspace.normalizer import EitherNormalizer
 
 
 class OwnRecords(Transport, Protocol):
-    """The API of a product's own records."""
+    """The API of a product's own records; `why_foreign` is that of a source."""
 
     def __init__(self, access: SiteAccess, keys: EventKeys, limit: int) -> None:
         """Read with this access, give these keys, and ask for so many records a page."""
+
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is none of these records, or nothing."""
+        ...
+
+    def page_of(self, bodies: Sequence[bytes]) -> Page:
+        """Return records as a page."""
+        ...
 
 
 class SiteSource:
@@ -68,6 +77,7 @@ class SiteSource:
         )
         self._events = events
         records = self.own_records(self.access, EventKeys(self.feed, self.origin.scope), config.limit)
+        self._records = records
         self._transport = Either(config.api, records, events)
 
     @classmethod
@@ -97,6 +107,19 @@ class SiteSource:
             )
         finally:
             await clients.close()
+
+    def why_foreign(self, body: bytes) -> str:
+        """Say why a JSON object is an event of neither API, or nothing."""
+        return self._records.why_foreign(body) if why_no_event(body) else ""
+
+    def pages_of(self, bodies: Sequence[bytes]) -> list[Page]:
+        """Return events that were kept in an archive, those of each API under its own ids."""
+        records = [body for body in bodies if why_no_event(body)]
+        events = [body for body in bodies if not why_no_event(body)]
+        return [
+            *([self._records.page_of(records)] if records else []),
+            *([self._events.page_of(events)] if events else []),
+        ]
 
     @property
     def endpoints(self) -> list[Endpoint]:

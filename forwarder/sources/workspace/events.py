@@ -24,7 +24,7 @@ from forwarder.sources.organization.cursors import Onward, onward_of
 from forwarder.sources.organization.heads import PAGES, Head, heads_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from forwarder.contracts import ListedAction
     from forwarder.net.http import Response
@@ -202,6 +202,10 @@ class WorkspaceEvents:
             full = full or onward.more or onward.too_long or count >= max(LEAST_CUT, self._largest)
             after["stuck" if full else "end"] = True
         self._largest = max(self._largest, count)
+        return msgspec.structs.replace(self.page_of(bodies), next=after, more=full)
+
+    def page_of(self, bodies: Sequence[bytes]) -> Page:
+        """Return events as a page."""
         heads = heads_of(bodies)
         keys = self._keys.keys(head.id or "" for head in heads)
         derived = frozenset(position for position, head in enumerate(heads) if not head.id)
@@ -215,8 +219,7 @@ class WorkspaceEvents:
             digests=content_digests(bodies),
             minutes=[time[:16] if time[10:11] == "T" else "" for time in times],
             derived=derived,
-            next=after,
-            more=full,
+            next={},
             newest=max((at for at in known if at is not None), default=None),
         )
 
