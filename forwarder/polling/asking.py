@@ -73,17 +73,17 @@ class Asker:
             except TimeoutError:
                 continue
 
-    async def turn(self, wants: Callable[[], Collection[str]], *, begins: bool = True) -> str | None:
+    async def turn(self, wants: Callable[[], Collection[str]]) -> str | None:
         """Wait for a place in the budget; return the cursor whose it is, None when nothing is wanted or the end came.
 
         Args:
-            wants: Returns the cursors that may be asked; it is called until a place comes, by whoever decides then.
-            begins: Each waits for what its share is at most, too.
+            wants: Returns the cursors that may be asked; it is called until a place comes, by whoever decides then. One
+                that is held by its share is none of them: who slept that out here would let others wait for it.
         """
         waited, is_shown = False, False
-        with self._line.joined(lambda: self._claims(wants(), begins=begins)):
+        with self._line.joined(lambda: self._claims(wants())):
             while not self._stopped.is_set() and (names := wants()):
-                wait = self._wait(names, begins=begins)
+                wait = self._wait()
                 if wait <= 0 and (name := self._mine(names)) is not None:
                     self._take(name, waited=waited)
                     return name
@@ -95,15 +95,18 @@ class Asker:
         return None
 
     async def may_ask(self, name: str) -> bool:
-        """Wait for a place in the budget for one cursor; False when the end came first."""
+        """Wait for a place in the budget for one cursor, whatever its share is; False when the end came first."""
         return await self.turn(lambda: (name,)) is not None
 
-    async def _may_go_on(self, name: str) -> bool:
-        """Wait for a place for a request that belongs to one before: all other walks wait for its end.
+    def held(self, name: str) -> float:
+        """Return the seconds for which a cursor has had what its share is at most; others may be asked meanwhile.
 
-        So it does not wait for what its share is at most; the next one that begins anew waits for both.
+        A request that belongs to one before does not wait for that, since all other walks wait for its end; the next
+        one that begins anew waits for both.
         """
-        return await self.turn(lambda: (name,), begins=False) is not None
+        if not self._asks_a_server:
+            return 0.0
+        return self._line.order.wait(self._path(name), self._clock.monotonic())
 
     def first(self, names: Collection[str]) -> str:
         """Return which of several cursors (one at least) would be asked next."""
@@ -117,22 +120,17 @@ class Asker:
     def _path(self, name: str) -> Path:
         return path_of(self._source.origin.source, name)
 
-    def _claims(self, names: Collection[str], *, begins: bool) -> list[Path]:
-        return [self._path(name) for name in names if self._own_wait(name, begins=begins) <= 0]
+    def _claims(self, names: Collection[str]) -> list[Path]:
+        return [self._path(name) for name in names] if self._refusal() <= 0 else []
 
-    def _wait(self, names: Collection[str], *, begins: bool) -> float:
-        """Return the seconds until one of several cursors may be asked, if no one else wanted to."""
-        if not self._asks_a_server:
-            return 0.0
-        return max(self._budget.wait(), min(self._own_wait(name, begins=begins) for name in names))
+    def _wait(self) -> float:
+        """Return the seconds until this source may be asked, if no other one wanted to."""
+        return max(self._budget.wait(), self._refusal()) if self._asks_a_server else 0.0
 
-    def _own_wait(self, name: str, *, begins: bool) -> float:
-        """Return the seconds for which others may be asked, and this cursor not."""
-        if not self._asks_a_server:
-            return 0.0
-        seen = self._budget.seen.get(self._source.origin.source)
-        wait = self._line.order.wait(self._path(name), self._clock.monotonic()) if begins else 0.0
-        return wait if seen is None else max(wait, seen.blocked())
+    def _refusal(self) -> float:
+        """Return the seconds for which others may be asked, and this source not."""
+        seen = self._budget.seen.get(self._source.origin.source) if self._asks_a_server else None
+        return 0.0 if seen is None else seen.blocked()
 
     def _mine(self, names: Collection[str]) -> str | None:
         """Return whose turn it is, None when another source has it."""
@@ -155,7 +153,7 @@ class Asker:
 
     async def ask(self, name: str, walk: CursorState) -> Page | None:
         """Ask in turn, for a cursor; None when the end came first. Raises what `fetch` raises."""
-        return await self.fetch(walk) if await self._may_go_on(name) else None
+        return await self.fetch(walk) if await self.may_ask(name) else None
 
     async def fetch(self, walk: CursorState) -> Page:
         """Ask now. What the source raises beside the errors of its contract is a fault of it, and passes for one.

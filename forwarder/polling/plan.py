@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -124,9 +124,17 @@ class Plan:
         quick = [name for name in walks if self[name].steps_back <= now]
         return [name for name in ready if name == TAIL or name in quick or not quick]
 
-    def soonest(self, names: Iterable[str], now: float) -> tuple[str, float]:
-        """Return which may be asked next, and the seconds until then; infinite when there is none."""
-        waits = {name: max(0.0, self[name].ready - now) for name in names}
+    def soonest(
+        self, names: Iterable[str], now: float, held: Callable[[str], float] = lambda _: 0.0
+    ) -> tuple[str, float]:
+        """Return which may be asked next, and the seconds until then; infinite when there is none.
+
+        Args:
+            names: Those at work.
+            now: Monotonic seconds.
+            held: Returns for how long one has to wait whatever its course is.
+        """
+        waits = {name: max(0.0, self[name].ready - now, held(name)) for name in names}
         name = min(waits, key=waits.__getitem__, default=TAIL)
         return name, waits.get(name, math.inf)
 

@@ -29,6 +29,7 @@ from forwarder.polling.plan import HEAL, RECONCILE, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
 from forwarder.polling.reconciling import Reconcile
 from forwarder.polling.shown import Shown
+from forwarder.polling.turns import Turns
 from forwarder.spool.contract import WEBHOOK, Committed, CursorRow, Spool, SpoolFull
 
 SPOOL_WAIT = 1.0
@@ -69,6 +70,7 @@ class Poller:
         self._asker = Asker(source, budget, clock, report)
         self._reading = plan_of(source, config, self._asker, spool=spool, clock=clock, refused=self._refused)
         self._store = self._reading.store
+        self._turns = Turns(self._store, self._plan, self._asker, clock)
         self._shown.follow(self._asker, self._store)
         self._dropped: dict[str, str] = {}
         self._writes = asyncio.Lock()  # the tail, the walks, and a person who drops a cursor
@@ -159,7 +161,7 @@ class Poller:
                 _, wait = self._choose(running)
                 if wait > 0:
                     await self._sleep(wait)
-                elif (name := await self._asker.turn(lambda: self._ready(running))) is not None:
+                elif (name := await self._asker.turn(lambda: self._turns.ready(running))) is not None:
                     self._begin(running, name)
             for task in running.values():
                 await task
@@ -175,22 +177,7 @@ class Poller:
             running.pop(name).result()
         if self._at_tip and self._store.start_reread():
             self._plan[REREAD].due = 0.0
-        ready = self._ready(running)
-        if ready:
-            return self._asker.first(ready), 0.0
-        return self._plan.soonest(self._free(running), self._clock.monotonic())
-
-    def _free(self, running: dict[str, asyncio.Task[None]]) -> list[str]:
-        """Return the cursors at work of which a request may be begun, at its time."""
-        if self._store.waits and running:
-            return []  # a page waits for room already
-        busy = {name for name, task in running.items() if not task.done() or task.exception() is not None}
-        is_walk_busy = bool(busy - {TAIL})
-        walks = self._open_walks()
-        return [name for name in walks if name not in busy and (name == TAIL or not is_walk_busy)]
-
-    def _ready(self, running: dict[str, asyncio.Task[None]]) -> list[str]:
-        return self._plan.ready(self._free(running), self._clock.monotonic())
+        return self._turns.next(running)
 
     def _begin(self, running: dict[str, asyncio.Task[None]], name: str) -> None:
         running[name] = asyncio.create_task(self._attempt(name))
