@@ -7,7 +7,6 @@ rises until the API objects. A fixed rate in the settings switches the rising of
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +26,9 @@ says it again to the one request that comes then; limits are counted by the minu
 
 _LEAST_EPOCH = 10**9
 """A reset below this many seconds is no moment since 1970 but a time from now, as some servers send it."""
+
+_MOST_REQUESTS = 1e9
+"""No limit is higher. What is counted by such headers is summed up: it must stay a number."""
 
 START_PER_MINUTE = 10.0
 """Documented limit of `/events` since May 2025; the stream's own limit is not published."""
@@ -233,9 +235,9 @@ class RequestBudget:
 
 
 def header_number(text: str | None) -> float | None:
-    """Read a header that should be a number."""
+    """Read a header that should be a number of requests; None when it is none, or one that no limit has."""
     try:
         number = float(text or "")
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _MOST_REQUESTS else None  # that of nan is not

@@ -50,6 +50,7 @@ class Shown:
     def worst(self, walks: Sequence[str], *, at_tip: bool) -> None:
         """Show the worst of the cursors that are at work."""
         self.report.cursors = tuple(walks)
+        self.measure()
         self._measure_walks()
         if at_tip and not self._plan[TAIL].state:
             self.report.tip_reached = self.report.last_good_poll
@@ -72,7 +73,6 @@ class Shown:
     def answered(self) -> None:
         """Note that the source gave a page."""
         self.report.last_good_poll = self._clock.time()
-        self.measure()
 
     def measure(self) -> None:
         """Note what is known of the budget."""

@@ -140,3 +140,22 @@ def test_an_objection_that_comes_to_one_source_alone_holds_no_other() -> None:
     clock.advance(31)
     one.on_rate_limited({"retry-after": "30"})
     assert budget.blocked() == 30, "nobody else was answered since"
+
+
+@pytest.mark.parametrize("huge", ["1e308", "-1e308", "1e10", "9" * 300, "1e400"])
+def test_numbers_that_no_limit_has_are_no_numbers(huge: str) -> None:
+    """Two of the greatest are more than a float holds; what counts others outlives every poller."""
+    clock = FakeClock()
+    budget = RequestBudget(clock, 60)
+    seen = SeenLimit(budget, clock, "acme")
+    for limit, left in [("100", huge), ("100", "0"), (huge, huge), (huge, "0"), ("100", huge), ("100", "0")]:
+        for headers in ({"x-ratelimit-limit": limit, "x-ratelimit-remaining": left}, {"x-ratelimit-remaining": left}):
+            for reset in ({}, {"x-ratelimit-reset": huge}, {"retry-after": huge}):
+                with budget.request():
+                    seen.observe({**headers, **reset})
+                seen.on_rate_limited({**headers, **reset})
+                clock.advance(61)
+                assert seen.limit in {None, 100}
+                assert seen.others == 0
+                assert (seen.others_part or 0) == 0
+                assert budget.remaining in {None, 0}

@@ -21,7 +21,7 @@ from forwarder.polling.shares import READERS
 from forwarder.polling.shown import Shown
 from forwarder.spool.contract import Committed
 from tests.clocks import FakeClock
-from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in, step
+from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in, spooled, step
 
 
 class Harness:
@@ -86,6 +86,7 @@ def test_a_good_answer_and_what_is_left_of_the_budget_are_shown() -> None:
     d = Harness()
     d.shown.answered()
     assert d.report.last_good_poll == d.clock.time()
+    d.shown.worst(["tail"], at_tip=False)
     assert (d.report.requests_per_minute, d.report.budget_remaining) == (d.budget.per_minute, -1.0)
 
 
@@ -186,3 +187,26 @@ async def test_shares_and_the_end_of_history_are_shown_and_gone_with_it(tmp_path
         copy = report.snapshot()
         await step(poller, TAIL)
         assert copy.requests_by_reader["tail"] < report.requests_by_reader["tail"]
+
+
+async def test_a_page_is_durable_before_anything_is_shown_of_the_budget(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with spool_in(tmp_path, clock) as spool:
+        budget = RequestBudget(clock, 1e9)
+        source = ScriptedSource(lambda state: page(state, "a"))
+        poller = poller_of(source, spool, clock, budget)
+        await poller._open()
+
+        class Strange:
+            @property
+            def limit(self) -> float:
+                msg = "no such number"
+                raise OverflowError(msg)
+
+            def blocked(self) -> float:
+                return 0.0
+
+        budget.seen["acme"] = Strange()  # type: ignore[assignment]
+        with pytest.raises(OverflowError):
+            await step(poller, TAIL)
+        assert await spooled(spool) == ["a"]
