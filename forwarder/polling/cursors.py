@@ -160,6 +160,10 @@ class Cursors(ABC):
         """Return the rows of a first start that are no walks; of another way to read the log, those that stay."""
         return {}
 
+    async def begin_by_clock(self) -> None:
+        """Begin the first walks anew when the clock was ahead at the first start."""
+        return
+
     async def start_reconcile(self, tip_ms: int, held: Collection[str]) -> bool:  # noqa: ARG002 -- for those who can
         """Begin to read a closed window again when it is time; True when it begins."""
         return False

@@ -50,6 +50,17 @@ class HandOver(RecheckedCursors):
         since_ms = self.kept(since_ms)
         return {**progress.begin(self._source.walk(since_ms), since_ms), "begun": self._now_ms()}
 
+    async def begin_by_clock(self) -> None:
+        """Begin the first walks anew when the clock was ahead at the first start: they would wait for that moment."""
+        now, tail = self._now_ms(), self.rows[TAIL].state
+        if tail["from"] <= now or progress.reached(tail) > tail["from"]:
+            return
+        history = max(int(self._config.since * 1000), self._overlap_ms)
+        first = self._first_walks(now - min(history, self._trailing_ms), now - history)
+        self._log.warning("first_walks_begin_anew", reason="the clock was ahead when they began")
+        versions = {name: row.version or None for name, row in self.rows.items()}
+        await self._commit([CursorMove(name, versions.get(name), first[name]) for name in first])
+
     @property
     def _beyond_ms(self) -> int:
         return max(self._overlap_ms, _DAY_MS)

@@ -43,6 +43,8 @@ class Reconcile:
         """Begin to read a closed window when it is time."""
         if self._writes.locked():
             return
+        async with self._writes:
+            await self._store.begin_by_clock()
         held = [name for name in self._store.open_walks() if self._plan[name].state == "held"]
         if await self._store.start_reconcile(self._tip_ms, held):
             self._plan[RECONCILE].due = 0.0

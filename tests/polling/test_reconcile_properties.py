@@ -405,3 +405,43 @@ async def test_a_clock_that_is_wrong_for_a_while_leaves_no_window_out(tmp_path: 
     for front, after in zip(world.row["passes"], (2 * HOUR, 6 * HOUR), strict=True):
         assert 0 <= int(world.clock.now * 1000) - after * 1000 - front["to"] <= 2 * HOUR * 1000
     await world.spool.close()
+
+
+@pytest.mark.parametrize("days", [1, 365, 4000])
+@pytest.mark.parametrize("since", [0, 7 * 86_400])
+async def test_a_first_start_by_a_clock_that_is_ahead_is_made_up_for_when_it_is_right(
+    tmp_path: Path, days: int, since: int
+) -> None:
+    world = world_of(tmp_path, since=since)
+    before = int(world.clock.now * 1000) - 5 * 86_400_000
+    world.feed.events.append(Event("history", before, before, before))
+    world.clock.off = days * 86_400
+    await world.start()
+    await world.follow(1200)
+    world.clock.off = 0
+    await world.follow(900)
+    begun = world.row["begun"]
+    assert begun <= world.clock.time() * 1000
+    world.happen("live")
+    await world.follow(900)
+    found = await world.spooled()
+    assert "live" in found
+    assert len([name for name in found if name.startswith("beat")]) >= 4
+    assert ("history" in found) is bool(since)
+    await world.restart()
+    await world.follow(5 * HOUR)
+    assert world.row["begun"] == begun
+    assert world.row["passes"][0]["windows"]
+    assert "reconcile" not in await world.by_reader(), "nothing of it was found late"
+    await world.spool.close()
+
+
+async def test_a_clock_that_falls_behind_begins_no_walk_anew(tmp_path: Path) -> None:
+    world = world_of(tmp_path)
+    await world.start()
+    await world.follow(900)
+    begun = world.poller._rows[TAIL].state["from"]
+    world.clock.off = -50 * 365 * 86_400
+    await world.follow(900)
+    assert world.poller._rows[TAIL].state["from"] == begun
+    await world.spool.close()

@@ -2,8 +2,9 @@
 
 Nothing is known of `to` but that there is it: whether it compares the time of processing or of the event, whether the
 bound itself is inside, and whether a cursor remembers it. It is asked for where there is no cursor. An event is outside
-when both of its times lie behind it. The stream is sorted by processing time, so behind a page that ends with such a
-one there are no others: the walk is over there, whatever the page says of a next one.
+when both of its times lie behind it. The stream is sorted by processing time, so behind a page whose last time of
+processing is that of such a one there are no others: the walk is over there, whatever the page says of a next one.
+An event without that time tells nothing of where the stream is.
 """
 
 from __future__ import annotations
@@ -45,11 +46,15 @@ def inside(state: CursorState, bodies: list[bytes], onward: Onward) -> tuple[lis
     if "to" not in state or not bodies:
         return bodies, onward
     to, read = state["to"], TimeReader().read
-    is_inside = []
-    for head in heads_of(bodies):
+    within, is_over = [], False
+    for body, head in zip(bodies, heads_of(bodies), strict=True):
         attributes = head.attributes
         texts = (attributes.processedAt, attributes.time) if attributes is not None else ()
-        moments = [moment for text in texts if text and (moment := read(text)) is not None]
-        is_inside.append(not moments or min(moments) <= to)
-    within = [body for body, fits in zip(bodies, is_inside, strict=True) if fits]
-    return within, onward if is_inside[-1] else Onward(ended=True)
+        moments = [read(text) if text else None for text in texts]
+        known = [moment for moment in moments if moment is not None]
+        is_outside = bool(known) and min(known) > to
+        if not is_outside:
+            within.append(body)
+        if moments and moments[0] is not None:
+            is_over = is_outside
+    return within, Onward(ended=True) if is_over else onward

@@ -80,3 +80,23 @@ async def test_by_time_it_goes_on_to_the_same_end() -> None:
     async with harness() as d:
         begin(d)
         assert d.source.by_time(d.state, SINCE + 5)["to"] == UNTIL + 1
+
+
+@pytest.mark.parametrize("processed", [None, "soon", "", 5])
+async def test_only_a_time_of_processing_tells_that_the_end_is_passed(processed: object) -> None:
+    async with harness() as d:
+        begin(d)
+        plain, odd = event("1", at(SINCE + 5)), event("2", at(UNTIL + 9 * HOUR))
+        odd["attributes"]["processedAt"] = processed
+        found = await d.step(onward(plain, odd, cursor="c1"))
+        assert (len(found.bodies), found.more, found.done) == (1, True, False)
+
+
+@pytest.mark.parametrize("cursor", ["fresh", None])
+async def test_the_last_time_of_processing_of_a_page_counts(cursor: str | None) -> None:
+    async with harness() as d:
+        begin(d)
+        behind, odd = event("1", at(UNTIL + 2), at(UNTIL + 900)), event("2", at(UNTIL + 9 * HOUR))
+        odd["attributes"]["processedAt"] = None
+        found = await d.step(onward(behind, odd, cursor=cursor))
+        assert (len(found.bodies), found.more, found.done) == (0, False, True)
