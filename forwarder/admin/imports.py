@@ -38,6 +38,12 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bodies: list[bytes] = []
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """What is to be known before an archive is read: events of which days the spool has had and knows no more."""
+
+    forgotten: dict[str, int] = {}
+
+
 class Taken(msgspec.Struct, frozen=True):
     """What became of a part.
 
@@ -72,7 +78,12 @@ class Imports:
 
     def verbs(self) -> dict[str, Verb]:
         """Return what can be asked, by name."""
-        return {"import.part": Verb(Part, self.take)}
+        return {"import.begin": Verb(Part, self.begin), "import.part": Verb(Part, self.take)}
+
+    async def begin(self, part: Part, _: str = "") -> Begun:
+        """Say whether anything can be imported, and what would come twice. Raises ConfigError."""
+        self._source(part.source).pages_of([])
+        return Begun(await self._spool.forgotten_days(part.source))
 
     async def take(self, part: Part, _: str = "") -> Taken:
         """Spool what is new of a part.

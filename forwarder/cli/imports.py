@@ -35,6 +35,9 @@ def add_to(app: App) -> None:
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive; - is standard input.")],
     source: Annotated[str, typer.Option("--source", metavar="NAME", help="Whose events it holds.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Also when the spool has had such events and has forgotten their ids.")
+    ] = False,
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
@@ -47,4 +50,4 @@ def import_(
     """
     from forwarder.cli.commands import imports as command
 
-    raise typer.Exit(command.import_(call(config, secrets_dir, overrides), file, source))
+    raise typer.Exit(command.import_(call(config, secrets_dir, overrides), file, source, again=again))

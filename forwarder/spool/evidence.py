@@ -46,6 +46,10 @@ class IdPage(msgspec.Struct, frozen=True):
 class Evidence(Protocol):
     """What is known of events that a sink should have."""
 
+    async def forgotten_days(self, source: str) -> dict[str, int]:
+        """Return how many events of each day were spooled for all sinks and are not known by their ids any more."""
+        ...
+
     async def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
         """Return one line per source, lane and day from `since` to `until` (ISO 8601 dates), both included."""
         ...

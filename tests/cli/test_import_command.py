@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import bz2
+import contextlib
 import gzip
 import json
 import lzma
 import random
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,22 @@ async def test_what_cannot_be_imported_at_all_is_refused_before_anything_is_read
             ):
                 refused = await run_import(str(path), "-c", config, "--source", name)
                 assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+
+
+async def test_what_the_spool_has_had_and_forgotten_is_not_doubled_unless_that_is_said(tmp_path: Path) -> None:
+    async with Simulator(SimulatorConfig(events=60, history="2d")) as sim:
+        archive = await archived(tmp_path / "before", sim)
+        config, spool = str(tmp_path / "before" / "config.yaml"), tmp_path / "before" / "spool.db"
+        words = (str(archive), "-c", config, "--source", "acme")
+        done = await run_import(*words)
+        assert (done.exit_code, "acme: 0 new, 60 known" in done.stdout) == (0, True), done.output
+        with contextlib.closing(sqlite3.connect(spool)) as con:
+            con.execute("DELETE FROM ids")
+            con.commit()
+        refused = await run_import(*words)
+        assert (refused.exit_code, "has had 60 events of" in refused.stderr) == (2, True), refused.output
+        done = await run_import(*words, "--again")
+        assert (done.exit_code, "acme: 60 new" in done.stdout) == (0, True), done.output
 
 
 def test_a_line_is_read_in_parts_however_long_it_is(tmp_path: Path) -> None:

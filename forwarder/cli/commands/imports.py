@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.admin.imports import MOST_BYTES, MOST_EVENTS, Part, Taken
+from forwarder.admin.imports import MOST_BYTES, MOST_EVENTS, Begun, Part, Taken
 from forwarder.cli.daemon_client import Refused, connect
 from forwarder.cli.terminal import print_line
 from forwarder.contracts import plain
@@ -184,12 +184,19 @@ def _say(text: str) -> None:
     print(visible(text), file=sys.stderr)  # noqa: T201 -- the command line's own voice
 
 
-def import_(invocation: Invocation, file: Path, source: str) -> ExitCode:
+def import_(invocation: Invocation, file: Path, source: str, *, again: bool) -> ExitCode:
     """Import an archive. Returns UNEXPECTED when lines were left out."""
 
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
-            await found.ask("import.part", Part(source), Taken)
+            begun = await found.ask("import.begin", Part(source), Begun)
+            if begun.forgotten and not again:
+                days = list(begun.forgotten)
+                raise ConfigError(
+                    f"the spool has had {sum(begun.forgotten.values())} events of {days[0]} to {days[-1]} and does not "
+                    "remember their ids any more (spool.id_retention): those in the archive would be delivered twice, "
+                    "under the same document ids. Take these days out of it, or say --again"
+                )
             with contextlib.ExitStack() as opened:
                 try:
                     raw = sys.stdin.buffer if str(file) == "-" else opened.enter_context(file.open("rb"))

@@ -60,6 +60,15 @@ class Reports:
             lines[line.sink, line.source] = _sum(lines[line.sink, line.source], line)
         return list(lines.values())
 
+    def forgotten_days(self, source: str) -> dict[str, int]:
+        """Return how many events of each day were spooled for all sinks and are not known by their ids any more."""
+        of_source = "audience = '' AND source IN (SELECT number FROM sources WHERE name = ?)"
+        spooled = f"SELECT day, sum(events) FROM spooled WHERE {of_source} AND day != '' GROUP BY day"  # noqa: S608
+        known = f"SELECT substr(minute, 1, 10), sum(length(entries)) / 24 FROM ids WHERE {of_source} GROUP BY 1"  # noqa: S608
+        remembered = dict(self._con.execute(known, (source,)).fetchall())
+        counts = {day: events - remembered.get(day, 0) for day, events in self._con.execute(spooled, (source,))}
+        return {day: count for day, count in sorted(counts.items()) if count > 0}
+
     def day_books(self, since: str = "", until: str = "9999") -> list[DayBooks]:
         """Return one line per lane, source and day in which there was anything, in this order."""
         names = dict(self._names())

@@ -300,6 +300,10 @@ class SqliteSpool:
         """Return one line per source, lane and day from `since` to `until` (ISO 8601 dates), both included."""
         return await self._run(lambda parts: parts.reports.day_books(since, until))
 
+    async def forgotten_days(self, source: str) -> dict[str, int]:
+        """Return how many events of each day were spooled for all sinks and are not known by their ids any more."""
+        return await self._run(lambda parts: parts.reports.forgotten_days(source))
+
     async def known_ids(self, wanted: IdsWanted, *, after: tuple[str, str] | None = None, limit: int = 1000) -> IdPage:
         """Return document ids that the spool remembers, `limit` or a few more."""
         return await self._run(lambda parts: parts.known_ids.page(wanted, after, limit))
