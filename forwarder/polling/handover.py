@@ -11,8 +11,9 @@
 tail, in one transaction. So the tail's own lower bound moves back to theirs, and it does not matter whether the API
 compares it with processing or event time.
 Where the budget does not let them reach the tip, they are over once they have read a day, or `overlap`, of what the
-tail has read: what is processed later than that after it happened is for the reconcile to find. A walk with an `until`
-in its row is over behind that. What is known is dropped by the spool.
+tail has read: what is processed later than that after it happened is for the reconcile to find. Both are judged by
+several pages in a row, of which the row holds the number: `beyond` for that day, `abreast` for being as far as the
+tail. A walk with an `until` in its row is over behind that. What is known is dropped by the spool.
 
 The reread (stored as `trail`) begins at a checkpoint of the tail, so in its order and under its bound; its row holds
 `begun` and `until` besides what `progress` explains. A walk has `begun`, too: when it was.
@@ -29,6 +30,9 @@ from forwarder.spool.contract import CursorMove, CursorRow
 from forwarder.spool.gap import Gap
 
 _DAY_MS = 86_400_000
+
+_OF_A_WALK = frozenset({"tip", "dropped", "beyond", "abreast"})
+"""Members of a row that mean nothing once it is that of the tail."""
 
 
 class HandOver(RecheckedCursors):
@@ -116,7 +120,7 @@ class HandOver(RecheckedCursors):
         after, at_tip = self._after(name, row.state, page)
         if name == RECONCILE:
             return await self._page_of_window(page, after, ended=at_tip)
-        at_end = name != TAIL and self._is_behind(name, after)
+        at_end = name != TAIL and self._is_behind(after)
         moves: list[CursorMove] = []
         closing: list[int] = []
         ended, promoted = at_end or at_tip, at_tip and name in {HEAL, BACKFILL}
@@ -160,26 +164,38 @@ class HandOver(RecheckedCursors):
             apart_ms=shortened // (2 * progress.CHECKPOINTS_PER_REREAD),
         )
         after = self._read(name, after, page)
+        if name in {HEAL, BACKFILL} and page.bodies:
+            after = self._beside_tail(name, after, page.newest)
         at_tip = name != TAIL and page.done
         if at_tip and name != REREAD and page.bodies and "tip" not in row:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
             at_tip, after["tip"] = False, True
         # Where events come without a pause, no page is empty: a walk that has read what the tail has is there as well.
-        at_tip = at_tip or (name in {HEAL, BACKFILL} and bool(page.bodies) and self._is_abreast(after))
+        at_tip = at_tip or after.get("abreast", 0) >= backfill.PAGES_BEYOND
         return after, at_tip
 
-    def _is_behind(self, name: str, after: progress.Progress) -> bool:
+    def _beside_tail(self, name: str, row: progress.Progress, newest: int | None) -> progress.Progress:
+        """Return the row of a walk after a page, with the pages in a row counted that lie where the tail has read.
+
+        One alone may hold an event of a wrong time, or one of long ago that was processed only now.
+        """
+        tail, until = self.rows[TAIL].state, self._end_of(name, row)
+        if newest is None or newest > self._now_ms() + progress.MOST_SKEW_MS:
+            newest = row["from"]
+        counts = {
+            "beyond": until is not None and newest > until + self._beyond_ms,
+            "abreast": tail["from"] < tail["high"] <= newest,
+        }
+        counted = {key: row.get(key, 0) + 1 for key, holds in counts.items() if holds}
+        return {key: value for key, value in row.items() if key not in counts} | counted
+
+    def _is_behind(self, after: progress.Progress) -> bool:
         """Tell whether a walk has come behind where it was to end, or where the tail has read for it for long."""
         if backfill.order_of(after) is not None:
             return backfill.is_behind(after)
-        until = self._end_of(name, after)
-        if until is None:
-            return False
-        return progress.reached(after) > until if "until" in after else after["high"] > until + self._beyond_ms
-
-    def _is_abreast(self, after: progress.Progress) -> bool:
-        tail = self.rows[TAIL].state
-        return bool(tail["from"] < tail["high"] <= after["high"])
+        if "until" in after:
+            return bool(progress.reached(after) > after["until"])
+        return bool(after.get("beyond", 0) >= backfill.PAGES_BEYOND)
 
     def _end_of(self, name: str, row: progress.Progress) -> int | None:
         """Return from where on all that a walk reads has been read by the tail, or its end; None when unknown."""
@@ -205,7 +221,7 @@ class HandOver(RecheckedCursors):
         # What became visible behind this walk while it was near the present is for the next reread to find,
         # and what a reread that is still on its way has not read.
         reread, tail, begun = self.rows.get(REREAD), self.rows[TAIL], after.pop("near", after["high"])
-        after = {key: after[key] for key in after if key not in {"tip", "dropped"}}
+        after = {key: after[key] for key in after if key not in _OF_A_WALK}
         if self.walks(REREAD):
             begun = min(begun, self._reread_from() + self._trailing_ms)
         moves = [

@@ -294,6 +294,29 @@ async def test_a_gap_is_closed_by_the_walk_that_reads_it_again_and_by_no_other()
     assert d.last.close_gaps == (), "closed once"
 
 
+@pytest.mark.parametrize("name", [HEAL, BACKFILL])
+@pytest.mark.parametrize("wrong", [NOW - 6 * HOUR, NOW - MINUTE, NOW, NOW + MINUTE, NOW + 400 * DAY])
+@pytest.mark.parametrize("high", [NOW - 100 * DAY, NOW - MINUTE])
+async def test_an_event_of_a_wrong_time_ends_no_walk(name: str, wrong: int, high: int) -> None:
+    """Where the log is in order of when events happened, one that was processed only now is such an event as well."""
+    walk = row(NOW - 150 * DAY, high=high, begun=NOW - 3 * DAY)
+    d = await Harness({TAIL: row(NOW - 3 * DAY, high=NOW - MINUTE), name: walk}, gaps=[gap(3)]).open()
+
+    async def read(*newest: int | None) -> list[bool]:
+        ended = []
+        for each in newest:
+            state = d.store.rows[name].state["walk"]
+            ended.append((await d.store.page(name, page(state, f"e{each}", newest=each, more=True))).ended)
+        return ended
+
+    old = NOW - 99 * DAY
+    assert not any(await read(wrong, old, wrong, None, wrong, wrong, old, wrong, wrong))
+    assert d.last.close_gaps == ()
+    assert await read(old, NOW - HOUR, NOW - HOUR, NOW - HOUR) == [False, False, False, True]
+    assert not d.store.walks(name)
+    assert d.last.close_gaps == (3,)
+
+
 async def test_a_walk_that_ends_while_a_reread_is_on_its_way_lets_all_of_that_be_read_again() -> None:
     trail = row(NOW - HOUR, begun=NOW - 9 * MINUTE, until=NOW - 8 * MINUTE)
     d = await Harness({TAIL: row(NOW - HOUR), HEAL: row(NOW - DAY, near=NOW), TRAIL: trail}).open()
