@@ -67,6 +67,8 @@ class RecheckedCursors(Cursors):
         window = recheck.due(state, self._passes, now)
         if window is None or not self._is_read(window.until, tip_ms, held):
             return False
+        if await self.heal_damage():  # the ids of a lost page are forgotten: the heal reads its events first
+            return False
         forgotten = (await self._spool.status()).ids_gone_ms
         oldest, known = self.kept(window.since), forgotten + _ON_ITS_WAY_MS if forgotten else 0
         if window.until <= oldest or window.since < known:
