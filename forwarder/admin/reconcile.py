@@ -18,7 +18,7 @@ from forwarder.spool.evidence import IdPage, IdsWanted
 from forwarder.spool.gap import Gap
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from forwarder.spool.contract import Spool, SpoolStatus
 
@@ -48,14 +48,22 @@ class Reconciliation:
         spool: Open.
         proofs: Returns what an acceptance is worth, by the name of each configured sink.
         clock: Returns the time, epoch seconds.
+        delays: Returns how long after a window each pass reads it again, seconds, by the name of each source that is
+            configured; None when that is not known: every cursor there is counts.
     """
 
     def __init__(
-        self, spool: Spool, proofs: Callable[[], Awaitable[Mapping[str, str]]], clock: Callable[[], float] = time.time
+        self,
+        spool: Spool,
+        proofs: Callable[[], Awaitable[Mapping[str, str]]],
+        clock: Callable[[], float] = time.time,
+        *,
+        delays: Callable[[], Mapping[str, Sequence[float]]] | None = None,
     ) -> None:
         self._spool = spool
         self._proofs = proofs
         self._clock = clock
+        self._delays = delays
 
     def verbs(self) -> dict[str, Verb]:
         """Return what can be asked, by name."""
@@ -78,7 +86,7 @@ class Reconciliation:
             [gap for gap in gaps if gap.source != HEARTBEATS.source],
             chosen=chosen,
             proofs=await self._proofs(),
-            passes=passes_by_source(status),
+            passes=self._passes(status),
             now_ms=now_ms,
         )
 
@@ -105,9 +113,18 @@ class Reconciliation:
         )
 
     async def read_again(self) -> dict[str, int]:
-        """Return, by source, before when everything was read again at least once; epoch milliseconds."""
-        found = {name: passes.closed_ms for name, passes in passes_by_source(await self._spool.status()).items()}
-        return {name: closed for name, closed in found.items() if closed is not None}
+        """Return, by source that is read again, before when everything was at least once; epoch milliseconds."""
+        found = self._passes(await self._spool.status())
+        closed = {name: passes.closed_ms for name, passes in found.items() if passes.last_ms is not None}
+        return {name: at for name, at in closed.items() if at is not None}
+
+    def _passes(self, status: SpoolStatus) -> dict[str, Passes]:
+        """Return how far each source was read again. A cursor stays for ever, also when nobody moves it any more."""
+        found = passes_by_source(status)
+        if self._delays is None:
+            return found
+        last = {name: int(max(delays) * 1000) for name, delays in self._delays().items() if delays}
+        return {name: msgspec.structs.replace(each, last_ms=last.get(name)) for name, each in found.items()}
 
     async def ids(self, asked: IdsAsked, _: str = "") -> IdPage:
         """Return the ids that the spool remembers, a page of them."""
@@ -120,7 +137,7 @@ def names_of(status: SpoolStatus) -> dict[int, str]:
 
 
 def passes_by_source(status: SpoolStatus) -> dict[str, Passes]:
-    """Return how far each source was read again, of those that are."""
+    """Return how far each source was read again, of those that ever were."""
     states = {source.name: source.cursors[RECONCILE].state for source in status.sources if RECONCILE in source.cursors}
     found = {name: passes_of(state) for name, state in states.items()}
     return {name: passes for name, passes in found.items() if passes is not None}

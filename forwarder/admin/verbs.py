@@ -17,7 +17,7 @@ from forwarder.admin.replays import LiveReplays, Replays
 from forwarder.contracts import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from forwarder.admin.dead_letters import Change
     from forwarder.admin.imports import Push
@@ -49,6 +49,7 @@ def verbs_of(
     order_backfill: Callable[[str, str, OrderChange], Awaitable[Order | None]] | None = None,
     import_page: Push | None = None,
     proofs: Callable[[], Awaitable[Mapping[str, str]]] = _no_proofs,
+    delays: Callable[[], Mapping[str, Sequence[float]]] | None = None,
     live: Live | None = None,
     clock: Clock | None = None,
 ) -> dict[str, Verb]:
@@ -65,6 +66,7 @@ def verbs_of(
         order_backfill: Has a running poller change the order of a cursor: source, cursor, change; None when none runs.
         import_page: Has the poller of a source spool a page; None while no daemon runs.
         proofs: Returns what an acceptance of each configured sink is worth, by name.
+        delays: Returns how long after a window it is read again, by the name of each source; see `Reconciliation`.
     """
 
     async def status(_: Nothing, __: str) -> SpoolStatus:
@@ -76,7 +78,7 @@ def verbs_of(
         **Cursors(spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor).verbs(),
         **Backfills(spool, sources, sinks, clock, order_backfill).verbs(),
         **Imports(spool, sources, import_page).verbs(),
-        **Reconciliation(spool, proofs).verbs(),
+        **Reconciliation(spool, proofs, delays=delays).verbs(),
         **Lanes(spool, sinks, clock, live).verbs(),
         **Replays(spool, sinks, live).verbs(),
         "spool.status": Verb(Nothing, status),

@@ -19,6 +19,7 @@ from forwarder.admin.control import Answer, Request, Verb, connected, socket_pat
 from forwarder.admin.verbs import verbs_of
 from forwarder.contracts import SourceContext, SystemClock
 from forwarder.contracts.errors import ForwarderError
+from forwarder.contracts.source import read_again_after
 from forwarder.exit_codes import ExitCode
 from forwarder.net.json_size import UNREADABLE
 from forwarder.spool.contract import SpoolError
@@ -78,7 +79,8 @@ async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
         ) from error
     try:
         sources, proofs = partial(_sources, settings), partial(_proofs, settings.sinks)
-        yield _Local(verbs_of(spool, settings.sinks, sources=sources, proofs=proofs))
+        delays = partial(_delays, settings)
+        yield _Local(verbs_of(spool, settings.sinks, sources=sources, proofs=proofs, delays=delays))
     finally:
         await spool.close()
 
@@ -98,6 +100,12 @@ def _sources(settings: Settings) -> Mapping[str, Source]:
         name: SOURCES.load(config.type)(config, SourceContext(name, clock, RequestBudget(clock)))
         for name, config in settings.readers.items()
     }
+
+
+def _delays(settings: Settings) -> dict[str, tuple[float, ...]]:
+    from forwarder.registry import SOURCES  # noqa: PLC0415 -- few commands need a source
+
+    return {name: read_again_after(SOURCES.load(each.type), each) for name, each in settings.readers.items()}
 
 
 async def _proofs(sinks: Mapping[str, SinkConfig]) -> dict[str, str]:

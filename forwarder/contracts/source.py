@@ -113,6 +113,12 @@ class KeepsToAnEnd(Protocol):
     keeps_to_an_end: ClassVar[bool]
 
 
+def read_again_after(source: Source | type[Source], config: SourceConfig) -> tuple[float, ...]:
+    """Return how long after a window each pass reads it again, seconds; none for a log of which nothing is."""
+    can_be_asked = source.reads == "windows" or isinstance(source, KeepsToAnEnd)
+    return config.reconcile.delays if can_be_asked else ()
+
+
 @runtime_checkable
 class ListsActions(Protocol):
     """A source whose API lists the actions there are; asked at the start and once a day."""

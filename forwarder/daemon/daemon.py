@@ -46,6 +46,7 @@ from forwarder.contracts import (
     Source,
     SystemClock,
 )
+from forwarder.contracts.source import read_again_after
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
@@ -149,6 +150,7 @@ class Daemon:
             order_backfill=self._order_backfill,
             import_page=self._import_page,
             proofs=self._proofs,
+            delays=self._delays,
             live=self._lanes,
             clock=self._clock,
         )
@@ -200,6 +202,9 @@ class Daemon:
 
     async def _proofs(self) -> dict[str, str]:
         return {name: sink.proof for name, sink in self._sinks.items()}
+
+    def _delays(self) -> dict[str, tuple[float, ...]]:
+        return {name: read_again_after(source, self._settings.readers[name]) for name, source in self._sources.items()}
 
     async def _open(self, spool: Spool) -> bool:
         """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""
@@ -269,7 +274,7 @@ class Daemon:
             self._log.warning("grace_time_is_over", still_running=late)
 
     def _completeness(self, spool: Spool) -> CompletenessWatch:
-        judges = Reconciliation(spool, self._proofs, self._clock.time)
+        judges = Reconciliation(spool, self._proofs, self._clock.time, delays=self._delays)
         reports = ReportFolder(self._settings.reports_folder) if self._settings.reports.daily else None
         return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE, reports=reports)
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from forwarder.contracts import Held, KeepsToAnEnd, Page, Retryable, Source, SourceConfig
+from forwarder.contracts import Held, Page, Retryable, Source, SourceConfig
+from forwarder.contracts.source import read_again_after
 from forwarder.polling import recheck
 from forwarder.polling.cursors import Cursors, Done
 from forwarder.polling.plan import HEAL, RECONCILE, TAIL
@@ -30,8 +31,7 @@ class RecheckedCursors(Cursors):
 
     def __init__(self, source: Source, config: SourceConfig, **engine: Any) -> None:
         super().__init__(source, config, **engine)
-        can_be_asked = source.reads == "windows" or isinstance(source, KeepsToAnEnd)
-        self._passes = recheck.passes_of(config.reconcile.delays if can_be_asked else ())
+        self._passes = recheck.passes_of(read_again_after(source, config))
         self._unread: list[Gap] = []
 
     @abstractmethod

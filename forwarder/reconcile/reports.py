@@ -5,8 +5,8 @@
     report-000012-2026-11-14.json   the verdict on the day, `previous` {file, sha256}, `text_sha256`, `replaces`
     report-000012-2026-11-14.txt    the same for people, every number explained
 
-A report is written once the first pass over its day is through, and never changed. When later passes or looks change
-what it says, a new version is written, which names the old one. Blocking.
+A report is written once the first pass over its day is through, or long overdue, and never changed. When later passes
+or looks change what it says, a new version is written, which names the old one. Blocking.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"report-(\d{6,})-(\d{4}-\d\d-\d\d)\.json")
 _SETTLE_MS = 2 * 3_600_000
 """After a day of which nothing is read again."""
+_LATE_MS = 86_400_000
+"""How much longer what waits on such a day is waited for."""
 _BETWEEN_MS = 3_600_000
 """Least time between two versions of a report, unless a pass came to its end."""
 
@@ -121,11 +123,15 @@ def _of_day(verdict: Verdict, day: str) -> Verdict:
 
 
 def _is_due(verdict: Verdict, day: str, now_ms: int) -> bool:
-    """Tell whether the first pass over a day is through, for all whose day is read again; else a while after it."""
+    """Tell whether the first pass over a day is through, for all whose day is read again; else a while after it.
+
+    There is a report in the end, whatever does not come: one source or sink must not hold up those of all others.
+    """
     compared = [line for line in verdict.lines if line.is_compared]
     if compared:
-        return all(line.passes for line in compared)
-    return now_ms >= _end_ms(day) + _SETTLE_MS and not any(line.waiting for line in verdict.lines)
+        return all(line.passes or now_ms >= line.late_ms for line in compared)
+    since_ms = now_ms - _end_ms(day) - _SETTLE_MS
+    return since_ms >= (_LATE_MS if any(line.waiting for line in verdict.lines) else 0)
 
 
 def _end_ms(day: str) -> int:
@@ -136,7 +142,8 @@ def _recall(known: Written, report: Mapping[str, Any]) -> None:
     content = {name: report[name] for name in ("complete", "sums", "lines", "gaps") if name in report}
     known.content = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
     lines = report.get("lines")
-    known.passes = [line.get("passes", []) for line in lines] if isinstance(lines, list) else []
+    lines = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    known.passes = [line.get("passes", []) for line in lines]
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -101,6 +101,7 @@ class Line(msgspec.Struct, frozen=True):
         compared: How many events were read again to see whether all are there.
         passes: Names of the passes that read the whole day again.
         is_compared: Whether the day is read again at all.
+        late_ms: When that is long overdue, epoch milliseconds: nobody should wait for it any longer.
         proof: What an acceptance of the sink is worth: delivered, received or none; empty when it is not configured.
         gaps: Numbers of the gaps that concern it.
     """
@@ -120,6 +121,7 @@ class Line(msgspec.Struct, frozen=True):
     compared: int = 0
     passes: list[str] = []
     is_compared: bool = False
+    late_ms: int = 0
     proof: str = ""
     gaps: list[int] = []
 
@@ -213,7 +215,8 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
     # what a sink had accepted and does not have; never more than it accepted, whatever was found when
     dropped = min(books.accepted, sum(gap.events or 0 for gap in mine if gap.cause == "dropped_by_sink" and gap.sink))
     missing = lost + dropped
-    done = passes[books.source].over(books.day) if books.source in passes else None
+    read = passes.get(books.source)
+    done = None if read is None else read.over(books.day)
     proof = proofs.get(books.sink, "")
     judgement: Judgement = "complete"
     if missing or mine:
@@ -239,6 +242,7 @@ def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], p
         compared=books.compared,
         passes=list(done or ()),
         is_compared=done is not None,
+        late_ms=0 if read is None else read.late_ms(books.day),
         proof=proof,
         gaps=[gap.number for gap in mine],
         judgement=judgement,

@@ -68,7 +68,7 @@ def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
         "sums": {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS},
         "lines": [
             {
-                **msgspec.to_builtins(line),
+                **{name: value for name, value in msgspec.to_builtins(line).items() if name != "late_ms"},
                 "day": line.day or None,
                 "provable": line.provable,
             }

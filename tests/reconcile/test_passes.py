@@ -20,6 +20,13 @@ def test_a_row_that_was_just_begun_has_read_nothing() -> None:
     assert found.over("2026-11-13") is None
 
 
+def test_what_nobody_reads_again_any_more_keeps_its_passes_and_expects_none() -> None:
+    ended = Passes(MIDNIGHT, [MIDNIGHT + 24 * HOUR], None)
+    assert (ended.over("2026-11-14"), ended.over("2026-11-15")) == (["1"], None)
+    assert Passes(MIDNIGHT, [MIDNIGHT + 24 * HOUR]).over("2026-11-15") == []
+    assert Passes(MIDNIGHT, [], HOUR).late_ms("2026-11-14") == MIDNIGHT + 49 * HOUR
+
+
 def test_what_a_pass_has_read_is_over() -> None:
     state = recheck.begin(DELAYS, MIDNIGHT)
     state["passes"][0]["to"] = MIDNIGHT + 24 * HOUR

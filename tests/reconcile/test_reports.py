@@ -82,6 +82,50 @@ def test_a_day_that_is_not_read_again_is_reported_when_nothing_waits_any_more(tm
     assert len(reports.update(plain(END + 3 * HOUR), NEXT)) == 1
 
 
+def of_two(at: int, *, of_other: Passes) -> Verdict:
+    passes = {"acme": Passes(BEGIN, [END, BEGIN]), "other": of_other}
+    found = verdict_on(books(accepted=5), books(source="other", accepted=5), passes=passes)
+    return msgspec.structs.replace(found, made_ms=at)
+
+
+@pytest.mark.parametrize("last", [7 * 24 * HOUR, 2 * HOUR, 30 * 24 * HOUR])
+def test_a_source_that_is_not_read_again_in_time_holds_up_no_report_for_ever(last: int, tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path)
+    overdue = END + last + 24 * HOUR
+    stuck = Passes(BEGIN, [BEGIN], last)
+    assert reports.update(of_two(overdue - 1, of_other=stuck), TODAY) == []
+    [first] = reports.update(of_two(overdue, of_other=stuck), TODAY)
+    found = report(tmp_path, first)
+    assert [line["judgement"] for line in found["lines"]] == ["complete", "not compared"]
+    assert "not compared" in (tmp_path / first.replace(".json", ".txt")).read_text()
+    [second] = reports.update(of_two(overdue + 1, of_other=Passes(BEGIN, [END], last)), TODAY)
+    assert (report(tmp_path, second)["replaces"], check(tmp_path).problems) == (first, [])
+
+
+def test_what_is_not_read_again_any_more_is_not_waited_for_and_its_older_reports_stay(tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path)
+    ended = Passes(BEGIN - 24 * HOUR, [END], None)
+    [name] = reports.update(of_two(END + 48 * HOUR, of_other=Passes(BEGIN - 24 * HOUR, [END])), NEXT)
+    assert reports.update(of_two(END + 96 * HOUR, of_other=ended), NEXT) == [], f"{name} says it still"
+    later = verdict_on(books(NEXT, accepted=5), books(NEXT, source="other", accepted=5), passes={"other": ended})
+    assert len(reports.update(msgspec.structs.replace(later, made_ms=END + 30 * HOUR), TODAY)) == 1
+
+
+def test_what_waits_for_days_is_in_the_report_as_waiting(tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path)
+    waits = msgspec.structs.replace(verdict_on(books(accepted=5, waiting=1)), made_ms=END + 26 * HOUR)
+    [name] = reports.update(waits, TODAY)
+    assert report(tmp_path, name)["sums"]["waiting"] == 1
+
+
+@pytest.mark.parametrize("lines", [[1, None, "x", []], {}, "x", [{"passes": 3}]])
+def test_a_report_whose_lines_are_damaged_is_written_anew(lines: Any, tmp_path: Path) -> None:
+    [first] = ReportFolder(tmp_path).update(verdict(), TODAY)
+    (tmp_path / first).write_text(json.dumps({**report(tmp_path, first), "lines": lines}))
+    [second] = ReportFolder(tmp_path).update(verdict(), TODAY)
+    assert report(tmp_path, second)["replaces"] == first
+
+
 def test_gaps_stand_in_the_report_of_their_day_only(tmp_path: Path) -> None:
     both = verdict_on(
         books(accepted=5),
