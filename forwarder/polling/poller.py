@@ -322,12 +322,13 @@ class Poller:
             if distrust and await self._store.by_time(name):
                 course.distrusts = complaints.UNKNOWN
             elif distrust and name == RECONCILE:
-                await self._store.leave_window(Retryable(reason))
+                await self._reconcile.leave(Retryable(reason))
             elif await self._store.lost(name, reason):
                 self._heal_begins()
-            # A source that loses every new cursor must not make us spin; the request without one always goes well.
-            course.restarted_at = self._rows[name].state["walk"]
-            course.due = self._clock.monotonic() + (wait if name == TAIL else self._config.every)
+            if self._open_walk(name):
+                # A source that loses every new cursor must not make us spin; the request without one always goes well.
+                course.restarted_at = self._rows[name].state["walk"]
+                course.due = self._clock.monotonic() + (wait if name == TAIL else self._config.every)
         self._show()
 
     def _heal_begins(self) -> None:

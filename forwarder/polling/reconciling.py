@@ -56,6 +56,10 @@ class Reconcile:
             return False
         async with self._writes:
             if is_current():
-                await self._store.leave_window(error)
-        self._plan.end(RECONCILE)
+                await self.leave(error)
         return True
+
+    async def leave(self, error: Retryable | Held) -> None:
+        """Go on beyond the place at hand for good, with `writes` held; that may be the end of its window."""
+        await self._store.leave_window(error)
+        self._plan.end(RECONCILE)

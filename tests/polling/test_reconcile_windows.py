@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.contracts import Held
+from forwarder.contracts import CursorLost, Held
 from forwarder.polling.plan import RECONCILE, TAIL
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.polling.pollers import attempt, spool_in, spooled
@@ -89,3 +89,34 @@ async def test_a_part_of_a_window_that_cannot_be_read_is_a_gap_until_a_later_pas
         await c.follow(5 * HOUR)
         assert {gap.state for gap in (await spool.status()).gaps if gap.cause == "late"} == {"closed"}
         assert await spooled(spool) == ["hidden"]
+
+
+@pytest.mark.parametrize("limit", [5, 50])
+async def test_a_window_whose_every_cursor_is_lost_is_left_until_a_later_pass(tmp_path: Path, limit: int) -> None:
+    clock = Ticking()
+    log = WindowLog(clock, limit=limit)
+    async with spool_in(tmp_path, clock) as spool:
+        c = await course(spool, log)
+        at = c.now() + 30_000
+        for number in range(12):
+            log.add(at + number * 60_000, f"e{number}")
+        hidden = at + 5500
+        log.add(hidden, "hidden", hidden + 90 * 60_000)
+        fetch, loses = log.fetch, [True]
+
+        async def lose(state: dict[str, Any]) -> Any:
+            if loses and state["offset"] and state["since"] <= at <= state["until"] and c.now() > at + 2 * HOUR * 1000:
+                raise CursorLost("the API no longer takes its page cursor")
+            return await fetch(state)
+
+        log.fetch = lose  # type: ignore[method-assign]
+        await c.follow(5 * HOUR)
+        gaps = [gap for gap in (await spool.status()).gaps if gap.cause == "late"]
+        assert {gap.state for gap in gaps} == {"open"}
+        assert any((gap.from_ms or 0) <= at <= (gap.to_ms or 0) for gap in gaps)
+        assert c.row()["passes"][0]["to"] > at + HOUR * 1000, "it goes on behind it"
+        assert c.poller._plan[TAIL].state == ""
+        loses.clear()
+        await c.follow(5 * HOUR)
+        assert {gap.state for gap in (await spool.status()).gaps if gap.cause == "late"} == {"closed"}
+        await c.all_arrived()
