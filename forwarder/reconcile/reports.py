@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from forwarder.reconcile.verdict import Verdict
+    from forwarder.reconcile.verdict import Line, Verdict
 
 _NAME = re.compile(r"report-(\d{6,})-(\d{4}-\d\d-\d\d)\.json")
 _SETTLE_MS = 2 * 3_600_000
@@ -63,8 +64,7 @@ class ReportFolder:
         """Write what is due of a verdict over all days; return the names of the files. Raises OSError."""
         self._read_folder()
         names: list[str] = []
-        for day in sorted({line.day for line in verdict.lines if line.day and line.day < today}):
-            found = _of_day(verdict, day)
+        for day, found in _by_day(verdict, today):
             if not _is_due(found, day, verdict.made_ms):
                 continue
             content = verdict_as_dict(found)
@@ -116,10 +116,15 @@ class ReportFolder:
         return name
 
 
-def _of_day(verdict: Verdict, day: str) -> Verdict:
-    lines = [line for line in verdict.lines if line.day == day]
-    numbers = {number for line in lines for number in line.gaps}
-    return msgspec.structs.replace(verdict, lines=lines, gaps=[gap for gap in verdict.gaps if gap.number in numbers])
+def _by_day(verdict: Verdict, today: str) -> Iterator[tuple[str, Verdict]]:
+    """Yield each day before today with what the verdict says of it, the oldest first."""
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for line in verdict.lines:
+        lines[line.day].append(line)
+    gaps = {gap.number: gap for gap in verdict.gaps}
+    for day in sorted(day for day in lines if day and day < today):
+        numbers = sorted({number for line in lines[day] for number in line.gaps})
+        yield day, msgspec.structs.replace(verdict, lines=lines[day], gaps=[gaps[number] for number in numbers])
 
 
 def _is_due(verdict: Verdict, day: str, now_ms: int) -> bool:

@@ -8,6 +8,7 @@ when no number is missing: how many events lie in it is not known. Pure.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -84,11 +85,6 @@ class GapLine(msgspec.Struct, frozen=True):
             "" if self.since_ms is None else _day(self.since_ms),
             _day(max(self.opened_ms, self.seen_ms) if self.until_ms is None else self.until_ms),
         )
-
-    def touches(self, source: str, sink: str, day: str) -> bool:
-        """Tell whether it may be of that source, sink and day; an unknown day may be any."""
-        first, last = self.days()
-        return self.source in {"", source} and self.sink in {"", sink} and (not day or first <= day <= last)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -184,7 +180,9 @@ def judge(
     since, until = chosen.days
     relevant = (gap for gap in gaps if gap.is_open or gap.is_counted_again or gap.is_sent_since)
     wanted = [gap for gap in relevant if _is_of(gap, chosen) and _overlaps(gap, since, until)]
-    lines = [_line(line, wanted, proofs, passes) for line in books if chosen.wants(line.source, line.sink)]
+    chosen_books = [line for line in books if chosen.wants(line.source, line.sink)]
+    near = _near(chosen_books, wanted)
+    lines = [_line(line, near.get((line.source, line.sink, line.day), ()), proofs, passes) for line in chosen_books]
     timed = [gap for gap in wanted if gap.is_open and not gap.is_counted]
     lines += _beyond_the_books(lines, timed, chosen, proofs)
     lines.sort(key=lambda line: (line.day, line.source, line.sink))
@@ -203,8 +201,29 @@ def _overlaps(gap: GapLine, since: str, until: str) -> bool:
     return first <= until and last >= since
 
 
-def _line(books: DayBooks, gaps: Sequence[GapLine], proofs: Mapping[str, str], passes: Mapping[str, Passes]) -> Line:
-    near = [gap for gap in gaps if gap.touches(books.source, books.sink, books.day)]
+def _near(books: Iterable[DayBooks], gaps: Iterable[GapLine]) -> dict[tuple[str, str, str], list[GapLine]]:
+    """Return which gaps may be of a source, sink and day; an unknown day may be any. Each gap is looked at once a sink.
+
+    Lines and gaps may be thousands each, so they are not tried each with each.
+    """
+    booked: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for line in books:
+        booked[line.source, line.sink].add(line.day)
+    days = {at: sorted(each) for at, each in booked.items()}
+    found: dict[tuple[str, str, str], list[GapLine]] = defaultdict(list)
+    for gap in gaps:
+        first, last = gap.days()
+        for (source, sink), listed in days.items():
+            if gap.source not in {"", source} or gap.sink not in {"", sink}:
+                continue
+            if first and not listed[0]:  # the unknown day comes before all others
+                found[source, sink, ""].append(gap)
+            for day in listed[bisect_left(listed, first) : bisect_right(listed, last)]:
+                found[source, sink, day].append(gap)
+    return found
+
+
+def _line(books: DayBooks, near: Sequence[GapLine], proofs: Mapping[str, str], passes: Mapping[str, Passes]) -> Line:
     lost = books.spooled - books.accepted - books.rejected - books.filtered - books.waiting
     mine = [gap for gap in near if gap.is_open and (lost or not gap.is_counted)]
     repaired = lost - _still_lost(lost, near)

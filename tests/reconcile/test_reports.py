@@ -137,6 +137,23 @@ def test_gaps_stand_in_the_report_of_their_day_only(tmp_path: Path) -> None:
     assert [report(tmp_path, name)["complete"] for name in names] == [False, True]
 
 
+class Counted(list[Any]):
+    """Lines that count how often all of them are gone over."""
+
+    times = 0
+
+    def __iter__(self) -> Any:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_the_lines_are_gone_over_once_for_all_days(tmp_path: Path) -> None:
+    found = verdict_on(*(books(f"2026-10-{day:02}", accepted=5) for day in range(1, 20)))
+    lines = Counted(found.lines)
+    names = ReportFolder(tmp_path).update(msgspec.structs.replace(found, lines=lines, made_ms=END), TODAY)
+    assert (len(names), lines.times) == (19, 1)
+
+
 def three(folder: Path) -> list[str]:
     reports = ReportFolder(folder)
     for number in range(3):

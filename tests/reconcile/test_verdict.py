@@ -188,6 +188,51 @@ def test_only_what_is_chosen_is_judged_and_a_source_stands_for_its_places() -> N
     assert verdict_on(gaps=(gap(source="other", since_ms=NOON),), chosen=Chosen(until="2026-11-13")).complete
 
 
+def test_no_gap_is_tried_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    days_of = GapLine.days
+
+    def days(self: GapLine) -> tuple[str, str]:
+        asked.append(self.number)
+        return days_of(self)
+
+    def work(count: int) -> int:
+        asked.clear()
+        lines = [books(f"2026-{1 + at // 28:02}-{1 + at % 28:02}", accepted=5) for at in range(count)]
+        gaps = tuple(gap(at, sink="out", since_ms=NOON + at, until_ms=NOON + HOUR) for at in range(20))
+        verdict_on(*lines, gaps=gaps)
+        return len(asked)
+
+    monkeypatch.setattr(GapLine, "days", days)
+    assert work(300) == work(3)
+
+
+def test_gaps_of_any_source_sink_and_day_are_near_the_lines_that_they_may_concern() -> None:
+    lines = [
+        books(day, sink, source, accepted=5)
+        for day in ("", DAY, NEXT)
+        for sink in ("out", "udp")
+        for source in ("acme", "other")
+    ]
+    gaps = (
+        gap(1, source="", sink="", since_ms=NOON, until_ms=NOON),
+        gap(2, source="other", sink="", since_ms=None, until_ms=NOON),
+        gap(3, source="", sink="udp", since_ms=NOON + 24 * HOUR, until_ms=None, opened_ms=NOON + 24 * HOUR),
+        gap(4, source="acme", sink="out", since_ms=NOON, until_ms=NOON + 24 * HOUR),
+    )
+    found = {(line.day, line.source, line.sink): line.gaps for line in verdict_on(*lines, gaps=gaps).lines}
+    in_time = {DAY: {1, 2, 4}, NEXT: {3, 4}, "": {1, 2, 3, 4}}
+    for (day, source, sink), numbers in found.items():
+        of_it = {
+            1,
+            *([2] * (source == "other")),
+            *([3] * (sink == "udp")),
+            *([4] * ((source, sink) == ("acme", "out"))),
+        }
+        if day in in_time:
+            assert numbers == sorted(of_it & in_time[day]), (day, source, sink)
+
+
 @given(
     st.lists(
         st.tuples(*[st.integers(0, 5)] * 5, st.sampled_from([DAY, NEXT, ""]), st.sampled_from(["out", "udp"])),

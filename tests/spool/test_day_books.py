@@ -18,7 +18,7 @@ from forwarder.spool import days
 from forwarder.spool.books import Books, DayBooks
 from forwarder.spool.contract import PageCommit, Settlement, SpoolError
 from forwarder.spool.letter import DeadLetter, Selection
-from forwarder.spool.sqlite import schema
+from forwarder.spool.sqlite import report, schema
 from forwarder.spool.sqlite.pages import Content, Pages
 from tests.spool.spools import Harness, body_of, key_of, names, opened, page_of
 
@@ -101,6 +101,34 @@ async def test_a_lane_that_begins_later_counts_only_from_there(harness: Harness)
     await put(harness, "a3")
     found = await lines(harness)
     assert {day: line.spooled for day, line in found.items()} == {ON_30: 0, ON_31: 1}
+
+
+async def test_the_books_are_the_sums_of_their_days_and_make_no_line_of_a_day(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(harness, "a0", "a1")
+    lane = await harness.lane()
+    await harness.lane("archive", start="now")
+    await put(harness, "a2", audience="archive")
+    await put(harness, "a3", "a4", "a5")
+    await harness.take(lane)
+    letter = DeadLetter(1, harness.source.number, key_of("a0").hex(), "no", "", b"{}")
+    await harness.spool.exchange(
+        lane, Settlement([(1, 2)], filtered=[(2, 2)], dead_letters=[letter]), after=0, events=0
+    )
+    await harness.spool.discard_letters(None, Selection(), who="me", words="it")
+    await harness.spool.operations.detach_lane("archive", 3, "root")
+    days = await harness.spool.day_books()
+    monkeypatch.setattr(report, "DayBooks", None)
+    for line in await harness.spool.books():
+        mine = [day for day in days if (day.source, day.sink) == (line.source, line.sink)]
+        for name in Books.__struct_fields__[2:]:
+            assert getattr(line, name) == sum(getattr(day, name) for day in mine), name
+        assert line.balance == 0
+    assert {line.sink: (line.spooled, line.discarded) for line in await harness.spool.books()} == {
+        "elastic": (5, 1),
+        "archive": (4, 0),
+    }
 
 
 async def test_pages_of_one_sink_are_in_its_books_alone(harness: Harness) -> None:

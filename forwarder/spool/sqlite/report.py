@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from forwarder.spool.books import Books, DayBooks
@@ -52,13 +53,42 @@ class Reports:
 
     def books(self) -> list[Books]:
         """Return one line per source and lane; `waiting` is counted from the pages, not derived from the rest."""
-        names = [name for _, name in self._names()]
-        lines = {
-            (lane.name, name): Books(name, lane.name, *[0] * 7) for lane in self._lanes.of_sinks() for name in names
-        }
-        for line in self.day_books():
-            lines[line.sink, line.source] = _sum(lines[line.sink, line.source], line)
-        return list(lines.values())
+        sources = self._names()
+        lines: list[Books] = []
+        for lane in self._lanes.of_sinks():
+            waiting: Counter[int] = Counter()
+            for (source, _), events in self._lanes.waiting(lane).items():
+                waiting[source] += events
+            # summed where they lie: this is asked once a second, and the days become more for ever
+            spooled = dict(
+                self._con.execute(
+                    "SELECT source, sum(events) FROM spooled WHERE audience IN ('', ?) GROUP BY source", (lane.name,)
+                )
+            )
+            counted = {
+                source: counts
+                for source, *counts in self._con.execute(
+                    "SELECT source, sum(spooled_before), sum(accepted), sum(rejected), sum(filtered), sum(detached), "
+                    "sum(discarded) FROM lane_books WHERE lane = ? GROUP BY source",
+                    (lane.number,),
+                )
+            }
+            for source, name in sources:
+                before, accepted, rejected, filtered, detached, discarded = counted.get(source, [0] * 6)
+                lines.append(
+                    Books(
+                        source=name,
+                        sink=lane.name,
+                        spooled=spooled.get(source, 0) - before,
+                        accepted=accepted,
+                        rejected=rejected,
+                        filtered=filtered,
+                        detached=detached,
+                        waiting=waiting[source],
+                        discarded=discarded,
+                    )
+                )
+        return lines
 
     def forgotten_days(self, source: str) -> dict[str, int]:
         """Return how many events of each day were spooled for all sinks and are not known by their ids any more."""
@@ -202,11 +232,3 @@ class Reports:
                 )
             )
         return found
-
-
-def _sum(one: Books, other: Books) -> Books:
-    return Books(
-        one.source,
-        one.sink,
-        *(getattr(one, name) + getattr(other, name) for name in Books.__struct_fields__[2:]),
-    )
