@@ -59,6 +59,11 @@ def begin(passes: Sequence[Pass], now_ms: int) -> State:
     return {"begun": now_ms, "passes": [_new(now_ms) for _ in passes]}
 
 
+def begin_anew(state: State, at_ms: int) -> State:
+    """Return the row of a log whose events have other ids from a moment on: none is compared with what was before."""
+    return {"begun": at_ms, "passes": [{**front, "to": max(front["to"], at_ms)} for front in state["passes"]]}
+
+
 def at_rest(state: State) -> State:
     """Return the row without the window that is read at present: it is begun anew."""
     return {"begun": state["begun"], "passes": state["passes"]}

@@ -7,15 +7,19 @@
     reread    the last `overlap` once in that time, for records that came later than the tail looks back
     heal      a stretch that a damaged page of the spool held, or that holds a place which cannot be passed
 
-None of them becomes another: each has its own stretch. `walk` of a row is the state that `windows` explains.
+None of them becomes another: each has its own stretch. `walk` of a row is the state that `windows` explains. Where the
+source keeps another `kept` from now on, its events may have other ids: what the tail had read before is not read again,
+since all of it would be new. Of the reread that is `floor`, where it begins at the earliest.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from forwarder.contracts import Coarse, Held, Page, Source, SourceConfig
-from forwarder.polling import backfill, windows
+from forwarder.polling import backfill, recheck, windows
 from forwarder.polling.backfill import Order
 from forwarder.polling.cursors import Done
 from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, TAIL
@@ -95,16 +99,23 @@ class WindowCursors(RecheckedCursors):
         span, begun = max(self._overlap_ms, self._trailing_ms), row.state["begun"]
         if self.walks(REREAD) or 0 <= now - begun < span:
             return False
-        since = self.kept(min(begun, now) - span)
-        since = self.rereads.begin(since, now)
-        self.rows[REREAD] = CursorRow(REREAD, {**_row(since, max(now, since)), "begun": now}, row.version)
+        since = self.rereads.begin(max(self.kept(min(begun, now) - span), row.state.get("floor", 0)), now)
+        state = {**_between(row.state), **_row(since, max(now, since)), "begun": now}
+        self.rows[REREAD] = CursorRow(REREAD, state, row.version)
         return True
 
     async def page(self, name: str, page: Page) -> Done:
         """Commit a window with the cursor that follows it, and its walk's end in the same transaction."""
         row = self.rows[name]
-        closing: list[int] = []
+        moves, opening, closing = list[CursorMove](), list[Gap](), list[int]()
         newest = max(page.newest or 0, row.state["reached"])
+        if _is_otherwise(self.rows[TAIL].state, page):
+            if name == TAIL:
+                moves, opening = self._begin_otherwise(row.state["walk"]["scan"] if page.since is None else page.since)
+            elif name in {REREAD, RECONCILE}:  # what the tail has not read so yet would all be new
+                rest = _between if name == REREAD else recheck.at_rest
+                self.rows[name] = CursorRow(name, rest(row.state), row.version)
+                return Done(None, ended=True, high=newest)
         after = {**row.state, "walk": page.next, "high": page.next["at"], "reached": newest}
         after = self._read(name, after, page)
         ended = name != TAIL and page.done
@@ -112,18 +123,33 @@ class WindowCursors(RecheckedCursors):
             return await self._page_of_window(page, after, ended=ended)
         move = CursorMove(name, row.version or None, after)
         if ended and name == REREAD:
-            move = CursorMove(REREAD, row.version or None, {"begun": row.state["begun"]})
+            move = CursorMove(REREAD, row.version or None, _between(row.state))
         elif ended:
             move = CursorMove(name, row.version or None, backfill.over(after, self._now_ms()))
             closing = self._gaps if name == HEAL else await self._covered(after)
         if not ended and not page.bodies and page.next == row.state["walk"]:
             return Done(None, ended, newest)
-        done = await self._commit([move], page=page if page.bodies else None, closing=closing, reader=name)
+        written = page if page.bodies else None
+        done = await self._commit([move, *moves], page=written, opening=opening, closing=closing, reader=name)
         if closing and name == HEAL:
             self._gaps = []
         if name == REREAD:
             self.rereads.read(ended=ended)
         return Done(done, ended, newest)
+
+    def _begin_otherwise(self, since_ms: int) -> tuple[list[CursorMove], list[Gap]]:
+        """Return what moves and what is lost when the events have other ids from a moment on."""
+        reread, row = self.rows[REREAD], self.rows.get(RECONCILE)
+        moves = [CursorMove(REREAD, reread.version or None, {"begun": reread.state["begun"], "floor": since_ms})]
+        if row is None:
+            return moves, []
+        moves.append(CursorMove(RECONCILE, row.version or None, recheck.begin_anew(row.state, since_ms)))
+        read = min((front["to"] for front in row.state["passes"][:1]), default=since_ms)
+        if not self._passes or read >= since_ms:
+            return moves, []
+        why = "the log is read by another API since, which gives its events other ids"
+        gap = Gap("late", "it was not read again in time", self._number, None, read, since_ms, why=why)
+        return moves, [msgspec.structs.replace(gap, lost_ms=self._now_ms())]
 
     async def lost(self, name: str, reason: str) -> bool:  # noqa: ARG002 -- a window is simply read anew
         """Begin the window at hand anew; a cursor leads no further than through one."""
@@ -149,7 +175,7 @@ class WindowCursors(RecheckedCursors):
         walk = {**state, "at": window.until, "scan": window.until}
         beyond = CursorMove(name, row.version or None, {**row.state, "walk": walk, "high": window.until})
         if walk["until"] is not None and window.last:
-            rested = {"begun": row.state["begun"]} if name == REREAD else backfill.over(row.state, self._now_ms())
+            rested = _between(row.state) if name == REREAD else backfill.over(row.state, self._now_ms())
             beyond = CursorMove(name, row.version or None, rested)
         gaps = [Gap("cursor_lost", error.reason, source=self._number, from_ms=window.since, to_ms=window.until)]
         if heal is None:
@@ -182,6 +208,17 @@ class WindowCursors(RecheckedCursors):
     def untouched(self, name: str) -> bool:  # noqa: ARG002 -- there is no cursor to blame
         """Return True: a fault is never that of a cursor."""
         return True
+
+
+def _between(row: Row) -> Row:
+    """Return what stays of a reread between two reads."""
+    return {key: row[key] for key in ("begun", "floor") if key in row}
+
+
+def _is_otherwise(tail: Row, page: Page) -> bool:
+    """Tell whether a page was read with another `kept` than the tail has had."""
+    before, now = tail["walk"].get("kept"), page.next.get("kept")
+    return before is not None and now is not None and now != before
 
 
 def _row(since_ms: int, until_ms: int | None) -> Row:

@@ -8,7 +8,7 @@ import pytest
 
 from forwarder.contracts import Held
 from forwarder.polling import windows
-from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
+from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, TAIL
 from forwarder.polling.window_cursors import WindowCursors
 from tests.polling.pollers import ScriptedSource, page
 from tests.polling.test_handover import DAY, HOUR, MINUTE, NOW, Harness, gap
@@ -311,3 +311,44 @@ async def test_a_place_that_is_met_again_is_on_record_once(cause: Any, since: in
     d = await harness({**cursors(), BACKFILL: row(place, NOW), HEAL: heal}, gaps=[*gaps, closed])
     assert await d.store.set_aside(BACKFILL, HELD) is False
     assert len(d.last.open_gaps) == (not is_known)
+
+
+def otherwise() -> dict[str, dict[str, Any]]:
+    """Return cursors of a log that was read in one way so far, where all of them are at work."""
+    kept = {"walk": {"kept": "one"}}
+    reread = {**row(NOW - DAY, NOW, **kept), "begun": NOW - HOUR, "floor": 5}
+    front = {"to": NOW - 3 * HOUR, "at": 1, "windows": 7, "unread": 0}
+    window = {"pass": 0, "since": NOW - 3 * HOUR, "until": NOW - 2 * HOUR, "asked": NOW}
+    again = {**row(NOW - 3 * HOUR, NOW - 2 * HOUR, **kept), "begun": 1, "passes": [front, front], "window": window}
+    return {TAIL: row(NOW - TEN, **kept), REREAD: reread, RECONCILE: again}
+
+
+@pytest.mark.parametrize("name", [REREAD, RECONCILE])
+async def test_what_the_tail_has_read_in_another_way_is_not_read_again(name: str) -> None:
+    d = await harness(otherwise())
+    before = len(d.spool.commits)
+    read = page({**d.store.rows[name].state["walk"], "kept": "two"}, "a")
+    done = await d.store.page(name, read)
+    assert (done.committed, done.ended, len(d.spool.commits)) == (None, True, before)
+    assert not d.store.walks(name)
+    assert d.store.rows[REREAD].state["floor"] == 5
+
+
+@pytest.mark.parametrize("kept", ["one", "two", None])
+async def test_from_where_the_tail_reads_in_another_way_everything_begins_anew(kept: str | None) -> None:
+    d = await harness(otherwise())
+    at = NOW - TEN
+    walk = {**d.store.rows[TAIL].state["walk"], "kept": kept}
+    await d.store.page(TAIL, page(walk, "a", since=at))
+    if kept != "two":
+        assert set(d.moves()) == {TAIL}
+        return
+    moves = d.moves()
+    assert moves[REREAD].state == {"begun": NOW - HOUR, "floor": at}
+    again = moves[RECONCILE].state
+    assert again is not None
+    assert (again["begun"], [front["to"] for front in again["passes"]]) == (at, [at, at])
+    assert "window" not in again
+    d.clock.advance(2 * HOUR / 1000)
+    assert d.store.start_reread()
+    assert (d.store.rows[REREAD].state["from"], d.store.rows[REREAD].state["floor"]) == (at, at)

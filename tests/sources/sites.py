@@ -52,6 +52,7 @@ class Course:
         }
         self.source: Any = None
         self.poller: Poller
+        self.reconcile: Any = "off"
 
     async def start(self, **config: Any) -> None:
         """Begin another life of the source and its poller."""
@@ -61,7 +62,7 @@ class Course:
         made = kind.Config(**{**self.settings, **config})
         self.source = kind(made, SourceContext("acme", self.clock, RequestBudget(self.clock, 1e9)))
         steps = {name: getattr(made, name) for name in STEPS}
-        self.poller = poller_of(self.source, self.spool, self.clock, **steps)
+        self.poller = poller_of(self.source, self.spool, self.clock, reconcile=self.reconcile, **steps)
         await self.poller._open()
 
     @property
@@ -71,6 +72,7 @@ class Course:
 
     async def step(self) -> None:
         """Ask once, or wait until it is time to."""
+        await self.poller._reconcile.begin()
         name, wait = self.poller._choose()
         if wait > 0:
             self.clock.advance(wait + 0.001)

@@ -1,8 +1,9 @@
 """One log by two APIs: the product's own records, or the Workspace Events API; which of them is a setting.
 
 Both are read in windows, so after a change of the API the same cursors go on where they are, and read the last minutes
-again. The ids of the two differ: what happened in these minutes comes once by each. Therefore a change is an error
-once, to be seen; and what was chosen last is kept with the cursor (`kept`), so that a restart does not hide it.
+again. The ids of the two differ: what happened in these minutes comes once by each, and nothing before them is read
+again. Therefore a change is an error once, to be seen; and what was chosen last is kept with the cursor (`kept`), so
+that a restart does not hide it.
 """
 
 from __future__ import annotations

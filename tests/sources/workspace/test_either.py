@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from forwarder.cli.app import app
+from forwarder.polling.plan import RECONCILE
 from simulator.config import Products, Workspaces
 from simulator.products.deeds import Product
 from tests.sources.sites import Course, course
@@ -184,6 +185,44 @@ async def test_an_outage_of_the_site_is_not_called_a_token_that_has_expired(tmp_
         assert c.poller.report.errors == Counter({"server_error": 1})
         await c.rest()
         await c.all_arrived(c.log.name)
+
+
+async def follow_for(c: Course, hours: int) -> None:
+    end = c.clock.now + hours * 3600
+    happened = c.clock.now
+    while c.clock.now < end:
+        if c.clock.now - happened > 1500:
+            happened = c.clock.now
+            c.log.happen(1, c.now_ms)
+        await c.step()
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("stopped", [0, 5])
+@pytest.mark.parametrize(("before", "after"), [("records", "workspace_events"), ("workspace_events", "records")])
+async def test_what_was_read_by_one_api_is_not_compared_with_what_the_other_says(
+    tmp_path: Path, product: Product, before: str, after: str, stopped: int
+) -> None:
+    async with course(tmp_path, product, products(), api=before, every=600) as c:
+        c.reconcile = {"after": 7200, "again": 21_600, "last": 0}
+        await c.start()
+        await follow_for(c, 7)
+        assert c.poller._rows[RECONCILE].state["passes"][0]["windows"]
+        for _ in range(stopped):
+            c.clock.advance(3600)
+            c.log.happen(1, c.now_ms)
+        changed = c.now_ms
+        await c.start(api=after)
+        await follow_for(c, 9)
+        row = c.poller._rows[RECONCILE].state
+        assert changed - (stopped + 2) * 3_600_000 < row["begun"] <= changed
+        assert row["passes"][0]["to"] > changed + 3_600_000, "what came since is compared"
+        assert c.poller.report.recovered == 0
+        gaps = (await c.spool.status()).gaps
+        assert {(gap.cause, gap.state) for gap in gaps} == {("late", "lost")}
+        assert "another API" in gaps[0].why
+        assert (gaps[0].to_ms or 0) == row["begun"]
+        await hold_both(c, range(5))
 
 
 @pytest.mark.parametrize("api", ["records", "workspace_events", "auto"])
