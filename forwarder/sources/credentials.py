@@ -12,6 +12,7 @@ import msgspec
 
 from forwarder.contracts import AuthFailed, Finding, ForwarderError, Held
 from forwarder.contracts.credentials import countdown, good_until, stage_of, what_to_do
+from forwarder.sources.refusals import is_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,47 @@ if TYPE_CHECKING:
     from forwarder.contracts import Clock
     from forwarder.contracts.credentials import Credential
     from forwarder.net.http import Response
+
+_FOLLOWS = "_next"
+"""The end of the setting of a credential that follows another one: a refusal speaks of the first, unless it says so."""
+
+_AGAIN = "Try again in some minutes; if it stays, see what the other findings say of the address and the way to it."
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """An answer, and what became of the credentials.
+
+    Attributes:
+        response: The first answer that is no 401, else that to the first credential.
+        sent: All secrets that were sent.
+        setting: Of the credential that `response` answers.
+        refused: Settings of the others that were refused with 401.
+        same: Settings of those that hold a secret which was sent for another one, with that one's setting.
+        unreadable: Why those that could not be read could not.
+    """
+
+    response: Response
+    sent: tuple[str, ...]
+    setting: str
+    refused: tuple[str, ...]
+    same: tuple[tuple[str, str], ...]
+    unreadable: tuple[AuthFailed, ...]
+
+    def explained(self, error: AuthFailed) -> AuthFailed:
+        """Return the error that `response` means, which says as well what became of the other credentials."""
+        if not (self.refused or self.same or self.unreadable):
+            return error
+        as_well = " as well" if error.kind == "auth" else ""
+        about = f"{self.setting} was refused" if error.kind == "auth" else f"this is about {self.setting}"
+        words = [
+            error.reason.rstrip("."),
+            *([about] if self.setting.endswith(_FOLLOWS) else []),
+            *(f"{setting} is refused{as_well}" for setting in self.refused),
+            *(f"{setting} is the same as {other}" for setting, other in self.same),
+            *(_within(cause.reason) for cause in self.unreadable),
+        ]
+        fix = " ".join((error.fix, *(cause.fix for cause in self.unreadable)))
+        return AuthFailed(f"{'; '.join(words)}.", fix=fix, kind=error.kind)
 
 
 class Credentials:
@@ -47,58 +89,50 @@ class Credentials:
         now = self._clock.time()
         return sorted(self._all, key=lambda each: (each.has_ended(now), each.setting != self._taken))
 
-    async def ask(self, send: Callable[[str], Awaitable[Response]]) -> tuple[Response, tuple[str, ...]]:
+    async def ask(self, send: Callable[[str], Awaitable[Response]]) -> Asked:
         """Send with the credential in use, and with the other one when that is refused with 401.
-
-        Returns:
-            The first answer that is no 401, else that to the first credential, and all secrets that were sent.
 
         Raises:
             AuthFailed: No credential can be read.
         """
-        refused: Response | None = None
-        unreadable: AuthFailed | None = None
-        sent: list[str] = []
+        answers: dict[str, Response] = {}
+        sent: dict[str, str] = {}
+        same: list[tuple[str, str]] = []
+        unreadable: list[AuthFailed] = []
         for credential in self._in_order():
             try:
                 secret = credential.secret.present(credential.setting)
             except AuthFailed as error:
-                unreadable = unreadable or error
+                unreadable.append(error)
                 continue
             if secret in sent:
+                same.append((credential.setting, sent[secret]))
                 continue
-            sent.append(secret)
-            response = await send(secret)
+            sent[secret] = credential.setting
+            response = answers[credential.setting] = await send(secret)
             if response.status == 401:
-                refused = refused or response
                 continue
             if response.status < 300:
                 self._taken = credential.setting
-            return response, tuple(sent)
-        if refused is None:
-            raise unreadable or AuthFailed("No credential is set.", fix="Write one into the settings of the source.")
-        return refused, tuple(sent)
+            break
+        if not answers:
+            raise _none_readable(unreadable)
+        answered = next((each for each in answers if answers[each].status != 401), next(iter(answers)))
+        refused = tuple(each for each in answers if each != answered)
+        return Asked(answers[answered], tuple(sent), answered, refused, tuple(same), tuple(unreadable))
 
     def check(self) -> None:
         """Raise AuthFailed when no credential can be read."""
-        unreadable: AuthFailed | None = None
+        unreadable: list[AuthFailed] = []
         for credential in self._all:
             try:
                 credential.secret.present(credential.setting)
             except AuthFailed as error:
-                unreadable = unreadable or error
+                unreadable.append(error)
             else:
                 return
-        if unreadable is not None:
-            raise unreadable
-
-    def refused_by_all(self, error: AuthFailed) -> AuthFailed:
-        """Return the error for a credential that is refused; it names the others that are refused, too."""
-        others = [credential.setting for credential in self._all[1:]]
-        if not others or error.kind != "auth":
-            return error
-        reason = f"{error.reason.rstrip('.')}; {' and '.join(others)} is refused as well."
-        return AuthFailed(reason, fix=error.fix, kind=error.kind)
+        if unreadable:
+            raise _none_readable(unreadable)
 
     # ------------------------------------------------------------------------------------------------- for `doctor`
 
@@ -139,12 +173,31 @@ class Credentials:
     async def _try(self, credential: Credential, send: Callable[[str], Awaitable[Response]]) -> Finding:
         in_use = " and is in use" if credential.setting == self.in_use else ""
         try:
-            status = (await send(credential.secret.present(credential.setting))).status
+            response = await send(credential.secret.present(credential.setting))
         except Held as error:
             return Finding(credential.setting, ok=False, detail=error.reason, fix=error.fix)
         except ForwarderError as error:
-            return Finding(credential.setting, ok=False, detail=str(error), fix="Try again in some minutes.")
-        if status in {401, 403}:
+            return Finding(credential.setting, ok=False, detail=f"it could not be tried: {error}", fix=_AGAIN)
+        if response.status in {401, 403}:
             fix = f"Write one that works as {credential.setting}."
-            return Finding(credential.setting, ok=False, detail=f"it is refused with {status}", fix=fix)
-        return Finding(credential.setting, ok=True, detail=f"it is not refused{in_use}")
+            detail = f"it is refused with {response.status}"
+            return Finding(credential.setting, ok=False, detail=detail, fix=fix)
+        if not is_page(response):
+            web_page = " with something else than the API's JSON" if response.status == 200 else ""
+            detail = f"it could not be tried: the answer is {response.status}{web_page}"
+            return Finding(credential.setting, ok=False, detail=detail, fix=_AGAIN)
+        return Finding(credential.setting, ok=True, detail=f"it works{in_use}")
+
+
+def _none_readable(unreadable: Sequence[AuthFailed]) -> AuthFailed:
+    """Return one error for all credentials that cannot be read."""
+    if not unreadable:
+        return AuthFailed("No credential is set.", fix="Write one into the settings of the source.")
+    first, *others = unreadable
+    reason = "; ".join((first.reason.rstrip("."), *(_within(other.reason) for other in others)))
+    return AuthFailed(f"{reason}.", fix=" ".join(each.fix for each in unreadable), kind=first.kind)
+
+
+def _within(sentence: str) -> str:
+    """Return a sentence as a part of another one."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")

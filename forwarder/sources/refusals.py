@@ -52,6 +52,11 @@ def without_a_page(
     return None
 
 
+def is_page(response: Response) -> bool:
+    """Tell whether an answer is one of the API to somebody it takes: neither refusal nor fault, and no login page."""
+    return response.status == 200 and _success_without_a_page(response) is None
+
+
 def _success_without_a_page(response: Response) -> Retryable | Held | None:
     if response.status != 200:
         return Held(

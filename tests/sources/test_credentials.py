@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import AuthFailed, Held, SourceContext
+from forwarder.net.http import Response as Answer
 from forwarder.net.retry import RequestBudget
 from forwarder.registry import SOURCES
 from simulator.httpd import Request, Response, Server
@@ -44,13 +45,19 @@ class Api:
         self.takes = {FIRST}
         self.shown: list[str] = []
         self.status = 401
+        self.statuses: dict[str, int] = {}
+        self.of_gateway: int | None = None
         self.says: Any = {"message": f"no {FIRST} and no {SECOND}", "errors": [{"code": FIRST, "title": SECOND}]}
 
     async def __call__(self, request: Request) -> Response:
         if "authorization" not in request.headers:
             return Response.json({"cloudId": "11111111-2222-3333-4444-555555555555"})
         self.shown.append(key_of(request))
-        return Response.json(EMPTY) if self.shown[-1] in self.takes else Response.json(self.says, self.status)
+        if self.shown[-1] in self.takes:
+            return Response.json(EMPTY)
+        if self.of_gateway is not None and request.path.startswith("/ex/"):
+            return Response.json(self.says, self.of_gateway)
+        return Response.json(self.says, self.statuses.get(self.shown[-1], self.status))
 
 
 @asynccontextmanager
@@ -123,6 +130,66 @@ async def test_both_refused_is_said_and_no_key_is(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("end", ["", "_next"])
+@pytest.mark.parametrize(("written", "cause"), [(None, "cannot be read"), ("", "cannot be used")])
+async def test_a_file_of_two_that_cannot_be_read_is_said_when_the_other_key_is_refused(
+    kind: str, end: str, written: str | None, cause: str, tmp_path: Any
+) -> None:
+    base, other, path = KEYS.get(kind, "token"), {"": "_next", "_next": ""}[end], tmp_path / "key"
+    path.write_text(SECOND)
+    async with source_of(kind, **{"": None, "_next": None, other: FIRST, f"{end}_file": str(path)}) as (api, source, _):
+        path.unlink() if written is None else path.write_text(written)
+        api.takes = set()
+        with pytest.raises(AuthFailed) as caught:
+            await read(source)
+        assert set(api.shown) == {FIRST}
+        assert "refused as well" not in caught.value.reason
+        assert f"the file that {base}{end}_file names {cause}" in caught.value.reason
+        assert f"Fix the file that {base}{end}_file names" in caught.value.fix
+        assert (f"{base}_next was refused" in caught.value.reason) == (end == "")
+        assert not any(key[:12] in str(caught.value) for key in (FIRST, SECOND))
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_two_files_that_cannot_be_read_are_both_said(kind: str, tmp_path: Any) -> None:
+    base, paths = KEYS.get(kind, "token"), [tmp_path / "first", tmp_path / "second"]
+    for path in paths:
+        path.write_text(FIRST)
+    files = {"_file": str(paths[0]), "_next_file": str(paths[1])}
+    async with source_of(kind, **{"": None, "_next": None, **files}) as (api, source, _):
+        paths[0].unlink()
+        paths[1].write_text("")
+        with pytest.raises(AuthFailed) as caught:
+            await read(source)
+        assert api.shown == []
+        assert f"{base}_file names cannot be read" in caught.value.reason
+        assert f"{base}_next_file names cannot be used" in caught.value.reason
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_the_same_key_twice_is_no_second_refusal(kind: str) -> None:
+    base = KEYS.get(kind, "token")
+    async with source_of(kind, _next=FIRST) as (api, source, _):
+        api.takes = set()
+        with pytest.raises(AuthFailed) as caught:
+            await read(source)
+        assert set(api.shown) == {FIRST}
+        assert "refused as well" not in caught.value.reason
+        assert f"{base}_next is the same as {base}" in caught.value.reason
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_one_key_refused_and_the_other_without_permission_are_told_apart(kind: str) -> None:
+    base = KEYS.get(kind, "token")
+    async with source_of(kind) as (api, source, _):
+        api.takes, api.statuses = set(), {FIRST: 401, SECOND: 403}
+        with pytest.raises(AuthFailed) as caught:
+            await read(source)
+        assert caught.value.kind == "forbidden"
+        assert f"this is about {base}_next; {base} is refused" in caught.value.reason
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
 async def test_one_key_alone_is_shown_once_and_its_refusal_names_no_other(kind: str) -> None:
     async with source_of(kind, _next=None) as (api, source, _):
         api.takes = set()
@@ -177,6 +244,45 @@ async def test_doctor_tries_each_and_says_how_long_each_is_good(kind: str) -> No
         assert "refused" in found[base].detail
         assert found[base].fix
         assert not any(key[:12] in str(found) for key in (FIRST, SECOND))
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 408, 429, 500, 502, 503])
+async def test_doctor_calls_no_key_good_that_nobody_took(kind: str, status: int) -> None:
+    base = KEYS.get(kind, "token")
+    async with source_of(kind) as (api, source, _):
+        await source.probe()  # the way is found
+        api.takes, api.statuses = {FIRST}, {SECOND: status}
+        found = {finding.subject: finding for finding in await source.probe()}
+        assert found[base].ok
+        assert not found[f"{base}_next"].ok
+        assert f"could not be tried: the answer is {status}" in found[f"{base}_next"].detail
+        assert found[f"{base}_next"].fix
+
+
+@pytest.mark.parametrize(("site", "gateway"), [(401, 503), (403, 429), (503, 401), (404, 403)])
+async def test_doctor_calls_no_token_refused_that_one_host_could_not_tell_of(site: int, gateway: int) -> None:
+    async with source_of("jira") as (api, source, _):
+        api.status, api.of_gateway = site, gateway
+        found = {finding.subject: finding for finding in await source.probe()}
+        assert not found["token_next"].ok
+        assert "could not be tried" in found["token_next"].detail
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_doctor_covers_no_refused_key_by_one_that_could_not_be_tried(kind: str) -> None:
+    async with source_of(kind) as (_, source, _):
+        credentials = source.credentials
+
+        async def send(secret: str) -> Any:
+            return Answer({FIRST: 401, SECOND: 503}[secret], {"content-type": "application/json"}, b"{}")
+
+        assert [finding.ok for finding in await credentials.try_each(send)] == [False, False]
+
+        async def login(secret: str) -> Any:
+            return Answer(200, {"content-type": "text/html"}, b"<title>Log in</title>")
+
+        assert [finding.ok for finding in await credentials.try_each(login)] == [False, False]
 
 
 @pytest.mark.parametrize(

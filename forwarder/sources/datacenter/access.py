@@ -78,15 +78,15 @@ class ApiAccess:
 
     async def get(self, path: str, params: Mapping[str, str]) -> Response:
         """Ask for JSON below the root of the API. Raises Retryable, Held, AuthFailed, or CursorLost."""
-        response, sent = await self.credentials.ask(partial(self._send, path, params))
-        secrets = (*sent, *map(self._basic, sent))
-        response = msgspec.structs.replace(response, headers=_as_rate(response.headers))
+        asked = await self.credentials.ask(partial(self._send, path, params))
+        secrets = (*asked.sent, *map(self._basic, asked.sent))
+        response = msgspec.structs.replace(asked.response, headers=_as_rate(asked.response.headers))
         error = without_a_page(response, budget=self._budget, now=self.clock.time(), secrets=secrets)
         if error is not None:
             raise error
         if response.status != 200:
             refused = _refusal(response, secrets, with_cursor="pageCursor" in params)
-            raise self.credentials.refused_by_all(refused) if isinstance(refused, AuthFailed) else refused
+            raise asked.explained(refused) if isinstance(refused, AuthFailed) else refused
         self._budget.observe(response.headers)
         account = plain(response.headers.get(_USER, ""), 100)
         self.account = account if account and account.casefold() != "anonymous" else self.account

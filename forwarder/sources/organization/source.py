@@ -41,7 +41,7 @@ from forwarder.contracts.credentials import Expiry
 from forwarder.contracts.identity import EventKeys
 from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
-from forwarder.sources.credentials import Credentials
+from forwarder.sources.credentials import Asked, Credentials
 from forwarder.sources.headers import budget_finding, clock_finding
 from forwarder.sources.organization import ends
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
@@ -250,8 +250,9 @@ class OrganizationSource:
         try:
             since = int(self._clock.time() * 1000) - (self.retention_ms or 0)
             smallest = {"from": str(since), "limit": "1", "sortOrder": "asc"}
-            response = await self._request(smallest)
-            self._raise_for(response)
+            asked = await self._request(smallest)
+            response = asked.response
+            self._raise_for(asked)
             findings.append(Finding("key", ok=True, detail="it may read the organization's events"))
             findings.append(await self._probe_log(response))
         except Held as error:
@@ -276,8 +277,9 @@ class OrganizationSource:
             cursor = onward_of(members, response.headers).cursor
             if cursor is None:
                 break
-            response = await self._request({"cursor": cursor, "limit": "1"})
-            self._raise_for(response, cursor)
+            asked = await self._request({"cursor": cursor, "limit": "1"})
+            self._raise_for(asked, cursor)
+            response = asked.response
         return Finding(
             "log",
             ok=False,
@@ -290,8 +292,8 @@ class OrganizationSource:
         clients, path = Clients(self._new_client), f"/admin/v1/orgs/{self._config.org_id}/event-actions"
 
         async def ask(cursor: str | None) -> bytes:
-            asked = {"cursor": cursor} if cursor else {}
-            response = await self._request(asked, path=path, clients=clients, most=LONGEST_PAGE)
+            where = {"cursor": cursor} if cursor else {}
+            response = (await self._request(where, path=path, clients=clients, most=LONGEST_PAGE)).response
             if response.status != 200:
                 code, title = error_of(response, secrets=self._sent)
                 raise Retryable(f"the API answers {response.status} {code} {title}".rstrip())
@@ -314,14 +316,13 @@ class OrganizationSource:
         """Ask once, and once more with a smaller limit when that is what the API refuses."""
         cursor = state.get("cursor")
         where = {"cursor": cursor} if cursor else {"from": str(state["from"]), "sortOrder": "asc", **ends.bound(state)}
-        response = await self._request({**where, "limit": str(limit)})
-        if response.status == 400 and limit > SAFE_LIMIT and error_of(response)[0] != LOST_CURSOR:
-            smaller = await self._request({**where, "limit": str(SAFE_LIMIT)})
-            if smaller.status == 200:
+        asked = await self._request({**where, "limit": str(limit)})
+        if asked.response.status == 400 and limit > SAFE_LIMIT and error_of(asked.response)[0] != LOST_CURSOR:
+            asked = await self._request({**where, "limit": str(SAFE_LIMIT)})
+            if asked.response.status == 200:
                 self._limits.most = SAFE_LIMIT
-            response = smaller
-        self._raise_for(response, cursor)
-        return response
+        self._raise_for(asked, cursor)
+        return asked.response
 
     def _new_client(self) -> HttpClient:
         config = self._config
@@ -334,20 +335,20 @@ class OrganizationSource:
         path: str | None = None,
         clients: Clients | None = None,
         most: int | None = None,
-    ) -> Response:
+    ) -> Asked:
         send = partial(self._send, params, path or self._path, clients or self._clients, most)
-        response, sent = await self.credentials.ask(send)
-        self._sent = tuple(dict.fromkeys((*sent, *self._sent)))[:_MOST_SENT]
-        return response
+        asked = await self.credentials.ask(send)
+        self._sent = tuple(dict.fromkeys((*asked.sent, *self._sent)))[:_MOST_SENT]
+        return asked
 
     async def _send(self, params: dict[str, str], path: str, clients: Clients, most: int | None, key: str) -> Response:
         headers = {"authorization": f"Bearer {key}", "accept": "application/json", "accept-encoding": "gzip"}
         async with clients.borrowed() as client:
             return await client.request("GET", path, params=params, headers=headers, most=most)
 
-    def _raise_for(self, response: Response, cursor: str | None = None) -> None:
-        error = self._refusals.error(response, keys=self._sent, cursor=cursor)
+    def _raise_for(self, asked: Asked, cursor: str | None = None) -> None:
+        error = self._refusals.error(asked.response, keys=self._sent, cursor=cursor)
         if isinstance(error, AuthFailed):
-            raise self.credentials.refused_by_all(error)
+            raise asked.explained(error)
         if error is not None:
             raise error

@@ -26,7 +26,7 @@ from forwarder.net.http import UNREADABLE, HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
 from forwarder.sources.credentials import Credentials
 from forwarder.sources.headers import budget_finding, clock_finding
-from forwarder.sources.refusals import is_of_one_endpoint, without_a_page
+from forwarder.sources.refusals import is_of_one_endpoint, is_page, without_a_page
 from forwarder.sources.site.config import SiteConfig
 from forwarder.sources.site.refusals import OF_THE_WAY, Product, of_both, refusal
 
@@ -121,7 +121,7 @@ class SiteAccess:
             async with clients.borrowed() as client:
                 return await client.request("GET", path, params=params, headers=headers, most=most)
 
-        response, _ = await self.credentials.ask(send)
+        response = (await self.credentials.ask(send)).response
         if response.status != 200:
             raise Retryable(f"the API answers {response.status}", kind="unexpected_status")
         return response.body
@@ -204,15 +204,15 @@ class SiteAccess:
             async with self._clients[way].borrowed() as client:
                 return await client.request("GET", path, params=params, headers=headers, most=most)
 
-        response, tokens = await self.credentials.ask(send)
-        sent = (*tokens, *map(self._basic, tokens))
+        asked = await self.credentials.ask(send)
+        response, sent = asked.response, (*asked.sent, *map(self._basic, asked.sent))
         error = without_a_page(response, budget=self._budget, now=self._clock.time(), secrets=sent)
         if isinstance(error, Retryable) and is_of_one_endpoint(response):
             self._free_at = self._clock.monotonic() + (error.retry_after or 0.0)
         if error is None and response.status != 200:
             host = _host(self._config.address if way == "site" else self._config.gateway)
             error = refusal(response, self._product, host, secrets=sent)
-            error = self.credentials.refused_by_all(error) if isinstance(error, AuthFailed) else error
+            error = asked.explained(error) if isinstance(error, AuthFailed) else error
         if error is not None:
             if error.kind in OF_THE_WAY and self._cloud_id == cloud_id:
                 self._cloud_id = ""  # the site may have another one by now, or something else answered for it
@@ -277,22 +277,22 @@ class SiteAccess:
         return [] if self._surveyed is None else await self.credentials.try_each(self._try)
 
     async def _try(self, token: str) -> Response:
-        """Return what the host says that takes the token, else what the site says."""
+        """Return what the host says that takes the token, else the one that does not refuse it, else the site."""
         path, params = self._surveyed or ("", {})
         headers = {"authorization": f"Basic {self._basic(token)}", "accept": "application/json"}
-        answer: Response | None = None
+        answers: list[Response] = []
         if self._config.access != "gateway":
             async with self._clients["site"].borrowed() as client:
-                answer = await client.request("GET", path, params=params, headers=headers)
+                answers.append(await client.request("GET", path, params=params, headers=headers))
         asks_gateway = self._config.access != "site" and not self._config.gateway_is_of_another_cloud
-        if asks_gateway and (answer is None or answer.status != 200):
+        if asks_gateway and not any(map(is_page, answers)):
             path = f"/ex/{self._product.name}/{await self.cloud_id()}{path}"
             async with self._clients["gateway"].borrowed() as client:
-                beyond = await client.request("GET", path, params=params, headers=headers)
-            answer = beyond if answer is None or beyond.status == 200 else answer
-        if answer is None:
+                answers.append(await client.request("GET", path, params=params, headers=headers))
+        if not answers:
             raise Retryable("there is no host to ask")
-        return answer
+        # A host that refuses a token says less than one that could not tell: each takes tokens of one kind only.
+        return max(answers, key=lambda answer: (is_page(answer), answer.status not in {401, 403}))
 
     def _refused(self, found: Mapping[Way, Any], used: Way, works: list[Way]) -> Finding:
         error = found[used]
