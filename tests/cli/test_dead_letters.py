@@ -175,7 +175,7 @@ async def test_no_secret_is_in_a_letter_an_export_or_the_spool(tmp_path: Path) -
         await s.process.stop()
         for text in (shown.stdout, shown.stderr, exported.stderr, *lines, s.process.text, json.dumps(letters)):
             assert SECRET not in text
-        for path in (tmp_path / "state").iterdir():
+        for path in (path for path in (tmp_path / "state").rglob("*") if path.is_file()):
             assert SECRET.encode() not in path.read_bytes()
 
 

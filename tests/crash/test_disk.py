@@ -199,7 +199,7 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         assert await process.stop() == 0
         state = tmp_path / "state"
         # Root without its right over foreign files, because another user may not reach this interpreter.
-        for path in (state, *state.iterdir()):
+        for path in (state, *state.rglob("*")):
             os.chown(path, NOBODY, NOBODY)
         stranger = Process(process.config, prefix=["setpriv", "--bounding-set=-dac_override,-dac_read_search"])
         before = picture(state)
@@ -208,7 +208,7 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         assert str(state) in text
         assert picture(state) == before
         # nor when it can read every file, or there is none yet
-        for file in state.iterdir():
+        for file in (path for path in state.rglob("*") if path.is_file()):
             file.chmod(0o644)
         before = picture(state)
         assert "uid 0" in await refused(stranger)

@@ -88,7 +88,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
 
 
 def remove_all(state: Path) -> None:
-    for path in state.iterdir():
+    for path in (path for path in state.iterdir() if not path.is_dir()):
         path.unlink()
 
 
