@@ -45,7 +45,7 @@ test-versions: ## the tests again with each other Python that is found here, one
 	@for version in $(VERSIONS); do \
 	  if python=$$(.ci/find-python $$version); then \
 	    echo "with Python $$version, $$python" && \
-	    $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version ARGS="$(ACROSS) $(ARGS)" || exit 1; \
+	    $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version ARGS="--hypothesis-profile=versions $(ACROSS) $(ARGS)" || exit 1; \
 	  else echo "NOT TESTED WITH PYTHON $$version: none is found on PATH or with pyenv"; fi; \
 	done
 
@@ -57,7 +57,7 @@ test-versions: ## the tests again with each other Python that is found here, one
 	@touch $@
 
 test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml $(ACROSS) $(ARGS)
+	@.venv-oldest/bin/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(ACROSS) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .

@@ -30,6 +30,8 @@ def pytest_forwarder_senders():
 
 # How long a case takes, or making one, says nothing about a shared machine; a failure there must be repeatable here.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# What a version of Python breaks shows in a few examples; the many have their run with `make test`.
+settings.register_profile("versions", settings.get_profile("project"), max_examples=15)
 settings.load_profile("project")
 
 

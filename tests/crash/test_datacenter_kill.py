@@ -105,11 +105,14 @@ class Run:
             node.finish()
         wanted = self.existed().total()
         await self.process.start()
-        await self.process.until(
-            lambda: self.out.exists() and self.out.read_bytes().count(b"\n") >= wanted, every=0.5, within=DRAIN
-        )
+        # not by lines of the sink: what was in flight at a kill stands there twice
         await self.process.until_status(
-            lambda found: found["balanced"] and not any(line["waiting"] for line in found["books"])
+            lambda found: (
+                sum(line["spooled"] for line in found["books"]) >= wanted
+                and found["balanced"]
+                and not any(line["waiting"] for line in found["books"])
+            ),
+            within=DRAIN,
         )
         assert await self.process.stop() == 0, self.process.text[-4000:]
 

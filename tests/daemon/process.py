@@ -121,7 +121,7 @@ class Process:
     def _watch(self) -> None:
         assert self.alive, f"the daemon ended by itself: {self.text[-4000:]}"
 
-    async def until_status(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async def until_status(self, holds: Callable[[dict[str, Any]], bool], within: float = 90.0) -> dict[str, Any]:
         """Ask /status until it answers and `holds`."""
 
         async def status() -> dict[str, Any] | None:
@@ -131,7 +131,7 @@ class Process:
                     return found
             return None
 
-        found = await self.until(status, every=0.05)
+        found = await self.until(status, every=0.05, within=within)
         assert found is not None
         return found
 

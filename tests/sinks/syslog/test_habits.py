@@ -152,7 +152,7 @@ class Receiver:
                 if self.refuses is not None:
                     await asyncio.sleep(self.refuses)
                     break
-                self.has[json.loads(line.partition(b" - ")[2].partition(b" - ")[2])["id"]] += 1
+                self.has[json.loads(line[line.index(b"{") :])["id"]] += 1
                 count += 1
                 if count == self.most:
                     break
