@@ -175,6 +175,7 @@ def test_what_is_not_json_is_not_shown():
         strict().apply("organization", b"canary")
 
 
+@pytest.mark.timeout(600)  # a minute on a quiet machine
 @pytest.mark.parametrize("feed", FEEDS)
 def test_ids_times_and_the_products_own_words_stay(feed):
     for tree in documents(feed):
