@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from forwarder.cli.help import App, examples_epilog
-from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call
+from forwarder.cli.options import Config, Json, Overrides, SecretsDir, Source, call
 from forwarder.exit_codes import ExitCode
 
 CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
@@ -40,7 +40,7 @@ def list_(
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
-    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Only of this source.")] = "",
+    source: Source = "",
     as_json: Json = False,
 ) -> None:
     """List the cursors that are at work.

@@ -57,6 +57,7 @@ Config = Annotated[
         help="YAML file; default: ./config.yaml, then /etc/audit-forwarder/config.yaml.",
     ),
 ]
+Source = Annotated[str, typer.Option("--source", metavar="NAME", help="Only of this source.")]
 SecretsDir = Annotated[
     Path | None,
     typer.Option(

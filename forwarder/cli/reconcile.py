@@ -99,7 +99,7 @@ def reconcile(
     if verify_sink and as_json:
         raise typer.BadParameter("--verify-sink prints what it finds; ask for --json afterwards, without it")
     if verify_sink and not (day or since or until):
-        since = (datetime.now(UTC).date() - timedelta(days=7)).isoformat()
+        since = (datetime.now(UTC).date() - timedelta(days=6)).isoformat()
     chosen = Chosen(day or since, day or until, source, sink)
     look = command.LookWanted(within, result) if verify_sink else None
     invocation = call(config, secrets_dir, overrides)

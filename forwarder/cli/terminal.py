@@ -5,10 +5,13 @@ Texts from outside (paths, names, what a server said) cannot reach a terminal as
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
+
+import msgspec
 
 from forwarder.cli.tables import Screen, paragraph, table
 from forwarder.contracts.text import visible
@@ -51,6 +54,21 @@ def print_error(message: str) -> None:
 def print_line(line: str = "") -> None:
     """Print one plain line on standard output."""
     print(line)  # noqa: T201 -- the command line's own voice
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON; on a terminal, what does not print is escaped in it."""
+    shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    if sys.stdout.isatty():
+        shown = "\n".join(json_visible(line) for line in shown.split("\n"))
+    print_line(shown)
+
+
+def json_visible(line: str) -> str:
+    r"""Return a line of JSON with all that does not print as `\uXXXX`: the same JSON, and harmless to look at."""
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def show_rows(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), styles: Mapping[str, Style] = {}) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from forwarder.cli.commands import backfill as command
 from forwarder.polling.backfill import Order
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
+from tests.cli.printed import printed_json
 from tests.daemon.engine import Engine, digests_of, engine, file_sink, lines_of, source, truth
 
 NONE_BEFORE = {"since": "0s"}
@@ -29,7 +29,7 @@ async def backfill(*words: str) -> Any:
 
 async def listed(config: str) -> list[dict[str, Any]]:
     done = await backfill("list", "-c", config, "--json")
-    found: list[dict[str, Any]] = json.loads("{" + done.stdout.partition("{")[2])["backfills"]
+    found: list[dict[str, Any]] = printed_json(done.stdout)["backfills"]
     return found
 
 

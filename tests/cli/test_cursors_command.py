@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from forwarder.contracts import Page
 from forwarder.polling.plan import BACKFILL, TAIL
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
+from tests.cli.printed import printed_json
 from tests.daemon.engine import digests_of, engine, file_sink, lines_of, source, truth
 from tests.polling.pollers import ScriptedSource, page, poller_of, quiet, running, spool_in, spooled, until
 
@@ -34,7 +34,7 @@ async def test_a_cursor_is_shown_and_dropped_while_the_daemon_runs(tmp_path: Pat
     ):
         await e.until(lambda: len(lines_of(out)) >= 60)
         listed = await command("list", "-c", config, "--json")
-        shown = json.loads("{" + listed.stdout.partition("{")[2])["cursors"]  # the daemon in this process may log, too
+        shown = printed_json(listed.stdout)["cursors"]
         assert {"acme"} == {cursor["source"] for cursor in shown}
         assert "tail" in {cursor["cursor"] for cursor in shown}
         done = await command("drop", "-c", config, "--source", "acme")

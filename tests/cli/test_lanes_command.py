@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from forwarder.cli.app import app
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
+from tests.cli.printed import printed_json
 from tests.daemon.engine import Engine, digests_of, engine, file_sink, lines_of, source, truth
 
 
@@ -24,9 +24,7 @@ async def lanes(*words: str) -> Any:
 
 async def shown(config: str) -> dict[str, Any]:
     listed = await lanes("list", "-c", config, "--json")
-    return {
-        lane["sink"]: lane for lane in json.loads("{" + listed.stdout.partition("{")[2])["lanes"]
-    }  # the daemon in this process may log, too
+    return {lane["sink"]: lane for lane in printed_json(listed.stdout)["lanes"]}
 
 
 def lane_state(e: Engine, name: str = "out") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from forwarder.cli.app import app
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
+from tests.cli.printed import printed_json
 from tests.daemon.engine import engine, file_sink, lines_of, source, truth
 
 
@@ -23,7 +23,7 @@ async def command(folder: Path, *words: str) -> Any:
 
 
 def shown(result: Any) -> Any:
-    return json.loads("{" + result.stdout.partition("{")[2])  # the daemon in this process may log, too
+    return printed_json(result.stdout)
 
 
 async def test_every_event_is_accounted_for_by_day_source_and_sink(tmp_path: Path) -> None:

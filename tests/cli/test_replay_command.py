@@ -15,6 +15,7 @@ from forwarder.cli.app import app
 from forwarder.cli.commands import replay as command
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
+from tests.cli.printed import printed_json
 from tests.daemon.engine import engine, file_sink, lines_of, source
 
 
@@ -25,7 +26,7 @@ async def replay(*words: str) -> Any:
 
 async def listed(config: str) -> list[dict[str, Any]]:
     done = await replay("list", "-c", config, "--json")
-    found: list[dict[str, Any]] = json.loads("{" + done.stdout.partition("{")[2])["replays"]
+    found: list[dict[str, Any]] = printed_json(done.stdout)["replays"]
     return found
 
 

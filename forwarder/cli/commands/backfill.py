@@ -8,12 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from forwarder.admin.backfills import BackfillChoice, BackfillShown, BackfillWanted
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.status_values import duration
-from forwarder.cli.terminal import console, page_rows, print_line
+from forwarder.cli.terminal import console, page_rows, print_json, print_line
 from forwarder.cli.times import SHAPES, iso, minute, parse
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.exit_codes import ExitCode
@@ -98,7 +96,7 @@ def list_(invocation: Invocation, source: str, *, as_json: bool) -> ExitCode:
             running = found.running
         if as_json:
             rows = [_as_dict(each, running=running) for each in shown]
-            print_line(msgspec.json.format(msgspec.json.encode({"backfills": rows}), indent=2).decode())
+            print_json({"backfills": rows})
             return ExitCode.OK
         intro = [] if shown else ["no backfill is on record"]
         page_rows([_row(each, running=running) for each in shown], head=_HEAD, intro=intro)

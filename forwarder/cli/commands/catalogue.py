@@ -14,7 +14,7 @@ from forwarder.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.catalogue.known import LISTS
 from forwarder.catalogue.ocsf import class_and_activity
 from forwarder.catalogue.own import local_records
-from forwarder.cli.terminal import print_line, show_rows
+from forwarder.cli.terminal import print_json, print_line, show_rows
 from forwarder.config.settings import find_config
 from forwarder.contracts import ConfigError, Origin, Record, UnexpectedPayload
 from forwarder.contracts.text import visible
@@ -246,7 +246,7 @@ def missing(invocation: Invocation, *, as_json: bool) -> ExitCode:
             {"action": action, "events": count, "name": listed.name if listed is not None else None}
             for action, count, listed in rows
         ]
-        print_line(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        print_json(shown)
         return ExitCode.OK
     if not rows:
         print_line("every action that was met has a meaning")

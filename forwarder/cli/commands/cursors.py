@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from forwarder.admin.cursors import CursorChoice, CursorShown
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_line
+from forwarder.cli.terminal import page_rows, print_json, print_line
 from forwarder.cli.times import iso
 from forwarder.exit_codes import ExitCode
 
@@ -28,7 +26,7 @@ def list_(invocation: Invocation, source: str, *, as_json: bool) -> ExitCode:
             cursors = await found.ask("cursors.list", CursorChoice(source), list[CursorShown])
         if as_json:
             shown = [_as_dict(cursor) for cursor in cursors]
-            print_line(msgspec.json.format(msgspec.json.encode({"cursors": shown}), indent=2).decode())
+            print_json({"cursors": shown})
             return ExitCode.OK
         rows = [[str(value if value is not None else "-") for value in _as_dict(cursor).values()] for cursor in cursors]
         page_rows(rows, head=_HEAD, intro=[] if rows else ["no cursor is at work"], usual={"dropped": "-"})

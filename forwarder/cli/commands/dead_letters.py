@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -15,7 +14,7 @@ from forwarder.admin.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.cli.commands import letter_text as text
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_error, print_line
+from forwarder.cli.terminal import json_visible, page_rows, print_error, print_json, print_line
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.errors import ForwarderError
 from forwarder.contracts.text import visible
@@ -48,7 +47,7 @@ def list_(invocation: Invocation, choice: Choice, *, limit: int | None, as_json:
         if not counts:
             choice.must_exist(settings)
         if as_json:
-            _say_json(
+            print_json(
                 {
                     "dead_letters": [text.as_dict(letter, event=False) for letter in letters],
                     "summary": [text.count_dict(count) for count in counts],
@@ -78,7 +77,7 @@ def list_discards(invocation: Invocation, choice: Choice, *, as_json: bool) -> E
         async with connect(settings) as found:
             records = await found.ask("dead_letters.discards", choice.wanted(), list[Discard])
         if as_json:
-            _say_json({"discards": [text.discard_dict(record) for record in records]})
+            print_json({"discards": [text.discard_dict(record) for record in records]})
             return ExitCode.OK
         events = sum(record.events for record in records)
         intro = [f"discarded within a year: {events}" if records else "nothing was discarded within a year"]
@@ -96,7 +95,7 @@ def show(invocation: Invocation, choice: Choice, *, as_json: bool) -> ExitCode:
             letters = [letter async for letter in _each(found, "dead_letters.events", choice.wanted(), None)]
         for index, letter in enumerate(letters):
             if as_json:
-                _say_json(text.as_dict(letter, event=True))
+                print_json(text.as_dict(letter, event=True))
                 continue
             if index:
                 print_line()
@@ -232,20 +231,6 @@ def _absent(numbers: set[int]) -> ExitCode:
         return ExitCode.OK
     print_error(f"no dead letter has the number {text.ranges_text(sorted(numbers))}; `dead-letters list` shows all")
     return ExitCode.CONFIGURATION
-
-
-def _say_json(value: Any) -> None:
-    shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    if sys.stdout.isatty():
-        shown = "\n".join(json_visible(line) for line in shown.split("\n"))
-    print_line(shown)
-
-
-def json_visible(line: str) -> str:
-    r"""Return a line of JSON with all that does not print as `\uXXXX`: still the same JSON, and harmless to look at."""
-    if line.isprintable():
-        return line
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 class _Output:

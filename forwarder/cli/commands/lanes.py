@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from forwarder.admin.lanes import LaneChange, LaneChoice, LaneShown
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_line
+from forwarder.cli.terminal import page_rows, print_json, print_line
 from forwarder.cli.times import iso, minute
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
@@ -36,7 +34,7 @@ def list_(invocation: Invocation, *, as_json: bool) -> ExitCode:
             running = found.running
         if as_json:
             shown = [_as_dict(lane) for lane in lanes]
-            print_line(msgspec.json.format(msgspec.json.encode({"lanes": shown}), indent=2).decode())
+            print_json({"lanes": shown})
             return ExitCode.OK
         intro = [] if lanes else ["the spool has no lane"]
         intro += [] if running else ["the daemon is not running; nothing is delivered"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from forwarder.admin.reconcile import IdsAsked
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_line
+from forwarder.cli.terminal import page_rows, print_json, print_line
 from forwarder.contracts.errors import ConfigError
 from forwarder.exit_codes import ExitCode
 from forwarder.reconcile.chain import check
@@ -58,7 +56,7 @@ def reconcile(
                 if with_ids:
                     for line, row in zip(verdict.lines, shown["lines"], strict=True):
                         row["missing_ids"] = [each async for each in _missing_ids(found, verdict, line)]
-                print_line(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+                print_json(shown)
             else:
                 page_rows(
                     [_row(line) for line in verdict.lines],
@@ -82,7 +80,7 @@ def check_reports(invocation: Invocation, *, as_json: bool) -> ExitCode:
     except OSError as error:
         raise ConfigError(f"the reports in {folder} cannot be read: {error.strerror}") from None
     if as_json:
-        print_line(msgspec.json.format(msgspec.json.encode(checked), indent=2).decode())
+        print_json(checked)
     elif not checked.reports:
         print_line(f"no report is in {folder} yet: the first is written once its day was read again")
     else:

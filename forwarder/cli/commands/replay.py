@@ -12,7 +12,7 @@ import msgspec
 from forwarder.admin.replays import ReplayChoice, ReplayShown
 from forwarder.cli.commands.replay_choice import Choice
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import console, page_rows, print_line
+from forwarder.cli.terminal import console, page_rows, print_json, print_line
 from forwarder.cli.times import iso, minute
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
@@ -73,7 +73,7 @@ def list_(invocation: Invocation, *, as_json: bool) -> ExitCode:
             running = found.running
         if as_json:
             rows = [_as_dict(each) for each in shown]
-            print_line(msgspec.json.format(msgspec.json.encode({"replays": rows}), indent=2).decode())
+            print_json({"replays": rows})
             return ExitCode.OK
         intro = [] if shown else ["no replay is on record"]
         page_rows([_row(each, running=running) for each in shown], head=_HEAD, intro=intro, usual={"where": "-"})

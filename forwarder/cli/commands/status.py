@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from forwarder import __version__
 from forwarder.cli.status_text import status_lines
-from forwarder.cli.terminal import print_error, print_line, screen
+from forwarder.cli.terminal import print_error, print_json, print_line, screen
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts import SystemClock
 from forwarder.contracts.heartbeat import is_heartbeat
@@ -68,7 +67,7 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_line(json.dumps(report, indent=2, ensure_ascii=not sys.stdout.isatty()))
+        print_json(report)
         return
     for line in status_lines(report, screen()):
         print_line(line)

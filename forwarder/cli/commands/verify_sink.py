@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from contextlib import suppress
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from forwarder.admin.reconcile import Found
@@ -42,7 +43,7 @@ async def verify(
         settings: What is configured.
         verdict: The days, sources and sinks to look at.
         result: What a search listed; in place of asking the sink.
-        within: Seconds for all of it.
+        within: Seconds for each sink.
     """
     origins = origins_of(settings)
     lines = [line for line in verdict.lines if line.accepted and line.source in origins]
@@ -119,10 +120,14 @@ def _show(looks: list[Look]) -> None:
         elif look.dropped:
             _say(
                 f"{where}: {look.dropped} events were accepted and are not there: dropped after they were "
-                f"acknowledged, or removed by the destination's own retention. A replay brings them: audit-forwarder "
-                f"replay --sink {look.line.sink}"
+                "acknowledged, or removed by the destination's own retention. A replay brings what the spool still "
+                f"has: audit-forwarder replay --sink {look.line.sink} {_stretch(look.line.day)}"
             )
             _say(f"among these: {', '.join(look.absent)}")
+
+
+def _stretch(day: str) -> str:
+    return f"--from {day} --to {date.fromisoformat(day) + timedelta(days=1)}" if day else "--from TIME"
 
 
 def _say(text: str) -> None:
