@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def held(path: Path, asked: Asked) -> set[str]:
                 found.update(wanted.found(line.rstrip(b"\r\n") for line in lines))
         except FileNotFoundError:
             continue  # it was rotated away meanwhile; its lines stand in another one
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             fix = "Let the user of this command read it, or restore it."
             raise Held(f"{file} cannot be read: {error}.", fix=fix, kind="other") from error
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import random
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,23 @@ async def test_a_file_sink_reads_what_it_set_aside_and_what_was_compressed(tmp_p
     (tmp_path / "out-20261112T000000-1.ndjson.zst").write_bytes(b"x")
     with pytest.raises(Held, match="compressed"):
         await sink.holds(Asked(IDS, ORIGIN, DAY))
+    await sink.close()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("at", range(4, 40, 3))
+async def test_a_damaged_file_is_no_proof_of_loss(tmp_path: Path, ending: str, at: int) -> None:
+    path = tmp_path / "out.ndjson"
+    path.write_bytes(line_of(NAMES[0]) + b"\n")
+    pack: Callable[[bytes], bytes] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[ending]
+    packed = bytearray(pack(b"\n".join(map(line_of, NAMES)) + os.urandom(3000)))
+    packed[at : at + 9] = bytes(byte ^ 0xFF for byte in packed[at : at + 9])
+    (tmp_path / f"out-1.ndjson{ending}").write_bytes(packed)
+    sink = file_sink(path)
+    try:
+        await sink.holds(Asked(IDS, ORIGIN, DAY))
+    except Held as error:
+        assert "cannot be read" in error.reason
     await sink.close()
 
 
