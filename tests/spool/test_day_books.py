@@ -157,6 +157,22 @@ async def test_what_was_withdrawn_in_flight_and_settled_after_all_is_counted_on_
         assert (found[ON_31].accepted, found[ON_31].detached) == (1, before[ON_31].detached - 1)
 
 
+async def test_what_a_filter_takes_out_of_the_middle_again_and_again(harness: Harness) -> None:
+    lane = await harness.lane()
+    await put(harness, *names("a", 6))
+    await put(harness, *names("b", 6))
+    await put(harness, *names("c", 6))
+    await harness.take(lane)
+    every_second = [(seq, seq) for seq in range(1, 19, 2)]
+    await harness.spool.exchange(lane, Settlement([(1, 18)], filtered=every_second), after=0, events=0)
+    found = await lines(harness)
+    assert {day: (line.accepted, line.filtered) for day, line in found.items()} == {
+        ON_30: (3, 3),
+        ON_31: (3, 3),
+        NEVER: (3, 3),
+    }
+
+
 async def test_what_is_compared_and_what_was_new_then_is_counted(harness: Harness) -> None:
     await harness.lane()
     await put(harness, "a0", "a2")

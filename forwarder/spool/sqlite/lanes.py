@@ -158,9 +158,16 @@ class Lanes:
         withdrawn = self._withdrawn_in_flight(lane)
         taken = [(first, last) for first, last, _, _ in withdrawn]
         counts: Counter[Part] = Counter()
+        row: PageRow | None = None  # a filter may leave many small ranges of one page
         for begin, end in ranges.merge(spans):
             for first, last in ranges.outside(begin, end, taken):
-                counts.update(self._pages.counted(first, last, lane.sink))
+                if row is None or first > row.last:
+                    row = self._pages.after(first - 1, lane.sink)
+                if row is not None and row.first <= first and last <= row.last:
+                    for day, events in row.by_day(first, last):
+                        counts[row.source, day] += events
+                else:
+                    counts.update(self._pages.counted(first, last, lane.sink))
             for first, last, source, day in withdrawn:
                 counts[source, day] += max(0, min(last, end) - max(first, begin) + 1)
         return +counts
