@@ -28,7 +28,11 @@ def state_file(folder: Path, kind: str, owner: str = "") -> Path:
 
 def write_state(path: Path, value: object) -> None:
     """Replace a file as a whole, or leave the old one. Raises OSError."""
-    body = msgspec.json.encode(value)
+    write_whole(path, msgspec.json.encode(value))
+
+
+def write_whole(path: Path, body: bytes) -> None:
+    """Write a file that only we can read: all of it, or nothing. Raises OSError."""
     # a name that no one can foresee, and a file that no one made before: a link there would be written through
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
     try:

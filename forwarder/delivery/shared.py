@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from forwarder.contracts import Batch, Confirms, Delivery, Receipt, SinkConfig, Warns
+from forwarder.contracts import Batch, Confirms, Delivery, Held, Receipt, Retryable, SinkConfig, Warns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,8 +132,8 @@ class ConfirmingLaneSink(LaneSink):
         self.answers = {receipt: answer for receipt, answer in self.answers.items() if receipt in self.receipts}
         try:
             await self._shared.confirm(self)
-        except Exception:
-            if not known:
+        except (Retryable, Held):
+            if not known:  # else what is not known is asked for again, and fails again
                 raise
         found = {receipt: self.answers.pop(receipt) for receipt in receipts if receipt in self.answers}
         self.receipts -= found.keys()

@@ -30,14 +30,13 @@ class SeenLimit:
 
     Attributes:
         limit: Requests in a period, as the API said last; None while it says nothing.
-        objections: Answers that the limit is used up.
         foreign: Those of them that requests of ours do not explain.
     """
 
     def __init__(self, budget: RequestBudget, clock: Clock, source: str) -> None:
         budget.seen[source] = self
         self.limit: float | None = None
-        self.objections = self.foreign = 0
+        self.foreign = 0
         self.goods = 0  # answers that were no objection
         self._budget = budget
         self._clock = clock
@@ -79,7 +78,6 @@ class SeenLimit:
         It holds all who share the budget, but for one that comes to this source again while others were answered well
         since: limits are counted for each address, too.
         """
-        self.objections += 1
         self._look(headers)
         recent = self._recent(is_good=False)
         self.foreign += recent < (self.limit or max(self._passed, SURELY_ALLOWED))

@@ -190,7 +190,7 @@ def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
         "sources": [_row(source, now, "number", "cursors", "volume") for source in spool.sources],
         "lanes": [_row(lane, now, "number") for lane in spool.lanes],
         "gaps": [_gap(gap, names, now) for gap in spool.gaps],
-        "open_gaps": sum(gap.state in {"open", "fetching"} for gap in spool.gaps),
+        "open_gaps": sum(gap.is_open for gap in spool.gaps),
     }
 
 

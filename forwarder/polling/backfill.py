@@ -150,7 +150,7 @@ def closes(order: Order, gap: Gap, others: Iterable[Order]) -> bool:
         gap: The gap.
         others: The orders of the source that are on record.
     """
-    if gap.state not in {"open", "fetching"} or (gap.lane or "") != order.sink or gap.opened_ms > order.asked_ms:
+    if not gap.is_open or (gap.lane or "") != order.sink or gap.opened_ms > order.asked_ms:
         return False
     since, until = gap.from_ms, gap.to_ms
     if since is None or until is None or not order.since_ms <= since <= until <= order.until_ms:

@@ -298,7 +298,7 @@ class Cursors(ABC):
 
     async def _open_gaps(self, cause: str) -> list[Gap]:
         """Return the open gaps of a cause; what is lost for good no walk reads."""
-        return [gap for gap in await self._gaps_of_all() if gap.cause == cause and gap.state in {"open", "fetching"}]
+        return [gap for gap in await self._gaps_of_all() if gap.cause == cause and gap.is_open]
 
     async def _gaps_of_all(self) -> list[Gap]:
         """Return the gaps that concern every sink: what a walk reads is for all of them."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from forwarder.spool.gap import Gap, GapCause, GapChange
+from forwarder.spool.gap import LOST_PAGES, Gap, GapCause, GapChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ _CAUSES: dict[str, GapCause] = {"auth": "key_outage", "forbidden": "key_outage",
 """Kinds of errors that make an outage ours to explain, the more telling first."""
 
 _ENDED_BY_TAIL: tuple[GapCause, ...] = ("key_outage", "rate_limited", "retention")
-_HEALED: tuple[GapCause, ...] = ("cursor_lost", "damaged_page", "missing_page")
+_HEALED: tuple[GapCause, ...] = ("cursor_lost", *LOST_PAGES)
 _DAY_MS = 86_400_000
 
 
@@ -63,7 +63,7 @@ def doubts(sources: Iterable[SourceSeen], gaps: Sequence[Gap], now_ms: int) -> t
     opened: list[Gap] = []
     changes: list[GapChange] = []
     for seen in sources:
-        mine = [gap for gap in gaps if gap.source == seen.number and gap.state in {"open", "fetching"}]
+        mine = [gap for gap in gaps if gap.source == seen.number and gap.is_open]
         opened += _begun(seen, {gap.cause for gap in mine}, now_ms)
         changes += _changed(seen, mine, now_ms)
     return opened, changes

@@ -12,22 +12,21 @@ or looks change what it says, a new version is written, which names the old one.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from forwarder.catalogue.state_files import write_whole
 from forwarder.reconcile.words import COUNTS, MEANINGS, iso, sums_in_words, verdict_as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from forwarder.reconcile.verdict import Line, Verdict
+    from forwarder.reconcile.verdict import GapLine, Line, Verdict
 
 _NAME = re.compile(r"report-(\d{6,})-(\d{4}-\d\d-\d\d)\.json")
 _SETTLE_MS = 2 * 3_600_000
@@ -59,13 +58,14 @@ class ReportFolder:
         self.folder = folder
         self._days: dict[str, Written] = {}
         self._last: tuple[int, str] | None = None
+        self._same: dict[str, tuple[list[Line], list[GapLine]]] = {}  # what the newest report of a day says
 
     def update(self, verdict: Verdict, today: str) -> list[str]:
         """Write what is due of a verdict over all days; return the names of the files. Raises OSError."""
         self._read_folder()
         names: list[str] = []
         for day, found in _by_day(verdict, today):
-            if not _is_due(found, day, verdict.made_ms):
+            if self._same.get(day) == (found.lines, found.gaps) or not _is_due(found, day, verdict.made_ms):
                 continue
             content = verdict_as_dict(found)
             del content["made_at"]
@@ -74,8 +74,11 @@ class ReportFolder:
             passes = [line.passes for line in found.lines]
             if before is not None:
                 is_soon = verdict.made_ms - before.made_ms < _BETWEEN_MS and passes == before.passes
+                if digest == before.content:
+                    self._same[day] = found.lines, found.gaps
                 if digest == before.content or is_soon:
                     continue
+            self._same.pop(day, None)
             names.append(self._write(day, found, content, Written("", 0, digest, passes, verdict.made_ms)))
         return names
 
@@ -85,7 +88,7 @@ class ReportFolder:
         newest = files[-1][:2] if files else (0, "")
         if self._last == newest:
             return
-        self._days = {}
+        self._days, self._same = {}, {}
         for _, name, day in files:
             before = self._days.get(day)
             self._days[day] = Written(name, before.version + 1 if before else 1)
@@ -108,9 +111,9 @@ class ReportFolder:
         }
         text = "\n".join([*_text(head, verdict), ""]).encode()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _put(self.folder / name.replace(".json", ".txt"), text)
+        write_whole(self.folder / name.replace(".json", ".txt"), text)
         body = {**head, "text_sha256": hashlib.sha256(text).hexdigest(), **content}
-        _put(self.folder / name, msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n")
+        write_whole(self.folder / name, msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n")
         self._days[day] = msgspec.structs.replace(written, file=name, version=head["version"])
         self._last = (number + 1, name)
         return name
@@ -201,17 +204,3 @@ def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
     yield f"The report before: {previous['file']}, SHA-256 {previous['sha256']}" if previous else "No report before."
     yield "The JSON of this report holds the SHA-256 of this text. `audit-forwarder reconcile --check-reports`"
     yield "recomputes all of them; `sha256sum` does for one."
-
-
-def _put(path: Path, body: bytes) -> None:
-    """Write a file as a whole, for our eyes only."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105 -- the name is a text
-    except BaseException:
-        os.unlink(name)  # noqa: PTH108
-        raise

@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from forwarder.spool.gap import LOST_PAGES, Gap
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from forwarder.reconcile.passes import Passes
     from forwarder.spool.books import DayBooks
-    from forwarder.spool.gap import Gap
+
 
 Judgement = Literal["gap", "waiting", "not compared", "not provable", "complete"]
 """What a line comes to; the first that applies, so only a day of which nothing else can be said is complete."""
 
-_READ_AGAIN = {"damaged_page", "missing_page"}
+_READ_AGAIN = frozenset(LOST_PAGES)
 """Causes after which the ids are forgotten: what is read again is spooled once more, and counted once more."""
 
 _MOST_DAYS = 400
@@ -337,6 +339,6 @@ def gap_line(gap: Gap, names: Mapping[int, str], now_ms: int) -> GapLine:
         last_seq=gap.last_seq,
         events=gap.events,
         why=gap.why,
-        seen_ms=now_ms if gap.state in {"open", "fetching"} else 0,
+        seen_ms=now_ms if gap.is_open else 0,
         closed_by=gap.closed_by,
     )

@@ -28,7 +28,7 @@ class Books(msgspec.Struct, frozen=True):
 
 
 class DayBooks(Books, frozen=True):
-    """A line of the books for the events of one day, as their log writes it; empty: unknown, or before days were told.
+    """A line of the books for the events of one day, as their log writes it; empty: unknown, or before there were days.
 
     `compared` events were read again to see whether all are there, and `recovered` ones were new then; both are of the
     source, for every sink.

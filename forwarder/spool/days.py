@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Run = tuple[str, int]
 
 UNKNOWN = ""
-"""The day of events without a time, and of all that the books held before they told days apart."""
+"""The day of events without a time, and of all that was booked before the books had days."""
 
 _EARLIEST, _LATEST = "1990-01-01", "2100-01-01"
 """Bounds of what can be the day of an event: who writes them from outside must not fill the books."""

@@ -80,3 +80,8 @@ class Gap(msgspec.Struct):
         if self.lost_ms is not None:
             return "lost"
         return "open" if self.fetching_ms is None else "fetching"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be closed: it is neither closed nor lost."""
+        return self.state in {"open", "fetching"}

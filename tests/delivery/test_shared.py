@@ -12,6 +12,7 @@ import pytest
 from forwarder.contracts import Batch, Confirms, Delivery, Receipt, Retryable, SinkTraits, Warns
 from forwarder.delivery.shared import ConfirmingLaneSink, SharedSink
 from forwarder.testing.lanes import batch_of, bench, event
+from forwarder.testing.waiting import until
 from tests.delivery.scripted import ScriptedSink
 
 
@@ -59,7 +60,9 @@ async def test_in_a_slot_one_send_runs_at_a_time_whichever_lane_it_is_of_and_oth
         asyncio.create_task(end.send(batch_of(b'{"id":"a"}', slot=slot)))
         for end, slot in ((live, 0), (live, 1), (replay, 0))
     ]
-    await asyncio.sleep(0.01)
+    await until(lambda: sink.sends >= 2)
+    for _ in range(20):  # a third one would begin
+        await asyncio.sleep(0)
     assert (sink.running, sink.sends) == (2, 2)
     goes_on.set()
     await asyncio.gather(*tasks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 from forwarder.contracts.identity import document_id
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from forwarder.spool.gap import Gap
     from forwarder.spool.sqlite.gaps import Losses
 
-_ENTRY = struct.Struct("16s8s")
 _MOST_MINUTES = 1000
 _BY_DAY = """
 SELECT DISTINCT audience, minute FROM ids

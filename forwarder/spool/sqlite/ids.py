@@ -34,7 +34,7 @@ ROW_BYTES = 64
 """What a row of ids costs beside its entries, index included; for the byte budget."""
 _ENTRY = struct.Struct("16s8s")
 _KEY, _DIGEST = 16, 8
-ENTRY_BYTES = SAME_BYTES = _ENTRY.size
+SAME_BYTES = _ENTRY.size
 """What a further digest of a known version costs, for the byte budget."""
 
 

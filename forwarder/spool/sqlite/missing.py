@@ -2,7 +2,7 @@
 
 Numbers have no holes, and a page leaves the spool only when every lane is past it (`Retention`) or after it was taken
 from them (`Losses`), which forgets its ids. So numbers above a lane's position that no page holds, and whose ids are
-remembered, were robbed. What they were is found in the memory of ids: whose, how many, of which days.
+remembered, were deleted by somebody else. What they were is found in the memory of ids: whose, how many, of which days.
 """
 
 from __future__ import annotations

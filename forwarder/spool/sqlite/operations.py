@@ -32,7 +32,7 @@ class LaneActs:
         self._letters = letters
         self._losses = losses
         self._retention = retention
-        self.replays = self._replays = replays
+        self.replays = replays
 
     def pause(self, name: str, words: str) -> str:
         """Let a lane deliver nothing; return who had paused it before."""
@@ -66,7 +66,7 @@ class LaneActs:
             )
         for part, letters in self._letters.stop_retrying(lane.number).items():
             self._lanes.count(lane.number, part, rejected=letters)
-        self._replays.cancel_all(name, f"{who}, who forgot the sink", now_ms)
+        self.replays.cancel_all(name, f"{who}, who forgot the sink", now_ms)
         waiting = sum(self._lanes.waiting(lane).values())
         self._losses.pass_over(lane, self._lanes.newest(), "lane_forgotten", f"forgotten by {who}", now_ms)
         lane.forgotten_ms = now_ms
@@ -83,11 +83,11 @@ class LaneActs:
 
     def begin_replay(self, order: ReplayOrder, now_ms: int) -> Replay:
         """Have sent once more what a lane has settled."""
-        return self._replays.begin(order, self._lane(order.sink), now_ms)
+        return self.replays.begin(order, self._lane(order.sink), now_ms)
 
     def open_replay(self, number: int, now_ms: int) -> LaneState:
         """Begin or go on with a replay."""
-        state = self._replays.open(number, now_ms)
+        state = self.replays.open(number, now_ms)
         self._retention.activate(state.number)
         return state
 

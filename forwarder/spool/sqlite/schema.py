@@ -167,7 +167,7 @@ CREATE TABLE hours (
   source INTEGER NOT NULL, hour INTEGER NOT NULL, events INTEGER NOT NULL, PRIMARY KEY (source, hour)
 ) STRICT, WITHOUT ROWID;
 """
-"""The books tell days apart, and pages who read them. What was counted before has the empty day."""
+"""The books are kept by day, and a page names its reader. What was counted before has the empty day."""
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
 """Entry n brings version n to n + 1; a new file runs them all. `user_version` is the number of entries that ran."""
