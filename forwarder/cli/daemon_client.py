@@ -6,10 +6,12 @@ runs: its lock is in the way.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import select
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,7 +24,7 @@ from forwarder.contracts.errors import ForwarderError
 from forwarder.contracts.source import read_again_after
 from forwarder.exit_codes import ExitCode
 from forwarder.net.json_size import UNREADABLE
-from forwarder.spool.contract import SpoolError
+from forwarder.spool.contract import SpoolError, SpoolInUse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -30,11 +32,15 @@ if TYPE_CHECKING:
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Origin, SinkConfig, Source
+    from forwarder.spool.sqlite.store import SqliteSpool
 
 T = TypeVar("T")
 
 PATIENCE = 120.0
 """Seconds for the daemon to answer."""
+
+CHANGES = 10.0
+"""Seconds that a daemon may take to start or to stop, while it holds the spool and does not answer."""
 
 QUIET = 5.0
 """Seconds after which a command that waits says so."""
@@ -63,26 +69,33 @@ class VerbClient(Protocol):
 async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
     """Find the daemon, or open the spool in its place. Raises SpoolError when neither can be had."""
     path = socket_path(settings.spool.path)
-    if _listens(path):
+    spool: SqliteSpool | None = None
+    end = time.monotonic() + CHANGES
+    while not _listens(path):
+        try:
+            spool = await _opened(settings)
+            break
+        except SpoolInUse as error:  # by a daemon that is starting or stopping, or by another command
+            if time.monotonic() > end:
+                raise SpoolError(f"{error} It has not answered at {path} for {CHANGES:.0f} s.") from error
+            await asyncio.sleep(0.05)
+    if spool is None:
         yield _Remote(path)
         return
-    from forwarder.spool.sqlite.store import SqliteSpool  # noqa: PLC0415 -- a running daemon answers without it
-
-    spool = SqliteSpool(settings.spool, SystemClock())
-    try:
-        await spool.open(create=False)
-    except SpoolError as error:
-        if "in use by process" not in str(error):
-            raise
-        raise SpoolError(
-            f"{error} It does not answer at {path}: if it is starting or stopping, try again in a moment."
-        ) from error
     try:
         sources, proofs = partial(_sources, settings), partial(_proofs, settings.sinks)
         delays = partial(_delays, settings)
         yield _Local(verbs_of(spool, settings.sinks, sources=sources, proofs=proofs, delays=delays))
     finally:
         await spool.close()
+
+
+async def _opened(settings: Settings) -> SqliteSpool:
+    from forwarder.spool.sqlite.store import SqliteSpool  # noqa: PLC0415 -- a running daemon answers without it
+
+    spool = SqliteSpool(settings.spool, SystemClock())
+    await spool.open(create=False)
+    return spool
 
 
 def origins_of(settings: Settings) -> Mapping[str, Origin]:

@@ -37,6 +37,10 @@ class SpoolError(ForwarderError):
     """The spool cannot be opened or used; the message names the file and the fix."""
 
 
+class SpoolInUse(SpoolError):
+    """Another process holds the spool."""
+
+
 class SpoolLost(SpoolError):
     """The file of the open spool was deleted, replaced or written over: nothing is written any more.
 

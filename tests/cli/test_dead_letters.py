@@ -185,5 +185,5 @@ async def test_a_command_that_meets_the_lock_of_a_silent_process_says_so(tmp_pat
         done = await s.call("list")
         assert done.returncode == ExitCode.SPOOL
         assert f"in use by process {s.process.pid}" in done.stderr
-        assert "does not answer at" in done.stderr
+        assert "has not answered at" in done.stderr
         assert "problems" not in done.stderr

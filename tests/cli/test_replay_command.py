@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from forwarder.admin.control import socket_path
 from forwarder.cli.app import app
 from forwarder.cli.commands import replay as command
 from simulator.config import SimulatorConfig
@@ -134,7 +135,7 @@ async def test_a_replay_whose_sink_is_not_configured_any_more_can_be_cancelled(t
             await e.until(lambda: len(lines_of(tmp_path / "old")) >= 40)
         assert (await replay("--sink", "old", "--from", "30d", "-c", config)).exit_code == 0
         async with engine(tmp_path, sources, {"out": file_sink(out)}) as e:
-            await e.until(lambda: len(lines_of(out)) >= 40)
+            await e.until(socket_path(tmp_path / "spool.db").exists)  # before that, a command would take the spool
             assert [each["open"] for each in await listed(config)] == [True]
             assert (await replay("cancel", "1", "-c", config)).exit_code == 0
             assert [(each["open"], each["detached"]) for each in await listed(config)] == [(False, 40)]

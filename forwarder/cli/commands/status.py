@@ -19,7 +19,7 @@ from forwarder.exit_codes import ExitCode
 from forwarder.net.addresses import reachable
 from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
 from forwarder.observe.status_json import report_to_dict
-from forwarder.spool.contract import SpoolError
+from forwarder.spool.contract import SpoolError, SpoolInUse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,10 +52,12 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
             return ExitCode.UNREACHABLE
         try:
             report = asyncio.run(_look(settings))
-        except SpoolError as error:
+        except SpoolInUse as error:
             held, _, _ = str(error).partition(". ")
-            runs = f"{held}: a daemon runs and does not answer there; its log may say why"
-            print_error(f"{no_answer}\n{runs if 'in use by process' in held else error}")
+            print_error(f"{no_answer}\n{held}: a daemon runs and does not answer there; its log may say why")
+            return ExitCode.UNREACHABLE
+        except SpoolError as error:
+            print_error(f"{no_answer}\n{error}")
             return ExitCode.UNREACHABLE
         print_error(f"{no_answer}: audit-forwarder is not running. Below is what its spool holds.")
         _show(report, as_json=as_json)

@@ -18,7 +18,7 @@ import sys
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from forwarder.spool.contract import SpoolError
+from forwarder.spool.contract import SpoolError, SpoolInUse
 from forwarder.spool.sqlite.files import not_regular
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Claim:
             self._name.close()
 
 
-def _in_use(path: Path, holder: str) -> SpoolError:
-    return SpoolError(
+def _in_use(path: Path, holder: str) -> SpoolInUse:
+    return SpoolInUse(
         f"The spool {path} is in use by process {holder}. Stop that process first; one spool serves one forwarder only."
     )
 
