@@ -32,7 +32,7 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 	@$(BIN)/audit-forwarder demo $(ARGS)
 
 test: $(VENV)/.dev ## run every test that needs only PyPI
-	@$(BIN)/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
+	@$(BIN)/python -m pytest -n 3 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
 # What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
 VERSIONS ?= 3.12 3.13
@@ -57,7 +57,7 @@ test-versions: ## the tests again with each other Python that is found here, one
 	@touch $@
 
 test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest -n 2 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(ACROSS) $(ARGS)
+	@.venv-oldest/bin/python -m pytest -n 3 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(ACROSS) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .
