@@ -107,13 +107,13 @@ docs: $(VENV)/.dev ## write docs/reference again from the code
 	@$(BIN)/python -m docs.generate
 
 lock: ## resolve the dependencies again (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate -o requirements/runtime.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/build.in -o requirements/build.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-deps requirements/packaging.in -o requirements/packaging.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/image.in -o requirements/image.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
-	uv pip compile -q --universal --python-version 3.11 --resolution lowest-direct --no-emit-index-url --no-header --no-annotate pyproject.toml -o .oldest.in
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c .oldest.in pyproject.toml --group test -o requirements/oldest.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate --group dev -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --resolution lowest-direct --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate -o .oldest.in
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c .oldest.in pyproject.toml --extra archive --extra investigate --group test -o requirements/oldest.lock
 	rm .oldest.in
 
 clean: ## remove what make made
