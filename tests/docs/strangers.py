@@ -93,7 +93,8 @@ class Environment:
             "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_IGNORE_INSTALLED": "1", "PIP_NO_CACHE_DIR": "1",
         }  # fmt: skip
-        return {**kept, **offline, "PATH": f"{self._bin}:{kept['PATH']}", "COLUMNS": "200", **more}
+        ours = {"PATH": f"{self._bin}:{kept['PATH']}", "COLUMNS": "200", "FORWARDER__ADMIN__LISTEN": "127.0.0.1:0"}
+        return {**kept, **offline, **ours, **more}
 
 
 def build_wheel(folder: Path) -> Path:
