@@ -1,0 +1,77 @@
+"""DuckDB, as it is used here: little memory, no network, no file but ours, and no way to change that by a statement.
+
+Values reach it as parameters only. Names of files are made by us, and still never become part of a statement: they are
+parameters as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forwarder.contracts import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+MEMORY = "400MB"
+THREADS = 2
+
+
+def connect(scratch: Path, *, memory: str = MEMORY, threads: int = THREADS) -> DuckDBPyConnection:
+    """Return a connection to a database in memory that spills into a folder. Raises ConfigError without DuckDB.
+
+    Moments are shown in UTC, which is what they are read in; a question that wants another zone says so.
+    """
+    try:
+        import duckdb  # noqa: PLC0415 - an extra, and 60 MB of memory where nobody asks
+    except ImportError as error:
+        raise ConfigError(
+            "DuckDB is not installed, which answers questions over the archive; "
+            "pip install 'atlassian-audit-forwarder[investigate]'"
+        ) from error
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": memory,
+            "threads": threads,
+            "temp_directory": str(scratch),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
+        },
+    )
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
+
+
+def lock(connection: DuckDBPyConnection, readable: Iterable[Path] = ()) -> None:
+    """Let statements reach these files and nothing else from now on, and let none of them change that."""
+    connection.execute("set allowed_paths = ?", [[str(path) for path in readable]])
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
+class Answer:
+    """What a statement gave: names of columns, and rows.
+
+    Attributes:
+        columns: Names.
+        rows: Tuples, in the order of the statement.
+    """
+
+    def __init__(self, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+        self.columns = tuple(columns)
+        self.rows = rows
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return the rows by name of the column."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def ask(connection: DuckDBPyConnection, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Answer:
+    """Run one statement and return all it gives."""
+    found = connection.execute(statement, parameters)
+    return Answer([column[0] for column in found.description or ()], found.fetchall())

@@ -1,0 +1,109 @@
+"""Rows as JSON into a table of DuckDB, a file at a time, counted on both sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forwarder.contracts import Held
+from forwarder.investigate import names
+from forwarder.investigate.columns import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+FILE = 16 * 2**20
+"""Bytes of JSON that are handed over at once."""
+
+_LINE = 16 * 2**20
+"""Bytes of a line that DuckDB takes unless it is told more; its buffers are a multiple of that."""
+
+_HELD = ", ".join(f'"{column.name}" {column.type}' for column in COLUMNS)
+_FROM_JSON = ", ".join(
+    f'make_timestamptz("{column.name}" * 1000)' if column.type == "TIMESTAMPTZ" else f'"{column.name}"'
+    for column in COLUMNS
+)
+
+
+class NotWhole(Held):
+    """Not every line became a row."""
+
+
+def load_rows(
+    connection: DuckDBPyConnection,
+    lines: Iterable[bytes],
+    scratch: Path,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Make the table `held` of rows as JSON; return how many they are. Raises NotWhole when it has not as many.
+
+    Args:
+        connection: Not locked.
+        lines: Rows.
+        scratch: A folder for one file at a time.
+        progress: Is given the number of rows so far.
+    """
+    connection.execute(f"create or replace table held ({_HELD})")
+    types = {column.name: column.json for column in COLUMNS}
+    return _load(connection, "held", f"select {_FROM_JSON}", types, lines, scratch / "rows.ndjson", progress)
+
+
+def load_names(connection: DuckDBPyConnection, scratch: Path) -> None:
+    """Make the table `names` of the table `held`."""
+    connection.execute(f"create or replace table seen as {names.SEEN}")
+    connection.execute('create or replace table folds ("value" VARCHAR, folded VARCHAR)')
+    types = {"value": "VARCHAR", "folded": "VARCHAR"}
+    rows = names.folded_rows(connection)
+    _load(connection, "folds", "select *", types, rows, scratch / "names.ndjson", lambda _: None)
+    columns = ", ".join(f'"{name}"' for name in names.COLUMNS)
+    connection.execute(f'create or replace table names as select {columns} from seen join folds using ("value")')
+    connection.execute("drop table seen; drop table folds")
+
+
+def _load(
+    connection: DuckDBPyConnection,
+    table: str,
+    select: str,
+    types: Mapping[str, str],
+    lines: Iterable[bytes],
+    file: Path,
+    progress: Callable[[int], None],
+) -> int:
+    statement = (
+        f"insert into {table} {select} from read_json(?, format = 'newline_delimited', columns = $columns, "
+        "maximum_object_size = ?)"
+    )
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
+    statement = statement.replace("$columns", f"{{{columns}}}")
+    written = 0
+
+    def hand_over(part: list[bytes]) -> None:
+        if not part:
+            return
+        file.write_bytes(b"\n".join(part) + b"\n")
+        try:
+            longest = max(map(len, part)) + 1
+            done = connection.execute(statement, [str(file), max(_LINE, longest)]).fetchone()
+        finally:
+            file.unlink()
+        if done is None or done[0] != len(part):
+            raise NotWhole(
+                f"of {len(part)} rows, {done[0] if done else 0} arrived in the table",
+                fix="Report it with the version of DuckDB; nothing was written.",
+                kind="other",
+            )
+
+    part: list[bytes] = []
+    size = 0
+    for line in lines:
+        part.append(line)
+        size += len(line) + 1
+        if size >= FILE:
+            hand_over(part)
+            written += len(part)
+            part, size = [], 0
+            progress(written)
+    hand_over(part)
+    return written + len(part)

@@ -1,0 +1,113 @@
+"""The tables that questions are asked of, whatever they were made from; every question is one SQL for all of them.
+
+::
+
+    events   the columns of `forwarder.investigate.columns`, and `touched`, `on_behalf_of`, `impersonated`, `target`
+    names    every name of somebody or something, with first and last sight (`forwarder.investigate.names`)
+    people   those of people: account, kind, value, folded, feed, first, last, events
+    problems lines that are no event
+
+Names of columns hold dots, so they are quoted: `select "user.id" from events`. `touched` lists whom and what an event
+names, as (kind, id, key, name): whom it was done to, groups, roles, content, where it lies, apps, and everything
+besides the first of each kind. `target`, `on_behalf_of` and `impersonated` say who that is as `who` does: id, else
+address, else name.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from forwarder.investigate import duck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from duckdb import DuckDBPyConnection
+
+    from forwarder.investigate.duck import Answer
+
+
+def _who(prefix: str) -> str:
+    return f'coalesce("{prefix}.id", lower("{prefix}.email"), "{prefix}.full_name")'
+
+
+def _named(kind: str, ident: str, key: str, name: str) -> str:
+    return (
+        f"if(coalesce({ident}, {key}, {name}) is null, [], "
+        f"[struct_pack(kind := {kind}, id := {ident}, key := {key}, name := {name})])"
+    )
+
+
+def _columns(prefix: str) -> tuple[str, str, str, str]:
+    return f'"{prefix}.kind"', f'"{prefix}.id"', f'"{prefix}.key"', f'"{prefix}.name"'
+
+
+_NOTHING = "null::varchar"
+_TOUCHED = " || ".join(
+    (
+        _named("'user'", '"user.target.id"', '"user.target.email"', '"user.target.full_name"'),
+        _named("'group'", '"group.id"', _NOTHING, '"group.name"'),
+        _named(*_columns("atlassian.audit.content")),
+        _named(*_columns("atlassian.audit.space")),
+        _named("'app'", '"atlassian.audit.app.id"', _NOTHING, '"atlassian.audit.app.name"'),
+        f"""list_transform(coalesce("atlassian.audit.roles", []),
+        lambda one: struct_pack(kind := 'role', id := {_NOTHING}, key := {_NOTHING}, name := one))""",
+        "coalesce(also, [])",
+    )
+)
+
+VIEWS = (
+    f"""create or replace view events as select *, {_who("user.target")} target, {_who("on_behalf_of")} on_behalf_of,
+    {_who("impersonated")} impersonated, {_TOUCHED} touched from held where problem is null""",
+    "create or replace view problems as select * from held where problem is not null",
+    """create or replace view people as select id account, kind, "value", folded, feed, "first", "last", events
+    from names where entity = 'person'""",
+)
+
+
+class Tables:
+    """An open, locked database with these tables. Use it in a `with` statement, or close it.
+
+    Args:
+        connection: With the tables or views `held` and `names`, not locked yet.
+        scratch: Its folder for what does not fit into memory; removed at the end.
+        readable: The files that its views read.
+    """
+
+    def __init__(self, connection: DuckDBPyConnection, scratch: Path, readable: Sequence[Path] = ()) -> None:
+        self.connection = connection
+        self._scratch = scratch
+        for view in VIEWS:
+            connection.execute(view)
+        duck.lock(connection, readable)
+
+    def ask(self, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Answer:
+        """Run one statement, values as parameters, and return all it gives. Raises duckdb.InterruptException."""
+        return duck.ask(self.connection, statement, parameters)
+
+    def interrupt(self) -> None:
+        """End the statement that runs in another thread."""
+        self.connection.interrupt()
+
+    def progress(self) -> float:
+        """Return how far the running statement is, percent; -1 when that is not known."""
+        return self.connection.query_progress()
+
+    def close(self) -> None:
+        """Let go of memory and files. Safe to call twice."""
+        self.connection.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
