@@ -181,6 +181,7 @@ class StreamSlot:
             within = max(min(_LOOK_EVERY, self._habits.believed_after / 4) or _LOOK_EVERY, _LOOK_SOONEST)
             try:
                 await link.pipe.read(within)
+                await asyncio.sleep(within)  # what it says means nothing; one that never stops must not keep us busy
             except Retryable:  # its end, or the time is over
                 self._look(link)
                 if link.writing:  # an end comes again at once, and whoever writes must get a turn to find out

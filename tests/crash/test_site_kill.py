@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from simulator.config import Products, SimulatorConfig, Workspaces
 from simulator.simulator import Simulator
@@ -17,9 +20,8 @@ from tests.sites import of_sites
 
 BATCH, WINDOW = 40, 2
 MOST_IN_DOUBT = (WINDOW + 2) * BATCH
-"""Events that one life of a lane may have taken and not settled."""
+"""Events that a lane may have taken and not settled when it is killed."""
 
-LIVES = 6
 FAULTS: tuple[dict[str, Any], ...] = tuple(
     {"what": what, "feed": feed, "every": 1, "share": 0.03, **more}
     for feed in ("confluence", "workspace")
@@ -40,15 +42,15 @@ def lines_of(path: Path) -> Counter[bytes]:
     return Counter(lines)
 
 
-async def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
-    rng = random.Random(7)
+async def killed_and_judged(folder: Path, kills: int, seed: int) -> None:
+    rng = random.Random(seed)
     served = Workspaces(served=True, most=25, tip="refused", order="oldest_first", bounds="exclusive")
     products = Products(records=150, rate=4, twins=0.2, workspaces=served)
     async with Simulator(SimulatorConfig(events=0, history="2d", products=products, faults=FAULTS)) as sim:
         site = next(iter(sim.sites.values()))
-        out = {name: tmp_path / f"{name}.ndjson" for name in ("records", "events")}
+        out = {name: folder / f"{name}.ndjson" for name in ("records", "events")}
         config = write_config(
-            tmp_path,
+            folder,
             {
                 "records": of_sites(sim, "confluence", site.name, limit=30),
                 "events": of_sites(sim, "confluence", site.name, api="workspace_events") | {"type": "jira"},
@@ -69,7 +71,7 @@ async def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> Non
         def missing() -> dict[str, int]:
             return {name: (expected(name) - lines_of(path)).total() for name, path in out.items()}
 
-        for _ in range(LIVES):
+        for _ in range(kills):
             await process.start()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(10):  # a moment that does not come gives way to one that is as good
@@ -82,8 +84,18 @@ async def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> Non
         assert sim._living is not None
         sim._living.cancel()  # time stands from here on
         await process.start()
-        await process.until(lambda: not any(missing().values()), every=0.2)
+        await process.until(lambda: not any(missing().values()), every=0.2, within=900)
         await process.kill()
         for name, path in out.items():
             doubles = (lines_of(path) - expected(name)).total()
-            assert doubles <= (LIVES + 1) * MOST_IN_DOUBT, name
+            assert doubles <= (kills + 1) * MOST_IN_DOUBT, name
+
+
+async def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+    await killed_and_judged(tmp_path, 6, seed=7)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+async def test_nothing_is_lost_when_the_process_is_killed_two_hundred_times(tmp_path: Path) -> None:
+    await killed_and_judged(tmp_path, 200, seed=int(os.environ.get("CRASH_SEED", "1")))

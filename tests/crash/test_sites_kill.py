@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from simulator.config import Products, SimulatorConfig
 from simulator.simulator import Simulator
@@ -13,7 +16,6 @@ from tests.daemon.engine import digests_of, file_sink
 from tests.daemon.process import Process, write_config
 from tests.sites import had_by, of_sites
 
-ROUNDS = 5
 FAULTS: tuple[dict[str, Any], ...] = tuple(
     {"what": what, "feed": feed, "every": 1, "share": 0.03, "wait": 0.05}
     for what in ("server_error", "rate_limit", "truncated", "reset_mid", "login_page", "redirect", "forbidden")
@@ -48,7 +50,7 @@ async def killed_and_judged(folder: Path, rounds: int, seed: int) -> Counter[str
                 line["waiting"] == 0 for line in status["books"]
             )
 
-        status = await process.until_status(whole)
+        status = await process.until_status(whole, within=900)
         assert sum(line["spooled"] for line in status["books"]) == len(wanted), "nothing is spooled twice"
         assert await process.stop() == 0
         found = digests_of(out)
@@ -56,5 +58,11 @@ async def killed_and_judged(folder: Path, rounds: int, seed: int) -> Counter[str
         return found
 
 
-async def test_what_sites_record_is_spooled_once_whenever_the_daemon_is_killed(tmp_path):
-    await killed_and_judged(tmp_path, ROUNDS, seed=1)
+async def test_what_sites_record_is_spooled_once_whenever_the_daemon_is_killed(tmp_path: Path) -> None:
+    await killed_and_judged(tmp_path, 5, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+async def test_what_sites_record_is_spooled_once_after_two_hundred_kills(tmp_path: Path) -> None:
+    await killed_and_judged(tmp_path, 200, seed=int(os.environ.get("CRASH_SEED", "1")))

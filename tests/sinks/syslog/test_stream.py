@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from forwarder.contracts import Delivery, Receipt, Retryable
+from forwarder.contracts import Delivery, Receipt, Retryable, SystemClock
 from forwarder.testing.lanes import batch_of
 from forwarder.testing.waiting import until
 from simulator.receivers.syslog import Rule, SyslogReceiver
 from sinks.syslog.address import Place, Times
 from sinks.syslog.connection import Pipe, Taken
+from sinks.syslog.habits import Habits
 from sinks.syslog.link import Trust
 from sinks.syslog.sink import SyslogSink
+from sinks.syslog.stream import StreamSlot
 from tests.sinks.syslog.receivers import Authority, receiving, sink_for
 
 BIG = [b"x" * 8000] * 1000  # far more than two systems buffer for a receiver that does not read
@@ -395,3 +397,28 @@ async def test_a_probe_tells_how_far_it_came(authority: Authority) -> None:
         assert await findings(sink_for(receiver, address=f"tls://{place}")) == {"tcp": False}
         assert receiver.messages == plain.messages == []
         plain.violations.clear()  # a TLS greeting is no message
+
+
+async def test_a_receiver_that_never_stops_talking_does_not_keep_us_from_anything_else() -> None:
+    looks = 0
+
+    class Talks(Pipe):
+        def look(self) -> bytes:
+            nonlocal looks
+            looks += 1
+            if looks > 1000:
+                raise Retryable("the test has seen enough")
+            return b"x"
+
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    async def dial() -> Pipe:
+        return Talks(Place("127.0.0.1", 514), ours, 5)
+
+    slot = StreamSlot(0, dial, b"".join, Habits(3600), SystemClock(), 2)
+    with theirs:
+        await slot.send([b"one"], batch_of(b"one").records)
+        await until(lambda: looks > 1)
+        assert looks < 1000, "it looked and looked, and nobody else had a turn"
+        await slot.close()
