@@ -7,6 +7,7 @@ same bytes from the same facts, and `sha256sum` of a digest is what the next one
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,14 +51,16 @@ class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"s
         v: Version of this shape.
         seq: Its number; the first has 1, and none is left out.
         since, until: The hour, ISO 8601 in UTC (`from` and `to` in JSON).
-        writer: Which spool's daemon wrote it.
+        writer: Whose spool the events came from; numbers are of this spool.
+        writer_since: The hour from which on that one stores, as `since`.
         key: Id of the key that signs it; empty in an archive without one.
         next_key: Id of the key that signs from the next one on, where it changes.
         previous: SHA-256 of the digest before; empty in the first.
         objects: Stored since the digest before, sorted by name.
         events: Sum over them.
         recovered: Names of those of them that were found after a restart, and not noted as they were stored.
-        numbers_go_back: Sources of which an object has a number that is not above all that were before it.
+        newest_seq: The newest number of each source that has evidence; see `count_on`.
+        numbers_go_back: Sources that have a number here which is not above those before it.
     """
 
     v: int
@@ -65,12 +68,14 @@ class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"s
     since: str
     until: str
     writer: str
+    writer_since: str
     key: str
     next_key: str
     previous: str
     objects: tuple[Entry, ...]
     events: int
     recovered: tuple[str, ...]
+    newest_seq: Mapping[str, int]
     numbers_go_back: tuple[str, ...]
 
     @property
@@ -108,11 +113,6 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def hour_of(moment: float) -> datetime:
-    """Return the hour in which a moment lies, given in seconds since the epoch."""
-    return datetime.fromtimestamp(moment // 3600 * 3600, UTC)
-
-
 def iso_hour(hour: datetime) -> str:
     """Return an hour as it stands in digests."""
     return hour.strftime("%Y-%m-%dT%H:00:00Z")
@@ -123,21 +123,22 @@ def parse_hour(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:00:00Z").replace(tzinfo=UTC)
 
 
-class Numbers:
-    """Tells whose numbers go back: an archive got a new spool, or late events, or the same events twice.
+def count_on(
+    before: Mapping[str, int], objects: Iterable[tuple[str, Entry]]
+) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    """Return the newest numbers after a digest, and the sources of which one goes back, sorted.
 
-    What is above all numbers before it cannot be there twice; so a digest that names no source proves that for all.
+    Numbers go back where an archive got a new spool, where events came late, and where they were stored twice. As
+    long as none does, no event is there twice.
+
+    Args:
+        before: The newest number of each source, as the digest before has it.
+        objects: Of this digest, in its order, each with its source as it stands in names.
     """
-
-    def __init__(self) -> None:
-        self._highest: dict[str, int] = {}
-
-    def going_back(self, objects: Iterable[tuple[str, Entry]]) -> tuple[str, ...]:
-        """Take in the objects of one digest, sorted by name, with their sources; return those that go back, sorted."""
-        back = set()
-        for source, entry in objects:
-            highest = self._highest.get(source, 0)
-            if entry.first_seq <= highest:
-                back.add(source)
-            self._highest[source] = max(highest, entry.last_seq)
-        return tuple(sorted(back))
+    newest: dict[str, int] = {}
+    back = set()
+    for source, entry in objects:
+        if entry.first_seq <= newest.get(source, before.get(source, 0)):
+            back.add(source)
+        newest[source] = max(newest.get(source, 0), entry.last_seq)
+    return {**before, **newest}, tuple(sorted(back))

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.sink import Batch as Batch
     from forwarder.contracts.sink import Confirms as Confirms
     from forwarder.contracts.sink import Delivery as Delivery
+    from forwarder.contracts.sink import IsChained as IsChained
     from forwarder.contracts.sink import OldTimes as OldTimes
     from forwarder.contracts.sink import Receipt as Receipt
     from forwarder.contracts.sink import Rejection as Rejection
@@ -140,6 +141,7 @@ _HOMES = {
         "Batch",
         "Confirms",
         "Delivery",
+        "IsChained",
         "OldTimes",
         "Receipt",
         "Rejection",

@@ -194,6 +194,23 @@ class Warns(Protocol):
         ...
 
 
+@runtime_checkable
+class IsChained(Protocol):
+    """A sink whose destination proves what it holds by a chain of digests (`forwarder.archive.chain`)."""
+
+    def belongs_to(self, spool: str) -> None:
+        """Take the id of the spool whose events it will be sent; called before the first of them."""
+        ...
+
+    @property
+    def head(self) -> str | None:
+        """Return the SHA-256 of the newest digest, None while it is not known.
+
+        It goes into heartbeats and daily reports: with it can be found, later and by others, what was cut off.
+        """
+        ...
+
+
 class SetupStep(msgspec.Struct, frozen=True):
     """One thing that `setup` would make or change at the destination."""
 

@@ -65,7 +65,7 @@ class CompletenessWatch:
             return
         today = datetime.fromtimestamp(verdict.made_ms / 1000, UTC).date().isoformat()
         try:
-            names = await asyncio.to_thread(self._reports.update, verdict, today)
+            names = await asyncio.to_thread(self._reports.update, verdict, today, self._reporter.archive_heads())
         except OSError as error:
             self._log.warning(
                 "report_not_written",

@@ -231,6 +231,7 @@ class Daemon:
         pollers: list[asyncio.Task[None]] = []
         others: list[asyncio.Task[None]] = []
         try:
+            await self._lanes.join_chains(spool)
             pollers += [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
             others += [self._start(f"sink {name}", partial(self._lanes.make, name, spool)) for name in self._sinks]
             replays = partial(self._lanes.make_replays, spool=spool)
@@ -310,7 +311,7 @@ class Daemon:
         parts = build_parts(self._settings, self._clock)
         self._sources, self._budgets = parts.sources, parts.budgets
         self._sinks |= parts.sinks
-        self._reporter.sources = parts.sources
+        self._reporter.sources, self._reporter.sinks = parts.sources, parts.sinks
         self._source_reports |= parts.source_reports
         self._lane_reports |= parts.lane_reports
         for name, source in parts.sources.items():

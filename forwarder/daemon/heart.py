@@ -97,7 +97,7 @@ class Heart:
         lines = {line.source: line for line in report.books if line.sink == sink}
         since = row.state["at"] if row is not None else None
         beats = [
-            self._heartbeat(source, sink, lines[source.name], before.get(source.name), since, report.now)
+            self._heartbeat(source, sink, lines[source.name], before.get(source.name), since, report)
             for source in report.sources
             if source.name in lines
         ]
@@ -112,7 +112,13 @@ class Heart:
         self._rows[sink] = CursorRow(sink, state, done.versions[sink])
 
     def _heartbeat(
-        self, source: SourceReport, sink: str, line: Books, before: list[int] | None, since: str | None, now: float
+        self,
+        source: SourceReport,
+        sink: str,
+        line: Books,
+        before: list[int] | None,
+        since: str | None,
+        report: DaemonReport,
     ) -> Heartbeat:
         counts = _counts(line)
         if (
@@ -121,7 +127,7 @@ class Heart:
             before = [0] * len(counts)
         return Heartbeat(
             id=new_id(),
-            time=iso(now) or "",
+            time=iso(report.now) or "",
             audit_source=source.name,
             audit_sink=sink,
             state=source.state,
@@ -131,6 +137,7 @@ class Heart:
             waiting=line.waiting,
             newest_event=iso(source.newest_event),
             last_good_poll=iso(source.last_good_poll),
+            archive_heads=report.archive_heads,
         )
 
     async def _rest(self, seconds: float) -> None:

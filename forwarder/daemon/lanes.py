@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from forwarder.assembly import build_chosen, build_maker
+from forwarder.contracts import IsChained
 from forwarder.delivery import Lane, OperatedLane
 from forwarder.delivery.replaying import Replays
 from forwarder.delivery.shared import SharedSink
@@ -202,6 +203,14 @@ class Lanes:
         if (lane := self._lanes.get(name)) is not None:
             lane.ring()
         self._ring_replays(name)
+
+    async def join_chains(self, spool: Spool) -> None:
+        """Tell the sinks that prove what they hold whose events they will be sent."""
+        chained = [sink for sink in self._sinks.values() if isinstance(sink, IsChained)]
+        if chained:
+            known = (await spool.status()).id
+            for sink in chained:
+                sink.belongs_to(known)
 
     async def name_unclaimed(self, spool: Spool) -> None:
         """Say for which sinks that are no longer configured events wait, and until when."""

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from forwarder import __version__
-from forwarder.contracts import PresentsCredentials
+from forwarder.contracts import IsChained, PresentsCredentials
 from forwarder.observe.reports import CredentialReport, DaemonReport, SourceReport
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Clock, Source
+    from forwarder.contracts import Clock, Sink, Source
     from forwarder.observe.reports import Completeness, LaneReport
     from forwarder.spool.contract import Spool
 
@@ -30,7 +30,7 @@ class Reporter:
 
     Attributes:
         spool: The open spool, None before.
-        sources: Each source by name. source_reports, lane_reports: what each component says.
+        sources, sinks: Each by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
         completeness, read_again: What was judged last; see `DaemonReport`.
     """
@@ -40,6 +40,7 @@ class Reporter:
     ) -> None:
         self.spool: Spool | None = None
         self.sources: Mapping[str, Source] = {}
+        self.sinks: Mapping[str, Sink] = {}
         self.source_reports: dict[str, SourceReport] = {}
         self.lane_reports: dict[str, LaneReport] = {}
         self.restarts: dict[str, int] = {}
@@ -77,10 +78,16 @@ class Reporter:
             log_lines_left_out=self._log_lines_left_out(),
             completeness=self.completeness,
             read_again=self.read_again,
+            archive_heads=self.archive_heads(),
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,
         )
+
+    def archive_heads(self) -> dict[str, str]:
+        """Return the SHA-256 of the newest digest of each archive, by the name of its sink."""
+        chained = {name: sink.head for name, sink in self.sinks.items() if isinstance(sink, IsChained)}
+        return {name: head for name, head in chained.items() if head}
 
     def _source(self, name: str, report: SourceReport) -> SourceReport:
         made, source = report.snapshot(), self.sources.get(name)

@@ -312,6 +312,7 @@ class DaemonReport:
         spool_written: When the spool was last written, epoch seconds; known only while no daemon runs.
         completeness: By source and sink; empty until it was judged first, and while no daemon runs.
         read_again: By source, before when everything was read again at least once, epoch seconds.
+        archive_heads: By sink that is an archive, the SHA-256 of its newest digest.
     """
 
     version: str
@@ -333,6 +334,7 @@ class DaemonReport:
     log_lines_left_out: int = 0  # the reader of the log did not take them
     completeness: list[Completeness] = field(default_factory=list)
     read_again: dict[str, float] = field(default_factory=dict)
+    archive_heads: dict[str, str] = field(default_factory=dict)
 
     @property
     def audit_books(self) -> list[Books]:

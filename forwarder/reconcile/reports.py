@@ -60,8 +60,14 @@ class ReportFolder:
         self._last: tuple[int, str] | None = None
         self._same: dict[str, tuple[list[Line], list[GapLine]]] = {}  # what the newest report of a day says
 
-    def update(self, verdict: Verdict, today: str) -> list[str]:
-        """Write what is due of a verdict over all days; return the names of the files. Raises OSError."""
+    def update(self, verdict: Verdict, today: str, archive_heads: Mapping[str, str] = {}) -> list[str]:
+        """Write what is due of a verdict over all days; return the names of the files. Raises OSError.
+
+        Args:
+            verdict: On all days.
+            today: The day that is not over.
+            archive_heads: The SHA-256 of the newest digest of each archive at this moment, by its sink.
+        """
         self._read_folder()
         names: list[str] = []
         for day, found in _by_day(verdict, today):
@@ -79,7 +85,8 @@ class ReportFolder:
                 if digest == before.content or is_soon:
                     continue
             self._same.pop(day, None)
-            names.append(self._write(day, found, content, Written("", 0, digest, passes, verdict.made_ms)))
+            known = Written("", 0, digest, passes, verdict.made_ms)
+            names.append(self._write(day, found, content, known, archive_heads))
         return names
 
     def _read_folder(self) -> None:
@@ -96,7 +103,14 @@ class ReportFolder:
             _recall(known, _report(self.folder / known.file))
         self._last = newest
 
-    def _write(self, day: str, verdict: Verdict, content: Mapping[str, Any], written: Written) -> str:
+    def _write(
+        self,
+        day: str,
+        verdict: Verdict,
+        content: Mapping[str, Any],
+        written: Written,
+        archive_heads: Mapping[str, str],
+    ) -> str:
         number, last = self._last or (0, "")
         before = self._days.get(day)
         name = f"report-{number + 1:06}-{day}.json"
@@ -108,6 +122,7 @@ class ReportFolder:
             "made_at": iso(verdict.made_ms),
             "previous": previous,
             "replaces": before.file if before else None,
+            **({"archive_heads": archive_heads} if archive_heads else {}),
         }
         text = "\n".join([*_text(head, verdict), ""]).encode()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -201,6 +216,8 @@ def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
         yield f"  {name}: {MEANINGS[name]}"
     yield ""
     previous = head["previous"]
+    for sink, newest in head.get("archive_heads", {}).items():
+        yield f"The newest digest of the archive {sink} at that moment: SHA-256 {newest}"
     yield f"The report before: {previous['file']}, SHA-256 {previous['sha256']}" if previous else "No report before."
     yield "The JSON of this report holds the SHA-256 of this text. `audit-forwarder reconcile --check-reports`"
     yield "recomputes all of them; `sha256sum` does for one."

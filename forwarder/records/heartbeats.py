@@ -39,6 +39,8 @@ class Heartbeat(msgspec.Struct, omit_defaults=True, tag_field="type", tag="heart
         waiting: Events of the source that wait for the sink.
         newest_event: Time of the newest event that was seen of the source, if any.
         last_good_poll: When the source last answered well, if ever.
+        archive_heads: The SHA-256 of the newest digest of each archive, by its sink. Whoever writes to an archive can
+            cut off its end, and cannot take back what others were sent.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Heartbeat(msgspec.Struct, omit_defaults=True, tag_field="type", tag="heart
     waiting: int = 0
     newest_event: str | None = None
     last_good_poll: str | None = None
+    archive_heads: dict[str, str] = {}
 
 
 def iso(seconds: float) -> str | None:
@@ -136,4 +139,5 @@ def _facts(beat: Heartbeat) -> Mapping[str, Any]:
         "waiting": beat.waiting,
         "newest_event": beat.newest_event,
         "last_good_poll": beat.last_good_poll,
+        **({"archive_heads": beat.archive_heads} if beat.archive_heads else {}),
     }

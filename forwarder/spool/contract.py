@@ -271,6 +271,7 @@ class SpoolStatus(msgspec.Struct, frozen=True):
     gaps: list[Gap]
     ids_since_ms: int | None = None  # when the oldest remembered id was written
     ids_gone_ms: int = 0  # when the newest id was written that is remembered no more; 0: none has gone
+    id: str = ""  # no other spool has it, and this one for as long as it lives
 
 
 class Spool(Evidence, Protocol):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.observe.summary import summary
 from simulator.config import RateLimits, SimulatorConfig
 from simulator.simulator import Simulator
+from sinks.file.sink import FileSink
 from tests.daemon.engine import Engine, engine, file_sink, source
 
 EVENTS = 60
@@ -86,3 +90,28 @@ async def test_without_the_setting_there_is_none(tmp_path: Path) -> None:
     async with Simulator(config) as sim, engine(tmp_path, {"acme": source(sim)}, {"out": file_sink(out)}) as e:
         report = await settled(e)
         assert {line.source for line in report.books} == {"acme"}
+
+
+async def test_they_carry_the_newest_digest_of_each_archive_which_learns_whose_events_it_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: dict[str, str | None] = {"archive": None, "plain": None}
+    spools: list[str] = []
+    monkeypatch.setattr(FileSink, "belongs_to", lambda _, spool: spools.append(spool), raising=False)
+    monkeypatch.setattr(FileSink, "head", property(lambda sink: heads[sink.target_name]), raising=False)
+    monkeypatch.setattr(FileSink, "target_name", property(lambda sink: Path(sink.target).stem), raising=False)
+    sinks = {name: file_sink(tmp_path / f"{name}.ndjson") for name in heads}
+    out = tmp_path / "plain.ndjson"
+    config = SimulatorConfig(events=EVENTS, history="2d", limits=RateLimits(stream=0, events=0))
+    async with Simulator(config) as sim:
+        for _ in (1, 2):
+            heads["archive"] = None
+            async with engine(tmp_path, {"acme": source(sim)}, sinks, **EVERY) as e:
+                before = len(beats_in(out))
+                await e.until(lambda before=before: len(beats_in(out)) > before)  # type: ignore[misc]
+                heads["archive"] = "ab" * 32
+                await e.until(lambda: beats_in(out)[-1].get("archive_heads") == {"archive": "ab" * 32})
+    assert "archive_heads" not in beats_in(out)[0]
+    [spool] = set(spools)
+    assert len(spools) == 4
+    assert re.fullmatch("[0-9a-f]{32}", spool)

@@ -52,6 +52,18 @@ def test_a_report_is_written_once_the_first_pass_over_its_day_is_through(tmp_pat
     assert reports.update(verdict(), TODAY) == []
 
 
+def test_a_report_keeps_the_newest_digests_of_archives_and_is_not_made_again_for_them(tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path)
+    [name] = reports.update(verdict(), TODAY, {"archive": "ab" * 32})
+    assert report(tmp_path, name)["archive_heads"] == {"archive": "ab" * 32}
+    text = (tmp_path / name.replace(".json", ".txt")).read_text()
+    assert f"The newest digest of the archive archive at that moment: SHA-256 {'ab' * 32}" in text
+    assert reports.update(verdict(at=END + 60 * HOUR), TODAY, {"archive": "cd" * 32}) == []
+    [second] = reports.update(verdict(accepted=6, at=END + 60 * HOUR), TODAY, {"archive": "cd" * 32})
+    assert report(tmp_path, second)["archive_heads"] == {"archive": "cd" * 32}
+    assert not check(tmp_path).problems
+
+
 def test_a_later_pass_or_look_makes_a_new_version_that_names_the_old(tmp_path: Path) -> None:
     reports = ReportFolder(tmp_path)
     [first] = reports.update(verdict(), TODAY)

@@ -167,6 +167,7 @@ class Reports:
             gaps=self._losses.listed(_MOST_GAPS),
             ids_since_ms=self._ids.since_ms(),
             ids_gone_ms=self._database.meta("ids_gone_ms"),
+            id=self._con.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0],
         )
 
     def _hours_left(self, used: int, stored: int, now_ms: int) -> float | None:
