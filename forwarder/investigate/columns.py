@@ -289,3 +289,13 @@ def _columns() -> tuple[Column, ...]:
 
 COLUMNS = _columns()
 """All of them, in the order of the table."""
+
+
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+STORED = f"""* replace (if(regexp_full_match("event.id", '{_UUID}'), null, "event.id") as "event.id"),
+if(regexp_full_match("event.id", '{_UUID}'), "event.id"::uuid, null) as "event.uuid\""""
+"""What is written of the table: of an id that is a UUID, its 16 bytes."""
+
+RESTORED = """* exclude ("event.uuid") replace (coalesce("event.id", "event.uuid"::varchar) as "event.id")"""
+"""The inverse: what was written, as the table was."""

@@ -6,13 +6,15 @@ parameters as well.
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -20,7 +22,14 @@ MEMORY = "400MB"
 THREADS = 2
 
 
-def connect(scratch: Path, *, memory: str = MEMORY, threads: int = THREADS) -> DuckDBPyConnection:
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder of our own for what does not fit into memory, until the end."""
+    with tempfile.TemporaryDirectory(prefix="audit-forwarder-investigate-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def connect(folder: Path, *, memory: str = MEMORY, threads: int = THREADS) -> DuckDBPyConnection:
     """Return a connection to a database in memory that spills into a folder. Raises ConfigError without DuckDB.
 
     Moments are shown in UTC, which is what they are read in; a question that wants another zone says so.
@@ -37,7 +46,7 @@ def connect(scratch: Path, *, memory: str = MEMORY, threads: int = THREADS) -> D
         config={
             "memory_limit": memory,
             "threads": threads,
-            "temp_directory": str(scratch),
+            "temp_directory": str(folder),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "preserve_insertion_order": False,

@@ -28,7 +28,7 @@ _FROM_JSON = ", ".join(
 
 
 class NotWhole(Held):
-    """Not every line became a row."""
+    """A row would be missing, or one too many: evidence is not what it should be, or not every line became a row."""
 
 
 def load_rows(
@@ -85,13 +85,13 @@ def _load(
         file.write_bytes(b"\n".join(part) + b"\n")
         try:
             longest = max(map(len, part)) + 1
-            done = connection.execute(statement, [str(file), max(_LINE, longest)]).fetchone()
+            [(done,)] = connection.execute(statement, [str(file), max(_LINE, longest)]).fetchall()
         finally:
             file.unlink()
-        if done is None or done[0] != len(part):
+        if done != len(part):
             raise NotWhole(
-                f"of {len(part)} rows, {done[0] if done else 0} arrived in the table",
-                fix="Report it with the version of DuckDB; nothing was written.",
+                f"Of {len(part)} rows, {done} arrived in the table.",
+                fix="Report it with the version of DuckDB.",
                 kind="other",
             )
 

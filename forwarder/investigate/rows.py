@@ -5,22 +5,22 @@ No line stops another one: what cannot be read, or what a normaliser stumbles ov
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from forwarder.catalogue import load_catalogue
 from forwarder.contracts import AuditEvent, Held, Origin, Record, UnexpectedPayload
 from forwarder.contracts.heartbeat import HEARTBEAT
-from forwarder.contracts.identity import EventKeys
-from forwarder.investigate.columns import SMALL, Place, Row, cut, row_of, row_of_problem
+from forwarder.contracts.identity import KEY_BYTES, EventKeys
+from forwarder.investigate.columns import SMALL, Place, cut, row_of, row_of_problem
 from forwarder.investigate.ecs_lines import EcsLines, Original
 from forwarder.net.json_size import TOO_MUCH, UNREADABLE, is_beyond_reading
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.records.normalizers import Normalizers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from forwarder.catalogue import Catalogue
 
@@ -75,6 +75,22 @@ def feed_of(line: bytes) -> str:
     return feed
 
 
+class Line(NamedTuple):
+    """A line, as it stands in a file or an object.
+
+    Attributes:
+        number: From 1.
+        body: Without a line end.
+        read_ms: When it was read from its source, epoch milliseconds: the time of what has none; 0 when not known.
+        ident: The document id, of an event whose id is not in it.
+    """
+
+    number: int
+    body: bytes
+    read_ms: int = 0
+    ident: str = ""
+
+
 class RowReader:
     """Makes the rows of lines. Not for use by several threads at once.
 
@@ -88,61 +104,57 @@ class RowReader:
         self._encode = msgspec.json.Encoder().encode
         self._keys: dict[Origin, EventKeys] = {}
 
-    def encoded(
-        self, lines: Iterable[tuple[int, bytes]], place: Place, origin: Origin | None = None, read_ms: int = 0
-    ) -> Iterator[bytes]:
+    def encoded(self, lines: Iterable[Line], place: Place, origin: Origin | None = None) -> Iterator[bytes]:
         """Yield a row as JSON for each line, in order.
 
         Args:
-            lines: Their numbers, and what they hold.
+            lines: They.
             place: Where they stand.
             origin: Whose events they are; None: each line tells by its shape, and ECS by what it says.
-            read_ms: When they were stored, epoch milliseconds: the time of what has none of its own.
         """
         for group in _groups(lines):
-            if origin is None:
-                events = [self._alone(line, read_ms) for _, line in group]
-            else:
-                events = self._understood([line for _, line in group], origin, read_ms)
-            for (number, _), event in zip(group, events, strict=True):
-                yield self._row(event, place, number, origin, read_ms)
+            events = map(self._alone, group) if origin is None else self._understood(group, origin)
+            for line, event in zip(group, events, strict=True):
+                yield self._row(event, line, place, origin)
 
-    def _row(
-        self, event: AuditEvent | UnexpectedPayload, place: Place, number: int, origin: Origin | None, read_ms: int
-    ) -> bytes:
+    def _row(self, event: AuditEvent | UnexpectedPayload, line: Line, place: Place, origin: Origin | None) -> bytes:
         if isinstance(event, AuditEvent):
             try:
-                row = row_of(event, place, number)
-                line = self._encode(row)
+                row = row_of(event, place, line.number)
+                written = self._encode(row)
             except ValueError as error:  # half a character, which is no UTF-8
                 event = UnexpectedPayload(f"it cannot be written: {error}")
             else:
-                return line if len(line) < SMALL else self._encode(cut(row))
-        return self._encode(_problem(event, place, number, origin, read_ms))
+                return written if len(written) < SMALL else self._encode(cut(row))
+        reason = event.reason.encode("utf-8", "replace").decode()
+        feed = origin.feed if origin is not None else None
+        return self._encode(row_of_problem(reason, place, line.number, feed=feed, time=line.read_ms or None))
 
-    def _alone(self, line: bytes, read_ms: int) -> AuditEvent | UnexpectedPayload:
+    def _alone(self, line: Line) -> AuditEvent | UnexpectedPayload:
         """Understand a line of which nothing is known but what stands in it."""
-        event = self._ecs.read(line)
+        event = self._ecs.read(line.body)
         if isinstance(event, AuditEvent):
             return event
         if isinstance(event, Original):
-            return self._understood([event.body], event.origin, event.read_ms)[0]
+            return self._understood([line._replace(body=event.body, read_ms=event.read_ms)], event.origin)[0]
         try:
-            feed = feed_of(line)
+            feed = feed_of(line.body)
         except Unreadable as error:
             return UnexpectedPayload(str(error))
-        return self._understood([line], Origin("", feed, ""), read_ms)[0]
+        return self._understood([line], Origin("", feed, ""))[0]
 
-    def _understood(self, lines: list[bytes], origin: Origin, read_ms: int) -> list[AuditEvent | UnexpectedPayload]:
+    def _understood(self, lines: Sequence[Line], origin: Origin) -> list[AuditEvent | UnexpectedPayload]:
         try:
             normalizer = self._normalizers(origin.feed)
         except Held as error:
             return [UnexpectedPayload(error.reason)] * len(lines)
-        records = [Record(0, origin, "", line, read_ms=read_ms) for line in lines]
+        records = [
+            Record(0, origin, line.ident, line.body, read_ms=line.read_ms, marks=_marks(line.ident)) for line in lines
+        ]
         events = normalizer.normalize(records)
         for event, line in zip(events, lines, strict=True):
-            if isinstance(event, AuditEvent) and not event.event_id:
-                event.document_id = self._derived(origin, line)
+            if isinstance(event, AuditEvent) and not (event.event_id or event.document_id):
+                event.document_id = self._derived(origin, line.body)
         return events
 
     def _derived(self, origin: Origin, line: bytes) -> str:
@@ -152,20 +164,19 @@ class RowReader:
         return keys.derived(line).hex()
 
 
-def _problem(
-    event: AuditEvent | UnexpectedPayload, place: Place, number: int, origin: Origin | None, read_ms: int
-) -> Row:
-    reason = event.reason if isinstance(event, UnexpectedPayload) else ""
-    text = reason.encode("utf-8", "replace").decode()
-    return row_of_problem(text, place, number, feed=origin.feed if origin else None, time=read_ms or None)
+def _marks(ident: str) -> tuple[str, ...]:
+    """Return what the document id of an event says of it that its body does not."""
+    if not ident:
+        return ()
+    return ("revision",) if len(ident) > 2 * KEY_BYTES else ("derived_id",)
 
 
-def _groups(lines: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    group: list[tuple[int, bytes]] = []
+def _groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    group: list[Line] = []
     size = 0
-    for entry in lines:
-        group.append(entry)
-        size += len(entry[1])
+    for line in lines:
+        group.append(line)
+        size += len(line.body)
         if len(group) == AT_ONCE or size >= HEAVY:
             yield group
             group, size = [], 0

@@ -15,8 +15,11 @@ address, else name.
 
 from __future__ import annotations
 
-import shutil
+from contextlib import ExitStack
+from datetime import date
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from forwarder.investigate import duck
 
@@ -69,18 +72,40 @@ VIEWS = (
 )
 
 
+class MadeOf(msgspec.Struct, frozen=True):
+    """What tables were made of, for a report.
+
+    Attributes:
+        parts: Names of the parts of the index.
+        days: Days of storage that the index does not hold, of which the evidence was read.
+        objects: How many objects of evidence were read for these.
+    """
+
+    parts: tuple[str, ...] = ()
+    days: tuple[date, ...] = ()
+    objects: int = 0
+
+
 class Tables:
     """An open, locked database with these tables. Use it in a `with` statement, or close it.
 
     Args:
         connection: With the tables or views `held` and `names`, not locked yet.
-        scratch: Its folder for what does not fit into memory; removed at the end.
         readable: The files that its views read.
+        made_of: What they were made of.
+        opened: What is closed with them.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, scratch: Path, readable: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        connection: DuckDBPyConnection,
+        readable: Sequence[Path] = (),
+        made_of: MadeOf | None = None,
+        opened: ExitStack | None = None,
+    ) -> None:
         self.connection = connection
-        self._scratch = scratch
+        self.made_of = made_of or MadeOf()
+        self._opened = opened or ExitStack()
         for view in VIEWS:
             connection.execute(view)
         duck.lock(connection, readable)
@@ -100,7 +125,7 @@ class Tables:
     def close(self) -> None:
         """Let go of memory and files. Safe to call twice."""
         self.connection.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._opened.close()
 
     def __enter__(self) -> Self:
         """Return it."""

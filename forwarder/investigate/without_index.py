@@ -6,11 +6,10 @@ That is evidence of the archive, or what a `file` sink wrote: events as the API 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
-import shutil
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from forwarder.contracts import Held
 from forwarder.investigate import duck
 from forwarder.investigate.columns import Place
 from forwarder.investigate.loading import load_names, load_rows
-from forwarder.investigate.rows import RowReader
+from forwarder.investigate.rows import Line, RowReader
 from forwarder.investigate.tables import Tables
 from forwarder.net.json_size import LONGEST_EVENT
 
@@ -54,15 +53,12 @@ def tables_of_rows(
 
     Raises ConfigError without DuckDB, Held, or what `rows` raises; then nothing stays behind.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="audit-forwarder-investigate-"))
-    try:
-        connection = duck.connect(scratch, memory=memory)
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(duck.scratch())
+        connection = stack.enter_context(duck.connect(scratch, memory=memory))
         load_rows(connection, rows(RowReader(catalogue)), scratch, progress)
         load_names(connection, scratch)
-        return Tables(connection, scratch)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        return Tables(connection, opened=stack.pop_all())
 
 
 def tables_of_files(
@@ -84,7 +80,7 @@ def tables_of_files(
     return tables_of_rows(rows, memory=memory, catalogue=catalogue, progress=progress)
 
 
-def lines_of(file: Path) -> Iterator[tuple[int, bytes]]:
+def lines_of(file: Path) -> Iterator[Line]:
     """Yield what stands on the lines of a file, with their numbers; of one that is too long, a part. Raises Held."""
     try:
         with _opened(file) as stream:
@@ -94,7 +90,7 @@ def lines_of(file: Path) -> Iterator[tuple[int, bytes]]:
         raise Held(f"{file} cannot be read: {error}.", fix=fix, kind="other") from error
 
 
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+def _lines(stream: IO[bytes]) -> Iterator[Line]:
     number = 0
     while line := stream.readline(LONGEST_LINE):
         number += 1
@@ -103,7 +99,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             rest = stream.readline(LONGEST_LINE)
         line = (line.removeprefix(_BOM) if number == 1 else line).strip()
         if line:
-            yield number, line
+            yield Line(number, line)
 
 
 def _opened(file: Path) -> IO[bytes]:

@@ -1,0 +1,221 @@
+"""Makes the index of an archive's closed days: its rows are as many as the events of the evidence, or it is not made.
+
+A day is closed an hour after its end: the archive stores in the hour in which it stores, never in an earlier one. When
+a month is closed and all its days are there, they become one part, sorted by account anew: a question opens twelve
+files a year instead of 365. What no longer fits the evidence, or was made by another version, is made anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.archive import layout
+from forwarder.investigate import duck
+from forwarder.investigate.columns import STORED
+from forwarder.investigate.loading import NotWhole, load_names, load_rows
+from forwarder.investigate.names import COLUMNS as NAME_COLUMNS
+from forwarder.investigate.parts import EVENTS, NAMES, Days, Index, Part, day_name, month_name, new_part
+from forwarder.investigate.reading import VERIFY, ArchiveReader, Listed, listed
+from forwarder.investigate.rows import RowReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from forwarder.archive.evidence import EvidenceObject
+    from forwarder.catalogue import Catalogue
+
+GRACE = timedelta(hours=1)
+"""After the end of a day, until nothing can be stored in it any more."""
+
+ROW_GROUP = 60_000
+"""Rows that are skipped together when their accounts and times do not fit a question."""
+
+_ORDER = 'who, "@timestamp", "evidence.object", "evidence.line"'
+_NAME_ORDER = 'entity, folded, id, kind, "value", feed'
+
+
+class Built(msgspec.Struct):
+    """What was done.
+
+    Attributes:
+        made: Parts, by name, and the rows of each.
+        removed: Parts that no longer fitted.
+        failed: Parts that could not be made, and why; questions read the evidence of their days.
+        rows: In all parts, now.
+    """
+
+    made: dict[str, int] = {}
+    removed: list[str] = []
+    failed: dict[str, str] = {}
+    rows: int = 0
+
+
+class Builder:
+    """Brings an index up to date.
+
+    Args:
+        reader: Of the archive.
+        index: Where.
+        memory: Of DuckDB, such as `400MB`.
+        catalogue: What actions mean; default: the catalogue of the package.
+        progress: Is given the name of the part that is being made and the number of its rows so far.
+    """
+
+    def __init__(
+        self,
+        reader: ArchiveReader,
+        index: Index,
+        *,
+        memory: str = duck.MEMORY,
+        catalogue: Catalogue | None = None,
+        progress: Callable[[str, int], None] = lambda _name, _rows: None,
+    ) -> None:
+        self._reader = reader
+        self._index = index
+        self._memory = memory
+        self._rows = RowReader(catalogue)
+        self._progress = progress
+
+    def update(self, now: datetime | None = None) -> Built:
+        """Make what is missing. Raises Held while another process writes, ConfigError without DuckDB, Retryable."""
+        now = now or datetime.now(UTC)
+        built = Built()
+        with self._index.writing() as unfinished, duck.connect(unfinished, memory=self._memory) as connection:
+            evidence = {day: sources for day, sources in self._reader.days().items() if is_closed(day, now)}
+            objects = {
+                day: {source: self._reader.objects(source, day) for source in sources}
+                for day, sources in evidence.items()
+            }
+            days: Days = {
+                day: {source: listed(found) for source, found in sources.items()} for day, sources in objects.items()
+            }
+            held = self._keep_what_fits(days, built)
+            making = _Making(self._reader, self._index, self._rows, self._progress, connection, unfinished)
+            for day, found in objects.items():
+                if day not in held:
+                    _try(day_name(day), built, partial(making.day, day, found, days[day]))
+            for _, month in itertools.groupby(days, key=month_name):
+                self._join(list(month), now, built, making)
+            built.rows = sum(part.rows for part in self._index.parts().values())
+        return built
+
+    def _keep_what_fits(self, days: Days, built: Built) -> set[date]:
+        """Remove parts that the evidence does not agree with any more; return the days of the others."""
+        held: set[date] = set()
+        parts, outdated = self._index.parts(), []
+        for path in sorted(self._index.folder.glob("*=*/")):
+            part = parts.get(path.name)
+            if part is None or not part.is_current or any(days.get(day) != said for day, said in part.days.items()):
+                outdated.append(path.name)
+            else:
+                held.update(part.days)
+        built.removed += self._index.remove(outdated)
+        if outdated and not built.removed:
+            built.failed |= dict.fromkeys(outdated, "It is out of date, and a question reads it; build it again later.")
+            held.update(day for name in outdated if name in parts for day in parts[name].days)
+        return held
+
+    def _join(self, month: list[date], now: datetime, built: Built, making: _Making) -> None:
+        """Make one part of the days of a month that is closed, when all of them are there."""
+        parts = self._index.parts()
+        following = (month[0].replace(day=1) + timedelta(days=31)).replace(day=1)
+        names = [day_name(day) for day in month]
+        if is_closed(following - timedelta(days=1), now) and all(one in parts for one in names):
+            name = month_name(month[0])
+            _try(name, built, partial(making.month, name, {one: parts[one] for one in names}))
+            if name in built.made:
+                self._index.remove(names)
+
+
+def _try(name: str, built: Built, make: Callable[[], Part]) -> None:
+    try:
+        built.made[name] = make().rows
+    except NotWhole as error:
+        built.failed[name] = str(error)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What parts are made with."""
+
+    reader: ArchiveReader
+    index: Index
+    rows: RowReader
+    progress: Callable[[str, int], None]
+    connection: DuckDBPyConnection
+    unfinished: Path
+
+    def day(self, day: date, objects: Mapping[str, list[EvidenceObject]], said: dict[str, Listed]) -> Part:
+        """Make the part of a day. Raises NotWhole."""
+        name, connection = day_name(day), self.connection
+        entries = self.reader.digested(day)
+        there = {one.name for found in objects.values() for one in found}
+        missing = [entry for entry in entries if entry not in there and _day_of(entry) == day]
+        if missing:
+            raise NotWhole(f"{len(missing)} objects that digests name are missing, as {missing[0]}.", fix=VERIFY)
+
+        def rows() -> Iterator[bytes]:
+            for found in objects.values():
+                for one in found:
+                    yield from self.reader.rows(self.rows, one, entries.get(one.name))
+
+        count = load_rows(connection, rows(), self.unfinished, lambda done: self.progress(name, done))
+        load_names(connection, self.unfinished)
+        [(problems,)] = connection.execute("select count(problem) from held").fetchall()
+        part = new_part({day: said}, count, problems)
+        self._write(name, part, f"select {STORED} from held", "select * from names")
+        return part
+
+    def month(self, name: str, parts: Mapping[str, Part]) -> Part:
+        """Make the part of a month of those of its days. Raises NotWhole."""
+        self.progress(name, 0)
+        days: Days = {}
+        for one in parts.values():
+            days |= one.days
+        part = new_part(days, sum(one.rows for one in parts.values()), sum(one.problems for one in parts.values()))
+        for file, view in ((EVENTS, "stored"), (NAMES, "stored_names")):
+            paths = [str(path) for path in self.index.files(parts, file)]
+            self.connection.read_parquet(paths).create_view(view, replace=True)
+        self._write(name, part, "select * from stored", f"select {MERGED} from stored_names group by all")
+        return part
+
+    def _write(self, name: str, part: Part, events: str, names: str) -> None:
+        """Write both files of a part. Raises NotWhole when there is another number of rows in it."""
+        made = self.unfinished / name
+        made.mkdir()
+        for statement, order, file in ((events, _ORDER, EVENTS), (names, _NAME_ORDER, NAMES)):
+            relation = self.connection.sql(f"{statement} order by {order}")
+            relation.write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
+        asked = "select sum(num_rows)::bigint from parquet_file_metadata(?)"
+        [(found,)] = self.connection.execute(asked, [str(made / EVENTS)]).fetchall()
+        if found != part.rows:
+            raise NotWhole(f"{name} has {found} rows instead of {part.rows}.", fix="Build it again.")
+        self.index.publish(made, name, part)
+
+
+MERGED = ", ".join(
+    {"first": 'min("first") "first"', "last": 'max("last") "last"', "events": "sum(events)::bigint events"}.get(
+        name, f'"{name}"'
+    )
+    for name in NAME_COLUMNS
+)
+"""Names of several parts as one list."""
+
+
+def is_closed(day: date, now: datetime) -> bool:
+    """Tell whether nothing is stored in a day any more."""
+    return now >= datetime.combine(day + timedelta(days=1), time(), UTC) + GRACE
+
+
+def _day_of(name: str) -> date | None:
+    said = layout.parse_evidence(name)
+    return said.hour.date() if said is not None else None

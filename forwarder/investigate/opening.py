@@ -1,0 +1,104 @@
+"""Tables over an archive: the index answers for the days it holds, and of all others the evidence is read.
+
+So answers are whole without an index, with half of one, and with one that is a day old; it only saves time. What cannot
+be read is a row of `problems`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forwarder.investigate import duck
+from forwarder.investigate.building import MERGED
+from forwarder.investigate.columns import RESTORED, Place, row_of_problem
+from forwarder.investigate.loading import NotWhole, load_names, load_rows
+from forwarder.investigate.parts import EVENTS, NAMES
+from forwarder.investigate.rows import RowReader
+from forwarder.investigate.tables import MadeOf, Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from forwarder.archive.evidence import EvidenceObject
+    from forwarder.catalogue import Catalogue
+    from forwarder.investigate.parts import Index, Part
+    from forwarder.investigate.reading import ArchiveReader
+
+BEFORE = timedelta(days=1)
+"""How much earlier than they happened events may have been stored: by clocks that are wrong."""
+
+
+def open_tables(
+    reader: ArchiveReader,
+    index: Index | None = None,
+    *,
+    since: datetime | None = None,
+    memory: str = duck.MEMORY,
+    catalogue: Catalogue | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Tables:
+    """Return tables of an archive.
+
+    Args:
+        reader: Of the archive; used until this returns.
+        index: Of it, if there is one.
+        since: Evidence that was stored before is not read: no event that happened from then on is in it. There is no
+            such bound at the end, for events come late. What the index holds is in the tables anyway.
+        memory: Of DuckDB.
+        catalogue: What actions mean; default: the catalogue of the package.
+        progress: Is given the number of rows that were made of evidence so far.
+
+    Raises ConfigError without DuckDB, Held and Retryable when the archive cannot be reached.
+    """
+    with contextlib.ExitStack() as stack:
+        if index is not None:
+            stack.enter_context(index.reading())
+        days = reader.days()
+        parts = {name: part for name, part in (index.parts() if index else {}).items() if _fits(part, days)}
+        indexed = {day for part in parts.values() for day in part.days}
+        earliest = (since - BEFORE).astimezone(UTC).date() if since is not None else date.min
+        rest = {day: sources for day, sources in days.items() if day not in indexed and day >= earliest}
+        objects = [one for day, sources in rest.items() for source in sources for one in reader.objects(source, day)]
+        scratch = stack.enter_context(duck.scratch())
+        connection = stack.enter_context(duck.connect(scratch, memory=memory))
+        load_rows(connection, _rows(reader, objects, RowReader(catalogue)), scratch, progress)
+        load_names(connection, scratch)
+        files = _unite(connection, index, parts) if parts and index else []
+        return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
+
+
+def _fits(part: Part, days: Mapping[date, list[str]]) -> bool:
+    """Tell whether a part is of days and sources that are still there; whether of all their objects, `update` looks."""
+    return all(set(days.get(day, ())) == set(sources) for day, sources in part.days.items())
+
+
+def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader) -> Iterator[bytes]:
+    for found in objects:
+        try:
+            yield from reader.rows(rows, found)
+        except NotWhole as error:
+            stored = int(found.said.hour.timestamp() * 1000)
+            place = Place(found.said.source, found.name)
+            yield msgspec.json.encode(row_of_problem(error.reason, place, 0, feed=None, time=stored))
+
+
+def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part]) -> list[Path]:
+    """Make `held` and `names` of the parts and of what was read; return the files that they read."""
+    connection.execute("alter table held rename to rest")
+    connection.execute("alter table names rename to rest_names")
+    events, names = index.files(parts, EVENTS), index.files(parts, NAMES)
+    connection.read_parquet([str(path) for path in events]).create_view("stored")
+    connection.read_parquet([str(path) for path in names]).create_view("stored_names")
+    connection.execute(f"create view held as select {RESTORED} from stored union all by name select * from rest")
+    connection.execute(
+        f"""create view names as select {MERGED} from
+        (select * from stored_names union all by name select * from rest_names) group by all"""
+    )
+    return [*events, *names]

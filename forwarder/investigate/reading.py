@@ -1,0 +1,155 @@
+"""Reads an archive for tables: which days it has, which objects these have, and the lines of an object.
+
+Blocking: not for a thread in which an event loop runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder.archive import layout
+from forwarder.archive.digest import Entry, read_digest
+from forwarder.archive.digest import sha256 as sha256_of
+from forwarder.archive.evidence import DamagedEvidence, Evidence, EvidenceObject, Header, events_of, header_of
+from forwarder.archive.layout import EvidenceName
+from forwarder.archive.stores import NotStored, Store
+from forwarder.investigate.columns import Place
+from forwarder.investigate.loading import NotWhole
+from forwarder.investigate.rows import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+    from datetime import date
+    from types import TracebackType
+    from typing import Self
+
+    from forwarder.investigate.rows import RowReader
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What of a day and source is in the archive, in a few bytes: equal for the same objects only.
+
+    Attributes:
+        objects: How many.
+        sha256: Of their names and sizes.
+    """
+
+    objects: int
+    sha256: str
+
+
+class ArchiveReader:
+    """Reads evidence. Use it in a `with` statement; it closes the store.
+
+    Args:
+        store: Where the archive lies.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._evidence = Evidence(store)
+        self._runner = asyncio.Runner()
+
+    @property
+    def place(self) -> str:
+        """Where the archive lies, for people."""
+        return self._store.place
+
+    def days(self) -> dict[date, list[str]]:
+        """Return the days on which evidence was stored, oldest first, and of which sources."""
+        found: dict[date, list[str]] = {}
+        for source in self._do(self._evidence.sources()):
+            for day in self._do(self._evidence.days(source)):
+                found.setdefault(day, []).append(source)
+        return dict(sorted(found.items()))
+
+    def objects(self, source: str, day: date) -> list[EvidenceObject]:
+        """Return the objects of a source and day, in order of their hours and numbers."""
+        found: list[EvidenceObject] = self._do(self._evidence.of_day(source, day))
+        return found
+
+    def digested(self, day: date) -> dict[str, Entry]:
+        """Return what the digests of a day's hours say of objects, by name. Raises NotWhole for one that is damaged."""
+        entries: dict[str, Entry] = {}
+        for listed in self._do(self._store.list(f"{layout.DIGESTS}{day:%Y/%m/%d}/")):
+            if layout.parse_digest(listed.name) is not None:
+                try:
+                    digest = read_digest(self._do(self._store.read_oldest(listed.name)))
+                except (ValueError, RecursionError) as error:
+                    raise NotWhole(f"The digest {listed.name} cannot be read: {error}.", fix=VERIFY) from error
+                entries |= {entry.name: entry for entry in digest.objects}
+        return entries
+
+    def rows(self, reader: RowReader, found: EvidenceObject, entry: Entry | None = None) -> Iterator[bytes]:
+        """Yield the rows of an object as JSON.
+
+        Args:
+            reader: Makes them.
+            found: The object.
+            entry: What its digest says of it.
+
+        Raises NotWhole for an object that is gone, damaged, or not what its digest says.
+        """
+        try:
+            data: bytes = self._do(self._evidence.read(found.name))
+            if entry is not None and sha256_of(data) != entry.sha256:
+                raise NotWhole(f"{found.name} is not what its digest says.", fix=VERIFY)
+            header = header_of(data)
+            if entry is not None and header.events != entry.events:
+                raise NotWhole(
+                    f"{found.name} holds {header.events} events, and its digest says {entry.events}.", fix=VERIFY
+                )
+            if not _is_of(found.said, header):
+                raise NotWhole(f"{found.name} holds the events of another object.", fix=VERIFY)
+            stamps, ids = header.numbers(), header.ids
+            lines = (
+                Line(number, body, read_ms, ids.get(number - 1, ""))
+                for number, (body, (_, read_ms)) in enumerate(zip(events_of(data), stamps, strict=True), 1)
+            )
+            yield from reader.encoded(lines, Place(found.said.source, found.name), header.origin)
+        except NotStored as error:
+            raise NotWhole(f"{found.name} is not there any more.", fix=VERIFY) from error
+        except (DamagedEvidence, ValueError) as error:
+            raise NotWhole(f"{found.name} is damaged: {error}.", fix=VERIFY) from error
+
+    def close(self) -> None:
+        """Close the store. Safe to call twice."""
+        try:
+            self._do(self._store.close())
+        finally:
+            self._runner.close()
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(work)
+
+
+VERIFY = "Run `audit-forwarder archive verify`, which says what is missing or changed."
+
+
+def _is_of(said: EvidenceName, header: Header) -> bool:
+    """Tell whether an object is the one that its name says."""
+    first = min((span[0] for span in header.spans), default=0)
+    last = max((span[1] for span in header.spans), default=0)
+    return (said.source, said.first, said.last) == (header.source, first, last)
+
+
+def listed(objects: list[EvidenceObject]) -> Listed:
+    """Return what tells this list of objects from any other."""
+    state = hashlib.sha256()
+    for one in objects:
+        state.update(f"{one.name} {one.size}\n".encode())
+    return Listed(len(objects), state.hexdigest())

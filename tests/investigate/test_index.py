@@ -1,0 +1,265 @@
+"""An index of an archive: made of closed days only, whole or not at all, and answers do not depend on it."""
+
+import fcntl
+import json
+import random
+import shutil
+
+import pytest
+
+from forwarder.contracts import Held, Origin
+from forwarder.investigate.build import Job, build
+from forwarder.investigate.building import Builder
+from forwarder.investigate.opening import open_tables
+from tests.investigate.archives import Archive, at
+from tests.investigate.lines import entry, event
+
+NOW = at("2026-03-20T12:00")
+ALL = 'select * from events order by "evidence.object", "evidence.line"'
+NAMES = 'select * from names order by entity, id, kind, "value", feed'
+PROBLEMS = 'select * from problems order by "evidence.object", "evidence.line"'
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Give an archive with two months, two sources and lines that are no events."""
+    made, dice = Archive(tmp_path / "archive"), random.Random(4)
+    for day in ("2026-01-30", "2026-01-31", "2026-02-01", "2026-02-27", "2026-03-01", "2026-03-19", "2026-03-20"):
+        for hour in ("00", "23") if day == "2026-01-31" else ("03",):
+            lines = [
+                event(
+                    dice.choice(("page_viewed", "user_login", "something_odd")),
+                    ident=f"{dice.getrandbits(128):032x}" if number % 5 else str(dice.getrandbits(60)),
+                    time=f"{day}T{hour}:{number:02}:00Z",
+                    user=f"712020:{dice.randrange(9)}",
+                    name=dice.choice(("Zoë Łuk", "Ada", "x" * 3000)),
+                    context=[entry("groups", f"g{dice.randrange(3)}", name="staff") for _ in range(dice.randrange(3))],
+                )
+                for number in range(40)
+            ]
+            made.put(f"{day}T{hour}", [*lines, b"no event", b'{"id":"e","attributes":{"action":"\\ud800"}}'])
+            jira = [
+                json.dumps(
+                    {
+                        "id": dice.randrange(10**6),
+                        "summary": "User created",
+                        "created": f"{day}T01:00:00.000+0000",
+                        "authorAccountId": "712020:1",
+                    }
+                ).encode()
+            ]
+            made.put(f"{day}T{hour}", jira, Origin("jira & co/..", "jira", "", "site"))
+    return made
+
+
+def update(archive, now=NOW, **more):
+    with archive.reader() as reader:
+        return Builder(reader, archive.index, **more).update(now)
+
+
+def answers(archive, *, index=True):
+    with archive.reader() as reader, open_tables(reader, archive.index if index else None) as tables:
+        return [tables.ask(statement).rows for statement in (ALL, NAMES, PROBLEMS)]
+
+
+def test_answers_are_the_same_with_and_without_an_index(archive):
+    without = answers(archive, index=False)
+    built = update(archive)
+    assert sorted(built.made) == sorted(
+        [f"day={day}" for day in ("2026-01-30", "2026-01-31", "2026-02-01", "2026-02-27", "2026-03-01", "2026-03-19")]
+        + ["month=2026-01", "month=2026-02"]
+    )
+    assert not built.failed
+    assert len(without[0]) == 8 * (40 + 1 + 1)
+    assert len(without[2]) == 8
+    assert sorted(archive.index.parts()) == ["day=2026-03-01", "day=2026-03-19", "month=2026-01", "month=2026-02"]
+    assert answers(archive) == without
+
+
+def test_an_index_that_is_deleted_and_built_again_gives_the_same(archive):
+    update(archive)
+    before = answers(archive)
+    shutil.rmtree(archive.index.folder)
+    update(archive)
+    assert answers(archive) == before
+    assert not update(archive).made
+
+
+def test_the_rest_is_read_from_the_evidence(archive):
+    update(archive, at("2026-02-01T12:00"))
+    assert sorted(archive.index.parts()) == ["month=2026-01"]
+    with archive.reader() as reader, open_tables(reader, archive.index) as tables:
+        assert tables.made_of.parts == ("month=2026-01",)
+        assert [str(day) for day in tables.made_of.days] == [
+            "2026-02-01",
+            "2026-02-27",
+            "2026-03-01",
+            "2026-03-19",
+            "2026-03-20",
+        ]
+    assert answers(archive) == answers(archive, index=False)
+
+
+def test_a_day_is_not_indexed_before_it_is_closed(archive):
+    built = update(archive, at("2026-03-20T00:59"))
+    assert "day=2026-03-19" not in built.made
+    assert "day=2026-03-19" in update(archive, at("2026-03-20T01:00")).made
+
+
+def test_a_month_is_not_joined_before_its_last_day_is_closed(archive):
+    assert "month=2026-02" not in update(archive, at("2026-03-01T00:30")).made
+    assert "month=2026-02" in update(archive, at("2026-03-01T01:00")).made
+
+
+def test_evidence_that_no_longer_fits_is_indexed_anew(archive):
+    update(archive)
+    archive.put("2026-01-31T23", [event(ident="belated", time="2026-01-31T23:59:59Z")])
+    built = update(archive)
+    assert built.removed == ["month=2026-01"]
+    assert set(built.made) == {"day=2026-01-30", "day=2026-01-31", "month=2026-01"}
+    assert answers(archive) == answers(archive, index=False)
+
+
+def test_what_was_deleted_of_the_evidence_is_in_no_answer(archive):
+    update(archive)
+    shutil.rmtree(archive.folder / "evidence/v1/source=acme/day=2026-01-30")
+    shutil.rmtree(archive.folder / "evidence/v1/source=acme/day=2026-01-31")
+    assert answers(archive) == answers(archive, index=False)  # before the index knows
+    update(archive)
+    assert answers(archive) == answers(archive, index=False)
+
+
+def test_a_new_version_makes_all_of_it_anew(archive, monkeypatch):
+    update(archive)
+    monkeypatch.setattr("forwarder.investigate.parts.__version__", "9.9.9")
+    assert set(update(archive).removed) == {"day=2026-03-01", "day=2026-03-19", "month=2026-01", "month=2026-02"}
+    monkeypatch.setattr("forwarder.investigate.parts.VERSION", 99)
+    assert not archive.index.parts()
+    assert len(update(archive).removed) == 4
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "empty", "other"])
+def test_damaged_evidence_fails_its_day_by_name_and_questions_say_so(archive, damage):
+    name = archive.put("2026-03-02T05", [event(ident=f"d{number}") for number in range(50)])
+    archive.digest("2026-03-02T05")
+    data = archive.path(name).read_bytes()
+    other = archive.put("2026-03-02T05", [event(ident="foreign")])
+    if damage == "gone":
+        archive.path(name).unlink()
+    elif damage == "other":
+        archive.change(name, archive.path(other).read_bytes())
+    else:
+        half = len(data) // 2
+        changed = {
+            "flipped": data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :],
+            "cut": data[:half],
+            "empty": b"",
+        }
+        archive.change(name, changed[damage])
+    archive.path(other).unlink()
+    built = update(archive)
+    assert list(built.failed) == ["day=2026-03-02"]
+    assert name in built.failed["day=2026-03-02"]
+    assert "day=2026-03-01" in built.made
+    if damage != "gone":
+        with archive.reader() as reader, open_tables(reader, archive.index) as tables:
+            [(problem, day)] = tables.ask(
+                """select problem, strftime("@timestamp", '%Y-%m-%d') from problems where "evidence.object" = ? and "evidence.line" = 0""",
+                [name],
+            ).rows
+            assert ("another object" if damage == "other" else "damaged") in problem
+            assert day == "2026-03-02"
+
+
+def test_a_month_with_a_day_that_failed_is_not_joined(archive):
+    archive.change(archive.put("2026-02-10T05", [event()]), b"damaged")
+    built = update(archive)
+    assert list(built.failed) == ["day=2026-02-10"]
+    assert "month=2026-02" not in built.made
+    assert answers(archive)[0] == answers(archive, index=False)[0]
+
+
+def test_a_damaged_index_is_no_index(archive):
+    update(archive)
+    (archive.index.folder / "month=2026-01" / "part.json").write_bytes(b"{")
+    (archive.index.folder / "month=2026-02" / "events.parquet").unlink()
+    assert answers(archive) == answers(archive, index=False)
+    assert set(update(archive).removed) == {"month=2026-01", "month=2026-02"}
+    assert answers(archive) == answers(archive, index=False)
+
+
+def test_a_life_that_ends_between_month_and_days_leaves_no_event_twice(archive):
+    update(archive, at("2026-02-01T00:30"))
+    days = [archive.index.folder / name for name in archive.index.parts()]
+    kept = [shutil.copytree(day, day.parent / f"kept-{day.name}") for day in days]
+    update(archive, at("2026-02-01T12:00"))
+    for copy, day in zip(kept, days, strict=True):
+        if not day.exists():
+            copy.rename(day)
+    assert answers(archive) == answers(archive, index=False)
+
+
+def test_two_builders_do_not_write_at_once(archive):
+    with archive.index.writing(), pytest.raises(Held, match="another process"):
+        update(archive)
+
+
+def test_no_part_is_removed_under_a_question(archive):
+    update(archive)
+    archive.put("2026-01-31T23", [event(ident="belated")])
+    with archive.reader() as reader, open_tables(reader, archive.index) as tables:
+        built = update(archive)
+        assert built.removed == []
+        assert "month=2026-01" in built.failed
+        tables.ask(ALL)
+    assert update(archive).removed == ["month=2026-01"]
+
+
+def test_the_lock_ends_with_the_tables(archive):
+    update(archive)
+    with archive.reader() as reader, open_tables(reader, archive.index):
+        pass
+    with (archive.index.folder / "readers").open("rb") as readers:
+        fcntl.flock(readers, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_revisions_and_events_without_an_id_keep_their_document_id(archive):
+    body = b'{"attributes":{"action":"page_viewed","time":"2026-03-05T10:00:00Z"}}'
+    twin = "ab" * 16
+    archive.put("2026-03-05T10", [body, event(ident="known")], ids={0: twin, 1: f"{'cd' * 16}-{'ef' * 8}"})
+    update(archive)
+    with archive.reader() as reader, open_tables(reader, archive.index) as tables:
+        rows = tables.ask(
+            """select "event.id", "atlassian.audit.marks" from events where "evidence.object" like '%day=2026-03-05%' order by "evidence.line" """
+        ).rows
+    assert rows[0][0] == twin
+    assert "derived_id" in rows[0][1]
+    assert rows[1] == ("known", ["revision"])
+
+
+def test_only_evidence_that_may_hold_a_time_is_read(archive):
+    with archive.reader() as reader, open_tables(reader, since=at("2026-03-01T00:00")) as tables:
+        assert [str(day) for day in tables.made_of.days] == ["2026-03-01", "2026-03-19", "2026-03-20"]
+
+
+def test_a_process_of_its_own_builds_the_same(archive):
+    said = []
+    built = build(Job(str(archive.folder), str(archive.index.folder)), lambda part, rows: said.append((part, rows)))
+    assert "month=2026-01" in built.made
+    assert "day=2026-03-19" in built.made
+    assert ("month=2026-01", 0) in said
+    assert answers(archive) == answers(archive, index=False)
+
+
+def test_a_process_that_cannot_says_why(archive, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Held, match="cannot be written"):
+        build(Job(str(archive.folder), str(tmp_path / "file" / "index")))
+    with pytest.raises(Held, match=r"memory|ended"):
+        build(Job(str(archive.folder), str(archive.index.folder), most_data=30 * 2**20))
+
+
+def test_an_empty_archive_has_empty_tables(tmp_path):
+    empty = Archive(tmp_path / "nothing")
+    assert update(empty).rows == 0
+    assert answers(empty) == [[], [], []]
