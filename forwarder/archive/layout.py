@@ -6,7 +6,6 @@
     digests/v1/2026/11/29/13.json and 13.json.sig                                one a closed hour, and its signature
     keys/v1/<key id>.pem                                                         public keys
     deletions/v1/2026-11.json and 2026-11.json.sig                               months that were deleted, and why
-    writer/v1/<number>.json                                                      whose turn it is to write
     index/v1/…                                                                   derived, may be deleted
     hold                                                                         nothing is deleted while it is there
 
@@ -26,7 +25,6 @@ EVIDENCE = "evidence/v1/"
 DIGESTS = "digests/v1/"
 KEYS = "keys/v1/"
 DELETIONS = "deletions/v1/"
-WRITER = "writer/v1/"
 INDEX = "index/v1/"
 HOLD = "hold"
 
