@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from forwarder.admin.audience import check_audience
 from forwarder.admin.control import Verb
 from forwarder.contracts import Page, TakesBack
 from forwarder.contracts.errors import ConfigError
@@ -18,11 +19,11 @@ from forwarder.net.json_size import why_unsound
 from forwarder.spool.contract import IMPORT, Committed, PageCommit
 
 if TYPE_CHECKING:
-    from forwarder.contracts import Source
+    from forwarder.contracts import SinkConfig, Source
     from forwarder.spool.contract import Spool
 
-Push = Callable[[str, Page], Awaitable[Committed]]
-"""Has the poller of a source spool a page."""
+Push = Callable[[str, Page, str | None], Awaitable[Committed]]
+"""Has the poller of a source spool a page, for one sink alone or for all."""
 
 MOST_EVENTS = 500
 """Events that are handed in at once."""
@@ -32,10 +33,15 @@ MOST_BYTES = 700_000
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Some events as the API sent them; none of them: is anything taken for this source?"""
+    """Some events as the API sent them; none of them: is anything taken for this source?
+
+    Attributes:
+        sink: For which sink alone; empty: for all. What each sink has for itself is known apart from what all have.
+    """
 
     source: str
     bodies: list[bytes] = []
+    sink: str = ""
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -66,12 +72,20 @@ class Imports:
     Args:
         spool: Open.
         sources: Returns the configured sources by name.
+        sinks: The configured sinks.
         push: None while no daemon runs.
     """
 
-    def __init__(self, spool: Spool, sources: Callable[[], Mapping[str, Source]], push: Push | None = None) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        sources: Callable[[], Mapping[str, Source]],
+        sinks: Mapping[str, SinkConfig],
+        push: Push | None = None,
+    ) -> None:
         self._spool = spool
         self._sources = sources
+        self._sinks = sinks
         self._push = push or self._write
         self._opened: dict[str, tuple[int, int]] = {}
         self._known: dict[str, Source] = {}
@@ -83,6 +97,9 @@ class Imports:
     async def begin(self, part: Part, _: str = "") -> Begun:
         """Say whether anything can be imported, and what would come twice. Raises ConfigError."""
         self._source(part.source).pages_of([])
+        if part.sink:
+            await check_audience(self._spool, self._sinks, part.sink)
+            return Begun()  # what is known of a sink's own pages says nothing of those that were for all
         return Begun(await self._spool.forgotten_days(part.source))
 
     async def take(self, part: Part, _: str = "") -> Taken:
@@ -102,7 +119,7 @@ class Imports:
         taken = Taken(refused=refused)
         for page in source.pages_of(good):
             if page.bodies:
-                done = await self._push(part.source, page)
+                done = await self._push(part.source, page, part.sink or None)
                 new, known = taken.new + done.new, taken.known + done.repeats
                 taken = Taken(new, known, taken.revisions + done.revisions, refused)
         return taken
@@ -116,10 +133,10 @@ class Imports:
             raise ConfigError(f"sources.{name}: nothing can be imported into a source of this type")
         return source
 
-    async def _write(self, name: str, page: Page) -> Committed:
+    async def _write(self, name: str, page: Page, sink: str | None) -> Committed:
         """Write a page into a spool that no daemon has."""
         if name not in self._opened:
             identities = [each.origin.identity for each in self._known.values()]
             state = await self._spool.open_source(self._known[name].origin, configured=identities)
             self._opened[name] = (state.number, state.epoch)
-        return await self._spool.commit(PageCommit(*self._opened[name], page=page, reader=IMPORT))
+        return await self._spool.commit(PageCommit(*self._opened[name], page=page, audience=sink, reader=IMPORT))

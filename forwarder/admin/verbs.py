@@ -77,7 +77,7 @@ def verbs_of(
         **Letters(spool, sinks, changed).verbs(),
         **Cursors(spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor).verbs(),
         **Backfills(spool, sources, sinks, clock, order_backfill).verbs(),
-        **Imports(spool, sources, import_page).verbs(),
+        **Imports(spool, sources, sinks, import_page).verbs(),
         **Reconciliation(spool, proofs, delays=delays).verbs(),
         **Lanes(spool, sinks, clock, live).verbs(),
         **Replays(spool, sinks, live).verbs(),

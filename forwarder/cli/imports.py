@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from forwarder.cli.help import App, examples_epilog
-from forwarder.cli.options import Config, Overrides, SecretsDir, call
+from forwarder.cli.options import Config, Overrides, SecretsDir, call, complete_sink
+from forwarder.contracts.errors import ConfigError
 from forwarder.exit_codes import ExitCode
 
 
@@ -23,6 +24,8 @@ def add_to(app: App) -> None:
                 ("audit-forwarder import events.ndjson --source acme", "what a file sink of format raw wrote"),
                 ("audit-forwarder import events.ndjson.1.gz --source acme", "packed: .gz, .bz2, .xz"),
                 ("zstd -dc events.zst | audit-forwarder import - --source acme", "from a pipe"),
+                ("audit-forwarder import --from archive", "all that the sink `archive` keeps"),
+                ("audit-forwarder import --from archive --sink new-siem --since 365d", "a year, for a new sink alone"),
             ],
             ExitCode.UNEXPECTED,
             ExitCode.DEGRADED,
@@ -33,8 +36,34 @@ def add_to(app: App) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive; - is standard input.")],
-    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Whose events it holds.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="What a file sink wrote; - is standard input.")
+    ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ARCHIVE",
+            help="In place of FILE: a sink of type archive, by its name, or the place of an archive.",
+            autocompletion=complete_sink,
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", metavar="NAME", help="Whose events; of an archive, default: of all it has.")
+    ] = "",
+    sink: Annotated[
+        str,
+        typer.Option(
+            "--sink", metavar="NAME", help="For this sink alone; default: for all.", autocompletion=complete_sink
+        ),
+    ] = "",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Of an archive: what was read from its source since then."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Of an archive: what was read until then.")
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Also when the spool has had such events and has forgotten their ids.")
     ] = False,
@@ -42,12 +71,27 @@ def import_(
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
 ) -> None:
-    """Import an archive that a file sink wrote.
+    """Import events that were kept: by a file sink, or by an archive.
 
-    Its format is raw, or ecs or ocsf with `original: true`, and it holds events of this source only. What the spool
-    knows is recognised, so the same command again goes on. Lines that cannot be taken are named; then the exit code is
-    1.
+    A file's format is raw, or ecs or ocsf with `original: true`, and it holds events of one source only. What the spool
+    knows is recognised, so the same command again goes on. With --sink, events go to that sink alone, and only what
+    came to it in this way before is recognised: so a new sink gets what the others had for years. Lines that cannot be
+    taken are named; then the exit code is 1.
     """
+    invocation = call(config, secrets_dir, overrides)
+    if place is not None:
+        if file is not None:
+            raise ConfigError("FILE and --from: give one of the two")
+        from forwarder.cli.commands import archive_import
+
+        choice = archive_import.ArchiveChoice(place, source, sink, since, until, again)
+        raise typer.Exit(archive_import.import_archive(invocation, choice))
+    if file is None:
+        raise ConfigError("FILE or --from: missing; name what a file sink wrote, or an archive")
+    if not source:
+        raise ConfigError("--source: missing; a file does not say whose events it holds")
+    if since is not None or until is not None:
+        raise ConfigError("--since and --until: a file does not say when its events were read; leave them out")
     from forwarder.cli.commands import imports as command
 
-    raise typer.Exit(command.import_(call(config, secrets_dir, overrides), file, source, again=again))
+    raise typer.Exit(command.import_(invocation, file, source, sink, again=again))

@@ -192,11 +192,11 @@ class Daemon:
         poller = self._pollers.get(source)
         return await poller.ordered.change(cursor, change) if isinstance(poller, Poller) else None
 
-    async def _import_page(self, source: str, page: Page) -> Committed:
+    async def _import_page(self, source: str, page: Page, sink: str | None) -> Committed:
         poller = self._pollers.get(source)
         if not isinstance(poller, Poller):
             raise Retryable("the source is not open", fix="Nothing; it is opened or closed now.")
-        done = await poller.push(page, IMPORT)
+        done = await poller.push(page, IMPORT, sink)
         self._lanes.ring()
         return done
 

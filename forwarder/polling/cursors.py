@@ -287,9 +287,10 @@ class Cursors(ABC):
         await self._commit([CursorMove(HEAL, None, self._walk(since))], opening=await self._dropped_by_log(since))
         return True
 
-    async def push(self, page: Page, reader: str = WEBHOOK) -> Committed:
+    async def push(self, page: Page, reader: str = WEBHOOK, audience: str | None = None) -> Committed:
         """Write events that were sent to us; no cursor moves. Raises what the spool raises; it does not wait."""
-        return await self._spool.commit(PageCommit(self._number, self._epoch, page=page, reader=reader))
+        commit = PageCommit(self._number, self._epoch, page=page, audience=audience, reader=reader)
+        return await self._spool.commit(commit)
 
     def kept(self, moment_ms: int) -> int:
         """Return a moment, or the oldest one of which the source still has events."""

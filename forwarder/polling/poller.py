@@ -122,11 +122,11 @@ class Poller:
         self.wake.set()
         return True
 
-    async def push(self, page: Page, reader: str = WEBHOOK) -> Committed:
+    async def push(self, page: Page, reader: str = WEBHOOK, audience: str | None = None) -> Committed:
         """Spool events that were brought to us. Raises Retryable while nothing is read, and what the spool raises."""
         if not self._reads:
             raise Retryable("the source is not open", fix="Nothing; it is opened or closed now.")
-        return await self._store.push(page, reader)
+        return await self._store.push(page, reader, audience)
 
     async def _open(self) -> None:
         """Take the source over, begin the first walks, and see to what was left behind."""

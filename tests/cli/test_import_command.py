@@ -70,7 +70,7 @@ async def test_an_archive_comes_back_once_and_what_the_api_brings_as_well_is_kno
             assert (done.exit_code, "0 lines left out" in done.stdout) == (0, True), done.output
             await e.until(lambda: set(digests_of(out)) == truth(sim))
             again = await run_import(str(archive), "-c", config, "--source", "acme")
-            assert (again.exit_code, again.stdout.startswith("acme: 0 new,")) == (0, True), again.output
+            assert (again.exit_code, "acme: 0 new," in again.stdout) == (0, True), again.output
             back = await asyncio.to_thread(
                 CliRunner().invoke, app, ["backfill", "start", "-c", config, "--source", "acme", "--from", "3d"]
             )
@@ -98,9 +98,9 @@ async def test_without_a_daemon_it_goes_into_the_spool_and_is_delivered_when_one
         for suffix in packed:
             done = await run_import(str(folder / f"a{suffix}"), "-c", config, "--source", "acme")
             assert (done.exit_code, "when it starts" in done.stdout) == (0, True), done.output
-        assert done.stdout.startswith("acme: 0 new,")
+        assert "acme: 0 new," in done.stdout
         done = await run_import("-", "-c", config, "--source", "acme", stdin=archive.read_bytes())
-        assert done.stdout.startswith("acme: 0 new,"), done.output
+        assert "acme: 0 new," in done.stdout, done.output
         async with engine(folder, *parts) as e:
             await e.until(lambda: set(digests_of(out)) == truth(sim))
         assert set(digests_of(out).values()) == {1}
@@ -222,7 +222,7 @@ async def _once(folder: Path, rng: random.Random) -> None:
     async with spool_in(folder) as spool:
         dies = rng.random() / 2
 
-        async def push(name: str, page: Any) -> Any:
+        async def push(name: str, page: Any, _: Any) -> Any:
             del name
             if rng.random() < dies:
                 raise Died
@@ -240,7 +240,7 @@ async def _once(folder: Path, rng: random.Random) -> None:
             await spool.commit(PageCommit(state.number, state.epoch, [move], page=page, reader="tail"))
 
         for _ in range(rng.randint(0, 6)):
-            imports = Imports(spool, lambda: {"acme": acme}, push)
+            imports = Imports(spool, lambda: {"acme": acme}, {}, push)
             if rng.random() < 0.4:
                 await by_api()
             try:
@@ -248,7 +248,7 @@ async def _once(folder: Path, rng: random.Random) -> None:
                     await imports.take(Part("acme", bodies[start : start + 7]))
             except Died:
                 rng.shuffle(bodies)
-        imports = Imports(spool, lambda: {"acme": acme})
+        imports = Imports(spool, lambda: {"acme": acme}, {})
         taken = await imports.take(Part("acme", bodies))
         assert taken.new + taken.known == len(bodies)
         assert (taken.revisions, taken.refused) == (0, [])

@@ -9,7 +9,6 @@ import gzip
 import lzma
 import os
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,31 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.admin.imports import MOST_BYTES, MOST_EVENTS, Begun, Part, Taken
-from forwarder.cli.daemon_client import Refused, connect
-from forwarder.cli.terminal import print_line
+from forwarder.admin.imports import MOST_BYTES
+from forwarder.cli.commands.event_import import EventImport, say
+from forwarder.cli.daemon_client import connect
 from forwarder.contracts import plain
 from forwarder.contracts.errors import ConfigError, ForwarderError
-from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
 from forwarder.net.json_size import UNREADABLE
 
 if TYPE_CHECKING:
-    from forwarder.cli.daemon_client import VerbClient
     from forwarder.cli.invocation import Invocation
     from forwarder.config.settings import Settings
-
-LINE_EVERY = 60.0
-"""Seconds between two lines about how far it came."""
-
-WAIT = 1.0
-"""Seconds between two tries to hand in what the daemon does not take just now."""
-
-PATIENCE = 600.0
-"""Seconds after which it is given up; the same command goes on."""
-
-MOST_NAMED = 100
-"""Lines that were left out and are named; the others are counted."""
 
 _OPENS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _BOM = b"\xef\xbb\xbf"
@@ -110,93 +95,25 @@ def lines_of(stream: Any) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-class _Import:
-    """One run of the command."""
-
-    def __init__(self, found: VerbClient, source: str, size: int) -> None:
-        self._found = found
-        self._source = source
-        self._size = size
-        self._numbers: list[int] = []
-        self._bodies: list[bytes] = []
-        self._bytes = 0
-        self._told_at = time.monotonic()
-        self.new = self.known = self.revisions = self.left_out = 0
-
-    async def read(self, stream: Any, place: Callable[[], int]) -> None:
-        """Hand in a whole stream."""
-        for number, line in lines_of(stream):
-            if number == 1 and line[:1] != b"{" and b"," in line:
-                raise ConfigError(_CSV)
-            try:
-                body = body_of(line)
-            except _LeftOut as error:
-                self._leave_out(number, str(error))
-                continue
-            if len(self._bodies) == MOST_EVENTS or self._bytes + len(body) > MOST_BYTES:
-                await self._hand_in()
-                self._tell(place())
-            self._numbers.append(number)
-            self._bodies.append(body)
-            self._bytes += len(body)
-        await self._hand_in()
-
-    async def _hand_in(self) -> None:
-        if not self._bodies:
-            return
-        part, until = Part(self._source, self._bodies), time.monotonic() + PATIENCE
-        while True:
-            try:
-                taken = await self._found.ask("import.part", part, Taken)
-                break
-            except Refused as error:
-                if error.code is not ExitCode.DEGRADED or time.monotonic() > until:
-                    raise
-                if time.monotonic() - self._told_at >= LINE_EVERY:
-                    self._told_at = time.monotonic()
-                    _say(f"waiting: {error}")
-                await asyncio.sleep(WAIT)
-        self.new += taken.new
-        self.known += taken.known
-        self.revisions += taken.revisions
-        for at, reason in taken.refused:
-            self._leave_out(self._numbers[at], reason)
-        self._numbers, self._bodies, self._bytes = [], [], 0
-
-    def _leave_out(self, number: int, reason: str) -> None:
-        self.left_out += 1
-        if self.left_out <= MOST_NAMED:
-            _say(f"line {number} is left out: {plain(reason, 200)}")
-
-    def _tell(self, at: int) -> None:
-        every = 1.0 if sys.stderr.isatty() else LINE_EVERY
-        if time.monotonic() - self._told_at >= every:
-            self._told_at = time.monotonic()
-            share = f"{100 * at / self._size:.0f} %, " if self._size else ""
-            _say(f"{share}{self}")
-
-    def __str__(self) -> str:
-        of_them = f" ({self.revisions} of them another version of a known event)" if self.revisions else ""
-        return f"{self.new} new{of_them}, {self.known} known already, {self.left_out} lines left out"
+async def _read(done: EventImport, stream: Any, place: Callable[[], int]) -> None:
+    """Hand in a whole stream of lines that a file sink wrote."""
+    for number, line in lines_of(stream):
+        if number == 1 and line[:1] != b"{" and b"," in line:
+            raise ConfigError(_CSV)
+        try:
+            body = body_of(line)
+        except _LeftOut as error:
+            done.leave_out(f"line {number}", str(error))
+            continue
+        await done.add(f"line {number}", body, place)
+    await done.hand_in()
 
 
-def _say(text: str) -> None:
-    print(visible(text), file=sys.stderr)  # noqa: T201 -- the command line's own voice
-
-
-def import_(invocation: Invocation, file: Path, source: str, *, again: bool) -> ExitCode:
+def import_(invocation: Invocation, file: Path, source: str, sink: str, *, again: bool) -> ExitCode:
     """Import an archive. Returns UNEXPECTED when lines were left out."""
 
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
-            begun = await found.ask("import.begin", Part(source), Begun)
-            if begun.forgotten and not again:
-                days = list(begun.forgotten)
-                raise ConfigError(
-                    f"the spool has had {sum(begun.forgotten.values())} events of {days[0]} to {days[-1]} and does not "
-                    "remember their ids any more (spool.id_retention): those in the archive would be delivered twice, "
-                    "under the same document ids. Take these days out of it, or say --again"
-                )
             with contextlib.ExitStack() as opened:
                 try:
                     raw = sys.stdin.buffer if str(file) == "-" else opened.enter_context(file.open("rb"))
@@ -205,21 +122,17 @@ def import_(invocation: Invocation, file: Path, source: str, *, again: bool) -> 
                     raise ConfigError(f"{file}: {error.strerror or error}") from None
                 unpack = _OPENS.get(file.suffix)
                 stream = opened.enter_context(unpack(raw)) if unpack is not None else raw  # type: ignore[arg-type]
-                done = _Import(found, source, size)
+                done = EventImport(found, source, sink, size)
+                await done.begin(again=again)
                 try:
-                    await done.read(stream, raw.tell if size else lambda: 0)
+                    await _read(done, stream, raw.tell if size else lambda: 0)
                 except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                     reason = plain(str(error), 200)
                     raise ForwarderError(f"{file}: cannot be read on ({reason}); until there: {done}") from None
                 except ForwarderError as error:
                     if done.new or done.known:
-                        _say(f"until there: {done}; the same command goes on")
+                        say(f"until there: {done}; the same command goes on")
                     raise error from None
-        if done.left_out > MOST_NAMED:
-            _say(f"{done.left_out - MOST_NAMED} more lines are left out")
-        print_line(f"{source}: {done}")
-        if not found.running:
-            print_line("the daemon is not running; it delivers them when it starts: audit-forwarder run")
-        return ExitCode.UNEXPECTED if done.left_out else ExitCode.OK
+        return done.finish()
 
     return asyncio.run(run(invocation.settings()))
