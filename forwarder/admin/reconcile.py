@@ -12,7 +12,8 @@ import msgspec
 from forwarder.admin.control import Verb
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.reconcile.passes import RECONCILE, Passes, passes_of
+from forwarder.polling.plan import RECONCILE
+from forwarder.reconcile.passes import Passes, passes_of
 from forwarder.reconcile.verdict import Chosen, Verdict, gap_line, judge
 from forwarder.spool.evidence import IdPage, IdsWanted
 from forwarder.spool.gap import Gap

@@ -80,6 +80,11 @@ def duration(seconds: Any) -> str:
     return " ".join(f"{count} {unit}" for unit, count in units[:2] if count or len(units) == 1) or "0 s"
 
 
+def events_text(count: int) -> str:
+    """Return a number of events."""
+    return f"{count} event{'' if count == 1 else 's'}"
+
+
 def size(value: Any) -> str:
     """Return bytes in the unit that fits."""
     if not is_number(value):

@@ -1,8 +1,15 @@
-"""Moments of the command line: as people write them, and as people and programs read them."""
+"""Moments of the command line: as people write and read them."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
+
+from forwarder.config.problems import Problem
+from forwarder.contracts.moments import utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SHAPES = "write 2h or 7d for so long ago, or a time such as 2026-01-31T12:00:00Z"
 """What `parse` reads, as the fix of what is not."""
@@ -23,22 +30,18 @@ def parse(value: str | None, now: float) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
 
 
-def iso(at_ms: int | None) -> str | None:
-    """Return ISO 8601 in UTC for programs; None for a moment that never was or that no calendar holds."""
-    moment = _moment(at_ms)
-    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def parse_options(options: Mapping[str, str | None], now: float, problems: list[Problem]) -> dict[str, int | None]:
+    """Return epoch milliseconds of the options that are times, by name; what is not is added to the problems."""
+    times: dict[str, int | None] = {}
+    for name, value in options.items():
+        try:
+            times[name] = parse(value, now)
+        except (ValueError, OverflowError):
+            problems.append(Problem(name, "not a time", SHAPES))
+    return times
 
 
 def minute(at_ms: int | None) -> str:
     """Return a moment in UTC for people, or `-`."""
-    moment = _moment(at_ms)
+    moment = None if at_ms is None else utc(at_ms / 1000)
     return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
-
-
-def _moment(at_ms: int | None) -> dt.datetime | None:
-    if at_ms is None:
-        return None
-    try:
-        return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

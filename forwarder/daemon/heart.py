@@ -14,7 +14,8 @@ import structlog
 
 from forwarder.contracts import Held
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.records.heartbeats import COUNTED, Heartbeat, iso, new_id, page_of
+from forwarder.contracts.moments import iso
+from forwarder.records.heartbeats import COUNTED, Heartbeat, new_id, page_of
 from forwarder.spool.contract import CursorMove, CursorRow, PageCommit
 
 if TYPE_CHECKING:
@@ -135,8 +136,8 @@ class Heart:
             since=since,
             events={name: count - known for name, count, known in zip(COUNTED, counts, before, strict=True)},
             waiting=line.waiting,
-            newest_event=iso(source.newest_event),
-            last_good_poll=iso(source.last_good_poll),
+            newest_event=iso(source.newest_event or None),
+            last_good_poll=iso(source.last_good_poll or None),
             archive_heads=report.archive_heads,
         )
 

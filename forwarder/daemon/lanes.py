@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import structlog
 
 from forwarder.assembly import build_chosen, build_maker
 from forwarder.contracts import IsChained
+from forwarder.contracts.moments import iso_ms
 from forwarder.delivery import Lane, OperatedLane
 from forwarder.delivery.replaying import Replays
 from forwarder.delivery.shared import SharedSink
@@ -70,7 +70,6 @@ class Lanes:
         self._rng = rng
         self._redact = redact
         self._shared: dict[str, SharedSink] = {}
-        self._ends: dict[tuple[str, bool], LaneSink] = {}
         self._lanes: dict[str, OperatedLane] = {}
         self._replays: dict[str, Replays] = {}
         self._stopping = False
@@ -141,9 +140,7 @@ class Lanes:
 
     def _end(self, name: str, slots: int, *, of_replay: bool = False) -> LaneSink:
         shared = self._shared.setdefault(name, SharedSink(self._sinks[name], slots))
-        if (name, of_replay) not in self._ends:
-            self._ends[name, of_replay] = shared.end(slots - 1 if of_replay else None)
-        return self._ends[name, of_replay]
+        return shared.end(slots - 1 if of_replay else None)
 
     def ring(self) -> None:
         """Say that the spool has new events."""
@@ -216,7 +213,7 @@ class Lanes:
         """Say for which sinks that are no longer configured events wait, and until when."""
         for lane in (await spool.status()).lanes:
             if lane.name not in self._sinks and lane.lag:
-                until = datetime.fromtimestamp((lane.forgotten_ms or 0) / 1000, UTC).isoformat(timespec="seconds")
+                until = iso_ms(lane.forgotten_ms)
                 self._log.warning(
                     "lane_not_configured", sink=lane.name, target=lane.target, waiting=lane.lag, forgotten=until
                 )

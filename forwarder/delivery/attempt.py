@@ -183,7 +183,7 @@ class Attempts:
         assert self._receipts is not None  # noqa: S101 -- `_apply` refuses receipts of any other sink
         receipts = set(delivery.pending.values())
         answers = await self._receipts.confirmed(receipts, self._stopped)
-        if answers is None:  # the lane stops: some may be lost already, and all of it is sent again by the next life
+        if answers is None:  # the lane stops: some may be lost already, and all of it is sent again by the next lane
             self._settler.doubt(runs([todo[position].seq for position in delivery.pending]), "unconfirmed")
             return []
         return [position for position, receipt in sorted(delivery.pending.items()) if not answers[receipt]]

@@ -31,6 +31,7 @@ from forwarder.delivery.ready import Ready
 from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.sending import Sender
 from forwarder.delivery.settlement import RETRY_WRITE, Settler
+from forwarder.delivery.shared import LaneSink
 from forwarder.delivery.state_log import StateLog
 from forwarder.delivery.waits import Waits
 from forwarder.observe.reports import LaneReport
@@ -332,6 +333,8 @@ class Lane:
             task.cancel()
         if self._sends:
             await asyncio.wait(self._sends.values())
+        if isinstance(self._sink, LaneSink):
+            self._sink.leave()
         receipts = self._receipts
         if self._cut_short or (receipts is not None and (receipts.unconfirmed or receipts.suspected or len(receipts))):
             await self._settler.flush(after=self.head)

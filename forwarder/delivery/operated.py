@@ -1,7 +1,7 @@
 """A lane that people act on while the daemon runs: they pause it, resume it, and change its state in the spool.
 
-What changes the state of a lane in the spool happens between two lives of it: one ends in order, so that nothing of it
-is in flight, and the next one begins from what the spool has then. A lane that is paused does not live at all; its
+What changes the state of a lane in the spool happens between two runs of it: one ends in order, so that nothing of it
+is in flight, and the next one begins from what the spool has then. A lane that is paused does not run at all; its
 events wait, and pin the spool.
 """
 
@@ -40,38 +40,38 @@ class OperatedLane:
         self._paused = paused
         self._acts: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
-        self._life: asyncio.Task[None] | None = None
-        self._runs = self._stopping = False
+        self._run: asyncio.Task[None] | None = None
+        self._is_running = self._stopping = False
         self.lane = make()
 
     async def run(self) -> None:
-        """Deliver, and act between lives, until `stop`."""
-        self._runs = True
+        """Deliver, and act between two runs, until `stop`."""
+        self._is_running = True
         try:
             while True:
-                await self._live()
+                await self._run_lane()
                 await self._act()
                 if self._stopping:
                     return
                 self.lane = self._make()
         finally:
-            self._runs = False
+            self._is_running = False
             while self._acts:
                 _, done = self._acts.popleft()
                 if not done.done():
                     done.set_exception(ForwarderError("the lane of the sink ended meanwhile; try again"))
 
-    async def _live(self) -> None:
+    async def _run_lane(self) -> None:
         """Run one lane to its end; of one that is paused, wait for who wants something of it."""
-        self._life = life = asyncio.create_task(self.lane.run())
+        self._run = run = asyncio.create_task(self.lane.run())
         try:
-            await asyncio.wait({life})
+            await asyncio.wait({run})
         finally:
-            if not life.done():  # it is we who are cancelled
-                life.cancel()
-                await asyncio.wait({life})
-        if not life.cancelled():
-            life.result()
+            if not run.done():  # it is we who are cancelled
+                run.cancel()
+                await asyncio.wait({run})
+        if not run.cancelled():
+            run.result()
         if self.lane.paused:
             self._paused(self.lane.paused)
             while not self._acts and not self._stopping:
@@ -93,15 +93,15 @@ class OperatedLane:
 
     async def act(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what changes the state of the lane in the spool while nothing of it is in flight; return its result."""
-        if not self._runs or self._stopping:
+        if not self._is_running or self._stopping:
             return await work()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._acts.append((work, done))
         self.lane.stop()
         self._wake.set()
-        life = self._life
-        late = loop.call_later(PATIENCE, life.cancel) if life is not None else None
+        run = self._run
+        late = loop.call_later(PATIENCE, run.cancel) if run is not None else None
         try:
             return await done
         finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from forwarder.contracts import Batch, Confirms, Delivery, Held, Receipt, Retryable, SinkConfig, Warns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from forwarder.contracts import Finding, Sink
 
@@ -29,31 +29,28 @@ class SharedSink:
     def __init__(self, sink: Sink, slots: int) -> None:
         self.sink = sink
         self.slots = [asyncio.Lock() for _ in range(slots)]
-        self._ends: list[LaneSink] = []
+        self._open: dict[Receipt, ConfirmingLaneSink] = {}
 
     def end(self, slot: int | None = None) -> LaneSink:
-        """Return the sink as one more lane has it; `slot` is the only one that it uses. `close` ends its use."""
-        end = ConfirmingLaneSink(self, slot) if isinstance(self.sink, Confirms) else LaneSink(self, slot)
-        self._ends.append(end)
-        return end
+        """Return the sink as one more lane has it; `slot` is the only one that it uses. Its lane calls `leave`."""
+        return ConfirmingLaneSink(self, slot) if isinstance(self.sink, Confirms) else LaneSink(self, slot)
 
-    def leave(self, end: LaneSink) -> None:
-        """Note that a lane has no receipts any more."""
-        if end in self._ends:
-            self._ends.remove(end)
+    def add(self, end: ConfirmingLaneSink, receipts: Iterable[Receipt]) -> None:
+        """Ask for these, too, whichever lane asks."""
+        self._open.update(dict.fromkeys(receipts, end))
 
-    async def confirm(self, asking: ConfirmingLaneSink) -> None:
-        """Ask for the open receipts of every lane, and keep what the sink says of each."""
-        sink = self.sink
-        if not isinstance(sink, Confirms):
-            return
-        owners = {
-            receipt: end for end in self._ends if isinstance(end, ConfirmingLaneSink) for receipt in end.receipts
-        } | dict.fromkeys(asking.receipts, asking)
-        answers = await sink.confirm(list(owners))
-        for receipt, answer in answers.items():
-            if receipt in owners:
-                owners[receipt].answers[receipt] = answer
+    def forget(self, end: ConfirmingLaneSink, but: Collection[Receipt] = ()) -> None:
+        """Ask for nothing more of a lane but these."""
+        self._open = {receipt: owner for receipt, owner in self._open.items() if owner is not end or receipt in but}
+
+    async def confirm(self) -> None:
+        """Ask for the open receipts of every lane, and hand each lane what the sink says of its own."""
+        sink, owners = self.sink, dict(self._open)
+        if isinstance(sink, Confirms):
+            for receipt, answer in (await sink.confirm(list(owners))).items():
+                if receipt in owners:
+                    owners[receipt].answers[receipt] = answer
+                    self._open.pop(receipt, None)
 
 
 class LaneSink:
@@ -97,44 +94,47 @@ class LaneSink:
         return await self._sink.probe()
 
     async def close(self) -> None:
-        """Let the other lanes go on with it; the sink stays open."""
-        self._shared.leave(self)
+        """Do nothing: the sink stays open for the other lanes."""
+
+    def leave(self) -> None:
+        """Say that the lane has come to its end."""
 
 
 class ConfirmingLaneSink(LaneSink):
     """The same of a sink that hands out receipts.
 
     Attributes:
-        receipts: Those that are open: what the lane asked for last, and what it was given since.
-        answers: What the sink said of them when another lane asked.
+        answers: What the sink said of its open receipts when another lane asked.
     """
 
     def __init__(self, shared: SharedSink, slot: int | None) -> None:
         super().__init__(shared, slot)
-        self.receipts: set[Receipt] = set()
         self.answers: dict[Receipt, bool] = {}
-        self._given: set[Receipt] = set()
+        self._new: set[Receipt] = set()  # handed out since the lane asked last
 
     async def send(self, batch: Batch) -> Delivery:
         """Send once the slot is free, and remember the receipts."""
         delivery = await super().send(batch)
         if isinstance(delivery, Delivery) and delivery.pending:
-            given = set(delivery.pending.values())
-            self.receipts |= given
-            self._given |= given
+            receipts = set(delivery.pending.values())
+            self._shared.add(self, receipts)
+            self._new |= receipts
         return delivery
 
     async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
         """Return what became of these receipts, as far as the sink says; raises what the sink raises."""
-        self.receipts = {*receipts, *self._given}  # what was given just now may not be among them yet
-        self._given = set()
-        known = {receipt: self.answers[receipt] for receipt in receipts if receipt in self.answers}
-        self.answers = {receipt: answer for receipt, answer in self.answers.items() if receipt in self.receipts}
+        wanted, self._new = {*receipts, *self._new}, set()  # its lane may not have noted the newest ones yet
+        self.answers = {receipt: answer for receipt, answer in self.answers.items() if receipt in wanted}
+        known = self.answers.keys() & set(receipts)
+        self._shared.forget(self, but=wanted)
+        self._shared.add(self, wanted - self.answers.keys())
         try:
-            await self._shared.confirm(self)
+            await self._shared.confirm()
         except (Retryable, Held):
             if not known:  # else what is not known is asked for again, and fails again
                 raise
-        found = {receipt: self.answers.pop(receipt) for receipt in receipts if receipt in self.answers}
-        self.receipts -= found.keys()
-        return found
+        return {receipt: self.answers.pop(receipt) for receipt in receipts if receipt in self.answers}
+
+    def leave(self) -> None:
+        """Ask for nothing more: what had no answer is in doubt, and the next lane sends it again."""
+        self._shared.forget(self)

@@ -238,11 +238,19 @@ def lag_seconds(report: DaemonReport) -> Iterator[Sample]:
 
 def open_gaps(report: DaemonReport) -> Iterator[Sample]:
     """Yield how many gaps are open, for every cause."""
+    return _gaps(report, lambda gap: gap.is_open)
+
+
+def lost_gaps(report: DaemonReport) -> Iterator[Sample]:
+    """Yield how many gaps are lost for good, for every cause."""
+    return _gaps(report, lambda gap: gap.state == "lost")
+
+
+def _gaps(report: DaemonReport, counts_one: Callable[[Gap], bool]) -> Iterator[Sample]:
     if report.spool is not None:
         counts: dict[str, int] = dict.fromkeys(GAP_CAUSES, 0)
-        for gap in report.spool.gaps:
-            if gap.closed_ms is None:
-                counts[gap.cause] = counts.get(gap.cause, 0) + 1
+        for gap in filter(counts_one, report.spool.gaps):
+            counts[gap.cause] = counts.get(gap.cause, 0) + 1
         for cause, count in counts.items():
             yield (cause,), count
 

@@ -15,6 +15,7 @@ from forwarder.observe.metric_rows import (
     imbalances,
     lag_seconds,
     late_events,
+    lost_gaps,
     moment,
     of_books,
     of_completeness,
@@ -161,10 +162,18 @@ METRICS: list[Metric] = [
     Metric(
         "forwarder_spool_open_gaps",
         "gauge",
-        "Gaps that are not closed, by cause.",
+        "Gaps that may still be closed, by cause.",
         ("reason",),
         "SpoolStatus.gaps",
         open_gaps,
+    ),
+    Metric(
+        "forwarder_spool_lost_gaps",
+        "gauge",
+        "Gaps that are lost for good, by cause: nothing has these events any more.",
+        ("reason",),
+        "SpoolStatus.gaps, lost",
+        lost_gaps,
     ),
     # ---- books, durable: they survive a restart
     of_books("forwarder_books_spooled_events_total", "counter", "spooled", "Events spooled since the lane's start."),

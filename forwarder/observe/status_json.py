@@ -10,13 +10,13 @@ are durable. What waits for a sink, its position and its dead letters are the sp
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from forwarder.contracts.credentials import days_left
 from forwarder.contracts.event import LateKind
+from forwarder.contracts.moments import iso
 from forwarder.observe.health import why_not_ready
 from forwarder.observe.looks import is_quieter_than_ever, looks, spooled_of
 
@@ -217,10 +217,5 @@ def _age(moment: float, now: float) -> float | None:
 
 
 def _iso(moment: float) -> str | None:
-    """Return ISO 8601 in UTC with milliseconds, or None for a moment that never was or that no calendar holds."""
-    if not moment:
-        return None
-    try:
-        return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None
+    """Return ISO 8601; None for a moment that never was, which a report has as 0."""
+    return iso(moment or None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from forwarder.contracts import Held, Page, Retryable
 from forwarder.contracts.errors import fix_of
+from forwarder.contracts.moments import iso_ms
 from forwarder.polling.plan import Course
 from forwarder.polling.recurrence import SURE
 
@@ -62,7 +62,4 @@ def of_error(error: Retryable | Held, high_ms: int) -> Complaint:
 
 def _utc(at_ms: int) -> str:
     """Return ISO 8601, or the number for a moment that no calendar holds."""
-    try:
-        return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return f"{at_ms} ms"
+    return iso_ms(at_ms, "milliseconds") or f"{at_ms} ms"

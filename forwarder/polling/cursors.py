@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 
 from forwarder.contracts import Clock, Held, Page, Retryable, Source, SourceConfig
+from forwarder.contracts.moments import iso_ms
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.rereads import LONGEST, Rereads
-from forwarder.polling.shares import is_known, urgency
+from forwarder.polling.shares import is_known, reader_of, urgency
 from forwarder.spool.contract import WEBHOOK, Committed, CursorMove, CursorRow, PageCommit, Spool, SpoolFull
 from forwarder.spool.gap import LOST_PAGES, Gap
 
@@ -256,7 +256,7 @@ class Cursors(ABC):
         now = self._now_ms()
         if now - self._told.setdefault(name, now) >= TELL_EVERY_MS:
             self._told[name] = now
-            reached = datetime.fromtimestamp(backfill.reached(row) / 1000, UTC).isoformat(timespec="seconds")
+            reached = iso_ms(backfill.reached(row))
             self._log.info("backfill_goes_on", cursor=name, sink=order.sink, events=order.read, reached=reached)
         # At a tip that events reach without a pause it need not wait: the tail has read what is there.
         end = min(order.until_ms + self._overlap_ms, self.rows[TAIL].state["high"] - self._trailing_ms)
@@ -328,7 +328,7 @@ class Cursors(ABC):
             open_gaps=opening,
             close_gaps=tuple(closing or ()),
             audience=(order.sink or None) if order is not None else None,
-            reader=BACKFILL if order is not None else reader,
+            reader=reader_of(reader),
             compares=compares,
             finds=finds,
         )

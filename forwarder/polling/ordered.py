@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from forwarder.polling.backfill import Order
+from forwarder.polling.cursors import Cursors
 from forwarder.polling.plan import Plan
 
 Change = Callable[[Order | None], Order]
 """Returns the new order for the one there is. Raises what is wrong with the wish."""
-
-
-class Orders(Protocol):
-    """Where the orders of a source are stored."""
-
-    waits: bool
-
-    async def order(self, name: str, change: Change) -> Order:
-        """Change one, or write a new one, durably."""
-        ...
 
 
 class Ordered:
@@ -35,7 +25,7 @@ class Ordered:
     """
 
     def __init__(
-        self, store: Orders, plan: Plan, writes: asyncio.Lock, wake: asyncio.Event, reads: Callable[[], bool]
+        self, store: Cursors, plan: Plan, writes: asyncio.Lock, wake: asyncio.Event, reads: Callable[[], bool]
     ) -> None:
         self._store = store
         self._plan = plan

@@ -9,9 +9,8 @@ The row of the cursor `reconcile`, JSON, times are epoch milliseconds:
 `begun`
     Windows before it are none of ours: a backfill has read them, behind the present as it was then.
 `passes`
-    One for each pass, in their order, `{"to", "at", "windows", "unread"}`: everything between `begun` and `to` was read
-    again by it, and `at` is when it began to read the window before `to` (0: it has read none yet). `windows` is how
-    many it read as a whole, `unread` how many it had to pass over: each of those that no pass has read is a gap.
+    One for each pass, in their order, `{"to"}`: everything between `begun` and `to` was read again by it, or is a gap
+    because no pass has read it.
 `window`
     What is read at present: `{"pass", "since", "until", "asked"}`, the number of its pass from 0, its stretch, and
     when it was begun; also `torn` when a part of it could not be read. Only then there are the members of a walk, as
@@ -56,12 +55,12 @@ def passes_of(delays: Sequence[float]) -> tuple[Pass, ...]:
 
 def begin(passes: Sequence[Pass], now_ms: int) -> State:
     """Return the row of a log that is followed from now on."""
-    return {"begun": now_ms, "passes": [_new(now_ms) for _ in passes]}
+    return {"begun": now_ms, "passes": [{"to": now_ms} for _ in passes]}
 
 
 def begin_anew(state: State, at_ms: int) -> State:
     """Return the row of a log whose events have other ids from a moment on: none is compared with what was before."""
-    return {"begun": at_ms, "passes": [{**front, "to": max(front["to"], at_ms)} for front in state["passes"]]}
+    return {"begun": at_ms, "passes": [{"to": max(front["to"], at_ms)} for front in state["passes"]]}
 
 
 def at_rest(state: State) -> State:
@@ -77,11 +76,11 @@ def fitted(state: State, passes: Sequence[Pass], now_ms: int) -> State:
     """
     begun = min(state["begun"], now_ms)
     fronts = list(state["passes"])
-    fronts += [_new(max(begun, now_ms - each.after)) for each in passes[len(fronts) :]]
+    fronts += [{"to": max(begun, now_ms - each.after)} for each in passes[len(fronts) :]]
     for number, each in enumerate(passes):
         front, latest = fronts[number], now_ms - each.after
         if front["to"] > max(latest, begun):
-            fronts[number] = {**front, "to": max(begun, latest - each.width)}
+            fronts[number] = {"to": max(begun, latest - each.width)}
     return {"begun": begun, "passes": fronts}
 
 
@@ -114,8 +113,7 @@ def closed(state: State, passes: Sequence[Pass], *, is_whole: bool = True) -> St
     for number, front in enumerate(fronts):
         is_late_enough = number < len(passes) and window.until + passes[number].after <= asked
         if number == window.number or (is_late_enough and is_whole and window.since <= front["to"] < window.until):
-            count = "windows" if is_whole else "unread"
-            fronts[number] = {**front, "to": window.until, "at": asked, count: front[count] + 1}
+            fronts[number] = {"to": window.until}
     return {"begun": state["begun"], "passes": fronts}
 
 
@@ -132,11 +130,5 @@ def passed_over(state: State, window: Window, each: Pass, floor_ms: int, now_ms:
     width = each.width
     end = max(window.until, min(-(-floor_ms // width), (now_ms - each.after) // width) * width)
     fronts = list(state["passes"])
-    front = fronts[window.number]
-    unread = front["unread"] + 1 + (end - window.until) // width
-    fronts[window.number] = {**front, "to": end, "unread": unread}
+    fronts[window.number] = {"to": end}
     return {"begun": state["begun"], "passes": fronts}, end
-
-
-def _new(to_ms: int) -> State:
-    return {"to": to_ms, "at": 0, "windows": 0, "unread": 0}

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from forwarder.contracts import Held, Page, Retryable, Source, SourceConfig
+from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.source import read_again_after
 from forwarder.polling import recheck
 from forwarder.polling.cursors import Cursors, Done
@@ -99,7 +99,7 @@ class RecheckedCursors(Cursors):
             why = "the API keeps these events no more" if is_gone else "the ids to compare with are remembered no more"
             gap = Gap("late", "it was not read again in time", self._number, from_ms=window.since, to_ms=end)
             gaps = [msgspec.structs.replace(gap, lost_ms=self._now_ms(), why=why)]
-        self._log.warning("windows_not_read_again", since=_utc(window.since), until=_utc(end), gone=is_gone)
+        self._log.warning("windows_not_read_again", since=iso_ms(window.since), until=iso_ms(end), gone=is_gone)
         await self._commit([CursorMove(RECONCILE, row.version, state)], opening=gaps)
 
     # ------------------------------------------------------------------------------------------------------ a page
@@ -164,7 +164,3 @@ class RecheckedCursors(Cursors):
     @abstractmethod
     def _beyond_place(self, row: CursorRow) -> tuple[int, int, dict[str, Any] | None]:
         """Return the stretch that cannot be read, and what changes in the row behind it; None: it ends the window."""
-
-
-def _utc(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
 from forwarder.contracts import Asked, Held
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from forwarder.contracts import Origin
+    from forwarder.contracts import Origin, Verifies
     from forwarder.reconcile.verdict import Line
 
 _SHOWN = 20
@@ -24,7 +24,6 @@ class Look(msgspec.Struct, frozen=True):
     """What a look at one source, day and sink found.
 
     Attributes:
-        accepted: How many the sink had accepted, by the books.
         known: How many ids of that day are remembered; a sink may be asked for more than it accepted.
         found: How many of these it has.
         dropped: How many it had accepted and does not have, at least.
@@ -34,21 +33,12 @@ class Look(msgspec.Struct, frozen=True):
     """
 
     line: Line
-    accepted: int
     known: int
     found: int
     dropped: int
     absent: list[str]
     state: Literal["whole", "dropped", "not known"]
     why: str = ""
-
-
-class Holds(Protocol):
-    """Says what a destination has, as `Verifies`."""
-
-    async def holds(self, asked: Asked) -> Collection[str]:
-        """Return those of the ids that are there."""
-        ...
 
 
 class Export:
@@ -58,7 +48,7 @@ class Export:
         path: The file.
     """
 
-    ids_at_once = 200_000
+    ids_at_once: ClassVar[int] = 200_000
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,11 +70,10 @@ class Export:
 
 async def look_at(
     line: Line,
-    sink: Holds,
+    sink: Verifies,
     ids: AsyncIterator[str],
     *,
     origin: Origin,
-    at_once: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Look:
     """Ask a sink for every remembered id of a day, a batch at a time.
@@ -94,7 +83,6 @@ async def look_at(
         sink: Is asked.
         ids: All that are remembered of that source, day and sink.
         origin: Of the source.
-        at_once: How many ids a question may hold.
         progress: Told how many were asked for.
 
     Raises what `Verifies.holds` raises.
@@ -112,7 +100,7 @@ async def look_at(
 
     async for each in ids:
         batch.append(each)
-        if len(batch) >= at_once:
+        if len(batch) >= sink.ids_at_once:
             await ask()
             batch = []
     if batch:
@@ -120,11 +108,11 @@ async def look_at(
     forgotten = max(0, line.expected - known)
     dropped = max(0, line.accepted - found - forgotten)
     if dropped:
-        return Look(line, line.accepted, known, found, dropped, absent, "dropped")
+        return Look(line, known, found, dropped, absent, "dropped")
     if forgotten and found < line.accepted:
         why = f"{forgotten} ids are not remembered any more (spool.id_retention)"
-        return Look(line, line.accepted, known, found, 0, absent, "not known", why)
-    return Look(line, line.accepted, known, found, 0, [], "whole")
+        return Look(line, known, found, 0, absent, "not known", why)
+    return Look(line, known, found, 0, [], "whole")
 
 
 def only_recognised(looks: list[Look]) -> list[Look]:

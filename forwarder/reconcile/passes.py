@@ -10,9 +10,6 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RECONCILE = "reconcile"
-"""Name of the cursor."""
-
 _DAY_MS = 86_400_000
 
 

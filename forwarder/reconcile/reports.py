@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.catalogue.state_files import write_whole
-from forwarder.reconcile.words import COUNTS, MEANINGS, iso, sums_in_words, verdict_as_dict
+from forwarder.contracts.moments import iso_ms
+from forwarder.reconcile.words import COUNTS, MEANINGS, sums_in_words, verdict_as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,7 +120,7 @@ class ReportFolder:
             "report": number + 1,
             "day": day,
             "version": before.version + 1 if before else 1,
-            "made_at": iso(verdict.made_ms),
+            "made_at": iso_ms(verdict.made_ms),
             "previous": previous,
             "replaces": before.file if before else None,
             **({"archive_heads": archive_heads} if archive_heads else {}),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from forwarder.contracts.moments import iso_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def gap_in_words(gap: GapLine) -> str:
     where = " to ".join(filter(None, (gap.source and f"from {gap.source}", gap.sink)))
     events = "" if gap.events is None else f", {gap.events} events"
     stretch = ", ".join(
-        f"{word} {iso(at)}" for word, at in (("since", gap.since_ms), ("until", gap.until_ms)) if at is not None
+        f"{word} {iso_ms(at)}" for word, at in (("since", gap.since_ms), ("until", gap.until_ms)) if at is not None
     )
     parts = (f"{gap.cause} ({gap.state}){events}", where, stretch, gap.detail, gap.why)
     return "; ".join(part for part in parts if part)
@@ -63,7 +64,7 @@ def gap_in_words(gap: GapLine) -> str:
 def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
     """Return the JSON of a verdict."""
     return {
-        "made_at": iso(verdict.made_ms),
+        "made_at": iso_ms(verdict.made_ms),
         "complete": verdict.complete,
         "sums": {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS},
         "lines": [
@@ -77,19 +78,10 @@ def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
         "gaps": [
             {
                 **{name: value for name, value in msgspec.to_builtins(gap).items() if not name.endswith("_ms")},
-                "opened_at": iso(gap.opened_ms),
-                "since": iso(gap.since_ms),
-                "until": iso(gap.until_ms),
+                "opened_at": iso_ms(gap.opened_ms),
+                "since": iso_ms(gap.since_ms),
+                "until": iso_ms(gap.until_ms),
             }
             for gap in verdict.gaps
         ],
     }
-
-
-def iso(at_ms: int | None) -> str | None:
-    """Return ISO 8601 in UTC, or None for a moment that no calendar holds."""
-    try:
-        moment = datetime.fromtimestamp((at_ms or 0) / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return None if at_ms is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

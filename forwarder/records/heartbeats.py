@@ -7,7 +7,7 @@ What they say is in `context` in every format, and in `raw`.
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -55,16 +55,6 @@ class Heartbeat(msgspec.Struct, omit_defaults=True, tag_field="type", tag="heart
     newest_event: str | None = None
     last_good_poll: str | None = None
     archive_heads: dict[str, str] = {}
-
-
-def iso(seconds: float) -> str | None:
-    """Return ISO 8601 in UTC, or None for a moment that never was."""
-    if not seconds:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def new_id() -> str:

@@ -37,9 +37,6 @@ _YOUNG_MS = 300_000
 """How old what they read as it happens is at most; a sink whose `after` is shorter has that. A longer one is about what
 the sink does with old events, and makes no day of history live."""
 
-_STORED = {"trail": "reread"}
-"""Readers that the spool knows by another name than people do."""
-
 _AGAIN = "replay"
 """Reads what was read before, and may have been in time then."""
 
@@ -76,7 +73,6 @@ class Lateness:
         if not records:
             return {}
         reader, read_ms = records[0].reader, records[0].read_ms
-        reader = _STORED.get(reader, reader)
         word = reader.split(":")[0].split("/")[0]
         kind = KINDS.get(word)
         if kind is None:

@@ -49,11 +49,7 @@ async def test_a_replay_sends_what_was_chosen_once_more_and_shows_how_it_ended(
         await e.until(lambda: len(lines_of(out)) >= 200)
         before = actions_of(out)
         action, count = before.most_common(1)[0]
-
-        async def settled() -> bool:
-            return all(line.waiting == 0 for line in (await e.daemon.report()).books)
-
-        await e.until(settled)
+        await e.until_settled()
         done = await replay("--sink", "out", "--from", "30d", "-c", config)
         assert done.exit_code == 0, done.stdout
         assert "replay 1 has ended: 200 sent, 0 not chosen" in done.stdout
@@ -109,11 +105,7 @@ async def test_a_replay_does_not_begin_while_its_sink_is_paused_and_can_be_cance
         engine(tmp_path, {"acme": source(sim)}, {"out": file_sink(out)}) as e,
     ):
         await e.until(lambda: len(lines_of(out)) >= 40)
-
-        async def settled() -> bool:
-            return all(line.waiting == 0 for line in (await e.daemon.report()).books)
-
-        await e.until(settled)
+        await e.until_settled()
         paused = await asyncio.to_thread(CliRunner().invoke, app, ["lanes", "pause", "out", "-c", config])
         assert paused.exit_code == 0
         done = await replay("--sink", "out", "--from", "30d", "--no-wait", "-c", config)

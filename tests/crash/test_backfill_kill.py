@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import digests_of, file_sink, lines_of, source, truth
-from tests.daemon.process import COMMAND, Process, write_config
+from tests.daemon.process import Process, run_command, write_config
 
 EVENTS, KILLS, BATCH = 2000, 4, 20
 MOST_IN_DOUBT = 4 * BATCH
@@ -20,16 +19,6 @@ MOST_IN_DOUBT = 4 * BATCH
 FAULTS: tuple[dict[str, Any], ...] = tuple(
     {"what": what, "every": 1, "share": 0.03} for what in ("server_error", "truncated", "reset_mid")
 )
-
-
-async def command(config: Path, *words: str) -> str:
-    """Run a command beside the daemon, or without one."""
-    done = await asyncio.create_subprocess_exec(
-        COMMAND, "backfill", *words, "-c", str(config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, errors = await done.communicate()
-    assert done.returncode == 0, errors
-    return output.decode()
 
 
 async def test_a_backfill_ends_whole_whenever_the_daemon_is_killed(tmp_path: Path) -> None:
@@ -42,7 +31,7 @@ async def test_a_backfill_ends_whole_whenever_the_daemon_is_killed(tmp_path: Pat
         process = Process(config)
         await process.start()
         await process.until(lambda: lines_of(out))  # a live event, so it reads
-        await command(config, "start", "--source", "acme", "--from", "3d", "--no-wait")
+        await run_command(config, "backfill", "start", "--source", "acme", "--from", "3d", "--no-wait")
         for number in range(1, KILLS + 1):
             asked = number * EVENTS // (KILLS + 2) + rng.randrange(100)
             await process.until(lambda asked=asked: len(lines_of(out)) >= asked)  # type: ignore[misc]
@@ -50,7 +39,7 @@ async def test_a_backfill_ends_whole_whenever_the_daemon_is_killed(tmp_path: Pat
             await process.start()
 
         async def over() -> dict[str, Any]:
-            (found,) = json.loads(await command(config, "list", "--json"))["backfills"]
+            (found,) = json.loads(await run_command(config, "backfill", "list", "--json"))["backfills"]
             return found if found["state"] == "done" else {}
 
         backfill = await process.until(over, every=0.2)

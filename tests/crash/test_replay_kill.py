@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import random
@@ -13,23 +12,13 @@ from typing import Any
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import digests_of, file_sink, lines_of, source, truth
-from tests.daemon.process import COMMAND, Process, write_config
+from tests.daemon.process import Process, run_command, write_config
 
 EVENTS, KILLS = 3000, 4
 
 
 def settled(status: dict[str, Any]) -> bool:
     return sum(line["accepted"] for line in status["books"]) >= EVENTS
-
-
-async def command(config: Path, *words: str) -> str:
-    """Run a command beside the daemon, or without one."""
-    done = await asyncio.create_subprocess_exec(
-        COMMAND, "replay", *words, "-c", str(config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, errors = await done.communicate()
-    assert done.returncode == 0, errors
-    return output.decode()
 
 
 def doubtful_of(spool: Path) -> int:
@@ -54,7 +43,7 @@ async def test_a_replay_ends_whole_whenever_the_daemon_is_killed(tmp_path: Path)
         first = digests_of(out)
         assert (set(first), set(first.values())) == (truth(sim), {1})
         began = len(lines_of(out))
-        await command(config, "--sink", "archive", "--from", "30d")
+        await run_command(config, "replay", "--sink", "archive", "--from", "30d")
         for _ in range(KILLS):
             asked = min(len(lines_of(out)) + rng.randrange(50, EVENTS // KILLS), began + EVENTS)
             await process.start()
@@ -63,7 +52,7 @@ async def test_a_replay_ends_whole_whenever_the_daemon_is_killed(tmp_path: Path)
         await process.start()
 
         async def over() -> dict[str, Any]:
-            (replay,) = json.loads(await command(config, "list", "--json"))["replays"]
+            (replay,) = json.loads(await run_command(config, "replay", "list", "--json"))["replays"]
             return {} if replay["open"] else replay  # type: ignore[no-any-return]
 
         replay = await process.until(over)

@@ -52,6 +52,15 @@ class Engine:
     async def until(self, holds: Callable[[], T | Awaitable[T]]) -> T:
         return await until(holds, watch=self.watch, every=0.02)
 
+    async def until_settled(self, sink: str = "") -> None:
+        """Wait until nothing waits, for a sink or for any."""
+
+        async def settled() -> bool:
+            books = (await self.daemon.report()).books
+            return not any(line.waiting for line in books if sink in {"", line.sink})
+
+        await self.until(settled)
+
     def watch(self) -> None:
         """Fail when the daemon ended by itself."""
         if self.task.done():

@@ -38,6 +38,16 @@ def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], *
     return path
 
 
+async def run_command(config: Path, *words: str) -> str:
+    """Run a command beside the daemon, or without one; return what it prints."""
+    done = await asyncio.create_subprocess_exec(
+        COMMAND, *words, "-c", str(config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await done.communicate()
+    assert done.returncode == 0, errors
+    return output.decode()
+
+
 class Process:
     """One configuration; lives follow each other. `log` is that of the present life."""
 

@@ -29,11 +29,7 @@ async def backfilled(folder: Path, source: dict[str, Any], since: str) -> Counte
         words = ["backfill", "start", "-c", str(folder / "config.yaml"), "--source", "log", "--from", since]
         done = await asyncio.to_thread(CliRunner().invoke, app, words)
         assert (done.exit_code, "is done" in done.stdout) == (0, True), done.output
-
-        async def settled() -> bool:
-            return all(line.waiting == 0 for line in (await e.daemon.report()).books)
-
-        await e.until(settled)
+        await e.until_settled()
     return digests_of(out)
 
 

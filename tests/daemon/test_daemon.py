@@ -59,14 +59,7 @@ async def until_it_has(e: Engine, sim: Simulator, out: Path) -> None:
     wanted = truth(sim)
     await e.until(lambda: len(lines_of(out)) >= len(wanted))
     assert set(digests_of(out)) == wanted
-    await until_settled(e, "out")
-
-
-async def until_settled(e: Engine, sink: str) -> None:
-    async def settled() -> bool:
-        return not any(line.waiting for line in await books(e) if line.sink == sink)
-
-    await e.until(settled)
+    await e.until_settled("out")
 
 
 async def books(e: Engine) -> list[Any]:
@@ -208,7 +201,7 @@ async def test_a_full_spool_detaches_who_asked_for_it(tmp_path: Path, dead_port:
         (line,) = [line for line in report.books if line.sink == "elastic"]
         assert line.detached == missed > 0
         async with BulkReceiver(auto_create=True, port=dead_port) as receiver:
-            await until_settled(e, "elastic")
+            await e.until_settled("elastic")
             (line,) = [line for line in await books(e) if line.sink == "elastic"]
             # what was in flight when it was detached may have arrived after all; then it is not detached any more
             assert line.detached <= missed

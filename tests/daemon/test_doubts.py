@@ -69,10 +69,10 @@ async def test_a_gap_of_pages_that_are_gone_is_fetched_while_a_heal_reads(harnes
     lane = await harness.lane()
     await harness.put("a")
 
-    def rob(parts: Any) -> None:
+    def delete_pages(parts: Any) -> None:
         parts.database.con.execute("DELETE FROM pages")
 
-    await harness.spool._run(rob)
+    await harness.spool._run(delete_pages)
     await harness.take(lane)
     report = SourceReport("acme", "organization", last_good_poll=harness.clock.time(), tip_reached=harness.clock.time())
     looks = watch(harness, report)

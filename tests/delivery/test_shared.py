@@ -103,9 +103,38 @@ async def test_a_receipt_that_was_given_while_the_other_lane_asks_is_not_forgott
     await replay.confirm([second])  # the first one was given up
     await live.confirm([])
     assert sink.asked[-1] == {second}
-    await replay.close()
+    replay.leave()
     await live.confirm([])
     assert sink.asked[-1] == set()
+
+
+async def test_what_a_sink_has_told_of_a_receipt_is_not_asked_again_by_another_lane() -> None:
+    sink = Promising()
+    shared = SharedSink(sink, 2)
+    live, replay = shared.end(), shared.end(slot=1)
+    assert isinstance(live, ConfirmingLaneSink)
+    assert isinstance(replay, ConfirmingLaneSink)
+    mine, its = await receipt_of(live), await receipt_of(replay)
+    sink.open = {mine: True, its: True}
+    await live.confirm([mine])
+    await live.confirm([])
+    assert sink.asked == [{mine, its}, set()]
+    assert await replay.confirm([its]) == {its: True}
+    assert sink.asked[-1] == set()
+
+
+async def test_the_receipts_of_a_lane_that_has_ended_are_asked_for_no_more(tmp_path: Path) -> None:
+    sink = Promising()
+    async with bench(tmp_path) as b:
+        shared = SharedSink(sink, 2)
+        live, replay = shared.end(), shared.end(slot=1)
+        assert isinstance(live, ConfirmingLaneSink)
+        b.start("replay", replay, window=1, confirm_every=0.01)
+        await b.fill(event("e1"))
+        await until(lambda: sink.open)
+        await b.stop("replay")
+        await live.confirm([])
+        assert sink.asked[-1] == set(), "nobody would hear the answer"
 
 
 class Warned(ScriptedSink):

@@ -13,6 +13,8 @@ from forwarder.observe.exposition import Exposition
 from forwarder.observe.metric_rows import GAP_CAUSES
 from forwarder.observe.metrics import METRICS
 from forwarder.observe.reports import SEND_BUCKETS, ComponentState
+from forwarder.observe.status_json import report_to_dict
+from forwarder.spool.gap import Gap
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status
 
 
@@ -176,7 +178,8 @@ def test_the_rows_without_a_plain_value_are_tested_by_name():
     special |= {"forwarder_source_refused_requests_total", "forwarder_source_reader_requests_total"}
     special |= {"forwarder_source_reader_share_ratio"}
     special |= {"forwarder_source_credential_left_seconds", "forwarder_source_credential_info"}
-    special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds", "forwarder_spool_open_gaps"}
+    special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds"}
+    special |= {"forwarder_spool_open_gaps", "forwarder_spool_lost_gaps"}
     special |= {"forwarder_build_info", "forwarder_config_info", "forwarder_spool_unclaimed_events"}
     assert {metric.name for metric in METRICS} == set(EXPECTED) | special
 
@@ -244,10 +247,16 @@ def test_histogram_is_cumulative():
     assert values["forwarder_sink_send_duration_seconds_sum"] == pytest.approx(4.5 + 0.004 + 0.02 + 0.02 + 75)
 
 
-def test_open_gaps_by_cause_without_the_closed_ones():
+def test_open_and_lost_gaps_by_cause_without_the_closed_ones():
     found = samples(full_report(), "forwarder_spool_open_gaps")
     assert found == {(cause,): float(cause == "cursor_lost") for cause in GAP_CAUSES}
     assert {("detached",), ("damaged_page",), ("lane_forgotten",)} <= set(found)
+    gaps = [Gap("retention", lost_ms=1), Gap("cursor_lost", fetching_ms=1), Gap("late", closed_ms=1)]
+    report = full_report(spool=spool_status(gaps=gaps))
+    for name, cause in (("forwarder_spool_open_gaps", "cursor_lost"), ("forwarder_spool_lost_gaps", "retention")):
+        assert {labels for labels, count in samples(report, name).items() if count} == {(cause,)}
+    shown = report_to_dict(report)["spool"]
+    assert shown["open_gaps"] == 1, "a number means one thing, wherever it stands"
 
 
 def test_what_never_happened_is_absent_except_a_poll_that_never_succeeded():

@@ -30,7 +30,7 @@ def test_a_window_is_read_when_it_is_closed_and_the_delay_is_over() -> None:
     assert read(state, NOON + 3 * HOUR - 1)[1] == []
     state, windows = read(state, NOON + 3 * HOUR)
     assert windows == [recheck.Window(0, NOON + 600_000, NOON + HOUR)]
-    assert state["passes"][0] == {"to": NOON + HOUR, "at": NOON + 3 * HOUR, "windows": 1, "unread": 0}
+    assert state["passes"][0] == {"to": NOON + HOUR}
 
 
 def test_a_window_that_is_read_late_enough_for_several_passes_counts_for_all() -> None:
@@ -52,16 +52,12 @@ def test_a_new_pass_begins_with_what_it_would_read_today() -> None:
     assert [front["to"] for front in fitted["passes"][1:]] == [NOON + 99 * DAY, NOON + 93 * DAY]
 
 
-def test_a_window_of_which_a_part_was_not_read_counts_as_unread_and_for_its_pass_only() -> None:
+def test_a_window_of_which_a_part_was_not_read_counts_for_its_pass_only() -> None:
     state = recheck.begin(PASSES, NOON)
     window = recheck.due(state, PASSES, NOON + 9 * DAY)
     assert window is not None
     state = recheck.closed(recheck.opened(state, window, NOON + 9 * DAY, {}), PASSES, is_whole=False)
-    assert [(front["to"], front["windows"], front["unread"]) for front in state["passes"]] == [
-        (NOON + HOUR, 0, 1),
-        (NOON, 0, 0),
-        (NOON, 0, 0),
-    ]
+    assert [front["to"] for front in state["passes"]] == [NOON + HOUR, NOON, NOON]
 
 
 def test_what_can_be_read_no_more_is_passed_over_at_once() -> None:
@@ -71,7 +67,7 @@ def test_what_can_be_read_no_more_is_passed_over_at_once() -> None:
     assert recheck.passed_over(state, window, PASSES[0], NOON + 10 * HOUR, NOON + 5 * HOUR + 1)[1] == NOON + 3 * HOUR
     state, end = recheck.passed_over(state, window, PASSES[0], NOON + 10 * HOUR + 1, NOON + 9 * DAY)
     assert end == NOON + 11 * HOUR
-    assert state["passes"][0] == {"to": end, "at": 0, "windows": 0, "unread": 11}
+    assert state["passes"][0] == {"to": end}
 
 
 @given(st.lists(st.tuples(st.integers(1, 3 * DAY), st.sampled_from([0, 0, 0, 4 * DAY, -DAY])), max_size=12))

@@ -177,7 +177,6 @@ def test_what_the_api_shows_at_the_last_pass_is_in_the_spool_and_what_was_there_
             assert {(gap.state, gap.closed_by) for gap in gaps} <= {("closed", RECONCILE)}
             for front, after in zip(world.row["passes"], (2 * HOUR, 6 * HOUR), strict=True):
                 assert now - front["to"] <= (after + HOUR + 1800) * 1000, "it goes on"
-                assert front["unread"] == 0
             await world.spool.close()
 
     asyncio.run(course())
@@ -256,7 +255,6 @@ async def test_a_window_that_cannot_be_read_is_a_gap_until_a_later_pass_reads_it
     [gap] = [gap for gap in (await world.spool.status()).gaps if gap.cause == "late"]
     assert (gap.state, gap.to_ms) == ("open", broken)
     assert "one event is too large" in gap.detail
-    assert world.row["passes"][0]["unread"] == 1
     assert world.row["passes"][0]["to"] > broken
     assert world.report.state in {"idle", "working"}, "it is no trouble of the others"
     world.feed.breaks = set()
@@ -299,7 +297,7 @@ async def test_a_cursor_that_is_lost_within_a_window_begins_it_again(tmp_path: P
     found = [name for name in await world.spooled() if name[0] == "e"]
     assert Counter(found) == Counter([f"e{at}" for at in range(6)])
     assert "e0" in (await world.by_reader())[RECONCILE]
-    assert world.row["passes"][0]["unread"] == 0
+    assert {gap.state for gap in (await world.spool.status()).gaps} <= {"closed"}
     await world.spool.close()
 
 
@@ -341,7 +339,6 @@ async def test_what_no_ids_are_remembered_of_any_more_is_not_compared_and_not_de
     await world.start()
     await world.follow(9 * HOUR)
     assert RECONCILE not in await world.by_reader()
-    assert world.row["passes"][0]["unread"] >= 1
     gaps = [gap for gap in (await world.spool.status()).gaps if gap.cause == "late"]
     assert {(gap.state, gap.why) for gap in gaps} == {("lost", "the ids to compare with are remembered no more")}
     assert len(gaps) <= 2, "one for each window that was due"
@@ -431,7 +428,7 @@ async def test_a_first_start_by_a_clock_that_is_ahead_is_made_up_for_when_it_is_
     await world.restart()
     await world.follow(5 * HOUR)
     assert world.row["begun"] == begun
-    assert world.row["passes"][0]["windows"]
+    assert world.row["passes"][0]["to"] > begun
     assert "reconcile" not in await world.by_reader(), "nothing of it was found late"
     await world.spool.close()
 

@@ -94,7 +94,7 @@ async def test_what_appears_behind_the_readers_is_found_by_the_windows(tmp_path:
             recovered = (await world.by_reader()).get(RECONCILE, [])
             assert recovered, "else this tries nothing"
             assert world.report.recovered == len(recovered)
-            assert {front["unread"] for front in world.row["passes"]} == {0}
+            assert {gap.state for gap in (await world.spool.status()).gaps} == {"closed"}
         finally:
             await world.spool.close()
             await source.close()

@@ -30,6 +30,8 @@ IDS = [document_id(KEYS.key(name)) for name in NAMES]
 class Store:
     """A destination that can be asked."""
 
+    ids_at_once = 7
+
     def __init__(self, ids: Collection[str]) -> None:
         self.ids = set(ids)
         self.questions: list[int] = []
@@ -45,10 +47,10 @@ async def each_of(ids: Collection[str]) -> AsyncIterator[str]:
         yield one
 
 
-async def look(store: Any, ids: Collection[str] = IDS, at_once: int = 7, **counts: int) -> Look:
+async def look(store: Any, ids: Collection[str] = IDS, **counts: int) -> Look:
     numbers = {"expected": len(IDS), "accepted": len(IDS)} | counts
     line = Line(DAY, "acme", "out", "complete", **numbers)
-    return await look_at(line, store, each_of(ids), origin=ORIGIN, at_once=at_once)
+    return await look_at(line, store, each_of(ids), origin=ORIGIN)
 
 
 async def test_a_sink_that_has_all_is_whole_and_is_asked_in_batches() -> None:

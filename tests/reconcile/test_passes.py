@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from forwarder.polling import recheck
-from forwarder.polling.plan import RECONCILE as CURSOR
-from forwarder.reconcile.passes import RECONCILE, Passes, passes_of
+from forwarder.reconcile.passes import Passes, passes_of
 
 HOUR = 3_600_000
 MIDNIGHT = 1_794_614_400_000  # of 2026-11-14
@@ -12,7 +11,6 @@ DELAYS = recheck.passes_of([2 * 3600, 24 * 3600])
 
 
 def test_a_row_that_was_just_begun_has_read_nothing() -> None:
-    assert RECONCILE == CURSOR
     found = passes_of(recheck.begin(DELAYS, MIDNIGHT))
     assert found == Passes(MIDNIGHT, [MIDNIGHT, MIDNIGHT])
     assert found.closed_ms is None

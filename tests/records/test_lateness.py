@@ -27,7 +27,7 @@ from sinks.splunk_hec.settings import SplunkHecConfig
 ORIGIN = Origin("acme", "organization", "org-1")
 HAPPENED = 1_769_853_600_000  # 2026-01-31T10:00:00Z
 HOUR_MS = 3_600_000
-LIVE = ("tail", "trail", "reread", "webhook", "heartbeat", "", "a reader of tomorrow")
+LIVE = ("tail", "reread", "webhook", "heartbeat", "", "a reader of tomorrow")
 
 
 def body(number: int = 1, when: str | None = "2026-01-31T10:00:00.000Z") -> bytes:
@@ -81,7 +81,7 @@ def test_an_event_is_late_by_its_age_whoever_reads_live(reader: str) -> None:
     assert document["atlassian"]["audit"]["late"] == {
         "kind": "late",
         "seconds": 3 * 3600,
-        **({"reader": "reread" if reader == "trail" else reader} if reader else {}),
+        **({"reader": reader} if reader else {}),
     }
     assert document["@timestamp"].startswith("2026-01-31T10:00:00")
     assert document["event"]["ingested"].startswith("2026-01-31T13:00:00")

@@ -20,7 +20,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
         yield made
 
 
-async def rob(harness: Harness, *last_seqs: int, rows: bool = True) -> None:
+async def delete(harness: Harness, *last_seqs: int, rows: bool = True) -> None:
     """Delete pages as another program would, in whatever the daemon holds open."""
 
     def work(parts) -> None:
@@ -49,7 +49,7 @@ async def three(harness: Harness) -> int:
 @pytest.mark.parametrize("last", [10, 20, 30])
 async def test_a_page_that_is_gone_is_a_gap_with_its_number_and_its_events_come_again(harness, last) -> None:
     lane = await three(harness)
-    await rob(harness, last)
+    await delete(harness, last)
     assert len(await harness.drain(lane)) == 20
     assert await gaps(harness) == [("missing_page", None, last - 9, last, 10)]
     line = await harness.line()
@@ -70,7 +70,7 @@ async def test_it_is_noticed_at_the_start_too(harness: Harness) -> None:
     lane = await three(harness)
     await harness.take(lane, 15)
     await harness.settle(lane, (1, 4), (12, 15))
-    await rob(harness, 10, 20)
+    await delete(harness, 10, 20)
     await harness.reopen()
     assert await gaps(harness) == [("missing_page", None, 1, 20, 20)], "neighbours are one gap"
     line = await harness.line()
@@ -79,7 +79,7 @@ async def test_it_is_noticed_at_the_start_too(harness: Harness) -> None:
 
 async def test_all_of_them(harness: Harness) -> None:
     lane = await three(harness)
-    await rob(harness, 10, 20, 30)
+    await delete(harness, 10, 20, 30)
     assert await harness.drain(lane) == []
     line = await harness.line()
     assert (line.detached, line.waiting, line.balance) == (30, 0, 0)
@@ -89,7 +89,7 @@ async def test_all_of_them(harness: Harness) -> None:
 async def test_what_is_in_flight_meanwhile_is_accepted_and_may_come_again(harness: Harness) -> None:
     lane = await three(harness)
     await harness.take(lane, 20)
-    await rob(harness, 10, 20)
+    await delete(harness, 10, 20)
     await harness.settle(lane, (3, 14))
     line = await harness.line()
     assert (line.accepted, line.detached, line.waiting, line.balance) == (12, 8, 10, 0)
@@ -103,7 +103,7 @@ async def test_a_rejected_event_in_flight_whose_page_is_gone(harness: Harness) -
 
     lane = await three(harness)
     await harness.take(lane, 20)
-    await rob(harness, 10)
+    await delete(harness, 10)
     letter = DeadLetter(5, harness.source.number, "0" * 32, "no", "", b"what the lane has of it")
     await harness.spool.exchange(lane, Settlement([(5, 6)], dead_letters=[letter]), after=0, events=0)
     (kept,) = await harness.spool.dead_letters()
@@ -116,7 +116,7 @@ async def test_what_every_lane_has_is_not_missed(harness: Harness) -> None:
     lane = await three(harness)
     await harness.take(lane, 20)
     await harness.settle(lane, (1, 20))
-    await rob(harness, 10, 20)
+    await delete(harness, 10, 20)
     assert len(await harness.drain(lane)) == 10
     await harness.reopen()
     assert await gaps(harness) == []
@@ -130,7 +130,7 @@ async def test_only_the_lanes_that_lack_something_are_told(harness: Harness) -> 
     slow = await harness.lane("slow")
     await harness.take(lane, 20)
     await harness.settle(lane, (1, 20))
-    await rob(harness, 20)
+    await delete(harness, 20)
     assert len(await harness.drain(slow)) == 20
     assert (await harness.line("slow")).detached == 10
     assert (await harness.line()).detached == 0
@@ -145,7 +145,7 @@ async def test_pages_of_one_sink_and_of_other_sources(harness: Harness) -> None:
     await harness.put("b", audience="archive")
     await harness.spool.commit(PageCommit(other.number, other.epoch, page=page_of("c", "d")))
     await harness.put("e")
-    await rob(harness, 2, 4)
+    await delete(harness, 2, 4)
     assert len(await harness.drain(lane)) == 2
     assert len(await harness.drain(archive)) == 2
     assert set(await gaps(harness)) == {("missing_page", None, 3, 4, 2), ("missing_page", "archive", 2, 2, 1)}
@@ -157,7 +157,7 @@ async def test_events_are_missed_on_their_days(harness: Harness) -> None:
     page = page_of(*names("a", 4))
     minutes = ["2026-01-30T23:59", "2026-01-30T23:59", "2026-01-31T00:00", ""]
     await harness.put(page=msgspec.structs.replace(page, minutes=minutes))
-    await rob(harness, 4)
+    await delete(harness, 4)
     assert await harness.drain(lane) == []
     assert {line.day: line.detached for line in await harness.spool.day_books()} == {
         "": 1,
@@ -168,7 +168,7 @@ async def test_events_are_missed_on_their_days(harness: Harness) -> None:
 
 async def test_a_page_of_which_only_the_events_are_gone_is_a_damaged_one(harness: Harness) -> None:
     lane = await three(harness)
-    await rob(harness, 20, rows=False)
+    await delete(harness, 20, rows=False)
     assert len(await harness.drain(lane)) == 20
     assert await gaps(harness) == [("damaged_page", None, 11, 20, 10)]
 
@@ -176,7 +176,7 @@ async def test_a_page_of_which_only_the_events_are_gone_is_a_damaged_one(harness
 async def test_what_was_set_aside_or_cleaned_up_is_not_missed_again(tmp_path: Path) -> None:
     async with opened(tmp_path, retain=0) as harness:
         lane = await three(harness)
-        await rob(harness, 20)
+        await delete(harness, 20)
         await harness.drain(lane)
         for _ in range(3):
             harness.clock.advance(100_000)
@@ -192,14 +192,14 @@ async def test_what_was_set_aside_or_cleaned_up_is_not_missed_again(tmp_path: Pa
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6),
-    robbed=st.sets(st.integers(0, 5)),
+    deleted=st.sets(st.integers(0, 5)),
     before=st.integers(0, 24),
     restart=st.booleans(),
 )
-async def test_whatever_is_robbed_the_rest_comes_and_the_sum_is_right(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], robbed: set[int], before: int, restart: bool
+async def test_whatever_is_deleted_the_rest_comes_and_the_sum_is_right(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], deleted: set[int], before: int, restart: bool
 ) -> None:
-    async with opened(tmp_path_factory.mktemp("robbed")) as harness:
+    async with opened(tmp_path_factory.mktemp("deleted")) as harness:
         lane = await harness.lane()
         every: list[str] = []
         ends: list[int] = []
@@ -212,8 +212,8 @@ async def test_whatever_is_robbed_the_rest_comes_and_the_sum_is_right(
         if chunks:
             await harness.settle(lane, (1, chunks[-1].last))
         settled = chunks[-1].last if chunks else 0
-        gone = [(end - size + 1, end) for at, (size, end) in enumerate(zip(sizes, ends, strict=True)) if at in robbed]
-        await rob(harness, *(end for _, end in gone))
+        gone = [(end - size + 1, end) for at, (size, end) in enumerate(zip(sizes, ends, strict=True)) if at in deleted]
+        await delete(harness, *(end for _, end in gone))
         if restart:
             await harness.reopen()
             await harness.lane()
@@ -244,9 +244,9 @@ async def balanced(harness: Harness) -> bool:
     return {line.balance for line in await harness.spool.books()} == {0}
 
 
-async def test_a_lane_that_is_moved_past_a_robbed_page_misses_it(harness: Harness) -> None:
+async def test_a_lane_that_is_moved_past_a_deleted_page_misses_it(harness: Harness) -> None:
     lane = await three_pages_of_days(harness)
-    await rob(harness, 6)
+    await delete(harness, 6)
     await harness.spool.operations.detach_lane("elastic", 9, "me")
     line = await harness.line()
     assert (line.detached, line.waiting, line.balance) == (9, 0, 0)
@@ -255,13 +255,13 @@ async def test_a_lane_that_is_moved_past_a_robbed_page_misses_it(harness: Harnes
     assert await balanced(harness)
 
 
-async def test_a_robbed_page_stops_no_page_that_comes_when_the_spool_is_full(tmp_path: Path) -> None:
+async def test_a_deleted_page_stops_no_page_that_comes_when_the_spool_is_full(tmp_path: Path) -> None:
     async with opened(tmp_path, max_bytes=2**20, retain=0) as harness:
         await harness.lane(on_full="detach")
         await harness.put(page=bulky("a"))
         await harness.put(page=bulky("b"))
         harness.clock.advance(1)
-        await rob(harness, 100)
+        await delete(harness, 100)
         for number in range(40):
             harness.clock.advance(1)
             await harness.put(page=bulky(f"c{number}-"))
@@ -273,7 +273,7 @@ async def test_a_robbed_page_stops_no_page_that_comes_when_the_spool_is_full(tmp
 async def test_a_sink_that_is_added_after_a_robbery(harness: Harness, start: str) -> None:
     lane = await three_pages_of_days(harness)
     assert len(await harness.drain(lane)) == 9
-    await rob(harness, 6)
+    await delete(harness, 6)
     later = await harness.lane("later", start=start)
     assert len(await harness.drain(later)) == (6 if start == "oldest" else 0)
     assert (await harness.line("later")).balance == 0
@@ -287,7 +287,7 @@ async def test_days_that_interleave_within_a_page_are_those_of_the_books(harness
     await harness.put(page=msgspec.structs.replace(page_of(*names("a", 3)), minutes=minutes))
     await harness.take(lane)
     await harness.settle(lane, (1, 2))
-    await rob(harness, 3)
+    await delete(harness, 3)
     await harness.take(lane)
     found = {line.day: (line.accepted, line.detached, line.balance) for line in await harness.spool.day_books()}
     assert found == {"2026-01-30": (1, 1, 0), "2026-01-31": (1, 0, 0)}
@@ -304,7 +304,7 @@ async def test_a_page_of_the_time_before_days_were_told(harness: Harness) -> Non
         con.execute("UPDATE spooled SET day = '', events = 9")
 
     await harness.spool._run(as_before)
-    await rob(harness, 6)
+    await delete(harness, 6)
     assert len(await harness.drain(lane)) == 6
     assert [(line.day, line.detached) for line in await harness.spool.day_books()] == [("", 3)]
     assert await balanced(harness)
@@ -327,7 +327,7 @@ async def test_a_page_that_was_set_aside_is_not_missed_for_what_was_pushed_befor
             harness.clock.advance(100_000)
             await harness.spool.clean_up()
         await harness.put("b", "c")
-        await rob(harness, 7, rows=False)
+        await delete(harness, 7, rows=False)
         assert await harness.drain(lane) == []
         assert await gaps(harness) == [("damaged_page", None, 6, 7, 2)]
         assert (await harness.line()).balance == 0

@@ -139,14 +139,14 @@ def _hurt(kind: str, cause: str, sql: tuple[str, ...], *, stopped: bool) -> Kind
             slow.takes = False
             first = (await world.spool.status()).last_seq
             await world.follow(rng.uniform(2, 4) * HOUR)
-            robbed = await world.spool._run(lambda parts, first=first: rng.choice(_pages(parts, first)))
+            hit = await world.spool._run(lambda parts, first=first: rng.choice(_pages(parts, first)))
 
-            def hurt(seq: int = robbed) -> None:
+            def hurt(seq: int = hit) -> None:
                 with contextlib.closing(sqlite3.connect(folder / "spool.db")) as con, con:
                     for statement in sql:
                         con.execute(statement, (seq,))
 
-            def hurt_live(parts: Any, seq: int = robbed) -> None:
+            def hurt_live(parts: Any, seq: int = hit) -> None:
                 for statement in sql:
                     parts.database.con.execute(statement, (seq,))
                 parts.pages.drop((seq,))
@@ -155,7 +155,7 @@ def _hurt(kind: str, cause: str, sql: tuple[str, ...], *, stopped: bool) -> Kind
                 await world.restart(hurt)
             else:  # the file is locked for others, so what has it open is made to do it
                 await world.spool._run(hurt_live)
-            plants.append(Plant(f"page {robbed}", cause, lambda gap, seq=robbed: gap.last_seq == seq, None, "heal"))
+            plants.append(Plant(f"page {hit}", cause, lambda gap, seq=hit: gap.last_seq == seq, None, "heal"))
             slow.takes = True
             await world.follow(2 * HOUR)
         await world.follow(5 * HOUR)

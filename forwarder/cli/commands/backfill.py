@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from forwarder.admin.backfills import BackfillChoice, BackfillShown, BackfillWanted
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.status_values import duration
+from forwarder.cli.status_values import duration, events_text
 from forwarder.cli.terminal import console, page_rows, print_json, print_line
-from forwarder.cli.times import SHAPES, iso, minute, parse
+from forwarder.cli.times import minute, parse_options
 from forwarder.config.problems import Problem, SettingsError
+from forwarder.contracts.moments import iso_ms
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -47,12 +48,7 @@ class Wanted:
         """Return it as the daemon understands it. Raises SettingsError."""
         now = time.time()
         problems: list[Problem] = []
-        times: dict[str, int | None] = {}
-        for name, value in (("--from", self.since), ("--to", self.until)):
-            try:
-                times[name] = parse(value, now)
-            except (ValueError, OverflowError):
-                problems.append(Problem(name, "not a time", SHAPES))
+        times = parse_options({"--from": self.since, "--to": self.until}, now, problems)
         if problems:
             raise SettingsError(problems)
         since_ms, until_ms = times["--from"], times["--to"]
@@ -81,7 +77,7 @@ def start(invocation: Invocation, wanted: Wanted, *, wait: bool) -> ExitCode:
             except (KeyboardInterrupt, asyncio.CancelledError):
                 print_line(f"it goes on; see audit-forwarder backfill list, or end it: backfill cancel {shown.number}")
                 return ExitCode.OK
-        print_line(f"backfill {shown.number} is {_state(shown, running=True)}: {_events(shown.order.read)} read")
+        print_line(f"backfill {shown.number} is {_state(shown, running=True)}: {events_text(shown.order.read)} read")
         return ExitCode.DEGRADED if shown.order.ended_by else ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -111,7 +107,7 @@ def act(invocation: Invocation, what: Literal["pause", "resume", "cancel"], numb
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
             shown = await found.ask(f"backfills.{what}", BackfillChoice(number), BackfillShown)
-        print_line(f"backfill {number} {_DONE[what]}: {100 * shown.share:.0f} %, {_events(shown.order.read)} read")
+        print_line(f"backfill {number} {_DONE[what]}: {100 * shown.share:.0f} %, {events_text(shown.order.read)} read")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -144,7 +140,9 @@ async def _follow(found: VerbClient, number: int) -> BackfillShown:
         async for shown in _looks(found, number):
             rate = shown.order.read / max(time.monotonic() - begun, 1.0)
             paused = ", paused" if shown.order.paused else ""
-            bar.update(task, completed=shown.share, description=f"{_events(shown.order.read)}, {rate:.0f}/s{paused}")
+            bar.update(
+                task, completed=shown.share, description=f"{events_text(shown.order.read)}, {rate:.0f}/s{paused}"
+            )
     return shown
 
 
@@ -162,12 +160,8 @@ def _progress(shown: BackfillShown, seconds: float) -> str:
     rate = shown.order.read / max(seconds, 1.0)
     left = f"about {duration(seconds * (1 - shown.share) / shown.share)} left" if shown.share > 0 else "just begun"
     paused = f"; paused {shown.order.paused}" if shown.order.paused else ""
-    share = f"{100 * shown.share:.0f} %, {_events(shown.order.read)}"
+    share = f"{100 * shown.share:.0f} %, {events_text(shown.order.read)}"
     return f"backfill {shown.number}: {share}, {rate:.0f}/s, {left}{paused}"
-
-
-def _events(count: int) -> str:
-    return f"{count} event{'' if count == 1 else 's'}"
 
 
 def _state(shown: BackfillShown, *, running: bool) -> str:
@@ -202,15 +196,15 @@ def _as_dict(shown: BackfillShown, *, running: bool) -> dict[str, object]:
         "source": shown.source,
         "sink": order.sink or None,
         "state": _state(shown, running=running),
-        "from": iso(order.since_ms),
-        "to": iso(order.until_ms),
-        "reached": iso(min(shown.reached_ms, order.until_ms)),
+        "from": iso_ms(order.since_ms),
+        "to": iso_ms(order.until_ms),
+        "reached": iso_ms(min(shown.reached_ms, order.until_ms)),
         "share": round(shown.share, 4),
         "events": order.read,
         "left_seconds": _left_ms(shown) / 1000,
         "who": order.who,
-        "asked_for": iso(order.asked_ms),
+        "asked_for": iso_ms(order.asked_ms),
         "paused": order.paused or None,
-        "ended": iso(order.ended_ms or None),
+        "ended": iso_ms(order.ended_ms or None),
         "ended_by": order.ended_by or None,
     }

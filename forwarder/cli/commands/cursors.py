@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from forwarder.admin.cursors import CursorChoice, CursorShown
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import page_rows, print_json, print_line
-from forwarder.cli.times import iso
+from forwarder.contracts.moments import iso_ms
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def _as_dict(cursor: CursorShown) -> dict[str, str | int | None]:
     return {
         "source": cursor.source,
         "cursor": cursor.cursor,
-        "began_at": iso(cursor.begins_ms),
-        "read_up_to": iso(cursor.reached_ms),
+        "began_at": iso_ms(cursor.begins_ms),
+        "read_up_to": iso_ms(cursor.reached_ms),
         "bytes": cursor.bytes,
         "dropped": cursor.dropped or None,
     }

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from forwarder.admin.lanes import LaneChange, LaneChoice, LaneShown
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
+from forwarder.cli.status_values import events_text
 from forwarder.cli.terminal import page_rows, print_json, print_line
-from forwarder.cli.times import iso, minute
+from forwarder.cli.times import minute
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
 
@@ -88,7 +90,7 @@ def detach(invocation: Invocation, sink: str, *, yes: bool) -> ExitCode:
             if not yes and not agreed("Detach it from these, so that it will not get them?", "was detached"):
                 return ExitCode.DEGRADED
             change = await found.ask("lanes.detach", LaneChoice(sink, lane.newest), LaneChange)
-        print_line(f"{sink}: {_events(change.events)} detached; they are a gap, see audit-forwarder status")
+        print_line(f"{sink}: {events_text(change.events)} detached; they are a gap, see audit-forwarder status")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -106,7 +108,7 @@ def forget(invocation: Invocation, sink: str, *, yes: bool) -> ExitCode:
                     return ExitCode.DEGRADED
             change = await found.ask("lanes.forget", LaneChoice(sink), LaneChange)
         gap = "; they are a gap, see audit-forwarder status" if change.events else ""
-        print_line(f"{sink} is forgotten; {_events(change.events)} waited for it{gap}")
+        print_line(f"{sink} is forgotten; {events_text(change.events)} waited for it{gap}")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -136,11 +138,7 @@ async def _lane(found: VerbClient, sink: str) -> LaneShown:
 
 def _waiting(lane: LaneShown) -> str:
     since = f", the oldest since {minute(lane.oldest_ms)}" if lane.oldest_ms is not None and lane.waiting else ""
-    return f"{_events(lane.waiting)} wait{'s' if lane.waiting == 1 else ''}{since}"
-
-
-def _events(count: int) -> str:
-    return f"{count} event{'' if count == 1 else 's'}"
+    return f"{events_text(lane.waiting)} wait{'s' if lane.waiting == 1 else ''}{since}"
 
 
 def _state(lane: LaneShown, *, running: bool) -> str:
@@ -172,9 +170,9 @@ def _as_dict(lane: LaneShown) -> dict[str, object]:
         "reason": lane.reason or None,
         "waiting": lane.waiting,
         "retried": lane.retried,
-        "oldest_waiting": iso(lane.oldest_ms),
+        "oldest_waiting": iso_ms(lane.oldest_ms),
         "dead_letters": lane.dead_letters,
         "paused": lane.paused or None,
         "configured": lane.forgotten_ms is None,
-        "forgotten": iso(lane.forgotten_ms),
+        "forgotten": iso_ms(lane.forgotten_ms),
     }

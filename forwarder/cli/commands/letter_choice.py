@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forwarder.admin.dead_letters import Wanted
-from forwarder.cli.times import SHAPES, parse
+from forwarder.cli.times import parse_options
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.registry import nearest
 from forwarder.spool.letter import Selection
@@ -47,13 +47,8 @@ class Choice:
 
     def wanted(self) -> Wanted:
         """Return it as the spool understands it. Raises SettingsError for a time that is none."""
-        problems = []
-        times: dict[str, int | None] = {}
-        for name, value in (("--since", self.since), ("--until", self.until)):
-            try:
-                times[name] = parse(value, time.time())
-            except ValueError:
-                problems.append(Problem(name, "not a time", SHAPES))
+        problems: list[Problem] = []
+        times = parse_options({"--since": self.since, "--until": self.until}, time.time(), problems)
         if problems:
             raise SettingsError(problems)
         chosen = Selection(self.reasons, self.numbers, times["--since"], times["--until"])

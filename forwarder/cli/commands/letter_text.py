@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.contracts import Origin, Record
+from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import shorten, visible
 from forwarder.formats.raw import RawFormat
 
@@ -100,8 +101,8 @@ def as_dict(letter: DeadLetter, *, event: bool) -> dict[str, Any]:
         "reason": letter.reason,
         "answer": letter.detail,
         "tries": letter.tries,
-        "rejected": iso(letter.at_ms),
-        "read": iso(letter.read_ms) if letter.read_ms else None,
+        "rejected": _iso(letter.at_ms),
+        "read": _iso(letter.read_ms) if letter.read_ms else None,
         "event_number": letter.seq,
         "document_id": letter.document_id,
     }
@@ -150,8 +151,8 @@ def count_dict(count: LetterCount) -> dict[str, Any]:
         "dead": count.letters,
         "retried": count.retried,
         "former": count.former,
-        "first_rejected": iso(count.first_ms),
-        "last_rejected": iso(count.last_ms),
+        "first_rejected": _iso(count.first_ms),
+        "last_rejected": _iso(count.last_ms),
     }
 
 
@@ -164,9 +165,9 @@ def discard_row(record: Discard) -> list[str]:
 def discard_dict(record: Discard) -> dict[str, Any]:
     """Return a discard as JSON values, with every letter it removed."""
     keys = ("number", "event_number", "document_id", "reason")
-    letters = [{**dict(zip(keys, found, strict=False)), "rejected": iso(found[4])} for found in record.letters]
+    letters = [{**dict(zip(keys, found, strict=False)), "rejected": _iso(found[4])} for found in record.letters]
     return {
-        "when": iso(record.at_ms),
+        "when": _iso(record.at_ms),
         "sink": record.lane,
         "who": record.who,
         "chosen": record.chosen,
@@ -211,6 +212,5 @@ def moment(ms: int) -> str:
     return f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def iso(ms: int) -> str:
-    """Return a time for programs."""
-    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _iso(ms: int) -> str | None:
+    return iso_ms(ms, "milliseconds")

@@ -12,8 +12,10 @@ import msgspec
 from forwarder.admin.replays import ReplayChoice, ReplayShown
 from forwarder.cli.commands.replay_choice import Choice
 from forwarder.cli.daemon_client import connect
+from forwarder.cli.status_values import events_text
 from forwarder.cli.terminal import console, page_rows, print_json, print_line
-from forwarder.cli.times import iso, minute
+from forwarder.cli.times import minute
+from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
 
@@ -133,12 +135,12 @@ def _progress(shown: ReplayShown) -> str:
     replay = shown.replay
     share = 100 * (replay.events - replay.waiting) / max(replay.events, 1)
     trouble = f"; {shown.state}: {visible(shown.reason)}" if shown.reason else ""
-    return f"replay {replay.number}: {share:.0f} %, {_events(replay.waiting)} left{trouble}"
+    return f"replay {replay.number}: {share:.0f} %, {events_text(replay.waiting)} left{trouble}"
 
 
 def _amount(replay: Replay) -> str:
     span = f"from {minute(replay.since_ms)} to {minute(replay.until_ms)}"
-    return f"{_events(replay.events)} are looked at for those {span}{_where(replay, ', where ')}"
+    return f"{events_text(replay.events)} are looked at for those {span}{_where(replay, ', where ')}"
 
 
 def _absent(replay: Replay) -> list[str]:
@@ -146,7 +148,7 @@ def _absent(replay: Replay) -> list[str]:
     if replay.whole_since_ms is None or replay.since_ms >= replay.whole_since_ms:
         return []
     missing = f"{minute(replay.since_ms)} to {minute(min(replay.until_ms, replay.whole_since_ms))}"
-    since, until = iso(replay.since_ms), iso(min(replay.until_ms, replay.whole_since_ms))
+    since, until = iso_ms(replay.since_ms), iso_ms(min(replay.until_ms, replay.whole_since_ms))
     again = f"audit-forwarder backfill start --source NAME --sink {replay.sink} --from {since} --to {until}"
     whole = minute(replay.whole_since_ms)
     return [
@@ -166,10 +168,6 @@ def _where(replay: Replay, before: str = "") -> str:
     rules: list[dict[str, list[str]]] = msgspec.json.decode(replay.chosen)
     texts = [" ".join(f"{field}={glob}" for field, globs in rule.items() for glob in globs) for rule in rules]
     return before + " or ".join(texts) if texts else ""
-
-
-def _events(count: int) -> str:
-    return f"{count} event{'' if count == 1 else 's'}"
 
 
 def _state(shown: ReplayShown, *, running: bool) -> str:
@@ -197,13 +195,13 @@ def _as_dict(shown: ReplayShown) -> dict[str, object]:
         "open": replay.is_open,
         "state": shown.state or None,
         "reason": shown.reason or None,
-        "from": iso(replay.since_ms),
-        "to": iso(replay.until_ms),
+        "from": iso_ms(replay.since_ms),
+        "to": iso_ms(replay.until_ms),
         "where": msgspec.json.decode(replay.chosen),
-        "whole_since": iso(replay.whole_since_ms),
+        "whole_since": iso_ms(replay.whole_since_ms),
         "who": replay.who,
-        "asked_for": iso(replay.opened_ms),
-        "ended": iso(replay.closed_ms),
+        "asked_for": iso_ms(replay.opened_ms),
+        "ended": iso_ms(replay.closed_ms),
         "ended_by": replay.ended_by or None,
         **{
             name: getattr(replay, name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.replays import ReplayWanted
-from forwarder.cli.times import SHAPES, parse
+from forwarder.cli.times import SHAPES, parse_options
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.settings import FilterRule
 from forwarder.preflight.filter_rules import FilterCheck
@@ -42,12 +42,7 @@ class Choice:
         if self.since is None:
             problems.append(Problem("--from", "missing", SHAPES))
         now = time.time()
-        times: dict[str, int | None] = {}
-        for name, value in (("--from", self.since), ("--to", self.until)):
-            try:
-                times[name] = parse(value, now)
-            except ValueError:
-                problems.append(Problem(name, "not a time", SHAPES))
+        times = parse_options({"--from": self.since, "--to": self.until}, now, problems)
         since_ms, until_ms = times.get("--from"), times.get("--to")
         until_ms = int(now * 1000) if until_ms is None else until_ms
         if since_ms is not None and since_ms >= until_ms:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from forwarder.cli.daemon_client import VerbClient
     from forwarder.config.settings import Settings
     from forwarder.contracts import Origin, Sink
-    from forwarder.reconcile.look import Holds, Look
+    from forwarder.reconcile.look import Look
     from forwarder.reconcile.verdict import Line, Verdict
 
 _HEAD = ("day", "source", "sink", "accepted", "found there", "dropped", "result")
@@ -85,15 +85,14 @@ async def _look(found: VerbClient, line: Line, sink: Verifies, origins: Mapping[
             print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201 -- what happens meanwhile
 
     ids = known_ids(found, IdsWanted(line.source, line.sink, line.day))
-    asked: Holds = sink
-    return await look_at(line, asked, ids, origin=origins[line.source], at_once=sink.ids_at_once, progress=progress)
+    return await look_at(line, sink, ids, origin=origins[line.source], progress=progress)
 
 
 async def _record(found: VerbClient, looks: list[Look]) -> None:
     for look in looks:
         if look.state == "not known" or not look.line.day:
             continue
-        detail = f"the sink has {look.found} of {look.accepted} that it accepted" if look.dropped else ""
+        detail = f"the sink has {look.found} of {look.line.accepted} that it accepted" if look.dropped else ""
         await found.ask(
             "reconcile.found", Found(look.line.source, look.line.sink, look.line.day, look.dropped, detail), type(None)
         )
@@ -105,7 +104,7 @@ def _show(looks: list[Look]) -> None:
             look.line.day or "unknown",
             look.line.source,
             look.line.sink,
-            *map(str, (look.accepted, look.found, look.dropped)),
+            *map(str, (look.line.accepted, look.found, look.dropped)),
             look.state,
         ]
         for look in looks
