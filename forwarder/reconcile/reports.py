@@ -206,8 +206,8 @@ def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
         counts = ", ".join(f"{name} {getattr(line, name)}" for name in COUNTS)
         yield f"{line.source} to {line.sink}: {line.judgement}"
         yield f"  {counts}"
-        passes = ", ".join(line.passes)
-        yield f"  read again by pass: {passes or 'none'}; {line.compared} events compared"
+        passes = ", ".join(line.passes) or ("none yet" if line.is_compared else "none, and none will")
+        yield f"  read again by pass: {passes}; {line.compared} events compared"
         yield f"  an acceptance of this sink means: {line.proof or 'not known, it is not configured'}"
     yield ""
     yield from sums_in_words(verdict)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forwarder.spool.books import DayBooks
 
 
-Judgement = Literal["gap", "waiting", "not compared", "not provable", "complete"]
+Judgement = Literal["gap", "waiting", "not compared", "not read again", "not provable", "complete"]
 """What a line comes to; the first that applies, so only a day of which nothing else can be said is complete."""
 
 _READ_AGAIN = frozenset(LOST_PAGES)
@@ -244,8 +244,8 @@ def _line(books: DayBooks, near: Sequence[GapLine], proofs: Mapping[str, str], p
         judgement = "gap"
     elif books.waiting:
         judgement = "waiting"
-    elif done is not None and not done:
-        judgement = "not compared"
+    elif not done:
+        judgement = "not read again" if done is None else "not compared"
     elif proof != "delivered":
         judgement = "not provable"
     return Line(

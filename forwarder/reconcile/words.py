@@ -44,6 +44,8 @@ def sums_in_words(verdict: Verdict) -> Iterator[str]:
         yield f"not provable, for nothing confirms that it keeps what it was sent: {', '.join(unproven)}"
     if any(line.judgement == "not compared" for line in verdict.lines):
         yield "not compared: the day was not read again yet to see whether all of it is there"
+    if any(line.judgement == "not read again" for line in verdict.lines):
+        yield "not read again: the day was read once, and nothing reads it again to see whether all of it is there"
     for gap in verdict.gaps:
         yield f"gap {gap.number}: {gap_in_words(gap)}"
     if not verdict.gaps and verdict.complete:

@@ -20,9 +20,9 @@ DAY = 86_400_000
     [
         ({"acme": (7200.0, 86_400.0)}, "not compared", True),
         (None, "not compared", True),
-        ({"acme": ()}, "complete", False),
-        ({"another": (7200.0,)}, "complete", False),
-        ({}, "complete", False),
+        ({"acme": ()}, "not read again", False),
+        ({"another": (7200.0,)}, "not read again", False),
+        ({}, "not read again", False),
     ],
     ids=["read_again", "not_known", "off", "renamed", "not_configured"],
 )

@@ -87,7 +87,7 @@ def test_a_day_that_is_not_read_again_is_reported_when_nothing_waits_any_more(tm
     reports = ReportFolder(tmp_path)
 
     def plain(at: int, **counts: int) -> Verdict:
-        return msgspec.structs.replace(verdict_on(books(accepted=5, **counts)), made_ms=at)
+        return msgspec.structs.replace(verdict_on(books(accepted=5, **counts), passes={}), made_ms=at)
 
     assert reports.update(plain(END + HOUR), NEXT) == []
     assert reports.update(plain(END + 3 * HOUR, waiting=1), NEXT) == []

@@ -18,6 +18,7 @@ DAY, NEXT = "2026-11-14", "2026-11-15"
 NOON = 1_794_657_600_000  # 2026-11-14T12:00Z
 HOUR = 3_600_000
 PROOFS = {"out": "delivered", "udp": "none"}
+READ = {"acme": Passes(0, [NOON + 90 * 24 * HOUR])}  # every day, again
 
 
 def books(day: str = DAY, sink: str = "out", source: str = "acme", **counts: int) -> DayBooks:
@@ -37,7 +38,9 @@ def verdict_on(
     passes: dict[str, Passes] | None = None,
     chosen: Chosen | None = None,
 ) -> Verdict:
-    return judge(lines, gaps, chosen=chosen or Chosen(), proofs=PROOFS, passes=passes or {}, now_ms=NOON)
+    return judge(
+        lines, gaps, chosen=chosen or Chosen(), proofs=PROOFS, passes=READ if passes is None else passes, now_ms=NOON
+    )
 
 
 def only(verdict: Verdict) -> Line:
@@ -168,12 +171,12 @@ def test_a_day_is_complete_once_a_pass_is_over_it() -> None:
         line = only(verdict_on(books(accepted=5), passes={"acme": Passes(begin, [reached, begin])}))
         assert (line.judgement, line.passes) == (judgement, over)
     begun_later = Passes(begin + 1, [begin + 1])
-    assert (only(verdict_on(books(accepted=5), passes={"acme": begun_later})).judgement) == "complete"
+    assert (only(verdict_on(books(accepted=5), passes={"acme": begun_later})).judgement) == "not read again"
     assert begun_later.closed_ms is None
 
 
 def test_the_row_of_the_cursor_says_how_far_each_pass_came() -> None:
-    passes = passes_of({"begun": 5, "passes": [{"to": 9, "at": 1, "windows": 1, "unread": 0}, {"to": 5}]})
+    passes = passes_of({"begun": 5, "passes": [{"to": 9, "windows": 1}, {"to": 5}]})
     assert passes == Passes(5, [9, 5])
     assert passes.closed_ms == 9
     for damaged in ({}, {"begun": 5}, {"begun": None, "passes": []}, {"begun": 5, "passes": [3]}):
