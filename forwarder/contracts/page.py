@@ -67,6 +67,8 @@ class Page(msgspec.Struct, frozen=True):
         more: Ask again at once; False at the tip.
         done: A walk has reached its end (for a follower: the tip).
         newest: Highest processing time in the page, epoch milliseconds, or None.
+        stands_at: Processing time that a stream has come to behind the page, whatever single events in it claim; None
+            where the source gives none, and `newest` is as good.
         late: Events whose processing came later than the overlap after they happened.
         own: Records that reading the log has made itself, and that are left out.
         looping: The source gave the same cursor with the same events again; hold and say so.
@@ -87,6 +89,7 @@ class Page(msgspec.Struct, frozen=True):
     more: bool = False
     done: bool = False
     newest: int | None = None
+    stands_at: int | None = None
     late: int = 0
     own: int = 0
     looping: bool = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from forwarder.contracts import Held
+from forwarder.polling import progress
 from forwarder.polling.plan import HEAL, TAIL
 from forwarder.reconcile.doubts import SourceSeen, doubts
 
@@ -95,7 +96,7 @@ class DoubtWatch:
             tip_ms=int(report.tip_reached * 1000),
             began_ms=self._began_ms,
             kinds=kinds,
-            high_ms=None if tail is None else tail.state.get("high"),
+            high_ms=None if tail is None or "high" not in tail.state else progress.read_up_to(tail.state),
             heals=heal is not None and heal.state.get("walk") is not None,
             retention_ms=source.retention_ms,
         )

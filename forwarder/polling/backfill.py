@@ -111,7 +111,7 @@ def read(row: Row, events: int, newest: int | None, end_ms: int) -> Row:
     Args:
         row: With the walk after it.
         events: How many the page held.
-        newest: Its newest event, epoch milliseconds.
+        newest: Where the log stands behind it, epoch milliseconds.
         end_ms: Behind which nothing has to be read.
     """
     order = order_of(row)

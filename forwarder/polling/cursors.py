@@ -11,7 +11,7 @@ import structlog
 
 from forwarder.contracts import Clock, Held, Page, Retryable, Source, SourceConfig
 from forwarder.contracts.moments import iso_ms
-from forwarder.polling import backfill
+from forwarder.polling import backfill, progress
 from forwarder.polling.backfill import Order
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.rereads import LONGEST, Rereads
@@ -107,8 +107,8 @@ class Cursors(ABC):
         if TAIL not in self.rows:
             return self._now_ms()
         reread = self.rows.get(REREAD)
-        high: int = self.rows[TAIL].state["high"]
-        return high if reread is None else max(high, reread.state.get("begun") or 0)
+        read = self._read_up_to(self.rows[TAIL].state)
+        return read if reread is None else max(read, reread.state.get("begun") or 0)
 
     def _shown_dropped(self, page: Page) -> list[Gap]:
         """Return what the log had dropped, with the first page behind it: where the clock is ahead, it is older."""
@@ -178,7 +178,11 @@ class Cursors(ABC):
         Of places, the newest record is of one part of the log, and others may be far behind it.
         """
         start: int = row["from"]
-        return start if "places" in row else max(start, row["high"] - self._overlap_ms)
+        return start if "places" in row else max(start, self._read_up_to(row) - self._overlap_ms)
+
+    def _read_up_to(self, row: dict[str, Any]) -> int:
+        """Return the moment before which a walk of any way to read has read all, whatever times single events carry."""
+        return progress.read_up_to(row, self._overlap_ms)
 
     @classmethod
     @abstractmethod
@@ -260,7 +264,7 @@ class Cursors(ABC):
             self._log.info("backfill_goes_on", cursor=name, sink=order.sink, events=order.read, reached=reached)
         # At a tip that events reach without a pause it need not wait: the tail has read what is there.
         end = min(order.until_ms + self._overlap_ms, self.rows[TAIL].state["high"] - self._trailing_ms)
-        return backfill.read(row, len(page.bodies), page.newest, max(end, order.until_ms))
+        return backfill.read(row, len(page.bodies), progress.end_of(page), max(end, order.until_ms))
 
     async def _covered(self, row: dict[str, Any]) -> list[int]:
         """Return the gaps that a backfill closes when it is over; none for any other walk."""

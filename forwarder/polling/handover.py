@@ -165,7 +165,7 @@ class HandOver(RecheckedCursors):
         )
         after = self._read(name, after, page)
         if name in {HEAL, BACKFILL} and page.bodies:
-            after = self._beside_tail(name, after, page.newest)
+            after = self._beside_tail(name, after, progress.end_of(page))
         at_tip = name != TAIL and page.done
         if at_tip and name != REREAD and page.bodies and "tip" not in row:
             # A server that cuts its pages without a word looks so too: a source can tell when it asks there once more.
@@ -194,7 +194,7 @@ class HandOver(RecheckedCursors):
         if backfill.order_of(after) is not None:
             return backfill.is_behind(after)
         if "until" in after:
-            return bool(progress.reached(after) > after["until"])
+            return bool(progress.read_up_to(after) > after["until"])
         return bool(after.get("beyond", 0) >= backfill.PAGES_BEYOND)
 
     def _end_of(self, name: str, row: progress.Progress) -> int | None:
@@ -214,7 +214,7 @@ class HandOver(RecheckedCursors):
         """Return where a walk is and where the tail, or its own end, takes over."""
         row = self.rows[name].state
         end = self._end_of(name, row)
-        return None if end is None else (row["high"], end)
+        return None if end is None else (self._read_up_to(row), end)
 
     def _promotion(self, name: str, after: progress.Progress) -> list[CursorMove]:
         """Return the moves by which a heal or backfill that reached the tip becomes the tail."""
@@ -237,7 +237,8 @@ class HandOver(RecheckedCursors):
     async def lost(self, name: str, reason: str) -> bool:
         """Go on near now, and read again from before the last good point; True when a heal begins."""
         row, now = self.rows[name], self._now_ms()
-        back = max(min(row.state["high"], now) - self._overlap_ms, row.state["from"])
+        read = min(self._read_up_to(row.state), now)
+        back = max(read - self._overlap_ms, row.state["from"])
         if name == REREAD:
             again = {**self._walk(row.state["from"]), "begun": row.state["begun"], "until": row.state["until"]}
             self.rows[REREAD] = CursorRow(REREAD, again, row.version)
@@ -247,7 +248,7 @@ class HandOver(RecheckedCursors):
             return False
         if name != TAIL:
             kept: progress.Progress = {key: row.state[key] for key in ("begun", "until", "order") if key in row.state}
-            dropped = [] if "order" in row.state else await self._dropped_by_log(min(row.state["high"], now))
+            dropped = [] if "order" in row.state else await self._dropped_by_log(read)
             await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})], opening=dropped)
             return False
         moves = [CursorMove(TAIL, row.version, self._walk(now - self._trailing_ms))]
@@ -255,9 +256,8 @@ class HandOver(RecheckedCursors):
         heals = not self.walks(HEAL)
         if heals:
             moves.append(CursorMove(HEAL, None, self._walk(back)))
-            high = row.state["high"]
-            gaps = [Gap("cursor_lost", reason, source=self._number, from_ms=self.kept(high), to_ms=now)]
-            gaps += await self._dropped_by_log(high)
+            gaps = [Gap("cursor_lost", reason, source=self._number, from_ms=self.kept(read), to_ms=now)]
+            gaps += await self._dropped_by_log(read)
         elif back < self.rows[HEAL].state["from"]:  # a longer walk had become this tail
             moves.append(CursorMove(HEAL, self.rows[HEAL].version, self._walk(back)))
         await self._commit(moves, opening=gaps)
@@ -288,14 +288,14 @@ class HandOver(RecheckedCursors):
 
     def _beyond_place(self, row: CursorRow) -> tuple[int, int, progress.Progress | None]:
         until = row.state["window"]["until"]
-        return min(row.state["high"], until), until, None
+        return min(progress.read_up_to(row.state), until), until, None
 
     async def by_time(self, name: str) -> bool:
         """Go on without any cursor, from what was read last; False when the source cannot do that."""
         row = self.rows[name]
         if not isinstance(self._source, GoesOnByTime):
             return False
-        walk = self._source.by_time(row.state["walk"], min(row.state["high"], self._now_ms()))
+        walk = self._source.by_time(row.state["walk"], min(self._read_up_to(row.state), self._now_ms()))
         await self._commit([CursorMove(name, row.version or None, {**row.state, "walk": walk})])
         return True
 

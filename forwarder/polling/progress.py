@@ -1,12 +1,12 @@
 """What a named cursor's row holds beside the source's own state: where it began, how far it came, and where it passed.
 
 Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound, newest
-read as far as the clock can be right), `reached` (newest read, whatever the clock says), `marks` (checkpoints: a few
-places it passed lately, as [high, walk]), `near` (when it reached the present: where it first came within the trailing
-stretch of it). Checkpoints make it possible to read the newest stretch again *in the order and under the bound of the
-walk itself*: a bound in time alone would miss an event that happened long ago and became visible behind the cursor.
-`by_time` is how far it came by cursor when it had to go on without one, `tip` that it once came to what looked like its
-end, `dropped` who dropped it by hand.
+read as far as the clock can be right), `reached` (newest read, whatever the clock says), `recent` (where each of the
+newest pages stood, epoch ms), `marks` (checkpoints: a few places it passed lately, as [high, walk]), `near` (when it
+reached the present: where it first came within the trailing stretch of it). Checkpoints make it possible to read the
+newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone would miss an event
+that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor when it had to go on
+without one, `tip` that it once came to what looked like its end, `dropped` who dropped it by hand.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ Progress = dict[str, Any]
 CHECKPOINTS_PER_REREAD = 4
 """Checkpoints for each trailing stretch; more are read again less, and the row grows."""
 
+RECENT = 5
+"""Pages of which it is remembered where they stood."""
+
 MOST_SKEW_MS = 3_600_000
 """An event processed further in the future than this is no measure of how far a walk came."""
 
 
 def begin(walk: CursorState, since_ms: int) -> Progress:
     """Return the row of a walk that begins at `since_ms`."""
-    return {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms, "marks": [[since_ms, walk]]}
+    begun = {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms}
+    return {**begun, "marks": [[since_ms, walk]], "recent": [since_ms]}
 
 
 def advance(
@@ -61,12 +65,40 @@ def advance(
         checkpoints = [*kept, *checkpoints[first:], [row["high"], row["walk"]]]
     after = {**row, "walk": page.next, "high": high, "reached": max(reached(row), newest), "marks": checkpoints}
     if page.by_time:
-        after["by_time"] = row.get("by_time", row["high"])
+        after["by_time"] = row.get("by_time", read_up_to(row))
+    if (at := end_of(page)) is not None:
+        after["recent"] = [*row.get("recent", ()), at][-RECENT:]
     if page.since is not None:
         after["from"] = max(row["from"], page.since)
     if "near" not in row and (page.done or high >= now_ms - trailing_ms):
         after["near"] = min(now_ms, after["reached"])  # a clock that is ahead must not leave out what comes late
     return after
+
+
+def end_of(page: Page) -> int | None:
+    """Return where a stream stands behind a page, epoch milliseconds, or None where no event says so."""
+    return page.newest if page.stands_at is None else page.stands_at
+
+
+def read_up_to(row: Progress, overlap_ms: int = 0) -> int:
+    """Return the moment before which all is read, epoch milliseconds, although events may carry a wrong time.
+
+    `high` is the newest that was read, so one event of a wrong time brings it forward, perhaps over all that a walk is
+    still to read. A stream is sorted: what lies behind an event was read only if the pages around it lie there as well.
+    Of the newest pages the last but one counts, for one of them may hold an event that is too old. Less than the
+    overlap between the two is none of this, since nobody goes on from a moment without looking back as far.
+    """
+    recent, high = sorted(row.get("recent", ())), int(row["high"])
+    if not recent:
+        return high
+    least = int(recent[1] if len(recent) == RECENT else recent[0])
+    return high if high - least <= overlap_ms else max(least, int(row["from"]))
+
+
+def seen_lately(row: Progress) -> int:
+    """Return the newest processing time of the last pages; an event of a wrong time is forgotten behind them."""
+    recent = row.get("recent", ())
+    return min(reached(row), max(recent)) if len(recent) == RECENT else reached(row)
 
 
 def _last_at(checkpoints: list[Any], moment_ms: int) -> int:

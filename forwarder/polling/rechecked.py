@@ -85,9 +85,9 @@ class RecheckedCursors(Cursors):
 
     def _is_read(self, until_ms: int, tip_ms: int, held: Collection[str]) -> bool:
         """Tell whether everything up to a moment was read once: what is only on its way is not recovered."""
-        if max(tip_ms, self.rows[TAIL].state["high"]) < until_ms:
+        if max(tip_ms, self._read_up_to(self.rows[TAIL].state)) < until_ms:
             return False
-        return not self.walks(HEAL) or HEAL in held or bool(self.rows[HEAL].state["high"] >= until_ms)
+        return not self.walks(HEAL) or HEAL in held or bool(self._read_up_to(self.rows[HEAL].state) >= until_ms)
 
     async def _pass_over(
         self, row: CursorRow, state: recheck.State, window: recheck.Window, floor_ms: int, *, is_gone: bool

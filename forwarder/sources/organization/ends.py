@@ -2,13 +2,14 @@
 
 Nothing is known of `to` but that there is it: whether it compares the time of processing or of the event, whether the
 bound itself is inside, and whether a cursor remembers it. It is asked for where there is no cursor. An event is outside
-when both of its times lie behind it. The stream is sorted by processing time, so behind a page whose last time of
-processing is that of such a one there are no others: the walk is over there, whatever the page says of a next one.
-An event without that time tells nothing of where the stream is.
+when both of its times lie behind it. The stream is sorted by processing time, so behind a page of which the last
+ones with a time of processing are such there are no others: the walk is over there, whatever the page says of a next
+one. Several of them, since one may carry a wrong time; an event without that time tells nothing of where the stream is.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.cursors import Onward
 from forwarder.sources.organization.heads import heads_of
+from forwarder.sources.organization.steps import LAST
 
 if TYPE_CHECKING:
     from forwarder.contracts import CursorState, Page
@@ -46,7 +48,7 @@ def inside(state: CursorState, bodies: list[bytes], onward: Onward) -> tuple[lis
     if "to" not in state or not bodies:
         return bodies, onward
     to, read = state["to"], TimeReader().read
-    within, is_over = [], False
+    within, last = [], deque[bool](maxlen=LAST)
     for body, head in zip(bodies, heads_of(bodies), strict=True):
         attributes = head.attributes
         texts = (attributes.processedAt, attributes.time) if attributes is not None else ()
@@ -56,5 +58,5 @@ def inside(state: CursorState, bodies: list[bytes], onward: Onward) -> tuple[lis
         if not is_outside:
             within.append(body)
         if moments and moments[0] is not None:
-            is_over = is_outside
-    return within, Onward(ended=True) if is_over else onward
+            last.append(is_outside)
+    return within, Onward(ended=True) if last and all(last) else onward

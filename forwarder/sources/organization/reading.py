@@ -138,6 +138,7 @@ class Reading:
             more=more,
             done=given is None and not more,
             newest=self._times.read(newest),
+            stands_at=self._stands_at(processed),
             late=self._late(times, processed),
             looping=looping and step is None,
             user_activity=has_user_activity(heads, self._user_actions),
@@ -232,10 +233,17 @@ class Reading:
             raise steps.Stuck("its events carry no time")
         if full and known[0] > known[-1]:
             raise steps.Stuck("its events are not in the order that was asked for")
-        newest = max(known, default=None)
+        newest = steps.middle(known[-steps.LAST :])
+        if newest is not None and newest <= state.get("at", -1):  # nothing newer but in the last event, if there
+            newest = max(known)
         if "at" not in state:
             return steps.Step(steps.begin(state, newest or state["from"]), more=True)
         return steps.follow(state, newest, full=full, widest=int(self._overlap_ms))
+
+    def _stands_at(self, processed: list[str]) -> int | None:
+        """Return where the stream has come to by the last events that say so."""
+        last = [text for text in processed[-2 * steps.LAST :] if text][-steps.LAST :]
+        return steps.middle([at for at in map(self._times.read, last) if at is not None])
 
     def _late(self, times: list[str], processed: list[str]) -> int:
         """Count the events that were processed later after they happened than a heal would look back."""

@@ -13,12 +13,17 @@ is not believed), `trail` and `copies` as in a walk by cursor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 FIRST_BACK = 60_000
 """Milliseconds before the newest time at which the first step begins."""
+
+
+LAST = 3
+"""Events at the end of a page that say where the stream has come to."""
 
 
 class Stuck(Exception):
@@ -30,6 +35,11 @@ class Step(msgspec.Struct, frozen=True):
 
     state: dict[str, Any]
     more: bool
+
+
+def middle(moments: Sequence[int]) -> int | None:
+    """Return the middle one by time: one event of a wrong time among them moves nothing."""
+    return sorted(moments)[len(moments) // 2] if moments else None
 
 
 def begin(state: dict[str, Any], at: int) -> dict[str, Any]:
