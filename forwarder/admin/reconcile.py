@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.control import Verb
+from forwarder.admin.repairs import repairs
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.polling.plan import RECONCILE
@@ -80,13 +81,15 @@ class Reconciliation:
         books = await self._spool.day_books(*chosen.days)
         now_ms = int(self._clock() * 1000)
         names = names_of(status)
-        gaps = [gap_line(gap, names, now_ms) for gap in await self._spool.gaps_that_matter()]
+        on_record, proofs = await self._spool.gaps_that_matter(), await self._proofs()
+        commands = repairs(on_record, status, proofs, now_ms)
+        gaps = [gap_line(gap, names, now_ms, commands.get(gap.number, "")) for gap in on_record]
         return await asyncio.to_thread(  # days and gaps may be thousands each; heartbeats are events of no log
             judge,
             [line for line in books if line.source != HEARTBEATS.source],
             [gap for gap in gaps if gap.source != HEARTBEATS.source],
             chosen=chosen,
-            proofs=await self._proofs(),
+            proofs=proofs,
             passes=self._passes(status),
             now_ms=now_ms,
         )

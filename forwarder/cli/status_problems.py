@@ -16,6 +16,8 @@ _SETTLED = ("accepted", "rejected", "filtered", "detached")
 _ENOUGH = 10
 """So many events tell that filters let nothing through."""
 _MOST_ASIDE = 5
+MOST_GAPS = 10
+"""Gaps that are shown, the newest."""
 _WAITS_LONG = 60.0
 """Seconds of delivery lag from when on it matters how long the spool lasts."""
 
@@ -48,6 +50,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         *_unrouted(report),
         *_paused(report),
         *_removed(report),
+        *_gaps(report),
         *_letters(report),
         *_looks(report),
     ]
@@ -134,6 +137,18 @@ def _removed(report: Mapping[str, Any]) -> list[str]:
         f"To do: configure it again, or let them go: audit-forwarder lanes forget {cell(lane.get('name'))}."
         for lane in strangers(report)
     ]
+
+
+def _gaps(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each gap that a command closes."""
+    gaps = [gap for gap in objects(spool_of(report), "gaps") if isinstance(gap.get("repair"), str) and gap["repair"]]
+    lines = [
+        f"gap {cell(gap.get('number'))}: sink {cell(gap.get('sink'))} did not get {cell(gap.get('events'))} events of "
+        f"{cell(gap.get('source'))}. To fetch them: {visible(gap['repair'])}"
+        for gap in gaps[-MOST_GAPS:]
+    ]
+    more = len(gaps) - MOST_GAPS
+    return [f"{more} more gaps can be closed: audit-forwarder status --json", *lines] if more > 0 else lines
 
 
 def _until(moment: Any) -> str:

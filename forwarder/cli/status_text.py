@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.cli.status_problems import problems, strangers, waits
+from forwarder.cli.status_problems import MOST_GAPS, problems, strangers, waits
 from forwarder.cli.status_reading import reading_lines
 from forwarder.cli.status_values import (
     age,
@@ -60,8 +60,6 @@ _NUMBERS = {
 _LATE = 5.0
 """Seconds that a poll may be late: an answer takes its time."""
 
-_MOST_GAPS = 10
-
 
 def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
     """Yield the lines that show a report."""
@@ -93,8 +91,8 @@ def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
     yield "sinks", _SINK_COLUMNS, [_sink_row(sink, report) for sink in objects(report, "sinks")]
     gaps = [gap for gap in objects(spool_of(report), "gaps") if gap.get("state") != "closed"]
     if gaps:
-        title = f"open gaps, the newest {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else "open gaps"
-        yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-_MOST_GAPS:]]
+        title = f"open gaps, the newest {MOST_GAPS} of {len(gaps)}" if len(gaps) > MOST_GAPS else "open gaps"
+        yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-MOST_GAPS:]]
     wrong = [line for line in objects(report, "books") if line.get("balance")]
     if wrong:
         yield "books that do not balance", _BOOKS_COLUMNS, [_row(line, _BOOKS_COLUMNS) for line in wrong]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from forwarder import __version__
+from forwarder.admin.repairs import repairs
 from forwarder.contracts import IsChained, PresentsCredentials
 from forwarder.observe.reports import CredentialReport, DaemonReport, SourceReport
 
@@ -79,6 +80,7 @@ class Reporter:
             completeness=self.completeness,
             read_again=self.read_again,
             archive_heads=self.archive_heads(),
+            repairs={} if status is None else repairs(status.gaps, status, self._settings.sinks, self._now_ms()),
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,
@@ -88,6 +90,9 @@ class Reporter:
         """Return the SHA-256 of the newest digest of each archive, by the name of its sink."""
         chained = {name: sink.head for name, sink in self.sinks.items() if isinstance(sink, IsChained)}
         return {name: head for name, head in chained.items() if head}
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)
 
     def _source(self, name: str, report: SourceReport) -> SourceReport:
         made, source = report.snapshot(), self.sources.get(name)

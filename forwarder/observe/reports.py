@@ -313,6 +313,7 @@ class DaemonReport:
         completeness: By source and sink; empty until it was judged first, and while no daemon runs.
         read_again: By source, before when everything was read again at least once, epoch seconds.
         archive_heads: By sink that is an archive, the SHA-256 of its newest digest.
+        repairs: By number of a gap, the command that fetches what it lacks.
     """
 
     version: str
@@ -335,6 +336,7 @@ class DaemonReport:
     completeness: list[Completeness] = field(default_factory=list)
     read_again: dict[str, float] = field(default_factory=dict)
     archive_heads: dict[str, str] = field(default_factory=dict)
+    repairs: dict[int, str] = field(default_factory=dict)
 
     @property
     def audit_books(self) -> list[Books]:

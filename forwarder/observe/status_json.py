@@ -92,7 +92,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         "task_restarts": dict(sorted(report.task_restarts.items())),
         "sources": [_of_process(_source(source, report), report) for source in report.sources],
         "sinks": [_of_process(_lane(lane, now), report) for lane in report.lanes],
-        "spool": None if report.spool is None else _spool(report.spool, now),
+        "spool": None if report.spool is None else _spool(report, report.spool),
         "books": [_books(line) for line in report.books],
         "completeness": [msgspec.to_builtins(line) for line in report.completeness],
         "read_again": [
@@ -183,13 +183,14 @@ def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
     }
 
 
-def _spool(spool: SpoolStatus, now: float) -> dict[str, Any]:
+def _spool(report: DaemonReport, spool: SpoolStatus) -> dict[str, Any]:
+    now = report.now
     names = {source.number: source.name for source in spool.sources}
     return {
         **_row(spool, now, "ids_since_ms"),
         "sources": [_row(source, now, "number", "cursors", "volume") for source in spool.sources],
         "lanes": [_row(lane, now, "number") for lane in spool.lanes],
-        "gaps": [_gap(gap, names, now) for gap in spool.gaps],
+        "gaps": [{**_gap(gap, names, now), "repair": report.repairs.get(gap.number)} for gap in spool.gaps],
         "open_gaps": sum(gap.is_open for gap in spool.gaps),
     }
 

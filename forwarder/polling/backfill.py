@@ -157,5 +157,6 @@ def closes(order: Order, gap: Gap, others: Iterable[Order]) -> bool:
         return False
     if not gap.lane or gap.cause in LOST_PAGES:  # of these the ids are forgotten, also those of one sink
         return gap.cause in _UNKNOWN
-    before = [each for each in others if each.sink == order.sink and each.asked_ms < order.asked_ms]
+    # what came to the sink once the gap was open is not what that lacks
+    before = [each for each in others if each.sink == order.sink and each.asked_ms < gap.opened_ms]
     return not any(each.since_ms <= until and since <= each.until_ms for each in before)

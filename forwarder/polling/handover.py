@@ -80,6 +80,10 @@ class HandOver(RecheckedCursors):
         until: int = row["window"]["until"]
         return self._source.walk(min(since_ms, until), until)
 
+    def seen_lately(self, row: progress.Progress) -> int:
+        """Return the newest processing time that a walk has read, whatever times single events carry."""
+        return progress.seen_lately(row, self._overlap_ms)
+
     # --------------------------------------------------------------------------------------------- the newest again
 
     def start_reread(self) -> bool:
@@ -194,7 +198,7 @@ class HandOver(RecheckedCursors):
         if backfill.order_of(after) is not None:
             return backfill.is_behind(after)
         if "until" in after:
-            return bool(progress.read_up_to(after) > after["until"])
+            return progress.stands_at(after) > int(after["until"])
         return bool(after.get("beyond", 0) >= backfill.PAGES_BEYOND)
 
     def _end_of(self, name: str, row: progress.Progress) -> int | None:

@@ -1,12 +1,12 @@
 """What a named cursor's row holds beside the source's own state: where it began, how far it came, and where it passed.
 
-Keys of a row, JSON: `walk` (state of the source), `from` and `high` (epoch ms of processing time: lower bound, newest
-read as far as the clock can be right), `reached` (newest read, whatever the clock says), `recent` (where each of the
-newest pages stood, epoch ms), `marks` (checkpoints: a few places it passed lately, as [high, walk]), `near` (when it
-reached the present: where it first came within the trailing stretch of it). Checkpoints make it possible to read the
-newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone would miss an event
-that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor when it had to go on
-without one, `tip` that it once came to what looked like its end, `dropped` who dropped it by hand.
+Keys of a row, JSON, times are epoch milliseconds of processing: `walk` (state of the source), `from` and `high` (lower
+bound, newest read as far as the clock can be right), `reached` (newest read, whatever the clock says), `recent` (of the
+newest pages, where each stood and its newest time), `marks` (checkpoints: a few places it passed lately, as
+[high, walk]), `near` (when it reached the present: where it first came within the trailing stretch of it). Checkpoints
+make it possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time
+alone would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by
+cursor when it had to go on without one, `tip` that it once came to what looked like its end, `dropped` who dropped it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_SKEW_MS = 3_600_000
 def begin(walk: CursorState, since_ms: int) -> Progress:
     """Return the row of a walk that begins at `since_ms`."""
     begun = {"walk": walk, "from": since_ms, "high": since_ms, "reached": since_ms}
-    return {**begun, "marks": [[since_ms, walk]], "recent": [since_ms]}
+    return {**begun, "marks": [[since_ms, walk]], "recent": [[since_ms, since_ms]]}
 
 
 def advance(
@@ -66,8 +66,8 @@ def advance(
     after = {**row, "walk": page.next, "high": high, "reached": max(reached(row), newest), "marks": checkpoints}
     if page.by_time:
         after["by_time"] = row.get("by_time", read_up_to(row))
-    if (at := end_of(page)) is not None:
-        after["recent"] = [*row.get("recent", ()), at][-RECENT:]
+    if (end := end_of(page)) is not None:
+        after["recent"] = [*row.get("recent", ()), [end, newest]][-RECENT:]
     if page.since is not None:
         after["from"] = max(row["from"], page.since)
     if "near" not in row and (page.done or high >= now_ms - trailing_ms):
@@ -88,17 +88,24 @@ def read_up_to(row: Progress, overlap_ms: int = 0) -> int:
     Of the newest pages the last but one counts, for one of them may hold an event that is too old. Less than the
     overlap between the two is none of this, since nobody goes on from a moment without looking back as far.
     """
-    recent, high = sorted(row.get("recent", ())), int(row["high"])
+    recent, high = sorted(end for end, _ in row.get("recent", ())), int(row["high"])
     if not recent:
         return high
     least = int(recent[1] if len(recent) == RECENT else recent[0])
     return high if high - least <= overlap_ms else max(least, int(row["from"]))
 
 
-def seen_lately(row: Progress) -> int:
-    """Return the newest processing time of the last pages; an event of a wrong time is forgotten behind them."""
+def stands_at(row: Progress) -> int:
+    """Return where the newest page of a walk stood, epoch milliseconds."""
+    return int(row["recent"][-1][0]) if "recent" in row else reached(row)
+
+
+def seen_lately(row: Progress, overlap_ms: int) -> int:
+    """Return the newest processing time that was read; one of a wrong time is forgotten behind some pages."""
     recent = row.get("recent", ())
-    return min(reached(row), max(recent)) if len(recent) == RECENT else reached(row)
+    newest = max((newest for _, newest in recent), default=0)
+    is_odd = len(recent) == RECENT and reached(row) - newest > overlap_ms
+    return newest if is_odd else reached(row)
 
 
 def _last_at(checkpoints: list[Any], moment_ms: int) -> int:

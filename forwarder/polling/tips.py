@@ -54,7 +54,7 @@ class Tips:
         is_end = page.done and not page.bodies and page.since is None  # by time it has been asked so
         if not is_end or not self._doubts(name, row):
             return page
-        read = self._store.kept(progress.seen_lately(row))
+        read = self._store.kept(self._store.seen_lately(row))
         for since in (read, read + 1):  # a whole page may carry the time of what was read last
             beyond = await self._ask(name, self._store.walk_at(name, since))
             if beyond is None:

@@ -43,6 +43,7 @@ class GapLine(msgspec.Struct, frozen=True):
         since_ms, until_ms: Stretch of processing time, where it is known.
         events: How many, where it is known.
         seen_ms: When it was seen still open: one without an end lasts until then.
+        repair: The command that fetches what it lacks, if there is one.
     """
 
     number: int
@@ -60,6 +61,7 @@ class GapLine(msgspec.Struct, frozen=True):
     why: str = ""
     seen_ms: int = 0
     closed_by: str = ""
+    repair: str = ""
 
     @property
     def is_counted(self) -> bool:
@@ -317,13 +319,14 @@ def _day(at_ms: int) -> str:
         return "9998-12-31"
 
 
-def gap_line(gap: Gap, names: Mapping[int, str], now_ms: int) -> GapLine:
+def gap_line(gap: Gap, names: Mapping[int, str], now_ms: int, repair: str = "") -> GapLine:
     """Return a gap as it is shown.
 
     Args:
         gap: From the spool.
         names: Of the sources, by number.
         now_ms: The moment at which the spool said so.
+        repair: The command that fetches what it lacks.
     """
     return GapLine(
         number=gap.number,
@@ -341,4 +344,5 @@ def gap_line(gap: Gap, names: Mapping[int, str], now_ms: int) -> GapLine:
         why=gap.why,
         seen_ms=now_ms if gap.is_open else 0,
         closed_by=gap.closed_by,
+        repair=repair,
     )

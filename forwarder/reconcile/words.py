@@ -59,7 +59,8 @@ def gap_in_words(gap: GapLine) -> str:
     stretch = ", ".join(
         f"{word} {iso_ms(at)}" for word, at in (("since", gap.since_ms), ("until", gap.until_ms)) if at is not None
     )
-    parts = (f"{gap.cause} ({gap.state}){events}", where, stretch, gap.detail, gap.why)
+    repair = gap.repair and f"to fetch it: {gap.repair}"
+    parts = (f"{gap.cause} ({gap.state}){events}", where, stretch, gap.detail, gap.why, repair)
     return "; ".join(part for part in parts if part)
 
 

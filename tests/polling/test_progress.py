@@ -29,7 +29,8 @@ def advance(row: dict[str, Any], newest: int | None, now: int, at: int = 0, *, d
 
 def test_a_row_begins_where_the_walk_does() -> None:
     row = progress.begin({"at": 0}, NOW)
-    assert row == {"walk": {"at": 0}, "from": NOW, "high": NOW, "reached": NOW, "marks": [[NOW, {"at": 0}]]}
+    begun = {"walk": {"at": 0}, "from": NOW, "high": NOW, "reached": NOW}
+    assert row == {**begun, "marks": [[NOW, {"at": 0}]], "recent": [[NOW, NOW]]}
     assert progress.checkpoint_before(row, NOW - 1) == (NOW, {"at": 0})
 
 

@@ -120,12 +120,12 @@ def test_where_a_walk_stands_is_never_ahead_of_it_for_three_wrong_pages_of_five(
 
 def test_a_row_of_an_earlier_version_knows_only_the_newest() -> None:
     assert progress.read_up_to({"from": 1, "high": 7}) == 7
-    assert progress.seen_lately({"from": 1, "high": 7, "reached": 9}) == 9
+    assert progress.seen_lately({"from": 1, "high": 7, "reached": 9}, 0) == 9
 
 
 def test_an_event_of_the_future_is_forgotten_as_the_newest_after_some_pages() -> None:
     row = progress.advance(progress.begin({}, 0), page({}, "a", newest=FUTURE), 10**9, 600_000, 300_000)
-    assert progress.seen_lately(row) == FUTURE
+    assert progress.seen_lately(row, DAY) == FUTURE
     for at in range(5):
         row = progress.advance(row, page({}, "a", newest=1000 + at), 10**9, 600_000, 300_000)
-    assert progress.seen_lately(row) == 1004
+    assert progress.seen_lately(row, DAY) == 1004

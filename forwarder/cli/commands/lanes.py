@@ -90,7 +90,8 @@ def detach(invocation: Invocation, sink: str, *, yes: bool) -> ExitCode:
             if not yes and not agreed("Detach it from these, so that it will not get them?", "was detached"):
                 return ExitCode.DEGRADED
             change = await found.ask("lanes.detach", LaneChoice(sink, lane.newest), LaneChange)
-        print_line(f"{sink}: {events_text(change.events)} detached; they are a gap, see audit-forwarder status")
+        print_line(f"{sink}: {events_text(change.events)} detached; they are a gap")
+        print_line("audit-forwarder status names the command that fetches them again")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from forwarder import __version__
+from forwarder.admin.repairs import repairs
 from forwarder.cli.status_text import status_lines
 from forwarder.cli.terminal import print_error, print_json, print_line, screen
 from forwarder.config.problems import Problem, SettingsError
@@ -192,4 +193,5 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
         spool_alive=0.0,
         running=False,
         spool_written=written,
+        repairs=repairs(spool.gaps, spool, lanes, int(time.time() * 1000)),
     )
