@@ -145,6 +145,18 @@ METRICS: list[Metric] = [
     of_lanes(
         "forwarder_sink_retried_events_total", "counter", "retried", "Dead letters put back to be sent to it again."
     ),
+    of_lanes(
+        "forwarder_sink_replay_waiting_events",
+        "gauge",
+        "replay_waiting",
+        "Events that the open replays of this sink have still to send.",
+    ),
+    of_lanes(
+        "forwarder_sink_replay_accepted_events",
+        "gauge",
+        "replay_accepted",
+        "Of the open replays of this sink: events that it accepted; 0 when none is open.",
+    ),
     # ---- spool
     of_spool("forwarder_spool_used_bytes", "bytes_used", "Bytes in use, counted against the limit."),
     of_spool("forwarder_spool_max_bytes", "bytes_max", "The limit."),

@@ -229,6 +229,8 @@ class LaneReport(Report):
     dead_letters: int = 0
     dead_letters_max: int = 0  # as many as these hold the lane; 0 when unknown
     retried: int = 0  # dead letters that were put back to be sent again
+    replay_waiting: int = 0  # events that its open replays have still to send
+    replay_accepted: int = 0  # of these replays, what the sink has accepted
     aside: tuple[Aside, ...] = ()  # events that wait apart; bounded by the lane
     unknown_actions: Counter[str] = field(default_factory=Counter)  # bounded by the lane
     links: Counter[str] = field(default_factory=Counter)  # `linked` with another source, of those `left_out`
@@ -267,6 +269,7 @@ class LaneReport(Report):
         if row is not None:
             made.position, made.lag, made.dead_letters = row.position, row.lag, row.dead_letters
             made.oldest_waiting = (row.oldest_ms or 0) / 1000
+            made.replay_waiting, made.replay_accepted = row.replay_waiting, row.replay_accepted
         return made
 
     def begin(self) -> None:

@@ -230,6 +230,8 @@ class LaneStatus(msgspec.Struct, frozen=True):
     retried: int = 0  # dead letters on their way again
     forgotten_ms: int | None = None  # when it no longer pins what waits for it; None while its sink is there
     paused: str = ""  # who paused it, and when
+    replay_waiting: int = 0  # events that its open replays have still to send
+    replay_accepted: int = 0  # of these replays, what the sink has accepted
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -102,6 +102,8 @@ def lane_report(**changes: Any) -> LaneReport:
         "dead_letters": 212,
         "dead_letters_max": 214,
         "retried": 215,
+        "replay_waiting": 216,
+        "replay_accepted": 217,
         "unknown_actions": Counter({"page_licked": 5, "issue_sniffed": 6}),
         "links": Counter({"linked": 31, "left_out": 7}),
         "late": Counter({"late": 5, "recovered": 2, "held_back": 4}),

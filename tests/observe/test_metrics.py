@@ -133,6 +133,8 @@ EXPECTED = {
     "forwarder_sink_dead_letters": 212,
     "forwarder_sink_max_dead_letters": 214,
     "forwarder_sink_retried_events_total": 215,
+    "forwarder_sink_replay_waiting_events": 216,
+    "forwarder_sink_replay_accepted_events": 217,
     "forwarder_sink_unknown_action_events_total": 11,
     "forwarder_spool_used_bytes": 301,
     "forwarder_spool_file_bytes": 302,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -73,6 +74,8 @@ def test_what_waits_is_what_the_spool_says():
     row = LaneStatus(1, live.name, live.target, 40, 41, 10, 20_500, 30, True, "pause")
     seen = live.seen_with(row)
     assert (seen.lag, seen.oldest_waiting, seen.dead_letters, seen.position) == (10, 20.5, 30, 40)
+    replayed = msgspec.structs.replace(row, replay_waiting=7, replay_accepted=8)
+    assert (live.seen_with(replayed).replay_waiting, live.seen_with(replayed).replay_accepted) == (7, 8)
     assert live.seen_with(LaneStatus(1, "", "", 40, 41, 0, None, 0, True, "pause")).oldest_waiting == 0.0
     assert (live.lag, seen.errors) == (1, Counter({"setup_missing": 2}))
 

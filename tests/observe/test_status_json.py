@@ -124,9 +124,10 @@ def test_numbers_of_a_process_are_unknown_without_one_and_those_of_the_spool_are
     assert running["counters_since"] == running["started"] != running["now"]
     stopped = report_to_dict(full_report(running=False, started=0.0))
     assert stopped["counters_since"] is None
+    replayed = {"replay_waiting", "replay_accepted"}
     for kind, durable in (
         ("sources", set()),
-        ("sinks", {"position", "lag_events", "lag_seconds", "dead_letters", "dead_letters_max"}),
+        ("sinks", {"position", "lag_events", "lag_seconds", "dead_letters", "dead_letters_max", *replayed}),
     ):
         before, after = running[kind][0], stopped[kind][0]
         counts = {

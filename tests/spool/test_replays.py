@@ -36,6 +36,12 @@ async def known(harness: Harness, number: int = 1) -> Replay:
     return found
 
 
+async def in_status(harness: Harness) -> tuple[int, int]:
+    """Return what the open replays have still to send, and what was accepted of them."""
+    [lane] = (await harness.spool.status()).lanes
+    return lane.replay_waiting, lane.replay_accepted
+
+
 async def test_what_comes_after_it_began_is_none_of_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         live = await delivered(harness, *names("a", 5))
@@ -46,8 +52,12 @@ async def test_what_comes_after_it_began_is_none_of_it(tmp_path: Path) -> None:
         assert [(chunk.first, chunk.last) for chunk in chunks] == [(1, 5)]
         assert await harness.take(lane, after=5) == []
         assert not await harness.spool.operations.close_replay(replay.number)
-        assert await harness.settle(lane, (1, 5)) == 5
+        assert await in_status(harness) == (5, 0)
+        assert await harness.settle(lane, (1, 4)) == 4
+        assert await in_status(harness) == (1, 4)
+        assert await harness.settle(lane, (5, 5)) == 5
         assert await harness.spool.operations.close_replay(replay.number)
+        assert await in_status(harness) == (0, 0), "none is open"
         assert ((await known(harness)).events, (await known(harness)).accepted) == (5, 5)
 
 

@@ -181,6 +181,8 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
                 lag=row.lag,
                 oldest_waiting=(row.oldest_ms or 0) / 1000,
                 dead_letters=row.dead_letters,
+                replay_waiting=row.replay_waiting,
+                replay_accepted=row.replay_accepted,
                 dead_letters_max=lanes[row.name].max_dead_letters if row.name in lanes else 0,
             )
             for row in spool.lanes

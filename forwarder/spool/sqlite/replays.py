@@ -169,6 +169,10 @@ class Replays:
         found = [self._replay(row) for row in rows]
         return [replay for replay in found if sink in {None, replay.sink}]
 
+    def open_ones(self) -> list[Replay]:
+        """Return those that are open, oldest first."""
+        return [self._replay(row) for row in self._con.execute(f"{_ROWS} WHERE closed_ms IS NULL ORDER BY r.number")]
+
     def _named(self, number: int) -> Replay:
         row = self._con.execute(f"{_ROWS} WHERE r.number = ?", (number,)).fetchone()
         if row is None:

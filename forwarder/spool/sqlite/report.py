@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forwarder.spool.sqlite.lanes import Lanes
     from forwarder.spool.sqlite.letters import Letters
     from forwarder.spool.sqlite.pages import Pages, Part
+    from forwarder.spool.sqlite.replays import Replays
     from forwarder.spool.sqlite.retention import Retention
 
 _MOST_GAPS = 1000
@@ -39,6 +40,7 @@ class Reports:
         ids: IdMemory,
         intake: Intake,
         retention: Retention,
+        replays: Replays,
     ) -> None:
         self._config = config
         self._database = database
@@ -50,6 +52,7 @@ class Reports:
         self._ids = ids
         self._intake = intake
         self._retention = retention
+        self._replays = replays
 
     def books(self) -> list[Books]:
         """Return one line per source and lane; `waiting` is counted from the pages, not derived from the rest."""
@@ -210,7 +213,7 @@ class Reports:
         ]
 
     def _lane_rows(self) -> list[LaneStatus]:
-        letters = self._letters.dead_by_sink()
+        letters, replays = self._letters.dead_by_sink(), self._replays.open_ones()
         found: list[LaneStatus] = []
         for lane in self._lanes.of_sinks():
             page = self._pages.after(lane.position, lane.name)
@@ -230,6 +233,8 @@ class Reports:
                     retried=sum(self._letters.waiting(lane.number).values()),
                     forgotten_ms=self._retention.forgotten_ms(lane),
                     paused=lane.paused,
+                    replay_waiting=sum(replay.waiting for replay in replays if replay.sink == lane.name),
+                    replay_accepted=sum(replay.accepted for replay in replays if replay.sink == lane.name),
                 )
             )
         return found

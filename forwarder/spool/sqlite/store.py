@@ -96,6 +96,7 @@ class _Open:
             self.ids,
             self.intake,
             self.retention,
+            self.replays,
         )
         try:
             self.database.transaction(partial(self._verify_books, int(clock.time() * 1000)))
@@ -148,10 +149,9 @@ class SqliteSpool:
         if self._worker is not None:
             raise SpoolError(f"The spool {self._path} is open already.")
         worker = Worker("spool", self._clock)
+        begin = partial(_Open, self._config, self._path, self._clock, create=create, stop=stop)
         try:
-            self._parts = await worker.run(
-                lambda: _Open(self._config, self._path, self._clock, create=create, stop=stop)
-            )
+            self._parts = await worker.run(begin)
         except BaseException:
             worker.stop()
             raise
