@@ -17,6 +17,7 @@ from forwarder.admin.control import Verb
 from forwarder.contracts.errors import ConfigError
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
+from forwarder.polling.window_cursors import other_ids_before
 from forwarder.spool.contract import CursorMove, PageCommit
 
 if TYPE_CHECKING:
@@ -49,13 +50,19 @@ class BackfillChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BackfillShown(msgspec.Struct, frozen=True):
-    """A backfill, and the processing time it came to, epoch milliseconds."""
+    """A backfill, and the processing time it came to, epoch milliseconds.
+
+    Attributes:
+        other_ids_ms: Before when the log was read under other ids, if that is in its stretch; else 0. What sinks have
+            of that time comes to them once more.
+    """
 
     number: int
     source: str
     order: Order
     reached_ms: int
     begun: bool = False
+    other_ids_ms: int = 0
 
     @property
     def share(self) -> float:
@@ -108,7 +115,14 @@ class Backfills:
     async def listed(self, chosen: BackfillChoice, _: str = "") -> list[BackfillShown]:
         """List those on record, oldest first."""
         found = [
-            BackfillShown(number, source.name, order, backfill.reached(row.state), row.state["walk"] is not None)
+            BackfillShown(
+                number,
+                source.name,
+                order,
+                backfill.reached(row.state),
+                row.state["walk"] is not None,
+                floor if order.since_ms < (floor := other_ids_before(source.cursors)) else 0,
+            )
             for source in (await self._spool.status()).sources
             for row in source.cursors.values()
             if (number := backfill.number_of(row.name))
@@ -127,7 +141,7 @@ class Backfills:
             number = 1 + max((shown.number for shown in await self.listed(BackfillChoice())), default=0)
             await self._change(wanted.source, number, lambda there: _new(number, order, there))
         self._tell("asked_for", wanted.source, number, order, who)
-        return BackfillShown(number, wanted.source, order, order.since_ms)
+        return (await self.listed(BackfillChoice(number)))[0]
 
     async def pause(self, chosen: BackfillChoice, who: str) -> BackfillShown:
         """Ask nothing for one until it is resumed. Raises ConfigError when it is over or paused."""

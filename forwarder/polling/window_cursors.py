@@ -14,11 +14,13 @@ since all of it would be new. Of the reread that is `floor`, where it begins at 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from forwarder.contracts import Coarse, Held, Page, Source, SourceConfig
+from forwarder.contracts.moments import iso_ms
 from forwarder.polling import backfill, recheck, windows
 from forwarder.polling.backfill import Order
 from forwarder.polling.cursors import Done
@@ -37,6 +39,7 @@ class WindowCursors(RecheckedCursors):
         super().__init__(source, config, **engine)
         self._step_ms = source.step_ms if isinstance(source, Coarse) else windows.NARROWEST
         self._narrowed: dict[str, tuple[windows.State, windows.State]] = {}  # by name: for which state, and what
+        self._doubling: set[tuple[str, int]] = set()  # walks of which was said that they bring other ids
 
     @classmethod
     def fits(cls, row: Row) -> bool:
@@ -116,6 +119,7 @@ class WindowCursors(RecheckedCursors):
                 rest = _between if name == REREAD else recheck.at_rest
                 self.rows[name] = CursorRow(name, rest(row.state), row.version)
                 return Done(None, ended=True, high=newest)
+        self._say_other_ids(name, row.state, page)
         after = {**row.state, "walk": page.next, "high": page.next["at"], "reached": newest}
         after = self._read(name, after, page)
         ended = name != TAIL and page.done
@@ -136,6 +140,17 @@ class WindowCursors(RecheckedCursors):
         if name == REREAD:
             self.rereads.read(ended=ended)
         return Done(done, ended, newest)
+
+    def _say_other_ids(self, name: str, row: Row, page: Page) -> None:
+        """Say once of a walk that what it reads may have been read under other ids, and comes once more then."""
+        if not page.bodies or name in {TAIL, REREAD, RECONCILE}:
+            return
+        floor, walk = other_ids_before(self.rows), (name, row["from"])
+        is_before = row["walk"]["at"] < floor or _is_otherwise(self.rows[TAIL].state, page)
+        if is_before and walk not in self._doubling:
+            self._doubling.add(walk)
+            reason = "the log was read by another API then, which gave its events other ids: known ones come once more"
+            self._log.warning("read_under_other_ids", cursor=name, before=iso_ms(floor or None), reason=reason)
 
     def _begin_otherwise(self, since_ms: int) -> tuple[list[CursorMove], list[Gap]]:
         """Return what moves and what is lost when the events have other ids from a moment on."""
@@ -213,6 +228,14 @@ class WindowCursors(RecheckedCursors):
 def _between(row: Row) -> Row:
     """Return what stays of a reread between two reads."""
     return {key: row[key] for key in ("begun", "floor") if key in row}
+
+
+def other_ids_before(cursors: Mapping[str, CursorRow]) -> int:
+    """Return the moment before which a log was read under other ids than today's, epoch milliseconds; 0: never."""
+    tail, reread = cursors.get(TAIL), cursors.get(REREAD)
+    if tail is None or reread is None or "scan" not in (tail.state.get("walk") or {}):
+        return 0  # in the row of a stream this member means another moment
+    return int(reread.state.get("floor", 0))
 
 
 def _is_otherwise(tail: Row, page: Page) -> bool:

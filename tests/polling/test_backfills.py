@@ -16,6 +16,7 @@ from forwarder.contracts import CursorLost, Held, Page, Retryable, SystemClock
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.poller import Poller
+from forwarder.polling.progress import RECENT
 from forwarder.spool.contract import PageCommit, Settlement
 from forwarder.spool.gap import Gap
 from forwarder.spool.sqlite.store import SqliteSpool
@@ -358,7 +359,7 @@ async def test_orders_stay_when_the_log_is_read_in_another_way(tmp_path: Path) -
         poller = poller_in(spool, Log())
         await poller._open()
         await order_in(poller, Order(EVENTS[0][1], EVENTS[90][1], asked_ms=NOW))
-        for _ in range(4):
+        for _ in range(RECENT + 3):
             await attempt(poller, ONE)
         had = set(await spooled(spool))
         assert had

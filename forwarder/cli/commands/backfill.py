@@ -66,6 +66,10 @@ def start(invocation: Invocation, wanted: Wanted, *, wait: bool) -> ExitCode:
             order = shown.order
             what = f"{shown.source} from {minute(order.since_ms)} to {minute(order.until_ms)}"
             print_line(f"backfill {shown.number}: {what}, for {order.sink or 'all sinks'}")
+            if shown.other_ids_ms:
+                moment = minute(shown.other_ids_ms)
+                print_line(f"what lies before {moment} was read by another API, which gave its events other ids:")
+                print_line("a sink that has them gets them once more")
             if not found.running:
                 print_line("the daemon is not running; it begins when that starts: audit-forwarder run")
                 return ExitCode.OK
@@ -207,4 +211,5 @@ def _as_dict(shown: BackfillShown, *, running: bool) -> dict[str, object]:
         "paused": order.paused or None,
         "ended": iso_ms(order.ended_ms or None),
         "ended_by": order.ended_by or None,
+        "other_ids_before": iso_ms(shown.other_ids_ms or None),
     }

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from forwarder.admin.backfills import Backfills, BackfillWanted
 from forwarder.cli.app import app
 from forwarder.polling.plan import RECONCILE
 from simulator.config import Products, Workspaces
@@ -224,6 +226,36 @@ async def test_what_was_read_by_one_api_is_not_compared_with_what_the_other_says
         assert "another API" in gaps[0].why
         assert (gaps[0].to_ms or 0) == row["begun"]
         await hold_both(c, range(5))
+
+
+@pytest.mark.parametrize(("before", "after"), [("records", "workspace_events"), ("workspace_events", "records")])
+async def test_a_backfill_of_what_the_other_api_has_read_says_that_it_comes_once_more(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    async with course(tmp_path, "jira", products(), api=before, every=600) as c:
+        await c.start()
+        await follow_for(c, 5)
+        backfills = Backfills(
+            c.spool, lambda: {"acme": c.source}, {}, c.clock, lambda _, *act: c.poller.ordered.change(*act)
+        )
+        c.poller._reads = True
+        early = BackfillWanted("acme", c.now_ms - 4 * 3_600_000, c.now_ms - 60_000)
+        with capture_logs() as logs:
+            assert (await backfills.start(early, "me")).other_ids_ms == 0
+            await c.rest()
+            assert "read_under_other_ids" not in [line["event"] for line in logs]
+        changed = c.now_ms
+        await c.start(api=after)
+        c.poller._reads = True
+        await follow_for(c, 3)
+        floor = (await backfills.start(early, "me")).other_ids_ms
+        assert 0 < floor <= changed
+        late = BackfillWanted("acme", floor + 1, c.now_ms)
+        assert (await backfills.start(late, "me")).other_ids_ms == 0
+        with capture_logs() as logs:
+            await c.rest()
+        told = [line["cursor"] for line in logs if line["event"] == "read_under_other_ids"]
+        assert told == ["backfill:2"], "once, of that walk, and of no other"
 
 
 @pytest.mark.parametrize("api", ["records", "workspace_events", "auto"])
