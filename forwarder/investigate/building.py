@@ -89,7 +89,10 @@ class Builder:
         """Make what is missing. Raises Held while another process writes, ConfigError without DuckDB, Retryable."""
         now = now or datetime.now(UTC)
         built = Built()
-        with self._index.writing() as unfinished, duck.connect(unfinished, memory=self._memory) as connection:
+        with (
+            self._index.writing() as unfinished,
+            duck.connect(unfinished, memory=self._memory, threads=1) as connection,
+        ):
             evidence = {day: sources for day, sources in self._reader.days().items() if is_closed(day, now)}
             objects = {
                 day: {source: self._reader.objects(source, day) for source in sources}

@@ -48,8 +48,13 @@ class Changed(msgspec.Struct, gc=False, omit_defaults=True):
     after: str | None = None
 
 
+_names: list[str] = []
+
+
 def _column(name: str) -> Any:
-    return msgspec.field(name=name, default=None)
+    """Return a column; in JSON rows it has a short key, which both sides read sooner."""
+    _names.append(name)
+    return msgspec.field(name=f"{len(_names):x}", default=None)
 
 
 class Row(msgspec.Struct, gc=False, omit_defaults=True):
@@ -58,6 +63,7 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
     Attributes:
         who: The actor's id, else e-mail address in lower case, else name: what the index is sorted by.
         act: `event.code`, else `event.action`: never empty where an event has an action.
+        user_keys: What the product calls the actor besides the id: keys of Jira and Confluence, user names.
         on_behalf_of_id: For whom the actor did it; `impersonated_id`: as whom. They are opposites.
         processed_after: Seconds from the event to its processing by Atlassian.
         message: Only where there is no id of content, or no `event.code`: else the columns say it.
@@ -68,14 +74,14 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
         object, line: Where in the evidence it stands, lines counted from 1.
     """
 
-    who: str | None = None
+    who: str | None = _column("who")
     time: Milliseconds | None = _column("@timestamp")
     id: str | None = _column("event.id")
     kind: str | None = _column("event.kind")
     feed: str | None = _column("event.provider")
     action: str | None = _column("event.action")
     code: str | None = _column("event.code")
-    act: str | None = None
+    act: str | None = _column("act")
     category: tuple[str, ...] | None = _column("event.category")
     type: tuple[str, ...] | None = _column("event.type")
     outcome: str | None = _column("event.outcome")
@@ -85,6 +91,7 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
     user_id: str | None = _column("user.id")
     user_name: str | None = _column("user.full_name")
     user_email: str | None = _column("user.email")
+    user_keys: tuple[str, ...] | None = _column("user.keys")
     actor_kind: str | None = _column("atlassian.audit.actor_kind")
     on_behalf_of_id: str | None = _column("on_behalf_of.id")
     on_behalf_of_name: str | None = _column("on_behalf_of.full_name")
@@ -126,13 +133,13 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
     product: str | None = _column("atlassian.audit.product")
     domain: str | None = _column("atlassian.audit.domain")
     changes: tuple[Changed, ...] | None = _column("atlassian.audit.changes")
-    also: tuple[Named, ...] | None = None
+    also: tuple[Named, ...] | None = _column("also")
     marks: tuple[str, ...] | None = _column("atlassian.audit.marks")
     related: str | None = _column("atlassian.audit.related")
-    processed_after: int | None = None
-    message: str | None = None
-    problem: str | None = None
-    source: str | None = None
+    processed_after: int | None = _column("processed_after")
+    message: str | None = _column("message")
+    problem: str | None = _column("problem")
+    source: str | None = _column("source")
     object: str | None = _column("evidence.object")
     line: int | None = _column("evidence.line")
 
@@ -144,8 +151,15 @@ class Place(msgspec.Struct, frozen=True):
     object: str = ""
 
 
-def row_of(event: AuditEvent, place: Place, line: int) -> Row:
-    """Return the row of an event."""
+def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = ()) -> Row:
+    """Return the row of an event.
+
+    Args:
+        event: It.
+        place: Where it stands.
+        line: On which line.
+        keys: What the product calls the actor besides the id.
+    """
     who, target, group, how = event.actor, event.target_user, event.target_group, event.authentication
     content, space, site, app = event.content, event.space, event.site, event.app
     behalf, impersonated, also = event.on_behalf_of, event.impersonated, event.also
@@ -167,6 +181,7 @@ def row_of(event: AuditEvent, place: Place, line: int) -> Row:
         event.severity,
         event.organization or None,
         *(_NOBODY if who is None else (who.id, who.name, who.address)),
+        keys or None,
         who.kind if who is not None else None,
         *(_NOBODY if behalf is None else (behalf.id, behalf.name, behalf.address)),
         *(_NOBODY if impersonated is None else (impersonated.id, impersonated.name, impersonated.address)),
@@ -261,8 +276,9 @@ def _things(things: Iterable[Thing]) -> Iterable[Named]:
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column: its name, and the types in rows as JSON and in the table."""
+    """A column: its key in rows, its name, and the types in rows and in the table."""
 
+    key: str
     name: str
     json: str
     type: str
@@ -281,21 +297,27 @@ _MOMENTS = {"@timestamp"}
 def _columns() -> tuple[Column, ...]:
     hints = get_type_hints(Row)
     found = []
-    for field in msgspec.structs.fields(Row):
+    for field, name in zip(msgspec.structs.fields(Row), _names, strict=True):
         kind = _TYPES[next(one for one in get_args(hints[field.name]) if one is not type(None))]
-        found.append(Column(field.encode_name, kind, "TIMESTAMPTZ" if field.encode_name in _MOMENTS else kind))
+        found.append(Column(field.encode_name, name, kind, "TIMESTAMPTZ" if name in _MOMENTS else kind))
     return tuple(found)
 
 
 COLUMNS = _columns()
 """All of them, in the order of the table."""
 
-
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-STORED = f"""* replace (if(regexp_full_match("event.id", '{_UUID}'), null, "event.id") as "event.id"),
+STORED = f"""* exclude (act, "url.full") replace
+(if(regexp_full_match("event.id", '{_UUID}'), null, "event.id") as "event.id"),
 if(regexp_full_match("event.id", '{_UUID}'), "event.id"::uuid, null) as "event.uuid\""""
-"""What is written of the table: of an id that is a UUID, its 16 bytes."""
+"""What is written of the table: of an id that is a UUID its 16 bytes, and no address of content: `names` has it."""
 
-RESTORED = """* exclude ("event.uuid") replace (coalesce("event.id", "event.uuid"::varchar) as "event.id")"""
-"""The inverse: what was written, as the table was."""
+_RESTORED = {
+    "event.id": 'coalesce("event.id", "event.uuid"::varchar)',
+    "act": 'coalesce("event.code", "event.action")',
+    "url.full": "null::varchar",
+}
+
+RESTORED = ", ".join(f'{_RESTORED.get(one.name, chr(34) + one.name + chr(34))} as "{one.name}"' for one in COLUMNS)
+"""The inverse: what was written, as the table was, but for addresses of content."""

@@ -22,7 +22,7 @@ _LINE = 16 * 2**20
 
 _HELD = ", ".join(f'"{column.name}" {column.type}' for column in COLUMNS)
 _FROM_JSON = ", ".join(
-    f'make_timestamptz("{column.name}" * 1000)' if column.type == "TIMESTAMPTZ" else f'"{column.name}"'
+    f'make_timestamptz("{column.key}" * 1000)' if column.type == "TIMESTAMPTZ" else f'"{column.key}"'
     for column in COLUMNS
 )
 
@@ -46,7 +46,7 @@ def load_rows(
         progress: Is given the number of rows so far.
     """
     connection.execute(f"create or replace table held ({_HELD})")
-    types = {column.name: column.json for column in COLUMNS}
+    types = {column.key: column.json for column in COLUMNS}
     return _load(connection, "held", f"select {_FROM_JSON}", types, lines, scratch / "rows.ndjson", progress)
 
 

@@ -90,9 +90,12 @@ def _select(names: Iterable[Name], table: str) -> str:
 
 _ALSO = '(select unnest(also) o, "event.provider", "@timestamp" from held where len(also) > 0)'
 
+_KEYS = '(select unnest("user.keys") one, who, "event.provider", "@timestamp" from held where len("user.keys") > 0)'
+
 SEEN = f"""
 select entity, id, kind, "value", feed, min(t) "first", max(t) "last", count(*) events
-from ({_select((*_people(), *_things()), "held")} union all {_select(_others(), _ALSO)}) group by all
+from ({_select((*_people(), *_things()), "held")} union all {_select(_others(), _ALSO)}
+union all {_select([("'person'", "who", "key", "one")], _KEYS)}) group by all
 """
 """Every name in the table `held`, without what it is folded to."""
 

@@ -120,7 +120,7 @@ class RowReader:
     def _row(self, event: AuditEvent | UnexpectedPayload, line: Line, place: Place, origin: Origin | None) -> bytes:
         if isinstance(event, AuditEvent):
             try:
-                row = row_of(event, place, line.number)
+                row = row_of(event, place, line.number, _keys(event, line.body))
                 written = self._encode(row)
             except ValueError as error:  # half a character, which is no UTF-8
                 event = UnexpectedPayload(f"it cannot be written: {error}")
@@ -162,6 +162,35 @@ class RowReader:
         if keys is None:
             keys = self._keys[origin] = EventKeys(origin.feed, origin.scope)
         return keys.derived(line).hex()
+
+
+class _Author(msgspec.Struct, gc=False):
+    userKey: str | None = None  # noqa: N815 - the products' own names, here and below
+    username: str | None = None
+
+
+class _Keys(msgspec.Struct, gc=False):
+    """What records of products call their author besides the account."""
+
+    authorKey: str | None = None  # noqa: N815
+    author: _Author | None = None
+
+
+_PRODUCTS = {"jira", "confluence"}
+_decode_keys = msgspec.json.Decoder(_Keys).decode
+
+
+def _keys(event: AuditEvent, body: bytes) -> tuple[str, ...]:
+    """Return what an event of a product calls its author besides the id; nothing of one that is odd."""
+    if event.feed not in _PRODUCTS or event.actor is None:
+        return ()
+    try:
+        found = _decode_keys(body)
+    except UNREADABLE:
+        return ()
+    author = found.author or _Author()
+    named = (found.authorKey, author.userKey, author.username)
+    return tuple(dict.fromkeys(one for one in named if one and one != event.actor.id))
 
 
 def _marks(ident: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@
     people   those of people: account, kind, value, folded, feed, first, last, events
     problems lines that are no event
 
+Addresses of content stand in `names` only.
+
 Names of columns hold dots, so they are quoted: `select "user.id" from events`. `touched` lists whom and what an event
 names, as (kind, id, key, name): whom it was done to, groups, roles, content, where it lies, apps, and everything
 besides the first of each kind. `target`, `on_behalf_of` and `impersonated` say who that is as `who` does: id, else
@@ -64,8 +66,9 @@ _TOUCHED = " || ".join(
 )
 
 VIEWS = (
-    f"""create or replace view events as select *, {_who("user.target")} target, {_who("on_behalf_of")} on_behalf_of,
-    {_who("impersonated")} impersonated, {_TOUCHED} touched from held where problem is null""",
+    f"""create or replace view events as select * exclude ("url.full"), {_who("user.target")} target,
+    {_who("on_behalf_of")} on_behalf_of, {_who("impersonated")} impersonated, {_TOUCHED} touched
+    from held where problem is null""",
     "create or replace view problems as select * from held where problem is not null",
     """create or replace view people as select id account, kind, "value", folded, feed, "first", "last", events
     from names where entity = 'person'""",

@@ -11,7 +11,7 @@ from forwarder.contracts import Held, Origin
 from forwarder.investigate.build import Job, build
 from forwarder.investigate.building import Builder
 from forwarder.investigate.opening import open_tables
-from tests.investigate.archives import Archive, at
+from tests.investigate.evidence import Archive, at
 from tests.investigate.lines import entry, event
 
 NOW = at("2026-03-20T12:00")

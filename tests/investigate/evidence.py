@@ -52,7 +52,22 @@ class Archive:
         hour = datetime.fromisoformat(f"{stored}:00:00+00:00")
         entries = tuple(sorted(self.entries.get(hour, []), key=lambda one: one.name))
         events = sum(one.events for one in entries)
-        made = Digest(VERSION, 1, iso_hour(hour), iso_hour(hour), "w", "", "", "", entries, events, (), ())
+        made = Digest(
+            v=VERSION,
+            seq=1,
+            since=iso_hour(hour),
+            until=iso_hour(hour),
+            writer="w",
+            writer_since=iso_hour(hour),
+            key="",
+            next_key="",
+            previous="",
+            objects=entries,
+            events=events,
+            recovered=(),
+            newest_seq={},
+            numbers_go_back=(),
+        )
         asyncio.run(self.store.create(digest_name(hour), canonical(made)))
 
     def path(self, name: str) -> Path:

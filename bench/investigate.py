@@ -1,0 +1,189 @@
+"""What an index costs and what it saves: CPU µs and bytes an event, and questions with and without it.
+
+    python -m bench.investigate [--events 50000] [--days 60] [--times 0]
+
+Events are the simulator's, a day's evidence in an object an hour. `--times N` adds N copies of the months, moved in
+time, with accounts and objects of their own, so that questions can be asked of millions of events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from forwarder.archive.evidence import EvidenceWriter
+from forwarder.archive.layout import EvidenceName
+from forwarder.archive.stores import open_store
+from forwarder.contracts import Origin
+from forwarder.investigate import duck
+from forwarder.investigate.build import Job, build
+from forwarder.investigate.building import ROW_GROUP
+from forwarder.investigate.identity import find
+from forwarder.investigate.opening import open_tables
+from forwarder.investigate.parts import EVENTS, NAMES, Index, Part, new_part
+from forwarder.investigate.reading import ArchiveReader
+from forwarder.investigate.tables import Tables
+from simulator.config import SimulatorConfig
+from simulator.organization import Organization
+
+NOW = datetime(2026, 4, 1, tzinfo=UTC)
+SINCE = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+QUESTIONS = {
+    "user: timeline": """select "@timestamp", act, "event.outcome", "source.ip", "atlassian.audit.content.id" from events
+        where who = $who and "@timestamp" >= $since and "@timestamp" < $until order by 1""",
+    "user: who else had the address": """select "source.ip", count(distinct who), count(*) from events where "source.ip" in
+        (select "source.ip" from events where who = $who) group by 1""",
+    "content: who viewed it": """select who, count(*), min("@timestamp"), max("@timestamp") from events
+        where "atlassian.audit.content.id" = $content and "@timestamp" >= $since group by 1""",
+    "content: touched in any way": """select count(*) from events where
+        list_contains(list_transform(touched, lambda one: one.id), $content)""",
+    "address": """select who, count(*) from events where "source.ip" = $ip group by 1""",
+    "days and acts": """select date_trunc('day', "@timestamp"), act, count(*) from events group by 1, 2""",
+}
+
+
+def evidence(folder: Path, events: int, days: int) -> tuple[int, int, int]:
+    """Write an archive; return how many events it has, their bytes and those of the objects."""
+    organization = Organization(SimulatorConfig(seed=5, events=events, history=f"{days}d"), 0, NOW.timestamp())
+    origin = Origin("acme", "organization", organization.id)
+    store = open_store(str(folder))
+    bodies: list[tuple[int, bytes]] = []
+    for versions in organization.feed.versions().values():
+        bodies += [(one.processed_ms, one.body) for one in versions]
+    bodies.sort(key=lambda one: one[0])
+    number = plain = packed = 0
+    for hour, group in itertools.groupby(bodies, key=lambda one: one[0] // 3_600_000):
+        writer = EvidenceWriter(origin)
+        for processed, body in group:
+            number += 1
+            plain += len(body)
+            writer.add(body, number, processed)
+        data = writer.finish()
+        packed += len(data)
+        name = EvidenceName("acme", datetime.fromtimestamp(hour * 3600, UTC), writer.first, writer.last)
+        asyncio.run(store.create(str(name), data))
+    return number, plain, packed
+
+
+def copies(index: Index, times: int) -> None:
+    """Add copies of the months, moved back in time, with accounts and objects of their own."""
+    months = {name: part for name, part in index.parts().items() if name.startswith("month=")}
+    with tempfile.TemporaryDirectory() as scratch, duck.connect(Path(scratch)) as connection:
+        for copy, (name, part) in itertools.product(range(1, times + 1), months.items()):
+            moved = date.fromisoformat(f"{name[6:]}-01") - timedelta(days=31 * len(months) * copy)
+            other = index.folder / f"month={moved.year:04}-{moved.month:02}"
+            other.mkdir(exist_ok=True)
+            shift = f"interval {31 * len(months) * copy} days"
+            connection.read_parquet(str(index.folder / name / EVENTS)).create_view("v", replace=True)
+            connection.read_parquet(str(index.folder / name / NAMES)).create_view("w", replace=True)
+            for file, statement in (
+                (
+                    EVENTS,
+                    f"""select * replace (who || '-{copy}' as who, "user.id" || '-{copy}' as "user.id",
+                    "@timestamp" - {shift} as "@timestamp", uuid() as "event.uuid",
+                    "atlassian.audit.content.id" || '-{copy}' as "atlassian.audit.content.id")
+                    from v order by who, "@timestamp" """,
+                ),
+                (NAMES, f"select * replace (id || '-{copy}' as id) from w order by entity, folded"),
+            ):
+                connection.sql(statement).write_parquet(str(other / file), compression="zstd", row_group_size=ROW_GROUP)
+            days = {
+                moved + timedelta(days=at): {"acme": next(iter(said.values()))}
+                for at, said in enumerate(part.days.values())
+            }
+            (other / "part.json").write_bytes(msgspec.json.encode(new_part(days, part.rows, part.problems)))
+
+
+class Copied(ArchiveReader):
+    """Reads an archive that has the days of every part of an index."""
+
+    def __init__(self, folder: Path, index: Index) -> None:
+        super().__init__(open_store(str(folder)))
+        self.parts: dict[str, Part] = index.parts()
+
+    def days(self) -> dict[date, list[str]]:
+        return {day: list(said) for part in self.parts.values() for day, said in part.days.items()} | super().days()
+
+
+def timed(tables: Tables, label: str, rounds: int = 3) -> None:
+    asked = {"since": SINCE[0], "until": SINCE[1]}
+    [(who,)] = tables.ask("select who from events group by who order by count(*) desc, who limit 1 offset 5").rows
+    [(content,)] = tables.ask(
+        'select "atlassian.audit.content.id" c from events where c is not null group by c order by count(*) desc, c limit 1'
+    ).rows
+    [(ip,)] = tables.ask(
+        'select "source.ip" c from events where c is not null group by c order by count(*), c limit 1'
+    ).rows
+    values = asked | {"who": who, "content": content, "ip": ip}
+    for name, statement in QUESTIONS.items():
+        used = {key: value for key, value in values.items() if f"${key}" in statement}
+        best = min(_once(lambda: tables.ask(statement, used)) for _ in range(rounds))  # noqa: B023
+        print(f"  {name:34} {best[0] * 1000:8.0f} ms   CPU {best[1] * 1000:8.0f} ms   {label}")
+    best = min(_once(lambda: find(tables, who)) for _ in range(rounds))
+    print(f"  {'who is meant, by id':34} {best[0] * 1000:8.0f} ms   CPU {best[1] * 1000:8.0f} ms   {label}")
+
+
+def _once(work) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def size(paths: Iterator[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--events", type=int, default=50_000)
+    options.add_argument("--days", type=int, default=60)
+    options.add_argument("--times", type=int, default=0)
+    options.add_argument("--folder", type=Path, help="keep the archive here, and use what is there")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        index = Index(folder / "index" / "v1")
+        if not (folder / "evidence").exists():
+            events, plain, packed = evidence(folder, given.events, given.days)
+            print(f"{events} events of {plain / events:.0f} B; evidence {packed / events:.0f} B an event")
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            wall = time.perf_counter()
+            built = build(Job(str(folder), str(index.folder)))
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            print(
+                f"built {built.rows} rows in {len(built.made)} parts: {cpu / events * 1e6:.1f} µs CPU an event, "
+                f"{(time.perf_counter() - wall) / events * 1e6:.1f} µs; peak {after.ru_maxrss / 1024:.0f} MB"
+            )
+            months = list(index.folder.glob("month=*"))
+            rows = sum(part.rows for name, part in index.parts().items() if name.startswith("month="))
+            for file in (EVENTS, NAMES):
+                print(f"  {file}: {size(month / file for month in months) / max(rows, 1):.1f} B an event in months")
+            copies(index, given.times)
+        with Copied(folder, index) as reader:
+            for label, used in (("index", index), ("evidence", None)):
+                if used is None and given.times:
+                    continue
+                begin = time.perf_counter()
+                cpu = time.process_time()
+                with open_tables(reader if used else ArchiveReader(open_store(str(folder))), used) as tables:
+                    opened = time.perf_counter() - begin
+                    [(rows,)] = tables.ask("select count(*) from events").rows
+                    print(f"{label}: {rows} events, opened in {opened:.2f} s, CPU {(time.process_time() - cpu):.2f} s")
+                    timed(tables, label)
+                print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
