@@ -25,6 +25,7 @@ REQUIRED = {
     "api_key": "replace-me",
     "url": "https://es.example:9200",
     "path": "./out/events.ndjson",
+    "archive.path": "./archive",
     "http.url": "https://siem.example/ingest",
     "splunk_hec.url": "https://splunk.example:8088",
     "token": "replace-me",
@@ -50,7 +51,13 @@ EITHER: dict[str, dict[str, str]] = {
 NOT_TAKEN = {"guard_detect": {"every", "since", "overlap", "trailing", "trailing_every", "heal_every"}}
 """Settings that a type has from its base and refuses."""
 
-NAMES = {"organization": "acme", "elasticsearch": "elastic", "file": "archive", "splunk_hec": "splunk"}
+NAMES = {
+    "organization": "acme",
+    "elasticsearch": "elastic",
+    "file": "archive",
+    "archive": "evidence",
+    "splunk_hec": "splunk",
+}
 WIDTH = 118
 
 

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from forwarder.contracts.sink import Batch as Batch
     from forwarder.contracts.sink import Confirms as Confirms
     from forwarder.contracts.sink import Delivery as Delivery
+    from forwarder.contracts.sink import Gathers as Gathers
     from forwarder.contracts.sink import IsChained as IsChained
     from forwarder.contracts.sink import OldTimes as OldTimes
     from forwarder.contracts.sink import Receipt as Receipt
@@ -141,6 +142,7 @@ _HOMES = {
         "Batch",
         "Confirms",
         "Delivery",
+        "Gathers",
         "IsChained",
         "OldTimes",
         "Receipt",

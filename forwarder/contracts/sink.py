@@ -211,6 +211,15 @@ class IsChained(Protocol):
         ...
 
 
+@runtime_checkable
+class Gathers(Protocol):
+    """A sink that gathers events and stores many of them at once, later than it was sent them."""
+
+    async def finish(self) -> None:
+        """Store now what is gathered: the forwarder stops. Raises Retryable or Held; nothing is lost by it."""
+        ...
+
+
 class SetupStep(msgspec.Struct, frozen=True):
     """One thing that `setup` would make or change at the destination."""
 

@@ -19,9 +19,10 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from forwarder.contracts import Clock, Confirms, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
+from forwarder.contracts import Clock, Confirms, Gathers, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
 from forwarder.contracts.errors import fix_of
 from forwarder.delivery.aside import Asides
 from forwarder.delivery.attempt import Attempts
@@ -40,6 +41,8 @@ from forwarder.spool.contract import Chunk
 
 LOOK_EVERY = 60.0
 """A lane looks into the spool at least this often, seconds, whether or not anybody rings."""
+
+LAST_STORING = 5.0  # seconds for a sink that gathers to store what it has, when its lane stops
 
 LAST_QUESTION = 2.0
 """Seconds for a lane that stops to ask for confirmations once more: what is confirmed now is not sent again later."""
@@ -136,6 +139,7 @@ class Lane:
         try:
             await self._loop()
             await asyncio.wait({confirming}, timeout=LAST_QUESTION)
+            await self._finish()
         finally:
             confirming.cancel()
             await self._drain()
@@ -303,26 +307,37 @@ class Lane:
         """Whether there is a record to lend."""
         return bool(self._ready)
 
+    async def _finish(self) -> None:
+        """Let a sink that gathers store what it has; what it cannot in time is sent again by the next life."""
+        if isinstance(self._sink, Gathers) and self._receipts is not None:
+            with suppress(TimeoutError, Retryable, Held):
+                await asyncio.wait_for(self._sink.finish(), LAST_STORING)
+            await self._confirm(self._receipts)
+
     async def _confirm_often(self) -> None:
         """Ask the sink what became of its receipts, and once more at the end."""
         while self._receipts is not None and not self.stopped.is_set():
             await self.sleep_unless_stopping(self._config.confirm_every)
-            try:
-                confirmed, lost = await self._receipts.ask()
-            except (Retryable, Held) as error:
-                self.turn("retrying", f"confirmations cannot be asked for: {error}")
-                self.report.errors[error.kind] += 1
-                continue
-            self._settler.confirm(confirmed)
-            if confirmed:
-                self._evidence.taken(self._receipts.newest_confirmed)
-            self._settler.doubt(lost, "unconfirmed")
-            if lost:
-                _, fix = SinkTraits.of(self._sink).unconfirmed or ("", fix_of("unconfirmed"))
-                self.turn("retrying", "what was sent was not confirmed, and is sent again", fix)
-            if confirmed or lost:  # else the lane would never be quiet long enough to look by itself
-                self._wake.set()
-            self._turn_unless_troubled()
+            await self._confirm(self._receipts)
+
+    async def _confirm(self, receipts: OpenReceipts) -> None:
+        """Ask the sink what became of its receipts."""
+        try:
+            confirmed, lost = await receipts.ask()
+        except (Retryable, Held) as error:
+            self.turn("retrying", f"confirmations cannot be asked for: {error}")
+            self.report.errors[error.kind] += 1
+            return
+        self._settler.confirm(confirmed)
+        if confirmed:
+            self._evidence.taken(receipts.newest_confirmed)
+        self._settler.doubt(lost, "unconfirmed")
+        if lost:
+            _, fix = SinkTraits.of(self._sink).unconfirmed or ("", fix_of("unconfirmed"))
+            self.turn("retrying", "what was sent was not confirmed, and is sent again", fix)
+        if confirmed or lost:  # else the lane would never be quiet long enough to look by itself
+            self._wake.set()
+        self._turn_unless_troubled()
 
     # --------------------------------------------------------------------------------------------------------- ending
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from forwarder.archive.evidence import events_of
 from forwarder.testing.far_end import ABILITIES, BELIEVED, SECOND_SECRET, SECRET, Ability, FarEnd, event_id
 from forwarder.testing.http_far_end import HTTP_CAN, HTTP_CANNOT, HTTP_FAULTS, HTTP_TIMES, HttpFarEnd
 from simulator.http_types import Request, Response
@@ -158,6 +159,28 @@ class FileEnd:
 
     def calm(self) -> None:
         return
+
+
+class ArchiveEnd(FileEnd):
+    """A folder of evidence."""
+
+    name: ClassVar[str] = "archive"
+    can: ClassVar[frozenset[Ability]] = frozenset({"idempotent"})
+    cannot: ClassVar[dict[Ability, str]] = {
+        fault: why for fault, why in FileEnd.cannot.items() if fault != "idempotent"
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._folder = folder / "archive"
+
+    @property
+    def landed(self) -> Counter[str]:
+        objects = self._folder.glob("evidence/**/*.ndjson.zst")
+        return Counter(event_id(line) for each in objects for line in events_of(each.read_bytes()))
+
+    def settings(self) -> dict[str, Any]:
+        return {"type": "archive", "path": str(self._folder), "every": "50ms"}
 
 
 def _id_of(message: Message) -> str:
@@ -330,6 +353,7 @@ class AcknowledgingSplunkEnd(SplunkEnd):
 
 
 FAR_ENDS: list[type[FarEnd]] = [
+    ArchiveEnd,
     ElasticsearchEnd,
     FileEnd,
     HttpEnd,

@@ -24,6 +24,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EOPNO
 _UNFINISHED = ".unfinished"
 _REMEMBERED = 1000
 _ABANDONED = 3600  # seconds
+_LEAST_FREE = 1 / 64  # GiB
 
 
 class LocalStore:
@@ -72,6 +73,10 @@ class LocalStore:
     async def delete(self, name: str) -> None:
         """Delete a file, and the folders that it leaves empty."""
         await asyncio.to_thread(self._delete, name)
+
+    async def room(self) -> str:
+        """Say whether objects could be written, and how much. Raises Held when they could not."""
+        return await asyncio.to_thread(self._room)
 
     async def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -152,6 +157,24 @@ class LocalStore:
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
                 self._explain(error, f"{path} cannot be deleted")
+
+    def _room(self) -> str:
+        fix = f"Let the forwarder's user write in {self._root}, or name another folder."
+        try:
+            there = next(place for place in (self._root, *self._root.parents) if os.path.lexists(place))
+            free = os.statvfs(there)
+        except OSError as error:
+            self._explain(error, f"{self._root} cannot be reached")
+        if not there.is_dir():
+            raise Held(f"{there} is not a folder.", fix="Name a folder.", kind="other")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise Held(f"{there} cannot be written.", fix=fix, kind="forbidden")
+        gib = free.f_bavail * free.f_frsize / 2**30
+        if gib < _LEAST_FREE:
+            raise Held(
+                f"The disk of {there} is full.", fix="Make room on it, or name a folder elsewhere.", kind="disk_full"
+            )
+        return f"written; {gib:.1f} GiB free"
 
     def _path(self, name: str) -> Path:
         """Return where an object lies. Names in digests may be forged: none leads out of the folder."""

@@ -8,6 +8,11 @@ from forwarder.archive.stores.local import LocalStore
 from forwarder.archive.stores.store import Store
 
 
-def open_store(place: str) -> Store:
-    """Return the store that a path names; nothing is touched yet."""
-    return LocalStore(Path(place).expanduser().absolute())
+def open_store(place: str, *, mode: int = 0o440) -> Store:
+    """Return the store that a path names; nothing is touched yet.
+
+    Args:
+        place: A path.
+        mode: Permissions of new objects in a folder.
+    """
+    return LocalStore(Path(place).expanduser().absolute(), mode)

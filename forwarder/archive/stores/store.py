@@ -63,6 +63,10 @@ class Store(Protocol):
         """Delete an object; one that is not there is no error. Raises Held when the place protects it."""
         ...
 
+    async def room(self) -> str:
+        """Return what could be found out about writing here without doing it, as words that go on from "can be"."""
+        ...
+
     async def close(self) -> None:
         """Release. Safe to call twice."""
         ...

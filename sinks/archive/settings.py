@@ -1,0 +1,57 @@
+"""Settings of the `archive` sink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from forwarder.contracts import ByteSize, Duration, SinkConfig, Within
+
+
+def _octal(value: Any) -> Any:
+    """Give back the digits of an unquoted mode, which YAML reads as an octal number."""
+    return format(value, "04o") if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class ArchiveConfig(SinkConfig):
+    """Settings of an `archive` sink. What it writes, and what that proves: docs/archive.md."""
+
+    type: Literal["archive"] = "archive"
+    """Which kind of sink this is."""
+    path: Annotated[str, Field(min_length=1)]
+    """Folder of the archive."""
+    every: Annotated[Duration, Within("10ms", "1h")] = 300.0
+    """After this time what was gathered is stored, however little it is: what waits until then is still in the
+    spool."""
+    size: Annotated[ByteSize, Within("4KB", "256MB")] = 8_000_000
+    """Size of an object, compressed, from which on it is stored at once. Each source needs up to twice this memory."""
+    mode: Annotated[Literal["0400", "0440", "0444", "0600", "0640"], BeforeValidator(_octal)] = "0440"
+    """Permissions of an object in a folder."""
+    key_file: Path | None = None
+    """File of the Ed25519 key that signs the digests (`audit-forwarder archive keygen`); without one they are chained,
+    and not signed."""
+    old_key_file: Path | None = None
+    """File of the key before, while it is replaced: it signs that the new one follows."""
+    take_over: str = ""
+    """Id of the spool whose archive this one continues, when that spool is gone for good; the refusal names it."""
+    confirm_within: Annotated[Duration, Within("10ms", "1d")] = 900.0
+    """After this time an event that is not stored is sent again; at least twice `every`."""
+
+    @model_validator(mode="after")
+    def _time_enough(self) -> ArchiveConfig:
+        if self.confirm_within < 2 * self.every:
+            raise PydanticCustomError("confirm_within", "confirm_within is shorter than twice every; make it longer")
+        return self
+
+    @model_validator(mode="after")
+    def _as_it_came(self) -> ArchiveConfig:
+        if self.format not in {None, "raw"} or self.original:
+            raise PydanticCustomError("format", "evidence is kept as it came; leave format and original out")
+        if self.fields.rename or self.fields.drop or self.fields.add:
+            raise PydanticCustomError(
+                "fields", "evidence is kept as it came; leave fields out, and let privacy say what is not kept"
+            )
+        return self

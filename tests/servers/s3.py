@@ -1,0 +1,106 @@
+"""A real S3 server on loopback: versitygw, over a folder. It checks signatures, conditions, checksums and object locks.
+
+It has no KMS and no rules of a lifecycle, and it needs Go once, to be built.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.cache import Cache, Unavailable, run
+
+VERSION = "v1.8.0"
+_MODULE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
+_READY_WITHIN = 30.0
+ACCESS_KEY = "made-up-access-key"
+SECRET_KEY = "made-up-secret-key"
+REGION = "us-east-1"
+
+
+@dataclass
+class S3Server:
+    """One server. It ends with the thread that started it, if no one stops it before."""
+
+    program: Path
+    folder: Path
+    port: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, at the same port as before, and wait until it answers. Raises Unavailable with the end of its log."""
+        for name in ("data", "versions"):
+            (self.folder / name).mkdir(exist_ok=True)
+        if not self.port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+        libc = ctypes.CDLL(None)
+        log = self.folder / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    self.program, "--port", f"127.0.0.1:{self.port}",
+                    "posix", "--versioning-dir", self.folder / "versions", self.folder / "data",
+                ],
+                env={"PATH": "/usr/bin:/bin", "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=lambda: libc.prctl(1, signal.SIGKILL),  # noqa: PLW1509 -- tests start it in the main thread
+            )  # fmt: skip
+        deadline = time.monotonic() + _READY_WITHIN
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise Unavailable(f"versitygw does not listen:\n{log.read_text()[-2000:]}") from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End it at once; what it has stored stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End it, and remove what it has."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start(cache: Cache) -> S3Server:
+    """Build the server if need be, and start one. Raises Unavailable."""
+    server = S3Server(install(cache), Path(tempfile.mkdtemp(prefix="s3-", dir=cache.runs)))
+    server.start()
+    return server
+
+
+def install(cache: Cache) -> Path:
+    """Return the program; building it takes minutes the first time. Raises Unavailable."""
+    final = cache.folder / f"versitygw-{VERSION}"
+    with cache.locked():
+        if not final.exists():
+            go = shutil.which("go") or "/usr/local/go/bin/go"
+            with cache.making(final) as rough, tempfile.TemporaryDirectory(dir=cache.folder) as made:
+                where = {"GOBIN": str(rough), "GOPATH": made, "GOCACHE": f"{made}/build", "GOFLAGS": "-modcacherw"}
+                run([go, "install", _MODULE], env={**os.environ, **where})
+    return final / "versitygw"

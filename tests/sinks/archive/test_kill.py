@@ -1,0 +1,65 @@
+"""kill -9 at any call that writes: nothing is missing, nothing is twice, whatever groups come again."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forwarder.archive.evidence import events_of
+from forwarder.testing.far_end import event_id
+from tests.sinks.archive.archives import numbers, objects
+
+EVENTS = 200
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_call_everything_is_there_once(tmp_path: Path, seed: int) -> None:
+    held_up(tmp_path, seed, lives=3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_killed_at_any_call_two_hundred_times(tmp_path: Path) -> None:
+    lives = 0
+    for seed in range(100, 150):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        lives += held_up(folder, seed, lives=8)
+    assert lives >= 200
+
+
+def held_up(folder: Path, seed: int, lives: int) -> int:
+    """Let several lives be killed and the last one end; return how many were killed."""
+    rng = random.Random(seed)
+    killed = 0
+    for life in range(lives):
+        call = rng.randint(1, 400) if life < lives - 1 else 10**9
+        when = rng.choice(["before", "after"])
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.sinks.archive.life",
+                folder,
+                str(EVENTS),
+                str(call),
+                when,
+                str(rng.random())[2:9],
+            ],
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+        killed += done.returncode != 0
+    assert done.returncode == 0
+    assert numbers(folder) == dict.fromkeys(range(1, EVENTS + 1), 1)
+    ids = [event_id(line) for path in objects(folder) for line in events_of(path.read_bytes())]
+    assert sorted(ids) == sorted(f"e{number}" for number in range(EVENTS))
+    return killed
