@@ -120,6 +120,9 @@ def main(given: IO[bytes], out: IO[bytes]) -> int:
     except Held as error:
         say(_Said(error=error.reason, fix=error.fix))
         return 1
+    except MemoryError:
+        say(_Said(error=f"{job.most_data >> 20} MB are not enough to build the index.", fix="Give it more."))
+        return 1
     except ForwarderError as error:
         say(_Said(error=f"{str(error).rstrip('.')}.", fix="See above, and build it again."))
         return 1

@@ -140,10 +140,14 @@ class Builder:
 
 
 def _try(name: str, built: Built, make: Callable[[], Part]) -> None:
+    from duckdb import Error  # noqa: PLC0415 - an extra
+
     try:
         built.made[name] = make().rows
     except NotWhole as error:
         built.failed[name] = str(error)
+    except Error as error:  # too little memory, a full disk
+        built.failed[name] = f"DuckDB cannot make it: {duck.why(error)}"
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,8 @@ class _Making:
             raise NotWhole(f"{len(missing)} objects that digests name are missing, as {missing[0]}.", fix=VERIFY)
 
         def rows() -> Iterator[bytes]:
-            for found in objects.values():
-                for one in found:
-                    yield from self.reader.rows(self.rows, one, entries.get(one.name))
+            for one in self.reader.in_turn(one for found in objects.values() for one in found):
+                yield from self.reader.rows(self.rows, one, entries.get(one.name))
 
         count = load_rows(connection, rows(), self.unfinished, lambda done: self.progress(name, done))
         load_names(connection, self.unfinished)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MEMORY = "400MB"
 THREADS = 2
 
+_LONGEST_REASON = 300
+
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
@@ -36,10 +38,14 @@ def connect(folder: Path, *, memory: str = MEMORY, threads: int = THREADS) -> Du
     """
     try:
         import duckdb  # noqa: PLC0415 - an extra, and 60 MB of memory where nobody asks
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ConfigError(
             "DuckDB is not installed, which answers questions over the archive; "
             "pip install 'atlassian-audit-forwarder[investigate]'"
+        ) from error
+    except ImportError as error:
+        raise ConfigError(
+            f"DuckDB cannot be loaded: {error}; give the process more memory, or install it again"
         ) from error
     connection = duckdb.connect(
         ":memory:",
@@ -61,6 +67,11 @@ def lock(connection: DuckDBPyConnection, readable: Iterable[Path] = ()) -> None:
     connection.execute("set allowed_paths = ?", [[str(path) for path in readable]])
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
+
+
+def why(error: BaseException) -> str:
+    """Return what an error of DuckDB says, in one line that is not long: it may quote what events hold."""
+    return " ".join(str(error).split())[:_LONGEST_REASON]
 
 
 class Answer:

@@ -80,7 +80,7 @@ def _fits(part: Part, days: Mapping[date, list[str]]) -> bool:
 
 
 def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader) -> Iterator[bytes]:
-    for found in objects:
+    for found in reader.in_turn(objects):
         try:
             yield from reader.rows(rows, found)
         except NotWhole as error:

@@ -22,12 +22,19 @@ from forwarder.investigate.loading import NotWhole
 from forwarder.investigate.rows import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterable, Iterator
     from datetime import date
     from types import TracebackType
     from typing import Self
 
     from forwarder.investigate.rows import RowReader
+
+
+AT_ONCE = 16
+"""Objects that are fetched side by side."""
+
+MOST_BYTES = 32 * 2**20
+"""Of objects that are fetched side by side."""
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -53,6 +60,7 @@ class ArchiveReader:
         self._store = store
         self._evidence = Evidence(store)
         self._runner = asyncio.Runner()
+        self._ahead: dict[str, bytes | BaseException] = {}
 
     @property
     def place(self) -> str:
@@ -84,6 +92,20 @@ class ArchiveReader:
                 entries |= {entry.name: entry for entry in digest.objects}
         return entries
 
+    def read(self, name: str) -> bytes:
+        """Return the bytes of an object. Raises NotStored."""
+        data: bytes | BaseException = self._ahead.pop(name, b"") or self._do(self._evidence.read(name))
+        if isinstance(data, BaseException):
+            raise data
+        return data
+
+    def in_turn(self, objects: Iterable[EvidenceObject]) -> Iterator[EvidenceObject]:
+        """Yield objects in order, while the bytes of some are fetched side by side: a bucket answers in its time."""
+        for batch in _batches(objects):
+            found = self._do(_together([self._evidence.read(one.name) for one in batch]))
+            self._ahead = dict(zip((one.name for one in batch), found, strict=True))
+            yield from batch
+
     def rows(self, reader: RowReader, found: EvidenceObject, entry: Entry | None = None) -> Iterator[bytes]:
         """Yield the rows of an object as JSON.
 
@@ -95,7 +117,7 @@ class ArchiveReader:
         Raises NotWhole for an object that is gone, damaged, or not what its digest says.
         """
         try:
-            data: bytes = self._do(self._evidence.read(found.name))
+            data = self.read(found.name)
             if entry is not None and sha256_of(data) != entry.sha256:
                 raise NotWhole(f"{found.name} is not what its digest says.", fix=VERIFY)
             header = header_of(data)
@@ -135,6 +157,23 @@ class ArchiveReader:
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._runner.run(work)
+
+
+async def _together(work: list[Coroutine[Any, Any, bytes]]) -> list[bytes | BaseException]:
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+def _batches(objects: Iterable[EvidenceObject]) -> Iterator[list[EvidenceObject]]:
+    batch: list[EvidenceObject] = []
+    size = 0
+    for one in objects:
+        if batch and (len(batch) == AT_ONCE or size + one.size > MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += one.size
+    if batch:
+        yield batch
 
 
 VERIFY = "Run `audit-forwarder archive verify`, which says what is missing or changed."

@@ -255,8 +255,17 @@ def test_a_process_that_cannot_says_why(archive, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Held, match="cannot be written"):
         build(Job(str(archive.folder), str(tmp_path / "file" / "index")))
-    with pytest.raises(Held, match=r"memory|ended"):
+    with pytest.raises(Held, match=r"memory|ended|not enough"):
         build(Job(str(archive.folder), str(archive.index.folder), most_data=30 * 2**20))
+
+
+def test_too_little_memory_fails_a_part_by_name(archive):
+    lines = [event(ident=f"{number:064x}", name=f"{number:0999}") for number in range(60_000)]
+    archive.put("2026-02-05T05", lines)
+    built = update(archive, memory="40MB")
+    assert "day=2026-02-01" in built.made
+    assert "DuckDB cannot make it" in built.failed["day=2026-02-05"]
+    assert "day=2026-03-19" in built.made
 
 
 def test_an_empty_archive_has_empty_tables(tmp_path):
