@@ -58,6 +58,30 @@ class ArchiveKeys(msgspec.Struct, frozen=True):
     old_key: Path | None = None
 
 
+async def newest_digest(store: Store) -> Digest | None:
+    """Return the end of the chain; None when there is none. Raises as `read_hour`."""
+    for year in reversed(await store.folders(layout.DIGESTS)):
+        for month in reversed(await store.folders(year)):
+            names = [each.name for each in await store.list(month)]
+            if hours := [hour for name in names if (hour := layout.parse_digest(name)) is not None]:
+                return await read_hour(store, max(hours))
+    return None
+
+
+async def read_hour(store: Store, hour: datetime) -> Digest:
+    """Return the digest of an hour. Raises Held when what is there is not one."""
+    name = layout.digest_name(hour)
+    try:
+        digest = read_digest(await store.read_oldest(name))
+    except (ValueError, RecursionError) as error:
+        raise Held(f"{name} in {store.place} is not a digest: {error}.", fix=_LOOK) from None
+    except NotStored:
+        raise Held(f"{name} in {store.place} is missing.", fix=_LOOK) from None
+    if digest.hour != hour:
+        raise Held(f"{name} in {store.place} is a digest of another hour.", fix=_LOOK)
+    return digest
+
+
 class HourDigests:
     """The chain of digests of one archive, and which hour is open.
 
@@ -140,7 +164,7 @@ class HourDigests:
         self._read_keys()
         for key in self._signing.values():
             await self._create(layout.key_name(key.id), key.public.pem)
-        found = await self._find_newest()
+        found = await newest_digest(self._store)
         if found is None:
             self._since = layout.hour_of(now)
             digest = self._digest(self._since - HOUR, None)
@@ -161,24 +185,6 @@ class HourDigests:
             raise Held(f"The archive cannot be signed: {error}.", fix="Put the key back, or name its file.") from None
         self._signing = {key.id: key for key in keys}
         self._key = keys[0].id if self._keys.key is not None else ""
-
-    async def _find_newest(self) -> Digest | None:
-        for year in reversed(await self._store.folders(layout.DIGESTS)):
-            for month in reversed(await self._store.folders(year)):
-                names = [each.name for each in await self._store.list(month)]
-                if hours := [hour for name in names if (hour := layout.parse_digest(name)) is not None]:
-                    return await self._read(max(hours))
-        return None
-
-    async def _read(self, hour: datetime) -> Digest:
-        name = layout.digest_name(hour)
-        try:
-            digest = read_digest(await self._store.read_oldest(name))
-        except (ValueError, RecursionError) as error:
-            raise Held(f"{name} in {self._store.place} is not a digest: {error}.", fix=_LOOK) from None
-        if digest.hour != hour:
-            raise Held(f"{name} in {self._store.place} is a digest of another hour.", fix=_LOOK)
-        return digest
 
     async def _continue(self, newest: Digest, now: float) -> None:
         """Check that the chain is ours to continue."""
@@ -293,7 +299,7 @@ class HourDigests:
         stored = [each async for each in Evidence(self._store).objects(since=hour)]
         while stored and hour <= newest.hour:
             if hour >= newest.hour - HOUR * (newest.seq - 1):
-                self._named.update(entry.name for entry in (await self._read(hour)).objects)
+                self._named.update(entry.name for entry in (await read_hour(self._store, hour)).objects)
             hour += HOUR
         for each in stored:
             if each.name in self._named or each.name in self._waiting:

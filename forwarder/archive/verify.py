@@ -1,0 +1,356 @@
+"""Checks an archive: whether every digest follows the one before, is signed, and names what is there, and all of it.
+
+Nothing is believed that the archive says of itself but what a digest proves; where it was stored in versions, the
+oldest is what was written. `verify_archive.py`, which shares no code with this, finds the same in a copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from forwarder.archive import layout
+from forwarder.archive.digest import HOUR, Digest, Entry, count_on, iso_hour, read_digest, sha256
+from forwarder.archive.evidence import DamagedEvidence, events_of, header_of
+from forwarder.archive.keys import PublicKey
+from forwarder.archive.retention import Deletion, MonthSums, read_deletion
+from forwarder.archive.stores import NotStored
+from forwarder.archive.verdict import Found, Tally, Verdict, conclude
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from forwarder.archive.stores import Store
+
+_AT_ONCE = 4
+"""Objects in memory."""
+
+
+async def verify(
+    store: Store,
+    *,
+    heads: Collection[str] = (),
+    known_keys: Collection[str] = (),
+    progress: Callable[[Verdict], None] = lambda _: None,
+) -> Verdict:
+    """Check a whole archive. Raises Held and Retryable as the store does, and ConfigError without what checks keys.
+
+    Args:
+        store: Where it lies.
+        heads: SHA-256 of digests that must be in the chain.
+        known_keys: Ids of keys of which one must have signed.
+        progress: Called with what was found so far, after every digest.
+    """
+    check = _Check(store, set(heads), set(known_keys))
+    await check.digests(progress)
+    await check.rest()
+    return check.conclude()
+
+
+class _Check:
+    """One check. `_next_seq`, `_next_hour` and `_previous` are what the next digest must say."""
+
+    def __init__(self, store: Store, heads: set[str], known_keys: set[str]) -> None:
+        self._store = store
+        self._heads, self._known_keys = heads, known_keys
+        self._verdict, self._tally = Verdict(), Tally(heads=len(heads), known=sorted(known_keys))
+        self._public: dict[str, PublicKey | None] = {}
+        self._trusted: set[str] = set()  # keys that signed a digest, or were named by one as the next
+        self._records: dict[str, _Month] = {}
+        self._named: set[str] = set()
+        self._dark: set[datetime] = set()  # hours without a digest that can be read
+        self._next_seq = 1
+        self._next_hour: datetime | None = None
+        self._previous, self._previous_name = "", ""
+        self._key: str | None = None
+        self._newest_seq: Mapping[str, int] | None = {}
+
+    def _find(self, kind: str, name: str, detail: str) -> None:
+        self._verdict.findings.append(Found(kind, name, detail))
+
+    # -------------------------------------------------------------------------------------------------------- digests
+
+    async def digests(self, progress: Callable[[Verdict], None]) -> None:
+        """Walk through the chain from its beginning."""
+        await self._read_records()
+        listed = [each.name for each in await self._store.list(layout.DIGESTS)]
+        names = [name for name in listed if layout.parse_digest(name) is not None]
+        signatures = {name for name in listed if layout.parse_digest(name.removesuffix(".sig")) is not None}
+        for name in names:
+            data = await self._read(name)
+            self._verdict.digests += 1
+            try:
+                digest = read_digest(data)
+            except (ValueError, RecursionError) as error:
+                self._find("digest_unreadable", name, str(error))
+                self._pass_over(name)
+            else:
+                if layout.digest_name(digest.hour) == name:
+                    await self._follow(digest, name, data, is_newest=name == names[-1])
+                else:
+                    self._find("digest_misplaced", name, f"it is of the hour {digest.since}")
+                    self._pass_over(name)
+            self._previous, self._previous_name = sha256(data), name
+            self._heads.discard(self._previous)
+            progress(self._verdict)
+        self._verdict.head = self._previous
+        if not names:
+            self._find("digest_missing", layout.DIGESTS, f"there is none in {self._store.place}")
+        for name in sorted({*listed} - {*names} - signatures):
+            self._find("object_foreign", name, "nothing of this name is written here")
+        for name in sorted(signatures):
+            hour = layout.parse_digest(name.removesuffix(".sig"))
+            if hour is not None and (self._next_hour is None or hour >= self._next_hour):
+                self._find("digest_missing", name.removesuffix(".sig"), "its signature is there")
+        for head in sorted(self._heads):
+            self._find("head_missing", head, "digests were cut off at the end, or replaced")
+
+    def _pass_over(self, name: str) -> None:
+        """Take a digest that says nothing for the one that belongs there; the next one shows whether it was."""
+        hour = layout.parse_digest(name)
+        self._next_seq += 1
+        self._newest_seq = self._key = None
+        if hour is not None:
+            self._dark.add(hour)
+            self._next_hour = hour + HOUR
+
+    async def _follow(self, digest: Digest, name: str, data: bytes, *, is_newest: bool) -> None:
+        hour = digest.hour
+        if digest.seq != self._next_seq:
+            self._find("digest_missing", name, f"it has number {digest.seq}; {self._next_seq} should follow")
+            while self._next_hour is not None and self._next_hour < hour:
+                self._dark.add(self._next_hour)
+                self._next_hour += HOUR
+            self._newest_seq = self._key = None
+        else:
+            if digest.previous != self._previous:
+                self._find("digest_changed", self._previous_name or name, f"{name} names another one before it")
+            if self._next_hour is not None and hour != self._next_hour:
+                self._find("hour_missing", name, f"{iso_hour(self._next_hour)} should follow")
+        if digest.until != iso_hour(hour + HOUR):
+            self._find("hour_missing", name, f"it ends at {digest.until}, and is of one hour")
+        self._next_seq, self._next_hour = digest.seq + 1, hour + HOUR
+        self._verdict.since = self._verdict.since or digest.since
+        self._verdict.until = digest.until
+        await self._check_signature(digest, name, data, is_newest=is_newest)
+        self._check_counts(digest, name)
+        self._check_numbers(digest, name)
+        self._named.update(entry.name for entry in digest.objects)
+        self._tally.recovered += len(digest.recovered)
+        self._tally.back.update(digest.numbers_go_back)
+        if (record := self._records.get(f"{hour:%Y-%m}")) is not None:
+            record.add(digest, sha256(data))
+        for at in range(0, len(digest.objects), _AT_ONCE):
+            await asyncio.gather(*(self._look_at(entry, hour) for entry in digest.objects[at : at + _AT_ONCE]))
+
+    async def _check_signature(self, digest: Digest, name: str, data: bytes, *, is_newest: bool) -> None:
+        expected = digest.key if self._key is None else self._key
+        self._key = digest.next_key or digest.key
+        if not digest.key:
+            self._tally.unsigned += 1
+            self._trusted.add(digest.next_key)
+            if expected:
+                self._find("signature_missing", name, f"it names no key; {expected} signs")
+            return
+        if digest.key != expected:
+            self._find("key_changed", name, f"it names the key {digest.key}; {expected or 'none'} was to sign")
+        try:
+            is_signed = await self._is_signed(name, data, digest.key)
+        except NotStored:
+            self._tally.unfinished = is_newest
+            if not is_newest:
+                self._find("signature_missing", name, f"{layout.signature_name(name)} is not there")
+            return
+        if is_signed:
+            self._trusted.update((digest.key, digest.next_key))
+            if digest.key not in self._verdict.keys:
+                self._verdict.keys.append(digest.key)
+
+    async def _is_signed(self, name: str, data: bytes, key: str) -> bool:
+        """Tell whether the signature of a digest or record is right. Raises NotStored when there is none."""
+        signature_name = layout.signature_name(name)
+        signature = await self._read(signature_name)
+        public = await self._public_key(key)
+        if public is None:
+            return False
+        if is_right := public.signed(data, signature):
+            return is_right
+        self._find("signature_wrong", name, f"{signature_name} is not of these bytes and the key {key}")
+        return False
+
+    async def _public_key(self, key: str) -> PublicKey | None:
+        if key in self._public:
+            return self._public[key]
+        self._public[key] = None
+        name = layout.key_name(key)
+        try:
+            public = PublicKey.from_pem(await self._read(name))
+        except NotStored:
+            self._find("key_missing", name, "nothing that it signed can be checked")
+        except ValueError as error:
+            self._find("key_wrong", name, str(error))
+        else:
+            if public.id == key:
+                self._public[key] = public
+            else:
+                self._find("key_wrong", name, f"it is the key {public.id}")
+        return self._public[key]
+
+    def _check_counts(self, digest: Digest, name: str) -> None:
+        """Check what a digest says of its objects against itself and the digests before."""
+        names = [entry.name for entry in digest.objects]
+        if digest.events != sum(entry.events for entry in digest.objects):
+            self._find("counts_wrong", name, f"it says {digest.events} events, and its objects say another sum")
+        if not set(digest.recovered) <= set(names):
+            self._find("counts_wrong", name, "it recovered what is not among its objects")
+        for at, each in enumerate(names):
+            if each in self._named or (at and each <= names[at - 1]):
+                self._find("object_twice", each, f"{name} is not the only one that names it, or not in its order")
+
+    def _check_numbers(self, digest: Digest, name: str) -> None:
+        known = []
+        for entry in digest.objects:
+            said = layout.parse_evidence(entry.name)
+            if said is None or (said.first, said.last) != (entry.first_seq, entry.last_seq):
+                self._find("numbers_wrong", entry.name, f"{name} has it as {entry.first_seq} to {entry.last_seq}")
+                continue
+            known.append((layout.quoted(said.source), entry))
+            if not 1 <= entry.events <= entry.last_seq - entry.first_seq + 1:
+                self._find("counts_wrong", entry.name, f"{entry.events} events cannot have these numbers")
+            if said.hour > digest.hour:
+                self._find("hour_wrong", entry.name, f"{name} is of an hour before it")
+        if self._newest_seq is not None and len(known) == len(digest.objects):
+            newest, back = count_on(self._newest_seq, known)
+            if (dict(newest), back) != (dict(digest.newest_seq), digest.numbers_go_back):
+                self._find("numbers_wrong", name, "numbers overlap or go back, and it does not say so")
+        self._newest_seq = digest.newest_seq
+
+    # -------------------------------------------------------------------------------------------------------- objects
+
+    async def _look_at(self, entry: Entry, hour: datetime) -> None:
+        try:
+            data = await self._read(entry.name)
+        except NotStored:
+            if (month := self._records.get(f"{hour:%Y-%m}")) is not None:
+                month.missing += 1
+            else:
+                self._find("object_missing", entry.name, f"the digest of {iso_hour(hour)} names it")
+            return
+        problem = await asyncio.to_thread(_compare, entry, data)
+        if problem is not None:
+            self._find(problem[0], entry.name, problem[1])
+        self._verdict.objects += 1
+        self._verdict.events += entry.events
+        self._verdict.bytes += len(data)
+
+    async def _read(self, name: str) -> bytes:
+        """Return an object as it was first stored, and see that it was stored once."""
+        data = await self._store.read_oldest(name)
+        if (versions := await self._store.versions(name)) > 1:
+            self._find("object_overwritten", name, f"{versions} versions; the oldest one is what was stored")
+        return data
+
+    async def rest(self) -> None:
+        """Look at what no digest names."""
+        for each in await self._store.list(layout.EVIDENCE):
+            if each.name in self._named:
+                continue
+            said = layout.parse_evidence(each.name)
+            if said is None:
+                self._find("object_foreign", each.name, "nothing of this name is written here")
+            elif self._next_hour is None or said.hour >= self._next_hour:
+                self._tally.uncovered += 1
+            elif said.hour in self._dark:
+                self._tally.orphaned += 1
+            else:
+                self._find("object_foreign", each.name, "it is in no digest")
+        for each in await self._store.list(layout.KEYS):
+            key = each.name.removeprefix(layout.KEYS).removesuffix(".pem")
+            if layout.key_name(key) != each.name or not key.isalnum():
+                self._find("object_foreign", each.name, "nothing of this name is written here")
+            else:
+                await self._public_key(key)
+        for month in self._records.values():
+            month.judge(self._verdict, self._tally, self._trusted)
+
+    async def _read_records(self) -> None:
+        """Read which months were deleted on purpose."""
+        for each in await self._store.list(layout.DELETIONS):
+            name = each.name.removesuffix(".sig")
+            if (month := layout.parse_deletion(name)) is None:
+                self._find("object_foreign", each.name, "nothing of this name is written here")
+                continue
+            if name != each.name:
+                continue
+            data = await self._read(name)
+            try:
+                record = read_deletion(data)
+            except (ValueError, RecursionError) as error:
+                self._find("deletion_wrong", name, str(error))
+                continue
+            known = self._records[f"{month:%Y-%m}"] = _Month(name, record)
+            if record.key:
+                try:
+                    known.is_signed = await self._is_signed(name, data, record.key)
+                except NotStored:  # its writer was killed before it deleted anything, or somebody took it away
+                    known.lacks_signature = True
+
+    def conclude(self) -> Verdict:
+        """Return the verdict."""
+        signed = self._verdict.keys
+        if self._known_keys and not self._known_keys & set(signed):
+            self._find("key_unknown", ", ".join(sorted(self._known_keys)), f"signed: {', '.join(signed) or 'none'}")
+        self._verdict.findings.sort()
+        conclude(self._verdict, self._tally)
+        return self._verdict
+
+
+class _Month:
+    """What a record says of the deletion of a month, and what was seen of it."""
+
+    def __init__(self, name: str, record: Deletion) -> None:
+        self.name, self.record, self.sums = name, record, MonthSums()
+        self.is_signed = self.lacks_signature = self.has_signed_digests = False
+        self.missing = 0
+
+    def add(self, digest: Digest, digest_sha256: str) -> None:
+        self.sums.add(digest, digest_sha256)
+        self.has_signed_digests |= bool(digest.key)
+
+    def judge(self, verdict: Verdict, tally: Tally, trusted: Collection[str]) -> None:
+        """Say whether the record explains what is missing. One that was begun and deleted nothing yet is no matter."""
+        found: list[tuple[str, str]] = []
+        if self.lacks_signature:
+            found += [("signature_missing", "it is of a month that is deleted")] if self.missing else []
+        elif self.record.key and not (self.is_signed and self.record.key in trusted):
+            found.append(("deletion_wrong", f"it is not signed with {self.record.key}, or that is no key of the chain"))
+        elif not self.record.key and self.has_signed_digests:
+            found.append(("deletion_wrong", "it is not signed, and the digests of the month are"))
+        if self.name != layout.deletion_name(date.fromisoformat(f"{self.record.month}-01")):
+            found.append(("deletion_wrong", f"it is of {self.record.month}"))
+        elif self.sums.contradicts(self.record):
+            found.append(("deletion_wrong", "the digests of the month have other numbers, counts or hashes"))
+        verdict.findings += [Found(kind, self.name, detail) for kind, detail in found]
+        if self.missing and not found:
+            tally.deleted[self.record.month] = self.record.events
+            tally.unsigned_records.update(() if self.record.key else (self.record.month,))
+
+
+def _compare(entry: Entry, data: bytes) -> tuple[str, str] | None:
+    """Return what is wrong with an object, if anything is."""
+    if sha256(data) != entry.sha256 or len(data) != entry.size:
+        if len(data) < entry.size:
+            return "object_truncated", f"{len(data)} of {entry.size} bytes are there"
+        return "object_changed", f"its SHA-256 is {sha256(data)}, and was {entry.sha256}"
+    try:
+        header = header_of(data)
+        events = sum(1 for _ in events_of(data))
+    except DamagedEvidence as error:
+        return "counts_wrong", f"it holds no events: {error}"
+    if events != entry.events:
+        return "counts_wrong", f"it holds {events} events, and the digest says {entry.events}"
+    numbers = [number for first, last, _ in header.spans for number in (first, last)]
+    if (min(numbers), max(numbers)) != (entry.first_seq, entry.last_seq):
+        return "numbers_wrong", f"it holds {min(numbers)} to {max(numbers)}"
+    return None
