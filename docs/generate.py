@@ -1,4 +1,4 @@
-"""Writes docs/reference, examples/full.yaml, the JSON schema and that of the chart from the code.
+"""Writes docs/reference, examples/full.yaml, the JSON schema, that of the chart and the rules of `hunt` from the code.
 
 With `--check` it says what is out of date and writes nothing.
 
@@ -21,6 +21,7 @@ from docs.markdown import table
 from docs.settings_page import configuration
 from forwarder.config.json_schema import json_schema
 from forwarder.exit_codes import ExitCode
+from forwarder.investigate.hunt.shipped import made
 from forwarder.observe.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,7 @@ def outputs() -> dict[str, str]:
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
         "docs/reference/chart-values.md": page("Values of the chart", values_page()),
         "examples/full.yaml": full_example(),
+        "forwarder/investigate/hunt/shipped.json": made(),
         "schema/audit-forwarder.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "helm/audit-forwarder/values.schema.json": json.dumps(values_schema(), indent=2) + "\n",
     }

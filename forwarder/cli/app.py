@@ -21,7 +21,9 @@ from forwarder.cli import backfill as cli_backfill
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
+from forwarder.cli import hunt as cli_hunt
 from forwarder.cli import imports as cli_imports
+from forwarder.cli import investigate as cli_investigate
 from forwarder.cli import lanes as cli_lanes
 from forwarder.cli import pseudonym as cli_pseudonym
 from forwarder.cli import reconcile as cli_reconcile
@@ -232,8 +234,10 @@ app.add_typer(cli_lanes.app, name="lanes")
 app.add_typer(cli_replay.app, name="replay")
 app.add_typer(cli_catalogue.app, name="catalogue")
 app.add_typer(cli_pseudonym.app, name="pseudonym")
+app.add_typer(cli_investigate.app, name="investigate")
 cli_reconcile.add_to(app)
 cli_imports.add_to(app)
+cli_hunt.add_to(app)
 
 
 @app.command(

@@ -1,0 +1,205 @@
+"""`investigate` and `hunt`: opens what is kept, asks, and shows the answer in one of four faces."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from forwarder import __version__
+from forwarder.cli.terminal import console, print_json, print_line, screen
+from forwarder.contracts import ConfigError
+from forwarder.exit_codes import ExitCode
+from forwarder.investigate.faces.as_csv import as_csv
+from forwarder.investigate.faces.as_html import as_html
+from forwarder.investigate.faces.as_json import as_dict
+from forwarder.investigate.hunt import hunting
+from forwarder.investigate.hunt.shipped import hunts
+from forwarder.investigate.moments import moment_ms, zone_of
+from forwarder.investigate.opened import open_files
+from forwarder.investigate.questions.answer import answer
+from forwarder.investigate.questions.shapes import SHAPES
+from forwarder.investigate.result import Question, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from forwarder.cli.invocation import Invocation
+    from forwarder.investigate.questions.answer import Archive
+    from forwarder.investigate.result import Result
+
+
+class Where(NamedTuple):
+    """What is asked: an archive, or files of events; of neither, the archive of the configuration."""
+
+    invocation: Invocation
+    archive: str | None = None
+    events: Sequence[Path] = ()
+
+
+class When(NamedTuple):
+    """The time that is asked about, as it was typed."""
+
+    since: str | None = None
+    until: str | None = None
+    zone: str | None = None
+    gap: str = "30m"
+    around: str | None = None
+
+
+class Face(NamedTuple):
+    """How the answer is shown."""
+
+    as_json: bool = False
+    as_csv: bool = False
+    html: Path | None = None
+    full: bool = False
+
+
+class Report(NamedTuple):
+    """What is written into the answer of why it was asked."""
+
+    case: str | None = None
+    reason: str | None = None
+
+
+def investigate(
+    kind: str,
+    who: str,
+    where: Where,
+    when: When,
+    face: Face,
+    report: Report,
+    *,
+    only: Sequence[str] = (),
+    allow_incomplete: bool = False,
+) -> ExitCode:
+    """Ask, and show the answer. Raises ConfigError for what cannot be asked."""
+    question = _question(kind, who, when, only)
+    run = _run(report)
+    with _progress() as progress, _opened(where, progress) as archive:
+        result = answer(archive, SHAPES[kind], question, run, progress)
+    _show(result, face)
+    return _code(result, allow_incomplete=allow_incomplete)
+
+
+def hunt(
+    names: Sequence[str], where: Where, when: When, face: Face, report: Report, *, allow_incomplete: bool
+) -> ExitCode:
+    """Run the rules that are shipped, and show what they match. Raises ConfigError for a rule that is not."""
+    known = {rule.name: rule for rule in hunts()}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"--rule {name}: there is no such rule; there are: {', '.join(known)}")
+    rules = [rule for rule in known.values() if not names or rule.name in names]
+    zone, now = zone_of(when.zone), time.time()
+    since, until = _times(when, zone, now)
+    question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
+    with _progress() as progress, _opened(where, progress) as archive:
+        result = hunting.hunt(archive, rules, question, _run(report), progress)
+    _show(result, face)
+    return _code(result, allow_incomplete=allow_incomplete)
+
+
+def _run(report: Report) -> Run:
+    case, reason = (None if text is None else _text(text) for text in report)
+    return Run(int(time.time() * 1000), _user(), socket.gethostname(), __version__, case, reason)
+
+
+def _code(result: Result, *, allow_incomplete: bool) -> ExitCode:
+    if result.several:
+        return ExitCode.CONFIGURATION
+    return ExitCode.DEGRADED if result.evidence.gaps and not allow_incomplete else ExitCode.OK
+
+
+def _times(when: When, zone: ZoneInfo, now: float) -> tuple[int | None, int | None]:
+    since, until = (None if text is None else moment_ms(text, zone, now) for text in (when.since, when.until))
+    if since is not None and until is not None and since >= until:
+        raise ConfigError("--from is not before --to: nothing lies between them")
+    return since, until
+
+
+def _question(kind: str, who: str, when: When, only: Sequence[str]) -> Question:
+    zone, now = zone_of(when.zone), time.time()
+    since, until = _times(when, zone, now)
+    if when.around is not None and (since is not None or until is not None):
+        raise ConfigError("--around is half an hour before and after an event; leave out --from and --to, or --around")
+    shape = SHAPES[kind]
+    if shape.is_day and (since is not None or until is not None or when.around is not None):
+        raise ConfigError("a day is its own time; leave out --from, --to and --around")
+    if not who.strip():
+        raise ConfigError(f"nothing to look for; write {shape.what}")
+    if not shape.entities:
+        shape.normal(who)
+    gap = _minutes(when.gap)
+    return Question(kind, _text(who), zone.key, since, until, gap, tuple(only), when.around)
+
+
+def _text(text: str) -> str:
+    """Return what was typed as text that can be written: bytes that are no UTF-8 come as halves of characters."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _minutes(text: str) -> int:
+    from forwarder.contracts.units import parse_duration  # noqa: PLC0415 -- as in `moments`
+
+    try:
+        minutes = int(parse_duration(text) // 60)
+    except ValueError:
+        minutes = 0
+    if minutes < 1:
+        raise ConfigError(f"--gap {text}: write a pause of a minute or more, such as 30m or 2h")
+    return minutes
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for this number in a container
+        return f"user {os.getuid()}"
+
+
+@contextmanager
+def _opened(where: Where, progress: Callable[[str], None]) -> Iterator[Archive]:
+    if not where.events:
+        raise ConfigError("nothing to ask; write --events FILE")
+    with open_files(where.events, progress) as archive:
+        yield archive
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Say on standard error what is being done, on a terminal only."""
+    import sys  # noqa: PLC0415 -- needed here only
+
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with console(sys.stderr).status("reading") as status:
+        yield lambda text: status.update(f"looking at: {text}")
+
+
+def _show(result: Result, face: Face) -> None:
+    if face.as_json:
+        print_json(as_dict(result))
+    elif face.as_csv:
+        print_line(as_csv(result).removesuffix("\r\n"))
+    elif face.html is not None:
+        _write(face.html, as_html(result))
+        print_line(f"{face.html}: {len(result.findings)} findings, {result.totals.subject} events")
+    else:
+        from forwarder.cli.investigation_text import answer_text  # noqa: PLC0415 -- one of four faces
+
+        print_line("\n".join(answer_text(result, screen(), brief=not face.full)))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--html {file}: it cannot be written: {error.strerror}") from None

@@ -1,0 +1,218 @@
+"""The commands `investigate …`: how they are called. What they do lies in `forwarder.cli.commands.investigate`."""
+
+# ruff: noqa: PLC0415 -- commands are imported when they are called, so that help is quick
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from forwarder.cli.help import App, examples_epilog
+from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call
+from forwarder.exit_codes import ExitCode
+
+_ONLY = ("views", "changes", "exports", "rights", "logins")
+_ZONES = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo")
+
+app = App(
+    help="Ask what is kept: what an account did, who looked at a page.\n\n"
+    "Limits of the evidence stand above the findings; a finding is a number, what it is compared with, and the events "
+    "it counts, never a verdict. A name that several have is answered with a list (2). "
+    "Needs: pip install 'atlassian-audit-forwarder[investigate]'.",
+    epilog=examples_epilog(
+        [
+            ("audit-forwarder investigate user ada@example.com --from 2026-02-09", "what did this account do?"),
+            ("audit-forwarder investigate content SEC-5", "who looked at this issue?"),
+            ("audit-forwarder investigate day 2026-02-10 --tz Europe/Berlin", "what was unusual?"),
+        ],
+        ExitCode.DEGRADED,
+    ),
+)
+
+
+def _only(words: list[str] | None) -> list[str]:
+    """Return the kinds of acts of `--only views,changes`."""
+    found = [word.strip() for text in words or () for word in text.split(",") if word.strip()]
+    for word in found:
+        if word not in _ONLY:
+            raise typer.BadParameter(f"{word!r} is no kind of act; write some of {', '.join(_ONLY)}")
+    return found
+
+
+def _complete_only(incomplete: str) -> list[str]:
+    return [word for word in _ONLY if word.startswith(incomplete)]
+
+
+def _complete_zone(incomplete: str) -> list[str]:
+    import zoneinfo
+
+    names = sorted(zoneinfo.available_timezones()) if incomplete else _ZONES
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Events = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--events",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Ask this file of events, as a `file` sink writes it (raw or ECS, also .gz, .zst); may be repeated.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="From then on: 2026-01-31, 2026-01-31T12:00+01:00, 7d. Default: all."),
+]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Up to then, excluded.")]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--tz",
+        metavar="ZONE",
+        help="Zone of days, nights and of what is printed; default: that of this machine.",
+        autocompletion=_complete_zone,
+    ),
+]
+Gap = Annotated[str, typer.Option("--gap", metavar="TIME", help="A longer pause ends a session.")]
+Around = Annotated[
+    str | None, typer.Option("--around", metavar="ID", help="Half an hour before and after the event of this id.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="KINDS",
+        callback=_only,
+        autocompletion=_complete_only,
+        help=f"Limit the timeline to kinds of acts: {', '.join(_ONLY)}. Not at first: it hides what belongs together.",
+    ),
+]
+Depth = Annotated[str, typer.Option("--depth", metavar="brief|full", help="On a terminal: the first rows, or all.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print one table of CSV; its column `part` says of what a line is.")]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Write one page, also for print.")
+]
+Case = Annotated[str | None, typer.Option("--case", metavar="ID", help="Number of the case, for the report.")]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why it is asked, for the report.")]
+AllowIncomplete = Annotated[
+    bool,
+    typer.Option("--allow-incomplete", help="End with 0 also where the evidence has gaps; they are said all the same."),
+]
+
+
+def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
+    def ask(
+        who: str,
+        config: Config = None,
+        secrets_dir: SecretsDir = None,
+        overrides: Overrides = None,
+        events: Events = None,
+        since: Since = None,
+        until: Until = None,
+        zone: Zone = None,
+        gap: Gap = "30m",
+        around: Around = None,
+        only: Only = None,
+        depth: Depth = "brief",
+        as_json: Json = False,
+        as_csv: AsCsv = False,
+        html: Html = None,
+        case: Case = None,
+        reason: Reason = None,
+        allow_incomplete: AllowIncomplete = False,
+    ) -> None:
+        from forwarder.cli.commands import investigate as command
+
+        raise typer.Exit(
+            command.investigate(
+                kind,
+                who,
+                command.Where(call(config, secrets_dir, overrides), None, events or ()),
+                command.When(since, until, zone, gap, around),
+                face(command, depth, html, as_json=as_json, as_csv=as_csv),
+                command.Report(case, reason),
+                only=only or (),
+                allow_incomplete=allow_incomplete,
+            )
+        )
+
+    ask.__doc__ = text
+    ask.__annotations__["who"] = Annotated[str, typer.Argument(metavar=value, help=_HELP[kind])]
+    examples = [(f"audit-forwarder investigate {kind} {example}", why)]
+    app.command(kind, epilog=examples_epilog([*examples, *_MORE.get(kind, ())], ExitCode.DEGRADED))(ask)
+
+
+def face(command: Any, depth: str, html: Path | None, *, as_json: bool, as_csv: bool) -> Any:
+    """Return the face that was asked for."""
+    if depth not in {"brief", "full"}:
+        raise typer.BadParameter(f"--depth {depth}: write brief or full")
+    if as_json + as_csv + (html is not None) > 1:
+        raise typer.BadParameter("--json, --csv and --html are three faces of one answer; ask for one of them")
+    return command.Face(as_json, as_csv, html, depth == "full")
+
+
+_HELP = {
+    "user": "Account id, e-mail address or name; several of one name are listed.",
+    "content": "Id, key (SEC-5), address (https://…) or title.",
+    "ip": "Address, of IPv4 or IPv6.",
+    "token": "Id or label. From a leaked secret nothing can be looked up: the log holds ids only.",
+    "group": "Id or name.",
+    "app": "Id or name.",
+    "day": "Date, in the zone of --tz.",
+}
+_MORE = {
+    "user": [
+        ("audit-forwarder investigate user 'Ada Glenmoor' --from 7d", "a name; the last seven days"),
+        ("audit-forwarder investigate user ada@example.com --html case-17.html --case 17", "a report for a case"),
+        ("audit-forwarder investigate user ada@example.com --json | jq .findings", "for scripts"),
+    ],
+    "content": [
+        (
+            "audit-forwarder investigate content https://acme.example.net/wiki/spaces/FIN/pages/884736",
+            "by its address, whatever stands behind it",
+        )
+    ],
+}
+
+_command(
+    "user", "WHO", "ada@example.com", "everything that is kept of it",
+    """Say what an account did.
+
+    Its sessions, what it read, changed, exported and granted, what is new of it, who else came from the same address
+    or with the same token, who acted as it and as whom it acted, and who gave it its rights.
+    """,
+)  # fmt: skip
+_command(
+    "content", "WHAT", "SEC-5", "who viewed, changed and exported it",
+    """Say who looked at a page or an issue, and how it may have left.
+
+    Exports of the whole space and views that name it only in their message are listed apart, never counted.
+    """,
+)  # fmt: skip
+_command(
+    "ip", "ADDRESS", "203.0.113.7", "which accounts came from there",
+    """Say who came from an address, and what they did from there.""",
+)  # fmt: skip
+_command(
+    "token", "TOKEN", "backup", "made by whom, used from where",
+    """Say who made a token, from where it was used, and for what.""",
+)  # fmt: skip
+_command(
+    "group", "GROUP", "site-admins", "members added, access given",
+    """Say what happened to a group: who was added by whom, and what access it was given.""",
+)  # fmt: skip
+_command(
+    "app", "APP", "'Diagram Forge'", "who brought it, what it did",
+    """Say who installed an app, and what it did for whom.""",
+)  # fmt: skip
+_command(
+    "day", "DATE", "2026-02-10", "compared with days of the same kind before",
+    """Say what was unusual on a day.
+
+    More of an act than on the same kind of day in the 35 days before, settings with values that they never had, and
+    accounts far above all others.
+    """,
+)  # fmt: skip

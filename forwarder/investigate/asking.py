@@ -1,0 +1,83 @@
+"""Asks the tables, and keeps each query with its values for the report.
+
+Invariant: what a person typed and what events hold reaches a query as a bound value only, never as part of its text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Any
+
+from forwarder.investigate.moments import iso
+from forwarder.investigate.result import MOST_ROWS, Column, Part, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forwarder.investigate.tables import Tables
+
+SHORT_NAMES = """
+create or replace temp view e as select "@timestamp" t, "event.id" id, act, "event.code" code, "event.action" action,
+  "event.category" category, "event.type" type, "event.outcome" outcome, "event.severity" severity,
+  who user_id, "user.full_name" user_name, "user.email" user_email,
+  on_behalf_of behalf_id, "on_behalf_of.full_name" behalf_name,
+  impersonated as_id, "impersonated.full_name" as_name,
+  target target_id, "user.target.full_name" target_name, coalesce("group.id", "group.name") group_id,
+    "group.name" group_name,
+  "atlassian.audit.roles" roles, "source.ip" ip, "source.geo.country_name" country, "source.geo.city_name" city,
+  "user_agent.original" user_agent, "atlassian.audit.authentication.type" authentication,
+  "atlassian.audit.authentication.session_id" session_id,
+  "atlassian.audit.authentication.token_id" token_id, "atlassian.audit.authentication.token_label" token_label,
+  "atlassian.audit.authentication.app_id" app_id, "atlassian.audit.authentication.app_name" app_name,
+  "atlassian.audit.app.id" other_app_id, "atlassian.audit.app.name" other_app_name,
+  "atlassian.audit.content.kind" content_kind,
+  coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") content_id,
+  "atlassian.audit.content.id" own_id, "atlassian.audit.content.key" content_key,
+    "atlassian.audit.content.name" content_name, "url.full" url,
+  coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id") space,
+  "atlassian.audit.changes" changes, touched, message, "evidence.object" object, "evidence.line" line
+from events
+"""
+"""The index under the short names that the queries use."""
+
+
+_VALUE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+
+
+class Asking:
+    """Asks the tables of one archive.
+
+    Args:
+        tables: Open.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.queries: list[Query] = []
+        self.run("short names", SHORT_NAMES)
+
+    def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
+        """Run a query with bound values; return its rows by column. Remembers it under a name."""
+        named = set(_VALUE.findall(sql))
+        used = {key: value for key, value in values.items() if key in named}
+        text = sql.strip()
+        if not any(query.name == name for query in self.queries):
+            self.queries.append(Query(name, text, {key: _shown(value) for key, value in used.items()}))
+        return self._tables.ask(text, used).dicts()
+
+    def part(self, name: str, title: str, columns: Sequence[Column], sql: str, note: str = "", **values: Any) -> Part:
+        """Return a part whose columns are those of a query, by name."""
+        rows = self.run(name, sql, **values)
+        kept = tuple(tuple(_cell(row[column.name]) for column in columns) for row in rows[:MOST_ROWS])
+        return Part(name, title, tuple(columns), kept, note, left_out=max(0, len(rows) - MOST_ROWS))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return [str(one) for one in value if one is not None]
+    return value
+
+
+def _shown(value: Any) -> Any:
+    return iso(int(value.timestamp() * 1000)) if isinstance(value, dt.datetime) else value

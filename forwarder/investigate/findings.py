@@ -1,0 +1,78 @@
+"""Findings: rules as data. Each is a query whose rows are numbers with what they are compared with, and a sentence.
+
+Invariant: a rule compares and counts; it never says what that means. The queries read the table `asked` (the events of
+the subject, `forwarder.investigate.sessions`) and, for what others do, the view `e`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from forwarder.investigate.result import MOST_IDS, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forwarder.investigate.asking import Asking
+    from forwarder.investigate.moments import Clock
+
+_WEIGHT = {"!!": 0, "!": 1, "": 2}
+_MOST_ROWS = 20
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One rule.
+
+    Attributes:
+        name: Of its query.
+        rule: What it counts and when it says so, in words.
+        text: The sentence: a template of `str.format` with the columns of the row; `when` is its time for people.
+        sql: Its query. Columns: `mark`, `value`, `own`, `others`, `start`, `end`, `n` (events), `ids`, and those of
+            the sentence. No row: nothing to say.
+    """
+
+    name: str
+    rule: str
+    text: str
+    sql: str
+
+
+def findings(asking: Asking, rules: Iterable[Rule], clock: Clock, **values: Any) -> tuple[Finding, ...]:
+    """Return what the rules find, the weightiest first, numbered."""
+    found: list[tuple[Rule, dict[str, Any]]] = []
+    for rule in rules:
+        rows = asking.run(f"finding {rule.name}", rule.sql, most=MOST_IDS, **values)
+        found += [(rule, row) for row in rows[:_MOST_ROWS]]
+    found.sort(key=lambda one: (_WEIGHT[one[1]["mark"]], one[1]["start"] or 0))
+    return tuple(_finding(number, rule, row, clock) for number, (rule, row) in enumerate(found, 1))
+
+
+def _finding(number: int, rule: Rule, row: dict[str, Any], clock: Clock) -> Finding:
+    start, end = row["start"], row["end"]
+    when = "" if start is None else clock.span(start, end)
+    shown = {name: _said(value) for name, value in row.items()}
+    return Finding(
+        code=f"F{number}",
+        mark=row["mark"],
+        text=rule.text.format(**shown, when=when),
+        rule=rule.rule,
+        value=row["value"],
+        own=row.get("own"),
+        others=row.get("others"),
+        start_ms=start,
+        end_ms=end,
+        count=row["n"],
+        events=tuple(one for one in row["ids"] if one is not None),
+    )
+
+
+def _said(value: Any) -> Any:
+    if value is None:
+        return "unknown"
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value if one is not None) or "unknown"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value

@@ -1,0 +1,1 @@
+"""Detections over what is kept: rules of Sigma, made into SQL when the package is made."""

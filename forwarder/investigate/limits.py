@@ -1,0 +1,116 @@
+"""What the evidence does not show: said above what it shows, of every answer.
+
+Most of it is counted: events without an address, views without an object, how much there was before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forwarder.investigate.moments import Clock, pause
+from forwarder.investigate.result import Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forwarder.investigate.asking import Asking
+    from forwarder.investigate.result import Evidence, Question
+
+_OF_SUBJECT = """
+select count(*) events, count(*) filter (ip is null) no_address, count(*) filter (ip is null
+  and place is null) no_place,
+  count(*) filter (is_view and content_id is null) no_object, count(*) filter (user_id is null) nobody,
+  count(*) filter (code is null) unknown_acts,
+  count(*) filter (code = 'group.add' and target_id is null) unnamed_members from asked
+"""
+
+_OF_WINDOW = """
+select count(*) events, count(*) filter (code like '%.view') "views",
+  count(*) filter (code like '%.view' and content_name is null and content_key is null) nameless,
+  count(user_agent) user_agents, count(session_id) session_ids, count(*) filter (code = 'session.login') logins
+from e where t >= $since and t < $until
+"""
+
+_PROBLEMS = "select count(*) n from problems"
+
+
+def limits(asking: Asking, question: Question, evidence: Evidence, clock: Clock, **values: Any) -> tuple[Limit, ...]:
+    """Return what limits an answer."""
+    [own] = asking.run("limits of the subject", _OF_SUBJECT)
+    [window] = asking.run("limits of the time", _OF_WINDOW, **values)
+    [problems] = asking.run("lines that are no event", _PROBLEMS)
+    return tuple(_all(question, evidence, clock, own, window, problems["n"]))
+
+
+def limits_of_all(
+    asking: Asking, question: Question, evidence: Evidence, clock: Clock, **values: Any
+) -> tuple[Limit, ...]:
+    """Return what limits an answer that is about no one subject."""
+    [window] = asking.run("limits of the time", _OF_WINDOW, **values)
+    [problems] = asking.run("lines that are no event", _PROBLEMS)
+    nothing = dict.fromkeys(("no_address", *(name for name, _ in _COUNTED)), 0)
+    return tuple(_all(question, evidence, clock, nothing, window, problems["n"]))
+
+
+def _all(
+    question: Question, evidence: Evidence, clock: Clock, own: dict[str, Any], window: dict[str, Any], problems: int
+) -> Iterator[Limit]:
+    for gap in evidence.gaps:
+        yield Limit("gap", f"{clock.span(gap.since_ms, gap.until_ms)}: {gap.text}")
+    if not evidence.proved:
+        yield Limit("not_proved", evidence.proof)
+    if problems:
+        yield Limit("problems", "lines of the evidence are no event that can be read; they are in no number", problems)
+    yield from _history(question, evidence, clock)
+    if window["events"]:
+        yield from _of_the_log(window)
+        yield from (Limit(name, text, own[name]) for name, text in _COUNTED if own[name])
+        if own["no_address"]:
+            placed = own["no_address"] - own["no_place"]
+            text = f"events name no address; {placed} of them are placed by their session"
+            yield Limit("no_address", text, own["no_address"])
+        yield from _ALWAYS
+
+
+_COUNTED = (
+    ("no_object", "views name no page or issue; they are counted as views, not as pages"),
+    ("unnamed_members", "additions to groups do not name who was added"),
+    ("unknown_acts", "events are of kinds that the catalogue does not know: they have Atlassian's own name"),
+)
+_ALWAYS = (
+    Limit(
+        "views",
+        "a view was delivered to an account; that a person read it is not in the log. API, search, mails, exports and"
+        " caches may show content without a view",
+    ),
+    Limit("places", "places are Atlassian's lookup of an address: VPN and mobile networks mislead"),
+)
+
+
+def _of_the_log(window: dict[str, Any]) -> Iterator[Limit]:
+    """Yield what nobody's events have in this time."""
+    if not window["views"]:
+        yield Limit(
+            "no_views",
+            "no view of a page or issue is recorded in this time, by anybody: that needs a plan with user activity"
+            " (Guard Premium or Enterprise). No views here does not mean that nobody looked",
+        )
+    elif window["nameless"] == window["views"]:
+        yield Limit("no_titles", "the log does not store user content: pages and issues have ids, no titles or keys")
+    counts = (("user agent", "user_agents"), ("session id", "session_ids"))
+    if missing := [name for name, count in counts if not window[count]]:
+        yield Limit("not_recorded", f"not recorded by these logs: device, {', '.join(missing)}")
+
+
+def _history(question: Question, evidence: Evidence, clock: Clock) -> Iterator[Limit]:
+    first, since = evidence.first_ms, question.since_ms
+    if first is None:
+        yield Limit("empty", "nothing is kept at all")
+        return
+    if since is None:
+        yield Limit("history", f"what is kept begins {clock.full(first)}: before that nothing is known")
+    elif since < first:
+        later = f"what is kept begins {clock.full(first)}, {pause(first - since)} later"
+        yield Limit("history", f"asked from {clock.full(since)}, but {later}")
+    else:
+        yield Limit("history", f"what is kept begins {clock.full(first)}: “new” has {pause(since - first)} before it")

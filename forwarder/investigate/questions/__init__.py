@@ -1,0 +1,1 @@
+"""Questions: one module each, data that one runner answers."""

@@ -1,0 +1,150 @@
+"""Makes the answer to a question: finds whom it is about, lays out their events, and asks what its shape says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from forwarder.contracts import ConfigError
+from forwarder.investigate.asking import Asking
+from forwarder.investigate.findings import findings
+from forwarder.investigate.limits import limits
+from forwarder.investigate.moments import Clock, utc, zone_of
+from forwarder.investigate.questions.resolve import resolve
+from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
+from forwarder.investigate.sessions import ASKED, ONLY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forwarder.investigate.questions.shape import Shape
+    from forwarder.investigate.result import Evidence, Part, Question, Run
+    from forwarder.investigate.tables import Tables
+
+_MILLISECOND = 1
+_AROUND_MS = 30 * 60_000
+
+_KEPT = 'select count(*) events, epoch_ms(min("@timestamp")) "first", epoch_ms(max("@timestamp")) "last" from events'
+_IN_WINDOW = "select count(*) n from e where t >= $since and t < $until"
+_OF_SUBJECT = "select count(*) n, count(*) filter ({only}) shown from asked"
+_MOMENT_OF = "select epoch_ms(t) t from e where id = $event"
+
+
+class Archive(NamedTuple):
+    """What is asked: tables, and the evidence they were made from without what only they know (events, times)."""
+
+    tables: Tables
+    evidence: Evidence
+
+
+def answer(archive: Archive, shape: Shape, question: Question, run: Run, progress: Callable[[str], None]) -> Result:
+    """Return the answer.
+
+    Raises ConfigError for an event that is not there (`around`), and duckdb.InterruptException when it is cancelled.
+    """
+    asking = Asking(archive.tables)
+    evidence = evidence_of_tables(asking, archive.evidence)
+    question = _of_day(shape, _around(asking, question))
+    clock = Clock(question.zone)
+    since, until = window_of(question, evidence)
+    progress("who or what that is")
+    subject = (
+        resolve(asking, shape.kind, shape.entities, question.who)
+        if shape.entities
+        else Subject(shape.kind, shape.normal(question.who), resolved_by="what was typed")
+    )
+    values: dict[str, Any] = {
+        "who": subject.id,
+        "since": utc(since),
+        "until": utc(until),
+        "gap": question.gap_minutes,
+        "zone": question.zone,
+        "ids": MOST_IDS,
+    }
+    window = events_between(asking, values)
+    searched = searched_in(shape.what, question, evidence, clock, window)
+    if subject.id is None:
+        return Result(
+            question, subject, run, evidence, Totals(window), searched=searched, queries=tuple(asking.queries)
+        )
+    only = " or ".join(ONLY[name] for name in question.only) or "true"
+    progress("its events")
+    asking.run("asked", ASKED.format(events=shape.events), **values)
+    [own] = asking.run("events of the subject", _OF_SUBJECT.format(only=only))
+    parts: list[Part] = []
+    not_found: list[str] = []
+    for table in shape.tables:
+        progress(table.title)
+        part = asking.part(
+            table.name, table.title, table.columns, table.sql.replace("{only}", only), table.note, **values
+        )
+        parts.append(part)
+        if not part.rows:
+            not_found.append(table.none)
+    progress("what stands out")
+    return Result(
+        question=question,
+        subject=subject,
+        run=run,
+        evidence=evidence,
+        totals=Totals(window, own["n"], own["shown"], own["n"] - own["shown"]),
+        limits=limits(asking, question, evidence, clock, **values),
+        findings=findings(asking, shape.rules, clock, **values),
+        parts=tuple(parts),
+        not_found=tuple(not_found),
+        searched=searched,
+        queries=tuple(asking.queries),
+    )
+
+
+def _around(asking: Asking, question: Question) -> Question:
+    """Return the question with the half hours before and after an event as its window."""
+    if question.around is None:
+        return question
+    rows = asking.run("the event around which was asked", _MOMENT_OF, event=question.around)
+    if not rows:
+        raise ConfigError(f"--around {question.around}: there is no event of this id in what is kept")
+    at = rows[0]["t"]
+    return msgspec.structs.replace(question, since_ms=at - _AROUND_MS, until_ms=at + _AROUND_MS + _MILLISECOND)
+
+
+def _of_day(shape: Shape, question: Question) -> Question:
+    """Return the question with the day that it is about as its window."""
+    if not shape.is_day:
+        return question
+    zone = zone_of(question.zone)
+    day = dt.date.fromisoformat(shape.normal(question.who))
+    since, until = (
+        int(dt.datetime.combine(each, dt.time(), zone).timestamp() * 1000) for each in (day, day + dt.timedelta(days=1))
+    )
+    return msgspec.structs.replace(question, since_ms=since, until_ms=until)
+
+
+def evidence_of_tables(asking: Asking, evidence: Evidence) -> Evidence:
+    """Return the evidence with how much it is, and of which times."""
+    [kept] = asking.run("what is kept", _KEPT)
+    return msgspec.structs.replace(evidence, events=kept["events"], first_ms=kept["first"], last_ms=kept["last"])
+
+
+def events_between(asking: Asking, values: dict[str, Any]) -> int:
+    """Return how many events there are in the time."""
+    [found] = asking.run("events of the time", _IN_WINDOW, **values)
+    count: int = found["n"]
+    return count
+
+
+def window_of(question: Question, evidence: Evidence) -> tuple[int, int]:
+    """Return from and until in milliseconds; what was left open is all that is kept."""
+    first, last = evidence.first_ms or 0, evidence.last_ms or 0
+    since = first if question.since_ms is None else question.since_ms
+    return since, max(last + _MILLISECOND, since) if question.until_ms is None else question.until_ms
+
+
+def searched_in(what: str, question: Question, evidence: Evidence, clock: Clock, events: int) -> str:
+    """Return what was looked through, in words: said beside what was not found."""
+    since, until = window_of(question, evidence)
+    if not evidence.events:
+        return "nothing is kept: no event was searched"
+    return f"searched for {what} in {events} events, {clock.full(since)} to {clock.full(until)}"

@@ -1,0 +1,108 @@
+"""Who looked at this page or issue, who changed it, and how it may have left without a view of it."""
+
+from __future__ import annotations
+
+from forwarder.investigate.findings import Rule
+from forwarder.investigate.questions.shape import Shape, Table, columns
+from forwarder.investigate.questions.tables import ACCOUNTS, DAYS, TIMELINE_TABLE
+from forwarder.investigate.sessions import COLUMNS
+
+_EVENTS = f"""
+select {COLUMNS} from e where own_id = $who and t >= $since and t < $until
+union all select {COLUMNS} from e where content_key = $who and own_id is null and t >= $since and t < $until
+"""
+
+_PLACE = """
+with it as (select arg_max(space, t) space, arg_max(content_name, t) title from e where own_id = $who)
+"""
+
+_INDIRECTLY = Table(
+    "perhaps",
+    "Perhaps also, not counted above",
+    columns(
+        "why",
+        "start:time:first",
+        "end:time:last",
+        "n:number:events",
+        "name::who",
+        "account",
+        "ip::from",
+        "country",
+        "ids:ids:events",
+    ),
+    f"""
+{_PLACE},
+x as (select 'the event names no page, but its message has this title' why, e.* from e, it where e.content_id is null
+    and e.code like '%.view' and length(it.title) >= 5 and contains(e.message, it.title)
+  union all select 'the whole space was exported', e.* from e, it where e.code = 'space.export' and e.space = it.space
+  union all select 'rights on the whole space were given', e.* from e, it where e.code = 'permission.grant'
+    and e.space = it.space)
+select why, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, mode(user_name) "name", user_id account,
+  any_value(ip) ip, any_value(country) country, list(id order by t, id)[:$ids] ids
+from x where t >= $since and t < $until group by why, user_id order by 1 desc, 2, account
+""",
+    "no export of its space, no rights given on its space, no view that names it in its message only",
+    "An export names its space only: every page of it may have left with it.",
+)
+
+_TITLES = Table(
+    "titles",
+    "Names it had",
+    columns("kind", "value", "start:time:first", "end:time:last", "events:number"),
+    """
+select kind, "value", epoch_ms(min("first")) "start", epoch_ms(max("last")) "end", sum(events)::bigint events
+from names where id = $who and entity not in ('person', 'group', 'app', 'token', 'space', 'site')
+group by kind, "value" order by kind, events desc, "value"
+""",
+    "no title, key or address",
+)
+
+_EXPORTED = Rule(
+    "its space was exported",
+    "an export or download of the space that holds it",
+    "{when}: {who} exported or downloaded the space {space} that holds it, {value} times",
+    f"""
+{_PLACE}
+select '!' mark, count(*) "value", null own, null others, epoch_ms(min(e.t)) "start", epoch_ms(max(e.t)) "end",
+  count(*) n,
+  list(e.id order by e.t, e.id)[:$most] ids, coalesce(mode(e.user_name), e.user_id) who, it.space space
+from e, it where e.code = 'space.export' and e.space = it.space and e.t >= $since and e.t < $until
+group by e.user_id, it.space order by "start"
+""",
+)
+
+_BEHIND = Rule(
+    "read for somebody else",
+    "events of it that were done on behalf of another account",
+    "{when}: {behind} acted on it as {who}, {value} times, from {ip}",
+    """
+select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
+  list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
+  coalesce(any_value(behalf_name), behalf_id) behind, any_value(place) ip
+from asked where behalf_id is not null group by user_id, behalf_id order by "start"
+""",
+)
+
+_NEW_PLACE = Rule(
+    "from a place new for the reader",
+    "events of it from a country from which that account acts for at most 48 hours in all, and from others, too",
+    "{when}: {who} came to it from {ip}, {country}, from where that account acts at no other time: {value} events",
+    """
+with p as (select user_id, country, min(t) "first", max(t) "last" from e where user_id in (select user_id from asked)
+  and country is not null group by user_id, country),
+rare as (select * from p where "last" - "first" <= interval 48 hours
+  and exists (from p q where q.user_id = p.user_id and q.country <> p.country))
+select '!' mark, count(*) "value", 0 own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
+  list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, any_value(asked.ip) ip, country
+from asked join rare using (user_id, country) group by user_id, country order by "start"
+""",
+)
+
+SHAPE = Shape(
+    kind="content",
+    what="an id, a key, an address or a title",
+    entities=("content",),
+    events=_EVENTS,
+    tables=(ACCOUNTS, TIMELINE_TABLE, DAYS, _INDIRECTLY, _TITLES),
+    rules=(_EXPORTED, _BEHIND, _NEW_PLACE),
+)

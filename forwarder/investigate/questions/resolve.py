@@ -1,0 +1,107 @@
+"""Whom or what a person means: an id, an address, a key, a name, a part of a name. Several are listed, never guessed.
+
+The best way of matching decides: who is found by an id or an address is not mixed with whom only a part of a name fits.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from forwarder.investigate.names import folded
+from forwarder.investigate.result import Candidate, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forwarder.investigate.asking import Asking
+
+MOST_CANDIDATES = 50
+
+_WAYS = ("id", "key", "e-mail address", "address", "name", "beginning of the e-mail address", "part of the name")
+
+_FIND = """
+with m as (select entity, id, kind, "value", "first", "last", events, case
+    when id = $text then 0 when kind = 'id' and "value" = $text then 0
+    when kind = 'key' and lower("value") = lower($text) then 1
+    when kind = 'email' and "value" = lower($text) then 2 when kind = 'url' and "value" = $text then 3
+    when kind in ('name', 'key') and folded = $folded then 4
+    when kind = 'email' and length($text) >= 3 and starts_with("value", lower($text)) then 5
+    when kind = 'name' and length($folded) >= 3 and contains(folded, $folded) then 6 end how
+  from names where {entities}),
+best as (select id, min(how) how from m where how = (select min(how) from m) group by id)
+select id, how from best order by id
+"""
+
+_DESCRIBE = """
+with n as (select id, kind, "value", min("first") "first", max("last") "last", sum(events)::bigint events from names
+  where {entities} and id in (select unnest($ids)) group by id, kind, "value")
+select id, arg_max("value", events) filter (kind = 'name') "name", arg_max("value", events)
+  filter (kind = 'email') address,
+  list("value" order by events desc, "value") filter (kind = 'name') "names",
+  list("value" order by events desc, "value") filter (kind = 'email') addresses,
+  epoch_ms(min("first")) "first", epoch_ms(max("last")) "last",
+  coalesce(max(events) filter (kind = 'id'), max(events)) events
+from n group by id order by events desc, id
+"""
+
+_NO_CONTENT = ("person", "group", "app", "token", "api-token", "space", "site", "organization")
+_IN_ADDRESS = re.compile(
+    r"/(?:pages|pageId=|issues|browse|whiteboard|database|blog)/?(?:viewpage\.action\?pageId=)?([^/?#&]+)"
+)
+
+
+def resolve(asking: Asking, kind: str, entities: Sequence[str], text: str) -> Subject:
+    """Return the subject; with `candidates` when several match, without an id when none does."""
+    where = _where(entities)
+    for each in _spellings(kind, text):
+        values = {"text": each, "folded": folded(each)}
+        rows = asking.run("who is meant", _FIND.format(entities=where), **values)
+        if rows:
+            return _subject(asking, kind, where, rows)
+    return Subject(kind)
+
+
+def _where(entities: Sequence[str]) -> str:
+    """Return the condition; the names are ours."""
+    if entities == ("content",):
+        return "entity not in ({})".format(", ".join(f"'{name}'" for name in _NO_CONTENT))
+    return "entity in ({})".format(", ".join(f"'{name}'" for name in entities))
+
+
+def _spellings(kind: str, text: str) -> list[str]:
+    """Return what was typed and, of an address of the web, the id or key that is in it."""
+    text = text.strip()
+    found = [text]
+    if kind == "content" and "://" in text:
+        parts = urlsplit(text)
+        found.append(text.partition("?")[0].partition("#")[0])
+        if match := re.search(r"[?&](?:pageId|selectedIssue)=([^&#]+)", text):
+            found.append(unquote(match[1]))
+        if match := _IN_ADDRESS.search(parts.path):
+            found.append(unquote(match[1]))
+    return list(dict.fromkeys(found))
+
+
+def _subject(asking: Asking, kind: str, where: str, rows: list[dict[str, Any]]) -> Subject:
+    how = _WAYS[rows[0]["how"]]
+    ids = [row["id"] for row in rows]
+    described = asking.run("who that is", _DESCRIBE.format(entities=where), ids=ids[:MOST_CANDIDATES])
+    if len(ids) > 1:
+        candidates = tuple(
+            Candidate(row["id"], row["name"], row["address"], row["first"], row["last"], row["events"])
+            for row in described
+        )
+        return Subject(kind, resolved_by=how, candidates=candidates)
+    row = described[0]
+    return Subject(
+        kind,
+        row["id"],
+        row["name"],
+        how,
+        tuple(row["names"] or ()),
+        tuple(row["addresses"] or ()),
+        row["first"],
+        row["last"],
+    )

@@ -1,0 +1,157 @@
+"""What did this account do: sessions, what it read and changed, what is new of it, who else was there."""
+
+from __future__ import annotations
+
+from forwarder.investigate.questions.shape import Shape, Table, columns
+from forwarder.investigate.questions.tables import DAYS, DEEDS, OBJECTS, READ_BY_SPACE, SESSIONS_TABLE, TIMELINE_TABLE
+from forwarder.investigate.questions.user_rules import USER_RULES
+from forwarder.investigate.sessions import OF_ACCOUNT
+
+_FIRST_SEEN = Table(
+    "first_seen",
+    "Seen for the first time",
+    columns(
+        "what",
+        "value",
+        "start:time:first",
+        "end:time:last",
+        "inside:number",
+        "after:number",
+        "others:number:other accounts",
+    ),
+    """
+with o as (select t, unnest([struct_pack(w := 'country', x := country),
+    struct_pack(w := 'city', x := country || ', ' || city), struct_pack(w := 'address', x := ip),
+    struct_pack(w := 'user agent', x := user_agent), struct_pack(w := 'token', x := token_id),
+    struct_pack(w := 'app', x := app_id), struct_pack(w := 'act', x := act)], recursive := true)
+  from e where user_id = $who),
+f as (select w, x, min(t) "first", max(t) "last", count(*) filter (t >= $since and t < $until) inside,
+    count(*) filter (t >= $until) "after" from o where x is not null group by w, x
+  having inside > 0 and "first" >= $since),
+span as (select min(t) begins, max(t) ends from e where user_id = $who),
+other as (select 'address' w, ip x, count(distinct user_id) n from e where ip in (select x from f where w = 'address')
+    and user_id <> $who group by ip
+  union all select 'token', token_id, count(distinct user_id) from e
+    where token_id in (select x from f where w = 'token') and user_id <> $who group by token_id)
+select w what, x "value", epoch_ms("first") "start", epoch_ms("last") "end", inside, "after",
+  case when w in ('address', 'token')
+  then coalesce(n, 0) end others
+from f left join other using (w, x), span where "first" > span.begins + interval 1 day
+  or (w not in ('act', 'app') and "last" - "first" <= interval 2 days and "last" < span.ends - interval 1 day)
+order by "first", w, x
+""",
+    "nothing that this account had not had or done before",
+    "On the first day of an account everything is new: of that day only what came never again after two days.",
+)
+
+_ELSEWHERE = Table(
+    "elsewhere",
+    "Who else had the same address, token or app",
+    columns(
+        "what",
+        "value",
+        "events:number",
+        "accounts:number",
+        "by_others:number",
+        "by_others_in_window:number",
+        "start:time:first",
+        "end:time:last",
+    ),
+    """
+with m as (select distinct w, x from (select unnest([struct_pack(w := 'address', x := ip),
+    struct_pack(w := 'token', x := token_id), struct_pack(w := 'app', x := app_id)], recursive := true) from asked
+    where user_id = $who) where x is not null),
+o as (select 'address' w, ip x, user_id, t from e where ip in (select x from m where w = 'address')
+  union all select 'token', token_id, user_id, t from e where token_id in (select x from m where w = 'token')
+  union all select 'app', app_id, user_id, t from e where app_id in (select x from m where w = 'app'))
+select w what, x "value", count(*) events, count(distinct user_id) accounts,
+  count(*) filter (user_id is distinct from $who) by_others,
+  count(*) filter (user_id is distinct from $who and t >= $since and t < $until) by_others_in_window,
+  epoch_ms(min(t)) "start", epoch_ms(max(t)) "end"
+from o group by w, x having by_others > 0 order by by_others_in_window desc, events desc, w, x
+""",
+    "nobody else at the same address, with the same token or app",
+    "Counted in everything that is kept. Many accounts at an address: an office, a VPN or a mobile network.",
+)
+
+_IMPERSONATION = Table(
+    "impersonation",
+    "As somebody else, in both directions",
+    columns(
+        "start:time",
+        "end:time",
+        "n:number:events",
+        "direction",
+        "name::who",
+        "account",
+        "other",
+        "other_id",
+        "ip::from",
+    ),
+    """
+select epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
+  case when code = 'user.impersonate' then 'logged in as' else 'on behalf of' end direction, mode(user_name) "name",
+  user_id account, any_value(coalesce(as_name, behalf_name)) other, coalesce(as_id, behalf_id) other_id,
+  any_value(place) ip
+from asked where as_id is not null or behalf_id is not null
+group by session, direction, user_id, other_id order by 1
+""",
+    "no impersonation, in neither direction",
+    "As the log has it: `on behalf of` is who acts behind the account.",
+)
+
+_POWERS = Table(
+    "powers",
+    "Who gave it rights, and who gave them theirs",
+    columns(
+        "level:number",
+        "start:time:first",
+        "end:time:last",
+        "n:number:times",
+        "giver",
+        "giver_id",
+        "act",
+        "roles:texts",
+        "group_name::group",
+    ),
+    """
+with recursive g as (select t, id, code, user_id giver, user_name giver_name, target_id taker, group_name, roles from e
+    where code = 'admin.grant' and target_id is not null
+  union all select t, id, code, user_id, user_name, target_id, group_name, roles from e
+    where code = 'role.grant' and target_id is not null
+  union all select t, id, code, user_id, user_name, target_id, group_name, roles from e
+    where code = 'group.add' and target_id is not null),
+up as (select 0 lvl, g.* from g where taker = $who and t < $until
+  union all select lvl + 1, g.* from g join up on g.taker = up.giver and g.t < up.t and g.taker <> g.giver
+    where lvl < 4 and (g.code = 'admin.grant' or len(list_filter(g.roles, lambda x: x like '%admin%')) > 0))
+select lvl "level", epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(distinct id) n,
+  mode(giver_name) giver, giver giver_id, code act, flatten(list(distinct roles)) roles, group_name
+from up group by lvl, giver, code, group_name order by lvl, 2, giver_id, act limit 100
+""",
+    "no event that gave this account rights, a role or a group",
+    "Level 0 gave it to the account, level 1 gave admin rights to those, and so on. Groups and roles from before the"
+    " archive begins are not known.",
+)
+
+_NAMES = Table(
+    "names",
+    "Names it had",
+    columns("kind", "value", "start:time:first", "end:time:last", "events:number"),
+    """
+select kind, "value", epoch_ms(min("first")) "start", epoch_ms(max("last")) "end", sum(events)::bigint events
+from names where entity = 'person' and id = $who group by kind, "value" order by kind, events desc, "value"
+""",
+    "no name",
+)
+
+SHAPE = Shape(
+    kind="user",
+    what="an account id, an e-mail address or a name",
+    entities=("person",),
+    events=OF_ACCOUNT,
+    tables=(
+        SESSIONS_TABLE, TIMELINE_TABLE, DAYS, READ_BY_SPACE, DEEDS, _FIRST_SEEN, _ELSEWHERE, _IMPERSONATION,
+        _POWERS, OBJECTS, _NAMES,
+    ),
+    rules=USER_RULES,
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""Whom a name means: the best way of matching decides, several are listed, nobody is no error."""
+
+from __future__ import annotations
+
+import pytest
+
+from forwarder.contracts import ConfigError
+from forwarder.investigate.questions.shapes import SHAPES
+from forwarder.investigate.without_index import tables_of_files
+from tests.investigate.asked import ask
+from tests.investigate.lines import entry, event
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Tables of a few events whose people share names."""
+    page = entry(
+        "sites", "s1", siteName="acme", siteHostName="https://acme.example.net", pageId="77", key="FIN", name="Payroll"
+    )
+    issue = entry(
+        "sites", "s1", siteName="acme", siteHostName="https://acme.example.net", issueId="5", issueKeyOrId="SEC-5"
+    )
+    issue["links"] = {"alt": "https://acme.example.net/browse/SEC-5"}
+    page["links"] = {"alt": "https://acme.example.net/wiki/spaces/FIN/pages/77"}
+    lines = [
+        event("confluence_page_viewed", ident="1", user="a1", name="Zo\u00eb \u0141uk", email="zoe@example.com", container=[page]),
+        event("confluence_page_viewed", ident="2", user="a2", name="Zoe Luk", email="zoe.luk@example.com", container=[page]),
+        event("jira_issue_viewed", ident="3", user="a3", name="Ada", email="Ada@Example.com", container=[issue]),
+        event("jira_issue_viewed", ident="4", user="a3", name="Ada Glenmoor", email="ada@example.com", container=[issue]),
+        event("user_login", ident="5", user="x'; drop table held; --", name="Bob", email="bob@example.com"),
+        event("user_added_to_group", ident="6", user="a3", context=[entry("users", "a4", name="Cleo"), entry("groups", "g1", groupName="ops")]),
+    ]  # fmt: skip
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    with tables_of_files([file]) as tables:
+        yield tables
+
+
+@pytest.mark.parametrize(
+    ("who", "ident", "how"),
+    [
+        ("a3", "a3", "id"),
+        ("ada@example.com", "a3", "e-mail address"),
+        ("ADA@EXAMPLE.COM", "a3", "e-mail address"),
+        ("ada", "a3", "name"),
+        ("  Ada Glenmoor ", "a3", "name"),
+        ("ada glen", "a3", "part of the name"),
+        ("x'; drop table held; --", "x'; drop table held; --", "id"),
+        ("zoe@example.com", "a1", "e-mail address"),
+        ("cleo", "a4", "name"),
+    ],
+)
+def test_one_account_is_found(few, who, ident, how):
+    subject = ask(few, "user", who).subject
+    assert (subject.id, subject.resolved_by, subject.candidates) == (ident, how, ())
+
+
+@pytest.mark.parametrize("name", ["zoe luk", "ZO\u00cb \u0141UK", "Zoe  Luk", "luk"])
+def test_several_of_one_name_are_listed_and_nothing_is_asked(few, name):
+    result = ask(few, "user", name)
+    assert result.several
+    assert {one.id for one in result.subject.candidates} == {"a1", "a2"}
+    assert result.subject.id is None
+    assert not result.parts
+    assert not result.findings
+
+
+@pytest.mark.parametrize("who", ["nobody", "nobody@example.com", "%", "_", "*", "a", "'", "$who", "a3 "[:1] * 40])
+def test_nobody_is_said_with_what_was_searched(few, who):
+    result = ask(few, "user", who)
+    assert (result.subject.id, result.several) == (None, False)
+    assert "in 6 events" in result.searched
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "77",
+        "payroll",
+        "https://acme.example.net/wiki/spaces/FIN/pages/77",
+        "https://acme.example.net/wiki/spaces/FIN/pages/77/Another+title?focusedCommentId=9",
+        "https://acme.example.net/wiki/pages/viewpage.action?pageId=77",
+    ],
+)
+def test_a_page_is_found_however_it_is_named(few, what):
+    result = ask(few, "content", what)
+    assert result.subject.id == "77", result.subject
+    assert result.totals.subject == 2
+
+
+@pytest.mark.parametrize("what", ["SEC-5", "sec-5", "5", "https://acme.example.net/browse/SEC-5?filter=1", "https://acme.example.net/jira/x?selectedIssue=SEC-5"])  # fmt: skip
+def test_an_issue_is_found_however_it_is_named(few, what):
+    assert ask(few, "content", what).totals.subject == 2
+
+
+def test_a_group_is_found_by_id_and_name(few):
+    assert ask(few, "group", "ops").totals.subject == ask(few, "group", "g1").totals.subject == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "who", "normal"),
+    [
+        ("ip", "2001:DB8:0::7", "2001:db8::7"),
+        ("ip", " [2001:db8::7] ", "2001:db8::7"),
+        ("day", "2026-03-01", "2026-03-01"),
+    ],
+)
+def test_addresses_and_days_are_asked_for_as_the_log_writes_them(kind, who, normal):
+    assert SHAPES[kind].normal(who) == normal
+
+
+@pytest.mark.parametrize(("kind", "who"), [("ip", "example.com"), ("ip", "203.0.113.0/24"), ("day", "yesterday")])
+def test_what_is_no_address_or_day_is_refused_with_an_example(kind, who):
+    with pytest.raises(ConfigError, match="write one such as"):
+        SHAPES[kind].normal(who)
