@@ -36,7 +36,7 @@ _MEANINGS = {
         "Read the last lines of standard error.",
     ),
     ExitCode.CONFIGURATION: (
-        "The command line or the configuration cannot work.",
+        "The command line or the configuration cannot work; or a name means several (`investigate`).",
         "Fix what the message names; `check` shows everything at once. A restart alone does not help.",
     ),
     ExitCode.SPOOL: (
@@ -44,7 +44,8 @@ _MEANINGS = {
         "Do what the message and the last lines of the log say; nothing was overwritten.",
     ),
     ExitCode.DEGRADED: (
-        "Something does not work or is not finished: `status` or `doctor` found a fault, `setup` left something to do.",
+        "Something does not work, is not finished or not whole: `status` or `doctor` found a fault, `setup` left "
+        "something to do, evidence has gaps (`investigate`, `hunt`).",
         "Read what the output says of the part; events are kept meanwhile.",
     ),
     ExitCode.UNREACHABLE: (

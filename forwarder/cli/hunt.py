@@ -16,6 +16,8 @@ from forwarder.cli.investigate import (
     Depth,
     Events,
     Html,
+    Index,
+    Place,
     Reason,
     Since,
     Until,
@@ -50,6 +52,8 @@ def hunt(
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
+    archive: Place = None,
+    index: Index = None,
     events: Events = None,
     rule: Annotated[
         list[str] | None,
@@ -76,7 +80,7 @@ def hunt(
     raise typer.Exit(
         command.hunt(
             rule or (),
-            command.Where(call(config, secrets_dir, overrides), None, events or ()),
+            command.Where(call(config, secrets_dir, overrides), archive, index, events or ()),
             command.When(since, until, zone),
             face(command, depth, html, as_json=as_json, as_csv=as_csv),
             command.Report(case, reason),

@@ -52,6 +52,21 @@ def _complete_zone(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--archive", metavar="PLACE", help="The archive; default: that of the configured sink of type archive."
+    ),
+]
+Index = Annotated[
+    Path | None,
+    typer.Option(
+        "--index",
+        metavar="DIR",
+        file_okay=False,
+        help="Its index; default: index/v1 in the folder of the archive. Without one the evidence is read.",
+    ),
+]
 Events = Annotated[
     list[Path] | None,
     typer.Option(
@@ -109,6 +124,8 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
         config: Config = None,
         secrets_dir: SecretsDir = None,
         overrides: Overrides = None,
+        archive: Place = None,
+        index: Index = None,
         events: Events = None,
         since: Since = None,
         until: Until = None,
@@ -130,7 +147,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
             command.investigate(
                 kind,
                 who,
-                command.Where(call(config, secrets_dir, overrides), None, events or ()),
+                command.Where(call(config, secrets_dir, overrides), archive, index, events or ()),
                 command.When(since, until, zone, gap, around),
                 face(command, depth, html, as_json=as_json, as_csv=as_csv),
                 command.Report(case, reason),

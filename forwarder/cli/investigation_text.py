@@ -5,6 +5,7 @@ Every cell and line passes `visible`: what events wrote is text here and nothing
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from forwarder.cli.tables import paragraph, table
@@ -66,8 +67,7 @@ def _limits(result: Result, screen: Screen) -> Iterator[str]:
     yield ""
     yield from paragraph("LIMITS", screen, "bold")
     for limit in result.limits:
-        number = f"{limit.events} " if limit.events is not None else ""
-        yield from _bullet(f"{number}{limit.text}", screen)
+        yield from _bullet(heading.limit_line(limit), screen)
 
 
 def _findings(result: Result, screen: Screen) -> Iterator[str]:
@@ -98,6 +98,10 @@ def _rest(result: Result, screen: Screen, *, brief: bool) -> Iterator[str]:
         for text in result.not_found:
             yield from _bullet(text, screen)
         yield from paragraph(visible(result.searched), screen)
+    if asked := heading.next_questions(result):
+        yield ""
+        yield from paragraph("NEXT", screen, "bold")
+        yield from (visible(f"- investigate {kind} {shlex.quote(who)}") for kind, who in asked)
     hidden = [part.title.lower() for part in result.parts if part.rows and part.name in _HIDDEN_WHEN_BRIEF]
     if brief and hidden:
         yield ""

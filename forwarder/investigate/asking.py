@@ -35,8 +35,9 @@ create or replace temp view e as select "@timestamp" t, "event.id" id, act, "eve
   coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") content_id,
   "atlassian.audit.content.id" own_id, "atlassian.audit.content.key" content_key,
     "atlassian.audit.content.name" content_name, "url.full" url,
-  coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id") space,
-  "atlassian.audit.changes" changes, touched, message, "evidence.object" object, "evidence.line" line
+  coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id",
+    nullif(regexp_extract("atlassian.audit.content.key", '^([A-Z][A-Z0-9_]+)-[0-9]+$', 1), '')) space,
+  "atlassian.audit.changes" changes, touched, message, "evidence.object" evidence
 from events
 """
 """The index under the short names that the queries use."""

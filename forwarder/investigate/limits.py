@@ -60,22 +60,24 @@ def _all(
     if not evidence.proved:
         yield Limit("not_proved", evidence.proof)
     if problems:
-        yield Limit("problems", "lines of the evidence are no event that can be read; they are in no number", problems)
+        yield Limit(
+            "problems", "lines of the evidence that are no event that can be read, and in no number here", problems
+        )
     yield from _history(question, evidence, clock)
     if window["events"]:
         yield from _of_the_log(window)
         yield from (Limit(name, text, own[name]) for name, text in _COUNTED if own[name])
         if own["no_address"]:
             placed = own["no_address"] - own["no_place"]
-            text = f"events name no address; {placed} of them are placed by their session"
+            text = f"events without an address, of which {placed} are placed by their session"
             yield Limit("no_address", text, own["no_address"])
         yield from _ALWAYS
 
 
 _COUNTED = (
-    ("no_object", "views name no page or issue; they are counted as views, not as pages"),
-    ("unnamed_members", "additions to groups do not name who was added"),
-    ("unknown_acts", "events are of kinds that the catalogue does not know: they have Atlassian's own name"),
+    ("no_object", "views that name no page or issue, counted as views only"),
+    ("unnamed_members", "additions to groups that do not name who was added"),
+    ("unknown_acts", "events of kinds that the catalogue does not know, shown by Atlassian's own name"),
 )
 _ALWAYS = (
     Limit(

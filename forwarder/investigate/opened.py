@@ -1,4 +1,4 @@
-"""What is asked, opened: tables, and the evidence that they are made of with its hashes."""
+"""What is asked, opened: tables, and where the evidence of an answer is found with its hashes."""
 
 from __future__ import annotations
 
@@ -6,32 +6,95 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from forwarder.contracts import Held
+from forwarder.archive import layout
+from forwarder.archive.digest import sha256
+from forwarder.archive.stores import NotStored, open_store
+from forwarder.contracts import ConfigError, Held
+from forwarder.investigate.loading import NotWhole
+from forwarder.investigate.opening import open_tables
+from forwarder.investigate.parts import Index
 from forwarder.investigate.questions.answer import Archive
-from forwarder.investigate.result import Evidence, EvidenceObject
+from forwarder.investigate.reading import ArchiveReader
+from forwarder.investigate.result import Evidence, EvidenceGap, EvidenceObject
 from forwarder.investigate.without_index import tables_of_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import date, datetime
     from pathlib import Path
 
+    from forwarder.archive.digest import Entry
+    from forwarder.investigate.tables import Tables
+
 _NO_PROOF = "files, not an archive: nothing proves that they are whole and unchanged"
+_NO_CHECK = (
+    "the chain of digests was not checked for this answer (audit-forwarder archive verify); the sha256 of an object is"
+    " the one in its digest"
+)
+_HOUR_MS = 3_600_000
 
 
 @contextmanager
 def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterator[Archive]:
     """Open files of events, as a `file` sink writes them. Raises Held for one that cannot be read."""
-    objects = [EvidenceObject(_text(file.name), _sha256(file)) for file in files]
+    objects = tuple(EvidenceObject(_text(file.name), _sha256(file)) for file in sorted(files, key=lambda one: one.name))
     with tables_of_files(files, progress=lambda rows: progress(f"{rows} events")) as tables:
-        yield Archive(tables, evidence_of("files of events", _NO_PROOF, objects))
+        yield Archive(tables, Evidence("files of events", proof=_NO_PROOF), lambda _: objects)
 
 
-def evidence_of(kind: str, proof: str, objects: Iterable[EvidenceObject]) -> Evidence:
-    """Return evidence with the hash of its list."""
-    listed = tuple(sorted(objects, key=lambda one: one.name))
-    lines = "".join(f"{one.sha256}  {one.name}\n" for one in listed)
-    sha256 = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
-    return Evidence(kind, listed, sha256, proof=proof)
+@contextmanager
+def open_archive(
+    place: str, index: Path | None, since: datetime | None, progress: Callable[[str], None]
+) -> Iterator[Archive]:
+    """Open an archive, with its index for the days that it holds.
+
+    Raises ConfigError where there is no archive, Held and Retryable where it cannot be reached.
+    """
+    with ArchiveReader(open_store(place)) as reader:
+        if not reader.days():
+            raise ConfigError(f"{reader.place} is no archive, or an empty one: it holds no evidence")
+        read = open_tables(
+            reader,
+            Index(index) if index is not None else None,
+            since=since,
+            progress=lambda rows: progress(f"{rows} events of what has no index"),
+        )
+        with read as tables:
+            found = Evidence(f"archive in {_text(reader.place)}", proof=_NO_CHECK, gaps=_gaps(tables))
+            yield Archive(tables, found, _Hashes(reader))
+
+
+class _Hashes:
+    """Finds the hashes of objects: by the digests of their days, else of their bytes, where an hour has none yet."""
+
+    def __init__(self, reader: ArchiveReader) -> None:
+        self._reader = reader
+        self._days: dict[date, dict[str, Entry]] = {}
+
+    def __call__(self, names: Sequence[str]) -> tuple[EvidenceObject, ...]:
+        return tuple(EvidenceObject(name, self._of(name)) for name in sorted(names))
+
+    def _of(self, name: str) -> str:
+        said = layout.parse_evidence(name)
+        day = said.hour.date() if said is not None else None
+        if day is not None and day not in self._days:
+            try:
+                self._days[day] = self._reader.digested(day)
+            except NotWhole:
+                self._days[day] = {}
+        entry = self._days[day].get(name) if day is not None else None
+        try:
+            return entry.sha256 if entry is not None else sha256(self._reader.read(name))
+        except NotStored:
+            return "not there any more"
+
+
+def _gaps(tables: Tables) -> tuple[EvidenceGap, ...]:
+    """Return the objects that could not be read: what they held is in no answer."""
+    rows = tables.ask(
+        'select epoch_ms("@timestamp"), problem from problems where "evidence.line" = 0 order by 1, 2'
+    ).rows
+    return tuple(EvidenceGap(start, start + _HOUR_MS, f"stored in this hour: {problem}") for start, problem in rows)
 
 
 def _text(name: str) -> str:

@@ -12,7 +12,7 @@ COLUMNS = """
 t, id, act, code, category, type, outcome, severity, user_id, user_name, behalf_id, behalf_name, as_id, as_name,
 target_id, target_name, group_id, group_name, roles, ip, country, city, authentication, token_id, token_label,
   app_id, app_name,
-content_kind, content_id, content_key, content_name, space, changes, message
+content_kind, content_id, content_key, content_name, space, changes, message, evidence
 """
 
 OF_ACCOUNT = f"""

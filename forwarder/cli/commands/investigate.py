@@ -7,9 +7,11 @@ import os
 import socket
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from forwarder import __version__
+from forwarder.archive import layout
 from forwarder.cli.terminal import console, print_json, print_line, screen
 from forwarder.contracts import ConfigError
 from forwarder.exit_codes import ExitCode
@@ -18,18 +20,18 @@ from forwarder.investigate.faces.as_html import as_html
 from forwarder.investigate.faces.as_json import as_dict
 from forwarder.investigate.hunt import hunting
 from forwarder.investigate.hunt.shipped import hunts
-from forwarder.investigate.moments import moment_ms, zone_of
-from forwarder.investigate.opened import open_files
+from forwarder.investigate.moments import moment_ms, utc, zone_of
+from forwarder.investigate.opened import open_archive, open_files
 from forwarder.investigate.questions.answer import answer
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.result import Question, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from forwarder.cli.invocation import Invocation
+    from forwarder.config.settings import Settings
     from forwarder.investigate.questions.answer import Archive
     from forwarder.investigate.result import Result
 
@@ -39,6 +41,7 @@ class Where(NamedTuple):
 
     invocation: Invocation
     archive: str | None = None
+    index_folder: Path | None = None
     events: Sequence[Path] = ()
 
 
@@ -82,7 +85,7 @@ def investigate(
     """Ask, and show the answer. Raises ConfigError for what cannot be asked."""
     question = _question(kind, who, when, only)
     run = _run(report)
-    with _progress() as progress, _opened(where, progress) as archive:
+    with _progress() as progress, _opened(where, question.since_ms, progress) as archive:
         result = answer(archive, SHAPES[kind], question, run, progress)
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
@@ -100,7 +103,7 @@ def hunt(
     zone, now = zone_of(when.zone), time.time()
     since, until = _times(when, zone, now)
     question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
-    with _progress() as progress, _opened(where, progress) as archive:
+    with _progress() as progress, _opened(where, since, progress) as archive:
         result = hunting.hunt(archive, rules, question, _run(report), progress)
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
@@ -165,11 +168,33 @@ def _user() -> str:
 
 
 @contextmanager
-def _opened(where: Where, progress: Callable[[str], None]) -> Iterator[Archive]:
-    if not where.events:
-        raise ConfigError("nothing to ask; write --events FILE")
-    with open_files(where.events, progress) as archive:
+def _opened(where: Where, since: int | None, progress: Callable[[str], None]) -> Iterator[Archive]:
+    if where.events and where.archive:
+        raise ConfigError("--events and --archive are two things to ask; write one of them")
+    if where.events:
+        with open_files(where.events, progress) as archive:
+            yield archive
+        return
+    place = where.archive or _configured(where.invocation.settings())
+    index = where.index_folder or _index_beside(place)
+    with open_archive(place, index, None if since is None else utc(since), progress) as archive:
         yield archive
+
+
+def _configured(settings: Settings) -> str:
+    """Return the place of the archive that is configured."""
+    places = [str(getattr(sink, "path", "")) for sink in settings.sinks.values() if sink.type == "archive"]
+    if not places:
+        raise ConfigError("no sink of type archive is configured; write --archive PLACE, or --events FILE")
+    if len(places) > 1:
+        raise ConfigError(f"several archives are configured; write --archive with one of {', '.join(places)}")
+    return places[0]
+
+
+def _index_beside(place: str) -> Path | None:
+    """Return the index that lies in an archive's folder."""
+    index = Path(place).expanduser() / layout.INDEX
+    return index if index.is_dir() else None
 
 
 @contextmanager

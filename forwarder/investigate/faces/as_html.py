@@ -82,8 +82,7 @@ def _header(result: Result, clock: Clock) -> Iterator[str]:
     if result.limits:
         yield '<section><h2>What this cannot show</h2><ul class="limits">'
         for limit in result.limits:
-            number = f"{limit.events} " if limit.events is not None else ""
-            yield f"<li>{number}{foreign(limit.text)}</li>"
+            yield f"<li>{foreign(heading.limit_line(limit))}</li>"
         yield "</ul></section>"
 
 

@@ -50,7 +50,7 @@ def grid(part: Part, clock: Clock, *, subject: str | None, ids: bool = False) ->
         if (name in _SWALLOWED and _SWALLOWED[name] & names) or (column.kind == "ids" and not ids):
             continue
         if name == "start" and "end" in names:
-            writers.append((Title("when" if title == "start" else title), lambda row: _span(row, clock)))
+            writers.append((Title(_SPANS.get(title, title)), lambda row: _span(row, clock)))
         elif name == "act" and "outcome" in names:
             writers.append((Title("what"), lambda row: said(_text(row["act"]), _text(row["outcome"]))))
         elif name == "name" and "account" in names:
@@ -67,6 +67,7 @@ def grid(part: Part, clock: Clock, *, subject: str | None, ids: bool = False) ->
     return Grid([writers[at][0] for at in kept], [[row[at] for at in kept] for row in shown])
 
 
+_SPANS = {"start": "when", "first": "first and last"}
 _SWALLOWED = {
     "end": {"start"},
     "outcome": {"act"},

@@ -8,7 +8,7 @@ from forwarder.investigate.moments import DASH
 
 if TYPE_CHECKING:
     from forwarder.investigate.moments import Clock
-    from forwarder.investigate.result import Result, Subject
+    from forwarder.investigate.result import Limit, Result, Subject
 
 TYPED = "what was typed"
 """How a subject is found that has no name to be looked up."""
@@ -77,6 +77,22 @@ def evidence_lines(result: Result) -> list[str]:
     if evidence.head:
         lines.append(f"head of the chain of digests: {evidence.head}")
     return [*lines, evidence.proof] if evidence.proved else lines
+
+
+def limit_line(limit: Limit) -> str:
+    """Return a limit, with the number of events that it concerns."""
+    return limit.text if limit.events is None else f"{limit.text}: {limit.events}"
+
+
+def next_questions(result: Result) -> list[tuple[str, str]]:
+    """Return what may be asked next: the word of the question, and of whom; the texts are foreign."""
+    part = next((part for part in result.parts if part.name == "first_seen"), None)
+    rows = part.rows if part is not None else ()
+    return [(_NEXT[str(row[0])], str(row[1])) for row in rows if row[0] in _NEXT][:_MOST_NEXT]
+
+
+_NEXT = {"address": "ip", "token": "token", "app": "app"}
+_MOST_NEXT = 3
 
 
 def seen(subject: Subject, clock: Clock) -> str:

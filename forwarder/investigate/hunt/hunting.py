@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from forwarder.investigate.asking import Asking
 from forwarder.investigate.limits import limits_of_all
 from forwarder.investigate.moments import Clock, pause, utc
-from forwarder.investigate.questions.answer import events_between, evidence_of_tables, searched_in, window_of
+from forwarder.investigate.questions.answer import (
+    events_between,
+    evidence_of_tables,
+    searched_in,
+    window_of,
+    with_objects,
+)
 from forwarder.investigate.questions.shape import columns
 from forwarder.investigate.result import MOST_IDS, Finding, Part, Result, Subject, Totals
 
@@ -19,6 +25,10 @@ if TYPE_CHECKING:
     from forwarder.investigate.questions.answer import Archive
     from forwarder.investigate.result import Mark, Question, Run
 
+_OBJECTS = """
+select distinct evidence from e where id in (select unnest($events)) and t >= $since and t < $until
+  and evidence is not null order by evidence
+"""
 _MARKS: dict[str, Mark] = {"critical": "!!", "high": "!!", "medium": "!"}
 _MOST_MATCHES = 200
 """Matches of a rule that are findings; all are counted."""
@@ -41,6 +51,9 @@ def hunt(
         found = asking.run(f"rule {rule.name}", rule.sql, **values, **rule.params)
         matched += [(rule, row) for row in found[:_MOST_MATCHES]]
         rows.append((rule.name, rule.title, rule.level, len(found), sum(row["n"] for row in found), rule.id))
+    ids = [ident for _, row in matched for ident in row["ids"] if ident is not None]
+    found = asking.run("objects of evidence", _OBJECTS, **values, events=ids)
+    evidence = with_objects(archive, evidence, found)
     matched.sort(key=lambda one: (_MARKS.get(one[0].level, "") != "!!", one[1]["start"] or math.inf))
     findings = tuple(_finding(number, rule, row, clock) for number, (rule, row) in enumerate(matched, 1))
     events = sum(row[4] for row in rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,10 +19,8 @@ from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
 from forwarder.investigate.sessions import ASKED, ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from forwarder.investigate.questions.shape import Shape
-    from forwarder.investigate.result import Evidence, Part, Question, Run
+    from forwarder.investigate.result import Evidence, EvidenceObject, Part, Question, Run
     from forwarder.investigate.tables import Tables
 
 _MILLISECOND = 1
@@ -29,14 +29,22 @@ _AROUND_MS = 30 * 60_000
 _KEPT = 'select count(*) events, epoch_ms(min("@timestamp")) "first", epoch_ms(max("@timestamp")) "last" from events'
 _IN_WINDOW = "select count(*) n from e where t >= $since and t < $until"
 _OF_SUBJECT = "select count(*) n, count(*) filter ({only}) shown from asked"
+_OBJECTS = "select distinct evidence from asked where evidence is not null order by evidence"
 _MOMENT_OF = "select epoch_ms(t) t from e where id = $event"
 
 
 class Archive(NamedTuple):
-    """What is asked: tables, and the evidence they were made from without what only they know (events, times)."""
+    """What is asked.
+
+    Attributes:
+        tables: Open.
+        evidence: What they were made from, without what only they know: events, times, objects.
+        hashes: Returns objects of evidence with their SHA-256, by their names.
+    """
 
     tables: Tables
     evidence: Evidence
+    hashes: Callable[[Sequence[str]], tuple[EvidenceObject, ...]] = lambda _: ()
 
 
 def answer(archive: Archive, shape: Shape, question: Question, run: Run, progress: Callable[[str], None]) -> Result:
@@ -72,6 +80,7 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     only = " or ".join(ONLY[name] for name in question.only) or "true"
     progress("its events")
     asking.run("asked", ASKED.format(events=shape.events), **values)
+    evidence = with_objects(archive, evidence, asking.run("objects of evidence", _OBJECTS))
     [own] = asking.run("events of the subject", _OF_SUBJECT.format(only=only))
     parts: list[Part] = []
     not_found: list[str] = []
@@ -126,6 +135,13 @@ def evidence_of_tables(asking: Asking, evidence: Evidence) -> Evidence:
     """Return the evidence with how much it is, and of which times."""
     [kept] = asking.run("what is kept", _KEPT)
     return msgspec.structs.replace(evidence, events=kept["events"], first_ms=kept["first"], last_ms=kept["last"])
+
+
+def with_objects(archive: Archive, evidence: Evidence, rows: Sequence[dict[str, Any]]) -> Evidence:
+    """Return the evidence with the objects that an answer is made from, and the hash of their list."""
+    objects = archive.hashes([row["evidence"] for row in rows])
+    lines = "".join(f"{one.sha256}  {one.name}\n" for one in objects)
+    return msgspec.structs.replace(evidence, objects=objects, sha256=hashlib.sha256(lines.encode()).hexdigest())
 
 
 def events_between(asking: Asking, values: dict[str, Any]) -> int:
