@@ -44,8 +44,7 @@ _MEANINGS = {
         "Do what the message and the last lines of the log say; nothing was overwritten.",
     ),
     ExitCode.DEGRADED: (
-        "Something does not work, is not finished or not whole: `status` or `doctor` found a fault, `setup` left "
-        "something to do, evidence has gaps (`investigate`, `hunt`).",
+        "Something does not work, is not finished or has gaps, as `status`, `doctor`, `setup` or `investigate` say.",
         "Read what the output says of the part; events are kept meanwhile.",
     ),
     ExitCode.UNREACHABLE: (

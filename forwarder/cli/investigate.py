@@ -77,6 +77,16 @@ Events = Annotated[
         help="Ask this file of events, as a `file` sink writes it (raw or ECS, also .gz, .zst); may be repeated.",
     ),
 ]
+DirectoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="People as CSV (id, email, name, key): accounts of one row are one person's.",
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="From then on: 2026-01-31, 2026-01-31T12:00+01:00, 7d. Default: all."),
@@ -127,6 +137,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
         archive: Place = None,
         index: Index = None,
         events: Events = None,
+        directory: DirectoryFile = None,
         since: Since = None,
         until: Until = None,
         zone: Zone = None,
@@ -151,6 +162,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
                 command.When(since, until, zone, gap, around),
                 face(command, depth, html, as_json=as_json, as_csv=as_csv),
                 command.Report(case, reason),
+                directory=directory,
                 only=only or (),
                 allow_incomplete=allow_incomplete,
             )

@@ -80,7 +80,7 @@ def _findings(result: Result, screen: Screen) -> Iterator[str]:
 
 
 def _part(part: Part, result: Result, screen: Screen, clock: Clock, *, brief: bool) -> Iterator[str]:
-    shown = grid(part, clock, subject=result.subject.id)
+    shown = grid(part, clock, subject=result.subject.accounts)
     rows = shown.rows[:BRIEF_ROWS] if brief else shown.rows
     hidden = len(shown.rows) - len(rows) + part.left_out
     yield ""

@@ -34,7 +34,7 @@ create or replace temp view e as select "@timestamp" t, "event.id" id, act, "eve
   "atlassian.audit.content.kind" content_kind,
   coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") content_id,
   "atlassian.audit.content.id" own_id, "atlassian.audit.content.key" content_key,
-    "atlassian.audit.content.name" content_name, "url.full" url,
+    "atlassian.audit.content.name" content_name,
   coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id",
     nullif(regexp_extract("atlassian.audit.content.key", '^([A-Z][A-Z0-9_]+)-[0-9]+$', 1), '')) space,
   "atlassian.audit.changes" changes, touched, message, "evidence.object" evidence
@@ -43,6 +43,7 @@ from events
 """The index under the short names that the queries use."""
 
 
+_OTHER = re.compile(r"([\w.]+) is distinct from \$who\b")
 _VALUE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -56,10 +57,14 @@ class Asking:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.queries: list[Query] = []
+        self.accounts: tuple[str, ...] = ()
         self.run("short names", SHORT_NAMES)
 
     def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Run a query with bound values; return its rows by column. Remembers it under a name."""
+        if len(self.accounts) > 1 and values.get("who") == self.accounts[0]:
+            sql, more = _for_all(sql, self.accounts)
+            values |= more
         named = set(_VALUE.findall(sql))
         used = {key: value for key, value in values.items() if key in named}
         text = sql.strip()
@@ -72,6 +77,15 @@ class Asking:
         rows = self.run(name, sql, **values)
         kept = tuple(tuple(_cell(row[column.name]) for column in columns) for row in rows[:MOST_ROWS])
         return Part(name, title, tuple(columns), kept, note, left_out=max(0, len(rows) - MOST_ROWS))
+
+
+def _for_all(sql: str, accounts: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return a query about one account as one about several, and their values; the names of the values are ours."""
+    names = ["who", *(f"who_{number}" for number in range(2, len(accounts) + 1))]
+    several = "(" + ", ".join(f"${name}" for name in names) + ")"
+    sql = _OTHER.sub(rf"(\1 is null or \1 not in {several})", sql)
+    sql = sql.replace("<> $who", f"not in {several}").replace("= $who", f"in {several}")
+    return sql, dict(zip(names, accounts, strict=True))
 
 
 def _cell(value: Any) -> Any:

@@ -59,6 +59,7 @@ class Subject(msgspec.Struct, frozen=True):
     """Whom or what the question is about, and how that was found; `id` is None where nothing matched.
 
     Attributes:
+        ids: All accounts of the person, where that is more than one; `linked_by` says what makes them one person's.
         resolved_by: What of it matched: `id`, `address`, `name`, `key` and so on.
         names: Every name it had, the most frequent first.
         addresses: Every e-mail address it had.
@@ -73,7 +74,14 @@ class Subject(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     first_ms: int | None = None
     last_ms: int | None = None
+    ids: tuple[str, ...] = ()
+    linked_by: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Return its id, or all of them."""
+        return self.ids or ((self.id,) if self.id is not None else ())
 
 
 class Run(msgspec.Struct, frozen=True):

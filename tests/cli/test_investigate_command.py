@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from forwarder.cli.app import app
+from tests.investigate.evidence import Archive
 from tests.investigate.lines import event
 
 
@@ -139,8 +141,6 @@ def test_a_page_is_written_for_a_case(few, tmp_path):
 
 
 def test_the_evidence_is_named_by_its_hash(few):
-    import hashlib
-
     found = json.loads(asked(few, "user", "bob", "--json").stdout)["evidence"]
     [one] = found["objects"]
     assert one == {"name": "events.ndjson", "sha256": hashlib.sha256(few.read_bytes()).hexdigest()}
@@ -157,6 +157,48 @@ def test_without_duckdb_the_command_names_what_to_install(few, monkeypatch):
     result = asked(few, "user", "bob")
     assert result.exit_code == 2
     assert "pip install 'atlassian-audit-forwarder[investigate]'" in result.output.replace("\n", " ")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    made = Archive(tmp_path / "archive")
+    for hour, who in (("2026-03-01T10", "bob"), ("2026-03-02T10", "bob"), ("2026-03-02T11", "ada")):
+        made.put(hour, [event(ident=f"{hour}-{who}", user=who, name=who, time=f"{hour}:00:00.000Z")])
+        made.digest(hour)
+    made.put("2026-03-03T10", [event(ident="fresh", user="bob", name="bob", time="2026-03-03T10:00:00.000Z")])
+    return made
+
+
+def test_an_archive_is_asked_and_each_object_of_the_answer_is_named_with_its_hash(archive):
+    result = run("investigate", "user", "bob", "--archive", archive.folder, "--tz", "UTC", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["totals"] == {"window": 4, "subject": 3, "shown": 3, "left_out": 0}
+    names = [one["name"] for one in found["evidence"]["objects"]]
+    assert len(names) == 3
+    assert names == sorted(names)
+    for one in found["evidence"]["objects"]:
+        assert one["sha256"] == hashlib.sha256(archive.path(one["name"]).read_bytes()).hexdigest()
+    assert any("archive verify" in limit["text"] for limit in found["limits"])
+
+
+def test_damaged_evidence_is_a_limit_and_4_unless_that_is_allowed(archive):
+    name = json.loads(run("investigate", "user", "ada", "--archive", archive.folder, "--json").stdout)["evidence"][
+        "objects"
+    ][0]
+    archive.change(name["name"], b"damaged")
+    words = ("investigate", "user", "bob", "--archive", archive.folder, "--tz", "UTC")
+    result = run(*words)
+    assert result.exit_code == 4, result.output
+    assert "damaged" in result.stdout
+    assert result.stdout.index("damaged") < result.stdout.index("FINDINGS")
+    assert run(*words, "--allow-incomplete").exit_code == 0
+
+
+def test_a_folder_that_is_no_archive_is_said(tmp_path):
+    result = run("investigate", "user", "bob", "--archive", tmp_path / "nothing")
+    assert result.exit_code == 2
+    assert "no archive" in result.output
 
 
 def test_hunt_runs_every_rule_and_names_those_without_a_match(tmp_path):

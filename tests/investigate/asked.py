@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from forwarder.investigate.identity import Directory
 from forwarder.investigate.questions.answer import Archive, answer
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.result import Evidence, Question, Result, Run
@@ -29,10 +30,12 @@ def write(organization: Organization, file: Path) -> Path:
     return file
 
 
-def ask(tables: Any, kind: str, who: str, *, zone: str = "UTC", **more: Any) -> Result:
+def ask(
+    tables: Any, kind: str, who: str, *, zone: str = "UTC", directory: Directory | None = None, **more: Any
+) -> Result:
     """Return the answer to a question."""
     question = Question(kind, who, zone, **more)
-    return answer(Archive(tables, Evidence("test")), SHAPES[kind], question, RUN, lambda _: None)
+    return answer(Archive(tables, Evidence("test"), directory=directory), SHAPES[kind], question, RUN, lambda _: None)
 
 
 def dicts(result: Result, part: str) -> list[dict[str, Any]]:

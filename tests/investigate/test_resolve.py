@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from forwarder.contracts import ConfigError
+from forwarder.investigate.faces.heading import found_by
+from forwarder.investigate.identity import Directory
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.without_index import tables_of_files
-from tests.investigate.asked import ask
+from tests.investigate.asked import ask, dicts
 from tests.investigate.lines import entry, event
 
 
@@ -40,13 +42,13 @@ def few(tmp_path):
     ("who", "ident", "how"),
     [
         ("a3", "a3", "id"),
-        ("ada@example.com", "a3", "e-mail address"),
-        ("ADA@EXAMPLE.COM", "a3", "e-mail address"),
+        ("ada@example.com", "a3", "address"),
+        ("ADA@EXAMPLE.COM", "a3", "address"),
         ("ada", "a3", "name"),
         ("  Ada Glenmoor ", "a3", "name"),
-        ("ada glen", "a3", "part of the name"),
+        ("ada glen", "a3", "beginning of a name or address"),
         ("x'; drop table held; --", "x'; drop table held; --", "id"),
-        ("zoe@example.com", "a1", "e-mail address"),
+        ("zoe@example.com", "a1", "address"),
         ("cleo", "a4", "name"),
     ],
 )
@@ -65,7 +67,7 @@ def test_several_of_one_name_are_listed_and_nothing_is_asked(few, name):
     assert not result.findings
 
 
-@pytest.mark.parametrize("who", ["nobody", "nobody@example.com", "%", "_", "*", "a", "'", "$who", "a3 "[:1] * 40])
+@pytest.mark.parametrize("who", ["nobody", "nobody@example.com", "%", "_", "*", "'", "$who", "a3 "[:1] * 40])
 def test_nobody_is_said_with_what_was_searched(few, who):
     result = ask(few, "user", who)
     assert (result.subject.id, result.several) == (None, False)
@@ -91,6 +93,28 @@ def test_a_page_is_found_however_it_is_named(few, what):
 @pytest.mark.parametrize("what", ["SEC-5", "sec-5", "5", "https://acme.example.net/browse/SEC-5?filter=1", "https://acme.example.net/jira/x?selectedIssue=SEC-5"])  # fmt: skip
 def test_an_issue_is_found_however_it_is_named(few, what):
     assert ask(few, "content", what).totals.subject == 2
+
+
+def test_two_accounts_of_one_person_are_one_answer(tmp_path):
+    lines = [
+        event("user_login", ident="1", user="a1", name="Ada", email="ada@example.com", ip="203.0.113.1"),
+        event("user_login", ident="2", user="b7", name="Ada G.", email="ada.g@example.com", ip="203.0.113.1"),
+        event("user_login", ident="3", user="c1", name="Bob", email="bob@example.com", ip="203.0.113.1"),
+    ]
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    directory = Directory([["a1", "b7", "Ada Glenmoor"]])
+    with tables_of_files([file]) as tables:
+        alone = ask(tables, "user", "a1")
+        both = ask(tables, "user", "a1", directory=directory)
+    assert (alone.totals.subject, alone.subject.ids) == (1, ())
+    assert both.totals.subject == 2
+    assert set(both.subject.ids) == {"a1", "b7"}
+    assert both.subject.linked_by == ("directory",)
+    assert {row["account"] for row in dicts(both, "timeline")} == {"a1", "b7"}
+    [elsewhere] = dicts(both, "elsewhere")
+    assert (elsewhere["events"], elsewhere["by_others"]) == (3, 1)
+    assert "2 accounts, one person's by directory: " in found_by(both.subject)
 
 
 def test_a_group_is_found_by_id_and_name(few):

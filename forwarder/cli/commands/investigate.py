@@ -20,6 +20,7 @@ from forwarder.investigate.faces.as_html import as_html
 from forwarder.investigate.faces.as_json import as_dict
 from forwarder.investigate.hunt import hunting
 from forwarder.investigate.hunt.shipped import hunts
+from forwarder.investigate.identity import Directory
 from forwarder.investigate.moments import moment_ms, utc, zone_of
 from forwarder.investigate.opened import open_archive, open_files
 from forwarder.investigate.questions.answer import answer
@@ -79,6 +80,7 @@ def investigate(
     face: Face,
     report: Report,
     *,
+    directory: Path | None = None,
     only: Sequence[str] = (),
     allow_incomplete: bool = False,
 ) -> ExitCode:
@@ -86,7 +88,8 @@ def investigate(
     question = _question(kind, who, when, only)
     run = _run(report)
     with _progress() as progress, _opened(where, question.since_ms, progress) as archive:
-        result = answer(archive, SHAPES[kind], question, run, progress)
+        people = Directory.read(directory) if directory is not None else None
+        result = answer(archive._replace(directory=people), SHAPES[kind], question, run, progress)
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
 

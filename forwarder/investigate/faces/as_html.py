@@ -119,7 +119,7 @@ def _finding(one: Finding) -> str:
 def _part(part: Part, result: Result, clock: Clock) -> Iterator[str]:
     if not part.rows:
         return
-    shown = grid(part, clock, subject=result.subject.id)
+    shown = grid(part, clock, subject=result.subject.accounts)
     chart = days_chart(part) if part.name == "days" else ""
     count = len(part.rows) + part.left_out
     is_open = " open" if part.name in _OPEN else ""

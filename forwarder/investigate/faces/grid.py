@@ -12,7 +12,7 @@ from forwarder.investigate.faces.words import said
 from forwarder.investigate.moments import DASH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from forwarder.investigate.moments import Clock
     from forwarder.investigate.result import Candidate, Cell, Part
@@ -34,13 +34,13 @@ class Grid(NamedTuple):
     rows: list[list[str]]
 
 
-def grid(part: Part, clock: Clock, *, subject: str | None, ids: bool = False) -> Grid:
+def grid(part: Part, clock: Clock, *, subject: Collection[str] = (), ids: bool = False) -> Grid:
     """Return a part for people.
 
     Args:
         part: Of a result.
         clock: Writes its moments.
-        subject: Who the question is about: not repeated in each row.
+        subject: Accounts that the question is about: one is not repeated in each row.
         ids: Whether the ids of events are shown.
     """
     names = {column.name for column in part.columns}
@@ -103,9 +103,9 @@ def _span(row: Mapping[str, Cell], clock: Clock) -> str:
     return clock.span(start, end)
 
 
-def _who(row: Mapping[str, Cell], subject: str | None) -> str:
+def _who(row: Mapping[str, Cell], subject: Collection[str]) -> str:
     name, account = row["name"], row["account"]
-    if account == subject:
+    if account in subject and len(subject) == 1:
         return NOTHING
     if name is None or name == account:
         return str(account) if account is not None else "nobody named"

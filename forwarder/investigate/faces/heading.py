@@ -49,6 +49,10 @@ def found_by(subject: Subject) -> str:
     """Return how it was found, and how many names it had."""
     spellings = len(subject.names)
     more = f"; {spellings} spellings of its name" if spellings > 1 else ""
+    if subject.ids:
+        more += (
+            f"; {len(subject.ids)} accounts, one person's by {', '.join(subject.linked_by)}: {', '.join(subject.ids)}"
+        )
     return f"found by {subject.resolved_by}{more}" if subject.resolved_by != TYPED else "as it was typed"
 
 

@@ -14,11 +14,12 @@ from forwarder.investigate.asking import Asking
 from forwarder.investigate.findings import findings
 from forwarder.investigate.limits import limits
 from forwarder.investigate.moments import Clock, utc, zone_of
-from forwarder.investigate.questions.resolve import resolve
+from forwarder.investigate.questions.resolve import resolve, resolve_person
 from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
 from forwarder.investigate.sessions import ASKED, ONLY
 
 if TYPE_CHECKING:
+    from forwarder.investigate.identity import Directory
     from forwarder.investigate.questions.shape import Shape
     from forwarder.investigate.result import Evidence, EvidenceObject, Part, Question, Run
     from forwarder.investigate.tables import Tables
@@ -40,11 +41,13 @@ class Archive(NamedTuple):
         tables: Open.
         evidence: What they were made from, without what only they know: events, times, objects.
         hashes: Returns objects of evidence with their SHA-256, by their names.
+        directory: Whose accounts are one person's, besides what events say.
     """
 
     tables: Tables
     evidence: Evidence
     hashes: Callable[[Sequence[str]], tuple[EvidenceObject, ...]] = lambda _: ()
+    directory: Directory | None = None
 
 
 def answer(archive: Archive, shape: Shape, question: Question, run: Run, progress: Callable[[str], None]) -> Result:
@@ -58,11 +61,8 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     clock = Clock(question.zone)
     since, until = window_of(question, evidence)
     progress("who or what that is")
-    subject = (
-        resolve(asking, shape.kind, shape.entities, question.who)
-        if shape.entities
-        else Subject(shape.kind, shape.normal(question.who), resolved_by="what was typed")
-    )
+    subject = _subject(archive, asking, shape, question)
+    asking.accounts = subject.accounts
     values: dict[str, Any] = {
         "who": subject.id,
         "since": utc(since),
@@ -106,6 +106,14 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         searched=searched,
         queries=tuple(asking.queries),
     )
+
+
+def _subject(archive: Archive, asking: Asking, shape: Shape, question: Question) -> Subject:
+    if not shape.entities:
+        return Subject(shape.kind, shape.normal(question.who), resolved_by="what was typed")
+    if shape.entities == ("person",):
+        return resolve_person(archive.tables, question.who, archive.directory)
+    return resolve(asking, shape.kind, shape.entities, question.who)
 
 
 def _around(asking: Asking, question: Question) -> Question:

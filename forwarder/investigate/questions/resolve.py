@@ -9,13 +9,17 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from forwarder.investigate.identity import find
 from forwarder.investigate.names import folded
 from forwarder.investigate.result import Candidate, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from forwarder.investigate.asking import Asking
+    from forwarder.investigate.identity import Directory, Person
+    from forwarder.investigate.tables import Tables
 
 MOST_CANDIDATES = 50
 
@@ -61,6 +65,42 @@ def resolve(asking: Asking, kind: str, entities: Sequence[str], text: str) -> Su
         if rows:
             return _subject(asking, kind, where, rows)
     return Subject(kind)
+
+
+def resolve_person(tables: Tables, text: str, directory: Directory | None) -> Subject:
+    """Return the person, with all accounts; with `candidates` when several match, without an id when nobody does."""
+    found = find(tables, text, directory)
+    if len(found.people) > 1:
+        return Subject("user", resolved_by=found.how, candidates=tuple(map(_candidate, found.people)))
+    if not found.people:
+        return Subject("user")
+    [person] = found.people
+    first = person.accounts[0]
+    seen = [ms for account in person.accounts for ms in (_ms(account.first), _ms(account.last)) if ms is not None]
+    return Subject(
+        "user",
+        first.id,
+        first.name,
+        found.how,
+        names=tuple(dict.fromkeys(name for account in person.accounts for name in account.names)),
+        addresses=tuple(dict.fromkeys(each for account in person.accounts for each in account.addresses)),
+        first_ms=min(seen, default=None),
+        last_ms=max(seen, default=None),
+        ids=tuple(person.ids) if len(person.ids) > 1 else (),
+        linked_by=person.linked_by,
+    )
+
+
+def _candidate(person: Person) -> Candidate:
+    first = person.accounts[0]
+    address = next((each for account in person.accounts for each in account.addresses), None)
+    seen = [ms for account in person.accounts for ms in (_ms(account.first), _ms(account.last)) if ms is not None]
+    events = sum(account.events for account in person.accounts)
+    return Candidate(first.id, first.name, address, min(seen, default=None), max(seen, default=None), events)
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
 
 
 def _where(entities: Sequence[str]) -> str:
