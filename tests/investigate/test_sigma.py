@@ -49,7 +49,7 @@ def matched(tables, detection, **more):
         ({"event.code": "session.login", "event.outcome": "failure"}, {"failed"}),
         ({"event.code": ["page.view", "group.create"]}, {"view", "group"}),
         ({"event.code": "*.view"}, {"view"}),
-        ({"event.code": "page.vie?"}, {"view"}),
+        ({"event.code": "pag?.view"}, {"view"}),
         ({"event.code|startswith": "page"}, {"view"}),
         ({"event.code|endswith": ".view"}, {"view"}),
         ({"event.code|contains": "ess"}, {"in", "failed"}),
