@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format servers test-servers chart image crash bench fuzz backlog torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 format: $(VENV)/.dev ## let ruff write the code the one way
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+s3-server: $(VENV)/.dev ## build the S3 server of the tests, once; needs Go
+	@$(BIN)/python -m tests.servers.s3
 
 servers: $(VENV)/.dev ## install and start a real Elasticsearch, OpenSearch, rsyslog and syslog-ng on loopback
 	@$(BIN)/python -m tests.servers start $(ARGS)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from forwarder.archive.stores import Store, open_store
+from forwarder.archive.stores.settings import BucketConfig
 from forwarder.contracts import ByteSize, Duration, SinkConfig, Within
 
 
@@ -21,8 +23,13 @@ class ArchiveConfig(SinkConfig):
 
     type: Literal["archive"] = "archive"
     """Which kind of sink this is."""
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the archive."""
+    url: Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/\s]+(/\S*)?$")] | None = None
+    """Bucket of the archive instead, and a prefix in it: `s3://bucket/prefix`, `gs://bucket/prefix` or
+    `az://container/prefix`."""
+    bucket: BucketConfig = BucketConfig()
+    """How the bucket is reached. What is left out comes from the environment or the role of the machine."""
     every: Annotated[Duration, Within("10ms", "1h")] = 300.0
     """After this time what was gathered is stored, however little it is: what waits until then is still in the
     spool."""
@@ -39,6 +46,20 @@ class ArchiveConfig(SinkConfig):
     """Id of the spool whose archive this one continues, when that spool is gone for good; the refusal names it."""
     confirm_within: Annotated[Duration, Within("10ms", "1d")] = 900.0
     """After this time an event that is not stored is sent again; at least twice `every`."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ArchiveConfig:
+        if (self.path is None) == (self.url is None):
+            raise PydanticCustomError("place", "an archive is in one place; set path, or url")
+        if self.path is not None and "://" in self.path:
+            raise PydanticCustomError("place", "path is a URL; write it as url")
+        if self.path is not None and self.bucket.model_fields_set:
+            raise PydanticCustomError("place", "bucket is for an archive with a url; leave it out")
+        return self
+
+    def open_store(self) -> Store:
+        """Return the store of this archive; nothing is touched yet. Raises ConfigError."""
+        return open_store(self.path or self.url or "", self.bucket, mode=int(self.mode, 8))
 
     @model_validator(mode="after")
     def _time_enough(self) -> ArchiveConfig:

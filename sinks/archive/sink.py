@@ -15,7 +15,6 @@ import structlog
 
 from forwarder.archive.chain import ArchiveKeys, HourDigests
 from forwarder.archive.evidence import Evidence
-from forwarder.archive.stores import open_store
 from forwarder.contracts import Asked, Batch, Delivery, Finding, Held, Receipt, Retryable, SinkContext
 from sinks.archive.kept import held
 from sinks.archive.known import Known
@@ -38,7 +37,7 @@ class ArchiveSink:
     def __init__(self, config: ArchiveConfig, context: SinkContext) -> None:
         self._config = config
         self._clock = context.clock
-        self._store = open_store(config.path, mode=int(config.mode, 8))
+        self._store = config.open_store()
         self._evidence = Evidence(self._store)
         self._digests: HourDigests | None = None
         self._segments: Segments | None = None

@@ -27,16 +27,23 @@ class Unavailable(Exception):
     """A server cannot be installed or started here; the message says why."""
 
 
-def run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None, feed: str = "") -> str:
+def run(
+    command: list[str],
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    feed: str = "",
+    within: float = 900,
+) -> str:
     """Run a command to its end and return what it printed. Raises Unavailable with its last lines."""
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=env, input=feed, capture_output=True, text=True, timeout=900, check=False
+            command, cwd=cwd, env=env, input=feed, capture_output=True, text=True, timeout=within, check=False
         )
     except FileNotFoundError as error:
         raise Unavailable(f"{command[0]} is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{command[0]} did not end within 900 s") from error
+        raise Unavailable(f"{command[0]} did not end within {within:.0f} s") from error
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise Unavailable(f"{' '.join(command[:3])} … ended with {done.returncode}:\n{tail}")

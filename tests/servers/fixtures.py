@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers import s3 as s3_server
 from tests.servers import syslog_daemons
 from tests.servers.cache import Cache, Unavailable
 from tests.servers.distributions import KINDS
 from tests.servers.node import Node, running, start
+from tests.servers.s3 import S3Server
 from tests.servers.syslog_daemons import Daemon
 
 if TYPE_CHECKING:
@@ -98,6 +100,18 @@ def opensearch(rack: Rack) -> Node:
 def opensearch_secure(rack: Rack) -> Node:
     """OpenSearch with TLS and passwords."""
     return _node(rack, "opensearch-secure")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """Run an S3 server; a test makes a bucket of its own."""
+    try:
+        server = s3_server.start(Cache.default())
+    except Unavailable as why:
+        _give_up(why)
+        raise
+    yield server
+    server.close()
 
 
 def _daemon(product: str) -> Iterator[Daemon]:

@@ -1,6 +1,6 @@
 """A real S3 server on loopback: versitygw, over a folder. It checks signatures, conditions, checksums and object locks.
 
-It has no KMS and no rules of a lifecycle, and it needs Go once, to be built.
+It has no KMS and no rules of a lifecycle. It is built with Go, once: ``python -m tests.servers.s3``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from forwarder.archive.stores.settings import BucketConfig
 from tests.servers.cache import Cache, Unavailable, run
 
 VERSION = "v1.8.0"
@@ -74,6 +76,19 @@ class S3Server:
             else:
                 return
 
+    def make_bucket(self, name: str) -> None:
+        """Make an empty bucket: to this server a folder."""
+        (self.folder / "data" / name).mkdir()
+
+    def remove_bucket(self, name: str) -> None:
+        """Remove a bucket and all that is in it."""
+        shutil.rmtree(self.folder / "data" / name)
+
+    def bucket(self, **more: Any) -> BucketConfig:
+        """Return the settings with which a bucket of this server is reached."""
+        given = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "endpoint": self.url, "region": REGION}
+        return BucketConfig(**{**given, "path_style": True, "timeout": 5, **more})
+
     def stop(self) -> None:
         """End it at once; what it has stored stays."""
         if self._process is not None:
@@ -102,5 +117,9 @@ def install(cache: Cache) -> Path:
             go = shutil.which("go") or "/usr/local/go/bin/go"
             with cache.making(final) as rough, tempfile.TemporaryDirectory(dir=cache.folder) as made:
                 where = {"GOBIN": str(rough), "GOPATH": made, "GOCACHE": f"{made}/build", "GOFLAGS": "-modcacherw"}
-                run([go, "install", _MODULE], env={**os.environ, **where})
+                run([go, "install", _MODULE], env={**os.environ, **where}, within=1700)
     return final / "versitygw"
+
+
+if __name__ == "__main__":
+    print(install(Cache.default()))

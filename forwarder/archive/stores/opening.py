@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from forwarder.archive.stores.bucket import BucketStore, connector, parts_of
 from forwarder.archive.stores.local import LocalStore
-from forwarder.archive.stores.store import Store
+from forwarder.contracts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from forwarder.archive.stores.settings import BucketConfig
+    from forwarder.archive.stores.store import Store
 
 
-def open_store(place: str, *, mode: int = 0o440) -> Store:
-    """Return the store that a path names; nothing is touched yet.
+def open_store(place: str, bucket: BucketConfig | None = None, *, mode: int = 0o440) -> Store:
+    """Return the store that a path or URL names; nothing is touched yet. Raises ConfigError.
 
     Args:
-        place: A path.
+        place: A path, or `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
+        bucket: How the bucket is reached; by default as the environment says.
         mode: Permissions of new objects in a folder.
     """
-    return LocalStore(Path(place).expanduser().absolute(), mode)
+    if "://" not in place:
+        return LocalStore(Path(place).expanduser().absolute(), mode)
+    from forwarder.archive.stores.settings import BucketConfig  # noqa: PLC0415 -- the models of settings take long
+
+    config = bucket or BucketConfig()
+    kind, name, prefix = parts_of(place)
+    if (misplaced := config.misplaced(kind)) is not None:
+        raise ConfigError(f"bucket.{misplaced} is not for {kind}://; leave it out")
+    if kind == "gs" and config.endpoint is not None:
+        raise ConfigError("bucket.endpoint is not for gs://; leave it out")
+    return BucketStore(f"{kind}://{name}/{prefix}".rstrip("/"), connector(kind, name, prefix, config))

@@ -100,7 +100,8 @@ def _store(settings: Settings, place: str) -> Store:
         return open_store(place)
     if sink.type != "archive":
         raise ConfigError(f"--from: sinks.{place} is of type {sink.type}, and no archive")
-    return open_store(sink.path)  # type: ignore[attr-defined]
+    found: Store = sink.open_store()  # type: ignore[attr-defined]
+    return found
 
 
 async def _sources(evidence: Evidence, settings: Settings, choice: ArchiveChoice) -> list[str]:

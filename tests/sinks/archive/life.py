@@ -1,6 +1,8 @@
 """One life of an archive's lane, in a process of its own, which kills itself at a chosen call of the operating system.
 
-    python -m tests.sinks.archive.life FOLDER EVENTS CALL before|after SEED
+    python -m tests.sinks.archive.life FOLDER EVENTS CALL before|after SEED [ENDPOINT]
+
+With an endpoint the archive is the bucket `archive` there, and what is counted is each object that is created.
 
 Exits with 0 when nothing waits any more.
 """
@@ -19,6 +21,7 @@ from forwarder.testing.far_end import context
 from forwarder.testing.lanes import bench, event
 from sinks.archive.settings import ArchiveConfig
 from sinks.archive.sink import ArchiveSink
+from tests.servers import s3
 
 WATCHED = ("link", "fsync", "unlink", "open")
 
@@ -45,19 +48,45 @@ def die_at(call: int, when: str) -> None:
         setattr(os, name, watched(getattr(os, name)))
 
 
-async def live(folder: Path, events: int, call: int, when: str, rng: random.Random) -> None:
+def die_at_creation(store: Any, call: int, when: str) -> None:
+    """Let the process be killed when this object is created: before it is sent, on its way, or after the answer."""
+    create, made = store.create, 0
+
+    async def instead(name: str, data: bytes) -> None:
+        nonlocal made
+        made += 1
+        if made != call:
+            await create(name, data)
+            return
+        if when == "after":
+            sending = asyncio.create_task(create(name, data))
+            await asyncio.wait({sending}, timeout=random.choice([0.0, 0.002, 0.01, 5.0]))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    store.create = instead
+
+
+async def live(folder: Path, events: int, call: int, when: str, rng: random.Random, endpoint: str) -> None:
     async with bench(folder) as b:
-        config = ArchiveConfig(path=str(folder / "archive"), every=rng.choice([0.01, 0.05, 0.2]), size=4000)
+        settings: dict[str, Any] = {"every": rng.choice([0.01, 0.05, 0.2]), "size": 4000}
+        place: dict[str, Any] = {"path": str(folder / "archive")}
+        if endpoint:
+            keys = {"access_key_id": s3.ACCESS_KEY, "secret_access_key": s3.SECRET_KEY}
+            place = {"url": "s3://archive/x", "bucket": {"endpoint": endpoint, "path_style": True, **keys}}
+        config = ArchiveConfig.model_validate({**settings, **place})
         sink = ArchiveSink(config, context("archive", slots=2, render="raw"))
         last = (await b.spool.status()).last_seq
         sink.belongs_to("a" * 32)
-        die_at(call, when)
+        if endpoint:
+            die_at_creation(sink._store, call, when)
+        else:
+            die_at(call, when)
         while last < events:
             count = min(rng.randint(1, 40), events - last)
             await b.fill(*(event(f"e{n}", f"a{rng.random()}") for n in range(last, last + count)))
             last += count
-        settings = {"events": rng.randint(1, 30), "wait": 0.01}
-        b.start("archive", sink, batch=settings, window=rng.randint(1, 3), confirm_every=0.01, confirm_within=2)
+        batch = {"events": rng.randint(1, 30), "wait": 0.01}
+        b.start("archive", sink, batch=batch, window=rng.randint(1, 3), confirm_every=0.01, confirm_within=2)
         b.names = ["some"]
         await b.drained("archive")
         if rng.random() < 0.5:
@@ -66,5 +95,5 @@ async def live(folder: Path, events: int, call: int, when: str, rng: random.Rand
 
 
 if __name__ == "__main__":
-    folder, events, call, when, seed = sys.argv[1:]
-    asyncio.run(live(Path(folder), int(events), int(call), when, random.Random(int(seed))))
+    folder, events, call, when, seed, *more = sys.argv[1:]
+    asyncio.run(live(Path(folder), int(events), int(call), when, random.Random(int(seed)), *(more or [""])))

@@ -35,10 +35,18 @@ def test_killed_at_any_call_two_hundred_times(tmp_path: Path) -> None:
 
 def held_up(folder: Path, seed: int, lives: int) -> int:
     """Let several lives be killed and the last one end; return how many were killed."""
-    rng = random.Random(seed)
+    killed = lead_lives(folder, random.Random(seed), lives, calls=400)
+    assert numbers(folder) == dict.fromkeys(range(1, EVENTS + 1), 1)
+    ids = [event_id(line) for path in objects(folder) for line in events_of(path.read_bytes())]
+    assert sorted(ids) == sorted(f"e{number}" for number in range(EVENTS))
+    return killed
+
+
+def lead_lives(folder: Path, rng: random.Random, lives: int, *, calls: int, endpoint: str = "") -> int:
+    """Let lives be killed at one of so many calls, and the last one end; return how many were killed."""
     killed = 0
     for life in range(lives):
-        call = rng.randint(1, 400) if life < lives - 1 else 10**9
+        call = rng.randint(1, calls) if life < lives - 1 else 10**9
         when = rng.choice(["before", "after"])
         done = subprocess.run(
             [
@@ -50,6 +58,7 @@ def held_up(folder: Path, seed: int, lives: int) -> int:
                 str(call),
                 when,
                 str(rng.random())[2:9],
+                endpoint,
             ],
             capture_output=True,
             text=True,
@@ -59,7 +68,4 @@ def held_up(folder: Path, seed: int, lives: int) -> int:
         assert done.returncode in {0, -signal.SIGKILL}, done.stderr
         killed += done.returncode != 0
     assert done.returncode == 0
-    assert numbers(folder) == dict.fromkeys(range(1, EVENTS + 1), 1)
-    ids = [event_id(line) for path in objects(folder) for line in events_of(path.read_bytes())]
-    assert sorted(ids) == sorted(f"e{number}" for number in range(EVENTS))
     return killed

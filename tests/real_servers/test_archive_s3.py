@@ -1,0 +1,129 @@
+"""The archive in a bucket of a real S3 server."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forwarder.archive.evidence import Evidence, header_of
+from forwarder.archive.stores import AlreadyStored, NotStored, Store, StoredObject, open_store
+from forwarder.contracts import AuthFailed, Held, Retryable
+from forwarder.testing.far_end import event_id
+from tests.servers.s3 import S3Server
+from tests.sinks.archive.test_kill import EVENTS, lead_lives
+
+NAME = "evidence/v1/source=%28x%29/day=2026-11-29/hour=13/x.ndjson.zst"
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    name = f"b{uuid.uuid4().hex[:12]}"
+    s3.make_bucket(name)
+    return name
+
+
+@pytest.fixture
+def store(s3: S3Server, bucket: str) -> Store:
+    return open_store(f"s3://{bucket}/pre/fix", s3.bucket())
+
+
+async def test_an_object_is_stored_once(store: Store) -> None:
+    await store.create(NAME, b"first")
+    with pytest.raises(AlreadyStored):
+        await store.create(NAME, b"second")
+    assert await store.read(NAME) == await store.read_oldest(NAME) == b"first"
+    with pytest.raises(NotStored):
+        await store.read("none")
+    assert (await store.versions(NAME), await store.versions("none")) == (1, 0)
+
+
+async def test_listings_of_more_than_a_page(store: Store) -> None:
+    names = [f"a/{number % 3}/{number:05}" for number in range(1100)]
+    for name in names:
+        await store.create(name, b"x")
+    assert await store.list("a/") == [StoredObject(name, 1) for name in sorted(names)]
+    assert await store.folders("a/") == ["a/0/", "a/1/", "a/2/"]
+    assert await store.folders("") == ["a/"]
+    await store.delete("a/0/00000")
+    await store.delete("a/0/00000")
+    assert len(await store.list("a/0/")) == 366
+
+
+async def test_an_object_of_many_megabytes_is_one_request(store: Store) -> None:
+    data = random.Random(1).randbytes(20_000_000)
+    await store.create("large", data)
+    with pytest.raises(AlreadyStored):
+        await store.create("large", data)
+    assert await store.read("large") == data
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "words"),
+    [
+        ({"access_key_id": "unknown"}, AuthFailed, "credentials"),
+        ({"secret_access_key": "a-wrong-s3cr3t"}, AuthFailed, "credentials"),
+        ({"session_token": "an-old-s3cr3t"}, AuthFailed, "session_token_file"),
+        ({"endpoint": "http://127.0.0.1:1"}, Retryable, "nothing listens"),
+    ],
+)
+async def test_what_is_wrong_is_named_with_its_fix(
+    s3: S3Server, bucket: str, settings: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    store = open_store(f"s3://{bucket}/x", s3.bucket(**settings))
+    for ask in (store.create("a", b"x"), store.read("a"), store.list(""), store.folders("")):
+        with pytest.raises(kind) as raised:
+            await ask
+        shown = f"{raised.value} {getattr(raised.value, 'fix', '')}"
+        assert words in shown
+        assert "s3cr3t" not in shown
+
+
+async def test_a_bucket_that_is_not_there(s3: S3Server) -> None:
+    store = open_store("s3://nobody-made-it/x", s3.bucket())
+    for ask in (store.create("a", b"x"), store.read("a"), store.list(""), store.folders("")):
+        with pytest.raises(Held, match="Create it"):
+            await ask
+
+
+async def test_a_secret_that_is_replaced_is_read_again(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("an-old-one")
+    given = {"secret_access_key": None, "secret_access_key_file": str(secret)}
+    store = open_store(f"s3://{bucket}/x", s3.bucket(**given))
+    with pytest.raises(AuthFailed):
+        await store.create("a", b"x")
+    secret.write_text(s3.bucket().secret_access_key.reveal())  # type: ignore[union-attr]
+    await store.create("a", b"x")
+
+
+async def test_a_server_that_was_away_is_found_again(s3: S3Server, store: Store) -> None:
+    await store.create("a", b"x")
+    s3.stop()
+    with pytest.raises(Retryable):
+        await store.create("b", b"x")
+    s3.start()
+    await store.create("b", b"x")
+    assert [each.name for each in await store.list("")] == ["a", "b"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_killed_while_objects_are_created_everything_is_there_once(
+    s3: S3Server, tmp_path: Path, seed: int
+) -> None:
+    s3.make_bucket("archive")
+    assert lead_lives(tmp_path, random.Random(seed), 5, calls=12, endpoint=s3.url)
+    evidence = Evidence(open_store("s3://archive/x", s3.bucket()))
+    ids: Counter[str] = Counter()
+    there: Counter[int] = Counter()
+    async for each in evidence.objects():
+        data = await evidence.read(each.name)
+        there.update(number for number, _ in header_of(data).numbers())
+        ids.update([event_id(line) async for _, line in evidence.lines(each.name)])
+    s3.remove_bucket("archive")
+    assert there == dict.fromkeys(range(1, EVENTS + 1), 1)
+    assert ids == {f"e{number}": 1 for number in range(EVENTS)}
