@@ -19,7 +19,8 @@ app = App(
 
 They are those that the spool still has. They are mapped, made private and formatted anew, by the current code and
 configuration, and carry a mark that says so. Live events go first. A replay goes on over restarts, and when this
-command is ended. What the spool no longer has is said, and can be read from its source again with `backfill`.
+command is ended. What the spool no longer has is said. It can be read from its source again with `backfill`, or from
+an archive: with the name of one as --from, or a part of it with `import --from`.
 """,
     epilog=examples_epilog(
         [
@@ -32,6 +33,7 @@ command is ended. What the spool no longer has is said, and can be read from its
                 "audit-forwarder replay --sink siem --from 6h --where 'action=user_login* actor=jane@example.com'",
                 "those that match both",
             ),
+            ("audit-forwarder replay --sink new-siem --from archive", "all that the sink `archive` keeps, for years"),
             ("audit-forwarder replay list", "how far each came"),
         ],
         ExitCode.DEGRADED,
@@ -56,7 +58,12 @@ def start(
         str, typer.Option("--sink", metavar="NAME", help="To this sink.", autocompletion=complete_sink)
     ] = "",
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Events since then: 2d, or 2026-01-31T12:00Z.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME|ARCHIVE",
+            help="Events since then: 2d, or 2026-01-31T12:00Z. Or a sink of type archive: all that it keeps.",
+        ),
     ] = None,
     until: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="Events until then; default: now. The same forms.")

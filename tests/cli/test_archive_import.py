@@ -82,6 +82,34 @@ async def test_what_an_archive_keeps_comes_back_once_and_a_new_sink_gets_what_th
         assert digests_of(out) == digests_of(before / "raw"), "nothing came to the other sink again"
 
 
+async def test_a_replay_from_an_archive_feeds_a_new_sink(tmp_path: Path) -> None:
+    async with Simulator(SimulatorConfig(events=120, history="2d")) as sim:
+        config, keeps = str(tmp_path / "config.yaml"), tmp_path / "kept"
+        sources = {"acme": source(sim)}
+        archive = {"type": "archive", "path": str(keeps), "every": "100ms"}
+        async with engine(tmp_path, sources, {"archive": archive, "raw": file_sink(tmp_path / "raw")}) as e:
+
+            async def settled() -> bool:
+                books = (await e.daemon.report()).books
+                return sum(line.waiting for line in books) == 0 and sum(line.spooled for line in books) >= 240
+
+            await e.until(settled)
+        sinks = {"archive": archive, "new": file_sink(tmp_path / "new", start="now")}
+        async with engine(tmp_path, sources, sinks) as e:
+
+            async def begun() -> bool:
+                return [lane.state for lane in (await e.daemon.report()).lanes] == ["idle", "idle"]
+
+            await e.until(begun)
+            words = ["replay", "--sink", "new", "--from", "archive", "-c", config]
+            done = await asyncio.to_thread(CliRunner().invoke, app, words)
+            assert done.exit_code == 0, done.output
+            assert "acme for new: 120 new" in done.stdout
+            await e.until(lambda: digests_of(tmp_path / "new") == digests_of(tmp_path / "raw"))
+            refused = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--where", "action=x"])
+            assert (refused.exit_code, "sent as a whole" in refused.stderr) == (2, True)
+
+
 async def test_a_damaged_object_is_left_out_as_a_whole_and_named(tmp_path: Path) -> None:
     async with Simulator(SimulatorConfig(events=0)) as sim:
         bodies = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.replays import ReplayChoice, ReplayShown
+from forwarder.cli.commands.archive_import import import_archive
 from forwarder.cli.commands.replay_choice import Choice
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.status_values import events_text
@@ -40,14 +41,19 @@ _HEAD = ("replay", "sink", "state", "events from", "to", "where", "sent", "rejec
 
 def start(invocation: Invocation, choice: Choice, *, wait: bool) -> ExitCode:
     """Begin a replay, and show how far it comes. Returns DEGRADED when not all of it was sent."""
+    settings = invocation.settings()
+    if choice.since in settings.sinks:
+        return import_archive(invocation, choice.of_archive())
 
-    async def run(settings: Settings) -> ExitCode:
+    archives = [name for name, sink in settings.sinks.items() if sink.type == "archive"]
+
+    async def run() -> ExitCode:
         wanted = choice.wanted(settings)
         async with connect(settings) as found:
             shown = await found.ask("replays.begin", wanted, ReplayShown)
             replay = shown.replay
             print_line(f"replay {replay.number}: {_amount(replay)} to {replay.sink}")
-            for line in _absent(replay):
+            for line in _absent(replay, archives):
                 print_line(line)
             if not found.running:
                 print_line("the daemon is not running; it begins when that starts: audit-forwarder run")
@@ -63,7 +69,7 @@ def start(invocation: Invocation, choice: Choice, *, wait: bool) -> ExitCode:
         print_line(_outcome(replay))
         return ExitCode.DEGRADED if replay.rejected or replay.detached else ExitCode.OK
 
-    return asyncio.run(run(invocation.settings()))
+    return asyncio.run(run())
 
 
 def list_(invocation: Invocation, *, as_json: bool) -> ExitCode:
@@ -143,16 +149,23 @@ def _amount(replay: Replay) -> str:
     return f"{events_text(replay.events)} are looked at for those {span}{_where(replay, ', where ')}"
 
 
-def _absent(replay: Replay) -> list[str]:
+def _absent(replay: Replay, archives: list[str]) -> list[str]:
     """Say what the spool no longer has."""
     if replay.whole_since_ms is None or replay.since_ms >= replay.whole_since_ms:
         return []
     missing = f"{minute(replay.since_ms)} to {minute(min(replay.until_ms, replay.whole_since_ms))}"
     since, until = iso_ms(replay.since_ms), iso_ms(min(replay.until_ms, replay.whole_since_ms))
-    again = f"audit-forwarder backfill start --source NAME --sink {replay.sink} --from {since} --to {until}"
+    to = f"--sink {replay.sink}"
+    again = f"audit-forwarder backfill start --source NAME {to} --from {since} --to {until}"
     whole = minute(replay.whole_since_ms)
+    kept = [
+        f"or from the archive: audit-forwarder import --from {name} {to} --since {since} --until {until}"
+        for name in archives
+    ]
     return [
-        f"the spool no longer has what was read before {whole}, so of {missing} events are missing; read again: {again}"
+        f"the spool no longer has what was read before {whole}, so of {missing} events are missing",
+        f"read again: {again}",
+        *kept,
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.admin.replays import ReplayWanted
+from forwarder.cli.commands.archive_import import ArchiveChoice
 from forwarder.cli.times import SHAPES, parse_options
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.settings import FilterRule
@@ -31,6 +32,16 @@ class Choice:
     since: str | None
     until: str | None
     where: tuple[str, ...] = ()
+
+    def of_archive(self) -> ArchiveChoice:
+        """Return it as what is wanted of the archive that `since` names. Raises SettingsError."""
+        problems = [] if self.sink else [Problem("--sink", "missing", "name the sink that gets what the archive keeps")]
+        if self.where:
+            fix = "leave it out: what the sink's own include and exclude let through is sent"
+            problems.append(Problem("--where", "an archive is sent as a whole", fix))
+        if problems:
+            raise SettingsError(problems)
+        return ArchiveChoice(self.since or "", sink=self.sink, until=self.until)
 
     def wanted(self, settings: Settings) -> ReplayWanted:
         """Return it as the daemon understands it. Raises SettingsError."""
