@@ -25,7 +25,6 @@ REQUIRED = {
     "api_key": "replace-me",
     "url": "https://es.example:9200",
     "path": "./out/events.ndjson",
-    "archive.path": "./archive",
     "http.url": "https://siem.example/ingest",
     "splunk_hec.url": "https://splunk.example:8088",
     "token": "replace-me",
@@ -38,6 +37,7 @@ REQUIRED = {
 EITHER: dict[str, dict[str, str]] = {
     "jira": {"site": "acme"},
     "confluence": {"site": "acme"},
+    "archive": {"path": "./archive"},
     **{
         f"{product}_datacenter": {
             "site": f"{product}.example.com",

@@ -53,7 +53,7 @@ class ArchiveConfig(SinkConfig):
             raise PydanticCustomError("place", "an archive is in one place; set path, or url")
         if self.path is not None and "://" in self.path:
             raise PydanticCustomError("place", "path is a URL; write it as url")
-        if self.path is not None and self.bucket.model_fields_set:
+        if self.path is not None and self.bucket != BucketConfig():
             raise PydanticCustomError("place", "bucket is for an archive with a url; leave it out")
         return self
 

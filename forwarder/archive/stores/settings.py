@@ -72,4 +72,5 @@ class BucketConfig(ComponentConfig):
     def misplaced(self, kind: str) -> str | None:
         """Return the name of a setting that a bucket of this kind (`s3`, `gs`, `az`) does not have."""
         others = set().union(*(names for other, names in _OF_KIND.items() if other != kind))
-        return min(others & self.model_fields_set, default=None)
+        fields = type(self).model_fields
+        return min((name for name in others if getattr(self, name) != fields[name].default), default=None)
