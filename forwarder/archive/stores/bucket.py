@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.error import HTTPError
 
 from forwarder.archive.stores.refusals import refusal
 from forwarder.archive.stores.store import AlreadyStored, NotStored, StoredObject
@@ -17,6 +18,7 @@ from forwarder.contracts.errors import ConfigError, Held
 from forwarder.contracts.secret_file import expanded
 
 if TYPE_CHECKING:
+    from forwarder.archive.stores.s3_history import S3History, Version
     from forwarder.archive.stores.settings import BucketConfig
 
 T = TypeVar("T")
@@ -31,11 +33,13 @@ class BucketStore:
     Args:
         place: Its URL, for people.
         connect: Returns the client of `obstore`, the same one while the credentials are.
+        history: Knows the versions of objects; None for a bucket whose are not asked for.
     """
 
-    def __init__(self, place: str, connect: Callable[[], Any]) -> None:
+    def __init__(self, place: str, connect: Callable[[], Any], history: S3History | None = None) -> None:
         self._place = place
         self._connect = connect
+        self._history = history
 
     @property
     def place(self) -> str:
@@ -55,16 +59,40 @@ class BucketStore:
         return await self._ask(name, get)
 
     async def read_oldest(self, name: str) -> bytes:
-        """Return an object."""
-        return await self.read(name)
+        """Return the oldest version of an object, where the bucket keeps versions and lets us list them."""
+        versions = await self._versions(name)
+        if versions is None:
+            return await self.read(name)
+        stored = next((each for each in versions if not each.marker), None)
+        if stored is None:
+            raise NotStored(name)
+
+        async def get(client: Any) -> bytes:
+            return bytes(await (await client.get_async(name, options={"version": stored.id})).bytes_async())
+
+        return await self._ask(name, get)
 
     async def versions(self, name: str) -> int:
-        """Return 1 when the object is there."""
+        """Return how many versions there are, marks of a deletion among them; 1 where none are kept."""
+        versions = await self._versions(name)
+        if versions is not None:
+            return len(versions)
         try:
             await self._ask(name, lambda client: client.head_async(name))
         except NotStored:
             return 0
         return 1
+
+    async def _versions(self, name: str) -> Sequence[Version] | None:
+        if self._history is None:
+            return None
+        try:
+            return await self._history.versions(name) if await self._history.is_kept() else None
+        except HTTPError as error:
+            code = error.read(10_000).decode("utf-8", "replace")
+            raise refusal(ConnectionError(f"status code: {error.code} {code}"), self._place, name) from None
+        except OSError as error:
+            raise refusal(error, self._place, name) from None
 
     async def list(self, prefix: str) -> Sequence[StoredObject]:
         """Return the objects below a prefix."""
@@ -165,7 +193,7 @@ def _s3(config: BucketConfig) -> dict[str, Any]:
     found: dict[str, Any] = {
         "checksum_algorithm": "SHA256",  # which a bucket with a default retention asks for
         "virtual_hosted_style_request": not config.path_style,
-        "region": config.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        "region": region_of(config),
     }
     if config.endpoint is not None:
         found["endpoint"] = config.endpoint
@@ -177,6 +205,11 @@ def _s3(config: BucketConfig) -> dict[str, Any]:
     if config.kms_key is not None:
         found |= {"server_side_encryption": "aws:kms", "sse_kms_key_id": config.kms_key, "sse_bucket_key_enabled": True}
     return found
+
+
+def region_of(config: BucketConfig) -> str:
+    """Return the region of an S3 bucket."""
+    return config.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 def _gcs(config: BucketConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forwarder.archive.stores.bucket import BucketStore, connector, parts_of
+from forwarder.archive.stores.bucket import BucketStore, connector, parts_of, region_of
 from forwarder.archive.stores.local import LocalStore
 from forwarder.contracts.errors import ConfigError
 
@@ -24,6 +24,7 @@ def open_store(place: str, bucket: BucketConfig | None = None, *, mode: int = 0o
     """
     if "://" not in place:
         return LocalStore(Path(place).expanduser().absolute(), mode)
+    from forwarder.archive.stores.s3_history import S3History  # noqa: PLC0415 -- so do clients of HTTP
     from forwarder.archive.stores.settings import BucketConfig  # noqa: PLC0415 -- the models of settings take long
 
     config = bucket or BucketConfig()
@@ -32,4 +33,5 @@ def open_store(place: str, bucket: BucketConfig | None = None, *, mode: int = 0o
         raise ConfigError(f"bucket.{misplaced} is not for {kind}://; leave it out")
     if kind == "gs" and config.endpoint is not None:
         raise ConfigError("bucket.endpoint is not for gs://; leave it out")
-    return BucketStore(f"{kind}://{name}/{prefix}".rstrip("/"), connector(kind, name, prefix, config))
+    history = S3History(config, name, prefix, region_of(config)) if kind == "s3" else None
+    return BucketStore(f"{kind}://{name}/{prefix}".rstrip("/"), connector(kind, name, prefix, config), history)

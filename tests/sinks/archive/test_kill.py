@@ -35,18 +35,18 @@ def test_killed_at_any_call_two_hundred_times(tmp_path: Path) -> None:
 
 def held_up(folder: Path, seed: int, lives: int) -> int:
     """Let several lives be killed and the last one end; return how many were killed."""
-    killed = lead_lives(folder, random.Random(seed), lives, calls=400)
+    killed = lead_lives(folder, random.Random(seed), [400] * (lives - 1))
     assert numbers(folder) == dict.fromkeys(range(1, EVENTS + 1), 1)
     ids = [event_id(line) for path in objects(folder) for line in events_of(path.read_bytes())]
     assert sorted(ids) == sorted(f"e{number}" for number in range(EVENTS))
     return killed
 
 
-def lead_lives(folder: Path, rng: random.Random, lives: int, *, calls: int, endpoint: str = "") -> int:
-    """Let lives be killed at one of so many calls, and the last one end; return how many were killed."""
+def lead_lives(folder: Path, rng: random.Random, calls: list[int], endpoint: str = "") -> int:
+    """Let lives be killed at one of so many calls each, and one more end; return how many were killed."""
     killed = 0
-    for life in range(lives):
-        call = rng.randint(1, calls) if life < lives - 1 else 10**9
+    for most in (*calls, 0):
+        call = rng.randint(1, most) if most else 10**9
         when = rng.choice(["before", "after"])
         done = subprocess.run(
             [
