@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from forwarder.archive import layout
 from forwarder.archive.chain import newest_digest
@@ -108,6 +109,7 @@ class Retention:
         self._store = store
         self._months = months
         self._keys = keys
+        self._log = structlog.get_logger()
 
     async def hold(self) -> str:
         """Return the name of what forbids any deletion; empty when nothing does."""
@@ -117,6 +119,13 @@ class Retention:
             held = await self._store.list(f"{layout.HOLD}/")
             return held[0].name if held else ""
         return layout.HOLD
+
+    async def run(self, now: float) -> None:
+        """Delete what is due, unless there is a hold. Raises as `due` and `delete`."""
+        if not await self.hold():
+            for month in await self.due(now):
+                objects = await self.delete(month)
+                self._log.info("evidence_deleted", month=month.record.month, objects=objects)
 
     async def due(self, now: float) -> list[DueMonth]:
         """Return the months that are to be deleted, the oldest first. Raises Held when the chain forbids it."""

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from forwarder import __version__
+from forwarder.cli import archive as cli_archive
 from forwarder.cli import backfill as cli_backfill
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
@@ -235,6 +236,7 @@ app.add_typer(cli_replay.app, name="replay")
 app.add_typer(cli_catalogue.app, name="catalogue")
 app.add_typer(cli_pseudonym.app, name="pseudonym")
 app.add_typer(cli_investigate.app, name="investigate")
+app.add_typer(cli_archive.app, name="archive")
 cli_reconcile.add_to(app)
 cli_imports.add_to(app)
 cli_hunt.add_to(app)

@@ -44,6 +44,9 @@ class ArchiveConfig(SinkConfig):
     """File of the key before, while it is replaced: it signs that the new one follows."""
     take_over: str = ""
     """Id of the spool whose archive this one continues, when that spool is gone for good; the refusal names it."""
+    retain_months: Annotated[int, Field(ge=1, le=1200)] | None = None
+    """How many whole months are kept besides the one that is not over; what is older is deleted, on a signed record.
+    By default all is kept. A file `hold` in the archive stops every deletion."""
     confirm_within: Annotated[Duration, Within("10ms", "1d")] = 900.0
     """After this time an event that is not stored is sent again; at least twice `every`."""
 

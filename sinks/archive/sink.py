@@ -15,7 +15,9 @@ import structlog
 
 from forwarder.archive.chain import ArchiveKeys, HourDigests
 from forwarder.archive.evidence import Evidence
-from forwarder.contracts import Asked, Batch, Delivery, Finding, Held, Receipt, Retryable, SinkContext
+from forwarder.archive.kept import KeptArchive
+from forwarder.archive.retention import Retention
+from forwarder.contracts import Asked, Batch, Delivery, Finding, ForwarderError, Held, Receipt, Retryable, SinkContext
 from sinks.archive.kept import held
 from sinks.archive.known import Known
 from sinks.archive.probe import examine
@@ -23,6 +25,7 @@ from sinks.archive.segments import Segments
 from sinks.archive.settings import ArchiveConfig
 
 _LONGEST_LOOK = 1.0  # seconds between two looks whether something is due
+_DELETE_EVERY = 3600.0  # seconds between two looks whether a month is old enough
 _LAST = 5.0  # seconds for what `close` may still store
 
 
@@ -43,6 +46,7 @@ class ArchiveSink:
         self._segments: Segments | None = None
         self._lock = asyncio.Lock()  # two that list and store at once would each store what the other does
         self._timer: asyncio.Task[None] | None = None
+        self._deleting: asyncio.Task[None] | None = None
         self._trouble: Retryable | Held | None = None
         self._log = structlog.get_logger().bind(sink=context.name)
         self._closed = False
@@ -58,11 +62,19 @@ class ArchiveSink:
         found = self._digests.head if self._digests is not None else None
         return found.sha256 if found is not None else None
 
+    @property
+    def kept(self) -> KeptArchive:
+        """What the commands of an archive need."""
+        config = self._config
+        return KeptArchive(self._store, ArchiveKeys(config.key_file, config.old_key_file), config.retain_months)
+
     def belongs_to(self, spool: str) -> None:
         """Take the id of the spool that the numbers of events are of, and write digests from now on."""
-        config = self._config
-        keys = ArchiveKeys(config.key_file, config.old_key_file)
+        config, keys = self._config, self.kept.keys
         self._digests = HourDigests(self._store, spool, keys, take_over=config.take_over)
+        if config.retain_months is not None:
+            retention = Retention(self._store, config.retain_months, keys)
+            self._deleting = asyncio.get_running_loop().create_task(self._delete_often(retention))
         known = Known(self._evidence)
         self._segments = Segments(
             self._store, known, self._digests, clock=self._clock, every=config.every, size=config.size
@@ -126,10 +138,11 @@ class ArchiveSink:
         if self._closed:
             return
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._timer
+        for task in (self._timer, self._deleting):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         try:
             with suppress(TimeoutError, Retryable, Held):
                 await asyncio.wait_for(self.finish(), _LAST)
@@ -147,6 +160,20 @@ class ArchiveSink:
             with suppress(Retryable, Held):  # shown by `warning`, and raised by the next send
                 await self._store_due()
             await asyncio.sleep(min(self._config.every / 4, _LONGEST_LOOK))
+
+    async def _delete_often(self, retention: Retention) -> None:
+        """Delete what is old enough, once an hour, until the sink closes; what cannot be is tried again."""
+        while True:
+            await asyncio.sleep(_LONGEST_LOOK)
+            if self.head is None:  # not open: it may be another daemon's
+                continue
+            try:
+                await retention.run(self._clock.time())
+            except ForwarderError as error:
+                self._log.warning("evidence_not_deleted", reason=str(error))
+            except Exception:  # noqa: BLE001 -- a fault of ours in it must end neither it nor the sink
+                self._log.exception("evidence_not_deleted")
+            await asyncio.sleep(_DELETE_EVERY)
 
     async def _store_due(self, *, everything: bool = False) -> None:
         segments = self._gathered()
