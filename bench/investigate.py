@@ -2,8 +2,8 @@
 
     python -m bench.investigate [--events 50000] [--days 60] [--times 0]
 
-Events are the simulator's, a day's evidence in an object an hour. `--times N` adds N copies of the months, moved in
-time, with accounts and objects of their own, so that questions can be asked of millions of events.
+Events are the simulator's, a day's evidence in an object an hour. `--times N` makes N copies of them, spread over
+twelve months, with accounts and objects of their own, so that questions can be asked of millions of events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -46,8 +46,7 @@ QUESTIONS = {
         (select "source.ip" from events where who = $who) group by 1""",
     "content: who viewed it": """select who, count(*), min("@timestamp"), max("@timestamp") from events
         where "atlassian.audit.content.id" = $content and "@timestamp" >= $since group by 1""",
-    "content: touched in any way": """select count(*) from events where
-        list_contains(list_transform(touched, lambda one: one.id), $content)""",
+    "content: touched in any way": """select who, count(*) from touches where touched = $content group by 1""",
     "address": """select who, count(*) from events where "source.ip" = $ip group by 1""",
     "days and acts": """select date_trunc('day', "@timestamp"), act, count(*) from events group by 1, 2""",
 }
@@ -77,32 +76,37 @@ def evidence(folder: Path, events: int, days: int) -> tuple[int, int, int]:
 
 
 def copies(index: Index, times: int) -> None:
-    """Add copies of the months, moved back in time, with accounts and objects of their own."""
-    months = {name: part for name, part in index.parts().items() if name.startswith("month=")}
+    """Make twelve months of `times` copies of all there is, with accounts and objects of their own, in place of it."""
+    parts = index.parts()
+    files = {file: [str(path) for path in index.files(parts, file)] for file in (EVENTS, NAMES)}
+    listed = next(iter(next(iter(parts.values())).days.values()))
+    rows = sum(part.rows for part in parts.values())
+    each = max(1, times // 12)
     with tempfile.TemporaryDirectory() as scratch, duck.connect(Path(scratch)) as connection:
-        for copy, (name, part) in itertools.product(range(1, times + 1), months.items()):
-            moved = date.fromisoformat(f"{name[6:]}-01") - timedelta(days=31 * len(months) * copy)
-            other = index.folder / f"month={moved.year:04}-{moved.month:02}"
-            other.mkdir(exist_ok=True)
-            shift = f"interval {31 * len(months) * copy} days"
-            connection.read_parquet(str(index.folder / name / EVENTS)).create_view("v", replace=True)
-            connection.read_parquet(str(index.folder / name / NAMES)).create_view("w", replace=True)
+        connection.read_parquet(files[EVENTS]).create_view("v")
+        connection.read_parquet(files[NAMES]).create_view("w")
+        for month in range(12):
+            made = index.folder / f"month=2025-{month + 1:02}"
+            made.mkdir(exist_ok=True)
+            begin = f"timestamptz '2025-{month + 1:02}-01 00:00:00+00'"
+            own = f"(copy + {month * each})"
             for file, statement in (
                 (
                     EVENTS,
-                    f"""select * replace (who || '-{copy}' as who, "user.id" || '-{copy}' as "user.id",
-                    "@timestamp" - {shift} as "@timestamp", uuid() as "event.uuid",
-                    "atlassian.audit.content.id" || '-{copy}' as "atlassian.audit.content.id")
-                    from v order by who, "@timestamp" """,
+                    f"""select * exclude (copy, t0) replace (who || '-' || {own} % 5 as who, "user.id" || '-' || {own} % 5 as "user.id",
+                    {begin} + ("@timestamp" - t0) * 0.7 as "@timestamp", uuid() as "event.uuid",
+                    "atlassian.audit.content.id" || '-' || {own} % 3 as "atlassian.audit.content.id")
+                    from v, (select min("@timestamp") t0 from v), range({each}) c(copy) order by who, "@timestamp" """,
                 ),
-                (NAMES, f"select * replace (id || '-{copy}' as id) from w order by entity, folded"),
+                (
+                    NAMES,
+                    f"""select * exclude copy replace (id || '-' || {own} % 5 as id)
+                    from w, range({each}) c(copy) order by entity, folded""",
+                ),
             ):
-                connection.sql(statement).write_parquet(str(other / file), compression="zstd", row_group_size=ROW_GROUP)
-            days = {
-                moved + timedelta(days=at): {"acme": next(iter(said.values()))}
-                for at, said in enumerate(part.days.values())
-            }
-            (other / "part.json").write_bytes(msgspec.json.encode(new_part(days, part.rows, part.problems)))
+                connection.sql(statement).write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
+            days = {date(2025, month + 1, day): listed for day in range(1, 29)}
+            (made / "part.json").write_bytes(msgspec.json.encode(new_part(days, rows * each, 0)))
 
 
 class Copied(ArchiveReader):
@@ -170,7 +174,8 @@ def main() -> None:
             rows = sum(part.rows for name, part in index.parts().items() if name.startswith("month="))
             for file in (EVENTS, NAMES):
                 print(f"  {file}: {size(month / file for month in months) / max(rows, 1):.1f} B an event in months")
-            copies(index, given.times)
+            if given.times:
+                copies(index, given.times)
         with Copied(folder, index) as reader:
             for label, used in (("index", index), ("evidence", None)):
                 if used is None and given.times:

@@ -120,6 +120,11 @@ def test_everything_an_event_names_is_touched(tmp_path):
     with tables(tmp_path, event("user_added_to_group", context=[*five, entry("groups", "g1", name="admins")])) as found:
         touched = found.ask("select list_transform(touched, lambda one: one.id) from events").rows[0][0]
         assert {one["id"] for one in five} | {"g1"} == set(touched)
+        rows = found.ask('select touched_kind, touched, touched_name, "event.id" from touches order by touched').rows
+        assert rows == [
+            *(("user", one["id"], one["attributes"]["name"], "e1") for one in five),
+            ("group", "g1", "admins", "e1"),
+        ]
         names = found.ask("select account from people where value like 'Person%' order by account").rows
         assert names == [(one["id"],) for one in five]
 

@@ -155,7 +155,7 @@ GROUP = Shape(
     what="the id or name of a group",
     entities=("group",),
     events=f"""{_events("group_id")} union all select {COLUMNS} from e where group_id is distinct from $who
-      and len(list_filter(touched, lambda x: x.kind = 'group' and coalesce(x.id, x.name) = $who)) > 0
+      and also is not null and len(list_filter(also, lambda x: x.kind = 'group' and coalesce(x.id, x.name) = $who)) > 0
       and t >= $since and t < $until""",
     tables=(TIMELINE_TABLE, _MEMBERS, DEEDS, ACCOUNTS, DAYS),
     rules=(_ADMIN,),
