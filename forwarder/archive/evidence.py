@@ -30,6 +30,7 @@ _SKIPPED = struct.Struct("<II")
 _SKIPPED_MAGIC = 0x184D2A50
 _LARGEST_HEADER = 64 * 2**20
 _CHUNK = 2**20
+_BLOCK = 2**17
 _LONGEST_LINE = 256 * 2**20
 
 
@@ -76,7 +77,7 @@ class EvidenceWriter:
     Attributes:
         events: How many lines it has.
         plain: How many bytes they are.
-        size: How many bytes of the object are made; some KB are still in the compressor.
+        size: How many bytes of the object are made; up to some 100 KB of lines are not packed yet.
         first, last: Lowest and highest number of them.
     """
 
@@ -84,6 +85,8 @@ class EvidenceWriter:
         self._origin = origin
         self._frame = zstd.ZstdCompressor(options=_OPTIONS)
         self._parts: list[bytes] = []
+        self._lines: list[bytes] = []  # not given to the compressor yet: it takes many at once for less
+        self._waiting = 0
         self._spans: list[list[int]] = []
         self._ids: dict[int, str] = {}
         self.events = self.plain = self.size = 0
@@ -98,10 +101,10 @@ class EvidenceWriter:
             read_ms: When its page was read, epoch milliseconds.
             identity: Its document id, where the line alone does not give it.
         """
-        made = self._frame.compress(line + b"\n")
-        if made:
-            self._parts.append(made)
-            self.size += len(made)
+        self._lines.append(line)
+        self._waiting += len(line)
+        if self._waiting >= _BLOCK:
+            self._compress()
         if identity:
             self._ids[self.events] = identity
         newest = self._spans[-1] if self._spans else None
@@ -111,7 +114,16 @@ class EvidenceWriter:
             self._spans.append([number, number, read_ms])
         self.events += 1
         self.plain += len(line) + 1
-        self.first, self.last = min(self.first, number), max(self.last, number)
+        self.last = max(self.last, number)
+        self.first = min(self.first, number)
+
+    def _compress(self) -> None:
+        if self._lines:
+            self._lines.append(b"")
+            made = self._frame.compress(b"\n".join(self._lines))
+            self._parts.append(made)
+            self.size += len(made)
+            self._lines, self._waiting = [], 0
 
     def has(self, number: int) -> bool:
         """Tell whether it holds the event of this number."""
@@ -119,6 +131,7 @@ class EvidenceWriter:
 
     def finish(self) -> bytes:
         """Return the object; nothing can be added after."""
+        self._compress()
         origin = self._origin
         header = Header(
             1,

@@ -20,7 +20,7 @@ from forwarder.archive.stores import AlreadyStored
 from forwarder.contracts import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from forwarder.archive.stores import Store
@@ -65,6 +65,7 @@ class Segment:
     Attributes:
         token: Tells it from all others of this life.
         opened: When, by the clock that never goes back.
+        last: The highest number in it.
         name: Of the object, once it was tried to store it.
     """
 
@@ -74,12 +75,14 @@ class Segment:
         self.origin = record.origin
         self.token = token
         self.opened = opened
+        self.last = 0
         self.name: EvidenceName | None = None
 
     def add(self, record: Record, line: bytes) -> None:
         """Add an event."""
-        own = record.id if _OWN_ID.intersection(record.marks) else ""
+        own = record.id if record.marks and _OWN_ID.intersection(record.marks) else ""
         self._writer.add(line, record.seq, record.read_ms, own)
+        self.last = max(self.last, record.seq)
 
     def has(self, number: int) -> bool:
         """Tell whether it holds the event of this number."""
@@ -143,24 +146,35 @@ class Segments:
         self._known.since = self._digests.since
         await self._store_sealed()
 
-    async def add(self, record: Record) -> int | None:
-        """Take an event; return the token of its segment, None when it is stored already."""
-        line, origin = _one_line(record.raw), record.origin
-        segment = self._open.get(origin)
-        for each in self._sealed if segment is None else (segment, *self._sealed):
-            if each.has(record.seq):
-                return each.token
+    async def take(self, records: Sequence[Record]) -> list[int | None]:
+        """Take events; return for each the token of its segment, None when it is stored already."""
         now_ms = int(self._clock.time() * 1000)
-        seen = (origin.source, record.seq, record.read_ms, now_ms)
-        if not self._known.is_new(*seen) and await self._known.has(*seen, line):
-            return None
-        if segment is None:
-            self._tokens += 1
-            segment = self._open[origin] = Segment(record, self._tokens, self._clock.monotonic())
-        segment.add(record, line)
-        if segment.is_full(self._size):
-            self._seal(segment)
-        return segment.token
+        tokens: list[int | None] = []
+        for record in records:
+            number, origin = record.seq, record.origin
+            segment = self._open.get(origin)
+            if segment is not None and number <= segment.last and segment.has(number):
+                tokens.append(segment.token)
+                continue
+            if self._sealed and (sealed := next((each for each in self._sealed if each.has(number)), None)) is not None:
+                tokens.append(sealed.token)
+                continue
+            line = record.raw
+            if b"\n" in line or b"\r" in line:  # between tokens, where any white space is allowed
+                line = line.replace(b"\n", b" ").replace(b"\r", b" ")
+            if not self._known.is_new(origin.source, number, record.read_ms, now_ms) and await self._known.has(
+                origin.source, number, record.read_ms, now_ms, line
+            ):
+                tokens.append(None)
+                continue
+            if segment is None:
+                self._tokens += 1
+                segment = self._open[origin] = Segment(record, self._tokens, self._clock.monotonic())
+            segment.add(record, line)
+            tokens.append(segment.token)
+            if segment.is_full(self._size):
+                self._seal(segment)
+        return tokens
 
     async def store_due(self, *, everything: bool = False) -> None:
         """Store what is full or old enough, and write the digests that are due."""
@@ -191,8 +205,3 @@ class Segments:
             await self._digests.note(Entry.of(str(name), data, segment.events, name.first, name.last))
             self._known.add(name)
             del self._sealed[0]
-
-
-def _one_line(raw: bytes) -> bytes:
-    """Return JSON without line ends; between its tokens any white space is allowed, and inside them there is none."""
-    return raw.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in raw or b"\r" in raw else raw

@@ -86,24 +86,16 @@ class ArchiveSink:
         if self._segments is None:  # sent to without a daemon around it
             self.belongs_to("")
         segments = self._gathered()
-        pending: dict[int, Receipt] = {}
-        accepted: list[int] = []
         async with self._lock:
             await self._attempt(segments.begin)
-            for position, record in enumerate(batch.records):
-                token = await segments.add(record)
-                if token is None:
-                    accepted.append(position)
-                else:
-                    pending[position] = Receipt(0, str(token))
-            known_before = len(accepted)
-            with suppress(Retryable, Held):  # kept for the next send; what was taken is gathered
+            tokens = await segments.take(batch.records)
+            with suppress(Retryable, Held):  # raised by the next send; what was taken is gathered
                 await self._attempt(segments.begin)
-            stored = {receipt for receipt in set(pending.values()) if segments.is_stored(int(receipt.token))}
-        if stored:
-            accepted += [position for position, receipt in pending.items() if receipt in stored]
-            pending = {position: receipt for position, receipt in pending.items() if receipt not in stored}
-        return Delivery(accepted=accepted, pending=pending, duplicates=known_before)
+            stored = {token for token in set(tokens) if token is None or segments.is_stored(token)}
+        receipts = {token: Receipt(0, str(token)) for token in set(tokens) - stored}
+        pending = {position: receipts[token] for position, token in enumerate(tokens) if token in receipts}
+        accepted = [position for position, token in enumerate(tokens) if token in stored]
+        return Delivery(accepted=accepted, pending=pending, duplicates=tokens.count(None))
 
     async def confirm(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, bool]:
         """Return True for what is stored. Raises what storing failed with when nothing is."""

@@ -14,6 +14,7 @@ import pytest
 
 from forwarder.archive.evidence import Evidence, header_of
 from forwarder.archive.stores import AlreadyStored, NotStored, Store, StoredObject, open_store
+from forwarder.archive.verify import verify
 from forwarder.contracts import AuthFailed, Held, Retryable
 from forwarder.testing.far_end import event_id
 from tests.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
@@ -177,6 +178,8 @@ async def test_killed_while_objects_are_created_everything_is_there_once(
         data = await evidence.read(each.name)
         there.update(number for number, _ in header_of(data).numbers())
         ids.update([event_id(line) async for _, line in evidence.lines(each.name)])
+    verdict = await verify(open_store("s3://archive/x", s3.bucket()))
     s3.remove_bucket("archive")
+    assert verdict.findings == []
     assert there == dict.fromkeys(range(1, EVENTS + 1), 1)
     assert ids == {f"e{number}": 1 for number in range(EVENTS)}

@@ -1,8 +1,8 @@
 """One life of an archive's lane, in a process of its own, which kills itself at a chosen call of the operating system.
 
-    python -m tests.sinks.archive.life FOLDER EVENTS CALL before|after SEED [ENDPOINT]
+    python -m tests.sinks.archive.life FOLDER EVENTS CALL before|after SEED HOURS [ENDPOINT]
 
-With an endpoint the archive is the bucket `archive` there, and what is counted is each object that is created.
+HOURS is how far the clock is ahead. With an endpoint the archive is the bucket `archive` there, and what is counted is each object that is created.
 
 Exits with 0 when nothing waits any more.
 """
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from forwarder.contracts import SystemClock
 from forwarder.testing.far_end import context
 from forwarder.testing.lanes import bench, event
 from sinks.archive.settings import ArchiveConfig
@@ -66,7 +67,19 @@ def die_at_creation(store: Any, call: int, when: str) -> None:
     store.create = instead
 
 
-async def live(folder: Path, events: int, call: int, when: str, rng: random.Random, endpoint: str) -> None:
+class ClockAhead(SystemClock):
+    """A clock that is wrong by some hours."""
+
+    def __init__(self, hours: int) -> None:
+        self._ahead = 3600.0 * hours
+
+    def time(self) -> float:
+        return super().time() + self._ahead
+
+
+async def live(
+    folder: Path, events: int, call: int, when: str, rng: random.Random, clock: ClockAhead, endpoint: str
+) -> None:
     async with bench(folder) as b:
         settings: dict[str, Any] = {"every": rng.choice([0.01, 0.05, 0.2]), "size": 4000}
         place: dict[str, Any] = {"path": str(folder / "archive")}
@@ -74,7 +87,7 @@ async def live(folder: Path, events: int, call: int, when: str, rng: random.Rand
             keys = {"access_key_id": s3.ACCESS_KEY, "secret_access_key": s3.SECRET_KEY}
             place = {"url": "s3://archive/x", "bucket": {"endpoint": endpoint, "path_style": True, **keys}}
         config = ArchiveConfig.model_validate({**settings, **place})
-        sink = ArchiveSink(config, context("archive", slots=2, render="raw"))
+        sink = ArchiveSink(config, context("archive", slots=2, clock=clock, render="raw"))
         last = (await b.spool.status()).last_seq
         sink.belongs_to("a" * 32)
         if endpoint:
@@ -95,5 +108,6 @@ async def live(folder: Path, events: int, call: int, when: str, rng: random.Rand
 
 
 if __name__ == "__main__":
-    folder, events, call, when, seed, *more = sys.argv[1:]
-    asyncio.run(live(Path(folder), int(events), int(call), when, random.Random(int(seed)), *(more or [""])))
+    folder, events, call, when, seed, hours, *more = sys.argv[1:]
+    clock, rng = ClockAhead(int(hours)), random.Random(int(seed))
+    asyncio.run(live(Path(folder), int(events), int(call), when, rng, clock, *(more or [""])))

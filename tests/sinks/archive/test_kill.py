@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
 import signal
 import subprocess
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from forwarder.archive.evidence import events_of
+from forwarder.archive.stores.local import LocalStore
+from forwarder.archive.verify import verify
 from forwarder.testing.far_end import event_id
 from tests.sinks.archive.archives import numbers, objects
 
@@ -18,34 +22,39 @@ EVENTS = 200
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_at_any_call_everything_is_there_once(tmp_path: Path, seed: int) -> None:
-    held_up(tmp_path, seed, lives=3)
+def test_killed_at_any_call_everything_is_there_once_and_the_chain_is_whole(tmp_path: Path, seed: int) -> None:
+    assert held_up(tmp_path, seed, [20, 90])
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_killed_at_any_call_two_hundred_times(tmp_path: Path) -> None:
-    lives = 0
-    for seed in range(100, 150):
+    killed = 0
+    for seed in itertools.count(100):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        lives += held_up(folder, seed, lives=8)
-    assert lives >= 200
+        killed += held_up(folder, seed, [60, 60, 90, 90, 60, 30])
+        if killed >= 200:
+            break
 
 
-def held_up(folder: Path, seed: int, lives: int) -> int:
+def held_up(folder: Path, seed: int, calls: list[int]) -> int:
     """Let several lives be killed and the last one end; return how many were killed."""
-    killed = lead_lives(folder, random.Random(seed), [400] * (lives - 1))
+    killed = lead_lives(folder, random.Random(seed), calls)
     assert numbers(folder) == dict.fromkeys(range(1, EVENTS + 1), 1)
     ids = [event_id(line) for path in objects(folder) for line in events_of(path.read_bytes())]
     assert sorted(ids) == sorted(f"e{number}" for number in range(EVENTS))
+    verdict = asyncio.run(verify(LocalStore(folder / "archive")))
+    assert verdict.findings == []
+    assert verdict.digests
     return killed
 
 
 def lead_lives(folder: Path, rng: random.Random, calls: list[int], endpoint: str = "") -> int:
     """Let lives be killed at one of so many calls each, and one more end; return how many were killed."""
-    killed = 0
+    killed = hours = 0
     for most in (*calls, 0):
+        hours += rng.choice([0, 1, 3, -2])
         call = rng.randint(1, most) if most else 10**9
         when = rng.choice(["before", "after"])
         done = subprocess.run(
@@ -58,6 +67,7 @@ def lead_lives(folder: Path, rng: random.Random, calls: list[int], endpoint: str
                 str(call),
                 when,
                 str(rng.random())[2:9],
+                str(hours),
                 endpoint,
             ],
             capture_output=True,
