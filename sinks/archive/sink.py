@@ -25,6 +25,7 @@ from sinks.archive.segments import Segments
 from sinks.archive.settings import ArchiveConfig
 
 _LONGEST_LOOK = 1.0  # seconds between two looks whether something is due
+_LONGEST_REST = 30.0  # seconds between two tries while nothing can be stored
 _DELETE_EVERY = 3600.0  # seconds between two looks whether a month is old enough
 _LAST = 5.0  # seconds for what `close` may still store
 
@@ -148,10 +149,14 @@ class ArchiveSink:
 
     async def _look_often(self) -> None:
         """Store what is due, and write the digests of hours that are over, until the sink closes."""
+        usual = rest = min(self._config.every / 4, _LONGEST_LOOK)
         while True:
-            with suppress(Retryable, Held):  # shown by `warning`, and raised by the next send
+            try:
                 await self._store_due()
-            await asyncio.sleep(min(self._config.every / 4, _LONGEST_LOOK))
+                rest = usual
+            except (Retryable, Held):  # shown by `warning`, and raised by the next send
+                rest = min(2 * rest, _LONGEST_REST)
+            await asyncio.sleep(rest)
 
     async def _delete_often(self, retention: Retention) -> None:
         """Delete what is old enough, once an hour, until the sink closes; what cannot be is tried again."""
