@@ -7,6 +7,7 @@ same bytes from the same facts, and `sha256sum` of a digest is what the next one
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 HOUR = timedelta(hours=1)
+_LAST_YEAR = 9000
+_KEY = re.compile("(?:[0-9a-f]{32})?")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"size": "bytes"}):
@@ -104,8 +107,16 @@ def read_digest(data: bytes) -> Digest:
         raise ValueError(f"version {found.v} is not known here")
     if canonical(found) != data:
         raise ValueError("not in canonical form")
-    parse_hour(found.since), parse_hour(found.until)
+    if parse_hour(found.since).year >= _LAST_YEAR or parse_hour(found.until).year > _LAST_YEAR:
+        raise ValueError("its hour is beyond all calendars")
+    if not (is_key(found.key) and is_key(found.next_key)):
+        raise ValueError("it names a key by something that is not an id")
     return found
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text is an id of a key, or empty; ids become parts of names."""
+    return _KEY.fullmatch(text) is not None
 
 
 def sha256(data: bytes) -> str:

@@ -14,7 +14,7 @@ import structlog
 
 from forwarder.archive import layout
 from forwarder.archive.chain import newest_digest
-from forwarder.archive.digest import VERSION, Digest, canonical, read_digest, sha256
+from forwarder.archive.digest import VERSION, Digest, canonical, is_key, read_digest, sha256
 from forwarder.archive.evidence import Evidence
 from forwarder.archive.keys import PublicKey, read_signing_key
 from forwarder.archive.stores import AlreadyStored, NotStored
@@ -70,6 +70,8 @@ def read_deletion(data: bytes) -> Deletion:
     if canonical(found) != data:
         raise ValueError("not in canonical form")
     date.fromisoformat(f"{found.month}-01")
+    if not is_key(found.key):
+        raise ValueError("it names a key by something that is not an id")
     return found
 
 

@@ -8,13 +8,20 @@ Prints what is not as it was written, and ends with 1 when anything is: docs/tam
 import argparse, base64, datetime, hashlib, json, os, pathlib, re, struct, subprocess, sys
 
 EVIDENCE = r"evidence/v1/source=([\w%-]+)/day=([\d-]{10})/hour=(\d\d)/(\d{16})-(\d{16})\.ndjson\.zst"
-DIGEST, RECORD, KEY = r"digests/v1/(\d{4}/\d\d/\d\d/\d\d)\.json", r"deletions/v1/(\d{4}-\d\d)\.json", r"keys/v1/(\w+)\.pem"
+DIGEST, RECORD, KEY = r"digests/v1/([1-8]\d{3}/\d\d/\d\d/\d\d)\.json", r"deletions/v1/(\d{4}-\d\d)\.json", r"keys/v1/(\w+)\.pem"
 HOUR = datetime.timedelta(hours=1)
+OBJECT = {"name": str, "bytes": int, "sha256": str, "events": int, "first_seq": int, "last_seq": int}
+SHAPES = (
+    {"v": int, "seq": int, "from": str, "to": str, "writer": str, "writer_since": str, "key": str, "next_key": str, "events": int,
+     "previous": str, "objects": [OBJECT], "recovered": [str], "newest_seq": {"": int}, "numbers_go_back": [str]},
+    {"v": int, "month": str, "key": str, "first_digest": int, "last_digest": int, "last": str, "objects": int, "events": int,
+     "bytes": int, "retain_months": int, "made": str},
+)
 findings, keys = set(), {}  # keys: whether each is the one of its name
 signed, trusted = set(), set()  # keys that signed a digest; also those that one names as the next
 
 def find(kind, name, why=""):
-    findings.add(f"FOUND {kind}: {name} {why}")
+    findings.add(f"FOUND {kind}: {name} {why}".encode("unicode_escape").decode())
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
@@ -22,17 +29,39 @@ def sha256(data):
 def match(form, name):
     return re.fullmatch(form, name, re.ASCII)
 
-def hour_of(digest):
-    return datetime.datetime.strptime(match(DIGEST, digest)[1], "%Y/%m/%d/%H")
+def hour_of(name):
+    """Return the hour of a digest or an object by its name; None for any other name."""
+    digest, part = match(DIGEST, name), match(EVIDENCE, name)
+    try:
+        text = digest and digest[1] or part and f"{part[2]}/{part[3]}".replace("-", "/")
+        return text and datetime.datetime.strptime(text, "%Y/%m/%d/%H") or None
+    except ValueError:
+        return None
 
-def read(name):
-    """Return bytes, and what they say when they are JSON in canonical form."""
+def fits(said, shape):
+    """Tell whether JSON has a shape: a type, members by name, any members under "", or a list of one shape."""
+    if isinstance(shape, type):
+        return type(said) is shape
+    if isinstance(shape, list):
+        return type(said) is list and all(fits(each, shape[0]) for each in said)
+    if type(said) is not dict or "" not in shape and said.keys() != shape.keys():
+        return False
+    return all(fits(each, shape.get(name, shape.get(""))) for name, each in said.items())
+
+def read(name, shape):
+    """Return bytes, and what they say when they are JSON of this shape, in canonical form."""
     data = pathlib.Path(name).read_bytes()
     try:
         said = json.loads(data)
         same = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" == data
-        return data, said if same and said["v"] == 1 and len(said) in {11, 14} else None
-    except (ValueError, KeyError, TypeError, RecursionError):
+        if not same or not fits(said, SHAPES[shape]) or said["v"] != 1 or not match("([0-9a-f]{32})?", said["key"]):
+            return data, None
+        if shape == 0 and not match("([0-9a-f]{32})?", said["next_key"]):
+            return data, None
+        for time in (said["from"], said["to"]) if shape == 0 else (f"{said['month']}-01T00:00:00Z",):
+            datetime.datetime.strptime(time, "%Y-%m-%dT%H:00:00Z")
+        return data, said
+    except (ValueError, RecursionError):
         return data, None
 
 def is_signed(name, key):
@@ -56,10 +85,14 @@ def check_object(entry):
     data = pathlib.Path(entry["name"]).read_bytes()
     if len(data) != entry["bytes"] or sha256(data) != entry["sha256"]:
         return find("object_truncated" if len(data) < entry["bytes"] else "object_changed", entry["name"])
-    spans = json.loads(data[8 : 8 + struct.unpack_from("<II", data)[1]])["spans"]
-    if sum(last - first + 1 for first, last, _ in spans) != entry["events"]:
+    try:
+        spans = [(first, last) for first, last, _ in json.loads(data[8 : 8 + struct.unpack_from("<II", data)[1]])["spans"]]
+        numbers = [*map(min, zip(*spans)), *map(max, zip(*spans))]
+    except (ValueError, TypeError, KeyError, struct.error, RecursionError):
+        return find("counts_wrong", entry["name"], "it holds no events")
+    if sum(last - first + 1 for first, last in spans) != entry["events"]:
         find("counts_wrong", entry["name"], "it holds another number of events")
-    if (min(span[0] for span in spans), max(span[1] for span in spans)) != (entry["first_seq"], entry["last_seq"]):
+    elif not numbers or (numbers[0], numbers[3]) != (entry["first_seq"], entry["last_seq"]):
         find("numbers_wrong", entry["name"], "it holds other numbers")
 
 def check_entries(name, said, newest, named):
@@ -87,10 +120,10 @@ def check_entries(name, said, newest, named):
 
 def check_record(name, sums, is_lacking, is_signed_month):
     """Tell whether a record explains why objects of its month are missing."""
-    said = read(name)[1]
+    said = read(name, 1)[1]
     if not said:
         return find("deletion_wrong", name) or False
-    if said["key"] and not pathlib.Path(f"{name}.sig").exists():
+    if said["key"] and not pathlib.Path(f"{name}.sig").is_file():
         return is_lacking and (find("signature_missing", name) or True)
     fields = [said[field] for field in ("month", "first_digest", "last_digest", "last", "objects", "events", "bytes")]
     if fields != [match(RECORD, name)[1], *sums] or (not is_signed(name, said["key"]) or said["key"] not in trusted
@@ -107,22 +140,25 @@ def main():
     options.add_argument("--key", nargs="*", default=[], help="ids of keys of which one must have signed")
     asked = options.parse_args()
     os.chdir(asked.folder)
-    names = sorted(str(path) for path in pathlib.Path().rglob("*") if path.is_symlink() or not path.is_dir())
-    digests = [name for name in names if match(DIGEST, name)]
+    paths = [path for path in pathlib.Path().rglob("*") if path.is_symlink() or not path.is_dir()]
+    names = sorted(str(path) for path in paths if path.is_file() and not path.is_symlink())
+    for name in {str(path) for path in paths} - {*names}:
+        find("object_foreign", name, "it is not a file")
+    digests, present = [name for name in names if match(DIGEST, name) and hour_of(name)], {*names}
     for name in names:
         match(KEY, name) and check_key(name)
     number, until, previous, before, key, newest = 0, None, "", "", None, {}  # of the digest before
-    named, dark, months, heads = {}, set(), {}, set(asked.head)  # dark: hours of which no digest can be read
+    named, dark, months, heads = {}, [], {}, set(asked.head)  # dark: from when until when no digest can be read
     for name in digests:
-        (data, said), hour = read(name), hour_of(name)
+        (data, said), hour = read(name, 0), hour_of(name)
         if said is None or said["from"] != f"{hour:%Y-%m-%dT%H}:00:00Z":
             find("digest_misplaced" if said else "digest_unreadable", name)
             number, newest, key = number + 1, None, None
-            dark.add(hour)
+            dark.append((hour, hour + HOUR))
         else:
             if said["seq"] != number + 1:
                 find("digest_missing", name, f"it has number {said['seq']}; {number + 1} should follow")
-                dark |= {until + HOUR * more for more in range((hour - until) // HOUR)} if until else set()
+                dark += [(until, hour)] if until else []
                 newest = key = None
             elif said["previous"] != previous:
                 find("digest_changed", before or name, f"{name} names another one before it")
@@ -130,7 +166,7 @@ def main():
                 find("hour_missing", name, f"{until} should follow")
             if key not in {None, said["key"]}:
                 find("key_changed" if said["key"] else "signature_missing", name, f"{key or 'no key'} was to sign")
-            if said["key"] and f"{name}.sig" in names:
+            if said["key"] and f"{name}.sig" in present:
                 is_right = is_signed(name, said["key"])
                 signed.update([said["key"]] if is_right else [])
                 trusted.update([said["key"], said["next_key"]] if is_right else [])
@@ -145,15 +181,15 @@ def main():
             counts = objects + len(said["objects"]), events + said["events"], size
             months[said["from"][:7]] = first, number, sha256(data), *counts, has_key or bool(said["key"])
             for entry in said["objects"]:
-                pathlib.Path(entry["name"]).exists() and check_object(entry)
+                entry["name"] in present and check_object(entry)
         until, previous, before = hour + HOUR, sha256(data), name
         heads.discard(previous)
-    missing, waiting = named.keys() - {*names}, 0
+    missing, waiting = named.keys() - present, 0
     lacking = {named[name] for name in missing}
     explained = set()
     for name in names:
         part, stem, record = match(EVIDENCE, name), name.removesuffix(".sig"), match(RECORD, name)
-        hour = part and datetime.datetime.fromisoformat(f"{part[2]}T{part[3]}:00") or match(DIGEST, stem) and hour_of(stem)
+        hour = hour_of(stem if match(DIGEST, stem) else name)
         if record:
             *sums, is_signed_month = months.get(record[1], (0, 0, "", 0, 0, 0, False))
             explained |= {record[1]} if check_record(name, sums, record[1] in lacking, is_signed_month) else set()
@@ -162,7 +198,7 @@ def main():
         elif hour and (until is None or hour >= until):
             waiting += bool(part)
             part or find("digest_missing", stem, "its signature is there")
-        elif hour not in dark and (part or not hour) and name.startswith(("evidence/", "digests/", "keys/", "deletions/")):
+        elif (part or not hour) and not (hour and any(a <= hour < b for a, b in dark)) and name.startswith(("evidence/", "digests/", "keys/", "deletions/")):
             find("object_foreign", name, "it is in no digest")
     for name in missing:
         named[name] in explained or find("object_missing", name)

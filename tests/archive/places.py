@@ -30,6 +30,7 @@ class MemoryStore:
         self.before_create: Callable[[str], None] = lambda _: None
         self.after_create: Callable[[str], None] = lambda _: None
         self.deleted: list[str] = []
+        self.keeps_versions = False
 
     @property
     def place(self) -> str:
@@ -76,7 +77,10 @@ class MemoryStore:
 
     async def delete(self, name: str) -> None:
         self.before_create(name)
-        self.kept.pop(name, None)
+        if self.keeps_versions and name in self.files:
+            self.kept[name].append(None)
+        else:
+            self.kept.pop(name, None)
         self.deleted.append(name)
 
     async def close(self) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +18,11 @@ from forwarder.archive import layout
 from forwarder.archive.digest import Entry, canonical, sha256
 from forwarder.archive.keys import SigningKey, write_new_key
 from forwarder.archive.retention import Retention, read_deletion
+from forwarder.archive.stores import open_store
 from forwarder.archive.verdict import KINDS
+from forwarder.archive.verify import verify
 from tests.archive.places import HOUR, evidence
-from tests.archive.verifiers import BEGIN, HOURS, Archive, build, by_command, by_script
+from tests.archive.verifiers import BEGIN, HOURS, SCRIPT, Archive, build, by_command, by_script, copy
 
 replace = msgspec.structs.replace
 NOW = BEGIN + HOURS * HOUR
@@ -380,6 +388,17 @@ async def test_a_month_that_is_deleted_on_record_is_no_finding(archive: Archive,
     assert await Retention(archive.store, 0, archive.keys).due(NOW) == []
 
 
+async def test_where_versions_are_kept_a_deletion_on_record_is_no_finding_and_another_is(archive: Archive) -> None:
+    archive.store.keeps_versions = True
+    await delete_october(archive)
+    assert any(None in kept for kept in archive.store.kept.values())
+    assert await by_command(archive.store) == []
+    assert await Retention(archive.store, 0, archive.keys).due(NOW) == []
+    november = next(name for name in archive.objects if "day=2026-11-01" in name)
+    await archive.store.delete(november)
+    assert await by_command(archive.store) == [("object_overwritten", november)]
+
+
 def rewrite_record(a: Archive, key: SigningKey | None, **changes: object) -> None:
     data = canonical(replace(read_deletion(a.store.files[OCTOBER]), key=key.id if key else "", **changes))
     a.store.put(OCTOBER, data)
@@ -425,3 +444,83 @@ def test_every_kind_of_tampering_is_tried() -> None:
     tried = {kind for _, expected in (*ALL.values(), *RECORDS.values()) for kind in expected}
     assert tried | {"object_overwritten"} == set(KINDS)
     assert len(ALL) + len(RECORDS) >= 60
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b'{"v":1}\n',
+        b'"x"\n',
+        b"1\n",
+        b"null\n",
+        b'{"v":1e999}\n',
+        b'{"v":NaN}\n',
+    ],
+)
+async def test_a_digest_of_any_other_shape_is_none(archive: Archive, tmp_path: Path, wrong: bytes) -> None:
+    archive.store.put(archive.digests[5], wrong)
+    found = await by_command(archive.store)
+    assert {kind for kind, _ in found} == {"digest_unreadable", "digest_changed"}
+    assert set(by_script(archive.store, tmp_path / "copy")) == set(found)
+
+
+@pytest.mark.parametrize("member", ["seq", "from", "next_key", "objects", "newest_seq"])
+@pytest.mark.parametrize("value", ["null", "{}", '"\\u001b[2J"', "[[]]", "99999999999999999999999"])
+async def test_a_member_of_any_other_kind_makes_it_none(
+    archive: Archive, tmp_path: Path, member: str, value: str
+) -> None:
+    """Both say the same of it, and neither breaks; a few are of a right kind, and are found by their signature."""
+    name = archive.digests[5]
+    said = json.loads(archive.store.files[name])
+    if said[member] == json.loads(value):
+        return
+    said[member] = json.loads(value)
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    archive.store.put(name, text.encode() + b"\n")
+    found = await by_command(archive.store)
+    assert {"digest_unreadable", "digest_misplaced", "signature_wrong", "key_missing"} & {kind for kind, _ in found}
+    assert set(by_script(archive.store, tmp_path / "copy")) == set(found)
+
+
+async def test_digests_of_impossible_hours_hold_nobody_up(archive: Archive, tmp_path: Path) -> None:
+    for name in ("digests/v1/8999/12/31/23.json", "digests/v1/9999/12/31/23.json", "digests/v1/2026/13/01/00.json"):
+        archive.store.put(name, archive.store.files[archive.digests[5]])
+    found = await by_command(archive.store)
+    assert {kind for kind, _ in found} == {"digest_misplaced", "object_foreign"}
+    assert set(by_script(archive.store, tmp_path / "copy")) == set(found)
+
+
+def test_what_is_no_file_is_no_evidence_and_holds_nobody_up(archive: Archive, tmp_path: Path) -> None:
+    folder = copy(archive.store, tmp_path / "copy")
+    for name in (archive.objects[0], archive.digests[3], archive.digests[4] + ".sig", layout.key_name(archive.new.id)):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    (folder / archive.objects[1]).rename(tmp_path / "elsewhere")
+    (folder / archive.objects[1]).symlink_to(tmp_path / "elsewhere")
+    found = asyncio.run(verify(open_store(str(folder)))).findings
+    assert {each.kind for each in found} >= {"object_missing", "digest_missing", "signature_missing", "key_missing"}
+    script = subprocess.run([sys.executable, str(SCRIPT), str(folder)], capture_output=True, text=True, check=False)
+    assert (script.returncode, script.stderr) == (1, "")
+    for kind in ("object_missing", "digest_missing", "signature_missing", "key_missing"):
+        assert f"FOUND {kind}" in script.stdout
+    assert archive.objects[1] in script.stdout
+
+
+@pytest.mark.parametrize("damage", ["no frame", "no JSON", "no spans", "empty spans", "odd spans"])
+async def test_an_object_that_was_never_evidence_is_found_though_it_is_signed(
+    archive: Archive, tmp_path: Path, damage: str
+) -> None:
+    words = {
+        "no frame": None,
+        "no JSON": b"x",
+        "no spans": b"{}",
+        "empty spans": b'{"spans":[]}',
+        "odd spans": b'{"spans":[[1]]}',
+    }[damage]
+    data = b"any" if words is None else struct.pack("<II", 0x184D2A50, len(words)) + words
+    name = archive.digest(5).objects[0].name
+    archive.store.put(name, data)
+    archive.write_anew(5, with_entry(sha256=sha256(data), size=len(data)))
+    found = await by_command(archive.store)
+    assert found == [("counts_wrong", name)]
+    assert by_script(archive.store, tmp_path / "copy") == found
