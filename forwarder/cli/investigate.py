@@ -55,7 +55,9 @@ def _complete_zone(incomplete: str) -> list[str]:
 Place = Annotated[
     str | None,
     typer.Option(
-        "--archive", metavar="PLACE", help="The archive; default: that of the configured sink of type archive."
+        "--archive",
+        metavar="PLACE",
+        help="The archive: a folder, a URL, or the name of a sink; default: the one that is configured.",
     ),
 ]
 Index = Annotated[
@@ -64,7 +66,8 @@ Index = Annotated[
         "--index",
         metavar="DIR",
         file_okay=False,
-        help="Its index; default: index/v1 in the folder of the archive. Without one the evidence is read.",
+        help="Its index; default: index/v1 in the folder of the archive, of a bucket in the cache of the user. Without "
+        "one the evidence is read.",
     ),
 ]
 Events = Annotated[
@@ -245,3 +248,32 @@ _command(
     accounts far above all others.
     """,
 )  # fmt: skip
+
+
+@app.command(
+    "index",
+    epilog=examples_epilog(
+        [
+            ("audit-forwarder investigate index", "the archive that is configured; once a day, by a timer"),
+            ("audit-forwarder investigate index --archive s3://acme-audit --index /var/cache/audit", "a bucket"),
+        ],
+        ExitCode.DEGRADED,
+    ),
+)
+def index_(
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    archive: Place = None,
+    index: Index = None,
+    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of DuckDB while it sorts.")] = "256MB",
+    as_json: Json = False,
+) -> None:
+    """Make or renew the index of an archive, for quick answers.
+
+    It holds the days that are over, and is made of the evidence: rows are as many as events, or the day is left out and
+    named (4). It may be deleted at any time. Answers do not depend on it.
+    """
+    from forwarder.cli.commands import index as command
+
+    raise typer.Exit(command.index(call(config, secrets_dir, overrides), archive, index, memory, as_json=as_json))

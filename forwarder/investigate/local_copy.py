@@ -97,6 +97,10 @@ class LocalCopy:
         await self._store.delete(name)
         await self._copies.delete(name)
 
+    async def room(self) -> str:
+        """Return what the archive says of its room."""
+        return await self._store.room()
+
     async def close(self) -> None:
         """Release the archive. Safe to call twice."""
         await self._store.close()
@@ -116,3 +120,13 @@ def copy_folder(place: str) -> Path:
     """Return the folder for copies of an archive, and for its index: in the user's cache, one for each place."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "audit-forwarder" / hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def near(store: Store) -> Store:
+    """Return a store whose objects are kept here once they were read; a folder is near enough."""
+    return LocalCopy(store, copy_folder(store.place)) if "://" in store.place else store
+
+
+def index_folder(place: str) -> Path:
+    """Return where the index of an archive lies: in its folder, or beside the copy of a bucket."""
+    return (copy_folder(place) if "://" in place else Path(place)) / layout.INDEX

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from forwarder.archive import layout
 from forwarder.archive.digest import sha256
-from forwarder.archive.stores import NotStored, open_store
+from forwarder.archive.stores import NotStored
 from forwarder.contracts import ConfigError, Held
 from forwarder.investigate.loading import NotWhole
+from forwarder.investigate.local_copy import index_folder, near
 from forwarder.investigate.opening import open_tables
 from forwarder.investigate.parts import Index
 from forwarder.investigate.questions.answer import Archive
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.archive.digest import Entry
+    from forwarder.archive.stores import Store
     from forwarder.investigate.tables import Tables
 
 _NO_PROOF = "files, not an archive: nothing proves that they are whole and unchanged"
@@ -44,18 +46,24 @@ def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterat
 
 @contextmanager
 def open_archive(
-    place: str, index: Path | None, since: datetime | None, progress: Callable[[str], None]
+    store: Store, index: Path | None, since: datetime | None, progress: Callable[[str], None]
 ) -> Iterator[Archive]:
-    """Open an archive, with its index for the days that it holds.
+    """Open an archive, with its index for the days that it holds; of a bucket, with a copy of what was read before.
+
+    Args:
+        store: Where the archive lies.
+        index: Folder of its index; default: in the folder of the archive, or beside the copy.
+        since: The earliest time that is asked about.
+        progress: Is told what is being done.
 
     Raises ConfigError where there is no archive, Held and Retryable where it cannot be reached.
     """
-    with ArchiveReader(open_store(place)) as reader:
+    with ArchiveReader(near(store)) as reader:
         if not reader.days():
             raise ConfigError(f"{reader.place} is no archive, or an empty one: it holds no evidence")
         read = open_tables(
             reader,
-            Index(index) if index is not None else None,
+            Index(index or index_folder(store.place)),
             since=since,
             progress=lambda rows: progress(f"{rows} events of what has no index"),
         )

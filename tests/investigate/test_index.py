@@ -8,7 +8,6 @@ import shutil
 import pytest
 
 from forwarder.contracts import Held, Origin
-from forwarder.investigate.build import Job, build
 from forwarder.investigate.building import Builder
 from forwarder.investigate.opening import open_tables
 from tests.investigate.evidence import Archive, at
@@ -240,23 +239,6 @@ def test_revisions_and_events_without_an_id_keep_their_document_id(archive):
 def test_only_evidence_that_may_hold_a_time_is_read(archive):
     with archive.reader() as reader, open_tables(reader, since=at("2026-03-01T00:00")) as tables:
         assert [str(day) for day in tables.made_of.days] == ["2026-03-01", "2026-03-19", "2026-03-20"]
-
-
-def test_a_process_of_its_own_builds_the_same(archive):
-    said = []
-    built = build(Job(str(archive.folder), str(archive.index.folder)), lambda part, rows: said.append((part, rows)))
-    assert "month=2026-01" in built.made
-    assert "day=2026-03-19" in built.made
-    assert ("month=2026-01", 0) in said
-    assert answers(archive) == answers(archive, index=False)
-
-
-def test_a_process_that_cannot_says_why(archive, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(Held, match="cannot be written"):
-        build(Job(str(archive.folder), str(tmp_path / "file" / "index")))
-    with pytest.raises(Held, match=r"memory|ended|not enough"):
-        build(Job(str(archive.folder), str(archive.index.folder), most_data=30 * 2**20))
 
 
 def test_too_little_memory_fails_a_part_by_name(archive):

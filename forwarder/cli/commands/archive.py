@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forwarder.archive import layout
-from forwarder.archive.kept import KeepsArchive, KeptArchive
+from forwarder.archive.kept import KeptArchive
 from forwarder.archive.keys import ID_DIGITS, PublicKey, read_signing_key, write_new_key
 from forwarder.archive.retention import Retention
 from forwarder.archive.stores import open_store
 from forwarder.archive.verdict import KINDS, Verdict
 from forwarder.archive.verify import verify as check
-from forwarder.assembly import build_sink
+from forwarder.cli.kept_archives import configured
 from forwarder.cli.tables import paragraph, table
 from forwarder.cli.terminal import print_json, print_line, screen, show_rows
 from forwarder.contracts.errors import ConfigError
@@ -39,7 +39,7 @@ def verify(
     for head in heads:
         _refuse_unless_hex(head.lower(), 64, f"--head {head}: not a SHA-256; it is in heartbeats and daily reports")
     known = {_key_id(key) for key in keys}
-    kept = KeptArchive(open_store(where)) if where else _configured(invocation, sink)
+    kept = KeptArchive(open_store(where)) if where else configured(invocation, sink)
     known |= {read_signing_key(path).id for path in (kept.keys.key, kept.keys.old_key) if path is not None}
 
     async def run() -> Verdict:
@@ -60,7 +60,7 @@ def verify(
 
 def retention(invocation: Invocation, sink: str, *, dry_run: bool, as_json: bool) -> ExitCode:
     """Delete the months that are due, or show them. Raises ConfigError, and what the archive's place raises."""
-    kept = _configured(invocation, sink)
+    kept = configured(invocation, sink)
     if kept.retain_months is None:
         raise ConfigError("retain_months of the archive is not set: all is kept; set it to a number of whole months")
     deletes = Retention(kept.store, kept.retain_months, kept.keys)
@@ -124,24 +124,6 @@ def verify_script(file: Path | None) -> ExitCode:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
     print_line(f"written; run: python3 {file} FOLDER --head SHA256 --key ID")
     return ExitCode.OK
-
-
-def _configured(invocation: Invocation, sink: str) -> KeptArchive:
-    settings = invocation.settings()
-    if sink and sink not in settings.sinks:
-        raise ConfigError(f"sinks.{sink}: no sink has this name; known: {', '.join(settings.sinks)}")
-    found: dict[str, KeptArchive] = {}
-    for name, config in settings.sinks.items():
-        if sink in {"", name}:
-            built = build_sink(name, config)
-            if isinstance(built, KeepsArchive):
-                found[name] = built.kept
-    if not found:
-        which = f"sinks.{sink} is not" if sink else "no sink is"
-        raise ConfigError(f"{which} of type archive; name another sink, or for `verify` a folder")
-    if len(found) > 1:
-        raise ConfigError(f"there are several archives; choose one with --sink: {', '.join(found)}")
-    return next(iter(found.values()))
 
 
 def _key_id(key: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from forwarder import __version__
-from forwarder.archive import layout
+from forwarder.cli.kept_archives import store_of
 from forwarder.cli.terminal import console, print_json, print_line, screen
 from forwarder.contracts import ConfigError
 from forwarder.exit_codes import ExitCode
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from forwarder.cli.invocation import Invocation
-    from forwarder.config.settings import Settings
     from forwarder.investigate.questions.answer import Archive
     from forwarder.investigate.result import Result
 
@@ -178,26 +177,9 @@ def _opened(where: Where, since: int | None, progress: Callable[[str], None]) ->
         with open_files(where.events, progress) as archive:
             yield archive
         return
-    place = where.archive or _configured(where.invocation.settings())
-    index = where.index_folder or _index_beside(place)
-    with open_archive(place, index, None if since is None else utc(since), progress) as archive:
+    store = store_of(where.invocation, where.archive)
+    with open_archive(store, where.index_folder, None if since is None else utc(since), progress) as archive:
         yield archive
-
-
-def _configured(settings: Settings) -> str:
-    """Return the place of the archive that is configured."""
-    places = [str(getattr(sink, "path", "")) for sink in settings.sinks.values() if sink.type == "archive"]
-    if not places:
-        raise ConfigError("no sink of type archive is configured; write --archive PLACE, or --events FILE")
-    if len(places) > 1:
-        raise ConfigError(f"several archives are configured; write --archive with one of {', '.join(places)}")
-    return places[0]
-
-
-def _index_beside(place: str) -> Path | None:
-    """Return the index that lies in an archive's folder."""
-    index = Path(place).expanduser() / layout.INDEX
-    return index if index.is_dir() else None
 
 
 @contextmanager

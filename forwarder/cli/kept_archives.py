@@ -1,0 +1,46 @@
+"""Which archive a command is about: that of a configured sink, or a place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forwarder.archive.kept import KeepsArchive, KeptArchive
+from forwarder.archive.stores import open_store
+from forwarder.assembly import build_sink
+from forwarder.contracts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from forwarder.archive.stores import Store
+    from forwarder.cli.invocation import Invocation
+
+
+def store_of(invocation: Invocation, place: str | None) -> Store:
+    """Return where an archive lies. Raises ConfigError.
+
+    Args:
+        invocation: How the command was called; a configuration is read for a sink only.
+        place: A folder, a URL, or the name of a sink; None: the only archive that is configured.
+    """
+    if place and ("/" in place or Path(place).is_dir()):
+        return open_store(place)
+    return configured(invocation, place or "").store
+
+
+def configured(invocation: Invocation, sink: str) -> KeptArchive:
+    """Return the archive of a sink; of no name, the only one that is configured. Raises ConfigError."""
+    settings = invocation.settings()
+    if sink and sink not in settings.sinks:
+        raise ConfigError(f"sinks.{sink}: no sink has this name; known: {', '.join(settings.sinks)}")
+    found: dict[str, KeptArchive] = {}
+    for name, config in settings.sinks.items():
+        if sink in {"", name}:
+            built = build_sink(name, config)
+            if isinstance(built, KeepsArchive):
+                found[name] = built.kept
+    if not found:
+        which = f"sinks.{sink} is not" if sink else "no sink is"
+        raise ConfigError(f"{which} of type archive; name another sink, or for `verify` a folder")
+    if len(found) > 1:
+        raise ConfigError(f"there are several archives; choose one with --sink: {', '.join(found)}")
+    return next(iter(found.values()))

@@ -1,0 +1,57 @@
+"""`investigate index`: makes what makes answers quick, in a process of its own, and says what it could not make."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.investigate.evidence import Archive
+from tests.investigate.lines import event
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Give an archive of three days."""
+    made = Archive(tmp_path / "archive")
+    for day in range(1, 4):
+        lines = [event(ident=f"{day}-{n}", time=f"2026-03-0{day}T10:{n:02}:00Z") for n in range(20)]
+        made.put(f"2026-03-0{day}T10", lines)
+    return made
+
+
+def run(*words, code=0):
+    command = [sys.executable, "-m", "forwarder", "investigate", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_an_index_is_made_once_and_asked(archive):
+    asked = ("user", "ada@example.com", "--archive", archive.folder, "--tz", "UTC", "--json")
+    before = json.loads(run(*asked))
+    made = json.loads(run("index", "--archive", archive.folder, "--json"))
+    assert set(made["made"]) == {"day=2026-03-01", "day=2026-03-02", "day=2026-03-03", "month=2026-03"}
+    assert made["events"] == 60
+    after = json.loads(run(*asked))
+    assert before["totals"]["subject"] == 60
+    assert {**after, "run": None} == {**before, "run": None}
+    assert "nothing to do" in run("index", "--archive", archive.folder)
+
+
+def test_what_cannot_be_made_is_named(archive):
+    name = archive.put("2026-03-04T10", [event(ident="x")])
+    archive.change(name, b"damaged")
+    said = run("index", "--archive", archive.folder, code=4)
+    assert name in said.replace("\n", "")
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    assert "no archive" in run("index", "--archive", tmp_path, code=2)
+    assert "not a size" in run("index", "--archive", tmp_path, "--memory", "much", code=2)
+
+
+def test_an_index_that_cannot_be_written_is_named(archive, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = run("index", "--archive", archive.folder, "--index", tmp_path / "file" / "index", code=4)
+    assert "cannot be written" in said.replace("\n", " ")
