@@ -172,6 +172,8 @@ def events_of(data: bytes) -> Iterator[bytes]:
                 lines[0] = b"".join([*begun, lines[0]])
                 begun, length = [], 0
                 events += len(lines)
+                if events > header.events:
+                    break
                 yield from lines
             begun.append(rest)
             length += len(rest)
@@ -179,10 +181,11 @@ def events_of(data: bytes) -> Iterator[bytes]:
                 raise DamagedEvidence("a line of it has no end")
     except (zstd.ZstdError, MemoryError) as error:
         raise DamagedEvidence(f"it does not unpack ({error})") from error
+    if events != header.events:
+        holds = f"{events} events or more" if events > header.events else f"{events} events"
+        raise DamagedEvidence(f"it holds {holds}, and its header says {header.events}")
     if length or frame.unused_data:
         raise DamagedEvidence("its end is not where it should be")
-    if events != header.events:
-        raise DamagedEvidence(f"it holds {events} events, and its header says {header.events}")
 
 
 def _header(data: bytes) -> tuple[Header, int]:

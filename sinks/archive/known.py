@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _DAY_MS = 86_400_000
 _READ_AT_ONCE = 2  # objects whose numbers are kept in memory
+_MOST_EVENTS = 1_000_000
 _EPOCH = date(1970, 1, 1)
 
 
@@ -106,7 +107,10 @@ class Known:
 
 
 def _numbered(data: bytes) -> dict[int, int]:
-    numbers = (number for number, _ in header_of(data).numbers())
+    header = header_of(data)
+    if header.events > _MOST_EVENTS:
+        raise DamagedEvidence(f"it claims {header.events} events, and none of this sink has so many")
+    numbers = (number for number, _ in header.numbers())
     return dict(zip(numbers, map(hash, events_of(data)), strict=True))
 
 

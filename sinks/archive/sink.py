@@ -88,7 +88,10 @@ class ArchiveSink:
             self.belongs_to("")
         segments = self._gathered()
         async with self._lock:
-            await self._attempt(segments.begin)
+            try:
+                await self._attempt(segments.begin)
+            except Retryable as error:  # of these events nothing was sent yet
+                raise Retryable(str(error), kind=error.kind, suspect=False, fix=error.fix) from error
             tokens = await segments.take(batch.records)
             with suppress(Retryable, Held):  # raised by the next send; what was taken is gathered
                 await self._attempt(segments.begin)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from obstore.exceptions import GenericError, PermissionDeniedError
+from obstore.exceptions import GenericError, InvalidPathError, PermissionDeniedError
 from obstore.store import MemoryStore
 from pydantic import ValidationError
 
@@ -83,6 +83,7 @@ def _answered(status: int, code: str = "") -> str:
         (GenericError("HTTP error ... kind: Timeout"), Retryable, "in time"),
         (GenericError("HTTP error ... invalid peer certificate: UnknownIssuer"), Held, "ca_file"),
         (GenericError("Error performing GET http://169.254.169.254/latest/meta-data (metadata)"), AuthFailed, "none"),
+        (InvalidPathError('Path "a//b" contained empty path segment'), Held, "Remove"),
         (GenericError("something else"), Retryable, "cannot be reached"),
     ],
 )

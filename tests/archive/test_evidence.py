@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -85,6 +86,16 @@ def test_what_is_cut_short_or_goes_on_is_an_error(at: int) -> None:
 def test_what_is_no_evidence_says_so(data: bytes) -> None:
     with pytest.raises(DamagedEvidence):
         list(events_of(data))
+
+
+def test_a_header_that_says_less_than_there_is_ends_the_reading_early() -> None:
+    whole = packed([b"{}"] * 1_000_000)
+    end = 8 + int.from_bytes(whole[4:8], "little")
+    other = packed([b"{}"] * 10)
+    lying = other[: 8 + int.from_bytes(other[4:8], "little")] + whole[end:]
+    read = events_of(lying)
+    with pytest.raises(DamagedEvidence, match="or more"):
+        assert len(list(itertools.islice(read, 11))) <= 10
 
 
 def test_reading_takes_little_memory_however_much_it_unpacks_to() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import random
 import uuid
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -183,3 +185,84 @@ async def test_killed_while_objects_are_created_everything_is_there_once(
     assert verdict.findings == []
     assert there == dict.fromkeys(range(1, EVENTS + 1), 1)
     assert ids == {f"e{number}": 1 for number in range(EVENTS)}
+
+
+# --------------------------------------------------------------------------------------- slow and half answers
+
+
+class Between:
+    """Stands between a client and the server, and cuts, stalls or drips what the server answers."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.fault = ""
+        self.hit = 0
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.fault = ""
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        up = asyncio.create_task(self._pass_on(reader, behind_writer))
+        try:
+            while data := await behind_reader.read(65536):
+                if self.fault:
+                    self.hit += 1
+                match self.fault:
+                    case "cut":
+                        break
+                    case "half":
+                        writer.write(data[: len(data) // 2])
+                        break
+                    case "stall":
+                        await asyncio.sleep(30)
+                    case "garbage":
+                        writer.write(b"\x00\xff nothing that is HTTP\r\n\r\n")
+                        break
+                writer.write(data)
+                await writer.drain()
+        finally:
+            up.cancel()
+            behind_writer.close()
+            with contextlib.suppress(OSError):
+                await writer.drain()
+            writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@pytest.mark.parametrize("fault", ["cut", "half", "stall", "garbage"])
+async def test_an_answer_that_is_lost_is_no_answer_and_what_was_stored_is_found(
+    s3: S3Server, bucket: str, fault: str
+) -> None:
+    data = random.Random(2).randbytes(300_000)
+    async with Between(s3.port) as between:
+        store = open_store(f"s3://{bucket}/x", s3.bucket(endpoint=between.url, timeout=1))
+        await store.create("before", data)
+        between.fault = fault
+        with pytest.raises(Retryable) as raised:
+            await store.create("a", data)
+        assert raised.value.sent
+        for ask in (store.read("before"), store.read_oldest("before"), store.list(""), store.folders("")):
+            with pytest.raises(Retryable):
+                await ask
+        assert between.hit
+        between.fault = ""
+        with pytest.raises(AlreadyStored):
+            await store.create("a", data)
+        assert await store.read("a") == data

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 
@@ -91,7 +92,7 @@ class BucketStore:
         except HTTPError as error:
             code = error.read(10_000).decode("utf-8", "replace")
             raise refusal(ConnectionError(f"status code: {error.code} {code}"), self._place, name) from None
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise refusal(error, self._place, name) from None
 
     async def list(self, prefix: str) -> Sequence[StoredObject]:

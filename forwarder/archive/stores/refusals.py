@@ -83,6 +83,7 @@ _BY_STATUS = {
 _REFUSED = _Meaning("refuses it", "Check the settings of the bucket.", "unexpected_status")
 _AWAY = "See that url, endpoint and the network between are right."
 _WITHOUT_ANSWER = {
+    "path segment": _Meaning("holds an object whose name cannot be read", "Remove what does not belong there."),
     "certificate": _Meaning("shows a certificate that is not trusted", "Name its authority as ca_file.", "tls"),
     "UnknownIssuer": _Meaning("shows a certificate that is not trusted", "Name its authority as ca_file.", "tls"),
     "dns error": _Meaning("has a host that DNS does not know", _AWAY, "connection", "retryable"),

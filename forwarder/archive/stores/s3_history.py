@@ -14,10 +14,10 @@ import os
 import re
 import ssl
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import HTTPSHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from forwarder.contracts.secret_file import expanded
 
@@ -91,7 +91,7 @@ class S3History:
         return self._versioned
 
     async def versions(self, name: str) -> Sequence[Version]:
-        """Return the versions of an object, oldest first. Raises HTTPError and OSError."""
+        """Return the versions of an object, oldest first. Raises HTTPError, OSError and HTTPException."""
         key, credentials = self._prefix + name, Credentials.of(self._config)
         found: list[Version] = []
         after: dict[str, str] = {}
@@ -120,8 +120,17 @@ class S3History:
         if self._config.ca_file is not None:
             context.load_verify_locations(expanded(self._config.ca_file))
         request = Request(url, headers=signed("GET", url, credentials, self._region))  # noqa: S310 -- a checked URL
-        with build_opener(HTTPSHandler(context=context)).open(request, timeout=self._config.timeout) as answer:
+        with build_opener(HTTPSHandler(context=context), _NoRedirects()).open(
+            request, timeout=self._config.timeout
+        ) as answer:
             return str(answer.read(_LONGEST).decode("utf-8", "replace"))
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """What is signed for one host is sent to no other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: its status is the answer."""
 
 
 def encoded(query: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from forwarder.archive.evidence import header_of
+from forwarder.archive.evidence import EvidenceWriter, events_of, header_of
 from forwarder.archive.layout import parse_evidence
 from forwarder.contracts import Asked, Batch, Confirms, Gathers, Held, Retryable, Verifies, Warns
 from forwarder.contracts.identity import EventKeys
@@ -220,6 +220,25 @@ async def test_what_a_damaged_object_may_hold_is_stored_again(tmp_path: Path) ->
     await sink.close()
     there.unlink()
     assert stored(tmp_path) == lines(range(1, 10))
+
+
+async def test_an_object_that_claims_to_hold_everything_keeps_nothing_out(tmp_path: Path) -> None:
+    sink = archive_sink(tmp_path)
+    await send(sink, [1])
+    await sink.close()
+    (there,) = objects(tmp_path)
+    writer = EvidenceWriter(ORIGIN)
+    writer.add(line_of(5), 5, 0)
+    lie = writer.finish().replace(b"[[5,5,0]]", b"[[1,9999999999,0]]").replace(b'"events":1', b'"events":9999999999')
+    for name, data in (("0000000000000001-0000009999999999", lie), ("0000000000000002-0000000000000009", b"nonsense")):
+        (there.parent / f"{name}.ndjson.zst").write_bytes(data)
+    sink = archive_sink(tmp_path, MovedClock(NOON + 3600))
+    delivery = await send(sink, range(1, 10))
+    assert list(delivery.accepted) == [0]
+    await sink.close()
+    assert {
+        line for path in objects(tmp_path) if path.parent != there.parent for line in events_of(path.read_bytes())
+    } == set(lines(range(2, 10)))
 
 
 # ------------------------------------------------------------------------------------------------------- trouble
