@@ -16,7 +16,7 @@ stay in the events. Names of sources are percent-quoted, so that every one is on
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -128,6 +128,15 @@ def signature_name(name: str) -> str:
 def key_name(key: str) -> str:
     """Return the name of a public key, by its id."""
     return f"{KEYS}{key}.pem"
+
+
+def index_folders(month: date) -> list[str]:
+    """Return the folders of a month's index: its own, and those of its days."""
+    days = [month.replace(day=1) + timedelta(days=at) for at in range(31)]
+    return [
+        f"{INDEX}month={month:%Y-%m}/",
+        *(f"{INDEX}day={day:%Y-%m-%d}/" for day in days if day.month == month.month),
+    ]
 
 
 def deletion_name(month: date) -> str:

@@ -141,8 +141,14 @@ class Retention:
         return [month for month in due if month is not None]
 
     async def delete(self, month: DueMonth) -> int:
-        """Delete a month; return how many objects. Raises Held under a hold and when the place protects them."""
+        """Delete a month and its index; return how many objects of evidence.
+
+        Raises Held under a hold and when the place protects them.
+        """
         await self._record(month)
+        for folder in layout.index_folders(date.fromisoformat(f"{month.record.month}-01")):
+            for listed in await self._store.list(folder):
+                await self._store.delete(listed.name)
         for name in month.names:
             if hold := await self.hold():
                 raise Held(f"{hold} in {self._store.place} forbids to delete.", fix="Remove it when the hold is over.")

@@ -64,6 +64,18 @@ async def test_what_goes_is_on_record_and_all_else_stays(archive: Archive) -> No
     assert archive.new.public.signed(archive.store.files[OCTOBER], archive.store.files[f"{OCTOBER}.sig"])
 
 
+async def test_the_index_of_a_month_goes_with_it(archive: Archive) -> None:
+    of_month = {"index/v1/month=2026-10/events.parquet", "index/v1/day=2026-10-31/names.parquet"}
+    others = {"index/v1/month=2026-11/events.parquet", "index/v1/day=2026-11-01/part.json", "index/v1/readers"}
+    for name in of_month | others:
+        await archive.store.create(name, b"derived")
+    retention = Retention(archive.store, 0, archive.keys)
+    [october] = await retention.due(NOW)
+    await retention.delete(october)
+    assert others <= archive.store.files.keys()
+    assert not of_month & archive.store.files.keys()
+
+
 @pytest.mark.parametrize("hold", ["hold", "hold/case-4711"])
 async def test_a_hold_stops_it_also_in_the_middle(archive: Archive, hold: str) -> None:
     retention = Retention(archive.store, 0, archive.keys)

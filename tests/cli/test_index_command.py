@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -55,3 +56,25 @@ def test_an_index_that_cannot_be_written_is_named(archive, tmp_path):
     (tmp_path / "file").write_text("")
     said = run("index", "--archive", archive.folder, "--index", tmp_path / "file" / "index", code=4)
     assert "cannot be written" in said.replace("\n", " ")
+
+
+def test_a_build_that_is_killed_leaves_a_sound_index(archive):
+    for day in range(4, 29):
+        archive.put(
+            f"2026-02-{day:02}T10", [event(ident=f"f{day}-{n}", time=f"2026-02-{day:02}T10:00:00Z") for n in range(5)]
+        )
+    asked = ("user", "ada@example.com", "--archive", archive.folder, "--tz", "UTC", "--json")
+    without = {**json.loads(run(*asked)), "run": None}
+    folder = archive.index.folder
+    for parts in (1, 6, 14):
+        command = [sys.executable, "-m", "forwarder", "investigate", "index", "--archive", str(archive.folder)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None and len(list(folder.glob("day=*/"))) < parts:
+                time.sleep(0.01)
+            process.kill()
+        assert {**json.loads(run(*asked)), "run": None} == without
+    made = json.loads(run("index", "--archive", archive.folder, "--json"))
+    assert made["events"] == 60 + 125
+    assert sorted(archive.index.parts()) == ["month=2026-02", "month=2026-03"]
+    assert {**json.loads(run(*asked)), "run": None} == without
+    assert not (folder / ".unfinished").exists()
