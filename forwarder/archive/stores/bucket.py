@@ -7,7 +7,7 @@ is tried again here: who asked knows better when, and what has to be compared th
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 
 from forwarder.archive.stores.refusals import refusal
 from forwarder.archive.stores.store import AlreadyStored, NotStored, StoredObject
+from forwarder.archive.stores.threads import in_thread
 from forwarder.contracts.errors import ConfigError, Held
 from forwarder.contracts.secret_file import expanded
 
@@ -49,15 +50,11 @@ class BucketStore:
 
     async def create(self, name: str, data: bytes) -> None:
         """Store an object, unless there is one."""
-        await self._ask(name, lambda client: client.put_async(name, data, mode="create", use_multipart=False))
+        await self._ask(name, lambda client: client.put(name, data, mode="create", use_multipart=False))
 
     async def read(self, name: str) -> bytes:
         """Return an object."""
-
-        async def get(client: Any) -> bytes:
-            return bytes(await (await client.get_async(name)).bytes_async())
-
-        return await self._ask(name, get)
+        return await self._ask(name, lambda client: bytes(client.get(name).bytes()))
 
     async def read_oldest(self, name: str) -> bytes:
         """Return the oldest version of an object, where the bucket keeps versions and lets us list them."""
@@ -67,11 +64,8 @@ class BucketStore:
         stored = next((each for each in versions if not each.marker), None)
         if stored is None:
             raise NotStored(name)
-
-        async def get(client: Any) -> bytes:
-            return bytes(await (await client.get_async(name, options={"version": stored.id})).bytes_async())
-
-        return await self._ask(name, get)
+        options = {"version": stored.id}
+        return await self._ask(name, lambda client: bytes(client.get(name, options=options).bytes()))
 
     async def versions(self, name: str) -> int:
         """Return how many versions there are, marks of a deletion among them; 1 where none are kept."""
@@ -79,7 +73,7 @@ class BucketStore:
         if versions is not None:
             return len(versions)
         try:
-            await self._ask(name, lambda client: client.head_async(name))
+            await self._ask(name, lambda client: client.head(name))
         except NotStored:
             return 0
         return 1
@@ -98,24 +92,20 @@ class BucketStore:
     async def list(self, prefix: str) -> Sequence[StoredObject]:
         """Return the objects below a prefix."""
 
-        async def collect(client: Any) -> Sequence[StoredObject]:
-            return [
-                StoredObject(each["path"], each["size"])
-                async for chunk in client.list(prefix or None)
-                for each in chunk
-            ]
+        def collect(client: Any) -> Sequence[StoredObject]:
+            return [StoredObject(each["path"], each["size"]) for chunk in client.list(prefix or None) for each in chunk]
 
         return sorted(await self._ask(prefix, collect))
 
     async def folders(self, prefix: str) -> Sequence[str]:
         """Return what lies below a prefix, one level deep."""
-        found = await self._ask(prefix, lambda client: client.list_with_delimiter_async(prefix or None))
+        found = await self._ask(prefix, lambda client: client.list_with_delimiter(prefix or None))
         return sorted(f"{each}/" for each in found["common_prefixes"])
 
     async def delete(self, name: str) -> None:
         """Delete an object; in a versioned bucket that hides it."""
         try:
-            await self._ask(name, lambda client: client.delete_async(name))
+            await self._ask(name, lambda client: client.delete(name))
         except NotStored:
             return
 
@@ -127,12 +117,12 @@ class BucketStore:
     async def close(self) -> None:
         """Do nothing: connections end with the client."""
 
-    async def _ask(self, name: str, ask: Callable[[Any], Awaitable[T]]) -> T:
+    async def _ask(self, name: str, ask: Callable[[Any], T]) -> T:
         client = self._connect()
         from obstore.exceptions import AlreadyExistsError, BaseError  # noqa: PLC0415 -- an extra
 
         try:
-            return await ask(client)
+            return await in_thread(lambda: ask(client))
         except AlreadyExistsError:
             raise AlreadyStored(name) from None
         except (BaseError, OSError) as error:

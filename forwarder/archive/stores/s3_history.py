@@ -6,7 +6,6 @@ the first one stays. What was stored is the oldest version, whatever lies on it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import html
@@ -19,6 +18,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
+from forwarder.archive.stores.threads import in_thread
 from forwarder.contracts.secret_file import expanded
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class S3History:
         return sorted(found, key=lambda version: version.at)
 
     async def _ask(self, credentials: Credentials, query: dict[str, str]) -> str:
-        return await asyncio.to_thread(self._get, credentials, query)
+        return await in_thread(lambda: self._get(credentials, query))
 
     def _get(self, credentials: Credentials, query: dict[str, str]) -> str:
         url = f"{self._url}{'' if urlsplit(self._url).path else '/'}?{encoded(query)}"
