@@ -7,14 +7,15 @@ oldest is what was written. `verify_archive.py`, which shares no code with this,
 from __future__ import annotations
 
 import asyncio
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from forwarder.archive import layout
+from forwarder.archive.deleted import DeletedMonths
 from forwarder.archive.digest import HOUR, Digest, Entry, count_on, iso_hour, read_digest, sha256
 from forwarder.archive.evidence import DamagedEvidence, events_of, header_of
 from forwarder.archive.keys import PublicKey
-from forwarder.archive.retention import Deletion, MonthSums, read_deletion
+from forwarder.archive.retention import read_deletion
 from forwarder.archive.stores import NotStored
 from forwarder.archive.verdict import Found, Tally, Verdict, conclude
 
@@ -57,7 +58,9 @@ class _Check:
         self._verdict, self._tally = Verdict(), Tally(heads=len(heads), known=sorted(known_keys))
         self._public: dict[str, PublicKey | None] = {}
         self._trusted: set[str] = set()  # keys that signed a digest, or were named by one as the next
-        self._records: dict[str, _Month] = {}
+        self._records: set[str] = set()
+        self._deleted = DeletedMonths()
+        self._missing: list[tuple[Found, datetime]] = []  # unless a month was deleted on record
         self._named: set[str] = set()
         self._dark: list[tuple[datetime, datetime]] = []  # from when until when no digest can be read
         self._next_seq = 1
@@ -147,8 +150,7 @@ class _Check:
         self._named.update(entry.name for entry in digest.objects)
         self._tally.recovered += len(digest.recovered)
         self._tally.back.update(digest.numbers_go_back)
-        if (record := self._records.get(f"{hour:%Y-%m}")) is not None:
-            record.add(digest, sha256(data))
+        self._deleted.add(digest, sha256(data))
         for at in range(0, len(digest.objects), _AT_ONCE):
             await asyncio.gather(*(self._look_at(entry, hour) for entry in digest.objects[at : at + _AT_ONCE]))
 
@@ -237,15 +239,19 @@ class _Check:
     # -------------------------------------------------------------------------------------------------------- objects
 
     async def _look_at(self, entry: Entry, hour: datetime) -> None:
-        month = self._records.get(f"{hour:%Y-%m}")
-        if month is not None and await self._is_gone(entry.name):
-            month.missing += 1
+        if self._deleted.is_on_record(hour) and await self._is_gone(entry.name):
+            self._deleted.miss(hour)
             return
         try:
-            data = await self._read(entry.name)
+            data = await self._store.read_oldest(entry.name)
+            versions = await self._store.versions(entry.name)
         except NotStored:
-            self._find("object_missing", entry.name, f"the digest of {iso_hour(hour)} names it")
+            self._missing.append(
+                (Found("object_missing", entry.name, f"the digest of {iso_hour(hour)} names it"), hour)
+            )
             return
+        if versions > 1:
+            self._missing.append((Found("object_overwritten", entry.name, _versions(versions)), hour))
         problem = await asyncio.to_thread(_compare, entry, data)
         if problem is not None:
             self._find(problem[0], entry.name, problem[1])
@@ -265,7 +271,7 @@ class _Check:
         """Return an object as it was first stored, and see that it was stored once."""
         data = await self._store.read_oldest(name)
         if (versions := await self._store.versions(name)) > 1:
-            self._find("object_overwritten", name, f"{versions} versions; the oldest one is what was stored")
+            self._find("object_overwritten", name, _versions(versions))
         return data
 
     async def rest(self) -> None:
@@ -288,30 +294,36 @@ class _Check:
                 self._find("object_foreign", each.name, "nothing of this name is written here")
             else:
                 await self._public_key(key)
-        for month in self._records.values():
-            month.judge(self._verdict, self._tally, self._trusted)
+        await self._read_records()  # a month may have been deleted while the others were read
+        for found, hour in self._missing:
+            if self._deleted.is_on_record(hour) and await self._is_gone(found.name):
+                self._deleted.miss(hour)
+            else:
+                self._verdict.findings.append(found)
+        self._verdict.findings += self._deleted.judge(self._tally, self._trusted)
 
     async def _read_records(self) -> None:
-        """Read which months were deleted on purpose."""
+        """Read which months were deleted on purpose, and were not known to be."""
         for each in await self._store.list(layout.DELETIONS):
             name = each.name.removesuffix(".sig")
-            if (month := layout.parse_deletion(name)) is None:
+            if layout.parse_deletion(name) is None:
                 self._find("object_foreign", each.name, "nothing of this name is written here")
-                continue
-            if name != each.name:
-                continue
-            try:
-                data = await self._read(name)
-                record = read_deletion(data)
-            except (NotStored, ValueError, RecursionError) as error:
-                self._find("deletion_wrong", name, str(error))
-                continue
-            known = self._records[f"{month:%Y-%m}"] = _Month(name, record)
-            if record.key:
-                try:
-                    known.is_signed = await self._is_signed(name, data, record.key)
-                except NotStored:  # its writer was killed before it deleted anything, or somebody took it away
-                    known.lacks_signature = True
+            elif name == each.name and name not in self._records:
+                self._records.add(name)
+                await self._read_record(name)
+
+    async def _read_record(self, name: str) -> None:
+        try:
+            data = await self._read(name)
+            record = read_deletion(data)
+        except (NotStored, ValueError, RecursionError) as error:
+            self._find("deletion_wrong", name, str(error))
+            return
+        try:
+            is_signed = await self._is_signed(name, data, record.key) if record.key else False
+        except NotStored:  # its writer was killed before it deleted anything, or somebody took it away
+            is_signed = None
+        self._deleted.add_record(name, record, is_signed=is_signed)
 
     def conclude(self) -> Verdict:
         """Return the verdict."""
@@ -323,35 +335,8 @@ class _Check:
         return self._verdict
 
 
-class _Month:
-    """What a record says of the deletion of a month, and what was seen of it."""
-
-    def __init__(self, name: str, record: Deletion) -> None:
-        self.name, self.record, self.sums = name, record, MonthSums()
-        self.is_signed = self.lacks_signature = self.has_signed_digests = False
-        self.missing = 0
-
-    def add(self, digest: Digest, digest_sha256: str) -> None:
-        self.sums.add(digest, digest_sha256)
-        self.has_signed_digests |= bool(digest.key)
-
-    def judge(self, verdict: Verdict, tally: Tally, trusted: Collection[str]) -> None:
-        """Say whether the record explains what is missing. One that was begun and deleted nothing yet is no matter."""
-        found: list[tuple[str, str]] = []
-        if self.lacks_signature:
-            found += [("signature_missing", "it is of a month that is deleted")] if self.missing else []
-        elif self.record.key and not (self.is_signed and self.record.key in trusted):
-            found.append(("deletion_wrong", f"it is not signed with {self.record.key}, or that is no key of the chain"))
-        elif not self.record.key and self.has_signed_digests:
-            found.append(("deletion_wrong", "it is not signed, and the digests of the month are"))
-        if self.name != layout.deletion_name(date.fromisoformat(f"{self.record.month}-01")):
-            found.append(("deletion_wrong", f"it is of {self.record.month}"))
-        elif self.sums.contradicts(self.record):
-            found.append(("deletion_wrong", "the digests of the month have other numbers, counts or hashes"))
-        verdict.findings += [Found(kind, self.name, detail) for kind, detail in found]
-        if self.missing and not found:
-            tally.deleted[self.record.month] = self.record.events
-            tally.unsigned_records.update(() if self.record.key else (self.record.month,))
+def _versions(versions: int) -> str:
+    return f"{versions} versions; the oldest one is what was stored"
 
 
 def _hour_of(name: str) -> datetime | None:

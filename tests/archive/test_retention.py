@@ -182,3 +182,22 @@ async def test_an_object_of_the_last_hour_that_was_noted_late_goes_with_the_mont
     assert await by_command(store) == []
     assert len(digest_names(store)) == 31 * 24 - 2
     assert layout.deletion_name(datetime(2026, 11, 1, tzinfo=UTC)) in store.files
+
+
+async def test_a_month_that_is_deleted_while_an_archive_is_read_is_no_finding(archive: Archive) -> None:
+    retention = Retention(archive.store, 0, archive.keys)
+    [october] = await retention.due(NOW)
+    read, deleting = archive.store.read_oldest, False
+
+    async def reads(name: str) -> bytes:
+        nonlocal deleting
+        if name == october.names[2] and not deleting:
+            deleting = True
+            await retention.delete(october)
+        return await read(name)
+
+    archive.store.read_oldest = reads  # type: ignore[method-assign]
+    for keeps_versions in (False, True):
+        archive.store.keeps_versions = keeps_versions
+        assert await by_command(archive.store) == []
+    assert deleting
