@@ -91,7 +91,9 @@ def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
     yield "sinks", _SINK_COLUMNS, [_sink_row(sink, report) for sink in objects(report, "sinks")]
     gaps = [gap for gap in objects(spool_of(report), "gaps") if gap.get("state") != "closed"]
     if gaps:
-        title = f"open gaps, the newest {MOST_GAPS} of {len(gaps)}" if len(gaps) > MOST_GAPS else "open gaps"
+        title = "gaps that are not closed" + (
+            f", the newest {MOST_GAPS} of {len(gaps)}" if len(gaps) > MOST_GAPS else ""
+        )
         yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-MOST_GAPS:]]
     wrong = [line for line in objects(report, "books") if line.get("balance")]
     if wrong:

@@ -99,7 +99,7 @@ class HandOver(RecheckedCursors):
         high, walk = (
             progress.checkpoint_before(tail, since) if least <= since else progress.checkpoint_after(tail, least)
         )
-        state = {**progress.begin(walk, high), "begun": now, "until": progress.reached(tail)}
+        state = {**progress.begin(walk, high), "begun": now, "until": self.seen_lately(tail)}
         # Durable with its first page; before that a restart simply begins it again.
         self.rows[REREAD] = CursorRow(REREAD, state, row.version if row else 0)
         return True

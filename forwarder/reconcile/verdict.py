@@ -69,19 +69,19 @@ class GapLine(msgspec.Struct, frozen=True):
         return self.first_seq is not None
 
     @property
-    def is_open(self) -> bool:
+    def still_lacks(self) -> bool:
         """Whether something may still be missing for it."""
         return self.state != "closed"
 
     @property
     def is_counted_again(self) -> bool:
         """Whether its events were, or will be, spooled and counted once more, so that the first count is to go."""
-        return self.cause in _READ_AGAIN or (not self.is_open and self.closed_by == "backfill")
+        return self.cause in _READ_AGAIN or (not self.still_lacks and self.closed_by == "backfill")
 
     @property
     def is_sent_since(self) -> bool:
         """Whether a replay brought its events: they are with the sink, and in the books of the replay only."""
-        return not self.is_open and self.is_counted and self.closed_by == "replay"
+        return not self.still_lacks and self.is_counted and self.closed_by == "replay"
 
     def days(self) -> tuple[str, str]:
         """Return the first and last day it can concern; a bound that is not known is open."""
@@ -182,17 +182,17 @@ def judge(
         now_ms: The moment of the books.
     """
     since, until = chosen.days
-    relevant = (gap for gap in gaps if gap.is_open or gap.is_counted_again or gap.is_sent_since)
+    relevant = (gap for gap in gaps if gap.still_lacks or gap.is_counted_again or gap.is_sent_since)
     wanted = [gap for gap in relevant if _is_of(gap, chosen) and _overlaps(gap, since, until)]
     chosen_books = [line for line in books if chosen.wants(line.source, line.sink)]
     near = _near(chosen_books, wanted)
     lines = [_line(line, near.get((line.source, line.sink, line.day), ()), proofs, passes) for line in chosen_books]
-    timed = [gap for gap in wanted if gap.is_open and not gap.is_counted]
+    timed = [gap for gap in wanted if gap.still_lacks and not gap.is_counted]
     lines += _beyond_the_books(lines, timed, chosen, proofs)
     lines.sort(key=lambda line: (line.day, line.source, line.sink))
     named = {number for line in lines for number in line.gaps} | {gap.number for gap in timed}
     # a lane that is forgotten has no books any more, so no line names what it lacks
-    named |= {gap.number for gap in wanted if gap.is_open and gap.cause == "lane_forgotten"}
+    named |= {gap.number for gap in wanted if gap.still_lacks and gap.cause == "lane_forgotten"}
     return Verdict(now_ms, lines, [gap for gap in wanted if gap.number in named])
 
 
@@ -229,7 +229,7 @@ def _near(books: Iterable[DayBooks], gaps: Iterable[GapLine]) -> dict[tuple[str,
 
 def _line(books: DayBooks, near: Sequence[GapLine], proofs: Mapping[str, str], passes: Mapping[str, Passes]) -> Line:
     lost = books.spooled - books.accepted - books.rejected - books.filtered - books.waiting
-    mine = [gap for gap in near if gap.is_open and (lost or not gap.is_counted)]
+    mine = [gap for gap in near if gap.still_lacks and (lost or not gap.is_counted)]
     repaired = lost - _still_lost(lost, near)
     sent = sum(gap.events or 0 for gap in near if gap.is_sent_since) if repaired else 0
     # what was read again since was counted again; where nothing was, all that is repaired was sent by a replay
@@ -276,7 +276,7 @@ def _still_lost(lost: int, near: Sequence[GapLine]) -> int:
     """Return how many of the lost events of a line may be missing still: at most those of the gaps that are open."""
     if not any(gap.is_counted_again or gap.is_sent_since for gap in near):
         return lost
-    left = [gap.events for gap in near if gap.is_open and gap.is_counted]
+    left = [gap.events for gap in near if gap.still_lacks and gap.is_counted]
     return lost if None in left else min(lost, sum(events or 0 for events in left))
 
 

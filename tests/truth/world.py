@@ -176,8 +176,7 @@ class World:
         for sink in self.sinks.values():
             mine = [line for line in verdict.lines if line.sink == sink.name and line.accepted]
             looks = [
-                await look_at(line, sink, self._ids(line.source, sink.name, line.day), origin=ORIGIN, at_once=1000)
-                for line in mine
+                await look_at(line, sink, self._ids(line.source, sink.name, line.day), origin=ORIGIN) for line in mine
             ]
             for look in only_recognised(looks):
                 if look.state != "not known":
