@@ -71,7 +71,7 @@ def import_(
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
 ) -> None:
-    """Import events that were kept: by a file sink, or by an archive.
+    """Import events that a file sink or an archive has kept.
 
     A file's format is raw, or ecs or ocsf with `original: true`, and it holds events of one source only. What the spool
     knows is recognised, so the same command again goes on. With --sink, events go to that sink alone, and only what
