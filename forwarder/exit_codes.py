@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: ("All is well; `run` was asked to stop and stopped in order.", "Nothing."),
     ExitCode.UNEXPECTED: (
-        "An unforeseen fault, or a result with events missing (`demo`, `reconcile`) or lines left out (`import`).",
+        "An unforeseen fault, or events missing (`demo`, `reconcile`), lines left out (`import`), an archive changed.",
         "Read the last lines of standard error.",
     ),
     ExitCode.CONFIGURATION: (

@@ -162,8 +162,6 @@ class HourDigests:
         if self._newest is not None:
             return
         self._read_keys()
-        for key in self._signing.values():
-            await self._create(layout.key_name(key.id), key.public.pem)
         found = await newest_digest(self._store)
         if found is None:
             self._since = layout.hour_of(now)
@@ -171,6 +169,8 @@ class HourDigests:
         else:
             digest = found
             await self._continue(digest, now)
+        for key in self._signing.values():
+            await self._create(layout.key_name(key.id), key.public.pem)
         data = canonical(digest)
         if found is None:
             await self._create(layout.digest_name(digest.hour), data)

@@ -330,7 +330,7 @@ class _Check:
         signed = self._verdict.keys
         if self._known_keys and not self._known_keys & set(signed):
             self._find("key_unknown", ", ".join(sorted(self._known_keys)), f"signed: {', '.join(signed) or 'none'}")
-        self._verdict.findings.sort()
+        self._verdict.findings = sorted(set(self._verdict.findings))
         conclude(self._verdict, self._tally)
         return self._verdict
 

@@ -185,6 +185,18 @@ async def test_a_second_daemon_is_refused_and_one_that_was_killed_is_not(store: 
     assert len(read_all(store)) == 1
 
 
+async def test_one_that_is_refused_leaves_no_trace(store: MemoryStore, keys: ArchiveKeys, tmp_path: Path) -> None:
+    await HourDigests(store, SPOOL, keys).close_due(START)
+    before = store.files
+    write_new_key(tmp_path / "new.pem")
+    for writer, its in (("6" * 32, keys), ("6" * 32, ArchiveKeys(tmp_path / "new.pem")), (SPOOL, ArchiveKeys())):
+        with pytest.raises(Held):
+            await HourDigests(store, writer, its).close_due(START + 2 * HOUR)
+    with pytest.raises(Held):
+        await HourDigests(store, SPOOL, ArchiveKeys(tmp_path / "new.pem")).close_due(START + 2 * HOUR)
+    assert store.files == before
+
+
 async def test_of_two_that_begin_at_once_one_is_refused(store: MemoryStore) -> None:
     first, second = HourDigests(store, SPOOL), HourDigests(store, "6" * 32)
     store.before_create = lambda name: None if name.startswith(layout.KEYS) else begin_second()

@@ -185,4 +185,4 @@ def _show(found: Verdict, place: str) -> None:
     for kind in dict.fromkeys(each.kind for each in found.findings):
         for line in paragraph(visible(f"{kind}: {KINDS[kind]}"), screen()):
             print_line(line)
-    print_line(f"{len(found.findings)} findings")
+    print_line(f"{len(found.findings)} finding{'s' * (len(found.findings) > 1)}")
