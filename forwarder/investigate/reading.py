@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,12 +18,13 @@ from forwarder.archive.digest import sha256 as sha256_of
 from forwarder.archive.evidence import DamagedEvidence, Evidence, EvidenceObject, Header, events_of, header_of
 from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores import NotStored, Store
+from forwarder.contracts.errors import Retryable
 from forwarder.investigate.columns import Place
 from forwarder.investigate.loading import NotWhole
 from forwarder.investigate.rows import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
     from datetime import date
     from types import TracebackType
     from typing import Self
@@ -35,6 +37,10 @@ AT_ONCE = 16
 
 MOST_BYTES = 32 * 2**20
 """Of objects that are fetched side by side."""
+
+
+PAUSES = (0.5, 2.0, 8.0)
+"""Seconds before each further try of what may pass."""
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -70,23 +76,23 @@ class ArchiveReader:
     def days(self) -> dict[date, list[str]]:
         """Return the days on which evidence was stored, oldest first, and of which sources."""
         found: dict[date, list[str]] = {}
-        for source in self._do(self._evidence.sources()):
-            for day in self._do(self._evidence.days(source)):
+        for source in self._do(self._evidence.sources):
+            for day in self._do(partial(self._evidence.days, source)):
                 found.setdefault(day, []).append(source)
         return dict(sorted(found.items()))
 
     def objects(self, source: str, day: date) -> list[EvidenceObject]:
         """Return the objects of a source and day, in order of their hours and numbers."""
-        found: list[EvidenceObject] = self._do(self._evidence.of_day(source, day))
+        found: list[EvidenceObject] = self._do(partial(self._evidence.of_day, source, day))
         return found
 
     def digested(self, day: date) -> dict[str, Entry]:
         """Return what the digests of a day's hours say of objects, by name. Raises NotWhole for one that is damaged."""
         entries: dict[str, Entry] = {}
-        for listed in self._do(self._store.list(f"{layout.DIGESTS}{day:%Y/%m/%d}/")):
+        for listed in self._do(partial(self._store.list, f"{layout.DIGESTS}{day:%Y/%m/%d}/")):
             if layout.parse_digest(listed.name) is not None:
                 try:
-                    digest = read_digest(self._do(self._store.read_oldest(listed.name)))
+                    digest = read_digest(self._do(partial(self._store.read_oldest, listed.name)))
                 except (ValueError, RecursionError) as error:
                     raise NotWhole(f"The digest {listed.name} cannot be read: {error}.", fix=VERIFY) from error
                 entries |= {entry.name: entry for entry in digest.objects}
@@ -94,7 +100,7 @@ class ArchiveReader:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of an object. Raises NotStored."""
-        data: bytes | BaseException = self._ahead.pop(name, b"") or self._do(self._evidence.read(name))
+        data: bytes | BaseException = self._ahead.pop(name, b"") or self._do(partial(self._evidence.read, name))
         if isinstance(data, BaseException):
             raise data
         return data
@@ -102,7 +108,7 @@ class ArchiveReader:
     def in_turn(self, objects: Iterable[EvidenceObject]) -> Iterator[EvidenceObject]:
         """Yield objects in order, while the bytes of some are fetched side by side: a bucket answers in its time."""
         for batch in _batches(objects):
-            found = self._do(_together([self._evidence.read(one.name) for one in batch]))
+            found = self._do(partial(_together, [partial(self._evidence.read, one.name) for one in batch]))
             self._ahead = dict(zip((one.name for one in batch), found, strict=True))
             yield from batch
 
@@ -141,7 +147,7 @@ class ArchiveReader:
     def close(self) -> None:
         """Close the store. Safe to call twice."""
         try:
-            self._do(self._store.close())
+            self._do(self._store.close)
         finally:
             self._runner.close()
 
@@ -155,12 +161,23 @@ class ArchiveReader:
         """Close it."""
         self.close()
 
-    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self._runner.run(work)
+    def _do(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        return self._runner.run(_patiently(ask))
 
 
-async def _together(work: list[Coroutine[Any, Any, bytes]]) -> list[bytes | BaseException]:
-    return await asyncio.gather(*work, return_exceptions=True)
+async def _patiently(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Ask again where it may help: a year of evidence is many requests, and one of them fails."""
+    for pause in PAUSES:
+        try:
+            return await ask()
+        except Retryable as error:
+            await asyncio.sleep(max(pause, error.retry_after or 0))
+    return await ask()
+
+
+async def _together(work: list[Callable[[], Coroutine[Any, Any, bytes]]]) -> list[bytes | BaseException]:
+    found: list[bytes | BaseException] = await asyncio.gather(*map(_patiently, work), return_exceptions=True)
+    return found
 
 
 def _batches(objects: Iterable[EvidenceObject]) -> Iterator[list[EvidenceObject]]:

@@ -4,9 +4,11 @@ import asyncio
 import shutil
 
 import pytest
+from obstore.store import MemoryStore
 
 from forwarder.archive.stores import open_store
-from forwarder.contracts import Held
+from forwarder.archive.stores.bucket import BucketStore
+from forwarder.contracts import AuthFailed, Held, Retryable
 from forwarder.investigate.building import Builder
 from forwarder.investigate.local_copy import LocalCopy, copy_folder
 from forwarder.investigate.opening import open_tables
@@ -125,3 +127,49 @@ def test_many_objects_are_fetched_side_by_side(far, tmp_path):
     with ArchiveReader(Slow(open_store(str(far.folder)), tmp_path / "near")) as reader:
         assert len(ids(reader)) == 140
     assert most == 7
+
+
+class Unsteady(LocalCopy):
+    """A store of which every object is refused so often before it comes."""
+
+    def __init__(self, store, folder, refusals, error):
+        super().__init__(store, folder)
+        self.refusals, self.error, self.asked = refusals, error, {}
+
+    async def read_oldest(self, name):
+        self.asked[name] = self.asked.get(name, 0) + 1
+        if self.asked[name] <= self.refusals:
+            raise self.error
+        return await super().read_oldest(name)
+
+
+def test_what_may_pass_is_tried_again(far, tmp_path, monkeypatch):
+    monkeypatch.setattr("forwarder.investigate.reading.PAUSES", (0, 0, 0))
+    unsteady = Unsteady(open_store(str(far.folder)), tmp_path / "near", 3, Retryable("slow", kind="timeout"))
+    with ArchiveReader(unsteady) as reader:
+        assert len(ids(reader)) == 140
+    unsteady.refusals, unsteady.asked = 4, {}
+    with ArchiveReader(unsteady) as reader, pytest.raises(Retryable):
+        ids(reader)
+
+
+def test_what_a_person_must_fix_is_not_tried_again(far, tmp_path):
+    refused = AuthFailed("the token has expired", fix="Renew it.")
+    unsteady = Unsteady(open_store(str(far.folder)), tmp_path / "near", 1, refused)
+    with ArchiveReader(unsteady) as reader, pytest.raises(AuthFailed):
+        ids(reader)
+    assert set(unsteady.asked.values()) == {1}
+
+
+def test_a_bucket_is_indexed_and_asked(far, tmp_path):
+    memory = MemoryStore()
+    bucket = BucketStore("s3://archive/prefix", lambda: memory)
+    for file in far.folder.rglob("*.*"):
+        if file.is_file():
+            asyncio.run(bucket.create(file.relative_to(far.folder).as_posix(), file.read_bytes()))
+    with ArchiveReader(open_store(str(far.folder))) as reader:
+        wanted = ids(reader)
+    with ArchiveReader(LocalCopy(bucket, tmp_path / "near")) as reader:
+        assert ids(reader) == wanted
+        assert Builder(reader, far.index).update(at("2026-04-02T12:00")).rows == 140
+        assert ids(reader, far.index) == wanted
