@@ -31,18 +31,23 @@ class Rule(msgspec.Struct, frozen=True):
         text: The sentence: a template of `str.format` with the columns of the row; `when` is its time for people.
         sql: Its query. Columns: `mark`, `value`, `own`, `others`, `start`, `end`, `n` (events), `ids`, and those of
             the sentence. No row: nothing to say.
+        gate: An expression over `asked` that is true where the query can find anything: it spares a look at all events.
     """
 
     name: str
     rule: str
     text: str
     sql: str
+    gate: str = "true"
 
 
 def findings(asking: Asking, rules: Iterable[Rule], clock: Clock, **values: Any) -> tuple[Finding, ...]:
     """Return what the rules find, the weightiest first, numbered."""
     found: list[tuple[Rule, dict[str, Any]]] = []
     for rule in rules:
+        [gate] = asking.run(f"may find {rule.name}", f"select ({rule.gate}) is true opens", **values)
+        if not gate["opens"]:
+            continue
         rows = asking.run(f"finding {rule.name}", rule.sql, most=MOST_IDS, **values)
         found += [(rule, row) for row in rows[:_MOST_ROWS]]
     found.sort(key=lambda one: (_WEIGHT[one[1]["mark"]], one[1]["start"] or 0))

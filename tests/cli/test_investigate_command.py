@@ -135,6 +135,7 @@ def test_a_page_is_written_for_a_case(few, tmp_path):
     result = asked(few, "user", "bob", "--html", page, "--case", "17", "--reason", "strange <b>login</b>")
     assert result.exit_code == 0
     assert str(page) in result.stdout
+    assert page.stat().st_mode & 0o077 == 0
     text = page.read_text(encoding="utf-8")
     assert "strange &lt;b&gt;login&lt;/b&gt;" in text
     assert asked(few, "user", "bob", "--html", tmp_path / "no" / "such.html").exit_code == 2

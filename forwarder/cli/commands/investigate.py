@@ -21,6 +21,7 @@ from forwarder.investigate.faces.as_json import as_dict
 from forwarder.investigate.hunt import hunting
 from forwarder.investigate.hunt.shipped import hunts
 from forwarder.investigate.identity import Directory
+from forwarder.investigate.interruptible import interruptible
 from forwarder.investigate.moments import moment_ms, utc, zone_of
 from forwarder.investigate.opened import open_archive, open_files
 from forwarder.investigate.questions.answer import answer
@@ -88,7 +89,8 @@ def investigate(
     run = _run(report)
     with _progress() as progress, _opened(where, question.since_ms, progress) as archive:
         people = Directory.read(directory) if directory is not None else None
-        result = answer(archive._replace(directory=people), SHAPES[kind], question, run, progress)
+        asked = archive._replace(directory=people)
+        result = interruptible(archive.tables, lambda: answer(asked, SHAPES[kind], question, run, progress))
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
 
@@ -106,7 +108,7 @@ def hunt(
     since, until = _times(when, zone, now)
     question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
     with _progress() as progress, _opened(where, since, progress) as archive:
-        result = hunting.hunt(archive, rules, question, _run(report), progress)
+        result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, _run(report), progress))
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
 
@@ -209,7 +211,9 @@ def _show(result: Result, face: Face) -> None:
 
 
 def _write(file: Path, text: str) -> None:
+    """Write a report that only its owner may read: it names people."""
     try:
-        file.write_text(text, encoding="utf-8")
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text)
     except OSError as error:
         raise ConfigError(f"--html {file}: it cannot be written: {error.strerror}") from None

@@ -111,8 +111,8 @@ def _finding(one: Finding) -> str:
     more = f"<br>and {one.count - len(one.events)} more" if one.count > len(one.events) else ""
     return (
         f'<li class="finding {tone}" id="{one.code}"><span class="sign">{one.code} {sign}</span> {foreign(one.text)}'
-        f'<p class="rule">Rule: {foreign(one.rule)}.</p><details><summary class="note">{one.count} events</summary>'
-        f"<code>{ids}{more}</code></details></li>"
+        f'<p class="rule">Rule: {foreign(one.rule)}.</p><details class="ids"><summary class="note">events: {one.count}'
+        f"</summary><code>{ids}{more}</code></details></li>"
     )
 
 
@@ -170,7 +170,8 @@ def _not_found(result: Result) -> Iterator[str]:
 
 
 def _method(result: Result) -> Iterator[str]:
-    yield "<section><details><summary><h2>How it was counted</h2></summary>"
+    yield '<p class="paper note">Queries and the ids of events are in the file that this was printed from.</p>'
+    yield '<section class="method"><details><summary><h2>How it was counted</h2></summary>'
     for query in result.queries:
         values = ", ".join(f"${name} = {value}" for name, value in query.params.items() if name != "ids")
         yield f"<p>{escape(query.name)}</p><pre>{plain(query.sql, keep=LINE_END)}</pre>"

@@ -43,7 +43,7 @@ def hunt(
     clock = Clock(question.zone)
     since, until = window_of(question, evidence)
     values = {"since": utc(since), "until": utc(until), "most": MOST_IDS}
-    window = events_between(asking, values)
+    window = events_between(asking, evidence, since, until)
     matched: list[tuple[Hunt, dict[str, Any]]] = []
     rows = []
     for rule in rules:

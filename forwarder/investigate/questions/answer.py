@@ -71,7 +71,7 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         "zone": question.zone,
         "ids": MOST_IDS,
     }
-    window = events_between(asking, values)
+    window = events_between(asking, evidence, since, until)
     searched = searched_in(shape.what, question, evidence, clock, window)
     if subject.id is None:
         return Result(
@@ -80,6 +80,8 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     only = " or ".join(ONLY[name] for name in question.only) or "true"
     progress("its events")
     asking.run("asked", ASKED.format(events=shape.events), **values)
+    for name, statement in shape.before:
+        asking.run(name, statement, **values)
     evidence = with_objects(archive, evidence, asking.run("objects of evidence", _OBJECTS))
     [own] = asking.run("events of the subject", _OF_SUBJECT.format(only=only))
     parts: list[Part] = []
@@ -152,9 +154,15 @@ def with_objects(archive: Archive, evidence: Evidence, rows: Sequence[dict[str, 
     return msgspec.structs.replace(evidence, objects=objects, sha256=hashlib.sha256(lines.encode()).hexdigest())
 
 
-def events_between(asking: Asking, values: dict[str, Any]) -> int:
+def events_between(asking: Asking, evidence: Evidence, since: int, until: int) -> int:
     """Return how many events there are in the time."""
-    [found] = asking.run("events of the time", _IN_WINDOW, **values)
+    if (
+        evidence.first_ms is None
+        or evidence.last_ms is None
+        or (since <= evidence.first_ms and until > evidence.last_ms)
+    ):
+        return evidence.events
+    [found] = asking.run("events of the time", _IN_WINDOW, since=utc(since), until=utc(until))
     count: int = found["n"]
     return count
 

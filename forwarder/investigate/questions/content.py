@@ -86,7 +86,7 @@ from asked where behalf_id is not null group by user_id, behalf_id order by "sta
 _NEW_PLACE = Rule(
     "from a place new for the reader",
     "events of it from a country from which that account acts for at most 48 hours in all, and from others, too",
-    "{when}: {who} came to it from {ip}, {country}, from where that account acts at no other time: {value} events",
+    "{when}: {who} came to it from {ip}, {country}, from where that account acts at no other time; events: {value}",
     """
 with p as (select user_id, country, min(t) "first", max(t) "last" from e where user_id in (select user_id from asked)
   and country is not null group by user_id, country),

@@ -42,6 +42,7 @@ class Shape(msgspec.Struct, frozen=True):
             none of the others; empty when what was typed is taken as it is.
         what: What was typed, in words, for messages.
         events: The select of the subject's events, for the table `asked`.
+        before: Statements that lay out further tables, by name.
         tables: The parts.
         rules: What stands out.
         is_day: The subject is a day, and the day is the window.
@@ -52,6 +53,7 @@ class Shape(msgspec.Struct, frozen=True):
     what: str
     events: str
     tables: tuple[Table, ...]
+    before: tuple[tuple[str, str], ...] = ()
     entities: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     is_day: bool = False

@@ -100,6 +100,11 @@ group by session, direction, user_id, other_id order by 1
     "As the log has it: `on behalf of` is who acts behind the account.",
 )
 
+_GRANTS = """
+create or replace temp table grants as select t, id, code, user_id, user_name, target_id, group_name, roles from e
+where code in ('admin.grant', 'role.grant', 'group.add') and target_id is not null and t < $until
+"""
+
 _POWERS = Table(
     "powers",
     "Who gave it rights, and who gave them theirs",
@@ -115,12 +120,8 @@ _POWERS = Table(
         "group_name::group",
     ),
     """
-with recursive g as (select t, id, code, user_id giver, user_name giver_name, target_id taker, group_name, roles from e
-    where code = 'admin.grant' and target_id is not null
-  union all select t, id, code, user_id, user_name, target_id, group_name, roles from e
-    where code = 'role.grant' and target_id is not null
-  union all select t, id, code, user_id, user_name, target_id, group_name, roles from e
-    where code = 'group.add' and target_id is not null),
+with recursive g as (select t, id, code, user_id giver, user_name giver_name, target_id taker, group_name, roles
+  from grants),
 up as (select 0 lvl, g.* from g where taker = $who and t < $until
   union all select lvl + 1, g.* from g join up on g.taker = up.giver and g.t < up.t and g.taker <> g.giver
     where lvl < 4 and (g.code = 'admin.grant' or len(list_filter(g.roles, lambda x: x like '%admin%')) > 0))
@@ -149,6 +150,7 @@ SHAPE = Shape(
     what="an account id, an e-mail address or a name",
     entities=("person",),
     events=OF_ACCOUNT,
+    before=(("grants", _GRANTS),),
     tables=(
         SESSIONS_TABLE, TIMELINE_TABLE, DAYS, READ_BY_SPACE, DEEDS, _FIRST_SEEN, _ELSEWHERE, _IMPERSONATION,
         _POWERS, OBJECTS, _NAMES,

@@ -23,6 +23,9 @@ from l group by session, coalesce(worked, 0) having "value" >= 3 order by "start
 """,
 )
 
+_BUSY = """
+(select max(n) >= {half} from (select count(*) n from asked where {condition} group by date_trunc('hour', t)))
+"""
 _BURST = """
 with hours as (select date_trunc('hour', t) from asked where {condition} group by 1 having count(*) >= {least} / 2),
 peak as (select t, id, session, place, country, count(*) over (order by t range between interval 1 hour preceding and
@@ -31,7 +34,7 @@ top as (select * from peak where n >= {least} and exists (from hours) order by n
 mine as (select date_trunc('hour', t) h, count(*) n from e where user_id = $who and {condition_of_all} group by 1),
 own as (select max(mine.n) n from mine, top where date_trunc('day', mine.h) not in (date_trunc('day', top.t),
     date_trunc('day', top.t - interval 1 hour))),
-hour as (select user_id, count(*) n from e where exists (from top) and t >= $since and t < $until
+hour as (select user_id, count(*) n from e where t >= $since and t < $until
     and {condition_of_all} and user_id <> $who group by user_id, date_trunc('hour', t)),
 others as (select quantile_disc(n, 0.99) n from (select user_id, max(n) n from hour group by user_id))
 select case when top.n > 3 * coalesce(own.n, 0) and top.n > coalesce(others.n, 0) then '!!' else '!' end mark,
@@ -50,6 +53,7 @@ VIEWS = Rule(
     "{when}: {value} views within an hour, from {ip}, {country}; on other days of this account at most {own}, and 99 of"
     " 100 accounts at most {others}",
     _BURST.format(least=50, condition="is_view", condition_of_all="code like '%.view'"),
+    gate=_BUSY.format(condition="is_view", half=25),
 )
 
 DELETIONS = Rule(
@@ -61,6 +65,7 @@ DELETIONS = Rule(
     _BURST.format(
         least=10, condition="list_contains(type, 'deletion')", condition_of_all="list_contains(type, 'deletion')"
     ),
+    gate=_BUSY.format(condition="list_contains(type, 'deletion')", half=5),
 )
 
 NIGHT = Rule(
@@ -93,7 +98,7 @@ with p as (select country, min(t) "first", max(t) "last", count(*) n, count(dist
 one as (select p.*, (select count(*) from p) countries, (select sum(n) from p) everything from p
   where "last" - "first" <= interval 48 hours),
 rare as (select * from one where countries > 1 and n < everything and "last" >= $since and "first" < $until),
-others as (select country, count(distinct user_id) n from e where exists (from rare) and user_id <> $who
+others as (select country, count(distinct user_id) n from e where user_id <> $who
   and t >= $since and t < $until and country in (select country from rare) group by country)
 select if(coalesce(any_value(others.n), 0) = 0, '!!', '!') mark, count(*) "value", 0 own,
   coalesce(any_value(others.n), 0) others, epoch_ms(min(asked.t)) "start", epoch_ms(max(asked.t)) "end", count(*) n,
@@ -126,6 +131,7 @@ select if(off.id is null, '!', '!!') mark, used.n "value", null own, null others
   if(off.id is null, 'was not switched off before', 'was switched off in the day before') mfa
 from made join used using (token) left join off using (token) order by "start"
 """,
+    gate="exists (from asked where code = 'api_token.create')",
 )
 
 MFA_OFF = Rule(
@@ -161,6 +167,7 @@ select if(x.n > 3 * coalesce(own.n, 0) and x.n > coalesce(others.n, 0), '!!', '!
 from x, others left join lateral (select max(n) n from d where d.on_day <> x.on_day) own on true
 where x.n >= 3 or x.n > coalesce(own.n, 0) order by "start"
 """,
+    gate="exists (from asked where code like '%.export')",
 )
 
 EXPORTS_BY_ANY = Rule(
@@ -211,6 +218,7 @@ select '!!' mark, count(o.id) "value", null own, null others, epoch_ms(l.t) "sta
 from l left join e o on o.behalf_id = l.user_id and o.user_id = l.as_id and o.t >= l.t and o.t < l.t + interval 1 day
 group by l.id, l.t, l.user_name, l.user_id, l.as_name, l.as_id, l.place order by l.t
 """,
+    gate="exists (from asked where code = 'user.impersonate')",
 )
 
 POWER = Rule(
@@ -220,7 +228,7 @@ POWER = Rule(
     """
 select '!' mark, 1 "value", null own, null others, epoch_ms(t) "start", epoch_ms(t) "end", 1 n, [id] ids,
   coalesce(user_name, user_id) giver, coalesce(array_to_string(roles, ', '), 'admin access') what
-from e where target_id = $who and t >= $since and t < $until
+from grants where target_id = $who and t >= $since
   and (code = 'admin.grant' or (code = 'role.grant' and len(list_filter(roles, lambda x: x like '%admin%')) > 0))
 order by t
 """,
@@ -245,6 +253,7 @@ select if(bool_or(code = 'group.create') and bool_or(code = 'group.delete'), '!!
   count(*) filter (code = 'group.add' and target_id is null) unnamed
 from m group by group_id having bool_or(code in ('group.create', 'group.delete')) order by "start"
 """,
+    gate="exists (from asked where code = 'admin.grant' and group_id is not null)",
 )
 
 NEW_VALUES = Rule(
@@ -254,7 +263,7 @@ NEW_VALUES = Rule(
     "{when}: {field} set to {value_set}, never so before; changes of this setting before: {value}",
     """
 with mine as (select t, id, unnest(changes) c from asked where changes is not null and len(changes) > 0),
-before as (select t, unnest(changes) c from e where exists (from mine) and len(changes) > 0
+before as (select t, unnest(changes) c from e where len(changes) > 0
   and t < (select max(t) from mine)),
 n as (select mine.t t, any_value(mine.id) id, mine.c."field" f, mine.c."after" a,
   count(before.t) filter (before.t < mine.t) earlier,
@@ -264,6 +273,7 @@ select '!' mark, earlier "value", 0 own, null others, epoch_ms(t) "start", epoch
   a value_set
 from n where earlier > 0 and same = 0 order by t
 """,
+    gate="exists (from asked where len(changes) > 0)",
 )
 
 USER_RULES = (

@@ -1,0 +1,48 @@
+"""Asks in a thread, so that Ctrl-C ends a question: DuckDB hears no signal while a statement runs."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, TypeVar
+
+from forwarder.contracts import Held
+from forwarder.investigate.duck import why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forwarder.investigate.tables import Tables
+
+Answer = TypeVar("Answer")
+
+_AGAIN_AFTER = 0.05
+
+
+def interruptible(tables: Tables, ask: Callable[[], Answer]) -> Answer:
+    """Return what `ask` returns.
+
+    Raises KeyboardInterrupt once the statement that ran is ended, and Held where memory or disk did not suffice.
+    """
+    import duckdb  # noqa: PLC0415 -- an extra, loaded when there is something to ask
+
+    answered: Future[Answer] = Future()
+    thread = threading.Thread(target=_run, args=(answered, ask), daemon=True)
+    try:
+        thread.start()
+        return answered.result()
+    except KeyboardInterrupt:
+        while thread.is_alive() and not answered.done():  # between two statements an interrupt is lost
+            tables.interrupt()
+            wait([answered], timeout=_AGAIN_AFTER)
+        raise
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        fix = "Ask about less time (--from, --to), or make room in the folder for temporary files (TMPDIR)."
+        raise Held(f"the question needs more memory or disk than there is: {why(error)}.", fix=fix) from error
+
+
+def _run(answered: Future[Answer], ask: Callable[[], Answer]) -> None:
+    try:
+        answered.set_result(ask())
+    except BaseException as error:  # noqa: BLE001 -- it is raised where the answer is waited for
+        answered.set_exception(error)
