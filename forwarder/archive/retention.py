@@ -118,8 +118,8 @@ class Retention:
         try:
             await self._store.read(layout.HOLD)
         except NotStored:
-            held = await self._store.list(f"{layout.HOLD}/")
-            return held[0].name if held else ""
+            folder = f"{layout.HOLD}/"  # an empty one, too: whoever made it meant it
+            return folder if folder in await self._store.folders("") else ""
         return layout.HOLD
 
     async def run(self, now: float) -> None:
