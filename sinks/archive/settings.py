@@ -69,13 +69,3 @@ class ArchiveConfig(SinkConfig):
         if self.confirm_within < 2 * self.every:
             raise PydanticCustomError("confirm_within", "confirm_within is shorter than twice every; make it longer")
         return self
-
-    @model_validator(mode="after")
-    def _as_it_came(self) -> ArchiveConfig:
-        if self.format not in {None, "raw"} or self.original:
-            raise PydanticCustomError("format", "evidence is kept as it came; leave format and original out")
-        if self.fields.rename or self.fields.drop or self.fields.add:
-            raise PydanticCustomError(
-                "fields", "evidence is kept as it came; leave fields out, and let privacy say what is not kept"
-            )
-        return self

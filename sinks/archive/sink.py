@@ -17,7 +17,18 @@ from forwarder.archive.chain import ArchiveKeys, HourDigests
 from forwarder.archive.evidence import Evidence
 from forwarder.archive.kept import KeptArchive
 from forwarder.archive.retention import Retention
-from forwarder.contracts import Asked, Batch, Delivery, Finding, ForwarderError, Held, Receipt, Retryable, SinkContext
+from forwarder.contracts import (
+    Asked,
+    Batch,
+    ConfigError,
+    Delivery,
+    Finding,
+    ForwarderError,
+    Held,
+    Receipt,
+    Retryable,
+    SinkContext,
+)
 from sinks.archive.kept import held
 from sinks.archive.known import Known
 from sinks.archive.probe import examine
@@ -39,6 +50,11 @@ class ArchiveSink:
     proof: ClassVar[Literal["delivered", "received", "none"]] = "delivered"
 
     def __init__(self, config: ArchiveConfig, context: SinkContext) -> None:
+        if config.format not in {None, "raw"} or config.original:
+            raise ConfigError("evidence is kept as it came; leave format and original out", setting="format")
+        if config.fields.rename or config.fields.drop or config.fields.add:
+            fix = "leave fields out, and let privacy say what is not kept"
+            raise ConfigError(f"evidence is kept as it came; {fix}", setting="fields")
         self._config = config
         self._clock = context.clock
         self._store = config.open_store()

@@ -42,6 +42,7 @@ WHERE_FROM = {"city", "regionName", "geo"}
 PEOPLE = {"user", "users", "invited-user", "invited-users", "account", "accounts", "customer", "customers"}
 ACTORS = {"actor", "author", "onBehalfOf", "impersonator", "user", "users"}
 REQUIRED = {
+    "archive": {"path": "archive"},
     "elasticsearch": {"url": "https://es.example.com:9200", "unmanaged": True},
     "file": {"path": "events.ndjson"},
     "http": {"url": "https://siem.example.com/in"},

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from pydantic import ValidationError
 
 from forwarder.archive.evidence import EvidenceWriter, events_of, header_of
 from forwarder.archive.layout import parse_evidence
-from forwarder.contracts import Asked, Batch, Confirms, Gathers, Held, Retryable, Verifies, Warns
+from forwarder.contracts import Asked, Batch, ConfigError, Confirms, Gathers, Held, Retryable, Verifies, Warns
 from forwarder.contracts.identity import EventKeys
+from forwarder.testing.far_end import context
 from sinks.archive.settings import ArchiveConfig
 from sinks.archive.sink import ArchiveSink
 from tests.sinks.archive.archives import (
@@ -414,18 +416,27 @@ async def test_it_says_nothing_when_an_object_cannot_be_read(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"format": "ecs"}, "as it came"),
-        ({"original": True}, "as it came"),
-        ({"fields": {"drop": ["attributes"]}}, "as it came"),
         ({"every": "10m", "confirm_within": "15m"}, "twice"),
         ({"confirm_within": "5m"}, "twice"),
         ({"every": "2h"}, "1h"),
+        ({"path": "s3://bucket/x"}, "as url"),
+        ({"url": "s3://bucket/x"}, "one place"),
+        ({"path": None}, "one place"),
+        ({"path": None, "url": "ftp://x/y"}, "url"),
+        ({"bucket": {"region": "eu-central-1"}}, "leave it out"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         ArchiveConfig.model_validate({"path": "x", **settings})
     assert ArchiveConfig.model_validate({"path": "x", "format": "raw", "every": "1m"}).size == 8_000_000
+
+
+@pytest.mark.parametrize("settings", [{"format": "ecs"}, {"original": True}, {"fields": {"drop": ["attributes"]}}])
+def test_evidence_is_kept_as_it_came(settings: dict[str, Any]) -> None:
+    config = ArchiveConfig.model_validate({"path": "x", **settings})
+    with pytest.raises(ConfigError, match="as it came"):
+        ArchiveSink(config, context("archive", render="raw"))
 
 
 async def test_lines_that_repeat_themselves_do_not_make_objects_that_unpack_to_gigabytes(tmp_path: Path) -> None:
@@ -437,3 +448,13 @@ async def test_lines_that_repeat_themselves_do_not_make_objects_that_unpack_to_g
     await sink.close()
     assert len(objects(tmp_path)) > 10
     assert line_of(1) not in stored(tmp_path)
+
+
+async def test_without_the_extra_a_bucket_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    config = ArchiveConfig(url="s3://bucket/x")
+    sink = ArchiveSink(config, context("archive", render="raw"))
+    (finding,) = await sink.probe()
+    assert not finding.ok
+    assert "pip install" in finding.fix
+    await sink.close()
