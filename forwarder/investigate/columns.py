@@ -62,9 +62,9 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
 
     Attributes:
         who: The actor's id, else e-mail address in lower case, else name: what the index is sorted by.
+        target, on_behalf_of, impersonated: The same of whom it was done to, for and as. For and as are opposites.
         act: `event.code`, else `event.action`: never empty where an event has an action.
         user_keys: What the product calls the actor besides the id: keys of Jira and Confluence, user names.
-        on_behalf_of_id: For whom the actor did it; `impersonated_id`: as whom. They are opposites.
         processed_after: Seconds from the event to its processing by Atlassian.
         message: Only where there is no id of content, or no `event.code`: else the columns say it.
         also: Whom and what the event names besides the first of each kind; the view `events` adds these (`touched`).
@@ -75,6 +75,9 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
     """
 
     who: str | None = _column("who")
+    target: str | None = _column("target")
+    on_behalf_of: str | None = _column("on_behalf_of")
+    impersonated: str | None = _column("impersonated")
     time: Milliseconds | None = _column("@timestamp")
     id: str | None = _column("event.id")
     kind: str | None = _column("event.kind")
@@ -166,7 +169,10 @@ def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = (
     code = f"{event.object}.{event.act}" if event.object and event.act and event.action else None
     processed = event.processed_ms
     row = Row(
-        None if who is None else who.id or (who.address.lower() if who.address else who.name),
+        _who(who),
+        _who(target),
+        _who(behalf),
+        _who(impersonated),
         event.time_ms,
         event.event_id or event.document_id or None,
         "alert" if event.is_alert else "event",
@@ -260,6 +266,13 @@ def _is(one: Any, other: Any) -> bool:
 
 
 _NOBODY = (None, None, None)
+
+
+def _who(actor: Actor | None) -> str | None:
+    """Return what somebody is found by: the id, else the address in lower case, else the name."""
+    if actor is None:
+        return None
+    return actor.id or (actor.address.lower() if actor.address else actor.name)
 
 
 def _roles(event: AuditEvent) -> tuple[str, ...] | None:

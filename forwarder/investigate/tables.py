@@ -2,7 +2,7 @@
 
 ::
 
-    events   the columns of `forwarder.investigate.columns`, and `touched`, `on_behalf_of`, `impersonated`, `target`
+    events   the columns of `forwarder.investigate.columns`, and `touched`
     names    every name of somebody or something, with first and last sight (`forwarder.investigate.names`)
     people   those of people: account, kind, value, folded, feed, first, last, events
     touches  events once more for each of whom and what they touch, which is `touched_kind`, `touched` (its id, else its
@@ -13,8 +13,7 @@ Addresses of content stand in `names` only.
 
 Names of columns hold dots, so they are quoted: `select "user.id" from events`. `touched` lists whom and what an event
 names, as (kind, id, key, name): whom it was done to, groups, roles, content, where it lies, apps, and everything
-besides the first of each kind. `target`, `on_behalf_of` and `impersonated` say who that is as `who` does: id, else
-address, else name.
+besides the first of each kind.
 """
 
 from __future__ import annotations
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from forwarder.investigate.duck import Answer
-
-
-def _who(prefix: str) -> str:
-    return f'coalesce("{prefix}.id", lower("{prefix}.email"), "{prefix}.full_name")'
 
 
 def _named(kind: str, ident: str, key: str, name: str) -> str:
@@ -68,8 +63,7 @@ _TOUCHED = " || ".join(
 )
 
 VIEWS = (
-    f"""create or replace view events as select * exclude ("url.full"), {_who("user.target")} target,
-    {_who("on_behalf_of")} on_behalf_of, {_who("impersonated")} impersonated, {_TOUCHED} touched
+    f"""create or replace view events as select * exclude ("url.full"), {_TOUCHED} touched
     from held where problem is null""",
     """create or replace view touches as
     select 'user' touched_kind, target touched, "user.target.full_name" touched_name, * exclude (touched)
