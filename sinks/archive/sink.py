@@ -143,7 +143,7 @@ class ArchiveSink:
 
     async def probe(self) -> list[Finding]:
         """Say whether the archive can be read and written, without writing."""
-        return await examine(self._store)
+        return await examine(self._store, self.kept.keys)
 
     async def close(self) -> None:
         """Store what can be stored in time; the rest is sent again after the next start."""
