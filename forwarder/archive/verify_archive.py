@@ -97,17 +97,18 @@ def check_object(entry):
 
 def check_entries(name, said, newest, named):
     """Check what a digest says of its objects; `newest` has the newest number of each source before, None: not known."""
-    if said["events"] != sum(entry["events"] for entry in said["objects"]):
-        find("counts_wrong", name, "its objects have another sum")
+    all_names = [entry["name"] for entry in said["objects"]]
+    if said["events"] != sum(entry["events"] for entry in said["objects"]) or not set(said["recovered"]) <= set(all_names):
+        find("counts_wrong", name, "its objects have another sum, or it recovered others")
     highest, back = {}, set()
-    for entry in said["objects"]:
+    for before, entry in zip(["", *all_names], said["objects"]):
         part, first, last = match(EVIDENCE, entry["name"]), entry["first_seq"], entry["last_seq"]
         if not part or (int(part[4]), int(part[5])) != (first, last):
             find("numbers_wrong", entry["name"], f"{name} has it as {first} to {last}")
             newest = None
         elif f"{part[2]}T{part[3]}:00:00Z" > said["from"]:
             find("hour_wrong", entry["name"], f"{name} is of an hour before it")
-        if entry["name"] in named:
+        if entry["name"] in named or entry["name"] <= before:
             find("object_twice", entry["name"], name)
         if not 1 <= entry["events"] <= last - first + 1:
             find("counts_wrong", entry["name"], f"{entry['events']} events cannot have these numbers")
@@ -148,6 +149,7 @@ def main():
     for name in names:
         match(KEY, name) and check_key(name)
     number, until, previous, before, key, newest = 0, None, "", "", None, {}  # of the digest before
+    unsigned, recovered, back = 0, 0, set()
     named, dark, months, heads = {}, [], {}, set(asked.head)  # dark: from when until when no digest can be read
     for name in digests:
         (data, said), hour = read(name, 0), hour_of(name)
@@ -172,8 +174,13 @@ def main():
                 trusted.update([said["key"], said["next_key"]] if is_right else [])
             elif not said["key"]:
                 trusted.add(said["next_key"])
+                unsigned += 1
             elif name != digests[-1]:
                 find("signature_missing", name)
+            else:
+                print("not proven: who wrote the newest digest; it has no signature yet")
+            recovered += len(said["recovered"])
+            back.update(said["numbers_go_back"])
             check_entries(name, said, newest, named)
             number, key, newest = said["seq"], said["next_key"] or said["key"], said["newest_seq"]
             first, _, _, objects, events, size, has_key = months.get(said["from"][:7], (number, 0, "", 0, 0, 0, False))
@@ -208,7 +215,15 @@ def main():
         find("key_unknown", ", ".join(sorted(asked.key)), f"signed: {', '.join(signed)}")
     digests or find("digest_missing", "digests/v1/", "there is none")
     print(f"{len(digests)} digests, the newest is {previous}; keys that signed: {', '.join(sorted(signed)) or 'none'}")
-    print(f"not proven: what {waiting} objects are that are in no digest yet, and how many lines each object unpacks to")
+    print("not proven: how many lines each object unpacks to, and that everything arrived here")
+    for count, what in (
+        (waiting, f"what {waiting} objects are that are in no digest yet"),
+        (unsigned, f"who wrote {unsigned} digests without a signature"),
+        (recovered, f"that a daemon stored {recovered} objects, which it found after a kill"),
+        (back, f"that no event is there twice: numbers go back in {', '.join(sorted(back))}"),
+    ):
+        count and print(f"not proven: {what}".encode("unicode_escape").decode())
+    findings or print(f"proven: {len(named)} objects, but for those deleted on record, are what their digests were written of")
     asked.head or print("not proven: that nothing was cut off at the end (--head)")
     asked.key or print("not proven: whose keys these are (--key)")
     print("\n".join(sorted(findings)) or "nothing is other than it was written")

@@ -307,6 +307,14 @@ WITHOUT_ASKING: dict[str, tuple[Tamper, set[str]]] = {
         lambda a, k: a.write_anew(5, lambda digest: replace(digest, newest_seq={**digest.newest_seq, "acme": 1})),
         {"numbers_wrong"},
     ),
+    "objects that are not in order": (
+        lambda a, k: a.write_anew(5, lambda digest: replace(digest, objects=digest.objects[::-1])),
+        {"object_twice"},
+    ),
+    "what was recovered and is not there": (
+        lambda a, k: a.write_anew(5, lambda digest: replace(digest, recovered=("x",))),
+        {"counts_wrong"},
+    ),
     "an hour that was left out": (lambda a, k: leave_out_hour(a, 5), {"hour_missing"}),
     "a digest of two hours": (
         lambda a, k: a.write_anew(5, lambda digest: replace(digest, until=a.digest(6).until)),
