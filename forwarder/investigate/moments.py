@@ -16,6 +16,10 @@ from forwarder.contracts.units import parse_duration
 SHAPES = "write 2026-01-31, 2026-01-31T12:00, 2026-01-31T12:00+01:00, or 7d for so long ago"
 
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST, _LAST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
 def zone_of(name: str | None) -> ZoneInfo:
     """Return a zone by its name; without one, that of this machine, else UTC. Raises ConfigError."""
     for each in (name,) if name else (os.environ.get("TZ"), _linked(), "UTC"):
@@ -48,14 +52,17 @@ def moment_ms(text: str, zone: ZoneInfo, now: float) -> int:
     try:
         moment = dt.datetime.fromisoformat(text)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        return int(aware.timestamp() * 1000)
+        return (aware - _EPOCH) // dt.timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         raise ConfigError(f"{text!r} is not a time; {SHAPES}") from None
 
 
 def utc(ms: int) -> dt.datetime:
-    """Return a moment as a value for a query."""
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=ms)
+    """Return a moment as a value for a query; what no calendar holds is the nearest that one does."""
+    try:
+        return _EPOCH + dt.timedelta(milliseconds=ms)
+    except OverflowError:
+        return _LAST if ms > 0 else _FIRST
 
 
 def iso(ms: int) -> str:
@@ -78,19 +85,27 @@ class Clock:
         self._zone = ZoneInfo(zone)
         self.name = zone
 
+    def _at(self, ms: int) -> dt.datetime:
+        """Return a moment in the zone; in UTC where that is beyond the calendar, of years 1 and 9999."""
+        moment = utc(ms)
+        try:
+            return moment.astimezone(self._zone)
+        except OverflowError:
+            return moment
+
     def offset(self, ms: int) -> str:
         """Return the offset from UTC at a moment, such as `+02:00`."""
-        text = f"{utc(ms).astimezone(self._zone):%z}"
+        text = f"{self._at(ms):%z}"
         return f"{text[:3]}:{text[3:5]}"
 
     def day(self, ms: int) -> str:
         """Return `Sat 4 Oct 2025`."""
-        when = utc(ms).astimezone(self._zone)
+        when = self._at(ms)
         return f"{when:%a} {when.day} {when:%b %Y}"
 
     def time(self, ms: int) -> str:
         """Return `04:00:12`."""
-        return f"{utc(ms).astimezone(self._zone):%H:%M:%S}"
+        return f"{self._at(ms):%H:%M:%S}"
 
     def full(self, ms: int) -> str:
         """Return `Sat 4 Oct 2025 04:00:12 +02:00`."""

@@ -21,7 +21,7 @@ from forwarder.investigate.without_index import tables_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import date
     from pathlib import Path
 
     from forwarder.archive.digest import Entry
@@ -45,15 +45,14 @@ def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterat
 
 
 @contextmanager
-def open_archive(
-    store: Store, index: Path | None, since: datetime | None, progress: Callable[[str], None]
-) -> Iterator[Archive]:
+def open_archive(store: Store, index: Path | None, progress: Callable[[str], None]) -> Iterator[Archive]:
     """Open an archive, with its index for the days that it holds; of a bucket, with a copy of what was read before.
+
+    All of it, whatever time is asked about: what is new, or more than usual, is so against what was before.
 
     Args:
         store: Where the archive lies.
         index: Folder of its index; default: in the folder of the archive, or beside the copy.
-        since: The earliest time that is asked about.
         progress: Is told what is being done.
 
     Raises ConfigError where there is no archive, Held and Retryable where it cannot be reached.
@@ -64,7 +63,6 @@ def open_archive(
         read = open_tables(
             reader,
             Index(index or index_folder(store.place)),
-            since=since,
             progress=lambda rows: progress(f"{rows} events of what has no index"),
         )
         with read as tables:

@@ -233,3 +233,18 @@ def test_hunt_runs_every_rule_and_names_those_without_a_match(tmp_path):
     assert "many_views" in unknown.output
     for face in ((), ("--csv",), ("--html", tmp_path / "hunt.html")):
         assert run("hunt", "--events", file, *face).exit_code == 0
+
+
+def test_a_time_leaves_what_was_before_it_for_comparisons(tmp_path):
+    made = Archive(tmp_path / "archive")
+    for day in range(1, 20):
+        made.put(
+            f"2026-03-{day:02}T10", [event(ident=f"d{day}", user="bob", name="bob", time=f"2026-03-{day:02}T10:00:00Z")]
+        )
+    words = ("investigate", "user", "bob", "--archive", made.folder, "--tz", "UTC", "--from", "2026-03-18", "--json")
+    found = json.loads(run(*words).stdout)
+    assert found["totals"]["subject"] == 2
+    assert found["evidence"]["first"] == "2026-03-01T10:00:00.000Z"
+    assert found["evidence"]["events"] == 19
+    assert found["first_seen"] == []
+    assert any("has 16 days 14 h before it" in limit["text"] for limit in found["limits"])

@@ -133,7 +133,16 @@ def test_addresses_and_days_are_asked_for_as_the_log_writes_them(kind, who, norm
     assert SHAPES[kind].normal(who) == normal
 
 
-@pytest.mark.parametrize(("kind", "who"), [("ip", "example.com"), ("ip", "203.0.113.0/24"), ("day", "yesterday")])
+@pytest.mark.parametrize(
+    ("kind", "who"),
+    [
+        ("ip", "example.com"),
+        ("ip", "203.0.113.0/24"),
+        ("day", "yesterday"),
+        ("day", "9999-12-31"),
+        ("day", "0001-01-01"),
+    ],
+)
 def test_what_is_no_address_or_day_is_refused_with_an_example(kind, who):
     with pytest.raises(ConfigError, match="write one such as"):
         SHAPES[kind].normal(who)

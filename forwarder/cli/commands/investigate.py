@@ -22,7 +22,7 @@ from forwarder.investigate.hunt import hunting
 from forwarder.investigate.hunt.shipped import hunts
 from forwarder.investigate.identity import Directory
 from forwarder.investigate.interruptible import interruptible
-from forwarder.investigate.moments import moment_ms, utc, zone_of
+from forwarder.investigate.moments import moment_ms, zone_of
 from forwarder.investigate.opened import open_archive, open_files
 from forwarder.investigate.questions.answer import answer
 from forwarder.investigate.questions.shapes import SHAPES
@@ -87,7 +87,7 @@ def investigate(
     """Ask, and show the answer. Raises ConfigError for what cannot be asked."""
     question = _question(kind, who, when, only)
     run = _run(report)
-    with _progress() as progress, _opened(where, question.since_ms, progress) as archive:
+    with _progress() as progress, _opened(where, progress) as archive:
         people = Directory.read(directory) if directory is not None else None
         asked = archive._replace(directory=people)
         result = interruptible(archive.tables, lambda: answer(asked, SHAPES[kind], question, run, progress))
@@ -107,7 +107,7 @@ def hunt(
     zone, now = zone_of(when.zone), time.time()
     since, until = _times(when, zone, now)
     question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
-    with _progress() as progress, _opened(where, since, progress) as archive:
+    with _progress() as progress, _opened(where, progress) as archive:
         result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, _run(report), progress))
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
@@ -172,7 +172,7 @@ def _user() -> str:
 
 
 @contextmanager
-def _opened(where: Where, since: int | None, progress: Callable[[str], None]) -> Iterator[Archive]:
+def _opened(where: Where, progress: Callable[[str], None]) -> Iterator[Archive]:
     if where.events and where.archive:
         raise ConfigError("--events and --archive are two things to ask; write one of them")
     if where.events:
@@ -180,7 +180,7 @@ def _opened(where: Where, since: int | None, progress: Callable[[str], None]) ->
             yield archive
         return
     store = store_of(where.invocation, where.archive)
-    with open_archive(store, where.index_folder, None if since is None else utc(since), progress) as archive:
+    with open_archive(store, where.index_folder, progress) as archive:
         yield archive
 
 

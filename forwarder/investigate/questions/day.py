@@ -15,9 +15,12 @@ from forwarder.investigate.sessions import COLUMNS
 def _day(text: str) -> str:
     """Return a date as it is compared."""
     try:
-        return dt.date.fromisoformat(text.strip()).isoformat()
+        day = dt.date.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigError(f"{text!r} is not a date; write one such as 2026-01-31") from None
+        day = dt.date.min
+    if not 1 < day.year < 9999:  # it needs a day before and one after
+        raise ConfigError(f"{text!r} is not a date; write one such as 2026-01-31")
+    return day.isoformat()
 
 
 _COUNTS = """
