@@ -162,7 +162,7 @@ class Directory:
 
 def find(tables: Tables, text: str, directory: Directory | None = None) -> Found:
     """Return who is meant by an id, address, key, name or a part of one."""
-    text, known = text.strip(), directory or Directory()
+    text, known = text.encode("utf-8", "replace").decode().strip(), directory or Directory()
     values = {"text": text, "folded": folded(text)}
     if not values["folded"]:
         return Found()

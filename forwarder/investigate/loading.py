@@ -52,6 +52,7 @@ def load_rows(
 
 def load_names(connection: DuckDBPyConnection, scratch: Path) -> None:
     """Make the table `names` of the table `held`."""
+    connection.execute(names.NAMED)
     connection.execute(f"create or replace table seen as {names.SEEN}")
     connection.execute('create or replace table folds ("value" VARCHAR, folded VARCHAR)')
     types = {"value": "VARCHAR", "folded": "VARCHAR"}
@@ -59,7 +60,7 @@ def load_names(connection: DuckDBPyConnection, scratch: Path) -> None:
     _load(connection, "folds", "select *", types, rows, scratch / "names.ndjson", lambda _: None)
     columns = ", ".join(f'"{name}"' for name in names.COLUMNS)
     connection.execute(f'create or replace table names as select {columns} from seen join folds using ("value")')
-    connection.execute("drop table seen; drop table folds")
+    connection.execute("drop table seen; drop table folds; drop view named")
 
 
 def _load(

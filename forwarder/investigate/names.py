@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from forwarder.contracts.heartbeat import HEARTBEAT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -88,16 +90,19 @@ def _select(names: Iterable[Name], table: str) -> str:
     )
 
 
-_ALSO = '(select unnest(also) o, "event.provider", "@timestamp" from held where len(also) > 0)'
+_ALSO = '(select unnest(also) o, "event.provider", "@timestamp" from named where len(also) > 0)'
 
-_KEYS = '(select unnest("user.keys") one, who, "event.provider", "@timestamp" from held where len("user.keys") > 0)'
+_KEYS = '(select unnest("user.keys") one, who, "event.provider", "@timestamp" from named where len("user.keys") > 0)'
 
 SEEN = f"""
 select entity, id, kind, "value", feed, min(t) "first", max(t) "last", count(*) events
-from ({_select((*_people(), *_things()), "held")} union all {_select(_others(), _ALSO)}
+from ({_select((*_people(), *_things()), "named")} union all {_select(_others(), _ALSO)}
 union all {_select([("'person'", "who", "key", "one")], _KEYS)}) group by all
 """
-"""Every name in the table `held`, without what it is folded to."""
+"""Every name in the view `named`, without what it is folded to."""
+
+NAMED = f"""create or replace view named as select * from held where "event.provider" <> '{HEARTBEAT}'"""
+"""The view: what the table `held` has, but for our own parts; as a common table it would be copied."""
 
 
 class _Name(msgspec.Struct, gc=False):

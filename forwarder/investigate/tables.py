@@ -8,6 +8,8 @@
     touches  events once more for each of whom and what they touch, which is `touched_kind`, `touched` (its id, else its
              key or name) and `touched_name`; to search here is a hundred times as fast as in the lists of `events`
     problems lines that are no event
+    heartbeats
+             what the forwarder said of itself, which is no event of an audit log
 
 Addresses of content stand in `names` only.
 
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.investigate import duck
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ _TOUCHED = " || ".join(
 
 VIEWS = (
     f"""create or replace view events as select * exclude ("url.full"), {_TOUCHED} touched
-    from held where problem is null""",
+    from held where problem is null and "event.provider" <> '{HEARTBEAT}'""",
+    f"""create or replace view heartbeats as select * from held where "event.provider" = '{HEARTBEAT}'
+    and problem is null""",
     """create or replace view touches as
     select 'user' touched_kind, target touched, "user.target.full_name" touched_name, * exclude (touched)
       from events where target is not null

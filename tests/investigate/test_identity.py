@@ -115,7 +115,7 @@ def test_who_never_acted_is_found(tables):
     assert person.ids == ["712020:never-acted"]
 
 
-@pytest.mark.parametrize("text", ["", "  ", "nobody at all", "%", "_", "\x00"])
+@pytest.mark.parametrize("text", ["", "  ", "nobody at all", "%", "_", "\x00", "\ud800"])
 def test_nobody(tables, text):
     found = find(tables, text)
     if text in {"%", "_"}:

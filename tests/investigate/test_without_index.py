@@ -4,16 +4,19 @@ import bz2
 import gzip
 import json
 import lzma
+import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 
-from forwarder.contracts import Held
+from forwarder.contracts import ConfigError, Held
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.investigate.columns import COLUMNS, LONGEST
 from forwarder.investigate.without_index import tables_of_files
+from forwarder.records.heartbeats import Heartbeat
 from tests.events import ORIGIN, golden_bodies, meaning_of, record_of
 from tests.investigate.lines import entry, event
 
@@ -240,3 +243,27 @@ def test_products_records_are_understood_by_their_shape(tmp_path):
             ("confluence", "712020:ada"),
             ("jira_datacenter", "JIRAUSER1"),
         ]
+
+
+def test_duckdb_is_loaded_where_somebody_asks_only():
+    code = (
+        "import sys, forwarder.cli.app, forwarder.daemon.daemon, forwarder.assembly, forwarder.investigate.tables, "
+        "forwarder.investigate.opening; sys.exit('duckdb' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_extra_is_named_with_its_fix(tmp_path, monkeypatch):
+    monkeypatch.setattr("forwarder.investigate.duck.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"pip install 'atlassian-audit-forwarder\[investigate\]'"):
+        tables(tmp_path, event())
+
+
+def test_heartbeats_are_no_events_and_their_parts_have_no_names(tmp_path):
+    beat = Heartbeat("h1", "2026-03-01T10:00:00.000Z", "acme", "elastic", "idle", 60.0, None, {"spooled": 1})
+    with tables(tmp_path, event(), msgspec.json.encode(beat)) as found:
+        assert found.ask('select "event.id" from events').rows == [("e1",)]
+        assert found.ask('select "event.id", act from heartbeats').rows == [("h1", "heartbeat.report")]
+        assert found.ask("select * from names where value in ('acme', 'elastic')").rows == []
+        assert found.ask("select count(*) from held").rows == [(2,)]
