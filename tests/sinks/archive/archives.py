@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forwarder.archive.evidence import events_of, header_of
-from forwarder.contracts import Batch, Delivery, Origin, Record
+from forwarder.contracts import Batch, Clock, Delivery, Origin, Record
 from forwarder.testing.far_end import context
 from sinks.archive.settings import ArchiveConfig
 from sinks.archive.sink import ArchiveSink
@@ -37,7 +37,7 @@ class MovedClock:
         self.since_start += seconds
 
 
-def archive_sink(folder: Path, clock: MovedClock | None = None, *, spool: str = SPOOL, **settings: Any) -> ArchiveSink:
+def archive_sink(folder: Path, clock: Clock | None = None, *, spool: str = SPOOL, **settings: Any) -> ArchiveSink:
     """Build a sink whose timer finds nothing to do by itself: the clock stands."""
     config = ArchiveConfig.model_validate({"path": str(folder / "archive"), **settings})
     sink = ArchiveSink(config, context("archive", clock=clock or MovedClock(), render="raw"))
