@@ -33,9 +33,12 @@ def answer_text(result: Result, screen: Screen, *, brief: bool) -> Iterator[str]
     clock = Clock(result.question.zone)
     if result.several:
         yield from _several(result, screen, clock)
+        yield from _limits(result, screen)
         return
     yield from paragraph(visible(heading.subject_line(result.subject, result.question.who)), screen, "bold")
     if result.subject.id is None:
+        yield from _limits(result, screen)
+        yield ""
         yield from paragraph(visible(f"Nothing found: {result.searched}."), screen)
         return
     for line in (heading.found_by(result.subject), heading.window(result, clock), heading.counted(result)):

@@ -61,6 +61,8 @@ def _all(
         yield Limit("gap", f"{clock.span(gap.since_ms, gap.until_ms)}: {gap.text}")
     if not evidence.proved:
         yield Limit("not_proved", evidence.proof)
+    if evidence.repeated:
+        yield Limit("repeated", "events that stand there once more, counted each time", evidence.repeated)
     if problems:
         yield Limit(
             "problems", "lines of the evidence that are no event that can be read, and in no number here", problems

@@ -33,6 +33,7 @@ _NO_CHECK = (
     "the chain of digests was not checked for this answer (audit-forwarder archive verify); the sha256 of an object is"
     " the one in its digest"
 )
+_REPEATED = 'select count("event.id") - count(distinct ("event.provider", "event.id")) from events'
 _HOUR_MS = 3_600_000
 
 
@@ -41,7 +42,8 @@ def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterat
     """Open files of events, as a `file` sink writes them. Raises Held for one that cannot be read."""
     objects = tuple(EvidenceObject(_text(file.name), _sha256(file)) for file in sorted(files, key=lambda one: one.name))
     with tables_of_files(files, progress=lambda rows: progress(f"{rows} events")) as tables:
-        yield Archive(tables, Evidence("files of events", proof=_NO_PROOF), lambda _: objects)
+        [(repeated,)] = tables.ask(_REPEATED).rows
+        yield Archive(tables, Evidence("files of events", proof=_NO_PROOF, repeated=repeated), lambda _: objects)
 
 
 @contextmanager

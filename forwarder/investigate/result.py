@@ -121,6 +121,7 @@ class Evidence(msgspec.Struct, frozen=True):
         first_ms: Time of the first event that is kept.
         last_ms: Time of the last.
         gaps: What is known to be missing.
+        repeated: How many events stand in it once more; counted in files only.
         head: Hash of the newest digest of the chain, where there is one.
         proof: What proves that it is whole and unchanged, or what does not, in words.
         proved: Whether something does.
@@ -133,6 +134,7 @@ class Evidence(msgspec.Struct, frozen=True):
     first_ms: int | None = None
     last_ms: int | None = None
     gaps: tuple[EvidenceGap, ...] = ()
+    repeated: int = 0
     head: str | None = None
     proof: str = ""
     proved: bool = False

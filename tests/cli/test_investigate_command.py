@@ -248,3 +248,33 @@ def test_a_time_leaves_what_was_before_it_for_comparisons(tmp_path):
     assert found["evidence"]["events"] == 19
     assert found["first_seen"] == []
     assert any("has 16 days 14 h before it" in limit["text"] for limit in found["limits"])
+
+
+def test_nothing_found_in_damaged_evidence_says_so(tmp_path):
+    file = tmp_path / "bad.ndjson"
+    file.write_bytes(b"no event\n" + event(user="a1", name="Ada") + b"\n")
+    result = run("investigate", "user", "nobody", "--events", file, "--tz", "UTC")
+    assert result.exit_code == 0
+    assert "lines of the evidence that are no event" in result.stdout
+    assert result.stdout.index("LIMITS") < result.stdout.index("Nothing found")
+
+
+def test_nobody_in_an_archive_with_a_gap_is_4(tmp_path):
+    made = Archive(tmp_path / "archive")
+    name = made.put("2026-03-01T10", [event(user="ada", name="ada")])
+    made.put("2026-03-01T11", [event(user="bob", name="bob")])
+    made.change(name, b"damaged")
+    result = run("investigate", "user", "ada", "--archive", made.folder, "--tz", "UTC")
+    assert result.exit_code == 4, result.output
+    assert "damaged" in result.stdout
+
+
+def test_events_that_stand_twice_are_said_and_a_file_named_twice_is_one(few, tmp_path):
+    more = tmp_path / "more.ndjson"
+    more.write_bytes(few.read_bytes())
+    twice = asked(few, "user", "bob", "--events", few)
+    both = asked(few, "user", "bob", "--events", more)
+    assert "2 events of 6" in twice.stdout
+    assert "once more" not in twice.stdout
+    assert "4 events of 12" in both.stdout
+    assert "events that stand there once more, counted each time: 6" in both.stdout

@@ -176,7 +176,8 @@ def _opened(where: Where, progress: Callable[[str], None]) -> Iterator[Archive]:
     if where.events and where.archive:
         raise ConfigError("--events and --archive are two things to ask; write one of them")
     if where.events:
-        with open_files(where.events, progress) as archive:
+        files = list(dict.fromkeys(file.resolve() for file in where.events))
+        with open_files(files, progress) as archive:
             yield archive
         return
     store = store_of(where.invocation, where.archive)

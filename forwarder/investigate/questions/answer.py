@@ -12,7 +12,7 @@ import msgspec
 from forwarder.contracts import ConfigError
 from forwarder.investigate.asking import Asking
 from forwarder.investigate.findings import findings
-from forwarder.investigate.limits import limits
+from forwarder.investigate.limits import limits, limits_of_all
 from forwarder.investigate.moments import Clock, utc, zone_of
 from forwarder.investigate.questions.resolve import resolve, resolve_person
 from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
@@ -74,8 +74,9 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     window = events_between(asking, evidence, since, until)
     searched = searched_in(shape.what, question, evidence, clock, window)
     if subject.id is None:
+        shown = limits_of_all(asking, question, evidence, clock, **values)
         return Result(
-            question, subject, run, evidence, Totals(window), searched=searched, queries=tuple(asking.queries)
+            question, subject, run, evidence, Totals(window), shown, searched=searched, queries=tuple(asking.queries)
         )
     only = " or ".join(ONLY[name] for name in question.only) or "true"
     progress("its events")
