@@ -329,7 +329,8 @@ class _Check:
         """Return the verdict."""
         signed = self._verdict.keys
         if self._known_keys and not self._known_keys & set(signed):
-            self._find("key_unknown", ", ".join(sorted(self._known_keys)), f"signed: {', '.join(signed) or 'none'}")
+            by = f"signed: {', '.join(signed)}" if signed else "none is; a new key signs from the hour after next"
+            self._find("key_unknown", ", ".join(sorted(self._known_keys)), by)
         self._verdict.findings = sorted(set(self._verdict.findings))
         conclude(self._verdict, self._tally)
         return self._verdict
