@@ -41,7 +41,7 @@ def _section(name: str, command: Any) -> str:
             code(option.envvar) if option.envvar else "-",
         ]
         for option in command.params
-        if option.name != "help"
+        if option.name != "help" and not getattr(option, "hidden", False)
     ]
     if rows:
         parts += [table(["Option", "Value", "Meaning", "Environment"], rows), ""]

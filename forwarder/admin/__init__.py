@@ -1,1 +1,1 @@
-"""What others may ask the daemon: metrics, probes and status over HTTP, verbs of commands over a Unix socket."""
+"""What others may ask the daemon: metrics, probes, status and pages over HTTP, verbs of commands over a Unix socket."""

@@ -1,4 +1,4 @@
-"""The admin port: `/metrics`, `/livez`, `/readyz` and a read-only `/status`.
+"""The admin port: `/metrics`, `/livez`, `/readyz`, a read-only `/status`, and the pages under `/investigate`.
 
 ::
 
@@ -11,10 +11,11 @@ gets nothing.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from forwarder.admin.investigate_pages import InvestigatePages
 from forwarder.admin.snapshots import Snapshots
 from forwarder.contracts import Clock, SystemClock
 from forwarder.net.addresses import is_loopback, parse_listen
@@ -35,6 +37,7 @@ from forwarder.observe.status_json import report_to_dict
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from forwarder.admin.kept_places import Place
     from forwarder.contracts import Secret
     from forwarder.observe.redaction import Redactor
     from forwarder.observe.reports import DaemonReport
@@ -43,6 +46,7 @@ _EVERY = 1_000_000
 _LIVE_PATIENCE = 0.1  # seconds: when the loop and the spool turned last is in an older report as well
 _HOST = re.compile(rb"(?:\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|([\w-]+(?:\.[\w-]+)*\.?))(?::[0-9]{0,5})?")
 """A whole Host header: an IPv6 address in brackets or a name, and nothing behind it but a port."""
+_BASIC = 'Basic realm="audit-forwarder", charset="UTF-8"'
 _SECURITY_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -62,6 +66,7 @@ class AdminServer:
             loopback too when it is set.
         allowed_hosts: Further names that a Host header may have.
         report: Makes a report; may be asynchronous, may be slow, may fail.
+        places: What can be asked by the pages under `/investigate`, by name.
         redactor: Takes secrets out of `/status`, should one have come into a reason.
         live_within: Seconds within which the loop and the spool's thread must have turned.
         patience: Seconds for a client to send its request or to take its answer.
@@ -74,6 +79,7 @@ class AdminServer:
         allowed_hosts: Collection[str],
         report: Callable[[], Awaitable[DaemonReport] | DaemonReport],
         *,
+        places: Mapping[str, Place] | None = None,
         redactor: Redactor | None = None,
         clock: Clock | None = None,
         live_within: float = 30.0,
@@ -88,11 +94,18 @@ class AdminServer:
         self._open = is_loopback(host) and token is None
         self._live_within = live_within
         self._began = self._clock.monotonic()
+        self._investigate = InvestigatePages(
+            places or {},
+            self._no_pages,
+            missing="" if token is not None else "set admin.token",
+            clean=redactor.text if redactor is not None else str,
+        )
         routes = [
             Route("/metrics", self._metrics),
             Route("/livez", self._livez),
             Route("/readyz", self._readyz),
             Route("/status", self._status),
+            *self._investigate.routes(),
         ]
         pages = Starlette(routes=routes)
         pages.router.redirect_slashes = False
@@ -111,6 +124,7 @@ class AdminServer:
     async def close(self) -> None:
         """Stop; no client can hold it up. Safe to call twice."""
         await self._listener.close()
+        await self._investigate.close()
         await self._snapshots.close()
 
     async def _metrics(self, request: Request) -> Response:
@@ -160,13 +174,20 @@ class AdminServer:
             expected = self._token.reveal()
         except (OSError, ValueError):
             return _json({"reasons": ["the token of the status cannot be read; see the file of admin.token"]}, 503)
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected.encode())
-        if scheme.lower() == "bearer" and same:
+        if hmac.compare_digest(_given(request.headers.get("authorization", "")), expected.encode()):
             return None
         return _json(
-            {"reasons": ["the status needs the header Authorization: Bearer <admin.token>"]}, 401, challenge=True
+            {"reasons": ["the status needs the header Authorization: Bearer <admin.token>"]}, 401, challenge="Bearer"
         )
+
+    def _no_pages(self, request: Request) -> Response | None:
+        """Return the answer to someone who may not see the pages: a browser is asked for the token, as a password."""
+        refusal = self._refusal(request)
+        if refusal is None or refusal.status_code == 503:
+            return refusal
+        if self._token is None:
+            return Response(status_code=404)
+        return _json({"reasons": ["the password is admin.token; any user name will do"]}, 401, challenge=_BASIC)
 
     def _clean(self, value: Any) -> Any:
         return value if self._redactor is None else self._redactor.scrub(value, most_items=_EVERY)
@@ -184,7 +205,7 @@ class _Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
                 for name, value in _SECURITY_HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
             await send(message)
 
         app: ASGIApp = self._app
@@ -224,6 +245,20 @@ def _bare(host: str) -> str:
     return str(mapped or address)
 
 
-def _json(value: Any, status: int, *, challenge: bool = False) -> Response:
-    headers = {"www-authenticate": "Bearer"} if challenge else None
+def _given(header: str) -> bytes:
+    """Return the token that a client sends: as such, or as a browser does, as the password of any user."""
+    scheme, _, given = header.partition(" ")
+    sent = given.strip().encode("utf-8", "surrogateescape")
+    if scheme.lower() == "bearer":
+        return sent
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(sent, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
+
+
+def _json(value: Any, status: int, *, challenge: str = "") -> Response:
+    headers = {"www-authenticate": challenge} if challenge else None
     return Response(msgspec.json.encode(value), status, headers, "application/json")

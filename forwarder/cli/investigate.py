@@ -123,6 +123,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print one table of CSV; its 
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Write one page, also for print.")
 ]
+ForPage = Annotated[Path | None, typer.Option("--for-page", hidden=True, exists=True, file_okay=False)]
 Case = Annotated[str | None, typer.Option("--case", metavar="ID", help="Number of the case, for the report.")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why it is asked, for the report.")]
 AllowIncomplete = Annotated[
@@ -151,6 +152,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
         as_json: Json = False,
         as_csv: AsCsv = False,
         html: Html = None,
+        for_page: ForPage = None,
         case: Case = None,
         reason: Reason = None,
         allow_incomplete: AllowIncomplete = False,
@@ -163,7 +165,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
                 who,
                 command.Where(call(config, secrets_dir, overrides), archive, index, events or ()),
                 command.When(since, until, zone, gap, around),
-                face(command, depth, html, as_json=as_json, as_csv=as_csv),
+                face(command, depth, html, as_json=as_json, as_csv=as_csv)._replace(for_page=for_page),
                 command.Report(case, reason),
                 directory=directory,
                 only=only or (),

@@ -208,6 +208,7 @@ class Settings(BaseSettings):
     _file: Path | None = PrivateAttr(None)
     _reload: Callable[[], Settings] | None = PrivateAttr(None)
     _where: Callable[[tuple[str | int, ...]], str] | None = PrivateAttr(None)
+    _words: tuple[str, ...] = PrivateAttr(())
 
     @classmethod
     def settings_customise_sources(
@@ -240,6 +241,11 @@ class Settings(BaseSettings):
     def file(self) -> Path | None:
         """The YAML file this came from, if one did."""
         return self._file
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the options with which another command of this environment reads the same, but for the admin port."""
+        return self._words
 
     def reload(self) -> Settings:
         """Load again from the same places, for SIGHUP. Raises SettingsError, and then the old settings stay good."""
@@ -314,7 +320,16 @@ def load(
     settings._file = file  # noqa: SLF001 -- set once, here
     settings._reload = partial(load, config_path, env, secrets_dir, overrides)  # noqa: SLF001
     settings._where = where  # noqa: SLF001
+    settings._words = _words(file, secrets_dir, overrides)  # noqa: SLF001
     return settings
+
+
+def _words(file: Path | None, secrets_dir: Path | None, overrides: Sequence[str]) -> tuple[str, ...]:
+    return (
+        *([f"--config={file.absolute()}"] if file else []),
+        *([f"--secrets-dir={secrets_dir.absolute()}"] if secrets_dir else []),
+        *(f"--set={text}" for text in overrides if not text.strip().lower().startswith("admin")),
+    )
 
 
 def merge(layers: Sequence[read.Layer]) -> dict[str, Any]:

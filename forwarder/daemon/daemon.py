@@ -26,6 +26,7 @@ import structlog
 
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
+from forwarder.admin.kept_places import places_of
 from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
@@ -139,7 +140,8 @@ class Daemon:
         self._build()
         asked = self._settings.admin
         serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
-        admin = ServerThread(partial(serve, redactor=self._redactor, clock=self._clock), self.report)
+        serve = partial(serve, places=places_of(self._settings), redactor=self._redactor, clock=self._clock)
+        admin = ServerThread(serve, self.report)
         spool = build_spool(self._settings.spool, self._clock, build_redactions(self._settings.readers))
         verbs = verbs_of(
             spool,

@@ -15,6 +15,7 @@ from forwarder.cli.kept_archives import store_of
 from forwarder.cli.terminal import console, print_json, print_line, screen
 from forwarder.contracts import ConfigError
 from forwarder.exit_codes import ExitCode
+from forwarder.investigate import for_page
 from forwarder.investigate.faces.as_csv import as_csv
 from forwarder.investigate.faces.as_html import as_html
 from forwarder.investigate.faces.as_json import as_dict
@@ -63,6 +64,7 @@ class Face(NamedTuple):
     as_csv: bool = False
     html: Path | None = None
     full: bool = False
+    for_page: Path | None = None
 
 
 class Report(NamedTuple):
@@ -85,9 +87,11 @@ def investigate(
     allow_incomplete: bool = False,
 ) -> ExitCode:
     """Ask, and show the answer. Raises ConfigError for what cannot be asked."""
+    if face.for_page is not None:
+        for_page.begin(face.for_page)
     question = _question(kind, who, when, only)
     run = _run(report)
-    with _progress() as progress, _opened(where, progress) as archive:
+    with _progress(face) as progress, _opened(where, progress) as archive:
         people = Directory.read(directory) if directory is not None else None
         asked = archive._replace(directory=people)
         result = interruptible(archive.tables, lambda: answer(asked, SHAPES[kind], question, run, progress))
@@ -107,7 +111,7 @@ def hunt(
     zone, now = zone_of(when.zone), time.time()
     since, until = _times(when, zone, now)
     question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
-    with _progress() as progress, _opened(where, progress) as archive:
+    with _progress(face) as progress, _opened(where, progress) as archive:
         result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, _run(report), progress))
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
@@ -186,10 +190,13 @@ def _opened(where: Where, progress: Callable[[str], None]) -> Iterator[Archive]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Say on standard error what is being done, on a terminal only."""
+def _progress(face: Face) -> Iterator[Callable[[str], None]]:
+    """Say on standard error what is being done, on a terminal and for a page only."""
     import sys  # noqa: PLC0415 -- needed here only
 
+    if face.for_page is not None:
+        yield for_page.say
+        return
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -198,7 +205,9 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _show(result: Result, face: Face) -> None:
-    if face.as_json:
+    if face.for_page is not None:
+        for_page.leave(result, face.for_page)
+    elif face.as_json:
         print_json(as_dict(result))
     elif face.as_csv:
         print_line(as_csv(result).removesuffix("\r\n"))
