@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 
 from forwarder.cli.help import App, examples_epilog
 from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call
+from forwarder.contracts.errors import ForwarderError
 from forwarder.exit_codes import ExitCode
 
 _ONLY = ("views", "changes", "exports", "rights", "logins")
@@ -50,6 +53,25 @@ def _complete_zone(incomplete: str) -> list[str]:
 
     names = sorted(zoneinfo.available_timezones()) if incomplete else _ZONES
     return [name for name in names if name.startswith(incomplete)]
+
+
+def _complete_who(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """Return what completes ids and addresses for a question, where the archive has an index."""
+
+    def complete(context: typer.Context, incomplete: str) -> list[str]:
+        from forwarder.cli.kept_archives import store_of
+        from forwarder.investigate.completing import beginnings
+        from forwarder.investigate.local_copy import index_folder
+        from forwarder.investigate.questions.shapes import SHAPES
+
+        found = context.params
+        with suppress(ForwarderError, OSError):
+            invocation = call(found.get("config"), found.get("secrets_dir"), found.get("overrides"))
+            index = found.get("index") or index_folder(store_of(invocation, found.get("archive")).place)
+            return beginnings(Path(index), SHAPES[kind].entities, incomplete)
+        return []
+
+    return complete
 
 
 Place = Annotated[
@@ -174,7 +196,9 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
         )
 
     ask.__doc__ = text
-    ask.__annotations__["who"] = Annotated[str, typer.Argument(metavar=value, help=_HELP[kind])]
+    ask.__annotations__["who"] = Annotated[
+        str, typer.Argument(metavar=value, help=_HELP[kind], autocompletion=_complete_who(kind))
+    ]
     examples = [(f"audit-forwarder investigate {kind} {example}", why)]
     app.command(kind, epilog=examples_epilog([*examples, *_MORE.get(kind, ())], ExitCode.DEGRADED))(ask)
 
