@@ -48,12 +48,14 @@ def places_of(settings: Settings) -> dict[str, Place]:
     """Return what can be asked, by the name of the sink that keeps it; archives come first."""
     archives: dict[str, Place] = {}
     files: dict[str, Place] = {}
+    several = sum(sink.type == "archive" for sink in settings.sinks.values()) > 1
     for name, sink in settings.sinks.items():
         path, url = getattr(sink, "path", None), getattr(sink, "url", None)
         if sink.type == "archive" and path is not None:
             archives[name] = Place("archive", (f"--archive={_absolute(path)}",))
         elif sink.type == "archive" and url is not None:
-            archives[name] = Place("archive in a bucket", (*settings.words, f"--archive={name}"), hidden=_TOKEN)
+            named = [f"--archive={name}"] if several else []  # which might be the name of a folder here as well
+            archives[name] = Place("archive in a bucket", (*settings.words, *named), hidden=_TOKEN)
         elif sink.type == "file" and path not in {None, "-"} and sink.format in _READABLE:
             files[name] = Place("file, not an archive", file=_absolute(path))
     return archives | files

@@ -422,6 +422,15 @@ def test_a_process_gets_no_token_and_less_of_everything(slow):
     assert str(slow.folder / "config.yaml") not in " ".join(line)
 
 
+def test_processes_end_with_the_daemon(slow):
+    Browser(slow.port).ask("user", "one")
+    (one,) = until_true(lambda: asking(slow.pid))
+    slow.process.terminate()
+    assert slow.process.wait(60) == 0
+    assert not one.is_running()
+    assert not [each for each in slow.folder.iterdir() if each.name.startswith("audit-forwarder-")]
+
+
 def test_processes_end_with_the_daemon_even_when_it_is_killed(slow):
     browser = Browser(slow.port)
     place = browser.ask("user", "one")
@@ -579,6 +588,8 @@ def test_places_are_archives_first_then_files_and_a_bucket_alone_reads_the_confi
     aside = tmp_path / "a-20260101T000000-1.ndjson.gz"
     assert places["files"].words() == (f"--events={aside}", f"--events={tmp_path / 'a.ndjson'}")
     assert places["bucket"].words() == (f"--config={config}", "--set=log.level=info", "--archive=bucket")
+    alone = places_of(load(config_of(tmp_path, {"bucket": sinks["bucket"]}), {}))
+    assert alone["bucket"].words() == (f"--config={config}",)
     given = {"FORWARDER__ADMIN__TOKEN": "t", "forwarder__admin": "{}", "FORWARDER__SINKS__X": "y", "AWS_REGION": "z"}
     assert places["bucket"].environment(given) == {"FORWARDER__SINKS__X": "y", "AWS_REGION": "z"}
     assert places["folder"].environment(given) == {"AWS_REGION": "z"}
