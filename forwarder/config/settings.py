@@ -81,7 +81,8 @@ class AdminConfig(ComponentConfig):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9464"
     """Address and port; metrics and probes need no token."""
     token: Secret | None = None
-    """Bearer token for the status; without one, the status is shown on loopback only."""
+    """Token for the status, as Bearer or as the password of HTTP Basic, and for the pages under `/investigate`; without
+    one, the status is shown on loopback only, and there are no pages."""
     allowed_hosts: list[str] | None = None
     """Host names a request may use; default: the address listened on, and loopback."""
 
