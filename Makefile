@@ -36,10 +36,13 @@ test: $(VENV)/.dev ## run every test that needs only PyPI
 
 # What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
 VERSIONS ?= 3.12 3.13
-ACROSS := $(addprefix tests/,admin cli config daemon delivery formats net normalize observe polling preflight records simulator sinks sources \
+ACROSS := $(addprefix tests/,admin archive cli config daemon delivery formats investigate net normalize observe polling preflight records simulator sinks sources \
   spool test_doctor.py test_registry.py) \
   $(addprefix --ignore=tests/,sources/workspace/test_every_reading.py sources/workspace/test_faults.py \
   sources/jira/test_windows.py sources/confluence/test_records.py records/test_no_leak.py)
+
+# What speaks to a library that others choose the version of.
+OLDEST := $(addprefix tests/,admin archive cli config daemon formats investigate net observe simulator sinks test_doctor.py test_registry.py)
 
 test-versions: ## the tests again with each other Python that is found here, one after the other
 	@for version in $(VERSIONS); do \
@@ -57,7 +60,7 @@ test-versions: ## the tests again with each other Python that is found here, one
 	@touch $@
 
 test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest -n 3 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(ACROSS) $(ARGS)
+	@.venv-oldest/bin/python -m pytest -n 3 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(OLDEST) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .

@@ -73,7 +73,7 @@ async def read_hour(store: Store, hour: datetime) -> Digest:
     name = layout.digest_name(hour)
     try:
         digest = read_digest(await store.read_oldest(name))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Held(f"{name} in {store.place} is not a digest: {error}.", fix=_LOOK) from None
     except NotStored:
         raise Held(f"{name} in {store.place} is missing.", fix=_LOOK) from None

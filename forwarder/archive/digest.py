@@ -10,12 +10,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 VERSION = 1
 HOUR = timedelta(hours=1)
@@ -100,9 +102,17 @@ def canonical(value: msgspec.Struct) -> bytes:
     return msgspec.json.encode(value, order="sorted") + b"\n"
 
 
+def decoded(data: bytes, shape: type[T]) -> T:
+    """Return a record of the archive. Raises ValueError for anything else."""
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.MsgspecError, RecursionError) as error:  # the first is a ValueError in newer releases only
+        raise ValueError(str(error)) from None
+
+
 def read_digest(data: bytes) -> Digest:
     """Return a digest. Raises ValueError for bytes that no writer of ours makes."""
-    found = msgspec.json.decode(data, type=Digest)
+    found = decoded(data, Digest)
     if found.v != VERSION:
         raise ValueError(f"version {found.v} is not known here")
     if canonical(found) != data:

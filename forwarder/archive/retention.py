@@ -14,7 +14,7 @@ import structlog
 
 from forwarder.archive import layout
 from forwarder.archive.chain import newest_digest
-from forwarder.archive.digest import VERSION, Digest, canonical, is_key, read_digest, sha256
+from forwarder.archive.digest import VERSION, Digest, canonical, decoded, is_key, read_digest, sha256
 from forwarder.archive.evidence import Evidence
 from forwarder.archive.keys import PublicKey, read_signing_key
 from forwarder.archive.stores import AlreadyStored, NotStored
@@ -64,7 +64,7 @@ class DueMonth(msgspec.Struct, frozen=True):
 
 def read_deletion(data: bytes) -> Deletion:
     """Return a record. Raises ValueError for bytes that no writer of ours makes."""
-    found = msgspec.json.decode(data, type=Deletion)
+    found = decoded(data, Deletion)
     if found.v != VERSION:
         raise ValueError(f"version {found.v} is not known here")
     if canonical(found) != data:
@@ -197,7 +197,7 @@ class Retention:
             data = await self._store.read_oldest(each.name)
             try:
                 digest = read_digest(data)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 raise Held(f"{each.name} is not a digest: {error}; nothing is deleted.", fix=_LOOK) from None
             follows = not found or (digest.seq, digest.previous) == (found[-1][0].seq + 1, found[-1][1])
             if digest.hour != hour or not follows:
