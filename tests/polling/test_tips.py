@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import Page, Retryable
+from forwarder.polling import progress
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.tips import Tips
 from tests.polling.pollers import page
@@ -30,6 +31,9 @@ class Log:
 
     def kept(self, moment: int) -> int:
         return max(moment, self._oldest)
+
+    def seen_lately(self, row: dict[str, Any]) -> int:
+        return progress.seen_lately(row, 0)
 
     def untouched(self, name: str) -> bool:
         assert name == TAIL
