@@ -24,8 +24,16 @@ def few(tmp_path):
         yield tables
 
 
+@pytest.fixture
+def heard():
+    """Hear Ctrl-C also where this was started in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("running", [False, True])
-def test_ctrl_c_ends_a_question_between_statements_and_in_one(few, running):
+def test_ctrl_c_ends_a_question_between_statements_and_in_one(few, heard, running):
     begun = threading.Event()
 
     def ask():
