@@ -12,7 +12,7 @@ from forwarder.spool.contract import PageCommit, Settlement
 from forwarder.spool.letter import EVERY, DeadLetter
 from forwarder.spool.operations import ReplayOrder
 from tests.spool.spools import Harness, names, opened, page_of
-from tests.spool.test_missing_pages import rob
+from tests.spool.test_missing_pages import delete
 
 LONG = 120 * 86_400
 
@@ -133,7 +133,7 @@ async def test_a_page_that_was_gone_and_read_again_is_explained_as_long_as_its_b
     async with opened(tmp_path) as harness:
         lane = await harness.lane()
         await harness.put(*names("a", 5))
-        await rob(harness, 5)
+        await delete(harness, 5)
         await harness.drain(lane)
         (gap,) = (await harness.spool.status()).gaps
         commit = PageCommit(
