@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +17,7 @@ from urllib.error import HTTPError
 from forwarder.archive.stores.refusals import refusal
 from forwarder.archive.stores.store import AlreadyStored, NotStored, StoredObject
 from forwarder.archive.stores.threads import in_thread
-from forwarder.contracts.errors import ConfigError, Held
+from forwarder.contracts.errors import ConfigError, Held, Retryable
 from forwarder.contracts.secret_file import expanded
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ class BucketStore:
 
     async def create(self, name: str, data: bytes) -> None:
         """Store an object, unless there is one."""
-        await self._ask(name, lambda client: client.put(name, data, mode="create", use_multipart=False))
+        try:
+            await self._ask(name, lambda client: client.put(name, data, mode="create", use_multipart=False))
+        except Retryable:
+            # a server that has one may answer and hang up before it has read ours, and the answer is lost
+            if await self._has(name):
+                raise AlreadyStored(name) from None
+            raise
 
     async def read(self, name: str) -> bytes:
         """Return an object."""
@@ -116,6 +123,12 @@ class BucketStore:
 
     async def close(self) -> None:
         """Do nothing: connections end with the client."""
+
+    async def _has(self, name: str) -> bool:
+        with suppress(Retryable, Held, NotStored):
+            await self._ask(name, lambda client: client.head(name))
+            return True
+        return False
 
     async def _ask(self, name: str, ask: Callable[[Any], T]) -> T:
         client = self._connect()
