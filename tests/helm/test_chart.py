@@ -256,7 +256,10 @@ def test_no_probe_restarts_a_slow_start(values: Path, helm: Helm):
 
 REFUSED = {
     "a misspelt setting": ({"config": {"sinks": {"elastic": {"ulr": "x"}}}}, "'ulr' not allowed"),
-    "an unknown type": ({"config": {"sinks": {"elastic": {"type": "elasitc"}}}}, "must be one of 'elasticsearch'"),
+    "an unknown type": (
+        {"config": {"sinks": {"elastic": {"type": "elasitc"}}}},
+        "must be one of 'archive', 'elasticsearch'",
+    ),
     "a wrong value": ({"config": {"log": {"level": "loud"}}}, "/config/log/level"),
     "a wrong name": ({"config": {"sources": {"a__b": {"type": "organization", "org_id": "x"}}}}, "'a__b' not allowed"),
     "a missing setting": ({"config": {"sources": {"acme": {"org_id": None}}}}, "org_id"),
