@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forwarder.archive.evidence import DamagedEvidence, Evidence, events_of, header_of
-from forwarder.archive.stores import open_store
 from forwarder.cli.commands.event_import import EventImport, say
 from forwarder.cli.daemon_client import connect
+from forwarder.cli.kept_archives import store_of
 from forwarder.cli.times import SHAPES, parse
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.errors import ConfigError, ForwarderError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forwarder.archive.evidence import EvidenceObject
-    from forwarder.archive.stores import Store
     from forwarder.cli.invocation import Invocation
     from forwarder.config.settings import Settings
 
@@ -69,7 +68,7 @@ def import_archive(invocation: Invocation, choice: ArchiveChoice) -> ExitCode:
 
     async def run(settings: Settings) -> ExitCode:
         since, until = choice.times()
-        store = _store(settings, choice.place)
+        store = store_of(invocation, choice.place)
         codes: list[ExitCode] = []
         try:
             evidence = Evidence(store)
@@ -91,17 +90,6 @@ def import_archive(invocation: Invocation, choice: ArchiveChoice) -> ExitCode:
         return max(codes, default=ExitCode.OK)
 
     return asyncio.run(run(invocation.settings()))
-
-
-def _store(settings: Settings, place: str) -> Store:
-    """Return the store of a sink of that name, or of a place."""
-    sink = settings.sinks.get(place)
-    if sink is None:
-        return open_store(place)
-    if sink.type != "archive":
-        raise ConfigError(f"--from: sinks.{place} is of type {sink.type}, and no archive")
-    found: Store = sink.open_store()  # type: ignore[attr-defined]
-    return found
 
 
 async def _sources(evidence: Evidence, settings: Settings, choice: ArchiveChoice) -> list[str]:
