@@ -1,4 +1,4 @@
-"""Which events an archive has already: what is sent again is told by its number and its bytes, and not stored twice.
+"""Which events an archive has already: what is sent again is known by its number and bytes, and not stored twice.
 
 After a kill everything comes again that was not settled, in other groups than before. An event cannot be stored before
 it was read, so only names of objects since then are listed, and only objects whose numbers span that of an event are

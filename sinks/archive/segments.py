@@ -63,7 +63,7 @@ class Segment:
     """The events of one source on their way to one object.
 
     Attributes:
-        token: Tells it from all others of this life.
+        token: Distinguishes it from all others of this process.
         opened: When, by the clock that never goes back.
         last: The highest number in it.
         name: Of the object, once it was tried to store it.
@@ -137,7 +137,7 @@ class Segments:
         self._tokens = 0
 
     def is_stored(self, token: int) -> bool:
-        """Tell whether a segment of this life is an object now."""
+        """Tell whether a segment of this process is an object now."""
         return token <= self._tokens and all(each.token != token for each in (*self._open.values(), *self._sealed))
 
     async def begin(self) -> None:

@@ -100,7 +100,7 @@ class LocalStore:
                     os.unlink(written)  # noqa: PTH108 -- the name is a text
             _sync_folder(path.parent)
         except FileExistsError:
-            # a life before this one may have ended before the name was durable
+            # a process before this one may have ended before the name was durable
             with suppress(OSError):
                 _sync_folder(path.parent)
             raise AlreadyStored(name) from None
@@ -187,9 +187,9 @@ class LocalStore:
         return self._path(prefix.removesuffix("/")) if prefix else self._root
 
     def _lead_to(self, folder: Path) -> None:
-        """Make folders, and once in this life make the names that lead to each durable.
+        """Make folders, and once in this process make the names that lead to each durable.
 
-        Those that are there, too: a life that made them may have ended before they were.
+        Those that are there, too: a process that made them may have ended before they were.
         """
         if folder.is_dir() and folder in self._led_to:
             return
@@ -204,7 +204,7 @@ class LocalStore:
                 self._led_to.add(each)
 
     def _sweep(self, unfinished: Path) -> None:
-        """Remove once what lives before this one left half written; whoever writes at present is left alone."""
+        """Remove once what processes before this one left half written; whoever writes at present is left alone."""
         if self._swept:
             return
         self._swept = True
