@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forwarder.contracts import FieldsConfig, Format
 
 
-OWN_DISTRIBUTION = "atlassian-audit-forwarder"
+OWN_DISTRIBUTION = "audit-forwarder"
 
 _CONTRACT = {
     "source": ("Config", "feed", "walk", "fetch", "probe", "close", "normalizer"),

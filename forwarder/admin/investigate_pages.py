@@ -86,7 +86,7 @@ class InvestigatePages:
             if refused is not None:
                 return refused
             if self._missing or find_spec("duckdb") is None:
-                why = self._missing or "install the extra: pip install 'atlassian-audit-forwarder[investigate]'"
+                why = self._missing or "install the extra: pip install 'audit-forwarder[investigate]'"
                 return _page("Not found", f"<p>There are no pages to investigate here; {plain(why)}.</p>", 404)
             if _is_foreign(request):
                 return _page("Refused", "<p>Another site asked for this; open the page itself.</p>", 403)

@@ -90,9 +90,7 @@ def require() -> None:
     try:
         import cryptography  # noqa: F401, PLC0415 -- an extra
     except ImportError:
-        raise ConfigError(
-            "signatures need the extra `archive`: pip install 'atlassian-audit-forwarder[archive]'"
-        ) from None
+        raise ConfigError("signatures need the extra `archive`: pip install 'audit-forwarder[archive]'") from None
 
 
 def read_signing_key(path: Path) -> SigningKey:

@@ -23,7 +23,7 @@ app = App(
     help="Ask what is kept: what an account did, who looked at a page.\n\n"
     "Limits of the evidence stand above the findings; a finding is a number, what it is compared with, and the events "
     "it counts, never a verdict. A name that several have is answered with a list (2). "
-    "Needs: pip install 'atlassian-audit-forwarder[investigate]'.",
+    "Needs: pip install 'audit-forwarder[investigate]'.",
     epilog=examples_epilog(
         [
             ("audit-forwarder investigate user ada@example.com --from 2026-02-09", "what did this account do?"),

@@ -42,7 +42,7 @@ def connect(folder: Path, *, memory: str = MEMORY, threads: int = THREADS) -> Du
     if find_spec("duckdb") is None:
         raise ConfigError(
             "DuckDB is not installed, which answers questions over the archive; "
-            "pip install 'atlassian-audit-forwarder[investigate]'"
+            "pip install 'audit-forwarder[investigate]'"
         )
     try:
         import duckdb  # noqa: PLC0415 - an extra, and 60 MB of memory where nobody asks

@@ -7,7 +7,7 @@ One line of a package's `conftest.py` runs them all on what the package register
 With a sink it also gives the far ends that the clauses are tried on (`pytest_forwarder_far_ends`), with a source the
 feeds (`pytest_forwarder_feeds`), with one that receives the senders (`pytest_forwarder_senders`); a format needs
 nothing. Nothing of the product imports this room, and pytest is needed here only
-(`pip install atlassian-audit-forwarder[testing]`).
+(`pip install audit-forwarder[testing]`).
 
 A `conftest.py` may import from here before pytest does. There is no assertion in this module: PYTEST_DONT_REWRITE
 """

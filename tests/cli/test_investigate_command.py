@@ -157,7 +157,7 @@ def test_without_duckdb_the_command_names_what_to_install(few, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     result = asked(few, "user", "bob")
     assert result.exit_code == 2
-    assert "pip install 'atlassian-audit-forwarder[investigate]'" in result.output.replace("\n", " ")
+    assert "pip install 'audit-forwarder[investigate]'" in result.output.replace("\n", " ")
 
 
 @pytest.fixture

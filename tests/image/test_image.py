@@ -166,10 +166,10 @@ def test_it_says_what_is_in_it_and_who_wrote_that(image: Image):
         tuple(path.name.removesuffix(".dist-info").split("-", 1))
         for path in (image.rootfs / "opt").rglob("*.dist-info")
     }
-    others = {(name, version) for name, version in installed if name != "atlassian_audit_forwarder"}
+    others = {(name, version) for name, version in installed if name != "audit_forwarder"}
     bill = json.loads((image.rootfs / "opt/audit-forwarder/sbom.cdx.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"
-    assert bill["metadata"]["component"]["name"] == "atlassian-audit-forwarder"
+    assert bill["metadata"]["component"]["name"] == "audit-forwarder"
     listed = {
         (part["name"].lower().replace("-", "_").replace(".", "_"), part["version"]) for part in bill["components"]
     }

@@ -256,7 +256,7 @@ def test_duckdb_is_loaded_where_somebody_asks_only():
 
 def test_a_missing_extra_is_named_with_its_fix(tmp_path, monkeypatch):
     monkeypatch.setattr("forwarder.investigate.duck.find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"pip install 'atlassian-audit-forwarder\[investigate\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'audit-forwarder\[investigate\]'"):
         tables(tmp_path, event())
 
 

@@ -155,7 +155,7 @@ def connector(kind: str, bucket: str, prefix: str, config: BucketConfig) -> Call
         except ImportError:
             raise Held(
                 "An archive in a bucket needs the extra archive.",
-                fix="Install it: pip install 'atlassian-audit-forwarder[archive]'.",
+                fix="Install it: pip install 'audit-forwarder[archive]'.",
                 kind="setup_missing",
             ) from None
         settings = {"s3": _s3, "gs": _gcs, "az": _azure}[kind](config)
