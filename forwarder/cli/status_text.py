@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.cli.status_problems import MOST_GAPS, problems, strangers, waits
-from forwarder.cli.status_reading import reading_lines
-from forwarder.cli.status_values import (
+from forwarder.cli.tables import paragraph, table
+from forwarder.observe.status_problems import MOST_GAPS, problems
+from forwarder.observe.status_reading import reading_lines
+from forwarder.observe.status_sums import books_line, completeness_line, is_running, spool_lines
+from forwarder.observe.status_values import (
     age,
     audit_books,
     cell,
@@ -23,11 +25,9 @@ from forwarder.cli.status_values import (
     duration,
     is_number,
     objects,
-    size,
     spool_of,
     texts,
 )
-from forwarder.cli.tables import paragraph, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -70,12 +70,12 @@ def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
         styles = _STYLES if "state" in columns else {}
         yield from table(rows, screen, head=columns, right=_NUMBERS, styles=styles, indent=2)
     yield ""
-    for line in (*_legend(report), *_held_back(report), *reading_lines(report), *_spool_lines(report)):
+    for line in (*_legend(report), *_held_back(report), *reading_lines(report), *spool_lines(report)):
         yield from paragraph(line, screen)
     for line in problems(report):
         yield from paragraph(line, screen, "yellow")
-    yield from paragraph(_books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
-    if line := _completeness_line(report):
+    yield from paragraph(books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
+    if line := completeness_line(report):
         yield from paragraph(line, screen, "bold red" if "INCOMPLETE" in line else "green")
 
 
@@ -103,7 +103,7 @@ def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
 def _source_row(source: Mapping[str, Any], report: Mapping[str, Any]) -> Row:
     rows = objects(spool_of(report), "sources")
     spooled = next((row.get("spooled") for row in rows if row.get("identity") == source.get("identity")), None)
-    runs = _is_running(report)
+    runs = is_running(report)
     answered = "last_received_age_seconds" if source.get("is_pushed") is True else "last_good_poll_age_seconds"
     return (
         cell(source.get("name")),
@@ -157,7 +157,7 @@ def _row(line: Mapping[str, Any], columns: Sequence[str]) -> Row:
 
 def _headline(report: Mapping[str, Any]) -> str:
     degraded, reasons = texts(report, "degraded"), texts(report, "not_ready")
-    if not _is_running(report):
+    if not is_running(report):
         written = age(report.get("spool_written_age_seconds"), "")
         last = f"; its spool was last written {written}" if written else ""
         return f"audit-forwarder is NOT RUNNING{last}. What follows is what the spool holds."
@@ -174,13 +174,9 @@ def _headline(report: Mapping[str, Any]) -> str:
     return f"{text} ({cell(report['problem'])})" if report.get("problem") else text
 
 
-def _is_running(report: Mapping[str, Any]) -> bool:
-    return report.get("running") is not False
-
-
 def _well(report: Mapping[str, Any]) -> bool:
     return (
-        _is_running(report)
+        is_running(report)
         and bool(report.get("ready", True))
         and not report.get("degraded")
         and not report.get("problem")
@@ -192,56 +188,7 @@ def _legend(report: Mapping[str, Any]) -> list[str]:
     if not objects(report, "sources") and not objects(report, "sinks"):
         return []
     durable = "spooled, waiting, accepted, dead letters: by the spool, over restarts"
-    if not _is_running(report):
+    if not is_running(report):
         return [durable]
     started = duration(report.get("started_age_seconds"))
     return [f"{durable}; failed: tries since this process started, {started} ago, whatever became of them later"]
-
-
-def _spool_lines(report: Mapping[str, Any]) -> list[str]:
-    spool = spool_of(report)
-    if not spool:
-        return ["spool: not open"]
-    used, limit, hours = spool.get("bytes_used"), spool.get("bytes_max"), spool.get("hours_left")
-    share = f" ({100 * used / limit:.0f} %)" if is_number(used) and is_number(limit) and limit else ""
-    ids = f"{size(spool.get('id_bytes'))} of {size(spool.get('id_bytes_max'))}"
-    pages, path = cell(spool.get("pages")), cell(spool.get("path"))
-    lines = [f"spool: {size(used)} of {size(limit)}{share}; {pages} pages; ids {ids}; {path}"]
-    if is_number(hours) and _is_running(report) and any(map(waits, (*objects(report, "sinks"), *strangers(report)))):
-        lines.append(
-            f"spool: full in {duration(hours * 3600)} if every sink stopped now and events came in as in the last hour"
-        )
-    return lines
-
-
-def _books_line(report: Mapping[str, Any]) -> str:
-    books = objects(report, "books")
-    if not books:
-        return "books: nothing in them yet"
-    wrong = sum(bool(line.get("balance")) for line in books)
-    if wrong:
-        return f"books: {wrong} of {len(books)} lines DO NOT BALANCE; events are lost or invented, see above"
-    books = audit_books(report)
-    sums = {key: sum(count_of(line, key) for line in books) for key in _BOOKS_COLUMNS[2:-1]}
-    sinks = len({cell(line.get("sink")) for line in books})
-    count = "" if sinks == 1 else f", each event counted for each of {sinks} sinks"
-    return (
-        f"books: balanced{count}: {sums['spooled']} to deliver = accepted {sums['accepted']} + rejected "
-        f"{sums['rejected']} + filtered {sums['filtered']} + detached {sums['detached']} + waiting {sums['waiting']}"
-    )
-
-
-def _completeness_line(report: Mapping[str, Any]) -> str:
-    """Return what the verdict of `reconcile` comes to; nothing before it was given, and while no daemon runs."""
-    lines = objects(report, "completeness")
-    if not lines:
-        return ""
-    expected, missing = (sum(count_of(line, key) for line in lines) for key in ("expected", "missing"))
-    days = max(count_of(line, "incomplete_days") for line in lines)
-    ages = [moment for row in objects(report, "read_again") if is_number(moment := row.get("up_to_age_seconds"))]
-    again = f"; all was read again up to {duration(max(ages))} ago" if ages else ""
-    if missing or days:
-        return (
-            f"complete: INCOMPLETE, {missing} of {expected} missing, {days} days with a gap: audit-forwarder reconcile"
-        )
-    return f"complete: nothing of {expected} that the logs showed is missing{again}"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from forwarder.admin.backfills import BackfillChoice, BackfillShown, BackfillWanted
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.status_values import duration, events_text
 from forwarder.cli.terminal import console, page_rows, print_json, print_line
 from forwarder.cli.times import minute, parse_options
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.moments import iso_ms
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.status_values import duration, events_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from forwarder.admin.lanes import LaneChange, LaneChoice, LaneShown
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.status_values import events_text
 from forwarder.cli.terminal import page_rows, print_json, print_line
 from forwarder.cli.times import minute
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.status_values import events_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

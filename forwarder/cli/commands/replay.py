@@ -13,12 +13,12 @@ from forwarder.admin.replays import ReplayChoice, ReplayShown
 from forwarder.cli.commands.archive_import import import_archive
 from forwarder.cli.commands.replay_choice import Choice
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.status_values import events_text
 from forwarder.cli.terminal import console, page_rows, print_json, print_line
 from forwarder.cli.times import minute
 from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.status_values import events_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

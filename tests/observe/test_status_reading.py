@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.cli.status_reading import reading_lines
+from forwarder.observe.status_reading import reading_lines
 
 
 def lines(**source: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.cli.status_values import cell, duration, is_number, objects
+from forwarder.observe.status_values import cell, duration, is_number, objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
