@@ -30,23 +30,9 @@ from forwarder.admin.kept_places import places_of
 from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
-from forwarder.assembly import (
-    build_filters,
-    build_redactions,
-    build_spool,
-)
+from forwarder.assembly import build_filters, build_redactions, build_spool
 from forwarder.config.settings import Settings
-from forwarder.contracts import (
-    Clock,
-    ConfigError,
-    ForwarderError,
-    Held,
-    Page,
-    Retryable,
-    Sink,
-    Source,
-    SystemClock,
-)
+from forwarder.contracts import Clock, ConfigError, ForwarderError, Held, Page, Retryable, Sink, Source, SystemClock
 from forwarder.contracts.source import read_again_after
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
@@ -58,6 +44,7 @@ from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
 from forwarder.daemon.reporter import Reporter
+from forwarder.daemon.service_manager import ServiceManager
 from forwarder.daemon.supervise import Runner, close_all, supervise, within
 from forwarder.daemon.unrouted import counts_unrouted
 from forwarder.net.retry import RequestBudget
@@ -88,6 +75,7 @@ class Daemon:
         redactor: Takes secrets out of what is shown.
         on_log_level: Called with the level when the configuration is read again.
         log_lines_left_out: Counts what the reader of the log did not take.
+        manager: Who started us, and is told how we are doing.
     """
 
     def __init__(
@@ -99,9 +87,11 @@ class Daemon:
         redactor: Redactor | None = None,
         on_log_level: Callable[[str], None] | None = None,
         log_lines_left_out: Callable[[], int] = int,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._manager = manager or ServiceManager("", 0.0, self._clock)
         self._rng = rng or random.Random()  # noqa: S311 -- jitter
         self._redactor = redactor
         self._on_log_level = on_log_level
@@ -160,6 +150,7 @@ class Daemon:
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
+            self._manager.starting("opening the spool")
             if await self._open(spool):
                 await control.start()
                 async with self._bells():
@@ -174,18 +165,20 @@ class Daemon:
         """Begin the end: pollers first, lanes when the pollers are home."""
         if not self._stopping.is_set():
             self._log.info("stopping", grace=self._settings.shutdown.grace)
+        self._manager.stopping()
         self._stopping.set()
 
     def reload(self) -> None:
         """Read the log level again. Secrets in files are read whenever they change, without a signal."""
-        try:
-            level = self._settings.reload().log.level
-        except ForwarderError as error:
-            self._log.error("configuration_not_reloaded", reason=str(error))
-            return
-        if self._on_log_level is not None:
-            self._on_log_level(level)
-        self._log.info("configuration_reloaded", log_level=level)
+        with self._manager.reload():
+            try:
+                level = self._settings.reload().log.level
+            except ForwarderError as error:
+                self._log.error("configuration_not_reloaded", reason=str(error))
+                return
+            if self._on_log_level is not None:
+                self._on_log_level(level)
+            self._log.info("configuration_reloaded", log_level=level)
 
     async def _drop_cursor(self, source: str, cursor: str, reason: str) -> bool:
         return source in self._pollers and await self._pollers[source].drop(cursor, reason)
@@ -220,6 +213,7 @@ class Daemon:
                 if error.kind != "disk_full":
                     raise SpoolError(str(error)) from error
                 self._log.warning("spool_held", reason=error.reason, fix=error.fix)
+                self._manager.starting("waiting for room on the disk of the spool")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK):
                         await self._stopping.wait()
@@ -257,6 +251,7 @@ class Daemon:
                 **({"receiver_port": self._reception.port} if self._reception.port else {}),
             )
             await self._lanes.name_unclaimed(spool)
+            self._manager.ready()
             await self._stopping.wait()
         finally:
             self.stop()
@@ -357,6 +352,7 @@ class Daemon:
             bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
         bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
         bells.add(self._reporter.beat, BEAT)
+        bells.add(partial(self._manager.beat, self._reporter), self._manager.every)
         bells.add(self._lanes.ring, LOOK)
         self._reporter.beat()
         bells.start()
@@ -380,9 +376,16 @@ async def run_daemon(
     redactor: Redactor | None = None,
     on_log_level: Callable[[str], None] | None = None,
     log_lines_left_out: Callable[[], int] = int,
+    manager: ServiceManager | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, SpoolLost at any time."""
-    daemon = Daemon(settings, redactor=redactor, on_log_level=on_log_level, log_lines_left_out=log_lines_left_out)
+    daemon = Daemon(
+        settings,
+        redactor=redactor,
+        on_log_level=on_log_level,
+        log_lines_left_out=log_lines_left_out,
+        manager=manager,
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)

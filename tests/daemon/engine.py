@@ -16,6 +16,7 @@ import yaml
 from forwarder.config.settings import load
 from forwarder.contracts import Clock
 from forwarder.daemon.daemon import Daemon
+from forwarder.daemon.service_manager import ServiceManager
 from forwarder.testing.waiting import until
 from simulator.simulator import Simulator
 
@@ -80,6 +81,7 @@ async def engine(
     *,
     rng: random.Random | None = None,
     clock: Clock | None = None,
+    manager: ServiceManager | None = None,
     **more: Any,
 ) -> AsyncIterator[Engine]:
     tree = {
@@ -93,7 +95,7 @@ async def engine(
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
-    daemon = Daemon(load(path), rng=rng, clock=clock)
+    daemon = Daemon(load(path), rng=rng, clock=clock, manager=manager)
     task = asyncio.create_task(daemon.run())
     running = Engine(daemon, task)
     try:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from forwarder.config.problems import SettingsError
 from forwarder.config.references import secrets_of
+from forwarder.contracts import SystemClock
 from forwarder.daemon.daemon import run_daemon
 from forwarder.daemon.memory import give_large_blocks_back
+from forwarder.daemon.service_manager import ServiceManager
 from forwarder.exit_codes import ExitCode
 from forwarder.observe.log_writer import PATIENCE
 from forwarder.observe.logs import LogLevel, LogSetup
@@ -29,6 +31,7 @@ def run(invocation: Invocation) -> ExitCode:
     problems = [*certain_to_fail(settings), *asyncio.run(shared_targets(settings))[0]]
     if problems:
         raise SettingsError(settings.located(problems))
+    manager = ServiceManager.from_environment(os.environ, SystemClock())
     give_large_blocks_back()
     secrets = secrets_of(settings)
     redactor = Redactor(lambda: secrets)
@@ -40,6 +43,7 @@ def run(invocation: Invocation) -> ExitCode:
                 redactor=redactor,
                 on_log_level=lambda level: log.set_level(cast("LogLevel", level)),
                 log_lines_left_out=lambda: log.lines_left_out,
+                manager=manager,
             )
         )
     finally:
