@@ -124,6 +124,7 @@ class SinkTraits(Traits, frozen=True):
         unverifiable: Why nobody can be asked what the destination has, and what can be done instead.
         unconfirmed: What it means when receipts are lost again and again, and what to do.
         old_times: What the receiver does with old times, where it does not take every one; `check` names it.
+        gathers_for: Seconds that it gathers events at most before it stores them; so long they may be late.
     """
 
     wants_event: bool = False
@@ -133,6 +134,7 @@ class SinkTraits(Traits, frozen=True):
     unverifiable: str = "this kind of sink cannot be asked what it has"
     unconfirmed: tuple[str, str] | None = None
     old_times: OldTimes | None = None
+    gathers_for: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Sink(Protocol):

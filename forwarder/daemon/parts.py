@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forwarder.assembly import build_sink, build_source, format_name
 from forwarder.config.problems import SettingsError, not_built
-from forwarder.contracts import ConfigError
+from forwarder.contracts import ConfigError, SinkTraits
+from forwarder.delivery.ages import objective_of
 from forwarder.net.others import SeenLimit
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import LaneReport, SourceReport
@@ -43,6 +44,7 @@ def build_parts(settings: Settings, clock: Clock) -> Parts:
     twice = next((identity for identity in identities if identities.count(identity) > 1), None)
     if twice is not None:
         raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
+    every = [config.every for config in settings.readers.values()]
     for name, sink_config in settings.sinks.items():
         with _named(f"sinks.{name}", settings):
             parts.sinks[name] = sink = build_sink(name, sink_config, clock)
@@ -53,6 +55,7 @@ def build_parts(settings: Settings, clock: Clock) -> Parts:
             proof=sink.proof,
             format=format_name(sink_config),
             dead_letters_max=sink_config.max_dead_letters,
+            objective=objective_of(every, SinkTraits.of(sink).gathers_for),
         )
     return parts
 

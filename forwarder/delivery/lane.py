@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 
 from forwarder.contracts import Clock, Confirms, Gathers, Held, Record, Retryable, Sink, SinkConfig, SinkTraits, Warns
 from forwarder.contracts.errors import fix_of
+from forwarder.delivery.ages import DeliveryAges
 from forwarder.delivery.aside import Asides
 from forwarder.delivery.attempt import Attempts
 from forwarder.delivery.isolation import Evidence
@@ -81,12 +82,14 @@ class Lane:
         self._waits = Waits()
         self.stopped, self.sleep_unless_stopping = self._waits.stopped, self._waits.sleep
         self.paused = ""
+        self._ages = DeliveryAges(report, clock)
         self._settler = Settler(
             name,
             config,
             spool=spool,
             clock=clock,
             report=report,
+            ages=self._ages,
             sleep=self.sleep_unless_stopping,
             hold=self._states.hold,
             redact=redact,
@@ -119,7 +122,6 @@ class Lane:
         self._ready = Ready(config.batch)
         self._suspected: deque[tuple[list[Record], int]] = deque()  # not confirmed `BREAKS` times, since which send
         self._sends: dict[int, asyncio.Task[None]] = {}
-        self._taken: deque[tuple[int, int]] = deque()  # (last number, read_ms) of the chunks taken
         self._cut_short = False
         self._failure: BaseException | None = None
 
@@ -205,7 +207,7 @@ class Lane:
             await self._prepare(chunk)
         for chunk in done.chunks:
             self.head = chunk.last
-            self._taken.append((chunk.last, chunk.read_ms))
+            self._ages.take(chunk)
             await self._prepare(chunk)
         self._measure(done.position, done.last_seq)
 
@@ -374,10 +376,8 @@ class Lane:
             self._more = True
 
     def _measure(self, position: int, last_seq: int) -> None:
-        while self._taken and self._taken[0][0] <= position:
-            self._taken.popleft()
         self.report.position, self.report.lag = position, last_seq - position
-        self.report.oldest_waiting = self._taken[0][1] / 1000 if self._taken else 0.0
+        self.report.oldest_waiting = self._ages.forget(position)
         self._turn_unless_troubled()
 
     def _turn_unless_troubled(self) -> None:

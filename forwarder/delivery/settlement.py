@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
+from forwarder.delivery.ages import DeliveryAges
 from forwarder.delivery.lane_spool import LaneSpool
 from forwarder.observe.reports import LaneReport
 from forwarder.spool.contract import Exchange, Range, Settlement
@@ -39,6 +40,7 @@ class Settler:
         waiting: How many wait for room among the dead letters.
 
     Args:
+        ages: Told what the sink has accepted.
         sleep: Waits for so many seconds; `stop` of the lane ends it early.
         hold: Told when the spool or the dead letters make the lane wait.
         redact: Takes secrets out of what a sink answered; a careless one may quote our request.
@@ -52,6 +54,7 @@ class Settler:
         spool: LaneSpool,
         clock: Clock,
         report: LaneReport,
+        ages: DeliveryAges,
         sleep: Callable[[float], Awaitable[bool]],
         hold: Hold,
         redact: Callable[[str], str] = str,
@@ -61,6 +64,7 @@ class Settler:
         self._spool = spool
         self._clock = clock
         self._report = report
+        self._ages = ages
         self._sleep = sleep
         self._hold = hold
         self._redact = redact
@@ -79,7 +83,9 @@ class Settler:
         """Note that the sink has these."""
         if not records:
             return
-        self._notes.ranges.extend(runs([record.seq for record in records]))
+        spans = runs([record.seq for record in records])
+        self._notes.ranges.extend(spans)
+        self._ages.count(spans)
         self._report.accepted += len(records)
         self._report.last_accepted = self._clock.time()
 
@@ -90,6 +96,7 @@ class Settler:
         for first, last in spans:
             self._notes.ranges.append((first, last))
             self._report.accepted += last - first + 1
+        self._ages.count(spans)
         self._report.last_accepted = self._clock.time()
 
     def record_filtered(self, numbers: Sequence[int]) -> None:

@@ -18,7 +18,6 @@ from prometheus_client.exposition import choose_encoder
 
 from forwarder.observe.metric_rows import Distribution, Labels, Metric
 from forwarder.observe.metrics import METRICS
-from forwarder.observe.reports import SEND_BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +49,7 @@ def _family(metric: Metric, report: DaemonReport) -> Family:
 def _buckets(value: Distribution) -> list[tuple[str, float]]:
     seen = 0
     buckets = []
-    for bound, count in zip((*map(str, SEND_BUCKETS), "+Inf"), value.counts, strict=True):
+    for bound, count in zip((*map(str, value.bounds), "+Inf"), value.counts, strict=True):
         seen += count
         buckets.append((bound, float(seen)))
     return buckets

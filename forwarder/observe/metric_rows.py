@@ -6,7 +6,9 @@ closed sets: an unknown kind of error counts as `other`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
@@ -26,8 +28,9 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A histogram's value: counts per bucket (not cumulative, the last one is beyond all bounds) and the sum."""
+    """A histogram's value: upper bounds, counts per bucket (not cumulative, the last is beyond them), and the sum."""
 
+    bounds: tuple[float, ...]
     counts: tuple[int, ...]
     total: float
 
@@ -113,6 +116,25 @@ def of_spool(name: str, field: str, text: str, read: Callable[[SpoolStatus], flo
     return Metric(name, "gauge", text, (), f"SpoolStatus.{field}", samples)
 
 
+def next_tries(name: str, label: str, text: str, read: Callable[[DaemonReport], Sequence[Report]]) -> Metric:
+    """Make a gauge of when each component that failed is tried again."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        yield from (((each.name,), each.next_try) for each in read(report) if each.next_try)
+
+    return Metric(name, "gauge", text, (label,), f"{label}: Report.next_try", samples)
+
+
+def trouble_ages(name: str, label: str, text: str, read: Callable[[DaemonReport], Sequence[Report]]) -> Metric:
+    """Make a gauge of how long each component has not been well."""
+
+    def samples(report: DaemonReport) -> Iterator[Sample]:
+        for each in read(report):
+            yield (each.name,), max(0.0, report.now - each.trouble_since) if each.trouble_since else 0.0
+
+    return Metric(name, "gauge", text, (label,), f"now - {label}: Report.trouble_since", samples)
+
+
 def of_books(name: str, kind: MetricType, field: str, text: str) -> Metric:
     """Make a row with one sample per line of the books."""
 
@@ -158,6 +180,23 @@ def unclaimed(report: DaemonReport) -> Iterator[Sample]:
     for lane in report.spool.lanes if report.spool is not None else ():
         if lane.name not in configured:
             yield (lane.name,), lane.lag
+
+
+def unconfigured(report: DaemonReport) -> Iterator[Sample]:
+    """Yield how many lanes have no sink any more, of those that are not forgotten yet."""
+    if report.spool is not None:
+        configured = {lane.name for lane in report.lanes}
+        kept = (lane for lane in report.spool.lanes if (lane.forgotten_ms or math.inf) > report.now * 1000)
+        yield (), len({lane.name for lane in kept} - configured)
+
+
+def filtered_ratios(report: DaemonReport) -> Iterator[Sample]:
+    """Yield the part that filters left out, of what is settled; nothing while nothing is."""
+    settled, filtered = Counter[Labels](), Counter[Labels]()
+    for line in report.books:
+        settled[line.source, line.sink] += line.spooled - line.waiting
+        filtered[line.source, line.sink] += line.filtered
+    yield from ((labels, filtered[labels] / count) for labels, count in settled.items() if count > 0)
 
 
 def errors(components: Iterable[Report]) -> Iterator[Sample]:

@@ -12,11 +12,13 @@ from forwarder.observe.metric_rows import (
     Distribution,
     Metric,
     errors,
+    filtered_ratios,
     imbalances,
     lag_seconds,
     late_events,
     lost_gaps,
     moment,
+    next_tries,
     of_books,
     of_completeness,
     of_daemon,
@@ -24,8 +26,11 @@ from forwarder.observe.metric_rows import (
     of_spool,
     open_gaps,
     states,
+    trouble_ages,
     unclaimed,
+    unconfigured,
 )
+from forwarder.observe.reports import AGE_BUCKETS, SEND_BUCKETS
 from forwarder.observe.source_metrics import SOURCE_METRICS
 
 METRICS: list[Metric] = [
@@ -110,7 +115,40 @@ METRICS: list[Metric] = [
         "histogram",
         "send_buckets",
         "Time a send took, answer included.",
-        lambda lane: Distribution(tuple(lane.send_buckets), lane.send_seconds),
+        lambda lane: Distribution(SEND_BUCKETS, tuple(lane.send_buckets), lane.send_seconds),
+    ),
+    of_lanes(
+        "forwarder_sink_delivery_age_seconds",
+        "histogram",
+        "age_buckets",
+        "Age of live events when the sink had accepted them, counted from our reading; without history, what was found "
+        "by looking again, replays and heartbeats.",
+        lambda lane: Distribution(AGE_BUCKETS, tuple(lane.age_buckets), lane.age_seconds),
+    ),
+    of_lanes(
+        "forwarder_sink_timely_events_total",
+        "counter",
+        "timely",
+        "Of the events in that histogram: accepted within the objective.",
+    ),
+    of_lanes(
+        "forwarder_sink_objective_seconds",
+        "gauge",
+        "objective",
+        "Within so long after our reading the sink should have an event: two poll intervals of the slowest source, a "
+        "minute at least, and as long as the sink gathers events before it stores them.",
+    ),
+    next_tries(
+        "forwarder_sink_next_try_timestamp_seconds",
+        "sink",
+        "When a sink that failed is tried again; absent while none is waited for.",
+        lambda report: report.lanes,
+    ),
+    trouble_ages(
+        "forwarder_sink_trouble_age_seconds",
+        "sink",
+        "Time since the sink was last well, whatever reasons came since; 0 while it is, and while a person paused it.",
+        lambda report: report.lanes,
     ),
     of_lanes("forwarder_sink_lag_events", "gauge", "lag", "Events in the spool that this sink has not settled."),
     Metric(
@@ -206,6 +244,14 @@ METRICS: list[Metric] = [
     ),
     of_books("forwarder_books_waiting_events", "gauge", "waiting", "Of these: waiting."),
     Metric(
+        "forwarder_books_filtered_ratio",
+        "gauge",
+        "Part of what is settled since the lane's start that filters left out; absent while nothing is settled.",
+        ("source", "sink"),
+        "Books.filtered / (spooled - waiting)",
+        filtered_ratios,
+    ),
+    Metric(
         "forwarder_books_imbalance_events",
         "gauge",
         "spooled - accepted - rejected - filtered - detached - waiting. Not 0: events are lost or invented; alert.",
@@ -263,6 +309,14 @@ METRICS: list[Metric] = [
         ("sink",),
         "SpoolStatus.lanes",
         unclaimed,
+    ),
+    Metric(
+        "forwarder_spool_unconfigured_lanes",
+        "gauge",
+        "Lanes in the spool whose sink is not configured any more, and that are not forgotten yet.",
+        (),
+        "SpoolStatus.lanes without a LaneReport",
+        unconfigured,
     ),
     of_daemon("forwarder_start_timestamp_seconds", "started", "When it started.", lambda report: report.started),
     of_daemon("forwarder_report_timestamp_seconds", "now", "When this snapshot was taken.", lambda report: report.now),

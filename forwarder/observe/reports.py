@@ -11,6 +11,7 @@ read in one transaction. A `DaemonReport` is made of both without a turn of the 
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
@@ -30,6 +31,9 @@ _TROUBLES: frozenset[ComponentState] = frozenset({"retrying", "held", "paused"})
 
 SEND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the histogram of send times, seconds."""
+
+AGE_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 3600.0, 14_400.0, 86_400.0)
+"""Upper bounds of the histogram of the ages at acceptance, seconds."""
 
 
 @dataclass(slots=True)
@@ -237,6 +241,10 @@ class LaneReport(Report):
     late: Counter[str] = field(default_factory=Counter)  # did not come as they happened, by kind, and `held_back`
     send_buckets: list[int] = field(default_factory=lambda: [0] * (len(SEND_BUCKETS) + 1))
     send_seconds: float = 0.0
+    age_buckets: list[int] = field(default_factory=lambda: [0] * (len(AGE_BUCKETS) + 1))  # live events, when accepted
+    age_seconds: float = 0.0  # of all of these together
+    timely: int = 0  # of these: not older than `objective`
+    objective: float = 0.0  # seconds within which an event that was read should be accepted
 
     @staticmethod
     def is_trouble(state: ComponentState) -> bool:
@@ -265,6 +273,7 @@ class LaneReport(Report):
         """
         made = self.snapshot()
         made.unknown_actions, made.send_buckets = Counter(self.unknown_actions), list(self.send_buckets)
+        made.age_buckets = list(self.age_buckets)
         made.links, made.late = Counter(self.links), Counter(self.late)
         if row is not None:
             made.position, made.lag, made.dead_letters = row.position, row.lag, row.dead_letters
@@ -285,6 +294,13 @@ class LaneReport(Report):
                 self.send_buckets[index] += 1
                 return
         self.send_buckets[-1] += 1
+
+    def observe_age(self, seconds: float, events: int) -> None:
+        """Count events that the sink accepted so long after they were read."""
+        self.age_seconds += seconds * events
+        self.age_buckets[bisect_left(AGE_BUCKETS, seconds)] += events
+        if seconds <= self.objective:
+            self.timely += events
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from forwarder.observe.metric_rows import (
     credentials_left,
     errors,
     moment,
+    next_tries,
     of_sources,
     of_volumes,
     quieter_than_ever,
@@ -16,6 +17,7 @@ from forwarder.observe.metric_rows import (
     reader_shares,
     refusals,
     states,
+    trouble_ages,
 )
 
 SOURCE_METRICS: list[Metric] = [
@@ -103,6 +105,18 @@ SOURCE_METRICS: list[Metric] = [
         "next_poll",
         "When the API is asked again at the latest, by every, budget or back-off; absent while that is unknown.",
         lambda source: moment(source.next_poll),
+    ),
+    next_tries(
+        "forwarder_source_next_try_timestamp_seconds",
+        "source",
+        "When a source that failed is asked again; absent while none is waited for.",
+        lambda report: report.sources,
+    ),
+    trouble_ages(
+        "forwarder_source_trouble_age_seconds",
+        "source",
+        "Time since the source was last well, whatever reasons came since; 0 while it is.",
+        lambda report: report.sources,
     ),
     of_sources(
         "forwarder_source_credential_ends_timestamp_seconds",

@@ -41,6 +41,8 @@ _SINCE_START = {
     "duplicates_left_out", "late", "held_back", "received", "refused", "unrouted",
 }  # fmt: skip
 
+_ONLY_METRICS = ("send_buckets", "send_seconds", "age_buckets", "age_seconds", "timely", "objective")
+
 _MOMENTS: Mapping[str, tuple[str, int]] = {
     "since": ("since", 1),
     "trouble_since": ("trouble_since", 1),
@@ -172,7 +174,7 @@ def _volume(source: SourceReport, volume: Volume) -> dict[str, Any]:
 
 def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
     return {
-        **_component(lane, now, "unknown_actions", "links", "late", "send_buckets", "send_seconds"),
+        **_component(lane, now, "unknown_actions", "links", "late", *_ONLY_METRICS),
         "lag_seconds": _age(lane.oldest_waiting, now) or 0.0,
         "unknown_action_events": lane.unknown_actions.total(),
         "linked": lane.linked,

@@ -73,7 +73,7 @@ class Lateness:
         if not records:
             return {}
         reader, read_ms = records[0].reader, records[0].read_ms
-        word = reader.split(":")[0].split("/")[0]
+        word = _word(reader)
         kind = KINDS.get(word)
         if kind is None:
             latest = read_ms - self._after_ms
@@ -104,6 +104,16 @@ class Lateness:
 
     def _is_old(self, late: Late) -> bool:
         return late.seconds is not None and late.seconds * 1000 >= self._after_ms
+
+
+def brings_live_events(reader: str) -> bool:
+    """Tell by who brought a page whether it is of what happens, and neither history nor found by looking again."""
+    return _word(reader) not in KINDS
+
+
+def _word(reader: str) -> str:
+    """Return the first word of the name of a reader."""
+    return reader.split(":", maxsplit=1)[0].split("/", maxsplit=1)[0]
 
 
 def _is_younger(record: Record, at_ms: int, than_ms: int) -> bool:

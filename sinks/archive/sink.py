@@ -74,6 +74,11 @@ class ArchiveSink:
         return f"archive:{self._store.place}"
 
     @property
+    def gathers_for(self) -> float:
+        """How long a segment may grow, seconds."""
+        return self._config.every
+
+    @property
     def head(self) -> str | None:
         """The SHA-256 of the newest digest."""
         found = self._digests.head if self._digests is not None else None

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from forwarder.contracts import Held, Origin, Record, Rejection, SinkConfig
 from forwarder.delivery import settlement
+from forwarder.delivery.ages import DeliveryAges
 from forwarder.delivery.settlement import RETRY_WRITE, STOP_RETRY, TELL_EVERY, Settler, runs
 from forwarder.observe.reports import LaneReport
 from forwarder.spool.contract import Exchange, Settlement
@@ -78,6 +79,7 @@ class Harness:
             spool=self.spool,
             clock=self.clock,
             report=self.report,
+            ages=DeliveryAges(self.report, self.clock),
             sleep=self._sleep,
             hold=lambda *state: self.held.append(state),
             redact=lambda words: words.replace("secret", "***"),

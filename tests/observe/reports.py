@@ -48,6 +48,8 @@ def source_report(**changes: Any) -> SourceReport:
         "last_good_poll": NOW - 11,
         "tip_reached": NOW - 12,
         "next_poll": NOW + 19,
+        "next_try": NOW + 18,
+        "trouble_since": NOW - 75,
         "newest_event": NOW - 3700,
         "credentials": (
             CredentialReport("api_key", NOW + 31 * 86_400, in_use=True),
@@ -108,10 +110,15 @@ def lane_report(**changes: Any) -> LaneReport:
         "links": Counter({"linked": 31, "left_out": 7}),
         "late": Counter({"late": 5, "recovered": 2, "held_back": 4}),
         "send_seconds": 4.5,
+        "objective": 61.0,
+        "next_try": NOW + 20,
+        "trouble_since": NOW - 70,
     }
     lane = LaneReport(**{**fields, **changes})
     for seconds in (0.004, 0.02, 0.02, 75.0):
         lane.observe_send(seconds)
+    for seconds, events in ((0.5, 3), (61.0, 4), (100_000.0, 2)):
+        lane.observe_age(seconds, events)
     return lane
 
 

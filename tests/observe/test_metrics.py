@@ -4,6 +4,7 @@ import subprocess
 from collections import Counter
 from typing import get_args
 
+import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,7 +13,7 @@ from forwarder.contracts.errors import ErrorKind
 from forwarder.observe.exposition import Exposition
 from forwarder.observe.metric_rows import GAP_CAUSES
 from forwarder.observe.metrics import METRICS
-from forwarder.observe.reports import SEND_BUCKETS, ComponentState
+from forwarder.observe.reports import AGE_BUCKETS, SEND_BUCKETS, ComponentState
 from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.gap import Gap
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status
@@ -65,7 +66,7 @@ def test_names_follow_the_conventions(metric):
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
-        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|cursors|components|days|ratio"
+        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|ratio"
         assert re.search(rf"_({units}|state|info)$", metric.name)
 
 
@@ -131,6 +132,14 @@ EXPECTED = {
     "forwarder_sink_oldest_waiting_timestamp_seconds": NOW - 90,
     "forwarder_sink_last_accepted_timestamp_seconds": NOW - 95,
     "forwarder_sink_dead_letters": 212,
+    "forwarder_sink_timely_events_total": 7,
+    "forwarder_sink_objective_seconds": 61,
+    "forwarder_sink_next_try_timestamp_seconds": NOW + 20,
+    "forwarder_sink_trouble_age_seconds": 70,
+    "forwarder_source_next_try_timestamp_seconds": NOW + 18,
+    "forwarder_source_trouble_age_seconds": 75,
+    "forwarder_books_filtered_ratio": 50 / 675,
+    "forwarder_spool_unconfigured_lanes": 0,
     "forwarder_sink_max_dead_letters": 214,
     "forwarder_sink_retried_events_total": 215,
     "forwarder_sink_replay_waiting_events": 216,
@@ -180,7 +189,7 @@ def test_the_rows_without_a_plain_value_are_tested_by_name():
     special |= {"forwarder_source_refused_requests_total", "forwarder_source_reader_requests_total"}
     special |= {"forwarder_source_reader_share_ratio"}
     special |= {"forwarder_source_credential_left_seconds", "forwarder_source_credential_info"}
-    special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds"}
+    special |= {"forwarder_sink_state", "forwarder_sink_send_duration_seconds", "forwarder_sink_delivery_age_seconds"}
     special |= {"forwarder_spool_open_gaps", "forwarder_spool_lost_gaps"}
     special |= {"forwarder_build_info", "forwarder_config_info", "forwarder_spool_unclaimed_events"}
     assert {metric.name for metric in METRICS} == set(EXPECTED) | special
@@ -247,6 +256,40 @@ def test_histogram_is_cumulative():
     values = {sample.name: sample.value for sample in found.samples if not sample.name.endswith("_bucket")}
     assert values["forwarder_sink_send_duration_seconds_count"] == 4
     assert values["forwarder_sink_send_duration_seconds_sum"] == pytest.approx(4.5 + 0.004 + 0.02 + 0.02 + 75)
+
+
+def test_ages_at_acceptance_are_cumulative_and_their_bounds_are_floats_for_every_prometheus():
+    found = families(full_report(lanes=[lane_report()]))["forwarder_sink_delivery_age_seconds"]
+    buckets = {sample.labels["le"]: sample.value for sample in found.samples if sample.name.endswith("_bucket")}
+    assert list(buckets) == [*map(str, AGE_BUCKETS), "+Inf"]
+    assert (buckets["1.0"], buckets["60.0"], buckets["120.0"], buckets["86400.0"], buckets["+Inf"]) == (3, 3, 7, 7, 9)
+    values = {sample.name: sample.value for sample in found.samples if not sample.name.endswith("_bucket")}
+    assert values["forwarder_sink_delivery_age_seconds_count"] == 9
+    assert values["forwarder_sink_delivery_age_seconds_sum"] == 0.5 * 3 + 61 * 4 + 100_000 * 2
+
+
+def test_what_is_well_is_in_trouble_for_no_time_and_waits_for_no_try():
+    well = full_report(
+        sources=[source_report(trouble_since=0.0, next_try=0.0)], lanes=[lane_report(trouble_since=0.0, next_try=0.0)]
+    )
+    for kind, name in (("source", "acme"), ("sink", "elastic")):
+        assert samples(well, f"forwarder_{kind}_trouble_age_seconds") == {(name,): 0}
+        assert samples(well, f"forwarder_{kind}_next_try_timestamp_seconds") == {}
+
+
+def test_a_share_of_nothing_is_absent_and_two_lines_of_a_pair_are_one_share():
+    name = "forwarder_books_filtered_ratio"
+    assert samples(full_report(books=[books(spooled=9, waiting=9)]), name) == {}
+    lines = [books(spooled=10, waiting=0, filtered=10), books(spooled=30, waiting=0, filtered=0)]
+    assert samples(full_report(books=lines), name) == {("acme", "elastic"): 0.25}
+
+
+def test_a_lane_without_a_sink_counts_until_it_is_forgotten():
+    row = spool_status().lanes[0]
+    gone = msgspec.structs.replace(row, name="siem", forgotten_ms=int(NOW * 1000) + 1)
+    forgotten = msgspec.structs.replace(row, name="old", forgotten_ms=int(NOW * 1000) - 1)
+    found = samples(full_report(spool=spool_status(lanes=[row, gone, forgotten])), "forwarder_spool_unconfigured_lanes")
+    assert found == {(): 1}
 
 
 def test_open_and_lost_gaps_by_cause_without_the_closed_ones():
