@@ -257,6 +257,10 @@ class Settings(BaseSettings):
         where = self._where or (lambda _: "")
         return [replace(each, where=each.where or where(keys_of(each.path))) for each in problems]
 
+    def where(self, path: tuple[str | int, ...]) -> str:
+        """Return where the value of a setting comes from; empty when that is not known."""
+        return self._where(path) if self._where is not None else ""
+
     def digest(self) -> str:
         """Return 12 hex characters that change when the effective configuration does; secrets take no part."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

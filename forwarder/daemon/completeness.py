@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
+from forwarder.observe.record import Day
 from forwarder.observe.reports import Completeness
 from forwarder.reconcile.verdict import Chosen
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from forwarder.daemon.reporter import Reporter
     from forwarder.reconcile.reports import ReportFolder
     from forwarder.reconcile.verdict import Verdict
+
+SHOWN = 14
+"""Days of the books that are shown one by one, today included."""
 
 
 class CompletenessWatch:
@@ -51,6 +55,7 @@ class CompletenessWatch:
         while not self._stopping.is_set():
             verdict = await self._reconciliation.verdict(Chosen())
             self._reporter.completeness = completeness_of(verdict)
+            self._reporter.days = days_of(verdict)
             self._reporter.read_again = {
                 name: closed / 1000 for name, closed in (await self._reconciliation.read_again()).items()
             }
@@ -92,3 +97,25 @@ def completeness_of(verdict: Verdict) -> list[Completeness]:
             incomplete_days=before.incomplete_days + (line.judgement == "gap"),
         )
     return list(sums.values())
+
+
+def days_of(verdict: Verdict) -> list[Day]:
+    """Return the lines of the last two weeks; a line without a day, or of the future, is of no day that is shown."""
+    today = datetime.fromtimestamp(verdict.made_ms / 1000, UTC).date()
+    first, last = (today - timedelta(days=SHOWN - 1)).isoformat(), today.isoformat()
+    return [
+        Day(
+            line.day,
+            line.source,
+            line.sink,
+            line.judgement,
+            line.expected,
+            line.delivered,
+            line.rejected,
+            line.filtered,
+            line.waiting,
+            line.missing,
+        )
+        for line in verdict.lines
+        if first <= line.day <= last
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 from forwarder import __version__
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink, Source
+    from forwarder.observe.record import Act, Configuration, Day, Letters
     from forwarder.observe.reports import Completeness, LaneReport
     from forwarder.spool.contract import Spool
+    from forwarder.spool.hours import PartHour
+
+_MOST_ACTS = 20
 
 
 class Reporter:
@@ -33,7 +38,7 @@ class Reporter:
         spool: The open spool, None before.
         sources, sinks: Each by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
-        completeness, read_again: What was judged last; see `DaemonReport`.
+        completeness, read_again, days, hours, letters, acts, configuration: As known last; see `DaemonReport`.
     """
 
     def __init__(
@@ -47,6 +52,11 @@ class Reporter:
         self.restarts: dict[str, int] = {}
         self.completeness: list[Completeness] = []
         self.read_again: dict[str, float] = {}
+        self.days: list[Day] = []
+        self.hours: list[PartHour] = []
+        self.letters: list[Letters] = []
+        self.acts: deque[Act] = deque(maxlen=_MOST_ACTS)
+        self.configuration: Configuration | None = None
         self._settings = settings
         self._clock = clock
         self._stopping = stopping
@@ -79,6 +89,11 @@ class Reporter:
             log_lines_left_out=self._log_lines_left_out(),
             completeness=self.completeness,
             read_again=self.read_again,
+            days=self.days,
+            hours=self.hours,
+            letters=self.letters,
+            acts=list(self.acts),
+            configuration=self.configuration,
             archive_heads=self.archive_heads(),
             repairs={} if status is None else repairs(status.gaps, status, self._settings.sinks, self._now_ms()),
             monotonic=self._clock.monotonic(),

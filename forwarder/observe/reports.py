@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from forwarder.contracts.heartbeat import HEARTBEATS
+from forwarder.observe.record import Act, Configuration, Day, ErrorSeen, Letters
 from forwarder.spool.books import Books
 from forwarder.spool.contract import LaneStatus, SpoolStatus
+from forwarder.spool.hours import PartHour
 
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
 """`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: of a source, that the spool is full; of a
@@ -36,6 +38,10 @@ AGE_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 3600.0, 1
 """Upper bounds of the histogram of the ages at acceptance, seconds."""
 
 
+_MOST_ERRORS = 10
+"""Reasons of a component that are remembered."""
+
+
 @dataclass(slots=True)
 class Report:
     """State in words, with the reason and the fix when it is not well."""
@@ -50,6 +56,7 @@ class Report:
     tries: int = 0  # that failed since `trouble_since`
     next_try: float = 0.0  # when it is tried again, epoch seconds; 0: it is not
     errors: Counter[str] = field(default_factory=Counter)  # by ErrorKind, since the process started
+    seen: dict[str, ErrorSeen] = field(default_factory=dict)  # the last few reasons, by themselves
 
     def turn(self, state: ComponentState, now: float, reason: str = "", fix: str = "") -> bool:
         """Change the state; return True when it, or its reason, is new. One trouble lasts until it is well again."""
@@ -57,12 +64,20 @@ class Report:
             self.trouble_since, self.tries, self.next_try = 0.0, 0, 0.0
         elif not self.trouble_since:
             self.trouble_since = now
+        if self.is_trouble(state) and reason:
+            self._remember(reason, now)
         if (state, reason) == (self.state, self.reason):
             return False
         if state != self.state:
             self.since = now
         self.state, self.reason, self.fix = state, reason, fix
         return True
+
+    def _remember(self, reason: str, now: float) -> None:
+        before = self.seen.pop(reason, ErrorSeen(reason, 0, now, now))
+        self.seen[reason] = before._replace(times=before.times + (reason != self.reason), last=now)
+        if len(self.seen) > _MOST_ERRORS:
+            del self.seen[next(iter(self.seen))]
 
     def failed(self, now: float, wait: float) -> None:
         """Count a try that failed; the next one is `wait` seconds from `now`. Of several, the first counts."""
@@ -83,7 +98,7 @@ class Report:
     def snapshot(self) -> Self:
         """Return a copy that no longer changes."""
         made = copy.copy(self)
-        made.errors = Counter(self.errors)
+        made.errors, made.seen = Counter(self.errors), dict(self.seen)
         return made
 
 
@@ -333,6 +348,11 @@ class DaemonReport:
         read_again: By source, before when everything was read again at least once, epoch seconds.
         archive_heads: By sink that is an archive, the SHA-256 of its newest digest.
         repairs: By number of a gap, the command that fetches what it lacks.
+        hours: How every part was in the last two days.
+        days: What is known of the last two weeks.
+        letters: Dead letters by sink and reason.
+        acts: What people did since the process started, the last few.
+        configuration: None while no daemon runs.
     """
 
     version: str
@@ -356,6 +376,11 @@ class DaemonReport:
     read_again: dict[str, float] = field(default_factory=dict)
     archive_heads: dict[str, str] = field(default_factory=dict)
     repairs: dict[int, str] = field(default_factory=dict)
+    hours: list[PartHour] = field(default_factory=list)
+    days: list[Day] = field(default_factory=list)
+    letters: list[Letters] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    configuration: Configuration | None = None
 
     @property
     def audit_books(self) -> list[Books]:

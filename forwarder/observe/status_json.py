@@ -19,6 +19,7 @@ from forwarder.contracts.event import LateKind
 from forwarder.contracts.moments import iso
 from forwarder.observe.health import why_not_ready
 from forwarder.observe.looks import is_quieter_than_ever, looks, spooled_of
+from forwarder.observe.status_record import past_of, record_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from forwarder.spool.contract import SpoolStatus
     from forwarder.spool.gap import Gap
     from forwarder.spool.volume import Volume
+
+NOT_CONFIGURED = "not configured"
+"""The type of a component that only the spool knows."""
 
 _SINCE_START = {
     "errors", "tries", "requests", "pages", "events", "spooled", "repeats", "revisions", "derived_ids", "late_found",
@@ -92,8 +96,11 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         **_moment("spool_written", report.spool_written, now),
         "looks": [_row(look, now, "stage") for look in looks(report)],
         "task_restarts": dict(sorted(report.task_restarts.items())),
-        "sources": [_of_process(_source(source, report), report) for source in report.sources],
-        "sinks": [_of_process(_lane(lane, now), report) for lane in report.lanes],
+        "sources": [
+            _of_process(_source(source, report) | past_of("source", source, report), report)
+            for source in report.sources
+        ],
+        "sinks": [_of_process(_lane(lane, now) | past_of("sink", lane, report), report) for lane in report.lanes],
         "spool": None if report.spool is None else _spool(report, report.spool),
         "books": [_books(line) for line in report.books],
         "completeness": [msgspec.to_builtins(line) for line in report.completeness],
@@ -101,6 +108,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
             {"source": name, **_moment("up_to", moment, now)} for name, moment in sorted(report.read_again.items())
         ],
         "balanced": all(line.balance == 0 for line in report.books),
+        **record_to_dict(report),
     }
 
 
@@ -130,7 +138,7 @@ def _row(found: object, now: float, *left_out: str) -> dict[str, Any]:
 def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
     next_try = component.next_try
     return {
-        **_row(component, now, *left_out),
+        **_row(component, now, "seen", *left_out),
         "well": component.well,
         "next_try": _iso(next_try),
         "next_try_in_seconds": round(max(0.0, next_try - now), 3) if next_try else None,
@@ -188,10 +196,12 @@ def _lane(lane: LaneReport, now: float) -> dict[str, Any]:
 def _spool(report: DaemonReport, spool: SpoolStatus) -> dict[str, Any]:
     now = report.now
     names = {source.number: source.name for source in spool.sources}
+    configured = {lane.name for lane in report.lanes if lane.type != NOT_CONFIGURED}
     return {
         **_row(spool, now, "ids_since_ms"),
         "sources": [_row(source, now, "number", "cursors", "volume") for source in spool.sources],
-        "lanes": [_row(lane, now, "number") for lane in spool.lanes],
+        "room_until": None if spool.hours_left is None else _iso(now + spool.hours_left * 3600),
+        "lanes": [{**_row(lane, now, "number"), "configured": lane.name in configured} for lane in spool.lanes],
         "gaps": [{**_gap(gap, names, now), "repair": report.repairs.get(gap.number)} for gap in spool.gaps],
         "open_gaps": sum(gap.is_open for gap in spool.gaps),
     }

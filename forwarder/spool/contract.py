@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from forwarder.spool.hours import Hours
     from forwarder.spool.operations import Operations
 
 Range = tuple[int, int]
@@ -282,6 +283,11 @@ class Spool(Evidence, Protocol):
     @property
     def operations(self) -> Operations:
         """What people do with lanes."""
+        ...
+
+    @property
+    def hours(self) -> Hours:
+        """How every part was in the last two days."""
         ...
 
     @property

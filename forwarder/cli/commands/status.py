@@ -19,7 +19,7 @@ from forwarder.contracts.heartbeat import is_heartbeat
 from forwarder.exit_codes import ExitCode
 from forwarder.net.addresses import reachable
 from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
-from forwarder.observe.status_json import report_to_dict
+from forwarder.observe.status_json import NOT_CONFIGURED, report_to_dict
 from forwarder.spool.contract import SpoolError, SpoolInUse
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
         sources=[
             SourceReport(
                 row.name,
-                sources[row.name].type if row.name in sources else "not configured",
+                sources[row.name].type if row.name in sources else NOT_CONFIGURED,
                 state="stopped",
                 reason=reason,
                 fix=fix,
@@ -172,7 +172,7 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
         lanes=[
             LaneReport(
                 row.name,
-                lanes[row.name].type if row.name in lanes else "not configured",
+                lanes[row.name].type if row.name in lanes else NOT_CONFIGURED,
                 state="stopped",
                 reason=reason,
                 fix=fix,

@@ -42,6 +42,7 @@ from forwarder.spool.sqlite.letters import Letters
 from forwarder.spool.sqlite.missing import PagesMissing
 from forwarder.spool.sqlite.operations import LaneActs, SqliteOperations
 from forwarder.spool.sqlite.pages import DamagedPage, Pages
+from forwarder.spool.sqlite.part_hours import PartHours, SqliteHours
 from forwarder.spool.sqlite.pushed import PushedVersions
 from forwarder.spool.sqlite.replays import Replays
 from forwarder.spool.sqlite.report import Reports
@@ -76,6 +77,7 @@ class _Open:
         self.ids = IdMemory(con, config.id_memory, PushedVersions(con, self.pages))
         self.losses = Losses(self.database, self.pages, self.lanes, self.ids)
         self.known_ids = KnownIds(con, self.losses)
+        self.part_hours = PartHours(self.database)
         self.age = Age(clock)
         self.replays = Replays(con, self.pages, self.lanes, self.letters, self.losses)
         self.retention = Retention(
@@ -112,6 +114,7 @@ class _Open:
             self.losses.set_aside(damage, now_ms)
 
     def _verify_books(self, now_ms: int) -> None:
+        self.part_hours.prepare()
         self.losses.take_out_missing(now_ms)
         if what := disagreement(self.database.con, self.reports.day_books()) or self.replays.disagreement():
             raise damaged(self.database.path, what)
@@ -137,6 +140,7 @@ class SqliteSpool:
         self._worker: Worker | None = None
         self._parts: _Open | None = None
         self.operations = SqliteOperations(self._act, self._now)
+        self.hours = SqliteHours(lambda work: self._run(lambda parts: work(parts.part_hours)))
 
     async def open(self, *, create: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
         """Lock and open the file, or make it; a migration is given up when `stop` says so.
@@ -149,8 +153,8 @@ class SqliteSpool:
         if self._worker is not None:
             raise SpoolError(f"The spool {self._path} is open already.")
         worker = Worker("spool", self._clock)
-        begin = partial(_Open, self._config, self._path, self._clock, create=create, stop=stop)
         try:
+            begin = partial(_Open, self._config, self._path, self._clock, create=create, stop=stop)
             self._parts = await worker.run(begin)
         except BaseException:
             worker.stop()
@@ -275,8 +279,6 @@ class SqliteSpool:
         """Settle for the last time in order: nothing of this lane is in flight any more."""
         await self._run(lambda parts: parts.ledger.leave(lane, settlement, self._now()), must=True)
 
-    # ---------------------------------------------------------------------------------------------------- care
-
     async def clean_up(self) -> int:
         """Remove what every lane settled and whose retention is over, one chunk; return how many pages went.
 
@@ -341,10 +343,7 @@ class SqliteSpool:
         limit: int = 100,
         events: bool = True,
     ) -> list[DeadLetter]:
-        """List dead letters above the number `after`, oldest first: at most `limit`, and as far as memory allows.
-
-        With `events` false each comes without its event, and it costs nothing to list many.
-        """
+        """List dead letters above the number `after`, oldest first, as far as memory allows; `events`: with theirs."""
         return await self._run(
             lambda parts: parts.letters.listed(lane, chosen, after=after, limit=limit, room=READ_BYTES, events=events)
         )

@@ -1,0 +1,74 @@
+"""What is known besides how things are now: days, dead letters, errors, acts of people, configuration. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from forwarder.spool.letter import LetterCount
+
+
+class ErrorSeen(NamedTuple):
+    """A reason for which a component was not well.
+
+    Attributes:
+        reason: In its words; may be hostile.
+        times: How often that began.
+        first, last: When it began first, and was seen last, epoch seconds.
+    """
+
+    reason: str
+    times: int
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What is known of one day, source and sink; see `reconcile.verdict.Line`."""
+
+    day: str
+    source: str
+    sink: str
+    judgement: str
+    expected: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    filtered: int = 0
+    waiting: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Dead letters of one sink and reason, and what to do about them."""
+
+    count: LetterCount
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a person did to the running daemon: when (epoch seconds), the verb, to what, and who."""
+
+    at: float
+    verb: str
+    about: str
+    who: str
+
+
+class Configuration(NamedTuple):
+    """The configuration in force beside its file.
+
+    Attributes:
+        file: Where it was read from; empty when there is no file.
+        settings: Each setting that is not as by default: its path, its value with secrets masked, where it stands.
+        differs: Paths of settings that would be others if it were read now; secrets in files take no part.
+        problem: Why it could not be read again; empty when it could.
+    """
+
+    file: str
+    settings: tuple[tuple[str, str, str], ...]
+    differs: tuple[str, ...] = ()
+    problem: str = ""
