@@ -20,6 +20,7 @@ from forwarder.contracts.moments import iso
 from forwarder.observe.health import why_not_ready
 from forwarder.observe.looks import is_quieter_than_ever, looks, spooled_of
 from forwarder.observe.status_record import past_of, record_to_dict
+from forwarder.observe.verdict import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
     """Return the report as plain JSON values, in snake_case, always with the same keys."""
     now = report.now
     reasons = why_not_ready(report) if report.running else ["it is not running"]
-    return {
+    shown = {
         "version": report.version,
         "running": report.running,
         "pid": report.pid or None,
@@ -110,6 +111,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         "balanced": all(line.balance == 0 for line in report.books),
         **record_to_dict(report),
     }
+    return {**shown, "verdict": msgspec.to_builtins(verdict(shown))}
 
 
 def _of_process(component: dict[str, Any], report: DaemonReport) -> dict[str, Any]:
