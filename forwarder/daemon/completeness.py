@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from forwarder.observe.record import Day
-from forwarder.observe.reports import Completeness
+from forwarder.observe.record import Completeness, Day
 from forwarder.reconcile.verdict import Chosen
 
 if TYPE_CHECKING:

@@ -234,7 +234,8 @@ class Daemon:
             replays = partial(self._lanes.make_replays, spool=spool)
             others += [self._start(f"replays {name}", partial(replays, name)) for name in self._sinks]
             others.append(self._start("completeness", partial(self._completeness, spool)))
-            others.append(self._start("record", partial(self._record, spool)))
+            told = self._reporter, self._clock, self._stopping
+            others.append(self._start("record", partial(RecordWatch, spool, lambda: self._settings, *told)))
             others.append(self._start("doubts", partial(self._doubts, spool)))
             others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
@@ -277,9 +278,6 @@ class Daemon:
         judges = Reconciliation(spool, self._proofs, self._clock.time, delays=self._delays)
         reports = ReportFolder(self._settings.reports_folder) if self._settings.reports.daily else None
         return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE, reports=reports)
-
-    def _record(self, spool: Spool) -> RecordWatch:
-        return RecordWatch(spool, lambda: self._settings, self._reporter, self._clock, self._stopping)
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
         task = asyncio.create_task(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink, Source
-    from forwarder.observe.record import Act, Configuration, Day, Letters
-    from forwarder.observe.reports import Completeness, LaneReport
+    from forwarder.observe.record import Act, Completeness, Configuration, Day, Letters
+    from forwarder.observe.reports import LaneReport
     from forwarder.spool.contract import Spool
     from forwarder.spool.hours import PartHour
 

@@ -72,3 +72,22 @@ class Configuration(NamedTuple):
     settings: tuple[tuple[str, str, str], ...]
     differs: tuple[str, ...] = ()
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What a sink has of what a source showed, over all days of the books; counted every few seconds.
+
+    Attributes:
+        recovered: Of the expected ones, those that were found when their time was read again.
+        missing: Left the spool before the sink had them, or accepted by the sink and not found there.
+        incomplete_days: Days on which something is missing, or may be.
+    """
+
+    source: str
+    sink: str
+    expected: int = 0
+    delivered: int = 0
+    recovered: int = 0
+    missing: int = 0
+    incomplete_days: int = 0

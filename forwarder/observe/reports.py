@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.observe.record import Act, Configuration, Day, ErrorSeen, Letters
+from forwarder.observe.record import Act, Completeness, Configuration, Day, ErrorSeen, Letters
 from forwarder.spool.books import Books
 from forwarder.spool.contract import LaneStatus, SpoolStatus
 from forwarder.spool.hours import PartHour
@@ -316,25 +316,6 @@ class LaneReport(Report):
         self.age_buckets[bisect_left(AGE_BUCKETS, seconds)] += events
         if seconds <= self.objective:
             self.timely += events
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """What a sink has of what a source showed, over all days of the books; counted every few seconds.
-
-    Attributes:
-        recovered: Of the expected ones, those that were found when their time was read again.
-        missing: Left the spool before the sink had them, or accepted by the sink and not found there.
-        incomplete_days: Days on which something is missing, or may be.
-    """
-
-    source: str
-    sink: str
-    expected: int = 0
-    delivered: int = 0
-    recovered: int = 0
-    missing: int = 0
-    incomplete_days: int = 0
 
 
 @dataclass(slots=True)

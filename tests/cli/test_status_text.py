@@ -5,7 +5,8 @@ import pytest
 
 from forwarder.cli.status_text import status_lines
 from forwarder.cli.tables import Screen
-from forwarder.observe.reports import Aside, Completeness
+from forwarder.observe.record import Completeness
+from forwarder.observe.reports import Aside
 from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.contract import LaneStatus
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from forwarder.observe.record import Completeness
 from forwarder.observe.reports import (
-    Completeness,
     CredentialReport,
     DaemonReport,
     LaneReport,
