@@ -1,7 +1,7 @@
 """The schema of the chart's values, and the page about them: our configuration without secrets, and a pod.
 
 Helm checks values against it before anything is rendered, so a wrong setting or a key in clear text never reaches a
-cluster. Patterns are for Go's regular expressions, which look neither ahead nor behind.
+cluster.
 """
 
 from __future__ import annotations
@@ -11,129 +11,11 @@ from typing import Any
 
 import yaml
 
+from docs.chart_values import INTO_THE_SECRET, NO_PASSWORD, VALUES
 from docs.markdown import code, table
 from forwarder.config.json_schema import json_schema
 
 CHART = Path(__file__).resolve().parent.parent / "helm" / "audit-forwarder"
-
-_NAME = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
-_QUANTITY = "^[1-9][0-9]*(\\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
-_VOLUMES = (
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
-)  # fmt: skip
-"""What the Pod Security level `restricted` allows."""
-_NO_PASSWORD = {"not": {"type": "string", "pattern": "@"}}
-"""For the URL of a proxy, the one setting that may hold a password without being a secret. A `pattern` alone would say
-the same, but helm then shows the value."""
-_NOT_OURS = "^[Ff][Oo][Rr][Ww][Aa][Rr][Dd][Ee][Rr]_"
-
-
-def _text(meaning: str, pattern: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"type": "string", "description": meaning, **({"pattern": pattern} if pattern else {}), **more}
-
-
-def _one_of(meaning: str, *values: str) -> dict[str, Any]:
-    return {"enum": list(values), "description": meaning}
-
-
-def _object(meaning: str, required: tuple[str, ...] = (), **properties: dict[str, Any]) -> dict[str, Any]:
-    shape: dict[str, Any] = {"type": "object", "description": meaning, "additionalProperties": False}
-    return {**shape, "properties": properties, **({"required": list(required)} if required else {})}
-
-
-def _texts(meaning: str) -> dict[str, Any]:
-    return {"type": "object", "description": meaning, "additionalProperties": {"type": "string"}}
-
-
-def _kubernetes(kind: str, meaning: str) -> dict[str, Any]:
-    """Return a part that is passed on as it is; the cluster knows what is allowed in it."""
-    return {"type": kind, "description": meaning, **({"items": {"type": "object"}} if kind == "array" else {})}
-
-
-def _user(meaning: str) -> dict[str, Any]:
-    return {"type": ["integer", "null"], "minimum": 1, "description": meaning}
-
-
-_VALUES: dict[str, dict[str, Any]] = {
-    "image": _object(
-        "The image.",
-        ("repository",),
-        repository=_text("Where you keep the image you built, without a tag.", "^[a-z0-9][-a-zA-Z0-9._:/]*[a-z0-9]$"),
-        tag=_text("Tag; default: the version of the chart's application.", "^([A-Za-z0-9_][-A-Za-z0-9._]{0,127})?$"),
-        digest=_text("Digest; stronger than the tag.", "^(sha256:[0-9a-f]{64})?$"),
-        pullPolicy=_one_of("When the image is pulled.", "IfNotPresent", "Always", "Never"),
-    ),
-    "imagePullSecrets": _kubernetes("array", "Secrets for the registry, such as `[{name: registry}]`."),
-    "fullnameOverride": _text(
-        "Name of everything; default: made of the release's name.", "^([a-z]([-a-z0-9]*[a-z0-9])?)?$", maxLength=52
-    ),
-    "existingSecret": _text(
-        "A Secret with one key per setting, such as `sources__acme__api_key`, `sinks__elastic__api_key` and "
-        "`admin__token`. A changed one is used without a restart.",
-        _NAME,
-    ),
-    "config": {},
-    "persistence": _object(
-        "The volume of the spool, mounted at `/var/lib/audit-forwarder`.",
-        existingClaim=_text("Use this claim rather than make one.", _NAME),
-        storageClass=_text("Storage class; default: the cluster's. Block or local storage, never NFS.", _NAME),
-        accessMode=_one_of("Who may mount it.", "ReadWriteOnce", "ReadWriteOncePod"),
-        size=_text("Size; room for `spool.max_bytes`, `spool.id_max_bytes` and file sinks.", _QUANTITY),
-    ),
-    "extraVolumes": {
-        "type": "array",
-        "description": "Further volumes, such as a ConfigMap with a certificate authority.",
-        "items": _object("A volume.", ("name",), **{key: {} for key in ("name", *_VOLUMES)}),
-    },
-    "extraVolumeMounts": _kubernetes("array", "Where they are mounted."),
-    "resources": _kubernetes("object", "Requests and limits."),
-    "podSecurityContext": _object(
-        "Who it runs as; `null` leaves it to the cluster, as OpenShift wants it. The rest of the security context is "
-        "fixed: it satisfies the Pod Security level `restricted`.",
-        runAsUser=_user("User id; never 0."),
-        runAsGroup=_user("Group id."),
-        fsGroup=_user("Group that owns the volume."),
-        fsGroupChangePolicy={
-            "enum": ["OnRootMismatch", "Always", None],
-            "description": "When the volume's files are given to that group.",
-        },
-        supplementalGroups={
-            "type": "array",
-            "items": {"type": "integer", "minimum": 1},
-            "description": "Further groups.",
-        },
-    ),
-    "serviceAccount": _object(
-        "The account; its token is never mounted.",
-        create={"type": "boolean", "description": "Make one."},
-        name=_text("Its name; default: that of the release, or `default` when none is made.", _NAME),
-        annotations=_texts("Annotations, such as for a cloud's identity."),
-    ),
-    "service": _object("The headless Service of the metrics.", annotations=_texts("Annotations.")),
-    "networkPolicy": _object(
-        "A NetworkPolicy: in only to the admin port, out only to DNS and to the ports of the configured destinations.",
-        enabled={"type": "boolean", "description": "Make it."},
-        ingressFrom=_kubernetes(
-            "array", "Who may ask for metrics and status; default: everyone. Probes of the node pass."
-        ),
-        egressTo=_kubernetes(
-            "array", "Where those ports may be; default: everywhere, for a policy knows no host names."
-        ),
-        extraEgress=_kubernetes("array", "Further egress rules, such as for a proxy on another port."),
-    ),
-    "env": {
-        **_texts("Environment, such as `HTTPS_PROXY`. Settings of ours belong into `config`, secrets into the Secret."),
-        "patternProperties": {"[Pp][Rr][Oo][Xx][Yy]$": {"type": "string", **_NO_PASSWORD}},
-        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"pattern": _NOT_OURS}},
-    },
-    "podAnnotations": _texts("Annotations of the pod."),
-    "podLabels": _texts("Labels of the pod."),
-    "priorityClassName": _text("Priority class.", _NAME),
-    "nodeSelector": _texts("Labels a node must have."),
-    "tolerations": _kubernetes("array", "Taints it tolerates."),
-    "affinity": _kubernetes("object", "Affinity."),
-    "global": _kubernetes("object", "Not used; helm puts it here when the chart is a part of another one."),
-}
 
 
 def values_schema() -> dict[str, Any]:
@@ -158,13 +40,13 @@ def values_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["image", "config", "persistence", "serviceAccount", "service"],
-        "properties": {**_VALUES, "config": config},
+        "properties": {**VALUES, "config": config},
         "$defs": schema["$defs"],
     }
 
 
 def _without_secrets(node: Any) -> Any:
-    """Leave out every setting that is a secret, and the demand for it: it comes from the Secret, or from a file."""
+    """Refuse every setting that is a secret, and do not demand it: it comes from the Secret, or from a file."""
     if isinstance(node, list):
         return [_without_secrets(item) for item in node]
     if not isinstance(node, dict):
@@ -173,9 +55,8 @@ def _without_secrets(node: Any) -> Any:
     if isinstance(kept.get("properties"), dict):
         secrets = {name for name, setting in kept["properties"].items() if _is_secret(setting)}
         kept["properties"] = {
-            name: {**value, **_NO_PASSWORD} if name == "proxy" else value
+            name: INTO_THE_SECRET if name in secrets else {**value, **NO_PASSWORD} if name == "proxy" else value
             for name, value in kept["properties"].items()
-            if name not in secrets
         }
         either = [{"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets]
         rest = [clause for clause in kept.pop("allOf", []) if clause not in either]
@@ -199,17 +80,22 @@ def _branch_by_type(values: dict[str, Any], shapes: dict[str, Any]) -> None:
 
 def values_page() -> str:
     """Return the page about the values."""
+    intro = "Beyond these, helm refuses everything. How they are used: [container.md](../container.md).\n"
+    return f"{intro}\n{values_table()}"
+
+
+def values_table() -> str:
+    """Return a row for each value."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     rows = []
-    for name, shape in _VALUES.items():
+    for name, shape in VALUES.items():
         if name == "config":
             stands = ", ".join(code(f"{key}: {value}") for key, value in _leaves(defaults[name]))
             meaning = "The [configuration](configuration.md), without secrets; `sources` and `sinks` are required."
             rows.append([code(name), stands, meaning])
             continue
         rows += [[code(path), _shown(default), meaning] for path, default, meaning in _rows(name, shape, defaults)]
-    intro = "Beyond these, helm refuses everything. How they are used: [container.md](../container.md).\n"
-    return f"{intro}\n{table(['Value', 'Default', 'Meaning'], rows)}"
+    return table(["Value", "Default", "Meaning"], rows)
 
 
 def _rows(name: str, shape: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[str, Any, str]]:

@@ -1,4 +1,4 @@
-"""Writes docs/reference, examples/full.yaml, the JSON schema, that of the chart and the rules of `hunt` from the code.
+"""Writes docs/reference, examples/full.yaml, the JSON schema, that of the chart and the rules of `hunt`.
 
 With `--check` it says what is out of date and writes nothing.
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from docs.actions_page import actions
 from docs.architecture_page import architecture
+from docs.chart_readme import readme
 from docs.chart_schema import values_page, values_schema
 from docs.commands_page import commands
 from docs.formats_page import formats
@@ -39,10 +40,22 @@ def outputs() -> dict[str, str]:
         "docs/reference/metrics.md": page("Metrics", metrics()),
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
         "docs/reference/chart-values.md": page("Values of the chart", values_page()),
+        **copies(),
+        "helm/audit-forwarder/README.md": page("The chart audit-forwarder", readme()),
         "examples/full.yaml": full_example(),
         "forwarder/investigate/hunt/shipped.json": made(),
         "schema/audit-forwarder.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "helm/audit-forwarder/values.schema.json": json.dumps(values_schema(), indent=2) + "\n",
+    }
+
+
+def copies() -> dict[str, str]:
+    """Return the files that the chart has a copy of: it can read only what lies in its own folder."""
+    originals = {"alerts.yaml": "content/prometheus/alerts.yaml", "dashboard.json": "content/grafana/dashboard.json"}
+    return {
+        f"helm/audit-forwarder/files/{name}": (ROOT / original).read_text(encoding="utf-8")
+        for name, original in originals.items()
+        if (ROOT / original).is_file()
     }
 
 

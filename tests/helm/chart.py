@@ -15,6 +15,7 @@ from tests.helm.tools import PROJECT, Tools
 
 CHART = PROJECT / "helm" / "audit-forwarder"
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 MINIMAL = CHART / "ci" / "minimal-values.yaml"
 RELEASE, NAMESPACE = "audit-forwarder", "audit"
 
@@ -41,11 +42,28 @@ class Rendered:
     text: str
 
     @property
-    def manifests(self) -> dict[str, dict[str, Any]]:
-        documents = [one for one in yaml.load_all(self.text, StrictLoader) if one]
-        found = {document["kind"]: document for document in documents}
-        assert len(found) == len(documents)
+    def documents(self) -> list[dict[str, Any]]:
+        found = [one for one in yaml.load_all(self.text, StrictLoader) if one]
+        names = [(one["kind"], one["metadata"]["name"]) for one in found]
+        assert len(set(names)) == len(names)
         return found
+
+    @property
+    def manifests(self) -> dict[str, dict[str, Any]]:
+        """Return the object of each kind that bears the name of the release; the others have something behind it."""
+        documents = sorted(self.documents, key=lambda one: len(one["metadata"]["name"]), reverse=True)
+        return {one["kind"]: one for one in documents}
+
+    def named(self, kind: str, end: str) -> dict[str, Any]:
+        """Return the object of a kind whose name ends so."""
+        (found,) = [one for one in self.documents if one["kind"] == kind and one["metadata"]["name"].endswith(end)]
+        return found
+
+    @property
+    def pods(self) -> list[dict[str, Any]]:
+        """Return what every pod is made of: of the StatefulSet, of the Job and of the test."""
+        specs = [one["spec"] for one in self.documents if one["kind"] in {"StatefulSet", "Job", "Pod"}]
+        return [spec["template"]["spec"] if "template" in spec else spec for spec in specs]
 
     @property
     def pod(self) -> dict[str, Any]:
@@ -54,7 +72,8 @@ class Rendered:
 
     @property
     def container(self) -> dict[str, Any]:
-        (container,) = self.pod["containers"]
+        container = self.pod["containers"][0]
+        assert container["name"] == "audit-forwarder"
         assert isinstance(container, dict)
         return container
 
@@ -74,6 +93,12 @@ class Helm:
     def lint(self, values: Path) -> str:
         return self._run("lint", "--strict", str(CHART), "--values", str(values))
 
+    def package(self, folder: Path) -> Path:
+        """Pack the chart as a registry gets it."""
+        self._run("package", str(CHART), "--destination", str(folder))
+        (packed,) = folder.glob("*.tgz")
+        return packed
+
     def render(self, *values: Path, release: str = RELEASE, **more: Any) -> Rendered:
         """Render with values files and, stronger, the tree `more`. Raises RefusedError."""
         files = list(values) or [MINIMAL]
@@ -83,9 +108,10 @@ class Helm:
         words = [word for file in files for word in ("--values", str(file))]
         return Rendered(self._run("template", release, str(CHART), "--namespace", NAMESPACE, *words))
 
-    def notes(self) -> str:
+    def notes(self, *values: Path) -> str:
         """Return what helm says to someone who installed the chart."""
-        words = ["install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", str(MINIMAL)]
+        files = [word for file in values or (MINIMAL,) for word in ("--values", str(file))]
+        words = ["install", RELEASE, str(CHART), "--namespace", NAMESPACE, *files]
         return self._run(*words, "--dry-run=client").partition("NOTES:")[2]
 
     def _run(self, *words: str) -> str:

@@ -1,20 +1,43 @@
+{{- define "audit-forwarder.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
 {{/* The name of everything. A StatefulSet's pods carry it in a label, with a hash after it: 52 characters at most. */}}
 {{- define "audit-forwarder.fullname" -}}
 {{- $name := .Release.Name -}}
-{{- if not (contains .Chart.Name $name) }}{{ $name = printf "%s-%s" $name .Chart.Name }}{{ end -}}
+{{- $own := include "audit-forwarder.name" . -}}
+{{- if not (contains $own $name) }}{{ $name = printf "%s-%s" $name $own }}{{ end -}}
 {{- .Values.fullnameOverride | default $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* What tells our pod from every other: of `root`, and of its `part`, for pods beside it that are no part of the Service. */}}
 {{- define "audit-forwarder.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- $root := .root | default . -}}
+{{- $part := .part | default "" -}}
+app.kubernetes.io/name: {{ printf "%s%s" (include "audit-forwarder.name" $root) ($part | empty | ternary "" (printf "-%s" $part)) }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 {{- end -}}
 
 {{- define "audit-forwarder.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "audit-forwarder.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- $own := include "audit-forwarder.selectorLabels" . | fromYaml -}}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- $_ := set $own "helm.sh/chart" $chart -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge $own .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* The metadata of an object: of `root`; its `suffix`, `labels` and `annotations`, where it has any. */}}
+{{- define "audit-forwarder.metadata" -}}
+name: {{ .name | default (printf "%s%s" (include "audit-forwarder.fullname" .root) (.suffix | default "")) }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- $labels := include "audit-forwarder.labels" .root | fromYaml }}
+  {{- merge $labels (.labels | default dict) | toYaml | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "audit-forwarder.image" -}}
@@ -31,14 +54,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The configuration file: what the values say, and the names under which the pod is asked for its metrics. */}}
+{{/* The configuration file: what the values say, and the names under which the pod is asked for its metrics and its page. */}}
 {{- define "audit-forwarder.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $admin := $config.admin | default dict -}}
 {{- $name := include "audit-forwarder.fullname" . -}}
 {{- $service := printf "%s.%s" $name .Release.Namespace -}}
 {{- $names := list $name $service (printf "%s.svc" $service) (printf "%s.svc.cluster.local" $service) -}}
-{{- $_ := set $admin "allowed_hosts" (concat $names ($admin.allowed_hosts | default list) | uniq) -}}
+{{- if .Values.ingress.enabled }}{{ $names = append $names .Values.ingress.host }}{{ end -}}
+{{- $_ := set $admin "allowed_hosts" (concat $names ($admin.allowed_hosts | default list) | compact | uniq) -}}
 {{- $_ := set $config "admin" $admin -}}
 {{- if not (hasPrefix "/var/lib/audit-forwarder/" $config.spool.path) -}}
 {{- fail "config.spool.path: the volume is mounted at /var/lib/audit-forwarder, and the spool must lie in it" -}}
@@ -46,7 +70,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* The port of probes and metrics. */}}
+{{/* The port of probes, metrics and page. */}}
 {{- define "audit-forwarder.port" -}}
 {{- $listen := .Values.config.admin.listen -}}
 {{- if regexMatch "^(127\\.|localhost:|\\[::1\\]:)" $listen -}}
@@ -85,30 +109,4 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (get $units $unit)) -}}
 {{- end -}}
 {{- ceil $sum | int64 -}}
-{{- end -}}
-
-{{/* The ports that sources, sinks and proxies are reached at, as a map without doubles. */}}
-{{- define "audit-forwarder.destinations" -}}
-{{- $urls := list -}}
-{{- range $name, $source := .Values.config.sources -}}
-{{- $urls = append $urls ($source.base_url | default "https://api.atlassian.com") -}}
-{{- $urls = append $urls ($source.http | default dict).proxy -}}
-{{- end -}}
-{{- range $name, $sink := .Values.config.sinks -}}
-{{- $urls = concat $urls (list $sink.url $sink.address ($sink.http | default dict).proxy) -}}
-{{- end -}}
-{{- range $name, $value := .Values.env -}}
-{{- if regexMatch "(?i)^(https?|all)_proxy$" $name }}{{ $urls = append $urls $value }}{{ end -}}
-{{- end -}}
-{{- $schemes := dict "http" 80 "https" 443 -}}
-{{- $found := dict -}}
-{{- range $url := compact $urls -}}
-{{- $url = lower $url -}}
-{{- $scheme := regexFind "^[a-z]+" $url -}}
-{{- $place := regexReplaceAll "^[a-z]+://|[/?#].*$" $url "" -}}
-{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" | default (get $schemes $scheme) | int64 -}}
-{{- $protocol := ternary "UDP" "TCP" (eq $scheme "udp") -}}
-{{- if $port }}{{ $_ := set $found (printf "%s-%05d" $protocol $port) (dict "protocol" $protocol "port" $port) }}{{ end -}}
-{{- end -}}
-{{- toYaml $found -}}
 {{- end -}}
