@@ -26,6 +26,7 @@ from forwarder.cli import hunt as cli_hunt
 from forwarder.cli import imports as cli_imports
 from forwarder.cli import investigate as cli_investigate
 from forwarder.cli import lanes as cli_lanes
+from forwarder.cli import looks as cli_looks
 from forwarder.cli import pseudonym as cli_pseudonym
 from forwarder.cli import reconcile as cli_reconcile
 from forwarder.cli import replay as cli_replay
@@ -240,6 +241,7 @@ app.add_typer(cli_archive.app, name="archive")
 cli_reconcile.add_to(app)
 cli_imports.add_to(app)
 cli_hunt.add_to(app)
+cli_looks.add_to(app)
 
 
 @app.command(

@@ -50,6 +50,14 @@ def kept_lists(folder: Path) -> list[KeptList]:
     return [kept for kept in found if kept is not None]
 
 
+def learned_catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue as a daemon has it: with the user's own records, and the lists that were read last."""
+    catalogue = load_catalogue(local_records(settings.catalogue.files))
+    for kept in kept_lists(settings.spool.path.expanduser().parent):
+        catalogue.learn(kept.actions)
+    return catalogue
+
+
 class ActionLists:
     """Keeps the list of one source fresh; a runner.
 

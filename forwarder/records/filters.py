@@ -6,6 +6,7 @@ field it names matches any of its globs, without regard to case; an absent fact 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
@@ -43,6 +44,7 @@ _OF_ORIGIN = {"source", "organization"}
 
 class _Rule:
     def __init__(self, rule: FilterRule, places: Places) -> None:
+        self.rule = rule
         self.tests: list[tuple[Facts, re.Pattern[str]]] = []
         self.of_origin: list[tuple[Facts, re.Pattern[str]]] = []
         self.of_place: list[tuple[Facts, re.Pattern[str]]] = []
@@ -125,6 +127,22 @@ class Filter:
         if self._include is not None and not any(rule.matches(origin, event) for rule in self._include):
             return False
         return not any(rule.matches(origin, event) for rule in self._exclude)
+
+    def why_not(self, origin: Origin, event: AuditEvent | None) -> str:
+        """Name the rule that keeps an event from the sink, for people; empty when it passes."""
+        if origin.feed == HEARTBEAT:
+            return ""
+        for number, rule in enumerate(self._exclude, start=1):
+            if rule.matches(origin, event):
+                return f"rule {number} of exclude matches it: {_in_words(rule.rule)}"
+        if self._include is None or any(rule.matches(origin, event) for rule in self._include):
+            return ""
+        rules = "; ".join(_in_words(rule.rule) for rule in self._include)
+        return f"no rule of include matches it: {rules or 'there is none'}"
+
+
+def _in_words(rule: FilterRule) -> str:
+    return json.dumps(rule.model_dump(exclude_none=True), ensure_ascii=False)
 
 
 class Chosen:

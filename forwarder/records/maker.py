@@ -133,7 +133,7 @@ class RecordMaker:
             return
         group: list[Record] = []
         size = 0
-        for record in self._records(chunk):
+        for record in self.records(chunk):
             group.append(record)
             size += len(record.raw)
             if len(group) == AT_ONCE or size >= HEAVY:
@@ -230,7 +230,8 @@ class RecordMaker:
             prepared.refused.append(DeadLetter.of_payload(record, why, "too_large"))
 
     @staticmethod
-    def _records(chunk: Chunk) -> list[Record]:
+    def records(chunk: Chunk) -> list[Record]:
+        """Return the events of a chunk as they are before anything is done with them, but those that are settled."""
         origin, first, read_ms, source, reader = chunk.origin, chunk.first, chunk.read_ms, chunk.source, chunk.reader
         hexed = chunk.keys.hex()
         records = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,12 @@ import msgspec
 from forwarder.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.catalogue.known import LISTS
 from forwarder.catalogue.ocsf import class_and_activity
-from forwarder.catalogue.own import local_records
+from forwarder.cli.event_file import read_event
 from forwarder.cli.terminal import print_json, print_line, show_rows
 from forwarder.config.settings import find_config
 from forwarder.contracts import ConfigError, Origin, Record, UnexpectedPayload
 from forwarder.contracts.text import visible
-from forwarder.daemon.action_lists import UnknownActions, kept_lists
+from forwarder.daemon.action_lists import UnknownActions, learned_catalogue
 from forwarder.exit_codes import ExitCode
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
     from forwarder.cli.invocation import Invocation
     from forwarder.config.settings import Settings
-
-LARGEST = 16 * 2**20
-"""Bytes of an event that is explained."""
 
 LAYERS = {
     "local": "a record in your own files",
@@ -95,26 +91,8 @@ def explain(invocation: Invocation, action: str | None, event: Path | None) -> E
     if action is not None:
         _explain_action(catalogue, action, catalogue.meaning(action))
     elif event is not None:
-        _explain_event(catalogue, _event_in(event))
+        _explain_event(catalogue, read_event(event).body)
     return ExitCode.OK
-
-
-def _event_in(path: Path) -> bytes:
-    try:
-        if str(path) == "-":
-            body = sys.stdin.buffer.read(LARGEST)
-        else:
-            with path.open("rb") as file:
-                body = file.read(LARGEST)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        if "data" in page and "attributes" not in page:  # a page of the API: its first event
-            return bytes(msgspec.json.decode(page["data"], type=list[msgspec.Raw])[0])
-    except (msgspec.DecodeError, ValueError, RecursionError, IndexError):
-        return body.split(b"\n", 1)[0] if body.count(b"\n{") else body
-    return body
 
 
 def _explain_action(catalogue: Catalogue, action: str, meaning: Meaning) -> None:
@@ -264,10 +242,7 @@ def _catalogue(invocation: Invocation, settings: Settings | None = None) -> tupl
     """Return the catalogue as the daemon has it, as far as there is a configuration."""
     if settings is None and find_config(invocation.config, os.environ) is not None:
         settings = invocation.settings()
-    catalogue = load_catalogue(local_records(settings.catalogue.files) if settings is not None else None)
-    if settings is not None:
-        for kept in kept_lists(_folder(settings)):
-            catalogue.learn(kept.actions)
+    catalogue = learned_catalogue(settings) if settings is not None else load_catalogue()
     return catalogue, settings
 
 
