@@ -14,6 +14,8 @@ from forwarder.admin.imports import Imports
 from forwarder.admin.lanes import Lanes, LiveLanes
 from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.replays import LiveReplays, Replays
+from forwarder.admin.tails import Tails, Watched
+from forwarder.admin.trials import Trials, WriteOwn
 from forwarder.contracts import SystemClock
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from forwarder.spool.contract import Spool, SpoolStatus
 
 
-class Live(LiveLanes, LiveReplays, Protocol):
+class Live(LiveLanes, LiveReplays, Watched, Protocol):
     """What delivers in a running daemon."""
 
 
@@ -48,6 +50,7 @@ def verbs_of(
     drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
     order_backfill: Callable[[str, str, OrderChange], Awaitable[Order | None]] | None = None,
     import_page: Push | None = None,
+    write_own: WriteOwn | None = None,
     proofs: Callable[[], Awaitable[Mapping[str, str]]] = _no_proofs,
     delays: Callable[[], Mapping[str, Sequence[float]]] | None = None,
     live: Live | None = None,
@@ -65,6 +68,7 @@ def verbs_of(
         drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
         order_backfill: Has a running poller change the order of a cursor: source, cursor, change; None when none runs.
         import_page: Has the poller of a source spool a page; None while no daemon runs.
+        write_own: Writes test events; None while no daemon runs.
         proofs: Returns what an acceptance of each configured sink is worth, by name.
         delays: Returns how long after a window it is read again, by the name of each source; see `Reconciliation`.
     """
@@ -81,5 +85,7 @@ def verbs_of(
         **Reconciliation(spool, proofs, delays=delays).verbs(),
         **Lanes(spool, sinks, clock, live).verbs(),
         **Replays(spool, sinks, live).verbs(),
+        **Tails(live, clock).verbs(),
+        **Trials(spool, live, sources, write_own, clock).verbs(),
         "spool.status": Verb(Nothing, status),
     }

@@ -8,7 +8,6 @@ message shows a secret; help, completion and usage errors import nothing of the 
 
 from __future__ import annotations
 
-import math
 import sys
 import traceback
 from pathlib import Path
@@ -31,6 +30,7 @@ from forwarder.cli import pseudonym as cli_pseudonym
 from forwarder.cli import reconcile as cli_reconcile
 from forwarder.cli import replay as cli_replay
 from forwarder.cli.help import App, Commands, examples_epilog
+from forwarder.cli.numbers import finite
 from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call
 from forwarder.cli.terminal import print_error, print_line
 from forwarder.contracts.errors import ForwarderError
@@ -78,13 +78,6 @@ app = App(
         *ExitCode,
     ),
 )
-
-
-def _finite(number: float) -> float:
-    """Refuse what passes every bound: `inf` and `nan` are numbers to Python."""
-    if not math.isfinite(number):
-        raise typer.BadParameter("not a number that ends; write one such as 30")
-    return number
 
 
 def _version(wanted: bool) -> None:
@@ -147,10 +140,12 @@ def check(config: Config = None, secrets_dir: SecretsDir = None, overrides: Over
     epilog=examples_epilog(
         [
             ("audit-forwarder status", "a table"),
+            ("audit-forwarder status --watch", "again and again, until Ctrl-C"),
             ("audit-forwarder status --json | jq .degraded", "for scripts"),
         ],
         ExitCode.DEGRADED,
         ExitCode.UNREACHABLE,
+        ExitCode.INTERRUPTED,
     )
 )
 def status(
@@ -158,14 +153,24 @@ def status(
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
     as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.5, metavar="SECONDS", callback=finite, help="With --watch: how often.")
+    ] = 2.0,
 ) -> None:
     """Show how the daemon is doing.
 
-    When it does not run, what its spool holds.
+    When it does not run, what its spool holds. With --watch, what the daemon says, also over its restarts; in a pipe
+    one look after the other, with --json each on one line.
     """
+    invocation = call(config, secrets_dir, overrides)
+    if watch:
+        from forwarder.cli.commands import status_watch
+
+        raise typer.Exit(status_watch.watch(invocation, every=every, as_json=as_json))
     from forwarder.cli.commands import status as command
 
-    raise typer.Exit(command.status(call(config, secrets_dir, overrides), as_json=as_json))
+    raise typer.Exit(command.status(invocation, as_json=as_json))
 
 
 @app.command(
@@ -214,7 +219,7 @@ def doctor(
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,
     timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", callback=_finite, help="Time for each part.")
+        float, typer.Option(min=1, metavar="SECONDS", callback=finite, help="Time for each part.")
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
@@ -287,7 +292,7 @@ def simulate(
     events: Annotated[
         int, typer.Option(min=0, metavar="N", help="Events that exist at the start, in each organization.")
     ] = 10_000,
-    rate: Annotated[float, typer.Option(min=0, metavar="N", callback=_finite, help="New events a second.")] = 5.0,
+    rate: Annotated[float, typer.Option(min=0, metavar="N", callback=finite, help="New events a second.")] = 5.0,
     history: Annotated[str, typer.Option(metavar="TIME", help="How far the events at the start reach back.")] = "7d",
     organizations: Annotated[int, typer.Option(min=1, metavar="N", help="How many organizations.")] = 1,
     faults: Annotated[

@@ -90,6 +90,14 @@ async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
         await spool.close()
 
 
+def running_daemon(settings: Settings) -> VerbClient:
+    """Return the daemon that runs. Raises Refused when none does, SpoolError when it cannot be reached."""
+    path = socket_path(settings.spool.path)
+    if not _listens(path):
+        raise Refused(f"no daemon answers at {path}; start it: audit-forwarder run", ExitCode.UNREACHABLE)
+    return _Remote(path)
+
+
 async def _opened(settings: Settings) -> SqliteSpool:
     from forwarder.spool.sqlite.store import SqliteSpool  # noqa: PLC0415 -- a running daemon answers without it
 

@@ -1,4 +1,4 @@
-"""The commands that show what becomes of single events: `try`. What they do lies in `forwarder.cli.commands`."""
+"""How the commands are called that show what becomes of single events: `try`, `tail`, `test-event`."""
 
 # ruff: noqa: PLC0415 -- commands are imported when they are called, so that help is quick
 
@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from forwarder.cli.help import App, examples_epilog
-from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call
+from forwarder.cli.numbers import finite
+from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call, complete_sink
 from forwarder.exit_codes import ExitCode
 
 
@@ -27,6 +28,29 @@ def add_to(app: App) -> None:
             ExitCode.DEGRADED,
         ),
     )(try_)
+    app.command(
+        epilog=examples_epilog(
+            [
+                ("audit-forwarder tail --sink elastic", "what it is sent from now on"),
+                ("audit-forwarder tail --sink splunk | grep user_granted_role", "the bodies alone, one a line"),
+                ("audit-forwarder tail --sink elastic --json", "with outcome, id and number, for scripts"),
+            ],
+            ExitCode.UNREACHABLE,
+            ExitCode.INTERRUPTED,
+        ),
+    )(tail)
+    app.command(
+        "test-event",
+        epilog=examples_epilog(
+            [
+                ("audit-forwarder test-event", "to every sink; says what came of it and how to find it"),
+                ("audit-forwarder test-event --sink splunk --source acme", "to one sink, in the name of a source"),
+            ],
+            ExitCode.DEGRADED,
+            ExitCode.UNREACHABLE,
+            ExitCode.INTERRUPTED,
+        ),
+    )(send_test_event)
 
 
 def try_(
@@ -54,3 +78,46 @@ def try_(
     raise typer.Exit(
         command.try_event(call(config, secrets_dir, overrides), event, source, sink or (), as_json=as_json)
     )
+
+
+def tail(
+    sink: Annotated[str, typer.Option("--sink", metavar="NAME", help="Which sink.", autocompletion=complete_sink)],
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Show the events that a sink is sent, as it is sent them.
+
+    After its filter, its privacy and its format, with the answer of the destination, until Ctrl-C. It never slows
+    delivery: what comes faster than it can be shown is left out here, and counted. In a pipe, each body stands on a
+    line of its own.
+    """
+    from forwarder.cli.commands import tail as command
+
+    raise typer.Exit(command.tail(call(config, secrets_dir, overrides), sink, as_json=as_json))
+
+
+def send_test_event(
+    sink: OnlySink = None,
+    source: Annotated[
+        str, typer.Option("--source", metavar="NAME", help="In the name of this source; default: of none.")
+    ] = "",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", callback=finite, help="How long to wait.")
+    ] = 60.0,
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Send a marked event of our own to the sinks, and wait for what becomes of it.
+
+    It goes the way of every event: spool, lane, sink. Filters let it through, and no count of what the logs showed has
+    it. With exit code 0 every sink has accepted it; what waits when the time is over is sent later. The daemon must
+    run.
+    """
+    from forwarder.cli.commands import trial_events as command
+
+    invocation = call(config, secrets_dir, overrides)
+    raise typer.Exit(command.send(invocation, sink or (), source, within=timeout, as_json=as_json))

@@ -41,6 +41,7 @@ from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.doubts import DoubtWatch
 from forwarder.daemon.heart import Heart
 from forwarder.daemon.lanes import Lanes
+from forwarder.daemon.own_events import OwnEvents
 from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
 from forwarder.daemon.record_watch import RecordWatch
@@ -134,6 +135,7 @@ class Daemon:
         serve = partial(serve, places=places_of(self._settings), redactor=self._redactor, clock=self._clock)
         admin = ServerThread(serve, self.report)
         spool = build_spool(self._settings.spool, self._clock, build_redactions(self._settings.readers))
+        self._own = OwnEvents(spool, lambda: [source.origin.identity for source in self._sources.values()])
         verbs = verbs_of(
             spool,
             self._settings.sinks,
@@ -142,6 +144,7 @@ class Daemon:
             drop_cursor=self._drop_cursor,
             order_backfill=self._order_backfill,
             import_page=self._import_page,
+            write_own=self._write_own,
             proofs=self._proofs,
             delays=self._delays,
             live=self._lanes,
@@ -196,6 +199,11 @@ class Daemon:
         self._lanes.ring()
         return done
 
+    async def _write_own(self, page: Page, sink: str) -> Committed:
+        done = await self._own.write(page, sink, reader="test_event")
+        self._lanes.ring()
+        return done
+
     async def _proofs(self) -> dict[str, str]:
         return {name: sink.proof for name, sink in self._sinks.items()}
 
@@ -241,7 +249,7 @@ class Daemon:
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
             if self._settings.heartbeat.every is not None:
-                others.append(self._start("heartbeat", partial(self._heart, spool, self._settings.heartbeat.every)))
+                others.append(self._start("heartbeat", partial(self._heart, self._own, self._settings.heartbeat.every)))
             learners = self._learning.runners(self._sources, self._source_reports)
             others += [self._start(name, make) for name, make in learners]
             self._log.info(
@@ -335,15 +343,9 @@ class Daemon:
     def _doubts(self, spool: Spool) -> DoubtWatch:
         return DoubtWatch(spool, self._sources, self._source_reports, self._clock, self._stopping, every=DOUBTS)
 
-    def _heart(self, spool: Spool, every: float) -> Heart:
+    def _heart(self, own: OwnEvents, every: float) -> Heart:
         return Heart(
-            every,
-            spool=spool,
-            report=self.report,
-            sinks=self._sinks,
-            identities=[source.origin.identity for source in self._sources.values()],
-            stopping=self._stopping,
-            announce=self._lanes.ring,
+            every, own=own, report=self.report, sinks=self._sinks, stopping=self._stopping, announce=self._lanes.ring
         )
 
     # ---------------------------------------------------------------------------------------------------------- bells

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from forwarder.contracts import Held
-from forwarder.contracts.heartbeat import HEARTBEATS
 from forwarder.contracts.moments import iso
 from forwarder.records.heartbeats import COUNTED, Heartbeat, new_id, page_of
-from forwarder.spool.contract import CursorMove, CursorRow, PageCommit
+from forwarder.spool.contract import CursorMove, CursorRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
+    from forwarder.daemon.own_events import OwnEvents
     from forwarder.observe.reports import DaemonReport, SourceReport
     from forwarder.spool.books import Books
-    from forwarder.spool.contract import Spool
 
 AGAIN = 5.0
 """Seconds until it is tried again to take the place in the spool."""
@@ -34,10 +33,9 @@ class Heart:
 
     Args:
         every: Seconds between two.
-        spool: Where they go, for each sink by itself.
+        own: Writes them, for each sink by itself.
         report: Makes a report of this moment.
         sinks: For whom.
-        identities: Of all configured sources.
         stopping: Set when the end begins.
         announce: Called when there is something new.
     """
@@ -46,22 +44,19 @@ class Heart:
         self,
         every: float,
         *,
-        spool: Spool,
+        own: OwnEvents,
         report: Callable[[], Awaitable[DaemonReport]],
         sinks: Collection[str],
-        identities: Collection[str],
         stopping: asyncio.Event,
         announce: Callable[[], None],
     ) -> None:
         self._every = every
-        self._spool = spool
+        self._own = own
         self._report = report
         self._sinks = sinks
-        self._identities = identities
         self._stopping = stopping
         self._announce = announce
         self._rows: dict[str, CursorRow] = {}
-        self._at = (0, 0)  # number and epoch
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
@@ -78,9 +73,7 @@ class Heart:
             await self._rest(self._every)
 
     async def _open(self) -> None:
-        configured = [*self._identities, HEARTBEATS.identity]
-        state = await self._spool.open_source(HEARTBEATS, configured=configured)
-        self._at, self._rows = (state.number, state.epoch), dict(state.cursors)
+        self._rows = dict(await self._own.open())
 
     async def beat(self) -> None:
         """Write one heartbeat of every source for every sink."""
@@ -106,10 +99,7 @@ class Heart:
             return
         state = {"at": iso(report.now), "books": {name: _counts(line) for name, line in lines.items()}}
         move = CursorMove(sink, row.version if row is not None else None, state)
-        number, epoch = self._at
-        done = await self._spool.commit(
-            PageCommit(number, epoch, [move], page=page_of(beats), audience=sink, reader="heartbeat")
-        )
+        done = await self._own.write(page_of(beats), sink, reader="heartbeat", moves=[move])
         self._rows[sink] = CursorRow(sink, state, done.versions[sink])
 
     def _heartbeat(

@@ -13,6 +13,7 @@ from forwarder.contracts.moments import iso_ms
 from forwarder.delivery import Lane, OperatedLane
 from forwarder.delivery.replaying import Replays
 from forwarder.delivery.shared import SharedSink
+from forwarder.delivery.taps import Taps
 from forwarder.observe.reports import LaneReport
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Lanes:
         self._rng = rng
         self._redact = redact
         self._shared: dict[str, SharedSink] = {}
+        self.taps: dict[str, Taps] = {}
         self._lanes: dict[str, OperatedLane] = {}
         self._replays: dict[str, Replays] = {}
         self._stopping = False
@@ -139,7 +141,8 @@ class Lanes:
         )
 
     def _end(self, name: str, slots: int, *, of_replay: bool = False) -> LaneSink:
-        shared = self._shared.setdefault(name, SharedSink(self._sinks[name], slots))
+        taps = self.taps.setdefault(name, Taps())
+        shared = self._shared.setdefault(name, SharedSink(self._sinks[name], slots, taps))
         return shared.end(slots - 1 if of_replay else None)
 
     def ring(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from forwarder.contracts import Batch, Confirms, Delivery, Held, Receipt, Retryable, SinkConfig, Warns
+from forwarder.delivery.taps import Taps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,10 +25,12 @@ class SharedSink:
     Args:
         sink: Built.
         slots: How many sends may run at once.
+        taps: Shown what it is sent.
     """
 
-    def __init__(self, sink: Sink, slots: int) -> None:
+    def __init__(self, sink: Sink, slots: int, taps: Taps | None = None) -> None:
         self.sink = sink
+        self.taps = Taps() if taps is None else taps
         self.slots = [asyncio.Lock() for _ in range(slots)]
         self._open: dict[Receipt, ConfirmingLaneSink] = {}
 
@@ -87,7 +90,10 @@ class LaneSink:
         if self._slot is not None:
             batch = Batch(batch.records, self._slot)
         async with self._shared.slots[batch.slot]:
-            return await self._sink.send(batch)
+            delivery = await self._sink.send(batch)
+        if self._shared.taps and isinstance(delivery, Delivery):
+            self._shared.taps.sent(batch.records, delivery)
+        return delivery
 
     async def probe(self) -> list[Finding]:
         """Say whether the destination can be reached."""

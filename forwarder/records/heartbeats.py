@@ -1,14 +1,14 @@
-"""Heartbeats: events of our own that say that all is well where nothing else comes, and what was done since the last.
+"""Events of our own: heartbeats, which say that all is well where nothing else comes, and the test events of people.
 
-They go the way of every event, so that a receiver can raise an alarm on their absence: something on the way is broken.
-What they say is in `context` in every format, and in `raw`.
+They go the way of every event, so that a receiver can raise an alarm on the absence of heartbeats: something on the way
+is broken. What they say is in `context` in every format, and in `raw`.
 """
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -57,13 +57,31 @@ class Heartbeat(msgspec.Struct, omit_defaults=True, tag_field="type", tag="heart
     archive_heads: dict[str, str] = {}
 
 
+class TrialEvent(msgspec.Struct, tag_field="type", tag="test_event"):
+    """A test event as it is spooled: somebody wants to see whether events come to a sink.
+
+    Attributes:
+        id: Of this one; nothing else in the world has it.
+        time: When it was made, ISO 8601.
+        audit_source: In whose name it was sent; empty for none.
+        audit_sink: To which sink.
+        who: Who asked for it.
+    """
+
+    id: str
+    time: str
+    audit_source: str
+    audit_sink: str
+    who: str
+
+
 def new_id() -> str:
-    """Return an id that no other heartbeat has, of this installation or another."""
+    """Return an id that no other event of our own has, of this installation or another."""
     return uuid.uuid4().hex
 
 
-def page_of(beats: Sequence[Heartbeat]) -> Page:
-    """Return the page of heartbeats for one sink."""
+def page_of(beats: Sequence[Heartbeat | TrialEvent]) -> Page:
+    """Return the page of events of our own for one sink."""
     keys = EventKeys(HEARTBEATS.feed, HEARTBEATS.scope)
     bodies = [msgspec.json.encode(beat) for beat in beats]
     return Page(
@@ -76,10 +94,10 @@ def page_of(beats: Sequence[Heartbeat]) -> Page:
 
 
 class HeartbeatNormalizer:
-    """Gives heartbeats their meaning: information on a host that runs, of no person and no product."""
+    """Gives events of our own their meaning: information on a host that runs, of no person and no product."""
 
     def __init__(self) -> None:
-        self._read = msgspec.json.Decoder(Heartbeat)
+        self._read = msgspec.json.Decoder(Heartbeat | TrialEvent)
 
     def normalize(self, records: Sequence[Record]) -> list[AuditEvent | UnexpectedPayload]:
         """Return one result per record, in order."""
@@ -91,31 +109,50 @@ class HeartbeatNormalizer:
             moment = datetime.fromisoformat(beat.time)
         except (msgspec.DecodeError, ValueError) as error:
             return UnexpectedPayload(f"not a heartbeat: {type(error).__name__}")
-        counts = ", ".join(f"{name} {beat.events.get(name, 0)}" for name in COUNTED)
+        own = _said_by(beat)
         return AuditEvent(
             document_id=record.id,
             feed=record.origin.feed,
             organization=record.origin.organization,
-            action="heartbeat",
+            action=own.action,
             time_ms=int(moment.timestamp() * 1000),
             read_ms=record.read_ms,
             event_id=beat.id,
             product="audit-forwarder",
-            action_name="Heartbeat",
+            action_name=own.name,
             act="report",
-            object="heartbeat",
+            object=own.action,
             layer="attested",
             category=("host",),
             types=("info",),
             outcome="success",
-            content=Thing("source", beat.audit_source, None, beat.audit_source),
+            content=Thing("source", beat.audit_source, None, beat.audit_source) if beat.audit_source else None,
             space=Thing("sink", beat.audit_sink, None, beat.audit_sink),
-            message=f"source {beat.audit_source} is {beat.state}; sink {beat.audit_sink} since "
-            f"{beat.since or 'it began'}: {counts}; waiting {beat.waiting}",
+            message=own.message,
             marks=record.marks,
             time_text=beat.time,
-            context=msgspec.Raw(msgspec.json.encode(_facts(beat))),
+            context=msgspec.Raw(msgspec.json.encode(own.facts)),
         )
+
+
+class _Own(NamedTuple):
+    action: str
+    name: str
+    message: str
+    facts: Mapping[str, Any]
+
+
+def _said_by(event: Heartbeat | TrialEvent) -> _Own:
+    if isinstance(event, TrialEvent):
+        message = f"test event {event.id} for sink {event.audit_sink}, sent by {event.who}: nothing happened"
+        facts = {"audit_source": event.audit_source, "audit_sink": event.audit_sink, "who": event.who}
+        return _Own("test_event", "Test event", message, facts)
+    counts = ", ".join(f"{name} {event.events.get(name, 0)}" for name in COUNTED)
+    message = (
+        f"source {event.audit_source} is {event.state}; sink {event.audit_sink} since {event.since or 'it began'}: "
+        f"{counts}; waiting {event.waiting}"
+    )
+    return _Own("heartbeat", "Heartbeat", message, _facts(event))
 
 
 def _facts(beat: Heartbeat) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ LARGEST = 64 * 2**20
 """Bytes of an answer that are read."""
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """No one answers, or someone else does."""
 
 
@@ -45,8 +45,8 @@ def status(invocation: Invocation, *, as_json: bool) -> ExitCode:
     """Show how it goes. Raises SettingsError, also when the daemon refuses our token."""
     settings = invocation.settings()
     try:
-        report = _ask(settings.admin)
-    except _NoAnswerError as no_answer:
+        report = ask_daemon(settings.admin)
+    except NoAnswerError as no_answer:
         path = settings.spool.path.expanduser().absolute()
         if not path.exists():
             print_error(f"{no_answer}, and there is no spool at {path}: it has not run yet")
@@ -76,12 +76,12 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
         print_line(line)
 
 
-def _ask(admin: AdminConfig) -> dict[str, Any]:
+def ask_daemon(admin: AdminConfig) -> dict[str, Any]:
     """Return the answer of the daemon's admin port."""
     host, port = admin.address
     where = f"the daemon does not answer at {admin.listen}"
     if port == 0:
-        raise _NoAnswerError(f"{where}: port 0 is a different one at every start; give admin.listen a port")
+        raise NoAnswerError(f"{where}: port 0 is a different one at every start; give admin.listen a port")
     headers = {"Host": f"localhost:{port}"} if reachable(host) != host else {}
     if admin.token is not None:
         try:
@@ -101,7 +101,7 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else None
         if isinstance(error, TimeoutError):
             reason = f"silent for {PATIENCE:g} s"
-        raise _NoAnswerError(f"{where}: {reason or type(error).__name__}") from None
+        raise NoAnswerError(f"{where}: {reason or type(error).__name__}") from None
     finally:
         connection.close()
     if answer.status in {401, 403}:
@@ -112,7 +112,7 @@ def _ask(admin: AdminConfig) -> dict[str, Any]:
     except (ValueError, RecursionError):
         report = None
     if answer.status != http.HTTPStatus.OK or not isinstance(report, dict) or "sources" not in report:
-        raise _NoAnswerError(
+        raise NoAnswerError(
             f"{where}: what listens there is not audit-forwarder, or cannot tell (HTTP {answer.status})"
         )
     return report
