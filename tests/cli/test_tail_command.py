@@ -87,16 +87,18 @@ async def test_a_pipe_gets_the_bodies_that_the_sink_gets_and_ctrl_c_ends_it(tmp_
 
 
 async def test_privacy_of_the_sink_applies_and_the_end_of_the_daemon_is_said(tmp_path: Path) -> None:
-    async with Simulator(SimulatorConfig(events=5, history="1d")) as sim:
-        async with engine(tmp_path, *parts(sim, tmp_path, privacy="strict", format="ecs")) as e:
-            async with living(tmp_path, "tail", "--sink", "out") as shown:
-                await e.until(lambda: "from now on" in shown.noted)
-                sim.add_events(5)
-                await e.until(lambda: len(shown.lines) >= 5)
-                assert set(shown.lines) <= set(lines_of(tmp_path / "out.ndjson"))
-                await e.stop()
-                assert await shown.ended() == 5
-                assert "Traceback" not in shown.noted
+    async with (
+        Simulator(SimulatorConfig(events=5, history="1d")) as sim,
+        engine(tmp_path, *parts(sim, tmp_path, privacy="strict", format="ecs")) as e,
+        living(tmp_path, "tail", "--sink", "out") as shown,
+    ):
+        await e.until(lambda: "from now on" in shown.noted)
+        sim.add_events(5)
+        await e.until(lambda: len(shown.lines) >= 5)
+        await e.until(lambda: set(shown.lines) <= set(lines_of(tmp_path / "out.ndjson")))
+        await e.stop()
+        assert await shown.ended() == 5
+        assert "Traceback" not in shown.noted
 
 
 async def test_a_sink_that_does_not_exist_and_a_daemon_that_does_not_run_are_named(tmp_path: Path) -> None:
