@@ -135,7 +135,7 @@ class Daemon:
         serve = partial(serve, places=places_of(self._settings), redactor=self._redactor, clock=self._clock)
         admin = ServerThread(serve, self.report)
         spool = build_spool(self._settings.spool, self._clock, build_redactions(self._settings.readers))
-        self._own = OwnEvents(spool, lambda: [source.origin.identity for source in self._sources.values()])
+        own = OwnEvents(spool, self._identities, self._lanes.ring)
         verbs = verbs_of(
             spool,
             self._settings.sinks,
@@ -144,7 +144,7 @@ class Daemon:
             drop_cursor=self._drop_cursor,
             order_backfill=self._order_backfill,
             import_page=self._import_page,
-            write_own=self._write_own,
+            write_own=own.write_trial,
             proofs=self._proofs,
             delays=self._delays,
             live=self._lanes,
@@ -158,7 +158,7 @@ class Daemon:
             if await self._open(spool):
                 await control.start()
                 async with self._bells():
-                    await self._work(spool)
+                    await self._work(spool, own)
         finally:
             await close_all([control, self._reception, admin, *self._sources.values(), *self._sinks.values(), spool])
         if self._fatal is not None:
@@ -199,10 +199,8 @@ class Daemon:
         self._lanes.ring()
         return done
 
-    async def _write_own(self, page: Page, sink: str) -> Committed:
-        done = await self._own.write(page, sink, reader="test_event")
-        self._lanes.ring()
-        return done
+    def _identities(self) -> list[str]:
+        return [each.origin.identity for each in self._sources.values()]
 
     async def _proofs(self) -> dict[str, str]:
         return {name: sink.proof for name, sink in self._sinks.items()}
@@ -231,7 +229,7 @@ class Daemon:
                 return True
         return False
 
-    async def _work(self, spool: Spool) -> None:
+    async def _work(self, spool: Spool, own: OwnEvents) -> None:
         await self._reception.start()  # it may fail, and nothing was begun yet; until it was, senders are told to wait
         pollers: list[asyncio.Task[None]] = []
         others: list[asyncio.Task[None]] = []
@@ -249,7 +247,7 @@ class Daemon:
             others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
             if self._settings.heartbeat.every is not None:
-                others.append(self._start("heartbeat", partial(self._heart, self._own, self._settings.heartbeat.every)))
+                others.append(self._start("heartbeat", partial(self._heart, own, self._settings.heartbeat.every)))
             learners = self._learning.runners(self._sources, self._source_reports)
             others += [self._start(name, make) for name, make in learners]
             self._log.info(
@@ -327,7 +325,7 @@ class Daemon:
 
     def _poller(self, name: str, spool: Spool) -> Poller | PushedStore:
         source, report = self._sources[name], self._source_reports[name]
-        identities = [each.origin.identity for each in self._sources.values()]
+        identities = self._identities()
         around: dict[str, Any] = {"spool": spool, "clock": self._clock, "report": report, "announce": self._lanes.ring}
         poller: Poller | PushedStore
         if source.reads == "pushed":

@@ -24,11 +24,15 @@ class OwnEvents:
     Args:
         spool: Where they go.
         identities: Returns those of all configured sources.
+        announce: Called when a test event was written.
     """
 
-    def __init__(self, spool: Spool, identities: Callable[[], Collection[str]]) -> None:
+    def __init__(
+        self, spool: Spool, identities: Callable[[], Collection[str]], announce: Callable[[], None] = lambda: None
+    ) -> None:
         self._spool = spool
         self._identities = identities
+        self._announce = announce
         self._at: tuple[int, int] | None = None  # number and epoch
         self._one = asyncio.Lock()
 
@@ -51,3 +55,9 @@ class OwnEvents:
             assert self._at is not None  # noqa: S101 -- opened just now
             number, epoch = self._at
             return await self._spool.commit(PageCommit(number, epoch, moves, page=page, audience=sink, reader=reader))
+
+    async def write_trial(self, page: Page, sink: str) -> Committed:
+        """Write a test event and let it be sent at once."""
+        done = await self.write(page, sink, reader="test_event")
+        self._announce()
+        return done
