@@ -56,13 +56,12 @@ def _kubernetes(kind: str, meaning: str) -> dict[str, Any]:
 
 
 def _probe(meaning: str) -> dict[str, Any]:
-    seconds = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold")
-    number = {"type": "integer", "minimum": 0}
+    least = {"initialDelaySeconds": 0, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1}
     return {
         "type": "object",
-        "description": f"{meaning} {', '.join(f'`{name}`' for name in seconds)}.",
+        "description": f"{meaning} {', '.join(f'`{name}`' for name in least)}.",
         "additionalProperties": False,
-        "properties": dict.fromkeys(seconds, number),
+        "properties": {name: {"type": "integer", "minimum": number} for name, number in least.items()},
     }
 
 

@@ -300,6 +300,14 @@ REFUSED = {
         {"ingress": {"enabled": True, "host": "forwarder.example", "receiverHost": "events.example"}},
         "ingress.receiverHost: no source receives events",
     ),
+    "one name for the page and for events": (
+        {
+            "ingress": {"enabled": True, "host": "a.example", "receiverHost": "a.example"},
+            "config": {"sources": WEBHOOK, "receiver": {"listen": "0.0.0.0:9465"}},
+        },
+        "ingress.receiverHost: needs a name of its own",
+    ),
+    "a probe that never asks": ({"probes": {"liveness": {"periodSeconds": 0}}}, "/probes/liveness/periodSeconds"),
     "a proxy's password": (
         {"config": {"sources": {"acme": {"http": {"proxy": "http://u:s3cret@proxy.example"}}}}},
         "/http/proxy",
