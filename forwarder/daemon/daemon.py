@@ -18,7 +18,7 @@ import random
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import build_filters, build_redactions, build_spool
 from forwarder.config.settings import Settings
-from forwarder.contracts import Clock, ConfigError, ForwarderError, Held, Page, Retryable, Sink, Source, SystemClock
+from forwarder.contracts import Clock, ConfigError, ForwarderError, Page, Retryable, Sink, Source, SystemClock
 from forwarder.contracts.source import read_again_after
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
@@ -41,6 +41,7 @@ from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.doubts import DoubtWatch
 from forwarder.daemon.heart import Heart
 from forwarder.daemon.lanes import Lanes
+from forwarder.daemon.opening import Opening
 from forwarder.daemon.own_events import OwnEvents
 from forwarder.daemon.parts import build_parts
 from forwarder.daemon.reception import Reception
@@ -61,7 +62,7 @@ from forwarder.receiving.kept import Kept
 from forwarder.receiving.pushed import PushedStore
 from forwarder.reconcile.reports import ReportFolder
 from forwarder.records.places import Unrouted
-from forwarder.spool.contract import IMPORT, Committed, Spool, SpoolError, SpoolLost
+from forwarder.spool.contract import IMPORT, Committed, Spool, SpoolLost
 
 BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE, DOUBTS = 1.0, 30.0, 60.0, 5.0, 10.0, 60.0
 """Seconds between two bells of each kind."""
@@ -155,7 +156,8 @@ class Daemon:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
             self._manager.starting("opening the spool")
-            if await self._open(spool):
+            if await Opening(self._settings.spool.path, self._clock, self._stopping).open(spool):
+                self._reporter.spool = spool
                 await control.start()
                 async with self._bells():
                     await self._work(spool, own)
@@ -207,27 +209,6 @@ class Daemon:
 
     def _delays(self) -> dict[str, tuple[float, ...]]:
         return {name: read_again_after(source, self._settings.readers[name]) for name, source in self._sources.items()}
-
-    async def _open(self, spool: Spool) -> bool:
-        """Open the spool, waiting while its disk is full, as one would later; False when the end came first."""
-        while not self._stopping.is_set():
-            try:
-                await spool.open(stop=self._stopping.is_set)
-            except SpoolError:
-                if not self._stopping.is_set():
-                    raise  # else a migration was given up, and nothing of it is left
-            except Held as error:
-                if error.kind != "disk_full":
-                    raise SpoolError(str(error)) from error
-                self._log.warning("spool_held", reason=error.reason, fix=error.fix)
-                self._manager.starting("waiting for room on the disk of the spool")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK):
-                        await self._stopping.wait()
-            else:
-                self._reporter.spool = spool
-                return True
-        return False
 
     async def _work(self, spool: Spool, own: OwnEvents) -> None:
         await self._reception.start()  # it may fail, and nothing was begun yet; until it was, senders are told to wait
