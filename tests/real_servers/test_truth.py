@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from tests.servers.node import Node
 
 EVENTS = 80
+
+
+def documented() -> str:
+    """Return the search for silence as the documents have it."""
+    text = (Path(__file__).parents[2] / "docs/heartbeat.md").read_text(encoding="utf-8")
+    return text.split("```json\n")[1].split("```")[0]
 
 
 async def run(folder: Path, *words: str) -> Any:
@@ -87,17 +94,14 @@ async def test_what_is_late_is_marked_and_apart_heartbeats_come_and_what_the_ser
             beats = [hit for hit in new.values() if hit["_source"]["event"]["action"] == "heartbeat"]
             assert beats
             assert len(old) + len(new) - len(beats) == wanted
-            last = {"last": {"max": {"field": "@timestamp"}}}
-            sink_of = {"sink": {"terms": {"field": "atlassian.audit.space.name"}, "aggs": last}}
-            query = {
-                "query": {"term": {"atlassian.audit.feed": "heartbeat"}},
-                "aggs": {"source": {"terms": {"field": "atlassian.audit.content.name"}, "aggs": sink_of}},
-            }
-            found = plain.client.get(f"/{stream}/_search?size=0", query)["aggregations"]
-            [by_source] = found["source"]["buckets"]
-            [pair] = by_source["sink"]["buckets"]
-            assert (by_source["key"], pair["key"], pair["doc_count"]) == ("acme", "elastic", len(beats))
-            assert pair["last"]["value"] >= began, "so a silent pair can be told from one that beats"
+            for since, is_fresh in (("now-15m", True), ("now+1h", False)):
+                found = plain.client.get(f"/{stream}/_search", json.loads(documented().replace("now-15m", since)))
+                assert found["hits"]["total"]["value"] == len(beats)
+                [by_source] = found["aggregations"]["source"]["buckets"]
+                [pair] = by_source["sink"]["buckets"]
+                assert (by_source["key"], pair["key"], pair["doc_count"]) == ("acme", "elastic", len(beats))
+                assert pair["last"]["value"] >= began
+                assert (pair["fresh"]["doc_count"] > 0) == is_fresh, "so a silent pair can be told from one that beats"
 
         # --------------------------------------------------------------------------------- has it what it accepted?
         whole = await run(tmp_path, "reconcile", "--verify-sink")
