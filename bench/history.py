@@ -35,7 +35,8 @@ PROCESSED = re.compile(rb'"processedAt": ?"([^"]+)"')
 FAULTS = [{"what": what, "every": 1, "share": 0.01} for what in ("server_error", "truncated", "reset_mid")]
 PAGE = 500
 NOISE = 1.25
-"""The delay beside a backfill may be so much longer, and by the place in the budget that history had just taken."""
+"""The delay beside a backfill may be so much longer, and by so many seconds."""
+STEP = 0.1
 
 
 class Lines:
@@ -152,8 +153,8 @@ def run(events: int, kills: int, rate: float, every: float, seconds: float, fold
         print(f"beside a backfill:  {figures(beside)}; {100 * found['share']:.0f} % of it is read by then", flush=True)
         promises.hold("it was not over yet", found["state"] != "done", found["state"])
         without, with_it = (statistics.quantiles(delays, n=100)[98] for delays in (alone, beside))
-        most = without * NOISE + 60 / per_minute
-        what = f"99 of 100 live events take no longer beside it, but for {NOISE:.2f} times and one request's place"
+        most = without * NOISE + STEP
+        what = f"99 of 100 live events take no longer beside it, but for {NOISE:.2f} times and {STEP:g} s"
         promises.hold(what, with_it <= most, f"{with_it:.2f} s of {most:.2f} s")
         killed = 0
         while (found := backfill_of(daemon))["state"] != "done":

@@ -106,6 +106,8 @@ class Line:
         self._wants: dict[object, Callable[[], Collection[Path]]] = {}
         self._changed = asyncio.Event()
         self._last: deque[tuple[str, ...]] = deque(maxlen=LAST)
+        self._in_a_row = 0.0  # places that the urgent had while others waited
+        self._others_wait = self._owes = False
 
     @contextmanager
     def joined(self, wants: Callable[[], Collection[Path]]) -> Iterator[None]:
@@ -118,13 +120,25 @@ class Line:
             del self._wants[me]
             self.changed()
 
-    def first(self) -> Path | None:
-        """Return whose turn it is of all who wait; None when nobody wants anything now."""
+    def first(self, *, last: bool = False) -> Path | None:
+        """Return whose turn it is of all who wait; None when nobody wants anything now.
+
+        Args:
+            last: Only one place is free. It is kept for those of rank 0 at the top, so that they need not wait for the
+                next one when they come, until they had as many in a row as their weight while others waited.
+        """
         paths = [path for wants in self._wants.values() for path in wants()]
+        urgent = [path for path in paths if path[0].rank == 0]
+        self._others_wait = len(urgent) < len(paths)
+        if last and not self._owes:
+            paths = urgent
         return self.order.first(paths) if paths else None
 
     def charge(self, path: Path, now: float, interval: float) -> None:
         """Note that a path got a place, as in `FairOrder`."""
+        top = path[0]
+        self._in_a_row = self._in_a_row + 1 if top.rank == 0 and self._others_wait else 0
+        self._owes = self._in_a_row >= top.weight and top.rank == 0
         self.order.charge(path, now, interval)
         self._last.append(_names(path))
 

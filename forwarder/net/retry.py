@@ -143,9 +143,10 @@ class RequestBudget:
         """Seconds between two places."""
         return 60.0 / self.per_minute
 
-    def wait(self) -> float:
-        """Return the seconds until the next place comes."""
-        return max(0.0, self._place() - self._clock.monotonic())
+    def wait(self, places: int = 1) -> float:
+        """Return the seconds until so many places are free: the next one, or two, so that one is left."""
+        free = self._next_free + (places - 1) * self.interval
+        return max(0.0, free - self._clock.monotonic(), self.blocked())
 
     def _place(self) -> float:
         # A request that was not made leaves a little room: at most two in a burst.

@@ -73,25 +73,39 @@ class Asker:
             except TimeoutError:
                 continue
 
-    async def turn(self, wants: Callable[[], Collection[str]]) -> str | None:
+    async def turn(
+        self,
+        wants: Callable[[], Collection[str]],
+        *,
+        wake: asyncio.Event | None = None,
+        tail_due: Callable[[], float] = lambda: LOOK_AGAIN,
+    ) -> str | None:
         """Wait for a place in the budget; return the cursor whose it is, None when nothing is wanted or the end came.
 
         Args:
             wants: Returns the cursors that may be asked; it is called until a place comes, by whoever decides then. One
                 that is held by its share is none of them: who slept that out here would let others wait for it.
+            wake: Ends the wait of one that leaves a place for the tail; then None is returned, too.
+            tail_due: Returns the seconds until the tail wants a place by time.
         """
         waited, is_shown = False, False
         with self._line.joined(lambda: self._claims(wants())):
             while not self._stopped.is_set() and (names := wants()):
-                wait = self._wait()
-                if wait <= 0 and (name := self._mine(names)) is not None:
+                wait, more = self._wait(), self._budget.wait(2) if self._asks_a_server else 0.0
+                path = self._line.first(last=more > 0) if wait <= 0 else None
+                if path is not None and (name := self._mine(names, path)) is not None:
                     self._take(name, waited=waited)
                     return name
                 if not is_shown and (blocked := self._budget.blocked()) > LONG:
                     self._say_so(blocked)
                     is_shown = True
                 waited = True
-                await (self.pause(wait) if wait > 0 else self._line.change(LOOK_AGAIN))
+                if wait > 0:
+                    await self.pause(wait)
+                elif path is not None:
+                    await self._line.change(LOOK_AGAIN)
+                elif await _rings(wake, min(more, tail_due())):
+                    return None
         return None
 
     async def may_ask(self, name: str) -> bool:
@@ -132,9 +146,8 @@ class Asker:
         seen = self._budget.seen.get(self._source.origin.source) if self._asks_a_server else None
         return 0.0 if seen is None else seen.blocked()
 
-    def _mine(self, names: Collection[str]) -> str | None:
-        """Return whose turn it is, None when another source has it."""
-        path = self._line.first()
+    def _mine(self, names: Collection[str], path: Path) -> str | None:
+        """Return the cursor whose turn it is, None when another source has it."""
         return next((name for name in names if self._path(name) == path), None)
 
     def _take(self, name: str, *, waited: bool) -> None:
@@ -174,3 +187,13 @@ class Asker:
             if kind not in self._report.reason:
                 self._log.exception("source_failed")
             raise Retryable(f"the source failed with {kind}; the log holds where: please report it") from None
+
+
+async def _rings(wake: asyncio.Event | None, within: float) -> bool:
+    """Wait so many seconds; return True as soon as a bell rings."""
+    try:
+        async with asyncio.timeout(within):
+            await (wake or asyncio.Event()).wait()
+    except TimeoutError:
+        return False
+    return True

@@ -161,7 +161,7 @@ class Poller:
                 _, wait = self._choose(running)
                 if wait > 0:
                     await self._sleep(wait)
-                elif (name := await self._asker.turn(lambda: self._turns.ready(running))) is not None:
+                elif (name := await self._turn(running)) is not None:
                     self._begin(running, name)
             for task in running.values():
                 await task
@@ -178,6 +178,12 @@ class Poller:
         if self._at_tip and self._store.start_reread():
             self._plan[REREAD].due = 0.0
         return self._turns.next(running)
+
+    async def _turn(self, running: dict[str, asyncio.Task[None]]) -> str | None:
+        """Wait for a place in the budget, or until the tail wants one that a walk leaves free."""
+        return await self._asker.turn(
+            lambda: self._turns.ready(running), wake=self.wake, tail_due=lambda: self._turns.tail_due(running)
+        )
 
     def _begin(self, running: dict[str, asyncio.Task[None]], name: str) -> None:
         running[name] = asyncio.create_task(self._attempt(name))

@@ -2,10 +2,12 @@
 
 ::
 
-    tail 3/4, first whenever it wants one           what it leaves, and 1/4 at least, goes to those behind it:
+    tail 3/4, first whenever it wants one, at once  what it leaves, and 1/4 at least, goes to those behind it:
                                                     backfill 5/10 · heal 3/10 · reread 1/10 · reconcile 1/10
 
-What a reader does not use goes on to the others in these proportions; only `reconcile` never gets more than a tenth of
+Of two places that are free, those behind the tail leave one for it: so live events wait for nobody while the whole is
+within the budget. Only when the tail had three in a row before their eyes does one of them take the last. What a reader
+does not use goes on to the others in these proportions; only `reconcile` never gets more than a tenth of
 the whole budget. Sources that share a budget share each part evenly, and so do the named cursors of one reader.
 """
 

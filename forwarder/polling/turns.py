@@ -41,6 +41,11 @@ class Turns:
             return self._asker.first(ready), 0.0
         return self._plan.soonest(self._free(running), self._clock.monotonic(), self._asker.held)
 
+    def tail_due(self, running: Running) -> float:
+        """Return the seconds until the tail may be asked; infinite while it is under way."""
+        tail = [name for name in self._free(running) if name == TAIL]
+        return self._plan.soonest(tail, self._clock.monotonic())[1]
+
     def _free(self, running: Running) -> list[str]:
         """Return the cursors at work of which a request may be begun, at its time."""
         if self._store.waits and running:

@@ -9,7 +9,7 @@ import pytest
 from forwarder.net.retry import LONGEST_WAIT, RequestBudget
 from forwarder.observe.reports import SourceReport
 from forwarder.polling.asking import LONG, Asker
-from forwarder.polling.plan import TAIL
+from forwarder.polling.plan import BACKFILL, TAIL
 from forwarder.testing.waiting import until
 from tests.clocks import FakeClock
 from tests.polling.pollers import ScriptedSource
@@ -54,3 +54,43 @@ async def test_the_usual_wait_is_none_of_anybodys_business() -> None:
     asker.stop()
     assert await waiting is False
     assert (report.state, report.next_try) == ("working", 0.0)
+
+
+async def test_a_walk_leaves_a_place_for_the_tail_which_takes_it_at_once() -> None:
+    """The clock stands still: no place comes but the two that are free."""
+    clock = FakeClock()
+    asker, report = asker_of(clock, RequestBudget(clock, 60))
+    wants, wake = [BACKFILL], asyncio.Event()
+    assert await asker.turn(lambda: wants) == BACKFILL
+    waiting = asyncio.create_task(asker.turn(lambda: wants, wake=wake, tail_due=lambda: 3600.0))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    wants.append(TAIL)
+    wake.set()
+    assert await waiting is None
+    assert await asker.turn(lambda: wants) == TAIL
+    assert report.requests_by_reader == {"backfill": 1, "tail": 1}
+
+
+async def test_a_tail_that_is_due_by_time_alone_takes_it_as_well() -> None:
+    clock = FakeClock()
+    asker, _ = asker_of(clock, RequestBudget(clock, 60))
+    wants = [BACKFILL]
+    assert await asker.turn(lambda: wants) == BACKFILL
+
+    def due() -> float:
+        wants[:] = [TAIL]
+        return 0.01
+
+    assert await asker.turn(lambda: wants, tail_due=due) == TAIL
+
+
+async def test_a_walk_takes_the_last_place_where_the_tail_had_its_part() -> None:
+    clock = FakeClock()
+    budget = RequestBudget(clock, 60)
+    asker, _ = asker_of(clock, budget)
+    turns = []
+    while len(turns) < 40:
+        turns.append(await asker.turn(lambda: [BACKFILL, TAIL]))
+        clock.advance(budget.wait())
+    assert turns.count(BACKFILL) == 10

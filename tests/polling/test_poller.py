@@ -352,3 +352,22 @@ async def test_an_objection_that_comes_while_one_waits_for_its_turn_holds_it_too
         assert source.asked == []
         poller.stop()
         await stepping
+
+
+async def test_a_bell_has_the_tail_asked_while_history_waits_for_its_pace(tmp_path: Path) -> None:
+    """Two places are free, and no more come: history may have one of them, the tail is asked for the other."""
+    clock = FakeClock()
+    budget = RequestBudget(clock, 1)
+
+    def answer(state: dict[str, Any]) -> Page:
+        return page(state, str(len(source.asked)), more=True) if state["from"] < near else page(state)
+
+    source, near = ScriptedSource(answer), int((clock.time() - 3600) * 1000)
+    async with spool_in(tmp_path, clock) as spool:
+        poller = poller_of(source, spool, clock, budget, since=86_400)
+        async with running(poller) as task:
+            await until(lambda: len(source.asked) == 1, task)
+            assert source.asked[0]["from"] > near
+            poller.ring()
+            await until(lambda: len(source.asked) == 2, task)
+        assert source.asked[1]["from"] > near

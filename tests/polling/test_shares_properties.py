@@ -6,6 +6,7 @@ becomes of its requests. Nothing sleeps.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -67,19 +68,32 @@ class World:
         ]  # fmt: skip
         return self.plans[number].ready(names, now)
 
+    def until_a_tail_wants(self) -> float:
+        """Return the seconds until some tail that wants nothing now does: whoever waits looks again then."""
+        return min(map(self._until_it_wants, (walks[TAIL] for walks in self.sources)))
+
+    def _until_it_wants(self, tail: Walk) -> float:
+        pages, answer = self.pages(tail), tail.done_at - self.clock.now
+        if pages >= 1:
+            return answer if answer > 0 else math.inf
+        return max((1.001 - pages) * 60 / self.live, answer) if self.live else math.inf
+
     def ask(self) -> None:
         """Let the next place come, and give it to whom it belongs."""
-        self.clock.advance(self.budget.wait())
-        order, now = self.budget.line.order, self.clock.now
+        line, now = self.budget.line, self.clock.now
         claims = {path_of(str(n), name): (n, name) for n in range(len(self.sources)) for name in self.free(n)}
-        claims = {path: who for path, who in claims.items() if order.wait(path, now) <= 0}
+        claims = {path: who for path, who in claims.items() if line.order.wait(path, now) <= 0}
         if not claims:
             self.clock.advance(0.05)
             return
-        path = order.first(claims)
+        with line.joined(lambda: claims):
+            path = line.first(last=self.budget.wait(2) > 0) if self.budget.wait() <= 0 else None
+        if path is None:
+            self.clock.advance(max(1e-6, min(self.budget.wait() or self.budget.wait(2), self.until_a_tail_wants())))
+            return
         number, name = claims[path]
         self.budget.reserve()
-        order.charge(path, now, self.budget.interval)
+        line.charge(path, now, self.budget.interval)
         self.turns.append(name)
         walk, course = self.sources[number][name], self.plans[number][name]
         walk.asked += 1
@@ -180,3 +194,18 @@ def test_a_source_whose_history_is_long_does_not_hold_up_another_with_the_same_k
     world.sources[0][HEAL].ended = world.sources[0][BACKFILL].ended = 0.0  # of these, no end is waited for
     world.run(until=3600 * 2)
     assert world.slowest < 4, "the tails of all come first"
+
+
+@pytest.mark.parametrize("live", [0.02, 0.1, 0.2, 1 / 3, 0.5, 0.7])
+def test_live_events_wait_for_no_other_reader_while_the_whole_is_within_the_budget(live: float) -> None:
+    delays: dict[bool, float] = {}
+    for beside in (False, True):
+        world = World(50, 50 * live, [walks(**dict.fromkeys(WALKS, 1e9 if beside else 0.0))])
+        [tail], latest = [found[TAIL] for found in world.sources], 0.0
+        while world.clock.now < world.begun + 3 * 3600:
+            before = tail.asked
+            world.ask()
+            if tail.asked > before > 2:
+                latest = max(latest, world.clock.now - world.begun - tail.asked * 60 / world.live)
+        delays[beside] = latest
+    assert delays[True] <= delays[False] + 0.06, "a step of the world is 0.05 s, a place comes every 1.2 s"
