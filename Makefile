@@ -32,7 +32,7 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 	@$(BIN)/audit-forwarder demo $(ARGS)
 
 test: $(VENV)/.dev ## run every test that needs only PyPI
-	@$(BIN)/python -m pytest -n 3 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
+	@$(BIN)/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
 # What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
 VERSIONS ?= 3.12 3.13
@@ -52,15 +52,17 @@ test-versions: ## the tests again with each other Python that is found here, one
 	  else echo "NOT TESTED WITH PYTHON $$version: none is found on PATH or with pyenv"; fi; \
 	done
 
+# With the version of Python that has no run of its own, where it is found.
 .venv-oldest/.dev: requirements/oldest.lock requirements/build.lock pyproject.toml
-	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	@test -x .venv-oldest/bin/python || "$$(.ci/find-python 3.12 || command -v $(PYTHON))" -m venv .venv-oldest
 	@echo "installing the oldest dependencies that are supported into .venv-oldest (once)"
 	@for lock in oldest build; do .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$$lock.lock || exit 1; done
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest -n 3 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(OLDEST) $(ARGS)
+	@.venv-oldest/bin/python --version
+	@.venv-oldest/bin/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(OLDEST) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .
