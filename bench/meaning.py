@@ -129,6 +129,10 @@ def steps(bodies: list[bytes]) -> dict[str, Callable[[], object]]:
         "raw": lambda: raw.render(records),
         "bare decode": lambda: [decode(body) and None for body in bodies],
         **{f"privacy {name}": partial(_private, privacy, bodies) for name, privacy in _privacies().items()},
+        **{
+            f"privacy {name}, as people work": partial(_private, privacy, _worked(bodies))
+            for name, privacy in _privacies().items()
+        },
         "keys": lambda: keys.keys(ids),
         "content digests": lambda: content_digests(bodies),
     }
@@ -143,6 +147,17 @@ def _privacies() -> dict[str, Privacy]:
         "pseudonyms": {**hidden, "content": "pseudonymise", "key": key},
     }
     return {name: build_privacy(PrivacyConfig.model_validate(each)) for name, each in settings.items()}
+
+
+def _worked(bodies: list[bytes]) -> list[bytes]:
+    """Return the events as if a tenth as many people had done them, to few things often and to most things seldom."""
+    rng, events = random.Random(8), [msgspec.json.decode(body) for body in bodies]
+    for each in events:
+        person = rng.choice(events[: len(events) // 10])["attributes"]
+        thing = events[min(int(rng.paretovariate(0.6)), len(events)) - 1]["attributes"]
+        each["attributes"] |= {name: person[name] for name in ("actor", "location")}
+        each["attributes"] |= {name: thing[name] for name in ("context", "container")}
+    return [msgspec.json.encode(each) for each in events]
 
 
 def _private(privacy: Privacy, bodies: list[bytes]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from forwarder.contracts.privacy import PRESETS, Preset, PrivacyConfig
 from forwarder.normalize.lenient import read_tree
 from forwarder.records.privacy import build_privacy
 from forwarder.records.privacy.kinds import NOT_PEOPLE
+from forwarder.records.privacy.quick import LOOK_AFTER, MOST_KEPT, WHOLE_FOR
 from forwarder.records.privacy.rules import odd_paths
 from forwarder.records.privacy.tables import CONFLUENCE, DATACENTER, GUARD_DETECT, JIRA, ORGANIZATION, TABLES, ByType
 from forwarder.registry import SOURCES
@@ -346,6 +348,45 @@ def test_the_short_way_ends_where_the_long_one_does(settings):
             taken += 1
             assert without_absent(json.loads(short)) == without_absent(change(read_tree(raw)[0]))
     assert taken > 50
+
+
+def nothing_else(tree: dict[str, Any]) -> dict[str, Any]:
+    names = ("actor", "context", "container", "location")
+    return tree | {"attributes": {name: inner for name, inner in tree["attributes"].items() if name in names}}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"preset": "no_content"}, {"preset": "no_persons"}, {"preset": "strict", "ip": "network"}], ids=str
+)
+def test_what_came_before_is_seen_as_it_was_seen_then(settings):
+    """Parts of events that come again are not made anew: whatever stands beside them, they are the same."""
+    privacy = build_privacy(PrivacyConfig.model_validate(settings))
+    change = privacy._change("organization")
+    attributes = [tree.get("attributes") for tree in [*documents("organization"), PAGE]]
+    attributes = [each for each in attributes if type(each) is dict]
+    for first, second in itertools.product(attributes[:40], attributes[-15:]):
+        tree = PAGE | {"attributes": first | {"actor": second.get("actor"), "location": second.get("location")}}
+        for each in (tree, nothing_else(tree)):
+            seen_now = json.loads(privacy.apply("organization", json.dumps(each).encode()))
+            assert without_absent(seen_now) == without_absent(change(read_tree(json.dumps(each).encode())[0]))
+    assert any(part.known for part in privacy._quick("organization")._parts)
+
+
+def test_parts_that_never_come_again_are_not_looked_for():
+    privacy = build_privacy(PrivacyConfig.model_validate({"preset": "strict"}))
+    quick, change = privacy._quick("organization"), privacy._change("organization")
+    ways = set()
+    for number in range(2 * LOOK_AFTER + WHOLE_FOR):
+        entry = {"id": str(number), "type": "page", "attributes": {"title": f"Plan {number}"}}
+        actor = PAGE["attributes"]["actor"] | {"name": f"Nora {number}"}
+        location = {"ip": "192.0.2.7", "city": f"City {number}", "countryName": "Norway"}
+        new = {"actor": actor, "context": [entry], "container": [entry], "location": location}
+        tree = PAGE | {"attributes": PAGE["attributes"] | new}
+        raw = json.dumps(tree).encode()
+        assert without_absent(json.loads(privacy.apply("organization", raw))) == without_absent(change(tree))
+        ways.add(quick._as_whole > 0)
+    assert ways == {False, True}
+    assert all(len(part.known) <= MOST_KEPT for part in quick._parts)
 
 
 def test_an_event_with_a_member_that_no_table_knows_keeps_it_under_a_pseudonym():

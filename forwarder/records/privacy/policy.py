@@ -14,7 +14,7 @@ import msgspec
 from forwarder.net.json_size import QUICK, TOO_MUCH, is_beyond_reading
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.records.privacy.kinds import LOST, Change, Kinds
-from forwarder.records.privacy.quick import QUICK_FEEDS, Quick, quick_shape
+from forwarder.records.privacy.quick import QUICK_FEEDS, Quick, Shapes, quick_shapes
 from forwarder.records.privacy.rules import ANY, BY_RULE, with_rules
 from forwarder.records.privacy.tables import EITHER, OTHER, TABLES, ByType, Table
 
@@ -26,11 +26,11 @@ _NOTHING: Table = {}
 
 
 @lru_cache(32)
-def _quick_shape(
+def _quick_shapes(
     feed: str, treatments: tuple[tuple[str, Treatment], ...], ip: str, rules: tuple[tuple[str, Treatment], ...]
-) -> tuple[Any, str] | None:
+) -> Shapes | None:
     """Return what the short way is made of, which is the same for all sinks with the same settings."""
-    return quick_shape(with_rules(TABLES.get(feed, _NOTHING), dict(rules)), dict(treatments), ip)
+    return quick_shapes(with_rules(TABLES.get(feed, _NOTHING), dict(rules)), dict(treatments), ip)
 
 
 class Privacy:
@@ -79,8 +79,9 @@ class Privacy:
     def _quick(self, feed: str) -> Quick | None:
         if feed not in self._quick_by_feed:
             settings = tuple(self._kinds.treatments.items()), self._kinds.ip, tuple(self._rules.items())
-            made = _quick_shape(feed, *settings) if feed in self._quick_feeds else None
-            self._quick_by_feed[feed] = made and Quick(*made, self._kinds.change)
+            made = _quick_shapes(feed, *settings) if feed in self._quick_feeds else None
+            alike = self._pseudonyms is None  # a pseudonym changes with the key
+            self._quick_by_feed[feed] = made and Quick(made, self._kinds.change, always_alike=alike)
         return self._quick_by_feed[feed]
 
     def _change(self, feed: str) -> Change:

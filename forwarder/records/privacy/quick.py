@@ -9,7 +9,7 @@ the long way changes it with.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 QUICK_FEEDS = frozenset({"organization"})
 """Feeds with so many events that it matters."""
+
+ATTRIBUTES = "attributes"
+"""The member of an event that holds what may come again with others."""
+
+MOST_KEPT = 1024
+LONGEST_KEPT = 1024
+"""Parts of each name that a sink keeps, and bytes of the longest."""
+
+LOOK_AFTER = 256
+MOST_NEW = 2 * LOOK_AFTER
+WHOLE_FOR = 16 * LOOK_AFTER
+"""Events after which is looked how many of their parts, four each, were new; where more were than these, parts do not
+pay, and as many events are taken as wholes before it is tried again."""
 
 _SYSTEM_ADDRESS = b"Atlassian app"
 """What stands where the address of a person would; it stays, and the long way sees to it."""
@@ -78,51 +91,158 @@ class _Dropped(metaclass=_Anything):
     """The type of a member that is known and left out."""
 
 
+class Shape(NamedTuple):
+    """What stays of a value, and how that looks.
+
+    Attributes:
+        kept: Its type.
+        pattern: What it must look like when it is written.
+    """
+
+    kept: Any
+    pattern: str
+
+
+class Shapes(NamedTuple):
+    """What stays of an event.
+
+    Attributes:
+        whole: All of it.
+        event: Without its parts.
+        parts: Those of its attributes that many events have alike (who, what, where, from where), by name.
+    """
+
+    whole: Shape
+    event: Shape
+    parts: dict[str, Shape]
+
+
 class Quick:
     """Makes ordinary events of one feed private.
 
     Args:
-        shape: The structure of what stays.
-        pattern: What it must look like when it is written.
+        shapes: The structure of what stays.
         change: Gives what becomes of a value of a kind.
+        always_alike: Whether the same part always becomes the same, so that it can be kept.
     """
 
-    def __init__(self, shape: Any, pattern: str, change: Callable[[str], Change]) -> None:
-        changes: dict[type, Change] = {stands_for: change(kind) for kind, stands_for in _CHANGED.items()}
-        changes[_Dropped] = lambda _: msgspec.UNSET
-        self._decode = msgspec.json.Decoder(shape, dec_hook=lambda wanted, value: changes[wanted](value)).decode
-        self._encode = msgspec.json.Encoder().encode
-        self._fits = re.compile(pattern.encode(), re.ASCII).fullmatch
+    def __init__(self, shapes: Shapes, change: Callable[[str], Change], *, always_alike: bool) -> None:
+        self._whole = _OneShape(shapes.whole, change)
+        self._event = _OneShape(shapes.event, change)
+        self._parts = [_Part(name, _OneShape(shape, change)) for name, shape in shapes.parts.items()]
+        self._always_alike = always_alike
+        self._until_look, self._as_whole = LOOK_AFTER, 0
 
     def apply(self, raw: bytes) -> bytes | None:
         """Return the event as the sink may see it, or None when it must go the long way.
 
         Raises OSError when the key of the pseudonyms cannot be read.
         """
-        if raw.rfind(_SYSTEM_ADDRESS) >= 0:  # from behind, as that is quicker
-            return None
         try:
-            made = self._encode(self._decode(raw))
+            if self._always_alike and not self._as_whole:
+                return self._by_parts(raw)
+            self._as_whole -= self._as_whole > 0
+            return None if _SYSTEM_ADDRESS in raw else self._whole.written(self._whole.decode(raw))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+
+    def _by_parts(self, raw: bytes) -> bytes | None:
+        self._until_look -= 1
+        if not self._until_look:
+            self._look()
+        event = self._event.decode(raw)
+        made = self._parts_of(event.attributes)
+        if made is None or (rest := self._event.written(event)) is None:
+            return None
+        if not made:
+            return rest
+        parts = b",".join(made)
+        return b"%b%b}}" % (rest[:-2], parts) if rest.endswith(b"{}}") else b"%b,%b}}" % (rest[:-2], parts)
+
+    def _look(self) -> None:
+        """Look whether parts pay: who makes events could make all of them new."""
+        if sum(part.new for part in self._parts) > MOST_NEW:
+            self._as_whole = WHOLE_FOR
+        self._until_look = LOOK_AFTER
+        for part in self._parts:
+            part.new = 0
+
+    def _parts_of(self, attributes: Any) -> list[bytes] | None:
+        """Take the parts out of the attributes, and return them as they may be seen."""
+        if attributes is None:
+            return None
+        made: list[bytes] = []
+        for part in self._parts:
+            if (value := getattr(attributes, part.name)) is not _NO_PART:
+                raw = bytes(value)
+                if (private := part.known.get(raw) or part.made_private(raw)) is None:
+                    return None
+                made.append(private)
+                setattr(attributes, part.name, _NO_PART)
+        return made
+
+
+class _OneShape:
+    """Decodes and writes what has one shape."""
+
+    def __init__(self, shape: Shape, change: Callable[[str], Change]) -> None:
+        changes: dict[type, Change] = {stands_for: change(kind) for kind, stands_for in _CHANGED.items()}
+        changes[_Dropped] = lambda _: msgspec.UNSET
+        self.decode = msgspec.json.Decoder(shape.kept, dec_hook=lambda wanted, value: changes[wanted](value)).decode
+        self._encode = msgspec.json.Encoder().encode
+        self._fits = re.compile(_AFTER_CLASS.sub(r"\1+", shape.pattern).encode(), re.ASCII).fullmatch
+
+    def written(self, value: Any) -> bytes | None:
+        """Return what is left, written, or None when that does not look as it must."""
+        made = self._encode(value)
         if (b"%" in made and _OTHER_SIGN in made) or not (made.isascii() or _WIDE_SIGN not in made):
             return None
         return made if self._fits(made) else None
 
 
-def quick_shape(table: Table, treatments: Mapping[str, Treatment], ip: str) -> tuple[Any, str] | None:
-    """Return structure and pattern for a feed and the settings of a sink, or None where only the long way is right."""
+class _Part:
+    """Makes one part of events private, and keeps what became of it, as most come again.
+
+    Attributes:
+        name: Of the member.
+        known: The part with its name before it, as it may be seen, by what the API sent.
+        new: How many were not known, since this was set to 0.
+    """
+
+    def __init__(self, name: str, shape: _OneShape) -> None:
+        self.name = name
+        self.known: dict[bytes, bytes] = {}
+        self.new = 0
+        self._before = f'"{name}":'.encode()
+        self._shape = shape
+
+    def made_private(self, raw: bytes) -> bytes | None:
+        """Return a part that is not known yet as it may be seen, or None when it must go the long way."""
+        self.new += 1
+        if _SYSTEM_ADDRESS in raw or (written := self._shape.written(self._shape.decode(raw))) is None:
+            return None
+        made = self._before + written
+        if len(raw) <= LONGEST_KEPT:
+            if len(self.known) >= MOST_KEPT:
+                self.known.clear()
+            self.known[raw] = made
+        return made
+
+
+def quick_shapes(table: Table, treatments: Mapping[str, Treatment], ip: str) -> Shapes | None:
+    """Return the structure for a feed and the settings of a sink, or None where only the long way is right."""
     if treatments["unknown"] == "store":
         return None
     try:
-        made = _Maker(treatments, ip).object(table)
+        return _Maker(treatments, ip).event(table)
     except _NoShortWay:
         return None
-    return made and (made[0], _AFTER_CLASS.sub(r"\1+", made[1]))
 
 
 _AFTER_CLASS = re.compile(r"(?<=\])(\*|\{[0-9,]+\})")
 """A quantifier of one class of characters: as no class holds what follows it, nothing is won by going back."""
+
+_NO_PART = msgspec.Raw(b"")
 
 
 class _Maker:
@@ -135,42 +255,56 @@ class _Maker:
         masked += ".:" if ip != "whole" else ""
         self._stored = rf'"[^"\\{masked}]*"'  # what has nothing in it that may have to be taken out
 
-    def value(self, table: Table) -> tuple[Any, str] | None:
+    def event(self, table: Table) -> Shapes:
+        """Return what stays of an event: its attributes come last, so that their parts can be written behind them."""
+        if type(table) is not dict or type(attributes := table.get(ATTRIBUTES)) is not dict:
+            raise _NoShortWay
+        made = {name: self.value(inner) for name, inner in attributes.items() if type(inner) is not str}
+        parts = {name: Shape(found.kept | None, rf"null|{found.pattern}") for name, found in made.items() if found}
+        others = {name: inner for name, inner in table.items() if name != ATTRIBUTES}
+        whole, rest = self.object(table), self.object(attributes, parts=frozenset(parts))
+        return Shapes(whole, self.object({**others, ATTRIBUTES: rest}), parts)
+
+    def value(self, table: Table) -> Shape | None:
+        if type(table) is Shape:
+            return table
         if type(table) is list:
             if (inner := self.value(table[0])) is None:
                 return None
-            kind: Any = inner[0]
-            return list[kind], rf"\[(?:(?:{inner[1]}),?)*+\]"
+            kind: Any = inner.kept
+            return Shape(list[kind], rf"\[(?:(?:{inner.pattern}),?)*+\]")
         if type(table) is ByType:
             return self._by_type(table)
         return self.object(table) if type(table) is dict else self._text(table)
 
-    def _text(self, kind: str) -> tuple[Any, str] | None:
+    def _text(self, kind: str) -> Shape | None:
         if kind.startswith(BY_RULE):
             if not kind.startswith(f"{BY_RULE}drop"):
                 raise _NoShortWay
             return None
         if kind in _OWN:
-            return _OWN[kind]
+            return Shape(*_OWN[kind])
         if kind in _WHERE_FROM:
             if self._ip == "whole":
-                return str, _WHERE_FROM[kind]
-            return (_CHANGED[kind], _TEXT) if kind == "ip" and self._ip == "network" else None
+                return Shape(str, _WHERE_FROM[kind])
+            return Shape(_CHANGED[kind], _TEXT) if kind == "ip" and self._ip == "network" else None
         treatment = self._treatments["links" if kind == "api" else kind]
         if kind in _CHANGED and (treatment == "pseudonymise" or (treatment == "drop" and kind == "links")):
-            return _CHANGED[kind], _TEXT
-        return (str, self._stored) if treatment == "store" else None
+            return Shape(_CHANGED[kind], _TEXT)
+        return Shape(str, self._stored) if treatment == "store" else None
 
-    def object(self, table: dict[str, Table], word: str | None = None) -> tuple[Any, str] | None:
+    def object(self, table: dict[str, Table], word: str | None = None, parts: frozenset[str] = frozenset()) -> Shape:
         if ANY in table:
             raise _NoShortWay
-        made = {name: self.value(inner) for name, inner in table.items() if word is None or name != "type"}
+        members = {name: inner for name, inner in table.items() if name not in parts}
+        made = {name: self.value(inner) for name, inner in members.items() if word is None or name != "type"}
         stays = {name: found for name, found in made.items() if found is not None}
         needs_id = table.get("id") == "account"  # who has none may be one of those who are no person, whose name stays
         fields: list[Any] = [
-            (name, kind) if needs_id and name == "id" else (name, kind | None, None)
-            for name, (kind, _) in stays.items()
+            (name, found.kept) if needs_id and name == "id" else (name, found.kept | None, None)
+            for name, found in stays.items()
         ]
+        fields += [(name, msgspec.Raw, _NO_PART) for name in parts]
         if self._all_known:
             fields += [(name, _Dropped | None, None) for name in made if name not in stays]
         shape = msgspec.defstruct(
@@ -183,10 +317,10 @@ class _Maker:
             tag_field=word and "type",
             forbid_unknown_fields=self._all_known,
         )
-        members = "|".join(rf'{name}":(?:{pattern})' for name, (_, pattern) in stays.items())
-        return shape, rf'{"" if word else chr(92) + "{"}(?:"(?:{members}),?)*+\}}'
+        looks = "|".join(rf'{name}":(?:{found.pattern})' for name, found in stays.items())
+        return Shape(shape, rf'{"" if word else chr(92) + "{"}(?:"(?:{looks}),?)*+\}}')
 
-    def _by_type(self, table: ByType) -> tuple[Any, str]:
+    def _by_type(self, table: ByType) -> Shape:
         words: dict[int, list[str]] = {}
         often = {word: inner for word, inner in table.tables.items() if word not in RARE_PEOPLE}
         tables = {**dict.fromkeys(THINGS, table.other), **often}
@@ -196,9 +330,9 @@ class _Maker:
         patterns: list[str] = []
         for alike in words.values():
             made = [self.object(tables[alike[0]], word) for word in alike]
-            shapes += [shape for shape, _ in filter(None, made)]
-            patterns.append(rf'(?:{"|".join(alike)})",?{made[0][1]}')  # type: ignore[index]
+            shapes += [found.kept for found in made]
+            patterns.append(rf'(?:{"|".join(alike)})",?{made[0].pattern}')
         union = shapes[0]
         for shape in shapes[1:]:
             union |= shape
-        return union, rf'\{{"type":"(?:{"|".join(patterns)})'
+        return Shape(union, rf'\{{"type":"(?:{"|".join(patterns)})')
