@@ -23,6 +23,7 @@ from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
 from forwarder.cli import hunt as cli_hunt
 from forwarder.cli import imports as cli_imports
+from forwarder.cli import init as cli_init
 from forwarder.cli import investigate as cli_investigate
 from forwarder.cli import lanes as cli_lanes
 from forwarder.cli import looks as cli_looks
@@ -72,6 +73,7 @@ app = App(
     epilog=examples_epilog(
         [
             ("audit-forwarder demo", "see it work, with faults, on this machine"),
+            ("audit-forwarder init", "a first configuration, from a few answers"),
             ("audit-forwarder check -c config.yaml", "would this configuration work?"),
             ("audit-forwarder run -c config.yaml", "the daemon"),
         ],
@@ -93,6 +95,9 @@ def _audit_forwarder(
     ] = False,
 ) -> None:
     del version
+
+
+cli_init.add_to(app)
 
 
 @app.command(

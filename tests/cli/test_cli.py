@@ -27,6 +27,7 @@ from tests.cli.letters import on_terminal
 from tests.packages import SINK, install
 
 COMMANDS = [
+    "init",
     "run",
     "check",
     "doctor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forwarder.assembly import build_format_of, build_sink, build_source, close_all, privacies_in_words
 from forwarder.cli.terminal import print_line, show_rows
@@ -33,9 +33,30 @@ PROOF = {
 }
 
 
+class Examined(NamedTuple):
+    """A configuration that would work: its parts, built and to be closed, and what is worth a look."""
+
+    sources: dict[str, Source]
+    sinks: dict[str, Sink]
+    looks: list[Problem]
+
+
 def check(invocation: Invocation) -> ExitCode:
     """Validate everything that can be validated without writing or connecting. Raises SettingsError."""
     settings = invocation.settings()
+    found = examine(settings)
+    try:
+        _explain(settings, found.sources, found.sinks)
+        _show_privacy(settings)
+        _show_late(settings, found.sinks)
+        _show_looks(settings.located([*found.looks, *refused_times(found.sinks, settings.sinks)]))
+    finally:
+        asyncio.run(close_all([*found.sources.values(), *found.sinks.values()]))
+    return ExitCode.OK
+
+
+def examine(settings: Settings) -> Examined:
+    """Return the parts of a configuration that would work here. Raises SettingsError with everything that is wrong."""
     problems = [*certain_to_fail(settings), *unusable_here(settings), *taken_port(settings)]
     problems += [*taken_receiver_port(settings), *unusable_tls(settings), *unusable_proxies(settings)]
     looks = worth_a_look(settings)
@@ -56,18 +77,10 @@ def check(invocation: Invocation) -> ExitCode:
             problems.append(not_built(f"sinks.{name}", error))
     for problem, may_be_meant in same_targets(sinks, settings.sinks):
         (looks if may_be_meant else problems).append(problem)
-    try:
-        if not problems:
-            _explain(settings, sources, sinks)
-            _show_privacy(settings)
-            _show_late(settings, sinks)
-            looks += refused_times(sinks, settings.sinks)
-            _show_looks(settings.located(looks))
-    finally:
-        asyncio.run(close_all([*sources.values(), *sinks.values()]))
     if problems:
+        asyncio.run(close_all([*sources.values(), *sinks.values()]))
         raise SettingsError(settings.located(problems))
-    return ExitCode.OK
+    return Examined(sources, sinks, looks)
 
 
 def _explain(settings: Settings, sources: dict[str, Source], sinks: dict[str, Sink]) -> None:

@@ -1,0 +1,1 @@
+"""`init`: from a few answers to a configuration that works."""
