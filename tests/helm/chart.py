@@ -24,7 +24,7 @@ class RefusedError(Exception):
     """Helm renders nothing; the message is its own."""
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.CSafeLoader):
     """Refuses a key that comes twice: of two values for one field, no one knows which one a cluster takes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
