@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart image crash bench fuzz backlog torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart content image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ test-servers: $(VENV)/.dev ## the tests on real servers (installs and starts the
 
 chart: $(VENV)/.dev ## the helm chart: linted, rendered, held against the schemas of Kubernetes
 	@$(BIN)/python -m pytest -m packaging tests/helm $(ARGS)
+
+content: $(VENV)/.dev ## the alerts and the dashboard, by promtool and a real Prometheus
+	@$(BIN)/python -m pytest -m packaging tests/content $(ARGS)
 
 image: $(VENV)/.dev ## build the container image without an engine and try it (root, on Debian)
 	@$(BIN)/python -m pytest -m packaging tests/image $(ARGS)

@@ -285,6 +285,13 @@ def lost_gaps(report: DaemonReport) -> Iterator[Sample]:
     return _gaps(report, lambda gap: gap.state == "lost")
 
 
+def oldest_open_gap(report: DaemonReport) -> Iterator[Sample]:
+    """Yield how far the oldest open gap reaches back: to the time it covers, or to when it was found; 0 without one."""
+    if report.spool is not None:
+        begun = [gap.from_ms or gap.opened_ms for gap in report.spool.gaps if gap.is_open]
+        yield (), max(0.0, report.now - min(begun) / 1000) if begun else 0.0
+
+
 def _gaps(report: DaemonReport, counts_one: Callable[[Gap], bool]) -> Iterator[Sample]:
     if report.spool is not None:
         counts: dict[str, int] = dict.fromkeys(GAP_CAUSES, 0)

@@ -24,6 +24,7 @@ from forwarder.observe.metric_rows import (
     of_daemon,
     of_lanes,
     of_spool,
+    oldest_open_gap,
     open_gaps,
     states,
     trouble_ages,
@@ -224,6 +225,15 @@ METRICS: list[Metric] = [
         ("reason",),
         "SpoolStatus.gaps, lost",
         lost_gaps,
+    ),
+    Metric(
+        "forwarder_spool_oldest_open_gap_age_seconds",
+        "gauge",
+        "How far the oldest gap that may still be closed reaches back; 0 without one. Atlassian keeps events for 180 "
+        "days.",
+        (),
+        "now - SpoolStatus.gaps.from_ms",
+        oldest_open_gap,
     ),
     # ---- books, durable: they survive a restart
     of_books("forwarder_books_spooled_events_total", "counter", "spooled", "Events spooled since the lane's start."),

@@ -140,6 +140,7 @@ EXPECTED = {
     "forwarder_source_trouble_age_seconds": 75,
     "forwarder_books_filtered_ratio": 50 / 675,
     "forwarder_spool_unconfigured_lanes": 0,
+    "forwarder_spool_oldest_open_gap_age_seconds": NOW - 0.001,
     "forwarder_sink_max_dead_letters": 214,
     "forwarder_sink_retried_events_total": 215,
     "forwarder_sink_replay_waiting_events": 216,
@@ -302,6 +303,18 @@ def test_open_and_lost_gaps_by_cause_without_the_closed_ones():
         assert {labels for labels, count in samples(report, name).items() if count} == {(cause,)}
     shown = report_to_dict(report)["spool"]
     assert shown["open_gaps"] == 1, "a number means one thing, wherever it stands"
+
+
+def test_the_oldest_open_gap_is_told_by_the_time_it_covers():
+    name, at = "forwarder_spool_oldest_open_gap_age_seconds", int(NOW * 1000)
+    gaps = [
+        Gap("retention", from_ms=1, lost_ms=2),
+        Gap("late", from_ms=at - 7000, opened_ms=at),
+        Gap("missing_page", opened_ms=at - 9000, fetching_ms=at),
+    ]
+    assert samples(full_report(spool=spool_status(gaps=gaps)), name) == {(): 9}
+    assert samples(full_report(spool=spool_status(gaps=gaps[:2])), name) == {(): 7}
+    assert samples(full_report(spool=spool_status(gaps=gaps[:1])), name) == {(): 0}
 
 
 def test_what_never_happened_is_absent_except_a_poll_that_never_succeeded():
