@@ -1,4 +1,6 @@
-"""A clock that tests own."""
+"""Clocks that tests own."""
+
+import time
 
 
 class FakeClock:
@@ -16,3 +18,16 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+class SetClock:
+    """The machine's clock, and by how much someone set it."""
+
+    def __init__(self, off: float = 0.0) -> None:
+        self.off = off
+
+    def time(self) -> float:
+        return time.time() + self.off
+
+    def monotonic(self) -> float:
+        return time.monotonic()

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
 
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
+from tests.clocks import SetClock
 from tests.daemon.engine import digests_of, engine, file_sink, source, truth
 
 DAY = 86_400.0
-
-
-class SetClock:
-    """The machine's clock, and by how much someone set it."""
-
-    def __init__(self) -> None:
-        self.off = 0.0
-
-    def time(self) -> float:
-        return time.time() + self.off
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 async def live(port: int) -> int:
