@@ -16,11 +16,24 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.archive import layout
-from forwarder.investigate import duck
+from forwarder.investigate import duck, hours
 from forwarder.investigate.columns import STORED
-from forwarder.investigate.loading import NotWhole, load_names, load_rows
+from forwarder.investigate.loading import NotWhole, derive, load_rows
 from forwarder.investigate.names import COLUMNS as NAME_COLUMNS
-from forwarder.investigate.parts import EVENTS, NAMES, Days, Index, Part, day_name, month_name, new_part
+from forwarder.investigate.parts import (
+    EVENTS,
+    FILES,
+    HOURS,
+    NAMES,
+    OBJECTS,
+    OTHERS,
+    Days,
+    Index,
+    Part,
+    day_name,
+    month_name,
+    new_part,
+)
 from forwarder.investigate.reading import VERIFY, ArchiveReader, Listed, listed
 from forwarder.investigate.rows import RowReader
 
@@ -40,7 +53,13 @@ ROW_GROUP = 60_000
 """Rows that are skipped together when their accounts and times do not fit a question."""
 
 _ORDER = 'who, "@timestamp", "evidence.object", "evidence.line"'
-_NAME_ORDER = 'entity, folded, id, kind, "value", feed'
+_ORDERS = {
+    EVENTS: _ORDER,
+    OTHERS: _ORDER,
+    NAMES: 'entity, folded, id, kind, "value", feed',
+    OBJECTS: '"name"',
+    HOURS: "user_id, hour, ip, country, token_id, app_id",
+}
 
 
 class Built(msgspec.Struct):
@@ -175,10 +194,18 @@ class _Making:
                 yield from self.reader.rows(self.rows, one, entries.get(one.name))
 
         count = load_rows(connection, rows(), self.unfinished, lambda done: self.progress(name, done))
-        load_names(connection, self.unfinished)
+        derive(connection, self.unfinished)
+        hashes = {one: entries[one].sha256 for one in there if one in entries}
+        values = [list(hashes), list(hashes.values())]
+        connection.execute("insert into objects select unnest(?), unnest(?)", values)
         [(problems,)] = connection.execute("select count(problem) from held").fetchall()
         part = new_part({day: said}, count, problems)
-        self._write(name, part, f"select {STORED} from held", "select * from names")
+        tables = {EVENTS: f"select {STORED} from kept", OTHERS: f"select {STORED} from others"}
+        self._write(
+            name,
+            part,
+            tables | {NAMES: "select * from names", HOURS: "select * from hours", OBJECTS: "select * from objects"},
+        )
         return part
 
     def month(self, name: str, parts: Mapping[str, Part]) -> Part:
@@ -188,21 +215,25 @@ class _Making:
         for one in parts.values():
             days |= one.days
         part = new_part(days, sum(one.rows for one in parts.values()), sum(one.problems for one in parts.values()))
-        for file, view in ((EVENTS, "stored"), (NAMES, "stored_names")):
-            paths = [str(path) for path in self.index.files(parts, file)]
-            self.connection.read_parquet(paths).create_view(view, replace=True)
-        self._write(name, part, "select * from stored", f"select {MERGED} from stored_names group by all")
+        tables = {}
+        for file in FILES:
+            view = f"stored_{file.partition('.')[0]}"
+            self.connection.read_parquet([str(path) for path in self.index.files(parts, file)]).create_view(
+                view, replace=True
+            )
+            tables[file] = f"select {_MERGED.get(file, '*')} from {view}{' group by all' * (file in _MERGED)}"
+        self._write(name, part, tables)
         return part
 
-    def _write(self, name: str, part: Part, events: str, names: str) -> None:
-        """Write both files of a part. Raises NotWhole when there is another number of rows in it."""
+    def _write(self, name: str, part: Part, tables: Mapping[str, str]) -> None:
+        """Write the files of a part, of a select each. Raises NotWhole when there is another number of rows in it."""
         made = self.unfinished / name
         made.mkdir()
-        for statement, order, file in ((events, _ORDER, EVENTS), (names, _NAME_ORDER, NAMES)):
-            relation = self.connection.sql(f"{statement} order by {order}")
+        for file, statement in tables.items():
+            relation = self.connection.sql(f"{statement} order by {_ORDERS[file]}")
             relation.write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
         asked = "select sum(num_rows)::bigint from parquet_file_metadata(?)"
-        [(found,)] = self.connection.execute(asked, [str(made / EVENTS)]).fetchall()
+        [(found,)] = self.connection.execute(asked, [[str(made / EVENTS), str(made / OTHERS)]]).fetchall()
         if found != part.rows:
             raise NotWhole(f"{name} has {found} rows instead of {part.rows}.", fix="Build it again.")
         self.index.publish(made, name, part)
@@ -215,6 +246,8 @@ MERGED = ", ".join(
     for name in NAME_COLUMNS
 )
 """Names of several parts as one list."""
+
+_MERGED = {NAMES: MERGED, HOURS: hours.MERGED}
 
 
 def is_closed(day: date, now: datetime) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import Actor, AuditEvent, Thing
 
-VERSION = 1
+VERSION = 2
 """Of the columns and what they mean; an index of another version is made anew."""
 
 LONGEST = 2000

@@ -25,12 +25,8 @@ select count(*) events, count(*) filter (ip is null) no_address, count(*) filter
 """
 
 _OF_WINDOW = """
-select exists (from e where t >= $since and t < $until) events,
-  exists (from e where t >= $since and t < $until and code like '%.view') "views",
-  exists (from e where t >= $since and t < $until and code like '%.view'
-    and (content_name is not null or content_key is not null)) titles,
-  exists (from e where t >= $since and t < $until and user_agent is not null) user_agents,
-  exists (from e where t >= $since and t < $until and session_id is not null) session_ids
+select sum(events) > 0 is true events, sum("views") > 0 is true "views", sum(titles) > 0 is true titles,
+  sum(user_agents) > 0 is true user_agents, sum(session_ids) > 0 is true session_ids from hours_within
 """
 
 _PROBLEMS = "select count(*) n from problems"

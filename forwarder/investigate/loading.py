@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forwarder.contracts import Held
+from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.investigate import names
 from forwarder.investigate.columns import COLUMNS
+from forwarder.investigate.hours import make_hours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,17 +52,31 @@ def load_rows(
     return _load(connection, "held", f"select {_FROM_JSON}", types, lines, scratch / "rows.ndjson", progress)
 
 
-def load_names(connection: DuckDBPyConnection, scratch: Path) -> None:
-    """Make the table `names` of the table `held`."""
-    connection.execute(names.NAMED)
+IS_EVENT = f"(problem is null and \"event.provider\" <> '{HEARTBEAT}')"
+"""Of a row of `held`: it is an event of an audit log, neither a line that is none nor a heartbeat of ours."""
+
+
+def derive(connection: DuckDBPyConnection, scratch: Path) -> None:
+    """Make of the table `held` its events, `kept`, all else, `others`, and their `names` and `hours`.
+
+    The table `objects` is made empty: of evidence that no index holds, hashes are found when they are needed.
+    """
+    connection.execute(f"create or replace view kept as select * from held where {IS_EVENT}")
+    connection.execute(f"create or replace view others as select * from held where {IS_EVENT} is not true")
+    connection.execute('create or replace table objects ("name" VARCHAR, sha256 VARCHAR)')
+    make_hours(connection)
+    _load_names(connection, scratch)
+
+
+def _load_names(connection: DuckDBPyConnection, scratch: Path) -> None:
     connection.execute(f"create or replace table seen as {names.SEEN}")
-    connection.execute('create or replace table folds ("value" VARCHAR, folded VARCHAR)')
+    connection.execute(f"create or replace table folds as {names.FOLDS}")
     types = {"value": "VARCHAR", "folded": "VARCHAR"}
     rows = names.folded_rows(connection)
     _load(connection, "folds", "select *", types, rows, scratch / "names.ndjson", lambda _: None)
     columns = ", ".join(f'"{name}"' for name in names.COLUMNS)
     connection.execute(f'create or replace table names as select {columns} from seen join folds using ("value")')
-    connection.execute("drop table seen; drop table folds; drop view named")
+    connection.execute("drop table seen; drop table folds")
 
 
 def _load(

@@ -7,14 +7,12 @@ is folded for comparison: letters without case and accents, also where Unicode d
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from forwarder.contracts.heartbeat import HEARTBEAT
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from duckdb import DuckDBPyConnection
 
@@ -36,8 +34,14 @@ _LETTERS = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
 )
 
-Name = tuple[str, str, str, str]
-"""Expressions of what it is and its id, the kind of name, and the expression of the name."""
+
+class _Named(NamedTuple):
+    """Expressions of what something is, its id, and each kind of name that it has there; over which table."""
+
+    entity: str
+    ident: str
+    values: dict[str, str]
+    table: str = "kept"
 
 
 def folded(text: str) -> str:
@@ -49,60 +53,61 @@ def folded(text: str) -> str:
 _AUDIT = "atlassian.audit"
 
 
-def _people() -> Iterator[Name]:
+def _people() -> Iterator[_Named]:
     for prefix in ("user", "user.target", "on_behalf_of", "impersonated"):
-        ident, name, email = f'"{prefix}.id"', f'"{prefix}.full_name"', f'lower("{prefix}.email")'
-        account = f"coalesce({ident}, {email}, {name})"
-        for kind, value in (("id", ident), ("email", email), ("name", name)):
-            yield "'person'", account, kind, value
+        values = {"id": f'"{prefix}.id"', "email": f'lower("{prefix}.email")', "name": f'"{prefix}.full_name"'}
+        yield _Named("'person'", f"coalesce({', '.join(values.values())})", values)
 
 
-def _things() -> Iterator[Name]:
+def _things() -> Iterator[_Named]:
     for entity, ident, name in (
         ("group", '"group.id"', '"group.name"'),
         ("app", f'"{_AUDIT}.authentication.app_id"', f'"{_AUDIT}.authentication.app_name"'),
         ("app", f'"{_AUDIT}.app.id"', f'"{_AUDIT}.app.name"'),
         ("token", f'"{_AUDIT}.authentication.token_id"', f'"{_AUDIT}.authentication.token_label"'),
     ):
-        for kind, value in (("id", ident), ("name", name)):
-            yield f"'{entity}'", f"coalesce({ident}, {name})", kind, value
+        yield _Named(f"'{entity}'", f"coalesce({ident}, {name})", {"id": ident, "name": name})
     for prefix in (f"{_AUDIT}.content", f"{_AUDIT}.space"):
-        ident = f'coalesce("{prefix}.id", "{prefix}.key")'
-        for kind in ("id", "key", "name"):
-            yield f'"{prefix}.kind"', ident, kind, f'"{prefix}.{kind}"'
-    yield f'"{_AUDIT}.content.kind"', f'coalesce("{_AUDIT}.content.id", "{_AUDIT}.content.key")', "url", '"url.full"'
+        values = {kind: f'"{prefix}.{kind}"' for kind in ("id", "key", "name")}
+        url = {"url": '"url.full"'} if prefix.endswith("content") else {}
+        yield _Named(f'"{prefix}.kind"', f'coalesce("{prefix}.id", "{prefix}.key")', values | url)
 
 
-def _others() -> Iterator[Name]:
-    """Yield those in `also`, where the key of a user is an address."""
-    for kind in ("id", "key", "name"):
-        yield "o.kind", "coalesce(o.id, o.key, o.name)", kind, f"if(o.kind <> 'user', o.{kind}, null)"
-    address, account = "lower(o.key)", "coalesce(o.id, lower(o.key), o.name)"
-    for kind, value in (("id", "o.id"), ("email", address), ("name", "o.name")):
-        yield "'person'", account, kind, f"if(o.kind = 'user', {value}, null)"
+def _others() -> Iterator[_Named]:
+    """Yield those in `also`, where the key of a user is an address, and what products call the actor."""
+    things = {kind: f"o.{kind}" for kind in ("id", "key", "name")}
+    yield _Named("o.kind", "coalesce(o.id, o.key, o.name)", things, f"{_ALSO} where o.kind <> 'user'")
+    people = {"id": "o.id", "email": "lower(o.key)", "name": "o.name"}
+    yield _Named("'person'", "coalesce(o.id, lower(o.key), o.name)", people, f"{_ALSO} where o.kind = 'user'")
+    yield _Named("'person'", "who", {"key": "one"}, _KEYS)
 
 
-def _select(names: Iterable[Name], table: str) -> str:
-    return " union all ".join(
-        f"""select {entity} entity, {ident} id, '{kind}' kind, {value} "value", "event.provider" feed, "@timestamp" t
-        from {table} where {value} is not null and {ident} is not null"""
-        for entity, ident, kind, value in names
-    )
+def _select(one: _Named) -> str:
+    """Return the select of these names: rows that are equal are one, before it is taken apart into its names."""
+    values = ", ".join(f"{value} {kind}_" for kind, value in one.values.items())
+    named = ", ".join(f"struct_pack(kind := '{kind}', \"value\" := {kind}_)" for kind in one.values)
+    return f"""select entity, ident, unnest([{named}], recursive := true), feed, "first", "last", events
+    from (select {one.entity} entity, {one.ident} ident, {values}, "event.provider" feed, min("@timestamp") "first",
+      max("@timestamp") "last", count(*) events from {one.table} group by all) where ident is not null"""
 
 
-_ALSO = '(select unnest(also) o, "event.provider", "@timestamp" from named where len(also) > 0)'
+_ALSO = '(select unnest(also) o, "event.provider", "@timestamp" from kept where len(also) > 0)'
 
-_KEYS = '(select unnest("user.keys") one, who, "event.provider", "@timestamp" from named where len("user.keys") > 0)'
+_KEYS = '(select unnest("user.keys") one, who, "event.provider", "@timestamp" from kept where len("user.keys") > 0)'
 
 SEEN = f"""
-select entity, id, kind, "value", feed, min(t) "first", max(t) "last", count(*) events
-from ({_select((*_people(), *_things()), "named")} union all {_select(_others(), _ALSO)}
-union all {_select([("'person'", "who", "key", "one")], _KEYS)}) group by all
+select entity, ident id, kind, "value", feed, min("first") "first", max("last") "last", sum(events)::bigint events
+from ({" union all ".join(map(_select, (*_people(), *_things(), *_others())))}) where "value" is not null group by all
 """
-"""Every name in the view `named`, without what it is folded to."""
+"""Every name in the view `kept`, without what it is folded to."""
 
-NAMED = f"""create or replace view named as select * from held where "event.provider" <> '{HEARTBEAT}'"""
-"""The view: what the table `held` has, but for our own parts; as a common table it would be copied."""
+_PLAIN = "[ -~]*"
+"""Texts of ASCII that prints, which DuckDB folds as `folded` does."""
+
+FOLDS = f"""
+select distinct "value", trim(regexp_replace(lower("value"), ' +', ' ', 'g')) folded from seen
+where regexp_full_match("value", '{_PLAIN}')
+"""
 
 
 class _Name(msgspec.Struct, gc=False):
@@ -111,8 +116,10 @@ class _Name(msgspec.Struct, gc=False):
 
 
 def folded_rows(connection: DuckDBPyConnection) -> Iterator[bytes]:
-    """Yield, as JSON, each different value of the table `seen` and what it is folded to."""
-    found = connection.cursor().execute('select distinct "value" from seen')
+    """Yield, as JSON, each different value of the table `seen` that `FOLDS` has not, and what it is folded to."""
+    found = connection.cursor().execute(
+        f"""select distinct "value" from seen where not regexp_full_match("value", '{_PLAIN}')"""
+    )
     encode = msgspec.json.Encoder().encode
     while values := found.fetchmany(10_000):
         for (value,) in values:

@@ -20,7 +20,7 @@ from forwarder.investigate.result import Evidence, EvidenceGap, EvidenceObject
 from forwarder.investigate.without_index import tables_of_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -73,14 +73,14 @@ def open_archive(store: Store, index: Path | None, progress: Callable[[str], Non
 
 
 class _Hashes:
-    """Finds the hashes of objects: by the digests of their days, else of their bytes, where an hour has none yet."""
+    """Finds the hashes of objects: of the index, else the digests of their days, else their bytes."""
 
     def __init__(self, reader: ArchiveReader) -> None:
         self._reader = reader
         self._days: dict[date, dict[str, Entry]] = {}
 
-    def __call__(self, names: Sequence[str]) -> tuple[EvidenceObject, ...]:
-        return tuple(EvidenceObject(name, self._of(name)) for name in sorted(names))
+    def __call__(self, known: Mapping[str, str | None]) -> tuple[EvidenceObject, ...]:
+        return tuple(EvidenceObject(name, known[name] or self._of(name)) for name in sorted(known))
 
     def _of(self, name: str) -> str:
         said = layout.parse_evidence(name)

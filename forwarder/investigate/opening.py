@@ -15,8 +15,8 @@ import msgspec
 from forwarder.investigate import duck
 from forwarder.investigate.building import MERGED
 from forwarder.investigate.columns import RESTORED, Place, row_of_problem
-from forwarder.investigate.loading import NotWhole, load_names, load_rows
-from forwarder.investigate.parts import EVENTS, NAMES
+from forwarder.investigate.loading import IS_EVENT, NotWhole, derive, load_rows
+from forwarder.investigate.parts import EVENTS, FILES, OTHERS
 from forwarder.investigate.rows import RowReader
 from forwarder.investigate.tables import MadeOf, Tables
 
@@ -69,7 +69,7 @@ def open_tables(
         scratch = stack.enter_context(duck.scratch())
         connection = stack.enter_context(duck.connect(scratch, memory=memory))
         load_rows(connection, _rows(reader, objects, RowReader(catalogue)), scratch, progress)
-        load_names(connection, scratch)
+        derive(connection, scratch)
         files = _unite(connection, index, parts) if parts and index else []
         return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
 
@@ -90,15 +90,24 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
 
 
 def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part]) -> list[Path]:
-    """Make `held` and `names` of the parts and of what was read; return the files that they read."""
-    connection.execute("alter table held rename to rest")
-    connection.execute("alter table names rename to rest_names")
-    events, names = index.files(parts, EVENTS), index.files(parts, NAMES)
-    connection.read_parquet([str(path) for path in events]).create_view("stored")
-    connection.read_parquet([str(path) for path in names]).create_view("stored_names")
-    connection.execute(f"create view held as select {RESTORED} from stored union all by name select * from rest")
+    """Make every table of the parts and of what was read; return the files that they read."""
+    connection.execute("drop view kept; drop view others; alter table held rename to rest")
+    connection.execute(
+        "alter table names rename to rest_names; alter table hours rename to rest_hours; drop table objects"
+    )
+    opened = {file: index.files(parts, file) for file in FILES}
+    for file, paths in opened.items():
+        connection.read_parquet([str(path) for path in paths]).create_view(f"stored_{file.partition('.')[0]}")
+    for table, stored, which in (("kept", EVENTS, IS_EVENT), ("others", OTHERS, f"{IS_EVENT} is not true")):
+        connection.execute(
+            f"""create view {table} as select {RESTORED} from stored_{stored.partition(".")[0]}
+            union all by name select * from rest where {which}"""
+        )
+    connection.execute("create view held as select * from kept union all by name select * from others")
     connection.execute(
         f"""create view names as select {MERGED} from
         (select * from stored_names union all by name select * from rest_names) group by all"""
     )
-    return [*events, *names]
+    connection.execute("create view hours as select * from stored_hours union all by name select * from rest_hours")
+    connection.execute("create view objects as select * from stored_objects")
+    return [path for paths in opened.values() for path in paths]

@@ -2,7 +2,11 @@
 
 ::
 
-    day=2026-11-29/     events.parquet  sorted by `who` and time, names.parquet, part.json
+    day=2026-11-29/     events.parquet   sorted by `who` and time
+                        others.parquet   lines that are no event, and heartbeats
+                        names.parquet, hours.parquet
+                        objects.parquet  SHA-256 of the objects it was made of
+                        part.json        what it was made of
     month=2026-10/      the same for all days of a month; then it has no folders of days
 
 A part is derived: it may be deleted at any time and is made again, with the same answers (ADR 91). Whoever asks holds
@@ -29,7 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-EVENTS, NAMES, _SAYS = "events.parquet", "names.parquet", "part.json"
+EVENTS, OTHERS, OBJECTS = "events.parquet", "others.parquet", "objects.parquet"
+NAMES, HOURS = "names.parquet", "hours.parquet"
+FILES = (EVENTS, OTHERS, NAMES, HOURS, OBJECTS)
+_SAYS = "part.json"
 _UNFINISHED, _READERS = ".unfinished", "readers"
 
 Days = dict[date, dict[str, Listed]]
@@ -80,7 +87,7 @@ class Index:
         for path in sorted(self.folder.glob("*=*/")):
             with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
                 part = msgspec.json.decode((path / _SAYS).read_bytes(), type=Part)
-                if part.columns == VERSION and (path / EVENTS).is_file() and (path / NAMES).is_file():
+                if part.columns == VERSION and all((path / file).is_file() for file in FILES):
                     found[path.name] = part
         months = {name.removeprefix("month=") for name in found if name.startswith("month=")}
         return {name: part for name, part in found.items() if name[4:11] not in months or name.startswith("month=")}
@@ -125,7 +132,7 @@ class Index:
                 shutil.rmtree(unfinished, ignore_errors=True)
 
     def publish(self, made: Path, name: str, part: Part) -> None:
-        """Give a folder with both files its name, which nothing has."""
+        """Give a folder with its files its name, which nothing has."""
         (made / _SAYS).write_bytes(msgspec.json.encode(part))
         for path in (*made.iterdir(), made):
             _sync(path)

@@ -8,18 +8,26 @@ within the pause, and `placed` says so: left apart, they would break sessions in
 
 from __future__ import annotations
 
-COLUMNS = """
-t, id, act, code, category, type, outcome, severity, user_id, user_name, behalf_id, behalf_name, as_id, as_name,
-target_id, target_name, group_id, group_name, roles, ip, country, city, authentication, token_id, token_label,
-  app_id, app_name,
-content_kind, content_id, content_key, content_name, space, changes, message, evidence
-"""
+import re
 
-OF_ACCOUNT = f"""
-select {COLUMNS} from e where user_id = $who and t >= $since and t < $until
-union all select {COLUMNS} from e where behalf_id = $who and user_id is distinct from $who and t >= $since
+COLUMNS = (
+    "t", "id", "act", "code", "category", "type", "outcome", "severity", "user_id", "user_name", "behalf_id",
+    "behalf_name", "as_id", "as_name", "target_id", "target_name", "group_id", "group_name", "roles", "ip", "country",
+    "city", "authentication", "token_id", "token_label", "app_id", "app_name", "content_kind", "content_id",
+    "content_key", "content_name", "space", "changes", "message", "evidence",
+)  # fmt: skip
+"""What `asked` may have of an event."""
+
+_ALWAYS = {
+    "t", "id", "act", "code", "category", "type", "outcome", "user_id", "ip", "authentication", "token_id", "app_id",
+    "content_id", "target_id", "evidence",
+}  # fmt: skip
+
+OF_ACCOUNT = """
+select {columns} from e where user_id = $who and t >= $since and t < $until
+union all select {columns} from e where behalf_id = $who and user_id is distinct from $who and t >= $since
   and t < $until
-union all select {COLUMNS} from e where as_id = $who and user_id is distinct from $who
+union all select {columns} from e where as_id = $who and user_id is distinct from $who
   and behalf_id is distinct from $who and t >= $since and t < $until
 """
 """What an account did, what was done on its behalf, and who logged in as it. No `or` over two columns: that reads
@@ -28,33 +36,51 @@ everything."""
 
 def of_column(column: str) -> str:
     """Return the events of a column's value; the name of the column is ours."""
-    return f"select {COLUMNS} from e where {column} = $who and t >= $since and t < $until"
+    return f"select {{columns}} from e where {column} = $who and t >= $since and t < $until"
 
 
-ASKED = """
+def asked(events: str, used: str) -> str:
+    """Return the statement that makes `asked`.
+
+    Args:
+        events: The select of the events, with `{columns}`.
+        used: All statements that ask it: columns that none of them names are not read.
+    """
+    words = set(_WORD.findall(used))
+    columns = ", ".join(name for name in COLUMNS if name in _ALWAYS or name in words)
+    return _ASKED.format(events=events.format(columns=columns))
+
+
+_WORD = re.compile(r"[a-z_]+")
+
+_ASKED = """
 create or replace temp table asked as
-with w as ({events}),
-way as (select *, coalesce(token_id, app_id, if(authentication = 'session', authentication, null),
-    last_value(coalesce(token_id, app_id, authentication) ignore nulls) over (partition by user_id, ip order by t
-      range between to_minutes($gap) preceding and current row), '?') way from w),
-place as (select *, coalesce(ip,
-    last_value(ip ignore nulls) over (partition by user_id, way order by t
-      range between to_minutes($gap) preceding and current row),
-    first_value(ip ignore nulls) over (partition by user_id, way order by t
-      range between current row and to_minutes($gap) following)) place from way),
-cut as (select *, if(t - lag(t) over s <= to_minutes($gap), 0, 1) begins from place
+with found as materialized (select *, row_number() over () number from ({events})),
+w as (select number, t, id, user_id, ip, coalesce(token_id, app_id, if(authentication = 'session', authentication,
+    null)) own_way, coalesce(token_id, app_id, authentication) said_way from found),
+way as (select number, t, id, user_id, ip, coalesce(own_way, if(before.t >= t - to_minutes($gap), before.v, null), '?')
+    way from (select *, last_value(if(said_way is null, null, struct_pack(t := t, v := said_way)) ignore nulls) over
+    (partition by user_id, ip order by t, id rows between unbounded preceding and current row) before from w)),
+place as (select number, t, id, user_id, way, coalesce(ip, if(before.t >= t - to_minutes($gap), before.v, null),
+    if("after".t <= t + to_minutes($gap), "after".v, null)) place
+  from (select *, last_value(it ignore nulls) over (s rows between unbounded preceding and current row) before,
+      first_value(it ignore nulls) over (s rows between current row and unbounded following) "after"
+    from (select *, if(ip is null, null, struct_pack(t := t, v := ip)) it from way)
+    window s as (partition by user_id, way order by t, id))),
+cut as (select *, if(t - lag(t) over s <= to_minutes($gap), null, t) begins from place
   window s as (partition by user_id, way, place order by t, id)),
-part as (select *, sum(begins) over (partition by user_id, way, place order by t, id) part from cut),
-begun as (select *, min(t) over (partition by user_id, way, place, part) begun from part)
-select * exclude (begins, part, begun),
-  dense_rank() over (order by begun, user_id nulls first, way, place nulls first, part) session,
-  code like '%.view' is true is_view,
+begun as (select *, last_value(begins ignore nulls) over (partition by user_id, way, place order by t, id
+    rows between unbounded preceding and current row) begun from cut),
+placed as (select number, way, place,
+  dense_rank() over (order by begun, user_id nulls first, way, place nulls first) session from begun)
+select found.* exclude (number), way, place, session,
+  suffix(code, '.view') is true is_view,
   coalesce(list_has_any(type, ['change', 'creation', 'deletion']), false) is_change,
-  (code like '%.export' or (list_contains(category, 'file') and list_contains(type, 'access')
-    and code not like '%.view')) is true is_export,
+  (suffix(code, '.export') or (list_contains(category, 'file') and list_contains(type, 'access')
+    and not suffix(code, '.view'))) is true is_export,
   coalesce(list_contains(category, 'iam'), false) is_right,
   coalesce(list_contains(category, 'authentication'), false) is_login
-from begun
+from found join placed using (number)
 """
 
 ONLY = {
@@ -84,7 +110,7 @@ with s as (select * from asked where {only}),
 i as (select *, row_number() over (partition by session order by t, id)
   - row_number() over (partition by session, act, outcome order by t, id) island from s)
 select session, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, act, outcome, user_id account,
-  mode(user_name) "name", place ip, any_value(country) country, any_value(behalf_id) on_behalf_of,
+  arg_max(user_name, t) "name", place ip, any_value(country) country, any_value(behalf_id) on_behalf_of,
   any_value(as_id) "as", count(distinct content_id) objects,
   case when count(distinct coalesce(content_name, content_key, content_id)) = 1
     then any_value(coalesce(content_name, content_key, content_id)) end object,

@@ -7,6 +7,8 @@
     people   those of people: account, kind, value, folded, feed, first, last, events
     touches  events once more for each of whom and what they touch, which is `touched_kind`, `touched` (its id, else its
              key or name) and `touched_name`; to search here is a hundred times as fast as in the lists of `events`
+    hours    what every account did in each hour, in numbers (`forwarder.investigate.hours`)
+    objects  SHA-256 of the objects of evidence that an index was made of
     problems lines that are no event
     heartbeats
              what the forwarder said of itself, which is no event of an audit log
@@ -67,8 +69,8 @@ _TOUCHED = " || ".join(
 
 VIEWS = (
     f"""create or replace view events as select * exclude ("url.full"), {_TOUCHED} touched
-    from held where problem is null and "event.provider" <> '{HEARTBEAT}'""",
-    f"""create or replace view heartbeats as select * from held where "event.provider" = '{HEARTBEAT}'
+    from kept""",
+    f"""create or replace view heartbeats as select * from others where "event.provider" = '{HEARTBEAT}'
     and problem is null""",
     """create or replace view touches as
     select 'user' touched_kind, target touched, "user.target.full_name" touched_name, * exclude (touched)
@@ -80,7 +82,7 @@ VIEWS = (
       "atlassian.audit.content.name", * exclude (touched) from events where "atlassian.audit.content.kind" is not null
     union all select o.kind, coalesce(o.id, o.key, o.name), o.name, * exclude (o, touched)
       from (select unnest(also) o, * from events where also is not null)""",
-    "create or replace view problems as select * from held where problem is not null",
+    "create or replace view problems as select * from others where problem is not null",
     """create or replace view people as select id account, kind, "value", folded, feed, "first", "last", events
     from names where entity = 'person'""",
 )
@@ -104,7 +106,7 @@ class Tables:
     """An open, locked database with these tables. Use it in a `with` statement, or close it.
 
     Args:
-        connection: With the tables or views `held` and `names`, not locked yet.
+        connection: With the tables or views `kept`, `others`, `names`, `hours` and `objects`, not locked yet.
         readable: The files that its views read.
         made_of: What they were made of.
         opened: What is closed with them.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forwarder.contracts import Held
 from forwarder.investigate import duck
 from forwarder.investigate.columns import Place
-from forwarder.investigate.loading import load_names, load_rows
+from forwarder.investigate.loading import derive, load_rows
 from forwarder.investigate.rows import Line, RowReader
 from forwarder.investigate.tables import Tables
 from forwarder.net.json_size import LONGEST_EVENT
@@ -57,7 +57,7 @@ def tables_of_rows(
         scratch = stack.enter_context(duck.scratch())
         connection = stack.enter_context(duck.connect(scratch, memory=memory))
         load_rows(connection, rows(RowReader(catalogue)), scratch, progress)
-        load_names(connection, scratch)
+        derive(connection, scratch)
         return Tables(connection, opened=stack.pop_all())
 
 

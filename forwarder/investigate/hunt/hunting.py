@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from forwarder.investigate.result import Mark, Question, Run
 
 _OBJECTS = """
-select distinct evidence from e where id in (select unnest($events)) and t >= $since and t < $until
-  and evidence is not null order by evidence
+select evidence "name", any_value(sha256) sha256 from (select distinct evidence from e
+  where id in (select unnest($events)) and t >= $since and t < $until and evidence is not null)
+left join objects on "name" = evidence group by evidence order by evidence
 """
 _MARKS: dict[str, Mark] = {"critical": "!!", "high": "!!", "medium": "!"}
 _MOST_MATCHES = 200

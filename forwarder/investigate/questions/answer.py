@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from forwarder.contracts import ConfigError
+from forwarder.investigate import hours
 from forwarder.investigate.asking import Asking
 from forwarder.investigate.findings import findings
 from forwarder.investigate.limits import limits, limits_of_all
 from forwarder.investigate.moments import Clock, utc, zone_of
 from forwarder.investigate.questions.resolve import resolve, resolve_person
 from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
-from forwarder.investigate.sessions import ASKED, ONLY
+from forwarder.investigate.sessions import ONLY
+from forwarder.investigate.sessions import asked as asked_of
 
 if TYPE_CHECKING:
     from forwarder.investigate.identity import Directory
@@ -25,12 +27,18 @@ if TYPE_CHECKING:
     from forwarder.investigate.tables import Tables
 
 _MILLISECOND = 1
+_HOUR_MS = 3_600_000
 _AROUND_MS = 30 * 60_000
 
-_KEPT = 'select count(*) events, epoch_ms(min("@timestamp")) "first", epoch_ms(max("@timestamp")) "last" from events'
-_IN_WINDOW = "select count(*) n from e where t >= $since and t < $until"
+_KEPT = """
+select coalesce(sum(events), 0)::bigint events, epoch_ms(min("first")) "first", epoch_ms(max("last")) "last" from hours
+"""
+_IN_WINDOW = "select coalesce(sum(events), 0)::bigint n from hours_within"
 _OF_SUBJECT = "select count(*) n, count(*) filter ({only}) shown from asked"
-_OBJECTS = "select distinct evidence from asked where evidence is not null order by evidence"
+_OBJECTS = """
+select evidence "name", any_value(sha256) sha256 from (select distinct evidence from asked where evidence is not null)
+left join objects on "name" = evidence group by evidence order by evidence
+"""
 _MOMENT_OF = "select epoch_ms(t) t from e where id = $event"
 
 
@@ -40,13 +48,13 @@ class Archive(NamedTuple):
     Attributes:
         tables: Open.
         evidence: What they were made from, without what only they know: events, times, objects.
-        hashes: Returns objects of evidence with their SHA-256, by their names.
+        hashes: Returns objects of evidence with their SHA-256, by their names and what is known of it.
         directory: Whose accounts are one person's, besides what events say.
     """
 
     tables: Tables
     evidence: Evidence
-    hashes: Callable[[Sequence[str]], tuple[EvidenceObject, ...]] = lambda _: ()
+    hashes: Callable[[Mapping[str, str | None]], tuple[EvidenceObject, ...]] = lambda _: ()
     directory: Directory | None = None
 
 
@@ -80,7 +88,7 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         )
     only = " or ".join(ONLY[name] for name in question.only) or "true"
     progress("its events")
-    asking.run("asked", ASKED.format(events=shape.events), **values)
+    asking.run("asked", asked_of(shape.events, shape.statements), **values)
     for name, statement in shape.before:
         asking.run(name, statement, **values)
     evidence = with_objects(archive, evidence, asking.run("objects of evidence", _OBJECTS))
@@ -150,20 +158,23 @@ def evidence_of_tables(asking: Asking, evidence: Evidence) -> Evidence:
 
 def with_objects(archive: Archive, evidence: Evidence, rows: Sequence[dict[str, Any]]) -> Evidence:
     """Return the evidence with the objects that an answer is made from, and the hash of their list."""
-    objects = archive.hashes([row["evidence"] for row in rows])
+    objects = archive.hashes({row["name"]: row["sha256"] for row in rows})
     lines = "".join(f"{one.sha256}  {one.name}\n" for one in objects)
     return msgspec.structs.replace(evidence, objects=objects, sha256=hashlib.sha256(lines.encode()).hexdigest())
 
 
 def events_between(asking: Asking, evidence: Evidence, since: int, until: int) -> int:
-    """Return how many events there are in the time."""
-    if (
-        evidence.first_ms is None
-        or evidence.last_ms is None
-        or (since <= evidence.first_ms and until > evidence.last_ms)
-    ):
-        return evidence.events
-    [found] = asking.run("events of the time", _IN_WINDOW, since=utc(since), until=utc(until))
+    """Lay out the hours of a time as `hours_within`; return how many events there are in it."""
+    first, last = evidence.first_ms, evidence.last_ms
+    if first is None or last is None or (since <= first and until > last):
+        asking.run("hours that are meant", hours.ALL)
+    else:
+        begins, ends = -(-since // _HOUR_MS) * _HOUR_MS, until // _HOUR_MS * _HOUR_MS
+        statement = hours.WHOLE if (begins, ends) == (since, until) else hours.WHOLE + hours.EDGES
+        times = {"since": utc(since), "until": utc(until), "begins": utc(begins), "ends": utc(ends)}
+        asking.run("hours of the time", statement, **times)
+        asking.run("hours that are meant", hours.CUT)
+    [found] = asking.run("events of the time", _IN_WINDOW)
     count: int = found["n"]
     return count
 

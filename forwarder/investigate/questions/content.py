@@ -5,15 +5,25 @@ from __future__ import annotations
 from forwarder.investigate.findings import Rule
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import ACCOUNTS, DAYS, TIMELINE_TABLE
-from forwarder.investigate.sessions import COLUMNS
 
-_EVENTS = f"""
-select {COLUMNS} from e where own_id = $who and t >= $since and t < $until
-union all select {COLUMNS} from e where content_key = $who and own_id is null and t >= $since and t < $until
+_EVENTS = """
+select {columns} from e where own_id = $who and t >= $since and t < $until
+union all select {columns} from e where content_key = $who and own_id is null and t >= $since and t < $until
 """
 
-_PLACE = """
-with it as (select arg_max(space, t) space, arg_max(content_name, t) title from e where own_id = $who)
+_IT = """
+create or replace temp table it as
+select arg_max(space, t) space, arg_max(content_name, t) title from e where own_id = $who
+"""
+
+_NEAR = """
+create or replace temp table near as
+select 'the event names no page, but its message has this title' why, t, id, code, user_id, user_name, ip, country
+  from e, it where own_id is null and content_key is null and suffix(code, '.view') and t >= $since and t < $until
+  and length(it.title) >= 5 and contains(message, it.title)
+union all select if(code = 'space.export', 'the whole space was exported', 'rights on the whole space were given'), t,
+  id, code, user_id, user_name, ip, country from e, it where code in ('space.export', 'permission.grant')
+  and t >= $since and t < $until and e.space = it.space
 """
 
 _INDIRECTLY = Table(
@@ -30,16 +40,10 @@ _INDIRECTLY = Table(
         "country",
         "ids:ids:events",
     ),
-    f"""
-{_PLACE},
-x as (select 'the event names no page, but its message has this title' why, e.* from e, it where e.content_id is null
-    and e.code like '%.view' and length(it.title) >= 5 and contains(e.message, it.title)
-  union all select 'the whole space was exported', e.* from e, it where e.code = 'space.export' and e.space = it.space
-  union all select 'rights on the whole space were given', e.* from e, it where e.code = 'permission.grant'
-    and e.space = it.space)
+    """
 select why, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, mode(user_name) "name", user_id account,
   any_value(ip) ip, any_value(country) country, list(id order by t, id)[:$ids] ids
-from x where t >= $since and t < $until group by why, user_id order by 1 desc, 2, account
+from near group by why, user_id order by 1 desc, 2, account
 """,
     "no export of its space, no rights given on its space, no view that names it in its message only",
     "An export names its space only: every page of it may have left with it.",
@@ -61,13 +65,11 @@ _EXPORTED = Rule(
     "its space was exported",
     "an export or download of the space that holds it",
     "{when}: {who} exported or downloaded the space {space} that holds it, {value} times",
-    f"""
-{_PLACE}
-select '!' mark, count(*) "value", null own, null others, epoch_ms(min(e.t)) "start", epoch_ms(max(e.t)) "end",
-  count(*) n,
-  list(e.id order by e.t, e.id)[:$most] ids, coalesce(mode(e.user_name), e.user_id) who, it.space space
-from e, it where e.code = 'space.export' and e.space = it.space and e.t >= $since and e.t < $until
-group by e.user_id, it.space order by "start"
+    """
+select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end",
+  count(*) n, list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
+  (select space from it) space
+from near where code = 'space.export' group by user_id order by "start"
 """,
 )
 
@@ -88,7 +90,8 @@ _NEW_PLACE = Rule(
     "events of it from a country from which that account acts for at most 48 hours in all, and from others, too",
     "{when}: {who} came to it from {ip}, {country}, from where that account acts at no other time; events: {value}",
     """
-with p as (select user_id, country, min(t) "first", max(t) "last" from e where user_id in (select user_id from asked)
+with p as (select user_id, country, min("first") "first", max("last") "last" from hours
+  where user_id in (select user_id from asked)
   and country is not null group by user_id, country),
 rare as (select * from p where "last" - "first" <= interval 48 hours
   and exists (from p q where q.user_id = p.user_id and q.country <> p.country))
@@ -103,6 +106,7 @@ SHAPE = Shape(
     what="an id, a key, an address or a title",
     entities=("content",),
     events=_EVENTS,
+    before=(("its space and title", _IT), ("what happened to its space", _NEAR)),
     tables=(ACCOUNTS, TIMELINE_TABLE, DAYS, _INDIRECTLY, _TITLES),
     rules=(_EXPORTED, _BEHIND, _NEW_PLACE),
 )

@@ -9,7 +9,6 @@ from forwarder.investigate.findings import Rule
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import DEEDS
 from forwarder.investigate.questions.user_rules import RULES_OF_ANY
-from forwarder.investigate.sessions import COLUMNS
 
 
 def _day(text: str) -> str:
@@ -24,11 +23,15 @@ def _day(text: str) -> str:
 
 
 _COUNTS = """
+create or replace temp table counted as
 with c as (select date_trunc('day', timezone($zone, t))::date d, act, count(*) n from e
-  where t >= $since - interval 35 days and t < $until group by 1, 2),
-x as (select dd.d, cc.act, coalesce(n, 0) n from (select distinct d from c) dd cross join (select distinct act
-  from c) cc
-  left join c using (d, act)),
+  where t >= $since - interval 35 days and t < $until group by 1, 2)
+select dd.d, cc.act, coalesce(n, 0) n from (select distinct d from c) dd cross join (select distinct act from c) cc
+  left join c using (d, act)
+"""
+
+_USUAL = """
+with x as (from counted),
 b as (select act, median(n) usual, mad(n) spread, max(n) most, count(*) "days" from x
   where d < $who::date and (isodow(d) >= 6) = (isodow($who::date) >= 6) group by act)
 """
@@ -40,7 +43,7 @@ _ACTS = Table(
         "act", "n:number:events", "usual:number:median before", "most:number:most before", "days:number:days compared"
     ),
     f"""
-{_COUNTS}
+{_USUAL}
 select x.act act, x.n n, coalesce(b.usual, 0) usual, coalesce(b.most, 0) most, coalesce(b."days", 0) "days"
 from x left join b using (act) where x.d = $who::date and x.n > 0 order by x.n - coalesce(b.usual, 0) desc, x.act
 """,
@@ -54,7 +57,7 @@ _MORE = Rule(
     " of them and by four times the spread more than their median; two such days are needed",
     "{act}: {value} events on this day; on {days} days of the same kind before at most {own}, median {others}",
     f"""
-{_COUNTS}
+{_USUAL}
 select if(x.n >= 10 and x.n > 2 * b.most, '!!', '!') mark, x.n "value", b.most own, b.usual others,
   (select epoch_ms(min(t)) from asked a where a.act = x.act) "start", (select epoch_ms(max(t)) from asked a
     where a.act = x.act) "end",
@@ -153,7 +156,8 @@ from asked group by user_id order by events desc, account limit 30
 SHAPE = Shape(
     kind="day",
     what="a day",
-    events=f"select {COLUMNS} from e where t >= $since and t < $until",
+    events="select {columns} from e where t >= $since and t < $until",
+    before=(("acts of the days before", _COUNTS),),
     tables=(_ACTS, DEEDS, _ACCOUNTS),
     rules=(_MORE, _NEW_VALUE, _IMPERSONATED, _LOUD, _NIGHT, *RULES_OF_ANY),
     is_day=True,

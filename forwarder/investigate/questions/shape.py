@@ -41,7 +41,7 @@ class Shape(msgspec.Struct, frozen=True):
         entities: Whose names the subject is looked up in: entities of the view `people`; `content` for all that is
             none of the others; empty when what was typed is taken as it is.
         what: What was typed, in words, for messages.
-        events: The select of the subject's events, for the table `asked`.
+        events: The select of the subject's events, for the table `asked`, with `{columns}` for what is read of them.
         before: Statements that lay out further tables, by name.
         tables: The parts.
         rules: What stands out.
@@ -58,6 +58,12 @@ class Shape(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     is_day: bool = False
     normal: Callable[[str], str] = str
+
+    @property
+    def statements(self) -> str:
+        """Return every statement that asks `asked`."""
+        every = (*(sql for _, sql in self.before), *(one.sql for one in self.tables), *(one.sql for one in self.rules))
+        return " ".join(sql for sql in every if "asked" in sql)
 
 
 def columns(*described: str) -> tuple[Column, ...]:

@@ -17,7 +17,6 @@ from forwarder.investigate.questions.tables import (
     TIMELINE_TABLE,
 )
 from forwarder.investigate.questions.user_rules import EXPORTS_BY_ANY, FAILED_LOGINS
-from forwarder.investigate.sessions import COLUMNS
 
 
 def _ip(text: str) -> str:
@@ -32,7 +31,7 @@ def _events(*columns_: str) -> str:
     """Return the events of which one of these columns has the value, each once."""
     selects, before = [], ""
     for name in columns_:
-        selects.append(f"select {COLUMNS} from e where {name} = $who and t >= $since and t < $until{before}")
+        selects.append(f"select {{columns}} from e where {name} = $who and t >= $since and t < $until{before}")
         before += f" and {name} is distinct from $who"
     return " union all ".join(selects)
 
@@ -42,9 +41,9 @@ _FEW_USES = Rule(
     "an address that one account uses for at most 48 hours, while it uses others, too",
     "{when}: {who} came from this address at no other time, {value} events",
     """
-with a as (select user_id, min(t) "first", max(t) "last", count(*) n from e where ip = $who group by user_id),
+with a as (select user_id, min("first") "first", max("last") "last" from hours where ip = $who group by user_id),
 rare as (select * from a where "last" - "first" <= interval 48 hours
-  and exists (from e where e.user_id = a.user_id and e.ip <> $who))
+  and exists (from hours h where h.user_id = a.user_id and h.ip <> $who))
 select '!' mark, count(*) "value", 0 own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who
 from asked join rare using (user_id) group by user_id order by "start"
@@ -66,7 +65,7 @@ _MADE = Table(
     columns("time:time", "act", "outcome", "object", "name::who", "account", "ip::from", "country", "id::event"),
     """
 select epoch_ms(t) "time", act, outcome, content_name object, user_name "name", user_id account, ip, country, id
-from e where content_id = $who and not (code like '%.view') order by t, id
+from e where content_id = $who and not suffix(code, '.view') order by t, id
 """,
     "no event that it was made, changed or taken back",
     "That a token's id in this event is the one with which it is used is an observation, not a promise of Atlassian.",
@@ -154,7 +153,7 @@ GROUP = Shape(
     kind="group",
     what="the id or name of a group",
     entities=("group",),
-    events=f"""{_events("group_id")} union all select {COLUMNS} from e where group_id is distinct from $who
+    events=f"""{_events("group_id")} union all select {{columns}} from e where group_id is distinct from $who
       and also is not null and len(list_filter(also, lambda x: x.kind = 'group' and coalesce(x.id, x.name) = $who)) > 0
       and t >= $since and t < $until""",
     tables=(TIMELINE_TABLE, _MEMBERS, DEEDS, ACCOUNTS, DAYS),

@@ -29,9 +29,9 @@ f as (select w, x, min(t) "first", max(t) "last", count(*) filter (t >= $since a
     count(*) filter (t >= $until) "after" from o where x is not null group by w, x
   having inside > 0 and "first" >= $since),
 span as (select min(t) begins, max(t) ends from e where user_id = $who),
-other as (select 'address' w, ip x, count(distinct user_id) n from e where ip in (select x from f where w = 'address')
-    and user_id <> $who group by ip
-  union all select 'token', token_id, count(distinct user_id) from e
+other as (select 'address' w, ip x, count(distinct user_id) n from hours
+    where ip in (select x from f where w = 'address') and user_id <> $who group by ip
+  union all select 'token', token_id, count(distinct user_id) from hours
     where token_id in (select x from f where w = 'token') and user_id <> $who group by token_id)
 select w what, x "value", epoch_ms("first") "start", epoch_ms("last") "end", inside, "after",
   case when w in ('address', 'token')
@@ -43,6 +43,18 @@ order by "first", w, x
     "nothing that this account had not had or done before",
     "On the first day of an account everything is new: of that day only what came never again after two days.",
 )
+
+
+def _sharing(name: str, hours: str) -> str:
+    """Return what was done with the same address, token or app, of the hours of a table, as a common table."""
+    columns_ = {"address": "ip", "token": "token_id", "app": "app_id"}
+    selects = (
+        f"""select '{what}' w, {column} x, user_id, events, "first", "last" from {hours}
+        where {column} in (select x from m where w = '{what}')"""
+        for what, column in columns_.items()
+    )
+    return f"{name} as ({' union all '.join(selects)})"
+
 
 _ELSEWHERE = Table(
     "elsewhere",
@@ -57,18 +69,19 @@ _ELSEWHERE = Table(
         "start:time:first",
         "end:time:last",
     ),
-    """
+    f"""
 with m as (select distinct w, x from (select unnest([struct_pack(w := 'address', x := ip),
     struct_pack(w := 'token', x := token_id), struct_pack(w := 'app', x := app_id)], recursive := true) from asked
     where user_id = $who) where x is not null),
-o as (select 'address' w, ip x, user_id, t from e where ip in (select x from m where w = 'address')
-  union all select 'token', token_id, user_id, t from e where token_id in (select x from m where w = 'token')
-  union all select 'app', app_id, user_id, t from e where app_id in (select x from m where w = 'app'))
-select w what, x "value", count(*) events, count(distinct user_id) accounts,
-  count(*) filter (user_id is distinct from $who) by_others,
-  count(*) filter (user_id is distinct from $who and t >= $since and t < $until) by_others_in_window,
-  epoch_ms(min(t)) "start", epoch_ms(max(t)) "end"
-from o group by w, x having by_others > 0 order by by_others_in_window desc, events desc, w, x
+{_sharing("o", "hours")},
+{_sharing("within", "hours_within")},
+inside as (select w, x, sum(events) n from within where user_id is distinct from $who group by w, x)
+select w what, x "value", sum(events)::bigint events, count(distinct user_id) accounts,
+  coalesce(sum(events) filter (user_id is distinct from $who), 0)::bigint by_others,
+  coalesce(any_value(inside.n), 0)::bigint by_others_in_window,
+  epoch_ms(min("first")) "start", epoch_ms(max("last")) "end"
+from o left join inside using (w, x) group by w, x having by_others > 0
+order by by_others_in_window desc, events desc, w, x
 """,
     "nobody else at the same address, with the same token or app",
     "Counted in everything that is kept. Many accounts at an address: an office, a VPN or a mobile network.",

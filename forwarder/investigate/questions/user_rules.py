@@ -27,15 +27,15 @@ _BUSY = """
 (select max(n) >= {half} from (select count(*) n from asked where {condition} group by date_trunc('hour', t)))
 """
 _BURST = """
-with hours as (select date_trunc('hour', t) from asked where {condition} group by 1 having count(*) >= {least} / 2),
+with busy as (select date_trunc('hour', t) from asked where {condition} group by 1 having count(*) >= {least} / 2),
 peak as (select t, id, session, place, country, count(*) over (order by t range between interval 1 hour preceding and
     current row) n from asked where {condition}),
-top as (select * from peak where n >= {least} and exists (from hours) order by n desc, t limit 1),
-mine as (select date_trunc('hour', t) h, count(*) n from e where user_id = $who and {condition_of_all} group by 1),
+top as (select * from peak where n >= {least} and exists (from busy) order by n desc, t limit 1),
+mine as (select hour h, sum({counted})::bigint n from hours where user_id = $who group by hour),
 own as (select max(mine.n) n from mine, top where date_trunc('day', mine.h) not in (date_trunc('day', top.t),
     date_trunc('day', top.t - interval 1 hour))),
-hour as (select user_id, count(*) n from e where t >= $since and t < $until
-    and {condition_of_all} and user_id <> $who group by user_id, date_trunc('hour', t)),
+hour as (select user_id, sum({counted})::bigint n from hours_within where user_id <> $who and {counted} > 0
+  group by user_id, hour),
 others as (select quantile_disc(n, 0.99) n from (select user_id, max(n) n from hour group by user_id))
 select case when top.n > 3 * coalesce(own.n, 0) and top.n > coalesce(others.n, 0) then '!!' else '!' end mark,
   top.n "value", coalesce(own.n, 0) own, coalesce(others.n, 0) others, epoch_ms("in".begun) "start",
@@ -52,7 +52,7 @@ VIEWS = Rule(
     " in their busiest hour",
     "{when}: {value} views within an hour, from {ip}, {country}; on other days of this account at most {own}, and 99 of"
     " 100 accounts at most {others}",
-    _BURST.format(least=50, condition="is_view", condition_of_all="code like '%.view'"),
+    _BURST.format(least=50, condition="is_view", counted="views"),
     gate=_BUSY.format(condition="is_view", half=25),
 )
 
@@ -62,9 +62,7 @@ DELETIONS = Rule(
     " accounts in their busiest hour",
     "{when}: {value} deletions within an hour; on other days of this account at most {own}, and 99 of 100 accounts at "
     "most {others}",
-    _BURST.format(
-        least=10, condition="list_contains(type, 'deletion')", condition_of_all="list_contains(type, 'deletion')"
-    ),
+    _BURST.format(least=10, condition="list_contains(type, 'deletion')", counted="deletions"),
     gate=_BUSY.format(condition="list_contains(type, 'deletion')", half=5),
 )
 
@@ -93,13 +91,13 @@ PLACE = Rule(
     "a country from which the account acts for at most 48 hours, while it acts from others before or after",
     "{when}: from {country} ({ips}) and from there at no other time; other accounts from that country: {others}",
     """
-with p as (select country, min(t) "first", max(t) "last", count(*) n, count(distinct ip) ips
-  from e where user_id = $who and country is not null group by country),
+with p as (select country, min("first") "first", max("last") "last", sum(events) n from hours
+  where user_id = $who and country is not null group by country),
 one as (select p.*, (select count(*) from p) countries, (select sum(n) from p) everything from p
   where "last" - "first" <= interval 48 hours),
 rare as (select * from one where countries > 1 and n < everything and "last" >= $since and "first" < $until),
-others as (select country, count(distinct user_id) n from e where user_id <> $who
-  and t >= $since and t < $until and country in (select country from rare) group by country)
+others as (select country, count(distinct user_id) n from hours_within where user_id <> $who
+  and country in (select country from rare) group by country)
 select if(coalesce(any_value(others.n), 0) = 0, '!!', '!') mark, count(*) "value", 0 own,
   coalesce(any_value(others.n), 0) others, epoch_ms(min(asked.t)) "start", epoch_ms(max(asked.t)) "end", count(*) n,
   list(asked.id order by asked.t, asked.id)[:$most] ids, country,
@@ -153,13 +151,13 @@ EXPORTS = Rule(
     "day at most {others}",
     """
 with d as (select date_trunc('day', timezone($zone, t)) on_day, count(*) n from e where user_id = $who
-    and code like '%.export' group by 1),
-a as (select *, date_trunc('day', timezone($zone, t)) on_day from asked where is_export and code like '%.export'
+    and suffix(code, '.export') group by 1),
+a as (select *, date_trunc('day', timezone($zone, t)) on_day from asked where is_export and suffix(code, '.export')
   and user_id = $who),
 x as (select on_day, count(*) n, min(t) "first", max(t) "last", list(id order by t, id)[:$most] ids,
   list(distinct coalesce(space, content_name, content_id) order by coalesce(space, content_name, content_id)) spaces
   from a group by on_day),
-others as (select max(n) n from (select count(*) n from e where exists (from x where n >= 3) and code like '%.export'
+others as (select max(n) n from (select count(*) n from e where exists (from x where n >= 3) and suffix(code, '.export')
   and t >= $since and t < $until and user_id <> $who group by user_id, date_trunc('day', timezone($zone, t))))
 select if(x.n > 3 * coalesce(own.n, 0) and x.n > coalesce(others.n, 0), '!!', '!') mark, x.n "value",
   coalesce(own.n, 0) own, coalesce(others.n, 0) others, epoch_ms(x."first") "start", epoch_ms(x."last") "end", x.n n,
@@ -167,7 +165,7 @@ select if(x.n > 3 * coalesce(own.n, 0) and x.n > coalesce(others.n, 0), '!!', '!
 from x, others left join lateral (select max(n) n from d where d.on_day <> x.on_day) own on true
 where x.n >= 3 or x.n > coalesce(own.n, 0) order by "start"
 """,
-    gate="exists (from asked where code like '%.export')",
+    gate="exists (from asked where suffix(code, '.export'))",
 )
 
 EXPORTS_BY_ANY = Rule(
@@ -178,7 +176,7 @@ EXPORTS_BY_ANY = Rule(
 select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
   list(distinct coalesce(space, content_name, content_id) order by coalesce(space, content_name, content_id)) spaces
-from asked where code like '%.export' group by user_id, date_trunc('day', timezone($zone, t)) having "value" >= 3
+from asked where suffix(code, '.export') group by user_id, date_trunc('day', timezone($zone, t)) having "value" >= 3
 order by "start"
 """,
 )
