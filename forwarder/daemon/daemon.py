@@ -156,7 +156,8 @@ class Daemon:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
             self._manager.starting("opening the spool")
-            if await Opening(self._settings.spool.path, self._clock, self._stopping).open(spool):
+            opening = Opening(self._settings.spool.path, self._clock, self._stopping, self._manager.starting)
+            if await opening.open(spool):
                 self._reporter.spool = spool
                 await control.start()
                 async with self._bells():

@@ -13,6 +13,7 @@ from forwarder.contracts import Clock, Held
 from forwarder.spool.contract import Spool, SpoolError, SpoolInUse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PATIENCE = 10.0
@@ -32,12 +33,14 @@ class Opening:
         path: Where it is.
         clock: Monotonic time.
         stopping: Set when the end comes.
+        tell: Told what is waited for, each time.
     """
 
-    def __init__(self, path: Path, clock: Clock, stopping: asyncio.Event) -> None:
+    def __init__(self, path: Path, clock: Clock, stopping: asyncio.Event, tell: Callable[[str], None]) -> None:
         self._path = path
         self._clock = clock
         self._stopping = stopping
+        self._tell = tell
         self._waits_until: float | None = None
         self._log = structlog.get_logger()
 
@@ -55,6 +58,7 @@ class Opening:
                 if error.kind != "disk_full":
                     raise SpoolError(str(error)) from error
                 self._log.warning("spool_held", reason=error.reason, fix=error.fix)
+                self._tell("waiting for room on the disk of the spool")
                 await self._pause(DISK_FULL)
             else:
                 return True
@@ -70,6 +74,7 @@ class Opening:
             raise error
         if now >= self._waits_until:
             raise SpoolInUse(f"{error} It did not let go of it within {PATIENCE:.0f} s.") from error
+        self._tell("waiting for the spool, which another process has")
         return TRY_AGAIN
 
     async def _pause(self, seconds: float) -> None:

@@ -23,7 +23,8 @@ class Start:
     def __init__(self, folder: Path) -> None:
         self.path, self.clock, self.stopping = folder / "spool.db", FakeClock(), asyncio.Event()
         self.holder, self.spool = (SqliteSpool(SpoolConfig(path=self.path), self.clock) for _ in range(2))
-        self.opening = Opening(self.path, self.clock, self.stopping)
+        self.told: list[str] = []
+        self.opening = Opening(self.path, self.clock, self.stopping, self.told.append)
 
     async def begins(self) -> asyncio.Task[bool]:
         """Begin, and return when it has been seen that the spool is not to be had."""
@@ -43,6 +44,7 @@ async def test_a_command_that_has_the_spool_for_a_moment_is_waited_for(tmp_path:
     assert not task.done()
     await start.holder.close()
     assert await task is True
+    assert set(start.told) == {"waiting for the spool, which another process has"}
     await start.close()
 
 
