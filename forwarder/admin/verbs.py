@@ -10,6 +10,7 @@ from forwarder.admin.backfills import Backfills
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
 from forwarder.admin.dead_letters import Letters
+from forwarder.admin.exports import Exports
 from forwarder.admin.imports import Imports
 from forwarder.admin.lanes import Lanes, LiveLanes
 from forwarder.admin.reconcile import Reconciliation
@@ -81,6 +82,7 @@ def verbs_of(
         **Letters(spool, sinks, changed).verbs(),
         **Cursors(spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor).verbs(),
         **Backfills(spool, sources, sinks, clock, order_backfill).verbs(),
+        **Exports(spool, sources).verbs(),
         **Imports(spool, sources, sinks, import_page).verbs(),
         **Reconciliation(spool, proofs, delays=delays).verbs(),
         **Lanes(spool, sinks, clock, live).verbs(),

@@ -83,7 +83,7 @@ async def connect(settings: Settings) -> AsyncIterator[VerbClient]:
         yield _Remote(path)
         return
     try:
-        sources, proofs = partial(_sources, settings), partial(_proofs, settings.sinks)
+        sources, proofs = partial(sources_of, settings), partial(_proofs, settings.sinks)
         delays = partial(_delays, settings)
         yield _Local(verbs_of(spool, settings.sinks, sources=sources, proofs=proofs, delays=delays))
     finally:
@@ -108,10 +108,10 @@ async def _opened(settings: Settings) -> SqliteSpool:
 
 def origins_of(settings: Settings) -> Mapping[str, Origin]:
     """Return where the configured sources' events come from; nothing is asked."""
-    return {name: source.origin for name, source in _sources(settings).items()}
+    return {name: source.origin for name, source in sources_of(settings).items()}
 
 
-def _sources(settings: Settings) -> Mapping[str, Source]:
+def sources_of(settings: Settings) -> Mapping[str, Source]:
     """Return the configured sources; nothing is asked."""
     from forwarder.net.retry import RequestBudget  # noqa: PLC0415
     from forwarder.registry import SOURCES  # noqa: PLC0415 -- few commands need a source

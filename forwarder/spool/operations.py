@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from forwarder.spool.contract import LaneState
 
 
@@ -75,6 +77,22 @@ class Replay(msgspec.Struct, frozen=True):
         return self.events - self.accepted - self.rejected - self.filtered - self.detached - self.waiting
 
 
+class HeldEvents(msgspec.Struct, frozen=True):
+    """Some of the events of a source for all sinks that the spool still holds.
+
+    Attributes:
+        bodies: Events, as the API sent them: whole pages in which one of the days is.
+        days: How many of each day there are in what was looked at.
+        after: Where to go on; None at the end.
+        spooled: How many events of each day were ever spooled; only with the first.
+    """
+
+    bodies: list[bytes]
+    days: dict[str, int]
+    after: int | None
+    spooled: dict[str, int] = {}
+
+
 class Operations(Protocol):
     """What people do. Each act raises ConfigError for a sink of which the spool has no lane, and for no such replay."""
 
@@ -126,4 +144,11 @@ class Operations(Protocol):
 
     async def cancel_replay(self, number: int, who: str) -> Replay:
         """End it; what it has not sent is counted as detached. One that has ended stays as it is."""
+        ...
+
+    async def held_events(self, source: str, days: Collection[str], after: int = 0) -> HeldEvents:
+        """Return events that happened on these days (`2026-01-31`), as many as memory allows, from `after` on.
+
+        A page that is damaged is left out, and what it held is not counted.
+        """
         ...

@@ -149,7 +149,7 @@ async def test_lines_that_cannot_be_taken_are_named_and_the_others_are_taken(tmp
 
 async def test_what_cannot_be_imported_at_all_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     out, config = tmp_path / "out.ndjson", str(tmp_path / "config.yaml")
-    archive, export = tmp_path / "archive.ndjson", tmp_path / "export.csv"
+    archive, export = tmp_path / "archive.ndjson", tmp_path / "export"
     archive.write_bytes(GOOD % 1)
     export.write_bytes(b'\xef\xbb\xbf"Date","Activity","Actor"\r\n"1","2","3"\r\n')
     log = tmp_path / "log" / "auditlog"
@@ -162,7 +162,7 @@ async def test_what_cannot_be_imported_at_all_is_refused_before_anything_is_read
             for path, name, said in (
                 (archive, "nobody", "the sources are: acme, files"),
                 (archive, "files", "it reads files"),
-                (export, "acme", "backfill start"),
+                (export, "acme", "say --csv"),
                 (tmp_path / "absent", "acme", "No such file"),
                 (tmp_path, "acme", "Is a directory"),
             ):

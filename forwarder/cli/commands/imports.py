@@ -32,9 +32,8 @@ _OPENS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, 
 _BOM = b"\xef\xbb\xbf"
 _ABSENT = msgspec.Raw()
 _CSV = (
-    "this is not an archive of JSON lines. A CSV export names no event by its id, so what the API brings as well would "
-    "come twice: read the last 180 days by `audit-forwarder backfill start`. Of a file sink, import what has the "
-    "format raw, or ecs or ocsf with `original: true`"
+    "this is not an archive of JSON lines. If it is a table that was exported from the admin page, say --csv. Of a "
+    "file sink, import what has the format raw, or ecs or ocsf with `original: true`"
 )
 
 

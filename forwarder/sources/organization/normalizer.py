@@ -21,6 +21,7 @@ from forwarder.normalize.conclusions import CONCLUDED, conclude
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.normalize.times import TimeReader
 from forwarder.sources.organization.also import also_of, behalf_in, changes_in, domain_in, names_in
+from forwarder.sources.organization.exported import MEMBER
 from forwarder.sources.organization.facts import NO_RARE, Facts
 from forwarder.sources.organization.marks import marks_of, usable_time
 from forwarder.sources.organization.part_reader import PartReader
@@ -105,7 +106,9 @@ class OrganizationNormalizer:
         """Read an event that has members besides those we know, or members of other types, or is not quite JSON."""
         with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
             decoded = self._decode_any(record.raw)
-            return self._event(record, decoded, record.marks, beside(record.raw, decoded))
+            more = beside(record.raw, decoded)
+            marks = (*record.marks, "imported") if MEMBER in more else record.marks
+            return self._event(record, decoded, marks, more)
         tree, repaired = read_tree(record.raw)
         decoded, more, odd = shape(tree)
         return self._event(record, decoded, lenient_marks(record, repaired=repaired, odd=odd), more)

@@ -8,7 +8,7 @@ means in `refusals`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -38,12 +38,13 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.contracts.credentials import Expiry
+from forwarder.contracts.export import ExportedRow, SeenEvent
 from forwarder.contracts.identity import EventKeys
 from forwarder.net.http import HttpClient, Response, check_url
 from forwarder.sources.clients import Clients
 from forwarder.sources.credentials import Asked, Credentials
 from forwarder.sources.headers import budget_finding, clock_finding
-from forwarder.sources.organization import ends
+from forwarder.sources.organization import ends, exported
 from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
 from forwarder.sources.organization.heads import PAGES, heads_of, why_no_event
@@ -145,6 +146,7 @@ class OrganizationSource:
         self.webhook = config.webhook
         self._pushes = Pushes(keys)
         self._reading = Reading(keys, config.overlap * 1000)
+        self._reader: Normalizer | None = None
 
     @classmethod
     def normalizer(cls) -> Normalizer:
@@ -242,6 +244,15 @@ class OrganizationSource:
     def pages_of(self, bodies: Sequence[bytes]) -> list[Page]:
         """Return events that were kept in an archive as a page."""
         return [self._reading.page_of(bodies)]
+
+    def event_of(self, row: ExportedRow) -> bytes:
+        """Return the event that a row of an exported table stands for."""
+        return exported.event_of(row)
+
+    def seen_in(self, bodies: Sequence[bytes], minutes: Collection[str]) -> list[SeenEvent]:
+        """Return what events say that happened in these minutes."""
+        self._reader = self._reader or self.normalizer()
+        return exported.seen_in(self._reader, self.origin, bodies, minutes)
 
     async def probe(self) -> list[Finding]:
         """Ask for the oldest event: that tells of the key and the plan, and its headers of the clock and the budget."""

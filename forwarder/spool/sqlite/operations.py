@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from forwarder.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from forwarder.spool.contract import LaneState
-    from forwarder.spool.operations import Replay, ReplayOrder
+    from forwarder.spool.operations import HeldEvents, Replay, ReplayOrder
     from forwarder.spool.sqlite.gaps import Losses
     from forwarder.spool.sqlite.lanes import Lane, Lanes
     from forwarder.spool.sqlite.letters import Letters
@@ -146,3 +146,7 @@ class SqliteOperations:
     async def cancel_replay(self, number: int, who: str) -> Replay:
         """End it; what it has not sent is counted as detached."""
         return await self._run(lambda acts: acts.replays.cancel(number, who, self._now()))
+
+    async def held_events(self, source: str, days: Collection[str], after: int = 0) -> HeldEvents:
+        """Return events of these days that the spool still holds."""
+        return await self._run(lambda acts: acts.replays.kept.events(source, days, after))

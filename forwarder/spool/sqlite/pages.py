@@ -255,6 +255,14 @@ class Pages:
         found = self._con.execute(_SELECT + "ORDER BY last_seq LIMIT 1").fetchone()
         return PageRow(*found) if found else None
 
+    def of_source(self, source: int, after: int, most: int) -> list[PageRow]:
+        """Return the pages of a source for all lanes that end above a number, so many at most."""
+        found = self._con.execute(
+            _SELECT + "WHERE last_seq > ? AND source = ? AND audience = '' ORDER BY last_seq LIMIT ?",
+            (after, source, most),
+        )
+        return [PageRow(*columns) for columns in found]
+
     def end_before(self, seq: int) -> int:
         """Return the last number of the newest page that ends at `seq` or before; 0 when none does."""
         row = self._con.execute("SELECT max(last_seq) FROM pages WHERE last_seq <= ?", (seq,)).fetchone()

@@ -15,6 +15,7 @@ from forwarder.contracts.errors import ConfigError
 from forwarder.spool import ranges
 from forwarder.spool.contract import LaneState
 from forwarder.spool.operations import Replay
+from forwarder.spool.sqlite.kept import KeptEvents
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,6 +45,7 @@ class Replays:
         self._lanes = lanes
         self._letters = letters
         self._losses = losses
+        self.kept = KeptEvents(con, pages)
 
     def begin(self, order: ReplayOrder, live: Lane, now_ms: int) -> Replay:
         """Make a replay of what the live lane has settled. Raises ConfigError when the spool has nothing of that."""
