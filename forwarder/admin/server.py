@@ -1,12 +1,12 @@
-"""The admin port: `/metrics`, `/livez`, `/readyz`, a read-only `/status`, and the pages under `/investigate`.
+"""The admin port: `/metrics`, `/livez`, `/readyz`, `/status`, the page at `/`, and the pages under `/investigate`.
 
 ::
 
-    request ─► guard: Host header · GET or HEAD · security headers ─► route ─► Snapshots ─► report() of the daemon
+    request ─► guard: Host header · method · security headers ─► route ─► Snapshots ─► report() of the daemon
 
-Invariants: nothing here changes anything; a slow report or a slow client delays no one else; beyond loopback `/status`
-needs a token, without which a probe learns yes or no and not why; and a browser that was lured to us by a foreign name
-gets nothing.
+Invariants: nothing here changes anything but what people do on the page, by POST; a slow report or a slow client delays
+no one else; beyond loopback `/status` and the page need a token, without which a probe learns yes or no and not why;
+and a browser that was lured to us by a foreign name gets nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from forwarder.admin.investigate_pages import InvestigatePages
+from forwarder.admin.page.routes import StatusPage
 from forwarder.admin.snapshots import Snapshots
 from forwarder.contracts import Clock, SystemClock
 from forwarder.net.addresses import is_loopback, parse_listen
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from forwarder.admin.kept_places import Place
+    from forwarder.admin.page.routes import Desk
     from forwarder.contracts import Secret
     from forwarder.observe.redaction import Redactor
     from forwarder.observe.reports import DaemonReport
@@ -66,6 +68,7 @@ class AdminServer:
             loopback too when it is set.
         allowed_hosts: Further names that a Host header may have.
         report: Makes a report; may be asynchronous, may be slow, may fail.
+        desk: Does what people ask for on the page; without one it is to look at only.
         places: What can be asked by the pages under `/investigate`, by name.
         redactor: Takes secrets out of `/status`, should one have come into a reason.
         live_within: Seconds within which the loop and the spool's thread must have turned.
@@ -79,6 +82,7 @@ class AdminServer:
         allowed_hosts: Collection[str],
         report: Callable[[], Awaitable[DaemonReport] | DaemonReport],
         *,
+        desk: Desk | None = None,
         places: Mapping[str, Place] | None = None,
         redactor: Redactor | None = None,
         clock: Clock | None = None,
@@ -94,13 +98,18 @@ class AdminServer:
         self._open = is_loopback(host) and token is None
         self._live_within = live_within
         self._began = self._clock.monotonic()
+        clean = redactor.text if redactor is not None else str
+        self._page = StatusPage(
+            self._shown, lambda request: self._refusal(request) is None, token, desk, self._clock, clean
+        )
         self._investigate = InvestigatePages(
             places or {},
             self._no_pages,
             missing="" if token is not None else "set admin.token",
-            clean=redactor.text if redactor is not None else str,
+            clean=clean,
         )
         routes = [
+            *self._page.routes(),
             Route("/metrics", self._metrics),
             Route("/livez", self._livez),
             Route("/readyz", self._readyz),
@@ -123,6 +132,7 @@ class AdminServer:
 
     async def close(self) -> None:
         """Stop; no client can hold it up. Safe to call twice."""
+        self._page.close_streams()
         await self._listener.close()
         await self._investigate.close()
         await self._snapshots.close()
@@ -159,14 +169,17 @@ class AdminServer:
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        report = await self._snapshots.fresh()
-        if report is None:
-            return _json({"reasons": [self._snapshots.problem]}, 503)
-        return _json(self._clean({**report_to_dict(report), "problem": self._snapshots.problem}), 200)
+        shown, problem = await self._shown()
+        return _json({"reasons": [problem]}, 503) if shown is None else _json(shown, 200)
+
+    async def _shown(self) -> tuple[dict[str, Any] | None, str]:
+        """Return what `/status` shows, or why there is nothing to show."""
+        report, problem = await self._snapshots.fresh(), self._snapshots.problem
+        return (None if report is None else self._clean({**report_to_dict(report), "problem": problem})), problem
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer to someone who may not see the status."""
-        if self._open:
+        if self._open or self._page.sessions.of(request):
             return None
         if self._token is None:
             return _json({"reasons": ["beyond loopback the status needs a token; set admin.token"]}, 403)
@@ -213,7 +226,9 @@ class _Guard:
             return
         if not self._knows(scope):
             app = _json({"reasons": ["unknown Host header; add the name to admin.allowed_hosts"]}, 421)
-        elif scope["method"] not in {"GET", "HEAD"}:
+        elif scope["method"] not in {"GET", "HEAD"} and not (
+            scope["method"] == "POST" and StatusPage.takes_posts(scope["path"])
+        ):
             app = Response(status_code=405, headers={"allow": "GET, HEAD"})
         await app(scope, receive, send_guarded)
 

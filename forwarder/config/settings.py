@@ -76,13 +76,14 @@ class CatalogueConfig(ComponentConfig):
 
 
 class AdminConfig(ComponentConfig):
-    """The port for metrics, probes and status."""
+    """The port for metrics, probes, status and the page."""
 
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9464"
     """Address and port; metrics and probes need no token."""
     token: Secret | None = None
-    """Token for the status, as Bearer or as the password of HTTP Basic, and for the pages under `/investigate`; without
-    one, the status is shown on loopback only, and there are no pages."""
+    """Token for the status, as Bearer or as the password of HTTP Basic, for the page at `/`, where one signs in with it,
+    and for the pages under `/investigate`; without one, status and page are shown on loopback only, and there is nothing
+    under `/investigate`."""
     allowed_hosts: list[str] | None = None
     """Host names a request may use; default: the address listened on, and loopback."""
 
@@ -194,7 +195,7 @@ class Settings(BaseSettings):
     catalogue: CatalogueConfig = CatalogueConfig()
     """What actions mean."""
     admin: AdminConfig = AdminConfig()
-    """The port for metrics, probes and status."""
+    """The port for metrics, probes, status and the page."""
     receiver: ReceiverConfig = ReceiverConfig()
     """The port at which sources with a `webhook` receive events."""
     log: LogConfig = LogConfig()

@@ -27,6 +27,7 @@ import structlog
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.kept_places import places_of
+from forwarder.admin.page_desk import PageDesk, recorded
 from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
@@ -131,10 +132,6 @@ class Daemon:
     async def run(self) -> None:
         """Run until `stop`. Raises ConfigError or SpoolError at the start only, and SpoolLost at any time."""
         self._build()
-        asked = self._settings.admin
-        serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
-        serve = partial(serve, places=places_of(self._settings), redactor=self._redactor, clock=self._clock)
-        admin = ServerThread(serve, self.report)
         spool = build_spool(self._settings.spool, self._clock, build_redactions(self._settings.readers))
         own = OwnEvents(spool, self._identities, self._lanes.ring)
         verbs = verbs_of(
@@ -151,6 +148,12 @@ class Daemon:
             live=self._lanes,
             clock=self._clock,
         )
+        verbs = recorded(verbs, self._reporter.acts, self._clock)
+        desk = PageDesk(verbs, asyncio.get_running_loop())
+        asked = self._settings.admin
+        serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
+        serve = partial(serve, places=places_of(self._settings), redactor=self._redactor, clock=self._clock, desk=desk)
+        admin = ServerThread(serve, self.report)
         control = ControlSocket(socket_path(self._settings.spool.path), verbs)
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered

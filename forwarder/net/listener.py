@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+ENDLESS = "audit_forwarder.endless"
+"""Key of a request's scope: its answer has no end, and is good as long as the other side takes what it is sent."""
+
 _LONGEST_HEAD = 16 * 1024
 _BACKLOG = 1024  # a probe must not be turned away by those that connected in the same moment
 _AT_ONCE = 16  # accepted before the loop turns again
@@ -68,7 +71,10 @@ def _not_had(host: str, port: int, setting: str, error: OSError) -> ConfigError:
 
 
 class PatientProtocol(H11Protocol):
-    """Cuts a connection on which no answer was finished for `patience` seconds; idle ones end earlier."""
+    """Cuts a connection on which no answer was finished for `patience` seconds; idle ones end earlier.
+
+    One whose answer has no end (`ENDLESS`) stays for as long as the other side takes what it is sent.
+    """
 
     patience = 15.0
     open_connections: OpenConnections
@@ -106,11 +112,16 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def _look(self) -> None:
-        if self._answers == self._answers_before:
+        if self._answers == self._answers_before and not self._is_taken():
             self.transport.abort()
             return
         self._answers_before = self._answers
         self._clock = self.loop.call_later(self.patience, self._look)
+
+    def _is_taken(self) -> bool:
+        """Tell whether an answer without end is under way, and the other side has taken all of it so far."""
+        endless = self.is_answered and self.cycle.scope.get(ENDLESS) is True
+        return endless and not self.transport.get_write_buffer_size()
 
 
 class _Handshake:

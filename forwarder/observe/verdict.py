@@ -6,6 +6,7 @@ open. What waits is safe and late; both are said.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -177,9 +178,11 @@ def _lost(report: Mapping[str, Any]) -> tuple[str, bool]:
     """Say whether anything is lost, and whether anything may be."""
     if missing := _missing(report):
         return missing, True
-    gaps = [gap for gap in objects(spool_of(report), "gaps") if gap.get("state") != "closed"]
-    if gaps:
-        return f"Something may be missing: {len(gaps)} gap{'' if len(gaps) == 1 else 's'} not closed, see below.", True
+    gaps = Counter(str(gap.get("state")) for gap in objects(spool_of(report), "gaps"))
+    if lost := gaps["lost"]:
+        return f"Something is lost: {lost} gap{'' if lost == 1 else 's'} cannot be closed any more, see below.", True
+    if still := gaps.total() - gaps["closed"]:
+        return f"Nothing is known to be lost; {still} gap{'' if still == 1 else 's'} not closed yet, see below.", False
     if not objects(report, "completeness"):
         return "Nothing that was read is lost; whether all was read is not judged yet.", False
     return "Nothing is lost.", False

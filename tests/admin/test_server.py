@@ -282,7 +282,7 @@ async def test_head_has_the_headers_and_no_body(serve, path):
     assert int(answer.headers["content-length"]) > 0
 
 
-@pytest.mark.parametrize("path", ["/", "/status/", "/metrics/x", "/..%2fstatus", "/docs"])
+@pytest.mark.parametrize("path", ["/do", "/page.css/", "/status/", "/metrics/x", "/..%2fstatus", "/docs"])
 async def test_nothing_else_is_there(serve, path):
     assert (await ask(await serve(), path)).status == 404
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from forwarder.cli.demo import browser
 from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.progress import Standstill, Watch
 from forwarder.cli.demo.show import Demo
@@ -191,3 +192,27 @@ async def test_what_is_on_record_is_named_by_content_and_id(tmp_path: Path):
     assert events == 5
     assert {hashlib.sha256(body).hexdigest() for body in expected} <= found
     assert len(found) == 10
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "opens"),
+    [
+        (True, {"DISPLAY": ":0"}, True),
+        (True, {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        (False, {"DISPLAY": ":0"}, False),
+        (True, {}, False),
+        (True, {"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}, False),
+    ],
+)
+def test_a_browser_is_opened_only_where_somebody_sees_it(monkeypatch, *, terminal, environment, opens):
+    opened: list[str] = []
+    monkeypatch.setattr(browser.webbrowser, "open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr(
+        browser, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: terminal), platform="linux")
+    )
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert browser.open_page("http://127.0.0.1:1/") is opens
+    assert bool(opened) is opens

@@ -83,8 +83,12 @@ def test_of_several_troubles_the_worst_comes_first_and_all_fixes_are_there() -> 
     [
         ({}, "Nothing is lost.", False),
         ({"completeness": []}, "Nothing that was read is lost; whether all was read is not judged yet.", False),
-        ({"gaps": [{"state": "open"}]}, "Something may be missing: 1 gap not closed, see below.", True),
-        ({"gaps": [{"state": "lost"}, {"state": "fetching"}]}, "Something may be missing: 2 gaps not closed", True),
+        ({"gaps": [{"state": "open"}]}, "Nothing is known to be lost; 1 gap not closed yet, see below.", False),
+        (
+            {"gaps": [{"state": "lost"}, {"state": "fetching"}]},
+            "Something is lost: 1 gap cannot be closed any more",
+            True,
+        ),
         ({"gaps": [{"state": "closed"}]}, "Nothing is lost.", False),
         ({"balanced": False}, "The books do not balance: events are lost or invented.", True),
     ],

@@ -1,0 +1,246 @@
+"""What the page says of every state, in which order, and that foreign text is text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forwarder.admin.page.document import document, main, no_report
+from forwarder.admin.page.forms import ACTS, Hand
+from forwarder.admin.page.pieces import number, slot, unit
+from forwarder.admin.page.strip import boxes, strip
+from forwarder.observe.redaction import Redactor
+from forwarder.observe.status_json import report_to_dict
+from forwarder.observe.status_problems import remarks
+from tests.admin.page.states import EVIL, states
+
+STATES = states()
+EVERY = Hand([act.verb for act in ACTS.values()], "TICKET")
+NONE = Hand((), "TICKET")
+VOID = {"meta", "link", "input", "img", "br", "path", "circle", "use"}
+ALLOWED = {
+    "a", "article", "bdi", "blockquote", "button", "caption", "circle", "code", "dd", "details", "div", "dl", "dt",
+    "figcaption", "figure", "form", "h1", "h2", "h3", "header", "input", "label", "li", "main", "nav", "ol", "p", "path",
+    "section", "small", "span", "strong", "summary", "svg", "table", "tbody", "td", "th", "thead", "time", "tr", "ul", "use",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Reads a page: tags are closed in order, ids are there once; keeps text, tags and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def ids(self) -> list[str]:
+        return [attrs["id"] or "" for _, attrs in self.tags if "id" in attrs]
+
+
+def shown(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = Redactor().scrub({**report_to_dict(STATES[name]), "problem": ""}, most_items=10**6)
+    return found
+
+
+def page(name: str, hand: Hand = EVERY) -> Page:
+    return Page(main(shown(name), hand))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_is_one_well_formed_page_in_one_order(name: str) -> None:
+    found = page(name)
+    assert len(found.ids()) == len(set(found.ids()))
+    assert {tag for tag, _ in found.tags} <= ALLOWED
+    sections = [
+        each for each in found.ids() if each in {"verdict", "way", "spool", "books", "later", "record", "config"}
+    ]
+    assert sections == ["verdict", "way", "spool", "books", "later", "record", "config"]
+    assert [tag for tag, _ in found.tags].count("h1") == 1
+    assert not any(name.startswith("on") or name == "style" for _, attrs in found.tags for name in attrs)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("well", ["All well", "Everything is read and delivered.", "Nothing is lost.", "Reading", "Delivering",
+                  "in 212 d", "What runs is what the file", "The latest sink is behind by"]),
+        ("held", ["Held: somebody must act", "Sink splunk takes no events.", "Nothing is known to be lost", "12\u202f431",
+                  "Time you have", "1 d 7 h", "2\u202f556", "in 4 s", "Token disabled", "in 19 d", "qradar is not in the",
+                  "3 dead letters in elastic", "document_parsing_exception", "cursor lost", "who knows admin.token"]),
+        ("key", ["Source acme cannot be read.", "Make a new API key", "over"]),
+        ("late", ["Late: it is tried again", "timed out after 30 s", "in 41 s"]),
+        ("paused", ["Somebody paused sink siem.", "called by ann"]),
+        ("full", ["2 parts are not well", "Paused: the spool is full"]),
+        ("history", ["History is being read", "in 2 h 1 min", "1 d 1 h of it to go"]),
+        ("missing", ["3 events are missing at sink elastic.", "INCOMPLETE", "audit-forwarder reconcile"]),
+        ("unbalanced", ["The books do not balance", "DO NOT BALANCE"]),
+        ("several", ["6 parts are not well", "and 2 more", "3 events are missing", "is not what runs", "log.level"]),
+        ("beginning", ["Not judged yet.", "Starting"]),
+        ("empty", ["There is no source.", "There is no sink.", "It is not open."]),
+    ],
+)  # fmt: skip
+def test_every_state_says_what_matters(name: str, words: list[str]) -> None:
+    text = page(name).text
+    assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if name != "hostile"])
+def test_the_page_says_what_the_terminal_says(name: str) -> None:
+    found = shown(name)
+    text = page(name).text
+    for remark in remarks(found):
+        if remark.kind not in {"trouble", "letters"}:
+            assert remark.what in text
+            assert remark.do in text
+    for one in (*found["sources"], *found["sinks"]):
+        if not one["well"]:
+            assert one["reason"] in text
+            assert one["fix"].rstrip(".") in text
+
+
+def test_the_worst_part_comes_first_and_else_the_order_of_the_configuration() -> None:
+    found = page("several").ids()
+    parts = [each for each in found if re.fullmatch(r"(source|sink)-[a-z-]+", each) and not each.endswith("-acts")]
+    ours = [each for each in parts if each in {"sink-splunk", "sink-sentinel", "sink-siem", "sink-elastic"}]
+    assert ours == ["sink-splunk", "sink-sentinel", "sink-elastic", "sink-siem"]
+
+
+def test_without_the_verbs_there_is_no_form_and_a_new_verb_brings_its_button() -> None:
+    assert not [tag for tag, _ in page("several", NONE).tags if tag in {"form", "button", "input"}]
+    assert "Read the configuration again" not in page("several", Hand(["lanes.pause"], "TICKET")).text
+    assert "Read the configuration again" in page("several").text
+
+
+def test_what_cannot_be_undone_asks_first_and_every_form_has_the_ticket() -> None:
+    found = main(shown("several"), EVERY)
+    forms = re.findall(r"<form .*?</form>", found)
+    assert forms
+    assert all('method="post"' in form and 'name="ticket" value="TICKET"' in form for form in forms)
+    for form in forms:
+        needs = re.search(r'action="do/(letters-discard|forget|replay-cancel)"', form) is not None
+        assert ('name="sure"' in form) is needs
+
+
+def test_a_secret_of_the_configuration_is_shown_as_stars() -> None:
+    assert "**********" in page("held").text
+
+
+# ------------------------------------------------------------------------------------------------------------- hostile
+
+
+def test_hostile_text_is_text() -> None:
+    found = main(shown("hostile"), EVERY)
+    assert "<script" not in found.lower().replace('src="page.js"', "")
+    assert "<img" not in found
+    assert not set("\u202e\x1b\x00\n\r") & set(found)
+    assert "\\u202e" in found
+    Page(found)
+
+
+TEXTS = st.text(
+    alphabet=st.one_of(st.sampled_from("<>&\"'`=/ \x00\x01\x02\x1b\u202e\u2066\n\r@"), st.characters()), max_size=40
+)
+
+
+def replaced(tree: Any, text: str) -> Any:
+    """Return the JSON with every text of it but times, states and kinds made hostile."""
+    if isinstance(tree, dict):
+        kept = {"state", "tone", "judgement", "now", "kind", "worst", "day"}
+        return {key: value if key in kept else replaced(value, text) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [replaced(item, text) for item in tree]
+    return f"{text}{EVIL}" if isinstance(tree, str) else tree
+
+
+@given(text=TEXTS, name=st.sampled_from(sorted(STATES)))
+def test_no_text_of_any_field_becomes_markup(text: str, name: str) -> None:
+    clean = Redactor().scrub(replaced(shown(name), text), most_items=10**6)
+    for found in (
+        main(clean, EVERY),
+        document(no_report(EVIL + text), title=text + EVIL, notice=text + EVIL, place=EVIL),
+    ):
+        assert not re.search(r"<(?:img|script(?! src=\"page.js\"))", found)
+        assert not set("\u202e\u2066\x00\x01\x02\x1b") & set(found)
+        tags = {tag for tag, _ in Page(found.removeprefix("<!doctype html>\n")).tags}
+        assert tags <= ALLOWED | {"html", "head", "body", "meta", "title", "link", "script", "noscript", "symbol"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(key=st.sampled_from(sorted(shown("several"))), value=JSON)
+def test_a_field_of_another_kind_or_version_breaks_nothing(key: str, value: Any) -> None:
+    found = shown("several")
+    Page(main({**found, key: value}, EVERY))
+    Page(main({name: each for name, each in found.items() if name != key}, EVERY))
+    for part in ("sources", "sinks"):
+        Page(main({**found, part: [{**one, key: value, "hours": value, "keys": value} for one in found[part]]}, EVERY))
+
+
+# --------------------------------------------------------------------------------------------------------------- pieces
+
+
+def test_two_pages_that_differ_in_what_ticks_only_have_one_shape() -> None:
+    shapes = [re.findall(r'data-shape="(\w+)"', unit("a", "p", f"{slot('b', content)} {rest}"))
+              for content, rest in (("1 s", "x"), ("2 s", "x"), ("2 s", "y"))]  # fmt: skip
+    assert shapes[0] == shapes[1] != shapes[2]
+
+
+def test_a_second_later_only_slots_changed() -> None:
+    found = shown("several")
+    later = {**found, "now": "2026-09-21T14:13:21.000Z", "sinks": [
+        {**one, "tries": 99, "lag_events": one["lag_events"] + 5, "lag_seconds": 9000.0, "trouble_since_age_seconds": 12781.0,
+         "next_try_in_seconds": 3.0} for one in found["sinks"]
+    ]}  # fmt: skip
+    later["verdict"] = {**found["verdict"], "waiting": 30_000}
+    shapes = [re.findall(r'id="([^"]+)" data-shape="(\w+)"', main(each, EVERY)) for each in (found, later)]
+    assert {name for (name, one), (_, other) in zip(*shapes, strict=True) if one != other} <= {"later"}
+
+
+def test_the_boxes_say_what_the_hours_were() -> None:
+    worst = [None, "working", "idle", "retrying", "held", "paused", "of a later version", "working"]
+    hours = {"first": "2026-09-21T06:00:00Z", "worst": worst, "lag_seconds": [None, 1, 2, 3, 4, 5, 6, 4000.0]}
+    assert boxes("sink", hours) == ["none", "well", "well", "late", "held", "off", "late", "late"]
+    assert boxes("source", hours)[5] == "held"
+    found = strip("sink", hours)
+    assert "no record from Mon 21 Sep 06:00 UTC to Mon 21 Sep 07:00 UTC" in found
+    assert "late from Mon 21 Sep 12:00 UTC until now; else well" in found
+    assert "at most 1 h 6 min late" in found
+    assert strip("sink", {"first": "no time", "worst": worst, "lag_seconds": [1]}) == ""
+
+
+def test_a_number_nobody_knows_is_no_nought() -> None:
+    assert [number(value) for value in (None, "7", True, 0, 1234567)] == [
+        "\u2013",
+        "\u2013",
+        "\u2013",
+        "0",
+        "1\u202f234\u202f567",
+    ]
