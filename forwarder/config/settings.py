@@ -81,9 +81,9 @@ class AdminConfig(ComponentConfig):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9464"
     """Address and port; metrics and probes need no token."""
     token: Secret | None = None
-    """Token for the status, as Bearer or as the password of HTTP Basic, for the page at `/`, where one signs in with it,
-    and for the pages under `/investigate`; without one, status and page are shown on loopback only, and there is nothing
-    under `/investigate`."""
+    """Token for the status, as Bearer or as the password of HTTP Basic, for the page at `/`, where one signs in with
+    it, and for the pages under `/investigate`; without one, status and page are shown on loopback only, and there is
+    nothing under `/investigate`."""
     allowed_hosts: list[str] | None = None
     """Host names a request may use; default: the address listened on, and loopback."""
 

@@ -24,8 +24,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.browser import open_page
+from forwarder.cli.demo.far_ends import Destinations
 from forwarder.cli.demo.progress import STILL, Standstill, Watch
 from forwarder.cli.demo.verdict import compare, places_rows, print_verdict
 from forwarder.cli.terminal import console, print_line
@@ -190,11 +190,8 @@ class Demo:
 
     async def _stay(self) -> None:
         print_line()
-        page = f"http://127.0.0.1:{self._admin}/"
-        print_line(f"Staying up. The page that says how it goes: {page}")
-        if await asyncio.to_thread(open_page, page):
-            print_line("A browser of this machine opens it.")
-        print_line(f"Metrics: {page}metrics")
+        open_page(page := f"http://127.0.0.1:{self._admin}/")
+        print_line(f"Staying up. The page that says how it goes: {page}, metrics: {page}metrics")
         print_line(f"Status: {_command_line()} status -c {self.config}")
         print_line("Ctrl-C ends it, and shows the table.")
         ended = asyncio.Event()
