@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart content image crash bench fuzz backlog torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart page content image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ chart: $(VENV)/.dev ## the helm chart: linted, rendered, held against the schema
 content: $(VENV)/.dev ## the alerts and the dashboard, by promtool and a real Prometheus
 	@$(BIN)/python -m pytest -m packaging tests/content $(ARGS)
 
+page: $(VENV)/.dev ## the page in a real Chromium (Debian's), by day, by night and on a phone; pictures in .reports/page
+	@$(BIN)/python -m pytest -m packaging tests/browser $(ARGS)
+
 image: $(VENV)/.dev ## build the container image without an engine and try it (root, on Debian)
 	@$(BIN)/python -m pytest -m packaging tests/image $(ARGS)
 
@@ -121,6 +124,7 @@ lock: ## resolve the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate -o requirements/runtime.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/build.in -o requirements/build.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-deps requirements/packaging.in -o requirements/packaging.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/browser.in -o requirements/browser.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/image.in -o requirements/image.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate --group dev -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --resolution lowest-direct --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate -o .oldest.in
