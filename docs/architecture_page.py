@@ -60,6 +60,15 @@ WHERE = (
         "3; 1 when the number is there",
     ),
     (
+        "an alert",
+        (
+            "`content/prometheus/alerts.yaml`, a case that fires and one that is silent in `content/prometheus/tests/`, "
+            "its page in `docs/runbooks/`, and its line in `docs/monitoring.md`"
+        ),
+        "4",
+    ),
+    ("a panel of the dashboard", "`docs/dashboard_panels.py`", "1"),
+    (
         "what an HTTP status means",
         "`forwarder/net/verdicts.py` (to sinks), `forwarder/sources/refusals.py` (to sources)",
         "1",

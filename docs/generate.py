@@ -16,6 +16,7 @@ from docs.architecture_page import architecture
 from docs.chart_readme import readme
 from docs.chart_schema import values_page, values_schema
 from docs.commands_page import commands
+from docs.dashboard import dashboard
 from docs.formats_page import formats
 from docs.full_example import full_example
 from docs.markdown import table
@@ -26,6 +27,7 @@ from forwarder.investigate.hunt.shipped import made
 from forwarder.observe.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
+ALERTS = ROOT / "content" / "prometheus" / "alerts.yaml"
 NOTE = "<!-- Written by `make docs` from the code; change it there. -->"
 
 
@@ -40,6 +42,7 @@ def outputs() -> dict[str, str]:
         "docs/reference/metrics.md": page("Metrics", metrics()),
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
         "docs/reference/chart-values.md": page("Values of the chart", values_page()),
+        "content/grafana/audit-forwarder.json": dashboard(),
         **copies(),
         "helm/audit-forwarder/README.md": page("The chart audit-forwarder", readme()),
         "examples/full.yaml": full_example(),
@@ -51,11 +54,10 @@ def outputs() -> dict[str, str]:
 
 def copies() -> dict[str, str]:
     """Return the files that the chart has a copy of: it can read only what lies in its own folder."""
-    originals = {"alerts.yaml": "content/prometheus/alerts.yaml", "dashboard.json": "content/grafana/dashboard.json"}
+    files = "helm/audit-forwarder/files"
     return {
-        f"helm/audit-forwarder/files/{name}": (ROOT / original).read_text(encoding="utf-8")
-        for name, original in originals.items()
-        if (ROOT / original).is_file()
+        f"{files}/alerts.yaml": ALERTS.read_text(encoding="utf-8"),
+        f"{files}/dashboard.json": dashboard(),
     }
 
 
