@@ -62,7 +62,7 @@ WHERE = (
     (
         "an alert",
         (
-            "`content/prometheus/alerts.yaml`, a case that fires and one that is silent in `content/prometheus/tests/`, "
+            "`content/prometheus/alerts.yaml`, a firing and a silent case in `content/prometheus/tests/`, "
             "its page in `docs/runbooks/`, and its line in `docs/monitoring.md`"
         ),
         "4",
