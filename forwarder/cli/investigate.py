@@ -294,6 +294,7 @@ def index_(
     index: Index = None,
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of DuckDB while it sorts.")] = "256MB",
     as_json: Json = False,
+    for_daemon: Annotated[bool, typer.Option("--for-daemon", hidden=True)] = False,
 ) -> None:
     """Make or renew the index of an archive, for quick answers.
 
@@ -302,4 +303,8 @@ def index_(
     """
     from forwarder.cli.commands import index as command
 
+    if for_daemon:
+        from forwarder.investigate.for_page import end_with_parent
+
+        end_with_parent()
     raise typer.Exit(command.index(call(config, secrets_dir, overrides), archive, index, memory, as_json=as_json))

@@ -153,6 +153,16 @@ class HeartbeatConfig(ComponentConfig):
     sent."""
 
 
+class IndexConfig(ComponentConfig):
+    """The index of each archive, from which `investigate` answers quickly; it only saves time."""
+
+    every: Annotated[Duration, Within("10s", "7d")] | None = None
+    """How often to bring it up to date, by a process of its own; by default `investigate index` does, when somebody
+    runs it. Needs the extra `investigate`."""
+    memory: Annotated[ByteSize, Within("64MB", "16GB")] = 256_000_000
+    """Memory of DuckDB while it sorts; the process takes some 150 MB besides."""
+
+
 class ShutdownConfig(ComponentConfig):
     """How the daemon ends."""
 
@@ -204,6 +214,8 @@ class Settings(BaseSettings):
     """Events of our own, so that a receiver can raise an alarm when nothing comes."""
     reports: ReportsConfig = ReportsConfig()
     """Daily reports that an auditor can keep and recompute."""
+    index: IndexConfig = IndexConfig()
+    """The index of each archive, for quick answers."""
     shutdown: ShutdownConfig = ShutdownConfig()
     """How the daemon ends."""
 

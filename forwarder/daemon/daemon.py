@@ -41,6 +41,7 @@ from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.doubts import DoubtWatch
 from forwarder.daemon.heart import Heart
+from forwarder.daemon.indexing import Indexing
 from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.opening import Opening
 from forwarder.daemon.own_events import OwnEvents
@@ -233,6 +234,8 @@ class Daemon:
             others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
             if self._settings.heartbeat.every is not None:
                 others.append(self._start("heartbeat", partial(self._heart, own, self._settings.heartbeat.every)))
+            if self._settings.index.every is not None:
+                others.append(self._start("index", partial(self._indexing, self._settings.index.every)))
             learners = self._learning.runners(self._sources, self._source_reports)
             others += [self._start(name, make) for name, make in learners]
             self._log.info(
@@ -329,6 +332,18 @@ class Daemon:
     def _heart(self, own: OwnEvents, every: float) -> Heart:
         return Heart(
             every, own=own, report=self.report, sinks=self._sinks, stopping=self._stopping, announce=self._lanes.ring
+        )
+
+    def _indexing(self, every: float) -> Indexing:
+        archives = {name: place for name, place in places_of(self._settings).items() if place.file is None}
+        return Indexing(
+            archives,
+            self._reporter.indexes,
+            every=every,
+            memory=self._settings.index.memory,
+            clock=self._clock,
+            stopping=self._stopping,
+            clean=self._redactor.text if self._redactor is not None else str,
         )
 
     # ---------------------------------------------------------------------------------------------------------- bells

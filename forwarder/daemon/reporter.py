@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from forwarder import __version__
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink, Source
-    from forwarder.observe.record import Act, Completeness, Configuration, Day, Letters
+    from forwarder.observe.record import Act, Completeness, Configuration, Day, IndexReport, Letters
     from forwarder.observe.reports import LaneReport
     from forwarder.spool.contract import Spool
     from forwarder.spool.hours import PartHour
@@ -38,6 +39,7 @@ class Reporter:
         spool: The open spool, None before.
         sources, sinks: Each by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
+        indexes: Of the archives whose index is made again and again, by sink.
         completeness, read_again, days, hours, letters, acts, configuration: As known last; see `DaemonReport`.
     """
 
@@ -52,6 +54,7 @@ class Reporter:
         self.restarts: dict[str, int] = {}
         self.completeness: list[Completeness] = []
         self.read_again: dict[str, float] = {}
+        self.indexes: dict[str, IndexReport] = {}
         self.days: list[Day] = []
         self.hours: list[PartHour] = []
         self.letters: list[Letters] = []
@@ -95,6 +98,7 @@ class Reporter:
             acts=list(self.acts),
             configuration=self.configuration,
             archive_heads=self.archive_heads(),
+            indexes=[replace(one) for one in self.indexes.values()],
             repairs={} if status is None else repairs(status.gaps, status, self._settings.sinks, self._now_ms()),
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,

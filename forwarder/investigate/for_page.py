@@ -43,13 +43,19 @@ def begin(folder: Path) -> None:
     os.nice(_NICENESS)
     for kind, most in ((resource.RLIMIT_DATA, MOST_DATA), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
-    threading.Thread(target=_end_with_parent, args=(folder,), name="parent", daemon=True).start()
+    end_with_parent(folder)
 
 
-def _end_with_parent(folder: Path) -> None:
+def end_with_parent(folder: Path | None = None) -> None:
+    """End this process when its standard input ends: nobody waits for it any more. The folder is removed then."""
+    threading.Thread(target=_await_end, args=(folder,), name="parent", daemon=True).start()
+
+
+def _await_end(folder: Path | None) -> None:
     while os.read(0, 1024):
         pass
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

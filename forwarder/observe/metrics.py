@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 
+from forwarder.observe.index_metrics import INDEX_METRICS
 from forwarder.observe.metric_rows import (
     Distribution,
     Metric,
@@ -295,6 +296,7 @@ METRICS: list[Metric] = [
         "now - DaemonReport.read_again",
         lambda report: (((name,), max(0.0, report.now - moment)) for name, moment in report.read_again.items()),
     ),
+    *INDEX_METRICS,
     # ---- daemon
     Metric(
         "forwarder_build_info",

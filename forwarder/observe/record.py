@@ -1,4 +1,4 @@
-"""What is known besides how things are now: days, dead letters, errors, acts of people, configuration. Plain data."""
+"""What is known besides how things are now: days, dead letters, errors, indexes, acts, configuration. Plain data."""
 
 from __future__ import annotations
 
@@ -46,6 +46,29 @@ class Letters:
 
     count: LetterCount
     advice: str
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What became of the index of an archive.
+
+    Attributes:
+        sink: Of the archive.
+        began: When its process was started last, epoch seconds.
+        ended: When it was done, or failed; 0 until then.
+        good: When an index was made last; 0 for never.
+        events: In the index.
+        failed_parts: Days and months that could not be made.
+        reason: Why not, or why there was no index at all; empty when it is well.
+    """
+
+    sink: str
+    began: float = 0.0
+    ended: float = 0.0
+    good: float = 0.0
+    events: int = 0
+    failed_parts: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.observe.record import Act, Completeness, Configuration, Day, ErrorSeen, Letters
+from forwarder.observe.record import Act, Completeness, Configuration, Day, ErrorSeen, IndexReport, Letters
 from forwarder.spool.books import Books
 from forwarder.spool.contract import LaneStatus, SpoolStatus
 from forwarder.spool.hours import PartHour
@@ -328,6 +328,7 @@ class DaemonReport:
         completeness: By source and sink; empty until it was judged first, and while no daemon runs.
         read_again: By source, before when everything was read again at least once, epoch seconds.
         archive_heads: By sink that is an archive, the SHA-256 of its newest digest.
+        indexes: Those that are made again and again, one for each archive.
         repairs: By number of a gap, the command that fetches what it lacks.
         hours: How every part was in the last two days.
         days: What is known of the last two weeks.
@@ -356,6 +357,7 @@ class DaemonReport:
     completeness: list[Completeness] = field(default_factory=list)
     read_again: dict[str, float] = field(default_factory=dict)
     archive_heads: dict[str, str] = field(default_factory=dict)
+    indexes: list[IndexReport] = field(default_factory=list)
     repairs: dict[int, str] = field(default_factory=dict)
     hours: list[PartHour] = field(default_factory=list)
     days: list[Day] = field(default_factory=list)

@@ -25,6 +25,7 @@ from forwarder.observe.verdict import verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from forwarder.observe.record import IndexReport
     from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, Report, SourceReport
     from forwarder.spool.books import Books
     from forwarder.spool.contract import SpoolStatus
@@ -108,10 +109,22 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         "read_again": [
             {"source": name, **_moment("up_to", moment, now)} for name, moment in sorted(report.read_again.items())
         ],
+        "indexes": [_index(one, now) for one in report.indexes],
         "balanced": all(line.balance == 0 for line in report.books),
         **record_to_dict(report),
     }
     return {**shown, "verdict": msgspec.to_builtins(verdict(shown))}
+
+
+def _index(found: IndexReport, now: float) -> dict[str, Any]:
+    return {
+        "sink": found.sink,
+        **_moment("began", found.began, now),
+        **_moment("made", found.good, now),
+        "events": found.events,
+        "failed_parts": found.failed_parts,
+        "reason": found.reason or None,
+    }
 
 
 def _of_process(component: dict[str, Any], report: DaemonReport) -> dict[str, Any]:

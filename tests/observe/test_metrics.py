@@ -66,7 +66,7 @@ def test_names_follow_the_conventions(metric):
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
-        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|ratio"
+        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|parts|ratio"
         assert re.search(rf"_({units}|state|info)$", metric.name)
 
 
@@ -167,6 +167,9 @@ EXPECTED = {
     "forwarder_reconcile_missing_events": 994,
     "forwarder_reconcile_incomplete_days": 995,
     "forwarder_reconcile_window_age_seconds": 7200,
+    "forwarder_index_events": 996,
+    "forwarder_index_failed_parts": 997,
+    "forwarder_index_age_seconds": 998,
     "forwarder_start_timestamp_seconds": NOW - 86_400 * 3,
     "forwarder_report_timestamp_seconds": NOW,
     "forwarder_loop_turn_age_seconds": 0.5,
