@@ -1,12 +1,12 @@
 # The forwarder as a container: the base's libraries, Python, the locked dependencies and our wheel; Python is the only
 # program in it. Beside them lie a bill of materials (CycloneDX) and the licences of what others wrote.
-# How to run it: docs/container.md. Without an engine it is built by packaging/build-image.
+# How to run it: docs/install/container.md. Without an engine it is built by packaging/build-image.
 #
 # No HEALTHCHECK: only a restart could follow from it, and Docker restarts nothing for it; Kubernetes has probes of its
 # own, and the port to ask is in a configuration that the image does not know. No VOLUME: a spool on a nameless volume
 # would be lost with the container; without a volume a read-only container refuses to start and says why.
 
-# A tag moves. For builds that must repeat, name the base by its digest (docs/container.md); any Python from 3.11 will do.
+# A tag moves. For builds that must repeat, name the base by its digest (docs/install/container.md); any Python from 3.11 will do.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -22,7 +22,13 @@ RUN python -m venv --without-pip /opt/audit-forwarder \
  && python -m pip --python /describe/bin/python install --no-deps --require-hashes -r requirements/image.lock
 # Compiled by hash: builders round the times of files in a layer, and what is compiled by time would then be compiled
 # again at every start, for it cannot be written into a read-only container.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE CHANGELOG.md compose.yaml ./
+COPY packaging/enclose.py packaging/
+COPY packaging/systemd packaging/systemd
+COPY content content
+COPY docs docs
+COPY examples examples
+COPY schema schema
 COPY forwarder forwarder
 COPY simulator simulator
 COPY sinks sinks
@@ -42,11 +48,17 @@ RUN python3 /tmp/image-root.py /image-root
 
 FROM scratch
 COPY --from=base /image-root /
+ARG PYTHON_IMAGE
 ARG REVISION=""
+ARG CREATED=""
+ARG BASE_DIGEST=""
 LABEL org.opencontainers.image.title="audit-forwarder" \
       org.opencontainers.image.description="Carries Atlassian audit logs into a SIEM, completely and checkably." \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/audit-forwarder /opt/audit-forwarder
 COPY --from=build --chown=65532:65532 /state/ /var/lib/

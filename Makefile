@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart page content image crash bench fuzz backlog torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart page content install image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ content: $(VENV)/.dev ## the alerts and the dashboard, by promtool and a real Pr
 page: $(VENV)/.dev ## the page in a real Chromium (Debian's), by day, by night and on a phone; pictures in .reports/page
 	@$(BIN)/python -m pytest -m packaging tests/browser $(ARGS)
 
+install: $(VENV)/.dev ## every documented way to install, from nothing, each timed; what makes a release checked
+	@$(BIN)/python -m pytest -m packaging tests/install -s $(ARGS)
+
 image: $(VENV)/.dev ## build the container image without an engine and try it (root, on Debian)
 	@$(BIN)/python -m pytest -m packaging tests/image $(ARGS)
 
@@ -126,6 +129,7 @@ lock: ## resolve the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-deps requirements/packaging.in -o requirements/packaging.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/browser.in -o requirements/browser.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/image.in -o requirements/image.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/release.in -o requirements/release.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate --group dev -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --resolution lowest-direct --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate -o .oldest.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c .oldest.in pyproject.toml --extra archive --extra investigate --group test -o requirements/oldest.lock

@@ -80,7 +80,7 @@ def _branch_by_type(values: dict[str, Any], shapes: dict[str, Any]) -> None:
 
 def values_page() -> str:
     """Return the page about the values."""
-    intro = "Beyond these, helm refuses everything. How they are used: [container.md](../container.md).\n"
+    intro = "Beyond these, helm refuses everything. How they are used: [helm.md](../install/helm.md).\n"
     return f"{intro}\n{values_table()}"
 
 

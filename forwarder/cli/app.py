@@ -21,6 +21,7 @@ from forwarder.cli import backfill as cli_backfill
 from forwarder.cli import catalogue as cli_catalogue
 from forwarder.cli import cursors as cli_cursors
 from forwarder.cli import dead_letters as cli_dead_letters
+from forwarder.cli import enclosed as cli_enclosed
 from forwarder.cli import hunt as cli_hunt
 from forwarder.cli import imports as cli_imports
 from forwarder.cli import init as cli_init
@@ -251,6 +252,7 @@ app.add_typer(cli_archive.app, name="archive")
 cli_reconcile.add_to(app)
 cli_imports.add_to(app)
 cli_hunt.add_to(app)
+cli_enclosed.add_to(app)
 cli_looks.add_to(app)
 
 

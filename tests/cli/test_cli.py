@@ -28,6 +28,8 @@ from tests.packages import SINK, install
 
 COMMANDS = [
     "init",
+    "docs",
+    "examples",
     "run",
     "check",
     "doctor",

@@ -1,4 +1,4 @@
-"""What `docs/container.md` tells people to write is what helm and the forwarder take."""
+"""What `docs/install/container.md` and `helm.md` tell people to write is what helm and the forwarder take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from forwarder.config.settings import load
 from tests.helm.chart import Helm
 from tests.helm.tools import PROJECT
 
-PAGE = (PROJECT / "docs" / "container.md").read_text(encoding="utf-8")
+PAGE = "".join(
+    (PROJECT / "docs" / "install" / name).read_text(encoding="utf-8") for name in ("container.md", "helm.md")
+)
 CONFIG, VALUES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
