@@ -56,7 +56,8 @@ def test_every_image_has_a_version(compose: dict[str, Any]):
 
 def test_what_is_named_is_there(compose: dict[str, Any]):
     for service in compose["services"].values():
-        assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= set(compose.get("volumes", {}))
+        for place in (volume.split(":")[0] for volume in service.get("volumes", [])):
+            assert (PROJECT / place).is_file() if place.startswith("./") else place in compose["volumes"]
         assert {one["source"] for one in service.get("configs", [])} <= set(compose.get("configs", {}))
         assert set(service.get("secrets", [])) <= set(compose.get("secrets", {}))
         assert set(service.get("depends_on", [])) <= set(compose["services"])
