@@ -15,7 +15,7 @@ PATTERNS = (
     "CHANGELOG.md",
     "README.md",
     "compose.yaml",
-    "content/**/*",
+    "content/*/*",
     "docs/**/*.md",
     "examples/**/*",
     "packaging/systemd/*",

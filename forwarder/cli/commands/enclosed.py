@@ -33,7 +33,7 @@ class Kind:
 
 
 PAGES = Kind(("README.md", "CHANGELOG.md", "docs/**/*.md"), "docs/", "# ")
-FILES = Kind(("examples/**/*", "schema/*.json", "packaging/systemd/*", "content/**/*", "compose.yaml"), "", "# ")
+FILES = Kind(("examples/**/*", "schema/*.json", "packaging/systemd/*", "content/*/*", "compose.yaml"), "", "# ")
 
 
 def root() -> Path:
