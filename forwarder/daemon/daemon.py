@@ -270,7 +270,8 @@ class Daemon:
 
     def _completeness(self, spool: Spool) -> CompletenessWatch:
         judges = Reconciliation(spool, self._proofs, self._clock.time, delays=self._delays)
-        reports = ReportFolder(self._settings.reports_folder) if self._settings.reports.daily else None
+        logs = {name: source.origin.identity for name, source in self._sources.items()}
+        reports = ReportFolder(self._settings.reports_folder, logs) if self._settings.reports.daily else None
         return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE, reports=reports)
 
     def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from forwarder.reconcile.reports import files_of, sha256_of
-from forwarder.reconcile.words import COUNTS
+from forwarder.reconcile.words import COUNTS, worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,5 +73,7 @@ def _of_content(text: Path, report: dict[str, Any]) -> Iterator[str]:
         parts = sum(line[count] for count in ("delivered", "rejected", "filtered", "waiting", "missing"))
         if parts != line["expected"]:
             yield f"{line['source']} to {line['sink']}: the parts of {line['expected']} make {parts}"
+    if "judgement" in report and report["judgement"] != worst_of(line["judgement"] for line in lines):
+        yield f"is judged {report['judgement']} against its own lines"
     if report["complete"] != (not report["gaps"] and all(line["judgement"] != "gap" for line in lines)):
         yield "is called complete against its own lines"

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from forwarder import __version__
 from forwarder.catalogue.state_files import write_whole
 from forwarder.contracts.moments import iso_ms
-from forwarder.reconcile.words import COUNTS, MEANINGS, sums_in_words, verdict_as_dict
+from forwarder.reconcile.words import COUNTS, JUDGEMENTS, MEANINGS, PROOFS, sums_in_words, verdict_as_dict, worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,10 +54,12 @@ class ReportFolder:
 
     Args:
         folder: Where they lie; made when the first is written.
+        sources: Of which log each source is, by its name.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Mapping[str, str] = {}) -> None:
         self.folder = folder
+        self._sources = sources
         self._days: dict[str, Written] = {}
         self._last: tuple[int, str] | None = None
         self._same: dict[str, tuple[list[Line], list[GapLine]]] = {}  # what the newest report of a day says
@@ -123,6 +126,9 @@ class ReportFolder:
             "made_at": iso_ms(verdict.made_ms),
             "previous": previous,
             "replaces": before.file if before else None,
+            "made_by": f"audit-forwarder {__version__}",
+            "judgement": worst_of(line.judgement for line in verdict.lines),
+            "sources": {line.source: self._sources.get(line.source, "not configured") for line in verdict.lines},
             **({"archive_heads": archive_heads} if archive_heads else {}),
         }
         text = "\n".join([*_text(head, verdict), ""]).encode()
@@ -196,21 +202,30 @@ def sha256_of(path: Path) -> str:
 
 def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
     yield f"Completeness of {head['day']}: report {head['report']}, version {head['version']}"
-    yield f"Made at {head['made_at']}. Counted in the books of the spool at that moment."
+    yield f"Made at {head['made_at']} by {head['made_by']}. Counted in the books of the spool at that moment."
+    for source, log in head["sources"].items():
+        yield f"The source {source} is: {log}"
     if head["replaces"]:
         yield f"It replaces {head['replaces']}: later readings or looks changed what is known of the day."
     yield ""
+    yield f"The day as a whole: {head['judgement']}, the worst of what follows"
     yield "For each source and sink: expected = delivered + rejected + filtered + waiting + missing"
     yield ""
     for line in verdict.lines:
         counts = ", ".join(f"{name} {getattr(line, name)}" for name in COUNTS)
         yield f"{line.source} to {line.sink}: {line.judgement}"
         yield f"  {counts}"
-        passes = ", ".join(line.passes) or ("none yet" if line.is_compared else "none, and none will")
+        passes = ", ".join(line.passes) or ("none yet" if line.is_compared else "none, and none will read it")
         yield f"  read again by pass: {passes}; {line.compared} events compared"
-        yield f"  an acceptance of this sink means: {line.proof or 'not known, it is not configured'}"
+        yield f"  an acceptance of this sink means: {PROOFS.get(line.proof, line.proof)}"
     yield ""
     yield from sums_in_words(verdict)
+    yield ""
+    yield "What the judgements say"
+    said = {line.judgement for line in verdict.lines}
+    for judgement, meaning in JUDGEMENTS.items():
+        if judgement in said:
+            yield f"  {judgement}: {meaning}"
     yield ""
     yield "What the numbers are"
     for name in COUNTS:

@@ -9,9 +9,9 @@ import msgspec
 from forwarder.contracts.moments import iso_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from forwarder.reconcile.verdict import GapLine, Verdict
+    from forwarder.reconcile.verdict import GapLine, Judgement, Verdict
 
 COUNTS = ("expected", "delivered", "rejected", "filtered", "waiting", "missing", "recovered")
 """The numbers of a line, in the order of people."""
@@ -26,15 +26,41 @@ MEANINGS = {
     "filtered": "kept from this sink by its own rules; from the books",
     "waiting": "in the spool and not settled by the sink yet; counted from the pages of the spool",
     "missing": "left the spool before the sink had them, or accepted by the sink and not found there; from the books "
-    "and the gaps above",
+    "and the gaps, each of which is named above",
     "recovered": "of the expected ones: not there at first, and found when the time was read again; from the books",
 }
 """What each number is, and where it comes from."""
+
+JUDGEMENTS: dict[Judgement, str] = {
+    "gap": "events are missing, or may be; the gap is named above",
+    "waiting": "nothing is missing, and something is still on its way to the sink",
+    "not compared": "the day was not read again yet to see whether all of it is there",
+    "not read again": "all that was read is there, and nothing reads the day a second time to see whether that was all",
+    "not provable": "all was sent, and nothing confirms that the sink keeps it",
+    "complete": "none of these: read twice, and all of it is with the sink or accounted for",
+}
+"""What each judgement says, the worst first."""
+
+PROOFS = {
+    "delivered": "the sink keeps what it accepted, and says so",
+    "received": "it came in at the sink; whether it is kept, nobody says",
+    "none": "it was sent; nobody says that it came in",
+    "": "not known, for the sink is not configured",
+}
+"""What an acceptance of a sink is worth."""
+
+
+def worst_of(judgements: Iterable[str]) -> Judgement | None:
+    """Return the worst of several judgements; None of none."""
+    found = set(judgements)
+    return next((judgement for judgement in JUDGEMENTS if judgement in found), None)
 
 
 def sums_in_words(verdict: Verdict) -> Iterator[str]:
     """Yield what the numbers mean, and each gap."""
     sums = {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS}
+    if len(sinks := {line.sink for line in verdict.lines}) > 1:
+        yield f"Over {len(sinks)} sinks, so an event that is for all of them counts {len(sinks)} times:"
     yield (
         f"expected {sums['expected']} = delivered {sums['delivered']} + rejected {sums['rejected']} + "
         f"filtered {sums['filtered']} + waiting {sums['waiting']} + missing {sums['missing']}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -14,7 +14,8 @@ import pytest
 from forwarder.reconcile.chain import check
 from forwarder.reconcile.passes import Passes
 from forwarder.reconcile.reports import ReportFolder, files_of
-from forwarder.reconcile.verdict import Verdict
+from forwarder.reconcile.verdict import Judgement, Verdict
+from forwarder.reconcile.words import JUDGEMENTS, worst_of
 from tests.reconcile.test_verdict import DAY, HOUR, NEXT, NOON, books, gap, verdict_on
 
 BEGIN, END = NOON - 12 * HOUR, NOON + 12 * HOUR
@@ -206,3 +207,31 @@ def test_reports_that_were_moved_away_from_the_beginning_are_not_missed(tmp_path
     checked = check(tmp_path)
     assert (checked.reports, checked.problems) == (2, [])
     assert check(tmp_path / "none").reports == 0
+
+
+def test_a_report_says_of_which_log_it_is_and_what_its_words_mean(tmp_path: Path) -> None:
+    books_of_two = (books(accepted=5), books(sink="other", accepted=4, waiting=1))
+    found = verdict_on(*books_of_two, passes={"acme": Passes(BEGIN, [END, BEGIN])})
+    made = msgspec.structs.replace(found, made_ms=END + 48 * HOUR)
+    [name] = ReportFolder(tmp_path, {"acme": "organization:org-1"}).update(made, TODAY)
+    kept = report(tmp_path, name)
+    assert (kept["judgement"], kept["sources"]) == ("waiting", {"acme": "organization:org-1"})
+    assert kept["made_by"].startswith("audit-forwarder ")
+    text = (tmp_path / name.replace(".json", ".txt")).read_text()
+    for words in (
+        "The source acme is: organization:org-1",
+        "The day as a whole: waiting, the worst of what follows",
+        "Over 2 sinks, so an event that is for all of them counts 2 times:",
+        "  waiting: nothing is missing, and something is still on its way to the sink",
+        "  complete: ",
+    ):
+        assert words in text
+    assert "  gap: " not in text, "only what is in it is explained"
+    (tmp_path / name).write_text(json.dumps({**kept, "judgement": "complete"}))
+    assert f"{name}: is judged complete against its own lines" in check(tmp_path).problems
+
+
+def test_every_judgement_is_explained_and_the_worst_comes_first() -> None:
+    assert tuple(JUDGEMENTS) == get_args(Judgement)
+    assert worst_of(["complete", "waiting", "not compared"]) == "waiting"
+    assert worst_of([]) is None
