@@ -6,6 +6,7 @@ where the lines come from, and which number in the spool each has. The second ho
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -186,6 +187,37 @@ def events_of(data: bytes) -> Iterator[bytes]:
         raise DamagedEvidence(f"it holds {holds}, and its header says {header.events}")
     if length or frame.unused_data:
         raise DamagedEvidence("its end is not where it should be")
+
+
+def damage_of(data: bytes, said: EvidenceName) -> str:
+    """Return why bytes are not the evidence of this name, as far as they tell themselves; empty when they are."""
+    try:
+        header = header_of(data)
+        for number, line in enumerate(events_of(data), 1):
+            if not _is_json(line):
+                return f"its line {number} is not JSON"
+    except DamagedEvidence as error:
+        return str(error)
+    numbers = [number for first, last, _ in header.spans for number in (first, last)]
+    if (header.source, min(numbers, default=0), max(numbers, default=0)) != (said.source, said.first, said.last):
+        return "it holds the events of another object"
+    return ""
+
+
+def _is_json(line: bytes) -> bool:
+    """Tell whether a line may be an event as an API sent it: more than one reader takes is no damage."""
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            json.loads(line.decode("utf-8", "replace"), strict=False)
+        except RecursionError:
+            return True
+        except ValueError:
+            return False
+    except RecursionError:
+        return True
+    return True
 
 
 def _header(data: bytes) -> tuple[Header, int]:

@@ -24,6 +24,7 @@ KINDS = {
     "object_changed": "an object has other bytes than it had",
     "object_foreign": "an object is in no digest",
     "object_twice": "an object is in two digests",
+    "object_damaged": "an object that is in no digest yet is not evidence",
     "object_overwritten": "an object has more than one version",
     "counts_wrong": "counts do not add up",
     "numbers_wrong": "numbers of events are not what the digest says",
@@ -79,7 +80,8 @@ class Tally(msgspec.Struct):
         known: Ids of keys that whoever asks knows to be theirs.
         unsigned: Digests without a key.
         unfinished: The newest digest has no signature yet.
-        uncovered: Objects that are in no digest yet.
+        uncovered: Objects that are in no digest yet, and are evidence.
+        is_key_new: The known key was configured so lately that no digest can be signed with it.
         orphaned: Objects of hours whose digest is missing or cannot be read.
         recovered: Objects that were taken up after a restart.
         back: Sources of which numbers go back.
@@ -92,6 +94,7 @@ class Tally(msgspec.Struct):
     unsigned: int = 0
     unfinished: bool = False
     uncovered: int = 0
+    is_key_new: bool = False
     orphaned: int = 0
     recovered: int = 0
     back: set[str] = set()
@@ -114,6 +117,7 @@ _OBJECTS = {
     "object_changed",
     "object_foreign",
     "object_twice",
+    "object_damaged",
     "object_overwritten",
     "counts_wrong",
     "numbers_wrong",
@@ -160,8 +164,12 @@ def _not_proven(verdict: Verdict, tally: Tally) -> Iterator[str]:
         ),
         (
             tally.uncovered,
-            f"anything about {tally.uncovered} objects in no digest yet: their hour is open, or no daemon runs",
+            (
+                f"that {tally.uncovered} objects are what was stored: they unpack and their lines are JSON, but no"
+                " digest names them yet, for their hour is open, or no daemon runs"
+            ),
         ),
+        (tally.is_key_new, "that your key signs here: it was configured lately, and signs from the hour after next"),
         (tally.orphaned, f"anything about {tally.orphaned} objects of hours whose digest is missing or unreadable"),
         (
             tally.recovered,

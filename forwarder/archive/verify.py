@@ -7,13 +7,13 @@ oldest is what was written. `verify_archive.py`, which shares no code with this,
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from forwarder.archive import layout
 from forwarder.archive.deleted import DeletedMonths
 from forwarder.archive.digest import HOUR, Digest, Entry, count_on, iso_hour, read_digest, sha256
-from forwarder.archive.evidence import DamagedEvidence, events_of, header_of
+from forwarder.archive.evidence import DamagedEvidence, damage_of, events_of, header_of
 from forwarder.archive.keys import PublicKey
 from forwarder.archive.retention import read_deletion
 from forwarder.archive.stores import NotStored
@@ -22,18 +22,23 @@ from forwarder.archive.verdict import Found, Tally, Verdict, conclude
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from forwarder.archive.stores import Store
+    from forwarder.archive.stores import Readable
+
+_UNTIL_IT_SIGNS = timedelta(hours=2)
+"""A key that is new is named by the digest of one hour, and signs that of the next."""
 
 _AT_ONCE = 4
 """Objects in memory."""
 
 
 async def verify(
-    store: Store,
+    store: Readable,
     *,
     heads: Collection[str] = (),
     known_keys: Collection[str] = (),
     progress: Callable[[Verdict], None] = lambda _: None,
+    is_part: bool = False,
+    key_set_at: datetime | None = None,
 ) -> Verdict:
     """Check a whole archive. Raises Held and Retryable as the store does, and ConfigError without what checks keys.
 
@@ -42,17 +47,20 @@ async def verify(
         heads: SHA-256 of digests that must be in the chain.
         known_keys: Ids of keys of which one must have signed.
         progress: Called with what was found so far, after every digest.
+        is_part: It is a piece of a chain with some of the objects: it may begin anywhere, and others are elsewhere.
+        key_set_at: When the known keys were configured on this machine: digests that ended earlier, or soon after, need
+            not be signed with them. Nothing that lies in the archive may say so.
     """
-    check = _Check(store, set(heads), set(known_keys))
+    check = _Check(store, set(heads), set(known_keys), is_part=is_part)
     await check.digests(progress)
     await check.rest()
-    return check.conclude()
+    return check.conclude(key_set_at)
 
 
 class _Check:
     """One check. `_next_seq`, `_next_hour` and `_previous` are what the next digest must say."""
 
-    def __init__(self, store: Store, heads: set[str], known_keys: set[str]) -> None:
+    def __init__(self, store: Readable, heads: set[str], known_keys: set[str], *, is_part: bool) -> None:
         self._store = store
         self._heads, self._known_keys = heads, known_keys
         self._verdict, self._tally = Verdict(), Tally(heads=len(heads), known=sorted(known_keys))
@@ -63,11 +71,12 @@ class _Check:
         self._missing: list[tuple[Found, datetime]] = []  # unless a month was deleted on record
         self._named: set[str] = set()
         self._dark: list[tuple[datetime, datetime]] = []  # from when until when no digest can be read
-        self._next_seq = 1
+        self._is_part = is_part
+        self._next_seq: int | None = None if is_part else 1
         self._next_hour: datetime | None = None
         self._previous, self._previous_name = "", ""
         self._key: str | None = None
-        self._newest_seq: Mapping[str, int] | None = {}
+        self._newest_seq: Mapping[str, int] | None = None if is_part else {}
 
     def _find(self, kind: str, name: str, detail: str) -> None:
         self._verdict.findings.append(Found(kind, name, detail))
@@ -121,7 +130,7 @@ class _Check:
     def _pass_over(self, name: str) -> None:
         """Take a digest that says nothing for the one that belongs there; the next one shows whether it was."""
         hour = _hour_of(name)
-        self._next_seq += 1
+        self._next_seq = self._next_seq and self._next_seq + 1
         self._newest_seq = self._key = None
         if hour is not None:
             self._dark.append((hour, hour + HOUR))
@@ -129,7 +138,9 @@ class _Check:
 
     async def _follow(self, digest: Digest, name: str, data: bytes, *, is_newest: bool) -> None:
         hour = digest.hour
-        if digest.seq != self._next_seq:
+        if self._next_seq is None:
+            pass  # the first of a part follows what is elsewhere
+        elif digest.seq != self._next_seq:
             self._find("digest_missing", name, f"it has number {digest.seq}; {self._next_seq} should follow")
             if self._next_hour is not None:
                 self._dark.append((self._next_hour, hour))
@@ -246,6 +257,8 @@ class _Check:
             data = await self._store.read_oldest(entry.name)
             versions = await self._store.versions(entry.name)
         except NotStored:
+            if self._is_part:
+                return
             self._missing.append(
                 (Found("object_missing", entry.name, f"the digest of {iso_hour(hour)} names it"), hour)
             )
@@ -283,7 +296,7 @@ class _Check:
             if said is None:
                 self._find("object_foreign", each.name, "nothing of this name is written here")
             elif self._next_hour is None or said.hour >= self._next_hour:
-                self._tally.uncovered += 1
+                await self._look_at_open(each.name, said)
             elif any(since <= said.hour < until for since, until in self._dark):
                 self._tally.orphaned += 1
             else:
@@ -301,6 +314,17 @@ class _Check:
             else:
                 self._verdict.findings.append(found)
         self._verdict.findings += self._deleted.judge(self._tally, self._trusted)
+
+    async def _look_at_open(self, name: str, said: layout.EvidenceName) -> None:
+        """Look whether an object that is in no digest yet is evidence at all."""
+        try:
+            problem = await asyncio.to_thread(damage_of, await self._read(name), said)
+        except NotStored:  # a link or a pipe of this name, or deleted meanwhile
+            problem = "what has its name is not a file"
+        if problem:
+            self._find("object_damaged", name, problem)
+        else:
+            self._tally.uncovered += 1
 
     async def _read_records(self) -> None:
         """Read which months were deleted on purpose, and were not known to be."""
@@ -325,12 +349,16 @@ class _Check:
             is_signed = None
         self._deleted.add_record(name, record, is_signed=is_signed)
 
-    def conclude(self) -> Verdict:
+    def conclude(self, key_set_at: datetime | None) -> Verdict:
         """Return the verdict."""
         signed = self._verdict.keys
         if self._known_keys and not self._known_keys & set(signed):
-            by = f"signed: {', '.join(signed)}" if signed else "none is; a new key signs from the hour after next"
-            self._find("key_unknown", ", ".join(sorted(self._known_keys)), by)
+            until = self._next_hour
+            if not signed and key_set_at is not None and until is not None and until < key_set_at + _UNTIL_IT_SIGNS:
+                self._tally.is_key_new = True
+            else:
+                by = f"signed: {', '.join(signed)}" if signed else "none is"
+                self._find("key_unknown", ", ".join(sorted(self._known_keys)), by)
         self._verdict.findings = sorted(set(self._verdict.findings))
         conclude(self._verdict, self._tally)
         return self._verdict

@@ -75,6 +75,48 @@ def verify(
 
 
 @app.command(
+    "verify-package",
+    epilog=examples_epilog(
+        [
+            (
+                "audit-forwarder archive verify-package evidence-17.zip --signer 5e0d…",
+                "is it as it was made, and by whom?",
+            ),
+            (
+                "audit-forwarder archive verify-package evidence-17.zip --key 81c2… --head 3f1c…",
+                "is it of our archive?",
+            ),
+        ],
+        *CODES,
+    ),
+)
+def verify_package(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The zip, as it was handed over.")],
+    signer: Annotated[
+        list[str] | None, typer.Option(metavar="ID|FILE", help="Of a key that must have signed the package.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="ID|FILE", help="Of a key that must have signed the digests.")
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SHA256", help="Of a digest that must be in it: of a heartbeat or a daily report."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a package of evidence, as `investigate --sign` makes it.
+
+    Needs neither the archive nor a configuration. Says what it proves, and what it does not. Ends with 1 when anything
+    is other than it was packed.
+    """
+    from forwarder.cli.commands import archive_package as command
+
+    raise typer.Exit(
+        command.verify_package(file, signers=signer or (), keys=key or (), heads=head or (), as_json=as_json)
+    )
+
+
+@app.command(
     epilog=examples_epilog(
         [
             ("audit-forwarder archive retention --dry-run", "only show it"),

@@ -148,9 +148,40 @@ Html = Annotated[
 ForPage = Annotated[Path | None, typer.Option("--for-page", hidden=True, exists=True, file_okay=False)]
 Case = Annotated[str | None, typer.Option("--case", metavar="ID", help="Number of the case, for the report.")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why it is asked, for the report.")]
+Sign = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign",
+        metavar="KEYFILE",
+        exists=True,
+        dir_okay=False,
+        help="Make an evidence package (.zip), signed with this key: the answer, the lines that it counts, and what "
+        "proves them, for an auditor who checks it without us.",
+    ),
+]
+Package = Annotated[
+    Path | None,
+    typer.Option(
+        "--package",
+        metavar="FILE",
+        dir_okay=False,
+        help="Where the package is written; default: evidence-CASE.zip here. Nothing is overwritten.",
+    ),
+]
+LinesOnly = Annotated[
+    bool,
+    typer.Option(
+        "--lines-only",
+        help="Leave the objects out of the package: they hold events of others, too. Then it does not prove by itself "
+        "that its lines stand in them.",
+    ),
+]
 AllowIncomplete = Annotated[
     bool,
-    typer.Option("--allow-incomplete", help="End with 0 also where the evidence has gaps; they are said all the same."),
+    typer.Option(
+        "--allow-incomplete",
+        help="End with 0 also where the evidence has gaps or was changed; it is said all the same.",
+    ),
 ]
 
 
@@ -177,10 +208,16 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
         for_page: ForPage = None,
         case: Case = None,
         reason: Reason = None,
+        sign: Sign = None,
+        package: Package = None,
+        lines_only: LinesOnly = False,
         allow_incomplete: AllowIncomplete = False,
     ) -> None:
         from forwarder.cli.commands import investigate as command
 
+        if sign is None and (package is not None or lines_only):
+            raise typer.BadParameter("--package and --lines-only are about the package that --sign makes; add --sign")
+        sealed = command.Sealed(sign, package, not lines_only) if sign is not None else None
         raise typer.Exit(
             command.investigate(
                 kind,
@@ -191,6 +228,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
                 command.Report(case, reason),
                 directory=directory,
                 only=only or (),
+                sealed=sealed,
                 allow_incomplete=allow_incomplete,
             )
         )
@@ -225,6 +263,7 @@ _MORE = {
     "user": [
         ("audit-forwarder investigate user 'Ada Glenmoor' --from 7d", "a name; the last seven days"),
         ("audit-forwarder investigate user ada@example.com --html case-17.html --case 17", "a report for a case"),
+        ("audit-forwarder investigate user ada@example.com --sign key.pem --case 17", "and an auditor can check it"),
         ("audit-forwarder investigate user ada@example.com --json | jq .findings", "for scripts"),
     ],
     "content": [

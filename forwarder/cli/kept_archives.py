@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
 
 def store_of(invocation: Invocation, place: str | None) -> Store:
-    """Return where an archive lies. Raises ConfigError.
+    """Return where an archive lies. As `kept_in`."""
+    return kept_in(invocation, place).store
+
+
+def kept_in(invocation: Invocation, place: str | None) -> KeptArchive:
+    """Return an archive; one that is named by its place has no keys. Raises ConfigError.
 
     Args:
         invocation: How the command was called; a configuration is read for a sink only.
         place: A folder, a URL, or the name of a sink; None: the only archive that is configured.
     """
     if place and ("/" in place or Path(place).is_dir()):
-        return open_store(place)
-    return configured(invocation, place or "").store
+        return KeptArchive(open_store(place))
+    return configured(invocation, place or "")
 
 
 def configured(invocation: Invocation, sink: str) -> KeptArchive:

@@ -37,7 +37,7 @@ create or replace temp view e as select "@timestamp" t, "event.id" id, act, "eve
     "atlassian.audit.content.name" content_name,
   coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id",
     nullif(regexp_extract("atlassian.audit.content.key", '^([A-Z][A-Z0-9_]+)-[0-9]+$', 1), '')) space,
-  "atlassian.audit.changes" changes, also, message, "evidence.object" evidence
+  "atlassian.audit.changes" changes, also, message, "evidence.object" evidence, "evidence.line" line
 from events
 """
 """The index under the short names that the queries use."""

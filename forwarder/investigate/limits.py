@@ -53,6 +53,12 @@ def limits_of_all(
 def _all(
     question: Question, evidence: Evidence, clock: Clock, own: dict[str, Any], window: dict[str, Any], problems: int
 ) -> Iterator[Limit]:
+    for failure in evidence.failed[:_MOST_FAILURES]:
+        yield Limit(
+            "failed", f"the evidence is not as it was written: {failure.kind}: {failure.name}: {failure.detail}"
+        )
+    if (more := len(evidence.failed) - _MOST_FAILURES) > 0:
+        yield Limit("failed", "more of the evidence that is not as it was written", more)
     for gap in evidence.gaps:
         yield Limit("gap", f"{clock.span(gap.since_ms, gap.until_ms)}: {gap.text}")
     if not evidence.proved:
@@ -73,6 +79,8 @@ def _all(
             yield Limit("no_address", text, own["no_address"])
         yield from _ALWAYS
 
+
+_MOST_FAILURES = 20
 
 _COUNTED = (
     ("no_object", "views that name no page or issue, counted as views only"),

@@ -6,33 +6,24 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from forwarder.archive import layout
-from forwarder.archive.digest import sha256
-from forwarder.archive.stores import NotStored
 from forwarder.contracts import ConfigError, Held
-from forwarder.investigate.loading import NotWhole
 from forwarder.investigate.local_copy import index_folder, near
 from forwarder.investigate.opening import open_tables
 from forwarder.investigate.parts import Index
+from forwarder.investigate.proving import Proving
 from forwarder.investigate.questions.answer import Archive
 from forwarder.investigate.reading import ArchiveReader
 from forwarder.investigate.result import Evidence, EvidenceGap, EvidenceObject
 from forwarder.investigate.without_index import tables_of_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from forwarder.archive.digest import Entry
     from forwarder.archive.stores import Store
     from forwarder.investigate.tables import Tables
 
 _NO_PROOF = "files, not an archive: nothing proves that they are whole and unchanged"
-_NO_CHECK = (
-    "the chain of digests was not checked for this answer (audit-forwarder archive verify); the sha256 of an object is"
-    " the one in its digest"
-)
 _REPEATED = 'select count("event.id") - count(distinct ("event.provider", "event.id")) from events'
 _HOUR_MS = 3_600_000
 
@@ -43,11 +34,14 @@ def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterat
     objects = tuple(EvidenceObject(_text(file.name), _sha256(file)) for file in sorted(files, key=lambda one: one.name))
     with tables_of_files(files, progress=lambda rows: progress(f"{rows} events")) as tables:
         [(repeated,)] = tables.ask(_REPEATED).rows
-        yield Archive(tables, Evidence("files of events", proof=_NO_PROOF, repeated=repeated), lambda _: objects)
+        found = Evidence("files of events", objects=objects, proof=_NO_PROOF, repeated=repeated)
+        yield Archive(tables, found)
 
 
 @contextmanager
-def open_archive(store: Store, index: Path | None, progress: Callable[[str], None]) -> Iterator[Archive]:
+def open_archive(
+    store: Store, index: Path | None, progress: Callable[[str], None], known_keys: Collection[str] = ()
+) -> Iterator[Archive]:
     """Open an archive, with its index for the days that it holds; of a bucket, with a copy of what was read before.
 
     All of it, whatever time is asked about: what is new, or more than usual, is so against what was before.
@@ -56,6 +50,7 @@ def open_archive(store: Store, index: Path | None, progress: Callable[[str], Non
         store: Where the archive lies.
         index: Folder of its index; default: in the folder of the archive, or beside the copy.
         progress: Is told what is being done.
+        known_keys: Ids of keys that are configured for it.
 
     Raises ConfigError where there is no archive, Held and Retryable where it cannot be reached.
     """
@@ -68,33 +63,8 @@ def open_archive(store: Store, index: Path | None, progress: Callable[[str], Non
             progress=lambda rows: progress(f"{rows} events of what has no index"),
         )
         with read as tables:
-            found = Evidence(f"archive in {_text(reader.place)}", proof=_NO_CHECK, gaps=_gaps(tables))
-            yield Archive(tables, found, _Hashes(reader))
-
-
-class _Hashes:
-    """Finds the hashes of objects: of the index, else the digests of their days, else their bytes."""
-
-    def __init__(self, reader: ArchiveReader) -> None:
-        self._reader = reader
-        self._days: dict[date, dict[str, Entry]] = {}
-
-    def __call__(self, known: Mapping[str, str | None]) -> tuple[EvidenceObject, ...]:
-        return tuple(EvidenceObject(name, known[name] or self._of(name)) for name in sorted(known))
-
-    def _of(self, name: str) -> str:
-        said = layout.parse_evidence(name)
-        day = said.hour.date() if said is not None else None
-        if day is not None and day not in self._days:
-            try:
-                self._days[day] = self._reader.digested(day)
-            except NotWhole:
-                self._days[day] = {}
-        entry = self._days[day].get(name) if day is not None else None
-        try:
-            return entry.sha256 if entry is not None else sha256(self._reader.read(name))
-        except NotStored:
-            return "not there any more"
+            found = Evidence(f"archive in {_text(reader.place)}", gaps=_gaps(tables))
+            yield Archive(tables, found, Proving(reader, tables.made_of, known_keys), reader=reader)
 
 
 def _gaps(tables: Tables) -> tuple[EvidenceGap, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from forwarder.archive import layout
 from forwarder.archive.digest import Entry, read_digest
 from forwarder.archive.digest import sha256 as sha256_of
 from forwarder.archive.evidence import DamagedEvidence, Evidence, EvidenceObject, Header, events_of, header_of
+from forwarder.archive.hours import HourCheck
 from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores import NotStored, Store
 from forwarder.contracts.errors import Retryable
@@ -24,16 +25,20 @@ from forwarder.investigate.loading import NotWhole
 from forwarder.investigate.rows import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from types import TracebackType
     from typing import Self
 
+    from forwarder.archive.hours import HourProof
     from forwarder.investigate.rows import RowReader
 
+T = TypeVar("T")
 
 AT_ONCE = 16
 """Objects that are fetched side by side."""
+
+_HASHED_AT_ONCE = 4
 
 MOST_BYTES = 32 * 2**20
 """Of objects that are fetched side by side."""
@@ -60,6 +65,10 @@ class ArchiveReader:
 
     Args:
         store: Where the archive lies.
+
+    Attributes:
+        hashes: SHA-256 of the objects that rows were made of, by name.
+        listed: Names of the objects of all days that were asked for.
     """
 
     def __init__(self, store: Store) -> None:
@@ -67,6 +76,8 @@ class ArchiveReader:
         self._evidence = Evidence(store)
         self._runner = asyncio.Runner()
         self._ahead: dict[str, bytes | BaseException] = {}
+        self.hashes: dict[str, str] = {}
+        self.listed: set[str] = set()
 
     @property
     def place(self) -> str:
@@ -84,6 +95,7 @@ class ArchiveReader:
     def objects(self, source: str, day: date) -> list[EvidenceObject]:
         """Return the objects of a source and day, in order of their hours and numbers."""
         found: list[EvidenceObject] = self._do(partial(self._evidence.of_day, source, day))
+        self.listed.update(one.name for one in found)
         return found
 
     def digested(self, day: date) -> dict[str, Entry]:
@@ -124,7 +136,8 @@ class ArchiveReader:
         """
         try:
             data = self.read(found.name)
-            if entry is not None and sha256_of(data) != entry.sha256:
+            self.hashes[found.name] = sha256_of(data)
+            if entry is not None and self.hashes[found.name] != entry.sha256:
                 raise NotWhole(f"{found.name} is not what its digest says.", fix=VERIFY)
             header = header_of(data)
             if entry is not None and header.events != entry.events:
@@ -143,6 +156,28 @@ class ArchiveReader:
             raise NotWhole(f"{found.name} is not there any more.", fix=VERIFY) from error
         except (DamagedEvidence, ValueError) as error:
             raise NotWhole(f"{found.name} is damaged: {error}.", fix=VERIFY) from error
+
+    def hash(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the SHA-256 of objects as they are now; nothing of one that is not there."""
+        for at in range(0, len(names), _HASHED_AT_ONCE):
+            part = [name for name in names[at : at + _HASHED_AT_ONCE] if name not in self.hashes]
+            found = self._do(partial(_together, [partial(self._evidence.read, name) for name in part]))
+            for name, data in zip(part, found, strict=True):
+                if isinstance(data, bytes):
+                    self.hashes[name] = sha256_of(data)
+                elif not isinstance(data, NotStored):
+                    raise data
+        return {name: self.hashes[name] for name in names if name in self.hashes}
+
+    def prove(self, names: Collection[str], indexed: Mapping[str, str], days: Collection[date]) -> HourProof:
+        """Return what the digests say of objects, and what is wrong in days whose objects were listed and read."""
+        hashes = [self.hashes, indexed]
+        proof: HourProof = self._do(lambda: HourCheck(self._store).check(names, hashes, days, self.listed))
+        return proof
+
+    def run(self, act: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+        """Return what is done with the archive itself."""
+        return self._runner.run(act(self._store))
 
     def close(self) -> None:
         """Close the store. Safe to call twice."""

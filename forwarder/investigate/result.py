@@ -85,7 +85,11 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Who asked when, where, with which version, and why; the only part that differs from run to run."""
+    """Who asked when, where, with which version, and why; the only part that differs from run to run.
+
+    Attributes:
+        index: Parts of the index in which it was counted; the rest was counted in the evidence itself.
+    """
 
     at_ms: int
     by: str
@@ -93,6 +97,7 @@ class Run(msgspec.Struct, frozen=True):
     version: str
     case: str | None = None
     reason: str | None = None
+    index: tuple[str, ...] = ()
 
 
 class EvidenceObject(msgspec.Struct, frozen=True):
@@ -110,6 +115,14 @@ class EvidenceGap(msgspec.Struct, frozen=True):
     text: str
 
 
+class EvidenceFailure(msgspec.Struct, frozen=True):
+    """Something of the evidence that is not as it was written: a finding of `archive verify`, and of what."""
+
+    kind: str
+    name: str
+    detail: str
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """What the answer is made from.
 
@@ -125,6 +138,11 @@ class Evidence(msgspec.Struct, frozen=True):
         head: Hash of the newest digest of the chain, where there is one.
         proof: What proves that it is whole and unchanged, or what does not, in words.
         proved: Whether something does.
+        hours: How many digests were checked for this answer.
+        signed_hours: How many of them have a signature that is right.
+        keys: Ids of the keys that signed them.
+        open_objects: How many objects are in no digest yet.
+        failed: What is not as it was written.
     """
 
     kind: str
@@ -138,6 +156,11 @@ class Evidence(msgspec.Struct, frozen=True):
     head: str | None = None
     proof: str = ""
     proved: bool = False
+    hours: int = 0
+    signed_hours: int = 0
+    keys: tuple[str, ...] = ()
+    open_objects: int = 0
+    failed: tuple[EvidenceFailure, ...] = ()
 
 
 class Limit(msgspec.Struct, frozen=True):

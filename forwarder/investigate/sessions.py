@@ -14,13 +14,13 @@ COLUMNS = (
     "t", "id", "act", "code", "category", "type", "outcome", "severity", "user_id", "user_name", "behalf_id",
     "behalf_name", "as_id", "as_name", "target_id", "target_name", "group_id", "group_name", "roles", "ip", "country",
     "city", "authentication", "token_id", "token_label", "app_id", "app_name", "content_kind", "content_id",
-    "content_key", "content_name", "space", "changes", "message", "evidence",
+    "content_key", "content_name", "space", "changes", "message", "evidence", "line",
 )  # fmt: skip
 """What `asked` may have of an event."""
 
 _ALWAYS = {
     "t", "id", "act", "code", "category", "type", "outcome", "user_id", "ip", "authentication", "token_id", "app_id",
-    "content_id", "target_id", "evidence",
+    "content_id", "target_id", "evidence", "line",
 }  # fmt: skip
 
 OF_ACCOUNT = """

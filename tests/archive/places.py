@@ -87,11 +87,11 @@ class MemoryStore:
         pass
 
 
-def evidence(source: str, first: int, events: int, *, read_ms: int = 0) -> bytes:
-    """Return an object with the events of these numbers."""
+def evidence(source: str, first: int, events: int, *, read_ms: int = 0, line: bytes = b"") -> bytes:
+    """Return an object with the events of these numbers, or as many times this line."""
     writer = EvidenceWriter(Origin(source, "organization", "acme", ""))
     for number in range(first, first + events):
-        writer.add(b'{"id":"%d"}' % number, number, read_ms)
+        writer.add(line or b'{"id":"%d"}' % number, number, read_ms)
     return writer.finish()
 
 

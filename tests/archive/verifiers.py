@@ -121,4 +121,12 @@ def by_script(
     return found
 
 
-__all__ = ["Archive", "build", "by_command", "by_script", "copy", "read_signing_key"]
+def of_script(found: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return what the script finds of it: not what takes unpacking, nor what a holder of the key signed wrongly."""
+    return {each for each in found if each[0] not in BY_COMMAND}
+
+
+BY_COMMAND = {"counts_wrong", "numbers_wrong", "object_twice", "hour_wrong", "object_damaged"}
+
+
+__all__ = ["Archive", "build", "by_command", "by_script", "copy", "of_script", "read_signing_key"]

@@ -117,6 +117,37 @@ def test_what_is_found_is_shown_and_ends_with_1(folder: Path) -> None:
     assert {each["kind"] for each in shown["findings"]} == {"object_missing", "digest_missing"}
 
 
+@pytest.fixture
+async def unsigned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An archive that was written without a key, and a key that was configured just now."""
+    monkeypatch.chdir(tmp_path)
+    store, now = MemoryStore(), time.time()
+    digests = HourDigests(store, SPOOL)
+    await digests.open(now - 30 * HOUR)
+    await digests.close_due(now)
+    copy(store, tmp_path / "years")
+    assert run("keygen", "key.pem").exit_code == 0
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_a_key_that_was_just_configured_need_not_have_signed_yet(unsigned: Path) -> None:
+    found = run("verify")
+    assert found.exit_code == 0, found.output
+    assert "configured lately" in " ".join(found.stdout.split())
+    asked = run("verify", "--key", read_signing_key(unsigned / "key.pem").id)
+    assert asked.exit_code == 1, "who names a key knows that it signs"
+    assert "key_unknown" in asked.stdout
+
+
+def test_a_key_that_was_configured_long_ago_must_have_signed(unsigned: Path) -> None:
+    for name in ("key.pem", "config.yaml"):
+        os.utime(unsigned / name, (time.time() - 4 * HOUR,) * 2)
+    found = run("verify")
+    assert found.exit_code == 1
+    assert "key_unknown" in found.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

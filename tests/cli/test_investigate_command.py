@@ -180,7 +180,10 @@ def test_an_archive_is_asked_and_each_object_of_the_answer_is_named_with_its_has
     assert names == sorted(names)
     for one in found["evidence"]["objects"]:
         assert one["sha256"] == hashlib.sha256(archive.path(one["name"]).read_bytes()).hexdigest()
-    assert any("archive verify" in limit["text"] for limit in found["limits"])
+    [limit] = [limit["text"] for limit in found["limits"] if limit["code"] == "not_proved"]
+    assert "2 objects are as the 2 digests of their hours say" in limit
+    assert "Not proven: who wrote 2 digests" in limit
+    assert "Not proven: anything about 1 objects from 2026-03-03 10:00Z on" in limit
 
 
 def test_damaged_evidence_is_a_limit_and_4_unless_that_is_allowed(archive):

@@ -23,8 +23,8 @@ class StoredObject(msgspec.Struct, frozen=True, order=True):
     size: int
 
 
-class Store(Protocol):
-    """Holds immutable objects by names, whose parts are separated by `/`.
+class Readable(Protocol):
+    """Gives immutable objects by names, whose parts are separated by `/`.
 
     Besides what each method says, every one raises Held (AuthFailed among them) for what a person must fix, with the
     fix, and Retryable for what may pass.
@@ -33,10 +33,6 @@ class Store(Protocol):
     @property
     def place(self) -> str:
         """Where it is, for people and as the identity of what is stored. Never holds a secret."""
-        ...
-
-    async def create(self, name: str, data: bytes) -> None:
-        """Store an object durably, all of it or nothing. Raises AlreadyStored when the name is taken."""
         ...
 
     async def read(self, name: str) -> bytes:
@@ -53,6 +49,14 @@ class Store(Protocol):
 
     async def list(self, prefix: str) -> Sequence[StoredObject]:
         """Return all objects whose names begin with `prefix`, which ends in `/` or is empty, sorted by name."""
+        ...
+
+
+class Store(Readable, Protocol):
+    """Holds such objects."""
+
+    async def create(self, name: str, data: bytes) -> None:
+        """Store an object durably, all of it or nothing. Raises AlreadyStored when the name is taken."""
         ...
 
     async def folders(self, prefix: str) -> Sequence[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +21,21 @@ from forwarder.archive.verify import verify as check
 from forwarder.cli.kept_archives import configured
 from forwarder.cli.tables import paragraph, table
 from forwarder.cli.terminal import print_json, print_line, screen, show_rows
+from forwarder.config.settings import find_config
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.secret_file import expanded
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from forwarder.archive.retention import DueMonth
+    from forwarder.archive.verdict import Found
     from forwarder.cli.invocation import Invocation
 
 _HEX = frozenset("0123456789abcdef")
+_HEAD_DIGITS = 64
 _SCRIPT = Path(layout.__file__).with_name("verify_archive.py")
 
 
@@ -36,16 +43,19 @@ def verify(
     invocation: Invocation, where: str, sink: str, *, heads: Sequence[str], keys: Sequence[str], as_json: bool
 ) -> ExitCode:
     """Check an archive; OK when nothing is other than it was written. Raises ConfigError, and what its place raises."""
-    for head in heads:
-        _refuse_unless_hex(head.lower(), 64, f"--head {head}: not a SHA-256; it is in heartbeats and daily reports")
-    known = {_key_id(key) for key in keys}
+    known = {key_id(key, "--key") for key in keys}
+    heads = [head_of(head) for head in heads]
     kept = KeptArchive(open_store(where)) if where else configured(invocation, sink)
-    known |= {read_signing_key(path).id for path in (kept.keys.key, kept.keys.old_key) if path is not None}
+    configured_files = [path for path in (kept.keys.key, kept.keys.old_key) if path is not None]
+    key_set_at = None
+    if configured_files and not known:
+        key_set_at = _set_at([*configured_files, find_config(invocation.config, os.environ)])
+    known |= {read_signing_key(path).id for path in configured_files}
 
     async def run() -> Verdict:
         try:
             return await check(
-                kept.store, heads=[head.lower() for head in heads], known_keys=known, progress=_Progress().show
+                kept.store, heads=heads, known_keys=known, progress=_Progress().show, key_set_at=key_set_at
             )
         finally:
             await kept.store.close()
@@ -126,21 +136,33 @@ def verify_script(file: Path | None) -> ExitCode:
     return ExitCode.OK
 
 
-def _key_id(key: str) -> str:
-    """Return the id of a key that is given as such, or as a file with its public half."""
+def _set_at(files: Sequence[Path | None]) -> datetime | None:
+    """Return when the newest of the files that configure a key was written."""
+    times = []
+    for file in files:
+        with suppress(OSError):
+            if file is not None:
+                times.append(expanded(file).stat().st_mtime)
+    return datetime.fromtimestamp(max(times), UTC) if times else None
+
+
+def head_of(text: str) -> str:
+    """Return a SHA-256 as it was given with --head. Raises ConfigError."""
+    if len(text) != _HEAD_DIGITS or not set(text.lower()) <= _HEX:
+        raise ConfigError(f"--head {text}: not a SHA-256; it is in heartbeats and daily reports")
+    return text.lower()
+
+
+def key_id(key: str, option: str) -> str:
+    """Return the id of a key that is given as such, or as a file with its public half. Raises ConfigError."""
     if len(key) == ID_DIGITS and set(key.lower()) <= _HEX:
         return key.lower()
     try:
         return PublicKey.from_pem(Path(key).read_bytes()).id
     except OSError as error:
-        raise ConfigError(f"--key {key}: neither an id of a key nor a file: {error.strerror}") from None
+        raise ConfigError(f"{option} {key}: neither an id of a key nor a file: {error.strerror}") from None
     except ValueError as error:
-        raise ConfigError(f"--key {key}: {error}; name the file with the public half, or its id") from None
-
-
-def _refuse_unless_hex(text: str, length: int, message: str) -> None:
-    if len(text) != length or not set(text) <= _HEX:
-        raise ConfigError(message)
+        raise ConfigError(f"{option} {key}: {error}; name the file with the public half, or its id") from None
 
 
 class _Progress:
@@ -175,14 +197,21 @@ def _show(found: Verdict, place: str) -> None:
     ]
     show_rows(rows)
     print_line()
-    show_rows([*(["proven", text] for text in found.proven), *(["not proven", text] for text in found.not_proven)])
+    show_verdict(found.proven, found.not_proven, found.findings, KINDS)
+
+
+def show_verdict(
+    proven: Sequence[str], not_proven: Sequence[str], findings: Sequence[Found], kinds: Mapping[str, str]
+) -> None:
+    """Print what a check proves, and what it found; names and details are hostile."""
+    show_rows([*(["proven", text] for text in proven), *(["not proven", text] for text in not_proven)])
     print_line()
-    if not found.findings:
+    if not findings:
         print_line("nothing is other than it was written")
         return
-    show_rows([[each.kind, each.name, each.detail] for each in found.findings], head=("finding", "of", "seen by"))
+    show_rows([[each.kind, each.name, each.detail] for each in findings], head=("finding", "of", "seen by"))
     print_line()
-    for kind in dict.fromkeys(each.kind for each in found.findings):
-        for line in paragraph(visible(f"{kind}: {KINDS[kind]}"), screen()):
+    for kind in dict.fromkeys(each.kind for each in findings):
+        for line in paragraph(visible(f"{kind}: {kinds[kind]}"), screen()):
             print_line(line)
-    print_line(f"{len(found.findings)} finding{'s' * (len(found.findings) > 1)}")
+    print_line(f"{len(findings)} finding{'s' * (len(findings) > 1)}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from forwarder import __version__
-from forwarder.cli.kept_archives import store_of
+from forwarder.archive.keys import read_signing_key
+from forwarder.cli.kept_archives import kept_in
 from forwarder.cli.terminal import console, print_json, print_line, screen
 from forwarder.contracts import ConfigError
 from forwarder.exit_codes import ExitCode
@@ -25,6 +29,7 @@ from forwarder.investigate.identity import Directory
 from forwarder.investigate.interruptible import interruptible
 from forwarder.investigate.moments import moment_ms, zone_of
 from forwarder.investigate.opened import open_archive, open_files
+from forwarder.investigate.packing import pack, refuse_files
 from forwarder.investigate.questions.answer import answer
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.result import Question, Run
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
+    from forwarder.archive.kept import KeptArchive
     from forwarder.cli.invocation import Invocation
     from forwarder.investigate.questions.answer import Archive
     from forwarder.investigate.result import Result
@@ -74,6 +80,14 @@ class Report(NamedTuple):
     reason: str | None = None
 
 
+class Sealed(NamedTuple):
+    """The package of evidence that is made: the file of the key that signs it, and where it is written."""
+
+    key: Path
+    file: Path | None = None
+    with_objects: bool = True
+
+
 def investigate(
     kind: str,
     who: str,
@@ -84,17 +98,31 @@ def investigate(
     *,
     directory: Path | None = None,
     only: Sequence[str] = (),
+    sealed: Sealed | None = None,
     allow_incomplete: bool = False,
 ) -> ExitCode:
     """Ask, and show the answer. Raises ConfigError for what cannot be asked."""
+    signer = read_signing_key(sealed.key) if sealed is not None else None
     if face.for_page is not None:
         for_page.begin(face.for_page)
     question = _question(kind, who, when, only)
-    run = _run(report)
     with _progress(face) as progress, _opened(where, progress) as archive:
         people = Directory.read(directory) if directory is not None else None
         asked = archive._replace(directory=people)
+        run = msgspec.structs.replace(_run(report), index=archive.tables.made_of.parts)
+        if sealed is not None:
+            refuse_files(archive)
         result = interruptible(archive.tables, lambda: answer(asked, SHAPES[kind], question, run, progress))
+        if sealed is not None and signer is not None:
+            progress("the lines of the package")
+            file = sealed.file or _package_file(run)
+            packed = pack(asked, result, file, signer, with_objects=sealed.with_objects)
+            if packed is not None and face == Face():
+                print_line(
+                    f"{file}: {packed.lines} events in {packed.objects} objects, {packed.digests} digests, signed by"
+                    f" {packed.signer}; check it with: audit-forwarder archive verify-package {file}"
+                )
+                return _code(result, allow_incomplete=allow_incomplete)
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
 
@@ -112,9 +140,16 @@ def hunt(
     since, until = _times(when, zone, now)
     question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
     with _progress(face) as progress, _opened(where, progress) as archive:
-        result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, _run(report), progress))
+        run = msgspec.structs.replace(_run(report), index=archive.tables.made_of.parts)
+        result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, run, progress))
     _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
+
+
+def _package_file(run: Run) -> Path:
+    """Return a name for a package: of its case, else of its time; never of whom it is about."""
+    case = re.sub(r"[^A-Za-z0-9_-]+", "-", run.case or "").strip("-")[:60]
+    return Path(f"evidence-{case or time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(run.at_ms / 1000))}.zip")
 
 
 def _run(report: Report) -> Run:
@@ -125,7 +160,8 @@ def _run(report: Report) -> Run:
 def _code(result: Result, *, allow_incomplete: bool) -> ExitCode:
     if result.several:
         return ExitCode.CONFIGURATION
-    return ExitCode.DEGRADED if result.evidence.gaps and not allow_incomplete else ExitCode.OK
+    is_whole = not (result.evidence.gaps or result.evidence.failed)
+    return ExitCode.OK if is_whole or allow_incomplete else ExitCode.DEGRADED
 
 
 def _times(when: When, zone: ZoneInfo, now: float) -> tuple[int | None, int | None]:
@@ -184,9 +220,19 @@ def _opened(where: Where, progress: Callable[[str], None]) -> Iterator[Archive]:
         with open_files(files, progress) as archive:
             yield archive
         return
-    store = store_of(where.invocation, where.archive)
-    with open_archive(store, where.index_folder, progress) as archive:
+    kept = kept_in(where.invocation, where.archive)
+    with open_archive(kept.store, where.index_folder, progress, _known_keys(kept)) as archive:
         yield archive
+
+
+def _known_keys(kept: KeptArchive) -> list[str]:
+    """Return the ids of the configured keys that this user may read: who asks need not be who signs."""
+    known = []
+    for path in (kept.keys.key, kept.keys.old_key):
+        if path is not None:
+            with suppress(ConfigError):
+                known.append(read_signing_key(path).id)
+    return known
 
 
 @contextmanager

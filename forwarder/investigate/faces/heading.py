@@ -80,6 +80,10 @@ def evidence_lines(result: Result) -> list[str]:
     lines = [f"{evidence.kind}, {len(evidence.objects)} of them; sha256 of their list {evidence.sha256 or 'none'}"]
     if evidence.head:
         lines.append(f"head of the chain of digests: {evidence.head}")
+    if result.run.index:
+        lines.append(
+            f"counted in {len(result.run.index)} parts of the index, which was made of the evidence and is not signed"
+        )
     return [*lines, evidence.proof] if evidence.proved else lines
 
 

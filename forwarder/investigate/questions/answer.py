@@ -23,7 +23,8 @@ from forwarder.investigate.sessions import asked as asked_of
 if TYPE_CHECKING:
     from forwarder.investigate.identity import Directory
     from forwarder.investigate.questions.shape import Shape
-    from forwarder.investigate.result import Evidence, EvidenceObject, Part, Question, Run
+    from forwarder.investigate.reading import ArchiveReader
+    from forwarder.investigate.result import Evidence, Part, Question, Run
     from forwarder.investigate.tables import Tables
 
 _MILLISECOND = 1
@@ -48,14 +49,17 @@ class Archive(NamedTuple):
     Attributes:
         tables: Open.
         evidence: What they were made from, without what only they know: events, times, objects.
-        hashes: Returns objects of evidence with their SHA-256, by their names and what is known of it.
+        prove: Returns the evidence with objects of it, and with what proves that these are unchanged; by their names,
+            and the SHA-256 that the index has of them.
+        reader: Of the archive; None for files.
         directory: Whose accounts are one person's, besides what events say.
     """
 
     tables: Tables
     evidence: Evidence
-    hashes: Callable[[Mapping[str, str | None]], tuple[EvidenceObject, ...]] = lambda _: ()
+    prove: Callable[[Evidence, Mapping[str, str | None]], Evidence] = lambda evidence, _: evidence
     directory: Directory | None = None
+    reader: ArchiveReader | None = None
 
 
 def answer(archive: Archive, shape: Shape, question: Question, run: Run, progress: Callable[[str], None]) -> Result:
@@ -82,6 +86,8 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     window = events_between(asking, evidence, since, until)
     searched = searched_in(shape.what, question, evidence, clock, window)
     if subject.id is None:
+        progress("whether the evidence is unchanged")
+        evidence = with_objects(archive, evidence, ())
         shown = limits_of_all(asking, question, evidence, clock, **values)
         return Result(
             question, subject, run, evidence, Totals(window), shown, searched=searched, queries=tuple(asking.queries)
@@ -91,6 +97,7 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     asking.run("asked", asked_of(shape.events, shape.statements), **values)
     for name, statement in shape.before:
         asking.run(name, statement, **values)
+    progress("whether the evidence is unchanged")
     evidence = with_objects(archive, evidence, asking.run("objects of evidence", _OBJECTS))
     [own] = asking.run("events of the subject", _OF_SUBJECT.format(only=only))
     parts: list[Part] = []
@@ -158,9 +165,9 @@ def evidence_of_tables(asking: Asking, evidence: Evidence) -> Evidence:
 
 def with_objects(archive: Archive, evidence: Evidence, rows: Sequence[dict[str, Any]]) -> Evidence:
     """Return the evidence with the objects that an answer is made from, and the hash of their list."""
-    objects = archive.hashes({row["name"]: row["sha256"] for row in rows})
-    lines = "".join(f"{one.sha256}  {one.name}\n" for one in objects)
-    return msgspec.structs.replace(evidence, objects=objects, sha256=hashlib.sha256(lines.encode()).hexdigest())
+    evidence = archive.prove(evidence, {row["name"]: row["sha256"] for row in rows})
+    lines = "".join(f"{one.sha256}  {one.name}\n" for one in evidence.objects)
+    return msgspec.structs.replace(evidence, sha256=hashlib.sha256(lines.encode()).hexdigest())
 
 
 def events_between(asking: Asking, evidence: Evidence, since: int, until: int) -> int:
