@@ -87,8 +87,9 @@ class EvidenceWriter:
         self._frame = zstd.ZstdCompressor(options=_OPTIONS)
         self._parts: list[bytes] = []
         self._lines: list[bytes] = []  # not given to the compressor yet: it takes many at once for less
-        self._waiting = 0
+        self._due = _BLOCK
         self._spans: list[list[int]] = []
+        self._span = [0, -1, 0]
         self._ids: dict[int, str] = {}
         self.events = self.plain = self.size = 0
         self.first, self.last = 2**63 - 1, 0
@@ -103,20 +104,20 @@ class EvidenceWriter:
             identity: Its document id, where the line alone does not give it.
         """
         self._lines.append(line)
-        self._waiting += len(line)
-        if self._waiting >= _BLOCK:
-            self._compress()
         if identity:
             self._ids[self.events] = identity
-        newest = self._spans[-1] if self._spans else None
-        if newest is not None and newest[1] == number - 1 and newest[2] == read_ms:
-            newest[1] = number
-        else:
-            self._spans.append([number, number, read_ms])
         self.events += 1
         self.plain += len(line) + 1
+        if self.plain >= self._due:
+            self._compress()
+        span = self._span
+        if span[1] == number - 1 and span[2] == read_ms:
+            span[1] = number
+        else:
+            self._span = [number, number, read_ms]
+            self._spans.append(self._span)
+            self.first = min(self.first, number)
         self.last = max(self.last, number)
-        self.first = min(self.first, number)
 
     def _compress(self) -> None:
         if self._lines:
@@ -124,7 +125,7 @@ class EvidenceWriter:
             made = self._frame.compress(b"\n".join(self._lines))
             self._parts.append(made)
             self.size += len(made)
-            self._lines, self._waiting = [], 0
+            self._lines, self._due = [], self.plain + _BLOCK
 
     def has(self, number: int) -> bool:
         """Tell whether it holds the event of this number."""

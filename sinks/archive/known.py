@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _DAY_MS = 86_400_000
 _READ_AT_ONCE = 2  # objects whose numbers are kept in memory
 _MOST_EVENTS = 1_000_000
+_NONE = 2**63
 _EPOCH = date(1970, 1, 1)
 
 
@@ -54,10 +55,12 @@ class Known:
         self._log = structlog.get_logger()
         self.since = datetime.min.replace(tzinfo=UTC)  # what was stored before has the numbers of another spool
 
-    def is_new(self, source: str, number: int, read_ms: int, now_ms: int) -> bool:
-        """Tell whether an event is surely not stored, by what is known without asking anybody."""
+    def new_from(self, source: str, read_ms: int, now_ms: int) -> int:
+        """Return the number from which on events that were read then are surely not stored, without asking anybody."""
         shelf = self._shelves.get(source)
-        return shelf is not None and number > shelf.highest and _day_before(read_ms, now_ms) >= shelf.since_day
+        if shelf is None or _day_before(read_ms, now_ms) < shelf.since_day:
+            return _NONE
+        return shelf.highest + 1
 
     async def has(self, source: str, number: int, read_ms: int, now_ms: int, line: bytes) -> bool:
         """Tell whether an event is stored. Raises what the store raises."""

@@ -65,7 +65,6 @@ class Segment:
     Attributes:
         token: Distinguishes it from all others of this process.
         opened: When, by the clock that never goes back.
-        last: The highest number in it.
         name: Of the object, once it was tried to store it.
     """
 
@@ -75,14 +74,17 @@ class Segment:
         self.origin = record.origin
         self.token = token
         self.opened = opened
-        self.last = 0
         self.name: EvidenceName | None = None
 
     def add(self, record: Record, line: bytes) -> None:
         """Add an event."""
         own = record.id if record.marks and _OWN_ID.intersection(record.marks) else ""
         self._writer.add(line, record.seq, record.read_ms, own)
-        self.last = max(self.last, record.seq)
+
+    @property
+    def last(self) -> int:
+        """The highest number in it."""
+        return self._writer.last
 
     def has(self, number: int) -> bool:
         """Tell whether it holds the event of this number."""
@@ -150,9 +152,15 @@ class Segments:
         """Take events; return for each the token of its segment, None when it is stored already."""
         now_ms = int(self._clock.time() * 1000)
         tokens: list[int | None] = []
+        segment: Segment | None = None
+        of: tuple[Origin | None, int] = (None, 0)  # whose the event before was, and when it was read
+        new_from = 0  # all from this number on are new
         for record in records:
             number, origin = record.seq, record.origin
-            segment = self._open.get(origin)
+            if of[0] is not origin or of[1] != record.read_ms:
+                of = origin, record.read_ms
+                segment = self._open.get(origin)
+                new_from = self._known.new_from(origin.source, record.read_ms, now_ms)
             if segment is not None and number <= segment.last and segment.has(number):
                 tokens.append(segment.token)
                 continue
@@ -162,11 +170,12 @@ class Segments:
             line = record.raw
             if b"\n" in line or b"\r" in line:  # between tokens, where any white space is allowed
                 line = line.replace(b"\n", b" ").replace(b"\r", b" ")
-            if not self._known.is_new(origin.source, number, record.read_ms, now_ms) and await self._known.has(
-                origin.source, number, record.read_ms, now_ms, line
-            ):
-                tokens.append(None)
-                continue
+            if number < new_from:
+                is_known = await self._known.has(origin.source, number, record.read_ms, now_ms, line)
+                new_from = self._known.new_from(origin.source, record.read_ms, now_ms)
+                if is_known:
+                    tokens.append(None)
+                    continue
             if segment is None:
                 self._tokens += 1
                 segment = self._open[origin] = Segment(record, self._tokens, self._clock.monotonic())
@@ -174,6 +183,7 @@ class Segments:
             tokens.append(segment.token)
             if segment.is_full(self._size):
                 self._seal(segment)
+                segment = None
         return tokens
 
     async def store_due(self, *, everything: bool = False) -> None:
