@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from forwarder.archive.digest import Digest
+from forwarder.archive.package import contents
 from forwarder.archive.verdict import KINDS
 from sinks.archive.settings import ArchiveConfig
 from tests.archive.verifiers import build, copy
@@ -45,7 +46,7 @@ async def test_an_archive_is_checked_by_hand_as_it_is_written(tmp_path: Path) ->
 
 def test_every_finding_and_every_member_of_a_digest_is_explained() -> None:
     table = PAGE.partition("## What a check finds")[2]
-    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)) == KINDS
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)) == {**KINDS, **contents.KINDS}
     for member in msgspec.structs.fields(Digest):
         if member.encode_name != "v":
             assert f"`{member.encode_name}`" in PAGE
