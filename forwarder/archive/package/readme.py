@@ -21,7 +21,6 @@ class Facts(NamedTuple):
     open_objects: int
     keys: tuple[str, ...]
     signer: str
-    script: str
 
 
 def readme(facts: Facts) -> str:
@@ -56,6 +55,13 @@ def _text(facts: Facts) -> str:
         else ""
     )
     unsigned = "" if facts.keys else "- Who wrote the digests: they have no signature.\n"
+    signed = ", and was signed with the key of the archive" if facts.keys else ""
+    in_objects = (
+        "- Each object is, byte for byte, what the digest of its hour says, and each line of events.ndjson stands in\n"
+        "  its object.\n"
+        if facts.has_objects
+        else ""
+    )
     lines = "" if facts.has_objects else "- That the lines stand in the objects, which are not here.\n"
     return f"""WHAT IS IN IT
 
@@ -71,9 +77,8 @@ def _text(facts: Facts) -> str:
 
 HOW TO CHECK IT
 
-Do not take the script from this package, for whoever changed it could have changed that, too: get it from
-`audit-forwarder archive verify-script`, or compare it with its SHA-256,
-{facts.script}. Then, on the zip as you got it:
+Do not take the script from this package, for who changed the package could have changed that, too: get it from
+`audit-forwarder archive verify-script`, or compare it with one that you know. Then, on the zip as you got it:
 
   python3 verify_archive.py PACKAGE.zip --signer {facts.signer} --key ID
 
@@ -91,9 +96,8 @@ By hand, in the unpacked folder:
 WHAT IT PROVES
 
 - No file was changed, added or removed since it was signed by the holder of the key {facts.signer}.
-- Each object is, byte for byte, what the digest of its hour says; each digest is the one that the next one names,
-  and was signed with the key of the archive. Each line of events.ndjson stands in its object.
-
+- Each digest is the one that the next one names{signed}.
+{in_objects}
 WHAT IT DOES NOT PROVE
 
 - Whose keys these are: compare the ids.

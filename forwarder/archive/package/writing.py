@@ -141,7 +141,6 @@ class _Writing:
             open_objects=len(proof.waiting),
             keys=tuple(proof.keys),
             signer=self._key.id,
-            script=self._hashes[contents.SCRIPT],
         )
         self._add(contents.README, readme(facts).encode())
         manifest = contents.manifest_of(self._hashes)
