@@ -24,7 +24,7 @@ ON_RECORD: Mapping[str, str] = {
     "lanes.forget": "forgot", "dead_letters.retry": "retried dead letters", "dead_letters.discard":
     "discarded dead letters", "replays.begin": "began a replay", "replays.cancel": "ended a replay",
     "backfills.start": "began to fetch", "backfills.pause": "paused fetching", "backfills.resume": "resumed fetching",
-    "backfills.cancel": "ended fetching", "cursors.drop": "dropped a cursor", "daemon.reload": "reloaded",
+    "backfills.cancel": "ended fetching", "cursors.drop": "dropped a cursor", "reload": "reloaded the configuration",
 }  # fmt: skip
 """Verbs that change something, in words."""
 
@@ -46,18 +46,18 @@ class PageDesk:
         """Return what can be asked for."""
         return self._verbs.keys()
 
-    async def do(self, verb: str, argument: Mapping[str, Any], who: str) -> None:
-        """Do it, and wait until it is done. Raises ForwarderError with what to change."""
+    async def do(self, verb: str, argument: Mapping[str, Any], who: str) -> Any:
+        """Do it, and return what the verb does when it is done. Raises ForwarderError with what to change."""
         chosen = self._verbs[verb]
         try:
             about: Any = msgspec.convert(dict(argument), chosen.takes)
         except msgspec.ValidationError as error:
             raise ConfigError(f"the form does not fit: {error}; load the page again") from None
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_run(chosen, about, who), self._home))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_run(chosen, about, who), self._home))
 
 
-async def _run(verb: Verb, about: Any, who: str) -> None:
-    await verb.run(about, who)
+async def _run(verb: Verb, about: Any, who: str) -> Any:
+    return await verb.run(about, who)
 
 
 def recorded(verbs: Mapping[str, Verb], acts: MutableSequence[Act], clock: Clock) -> dict[str, Verb]:

@@ -118,6 +118,7 @@ class RecordWatch:
         counts = await self._spool.count_letters() if any(lane.dead_letters for lane in report.lanes) else []
         sinks = self._settings().sinks
         self._reporter.letters = [Letters(each, advice_for(each.reason, sinks.get(each.lane))) for each in counts]
+        self._reporter.replays = [each for each in await self._spool.operations.replays() if each.is_open]
         self._reporter.configuration = await asyncio.to_thread(self._file.look)
 
     def _note_states(self, worst: WorstHours) -> None:

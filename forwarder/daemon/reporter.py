@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from forwarder.observe.reports import LaneReport
     from forwarder.spool.contract import Spool
     from forwarder.spool.hours import PartHour
+    from forwarder.spool.operations import Replay
 
 _MOST_ACTS = 20
 
@@ -40,7 +41,7 @@ class Reporter:
         sources, sinks: Each by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
         indexes: Of the archives whose index is made again and again, by sink.
-        completeness, read_again, days, hours, letters, acts, configuration: As known last; see `DaemonReport`.
+        completeness, read_again, days, hours, letters, replays, acts, configuration: As known last; see `DaemonReport`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Reporter:
         self.days: list[Day] = []
         self.hours: list[PartHour] = []
         self.letters: list[Letters] = []
+        self.replays: list[Replay] = []
         self.acts: deque[Act] = deque(maxlen=_MOST_ACTS)
         self.configuration: Configuration | None = None
         self._settings = settings
@@ -95,6 +97,7 @@ class Reporter:
             days=self.days,
             hours=self.hours,
             letters=self.letters,
+            replays=self.replays,
             acts=list(self.acts),
             configuration=self.configuration,
             archive_heads=self.archive_heads(),

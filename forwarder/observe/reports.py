@@ -21,6 +21,7 @@ from forwarder.observe.record import Act, Completeness, Configuration, Day, Erro
 from forwarder.spool.books import Books
 from forwarder.spool.contract import LaneStatus, SpoolStatus
 from forwarder.spool.hours import PartHour
+from forwarder.spool.operations import Replay
 
 ComponentState = Literal["starting", "working", "idle", "retrying", "held", "paused", "stopped"]
 """`retrying`: a fault that may pass; `held`: a person must fix it; `paused`: of a source, that the spool is full; of a
@@ -333,6 +334,7 @@ class DaemonReport:
         hours: How every part was in the last two days.
         days: What is known of the last two weeks.
         letters: Dead letters by sink and reason.
+        replays: Those that are not through.
         acts: What people did since the process started, the last few.
         configuration: None while no daemon runs.
     """
@@ -362,6 +364,7 @@ class DaemonReport:
     hours: list[PartHour] = field(default_factory=list)
     days: list[Day] = field(default_factory=list)
     letters: list[Letters] = field(default_factory=list)
+    replays: list[Replay] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     configuration: Configuration | None = None
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from forwarder.observe.record import Configuration, Letters
     from forwarder.observe.reports import DaemonReport, Report
     from forwarder.spool.hours import PartHour
+    from forwarder.spool.operations import Replay
 
 
 def record_to_dict(report: DaemonReport) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def record_to_dict(report: DaemonReport) -> dict[str, Any]:
     return {
         "days": days,
         "letters": [_letters(each) for each in report.letters],
+        "replays": [_replay(each) for each in report.replays],
         "acts": acts[::-1],
         "configuration": None if report.configuration is None else _configuration(report.configuration),
     }
@@ -62,6 +64,19 @@ def _letters(each: Letters) -> dict[str, Any]:
         "last": iso_ms(count.last_ms),
         "highest": count.highest,
         "advice": each.advice,
+    }
+
+
+def _replay(each: Replay) -> dict[str, Any]:
+    return {
+        "number": each.number,
+        "sink": each.sink,
+        "since": iso_ms(each.since_ms),
+        "until": iso_ms(each.until_ms),
+        "who": each.who,
+        "opened": iso_ms(each.opened_ms),
+        "events": each.events,
+        "waiting": each.waiting,
     }
 
 

@@ -1,15 +1,13 @@
-"""The rest of the page: books, what can wait until morning, the record, the configuration."""
+"""The rest of the page: books, the record, the configuration."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.admin.page.pieces import icon, ident, moment, number, slot, unit
+from forwarder.admin.page.pieces import icon, moment, number, slot, table, unit
 from forwarder.investigate.faces.markup import foreign, plain
-from forwarder.observe.status_problems import MOST_GAPS, remarks
-from forwarder.observe.status_reading import reading_lines
 from forwarder.observe.status_sums import books_line, completeness_line
-from forwarder.observe.status_values import cell, count_of, objects, spool_of
+from forwarder.observe.status_values import cell, count_of, objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +26,6 @@ _ROWS = (
 _DAY_TONES: Mapping[str, Tone] = {"gap": "held", "waiting": "late", "complete": "well"}
 _DAY_WORDS = ("gap", "waiting", "not compared", "not read again", "not provable", "complete")
 _MOST_ERRORS = 12
-_SAID_ELSEWHERE = {"trouble", "letters", "removed"}
-_GAP_HEADS = ("gap", "cause", "state", "concerns", "events", "from", "to", "opened")
 
 
 def books_area(report: Mapping[str, Any]) -> str:
@@ -81,6 +77,8 @@ def _days(report: Mapping[str, Any]) -> str:
         worst[day] = (word, worst.get(day, word))[ranks.index(min(ranks))]
     if not worst:
         return ""
+    if worst.get(today := str(report.get("now", ""))[:10]) == "waiting":
+        worst[today] = "not over yet"
     shown = "".join(
         f'<li class="{_DAY_TONES.get(word, "off")}" title="{plain(day)}: {plain(word)}">'
         f'{icon(_DAY_TONES.get(word, "off"))}<span aria-hidden="true">{plain(day[8:])}</span>'
@@ -91,103 +89,6 @@ def _days(report: Mapping[str, Any]) -> str:
         '<h3 class="small soft" id="days-h">The last days: complete once they were read again</h3>'
         f'<ol class="days" aria-labelledby="days-h">{shown}</ol>'
     )
-
-
-def later_area(report: Mapping[str, Any], hand: Hand) -> str:
-    """Return what can wait until morning, each with what to do."""
-    found = [_remark(each.what, each.do) for each in remarks(report) if each.kind not in _SAID_ELSEWHERE]
-    notes = [*_letters(report, hand), *_strangers(report, hand), *found, *_open_gaps(report), *_reading(report)]
-    body = '<header><h2 id="later-h">Can wait until morning</h2></header>' + (
-        "".join(notes) or '<p class="soft">Nothing.</p>'
-    )
-    return unit("later", "section", body, ' class="area" aria-labelledby="later-h"')
-
-
-def _note(tone: Tone, what: str, more: str = "", acts: str = "") -> str:
-    return f'<div class="note {tone}">{icon(tone)}<div class="flow"><p>{what}</p>{more}{acts}</div></div>'
-
-
-def _remark(what: str, do: str) -> str:
-    return _note("late", foreign(what), f"<p>{foreign(do)}</p>" if do else "")
-
-
-def _letters(report: Mapping[str, Any], hand: Hand) -> list[str]:
-    """Return the dead letters of each sink and reason, with advice; where they are not listed, that there are some."""
-    notes = []
-    rows = objects(report, "letters")
-    for at, row in enumerate(rows):
-        if not count_of(row, "events"):
-            continue
-        count = number(row.get("events"))
-        fields = {"sink": row.get("sink"), "reason": row.get("reason"), "upto": row.get("highest")}
-        here = f"letters-{at}"
-        retry = hand.form("letters-retry", f"{here}-retry", fields, label=f"Retry all {count}")
-        discard = hand.form("letters-discard", f"{here}-discard", fields, label=f"Discard all {count}")
-        fold = (
-            f'<details class="acts" id="{here}-fold"><summary>Discard …</summary>{discard}</details>' if discard else ""
-        )
-        what = (
-            f"<strong>{count} dead letters in {foreign(cell(row.get('sink')))}: "
-            f"{foreign(cell(row.get('reason')))}</strong>; first {moment(row.get('first'))}, "
-            f"last {moment(row.get('last'))}."
-        )
-        see = f"audit-forwarder dead-letters list --sink {cell(row.get('sink'))}"
-        more = (
-            f"<p><strong>Advice:</strong> {foreign(cell(row.get('advice')))} The events are kept here, whole. "
-            f"What the sink said of each: <code>{foreign(see)}</code></p>"
-        )
-        notes.append(_note("late", what, more, retry + fold))
-    listed = {row.get("sink") for row in rows}
-    notes += [
-        _remark(each.what, each.do)
-        for each in remarks(report)
-        if each.kind == "letters" and each.part.removeprefix("sink ") not in listed
-    ]
-    return notes
-
-
-def _strangers(report: Mapping[str, Any], hand: Hand) -> list[str]:
-    """Return lanes whose sink is not configured any more."""
-    said = {each.part: each for each in remarks(report) if each.kind == "removed"}
-    notes = []
-    for lane in objects(spool_of(report), "lanes"):
-        name = cell(lane.get("name"))
-        remark = said.get(f"sink {name}")
-        if remark is None and lane.get("configured", True):
-            continue
-        what = remark.what if remark else f"sink {name} is not in the configuration; no events wait for it."
-        form = hand.form("forget", f"{ident('lane', name)}-forget", {"sink": lane.get("name")}) if remark else ""
-        fold = (
-            f'<details class="acts" id="{ident("lane", name)}-fold"><summary>Forget …</summary>{form}</details>'
-            if form else ""
-        )  # fmt: skip
-        notes.append(_note("off", foreign(what), f"<p>{foreign(remark.do)}</p>" if remark else "", fold))
-    return notes
-
-
-def _open_gaps(report: Mapping[str, Any]) -> list[str]:
-    gaps = [gap for gap in objects(spool_of(report), "gaps") if gap.get("state") != "closed"]
-    if not gaps:
-        return []
-    rows = "".join(map(_gap_row, reversed(gaps[-MOST_GAPS:])))
-    more = f", the newest {MOST_GAPS} of {len(gaps)}" if len(gaps) > MOST_GAPS else ""
-    table = _table(f"Gaps that are not closed{more}", _GAP_HEADS, rows)
-    return [_note("late", f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'} not closed", table)]
-
-
-def _gap_row(gap: Mapping[str, Any]) -> str:
-    concerns = " → ".join(cell(gap[side]) for side in ("source", "sink") if gap.get(side)) or "all"
-    words = (cell(gap.get("cause")).replace("_", " "), cell(gap.get("state")), concerns)
-    cells = "".join(f"<td>{foreign(word)}</td>" for word in words)
-    times = "".join(f"<td>{moment(gap.get(name))}</td>" for name in ("from", "to", "opened"))
-    events = f'<td class="num">{number(gap.get("events"))}</td>'
-    return f'<tr><th scope="row">{number(gap.get("number"))}</th>{cells}{events}{times}</tr>'
-
-
-def _reading(report: Mapping[str, Any]) -> list[str]:
-    """Return what is read behind live events; the lines tick, and are the same as in the terminal."""
-    lines = reading_lines(report)
-    return [_note("busy", slot(f"reading-{at}", foreign(line))) for at, line in enumerate(lines)]
 
 
 def record_area(report: Mapping[str, Any]) -> str:
@@ -210,11 +111,12 @@ def _errors(report: Mapping[str, Any]) -> str:
     found.sort(key=lambda row: row[0], reverse=True)
     rows = "".join(
         f"<tr><td>{slot(f'error-{at}', moment(seen.get('last')))}</td>"
-        f'<th scope="row">{foreign(cell(one.get("name")))}</th><td>{foreign(cell(seen.get("reason")))}</td>'
+        f'<th scope="row">{foreign(cell(one.get("name")))}</th>'
+        f'<td class="words">{foreign(cell(seen.get("reason")))}</td>'
         f'<td class="num">{number(seen.get("times"))}</td></tr>'
         for at, (_, kind, one, seen) in enumerate(found[:_MOST_ERRORS])
     )
-    return _table("Last errors", ("last", "who", "words", "began"), rows)
+    return table("Last errors", ("last", "who", "words", "began"), rows)
 
 
 def _acts(report: Mapping[str, Any]) -> str:
@@ -223,21 +125,11 @@ def _acts(report: Mapping[str, Any]) -> str:
         f"<td>{foreign(cell(act.get('who')))}</td></tr>"
         for act in objects(report, "acts")
     )
-    return _table("Last acts", ("when", "what", "who"), rows)
+    return table("Last acts", ("when", "what", "who"), rows)
 
 
 def _act_in_words(act: Mapping[str, Any]) -> str:
     return f"{cell(act.get('verb'))} {cell(act['about']) if act.get('about') else ''}".strip()
-
-
-def _table(title: str, heads: tuple[str, ...], rows: str) -> str:
-    if not rows:
-        return f'<div><h3 class="small soft">{title}</h3><p class="soft">None.</p></div>'
-    shown = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="rows">'
-        f"<caption>{title}</caption><thead><tr>{shown}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
 
 
 def configuration_area(report: Mapping[str, Any], hand: Hand) -> str:
@@ -249,16 +141,19 @@ def configuration_area(report: Mapping[str, Any], hand: Hand) -> str:
         return unit("config", "section", body, ' class="area" aria-labelledby="config-h"')
     rows = "".join(
         f'<tr><th scope="row"><code>{foreign(cell(row.get("path")))}</code></th>'
-        f'<td>{foreign(cell(row.get("value")))}</td><td class="soft">{foreign(cell(row.get("where")))}</td></tr>'
+        f'<td class="words">{foreign(cell(row.get("value")))}</td>'
+        f'<td class="soft words">{foreign(cell(row.get("where")))}</td></tr>'
         for row in objects(found, "settings")
     )
     count = len(objects(found, "settings"))
-    table = _table("Every setting that is not as by default; secrets are masked", ("setting", "value", "from"), rows)
+    rows_shown = table(
+        "Every setting that is not as by default; secrets are masked", ("setting", "value", "from"), rows
+    )
     body = (
         '<header><h2 id="config-h">Configuration</h2>'
         f'<p class="small soft">{foreign(version)}, digest '
         f"<code>{foreign(cell(report.get('config_digest')))}</code></p></header>{_file(found, hand)}"
-        f'<details id="config-all"><summary>The {count} settings in force</summary>{table}</details>'
+        f'<details id="config-all"><summary>The {count} settings in force</summary>{rows_shown}</details>'
     )
     return unit("config", "section", body, ' class="area" aria-labelledby="config-h"')
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.admin.page.areas import books_area, configuration_area, later_area, record_area
+from forwarder.admin.page.areas import books_area, configuration_area, record_area
+from forwarder.admin.page.later import later_area
 from forwarder.admin.page.parts import parts, spool_area
 from forwarder.admin.page.pieces import ICON_SET, icon, ident, moment, number, parsed, short, slot, unit, until
 from forwarder.admin.page.strip import legend

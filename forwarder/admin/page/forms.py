@@ -30,6 +30,7 @@ class Act(msgspec.Struct, frozen=True):
         argument: Makes the argument of the verb from the fields of the form. Raises ConfigError.
         done: What is said when it is done.
         sure: What has to be agreed to first; empty: nothing.
+        says: Makes what is said, besides, of the verb's result.
     """
 
     verb: str
@@ -37,6 +38,7 @@ class Act(msgspec.Struct, frozen=True):
     argument: Callable[[Mapping[str, str]], dict[str, Any]]
     done: str
     sure: str = ""
+    says: Callable[[Any], str] = lambda _: ""
 
 
 def _sink(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -64,6 +66,16 @@ def _nothing(_: Mapping[str, str]) -> dict[str, Any]:
     return {}
 
 
+def _reloaded(result: Any) -> str:
+    """Say what a reload came to."""
+    changes = list(getattr(result, "changes", ()))
+    if not changes:
+        return " Nothing has changed."
+    waiting = ", ".join(str(each.path) for each in changes if each.needs_restart)
+    now = ", ".join(str(each.path) for each in changes if not each.needs_restart)
+    return (f" In force now: {now}." if now else "") + (f" In force after a restart: {waiting}." if waiting else "")
+
+
 ACTS: Mapping[str, Act] = {
     "pause": Act("lanes.pause", "Pause", _sink, "It is paused: nothing is sent to it until somebody resumes it."),
     "resume": Act("lanes.resume", "Resume", _sink, "It is resumed: what waits is sent."),
@@ -81,7 +93,9 @@ ACTS: Mapping[str, Act] = {
     "replay-cancel": Act(
         "replays.cancel", "End the replay", _number, "The replay has ended.", "I know that the rest of it is not sent."
     ),
-    "reload": Act("daemon.reload", "Read the configuration again", _nothing, "The configuration was read again."),
+    "reload": Act(
+        "reload", "Read the configuration again", _nothing, "The configuration was read again.", says=_reloaded
+    ),
 }  # fmt: skip
 """By the last part of the address."""
 

@@ -17,6 +17,8 @@ from forwarder.investigate.faces.markup import foreign, plain
 from forwarder.observe.status_values import cell, duration, is_number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forwarder.observe.verdict import Tone
 
 _BEGIN, _END = "\x01", "\x02"
@@ -119,3 +121,14 @@ def quoted(text: Any) -> str:
 def attribute(text: str) -> str:
     """Return text of our own for an attribute."""
     return escape(text, quote=True)
+
+
+def table(title: str, heads: Sequence[str], rows: str) -> str:
+    """Return a table in a box of its own that can be scrolled; rows are markup, and none is said."""
+    if not rows:
+        return f'<div><h3 class="small soft">{title}</h3><p class="soft">None.</p></div>'
+    shown = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="rows">'
+        f"<caption>{title}</caption><thead><tr>{shown}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import secrets
 import socket
+from html import unescape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
@@ -41,6 +43,7 @@ _LONGEST_FORM = 16 * 1024
 _PATIENCE = 8.0
 """Seconds for an act to be done before the page says that it is still under way."""
 
+_TITLE = re.compile(r'data-title="([^"]*)"')
 _MOST_NOTICES = 50
 _PAUSE = 0.5
 """Seconds that a wrong token costs."""
@@ -65,8 +68,8 @@ class Desk(Protocol):
         """What can be asked for, by name."""
         ...
 
-    async def do(self, verb: str, argument: Mapping[str, Any], who: str) -> None:
-        """Do it. Raises ForwarderError with what to change."""
+    async def do(self, verb: str, argument: Mapping[str, Any], who: str) -> Any:
+        """Do it; return what the verb does. Raises ForwarderError with what to change."""
         ...
 
 
@@ -103,7 +106,7 @@ class StatusPage:
         self._rendered = Rendered(self._render, clock)
         self._streams = Streams(self._rendered)
         self._notices: dict[str, str] = {}
-        self._acts: set[asyncio.Task[None]] = set()
+        self._acts: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -134,7 +137,9 @@ class StatusPage:
         inside = self._own(session)(await self._rendered.text())
         notice = self._notices.get(request.query_params.get("said", ""), "")
         leave = self._own(session)(_leave(self._mark)) if session else ""
-        page = document(inside, title="How it goes", notice=notice, place=socket.gethostname(), leave=leave)
+        titled = _TITLE.search(inside)
+        title = unescape(titled[1]) if titled else "How it goes"
+        page = document(inside, title=title, notice=notice, place=socket.gethostname(), leave=leave)
         return Response(page, 200, _POLICY, _HTML)
 
     def _own(self, session: str) -> Callable[[str], str]:
@@ -240,14 +245,13 @@ class StatusPage:
         if not task.done():
             return "It was asked for and is not done yet: what is under way ends first. The log says when it is."
         try:
-            task.result()
+            return act.done + act.says(task.result())
         except ForwarderError as error:
             log.info("page_act_failed", verb=act.verb, who=who, reason=str(error))
             return f"Not done: {error}"
         except Exception:
             log.exception("page_act_failed", verb=act.verb, who=who)
             return "Not done: the daemon failed; its log says how."
-        return act.done
 
     def _tell(self, said: str) -> Response:
         """Go back to the page, which says it."""

@@ -12,6 +12,7 @@ from forwarder.spool.contract import LaneStatus, SourceStatus, SpoolStatus
 from forwarder.spool.gap import Gap
 from forwarder.spool.hours import PartHour
 from forwarder.spool.letter import LetterCount
+from forwarder.spool.operations import Replay
 from tests.observe.reports import NOW
 from tests.observe.reports import full_report as _full
 
@@ -126,6 +127,11 @@ GAP = Gap(
     number=7,
 )
 LATE = {"state": "retrying", "reason": "timed out after 30 s", "fix": "Nothing yet; it is tried again."} | trouble()
+REPLAY = Replay(
+    number=4, first=1, last=900, since_ms=MS - 90_000_000, until_ms=MS - 4_000_000, chosen="[]", who="the page, from 192.0.2.14",
+    whole_since_ms=None, opened_ms=MS - 60_000, closed_ms=None, ended_by="", sink="siem", events=900, accepted=520, rejected=0,
+    filtered=0, detached=0, waiting=380,
+)  # fmt: skip
 STRANGER = LaneStatus(
     9, "qradar", "syslog:tls:qradar.example.com:6514", 1, 1, 2790, MS - 90_000_000, 0, active=False, on_full="pause",
     forgotten_ms=MS + 90_000_000,
@@ -175,7 +181,7 @@ def states() -> dict[str, DaemonReport]:
             [key, source("acme-labs", **LATE), full_of("jira/acme")],
             [held(), held("sentinel", reason="the index template is missing"), paused, sink("elastic", **LATE, lag=9)],
             gaps=[GAP], letters=[letters(), letters("siem", "too_large")], more_lanes=[STRANGER], hours=bad_hours,
-            completeness=short,
+            completeness=short, replays=[REPLAY],
             configuration=Configuration("/etc/config.yaml", (("log.level", "info", "config.yaml:3"),), ("log.level", "sinks.new")),
         ),
         "beginning": report([source(state="starting", last_good_poll=0.0, newest_event=0.0, next_poll=0.0, since=NOW)],

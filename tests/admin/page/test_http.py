@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -32,14 +33,16 @@ class Desk:
     """Notes what it is asked for."""
 
     def __init__(self) -> None:
-        self.verbs = [act.verb for act in ACTS.values() if act.verb != "daemon.reload"]
+        self.verbs = [act.verb for act in ACTS.values() if act.verb != "reload"]
+        self.result: Any = None
         self.done: list[tuple[str, dict[str, Any], str]] = []
         self.fault: Exception | None = None
 
-    async def do(self, verb: str, argument: Mapping[str, Any], who: str) -> None:
+    async def do(self, verb: str, argument: Mapping[str, Any], who: str) -> Any:
         if self.fault is not None:
             raise self.fault
         self.done.append((verb, dict(argument), who))
+        return self.result
 
 
 class Browser:
@@ -276,6 +279,28 @@ async def test_what_is_no_form_of_ours_is_refused(serve, body: bytes, headers: d
     desk = Desk()
     assert (await Browser(await serve(desk=desk)).post("/do/pause", body, **headers)).status == status
     assert desk.done == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([], "The configuration was read again. Nothing has changed."),
+        (
+            [("log.level", False), ("admin.listen", True)],
+            "In force now: log.level. In force after a restart: admin.listen.",
+        ),
+    ],
+)
+async def test_a_reload_says_what_is_in_force_now_and_what_after_a_restart(
+    serve, changes: list[tuple[str, bool]], words: str
+) -> None:
+    desk = Desk()
+    desk.verbs.append("reload")
+    desk.result = SimpleNamespace(changes=[SimpleNamespace(path=path, needs_restart=later) for path, later in changes])
+    browser = Browser(await serve(desk=desk))
+    answer = await act(browser, "reload")
+    assert desk.done == [("reload", {}, "the page, from 127.0.0.1")]
+    assert words in (await browser.get("/" + answer.headers["location"].removeprefix("../"))).body.decode()
 
 
 async def test_a_verb_that_this_daemon_lacks_is_not_done(serve) -> None:

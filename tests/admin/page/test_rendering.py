@@ -100,7 +100,8 @@ def test_every_state_is_one_well_formed_page_in_one_order(name: str) -> None:
         ("history", ["History is being read", "in 2 h 1 min", "1 d 1 h of it to go"]),
         ("missing", ["3 events are missing at sink elastic.", "INCOMPLETE", "audit-forwarder reconcile"]),
         ("unbalanced", ["The books do not balance", "DO NOT BALANCE"]),
-        ("several", ["6 parts are not well", "and 2 more", "3 events are missing", "is not what runs", "log.level"]),
+        ("several", ["6 parts are not well", "and 2 more", "3 events are missing", "is not what runs", "log.level",
+                     "Replay 4 sends siem again", "380 of 900 events left"]),
         ("beginning", ["Not judged yet.", "Starting"]),
         ("empty", ["There is no source.", "There is no sink.", "It is not open."]),
     ],
@@ -249,3 +250,9 @@ def test_a_number_nobody_knows_is_no_nought() -> None:
         "0",
         "1\u202f234\u202f567",
     ]
+
+
+def test_the_day_that_is_not_over_is_no_trouble() -> None:
+    found = main(shown("well"), EVERY)
+    assert 'title="2026-09-21: not over yet"' in found
+    assert 'class="late" title="2026-09-' not in found
