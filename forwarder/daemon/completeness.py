@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from forwarder.observe.record import Completeness, Day
-from forwarder.reconcile.verdict import Chosen
+from forwarder.reconcile.verdict import JUDGEMENTS, Chosen
 
 if TYPE_CHECKING:
     from forwarder.admin.reconcile import Reconciliation
@@ -99,22 +99,25 @@ def completeness_of(verdict: Verdict) -> list[Completeness]:
 
 
 def days_of(verdict: Verdict) -> list[Day]:
-    """Return the lines of the last two weeks; a line without a day, or of the future, is of no day that is shown."""
-    today = datetime.fromtimestamp(verdict.made_ms / 1000, UTC).date()
-    first, last = (today - timedelta(days=SHOWN - 1)).isoformat(), today.isoformat()
-    return [
-        Day(
-            line.day,
-            line.source,
-            line.sink,
-            line.judgement,
-            line.expected,
-            line.delivered,
-            line.rejected,
-            line.filtered,
-            line.waiting,
-            line.missing,
-        )
-        for line in verdict.lines
-        if first <= line.day <= last
-    ]
+    """Return today by source and sink, and the days before by sink: the worst judgement, and the sums.
+
+    A line without a day, or of the future, is of no day that is shown.
+    """
+    now = datetime.fromtimestamp(verdict.made_ms / 1000, UTC).date()
+    first, today = (now - timedelta(days=SHOWN - 1)).isoformat(), now.isoformat()
+    days: dict[tuple[str, str, str], Day] = {}
+    for line in verdict.lines:
+        if first <= line.day <= today:
+            key = (line.day, line.source if line.day == today else "", line.sink)
+            before = days.get(key, Day(*key, line.judgement))
+            days[key] = Day(
+                *key,
+                min(before.judgement, line.judgement, key=JUDGEMENTS.index),
+                before.expected + line.expected,
+                before.delivered + line.delivered,
+                before.rejected + line.rejected,
+                before.filtered + line.filtered,
+                before.waiting + line.waiting,
+                before.missing + line.missing,
+            )
+    return list(days.values())

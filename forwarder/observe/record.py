@@ -26,7 +26,7 @@ class ErrorSeen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What is known of one day, source and sink; see `reconcile.verdict.Line`."""
+    """What is known of a day and sink, of one source or, where that is empty, of all; see `reconcile.verdict.Line`."""
 
     day: str
     source: str

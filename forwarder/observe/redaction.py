@@ -50,6 +50,18 @@ _SCHEME = re.compile(r"\b(?P<name>bearer|basic|splunk|apikey)\s+[\w+/=.~-]{16,}"
 _USERINFO = re.compile(r"://[^/\s\"'<>]*@")
 
 
+_LONGEST_REPEATED = 100
+"""Characters of a text that is remembered while one value is scrubbed: names, words, days and numbers come often."""
+
+
+class _Pass:
+    """One value that is scrubbed: how many items of a list are kept, and what its short texts became."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.texts: dict[str, str] = {}
+
+
 class Redactor:
     """Knows the secrets and takes them out.
 
@@ -86,7 +98,7 @@ class Redactor:
             most_items: Of each list and mapping only so many are kept.
         """
         self._learn()
-        return self._scrub(value, 0, most_items)
+        return self._scrub(value, 0, _Pass(most_items))
 
     def _clean(self, text: str) -> str:
         text = starred(text, sorted(self._search.spans(text)))
@@ -122,30 +134,38 @@ class Redactor:
         spelled = {text for part in known for text in spellings(part)}
         self._search = Search(dict.fromkeys(sorted(encoded), True) | dict.fromkeys(sorted(spelled), False))
 
-    def _scrub(self, value: Any, depth: int, most: int) -> Any:
+    def _scrub(self, value: Any, depth: int, run: _Pass) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
-            return value if self._clean(str(value)) == str(value) else STARS
+            return value if self._once(str(value), run) == str(value) else STARS
         if depth >= _DEEPEST:
             return "…"
         if isinstance(value, dict):
-            return self._mapping(value, depth, most)
+            return self._mapping(value, depth, run)
         if isinstance(value, list | tuple | set | frozenset):
-            return self._items(list(value)[:most], depth, most)
-        return self._short(_as_text(value), _LONGEST_TEXT)
+            return self._items(list(value)[: run.most], depth, run)
+        return self._once(_as_text(value), run)
 
-    def _mapping(self, value: Mapping[Any, Any], depth: int, most: int) -> dict[str, Any]:
+    def _once(self, text: str, run: _Pass) -> str:
+        """Return a text as it may be shown; one that comes again and again is looked at once."""
+        if len(text) > _LONGEST_REPEATED:
+            return self._short(text, _LONGEST_TEXT)
+        if text not in run.texts:
+            run.texts[text] = self._short(text, _LONGEST_TEXT)
+        return run.texts[text]
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int, run: _Pass) -> dict[str, Any]:
         plain: dict[str, Any] = {}
-        for key, item in list(value.items())[:most]:
-            name = self._short(_as_text(key), _LONGEST_TEXT)
-            plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1, most)
+        for key, item in list(value.items())[: run.most]:
+            name = self._once(_as_text(key), run)
+            plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1, run)
         return plain
 
-    def _items(self, items: list[Any], depth: int, most: int) -> list[Any]:
+    def _items(self, items: list[Any], depth: int, run: _Pass) -> list[Any]:
         if len(items) == 2 and isinstance(items[0], str | bytes) and _names_a_secret(_as_text(items[0]), items[1]):
-            return [self._scrub(items[0], depth + 1, most), STARS]
-        return [self._scrub(item, depth + 1, most) for item in items]
+            return [self._scrub(items[0], depth + 1, run), STARS]
+        return [self._scrub(item, depth + 1, run) for item in items]
 
 
 def _reveal(secret: str | Secret) -> str:

@@ -18,7 +18,7 @@ def record_to_dict(report: DaemonReport) -> dict[str, Any]:
     """Return what is known of the past, always with the same keys."""
     days = [
         {
-            "day": day.day, "source": day.source, "sink": day.sink, "judgement": day.judgement,
+            "day": day.day, "source": day.source or None, "sink": day.sink, "judgement": day.judgement,
             "expected": day.expected, "delivered": day.delivered, "rejected": day.rejected,
             "filtered": day.filtered, "waiting": day.waiting, "missing": day.missing,
         }

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Judgement = Literal["gap", "waiting", "not compared", "not read again", "not provable", "complete"]
 """What a line comes to; the first that applies, so only a day of which nothing else can be said is complete."""
+
+JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
+"""Each of them, the worst first."""
 
 _READ_AGAIN = frozenset(LOST_PAGES)
 """Causes after which the ids are forgotten: what is read again is spooled once more, and counted once more."""

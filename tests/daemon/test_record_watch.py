@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from forwarder.config.settings import load
+from forwarder.daemon.completeness import days_of
 from forwarder.daemon.record_watch import FileWatch, WorstHours
+from forwarder.observe.record import Day
+from forwarder.reconcile.verdict import Line, Verdict
 from forwarder.spool.hours import KEPT, PartHour
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
@@ -76,6 +81,34 @@ async def test_only_what_changed_is_written_and_what_could_not_be_written_is_tri
     hours.note(hour("working"))
     await hours.keep(place)
     assert kept == [[hour("held")]]
+
+
+def line(day: str, source: str, sink: str, judgement: Any, missing: int = 0) -> Line:
+    return Line(
+        day, source, sink, judgement, expected=10, delivered=7, rejected=1, filtered=1, waiting=1, missing=missing
+    )
+
+
+def test_today_is_shown_by_source_and_the_days_before_by_sink_with_the_worst_of_all_sources() -> None:
+    now = datetime(2026, 9, 21, 14, tzinfo=UTC)
+    lines = [
+        line("2026-09-21", "acme", "out", "waiting"),
+        line("2026-09-21", "labs", "out", "complete"),
+        line("2026-09-20", "acme", "out", "complete"),
+        line("2026-09-20", "labs", "out", "gap", missing=3),
+        line("2026-09-20", "labs", "far", "not provable"),
+        line("2026-09-08", "acme", "out", "complete"),
+        line("2026-09-07", "acme", "out", "gap"),
+        line("2026-09-22", "acme", "out", "gap"),
+        line("", "acme", "out", "gap"),
+    ]
+    assert days_of(Verdict(int(now.timestamp() * 1000), lines, [])) == [
+        Day("2026-09-21", "acme", "out", "waiting", 10, 7, 1, 1, 1, 0),
+        Day("2026-09-21", "labs", "out", "complete", 10, 7, 1, 1, 1, 0),
+        Day("2026-09-20", "", "out", "gap", 20, 14, 2, 2, 2, 3),
+        Day("2026-09-20", "", "far", "not provable", 10, 7, 1, 1, 1, 0),
+        Day("2026-09-08", "", "out", "complete", 10, 7, 1, 1, 1, 0),
+    ]
 
 
 def config(folder: Path, **more: object) -> Path:

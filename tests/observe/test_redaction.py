@@ -159,3 +159,17 @@ def test_what_is_shortened_leaves_no_half_secret():
     secret = "SECRETVALUE" * 3
     for lead in range(8150, 8200):
         assert "SECRET" not in Redactor(lambda: [secret]).scrub("x" * lead + secret)
+
+
+def test_a_text_that_comes_again_is_looked_at_once_and_a_secret_learned_later_is_taken_out_all_the_same() -> None:
+    secrets = ["s3cret-value"]
+    redactor = Redactor(lambda: secrets)
+    looked = []
+    clean = redactor._clean
+    redactor._clean = lambda text: looked.append(text) or clean(text)  # type: ignore[method-assign]
+    rows = [{"name": "acme", "state": "working", "count": 7} for _ in range(1000)]
+    assert redactor.scrub(rows, most_items=10**6) == rows
+    assert len(looked) == 6
+    secrets.append("another-value")
+    found = redactor.scrub([["working", "another-value"], "another-value", 5], most_items=9)
+    assert found == [["working", STARS], STARS, 5]

@@ -8,6 +8,7 @@ from forwarder.admin.page.pieces import icon, moment, number, slot, table, unit
 from forwarder.investigate.faces.markup import foreign, plain
 from forwarder.observe.status_sums import books_line, completeness_line
 from forwarder.observe.status_values import cell, count_of, objects
+from forwarder.reconcile.verdict import JUDGEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,6 @@ _ROWS = (
     ("missing", "missing"),
 )
 _DAY_TONES: Mapping[str, Tone] = {"gap": "held", "waiting": "late", "complete": "well"}
-_DAY_WORDS = ("gap", "waiting", "not compared", "not read again", "not provable", "complete")
 _MOST_ERRORS = 12
 
 
@@ -73,7 +73,7 @@ def _days(report: Mapping[str, Any]) -> str:
     worst: dict[str, str] = {}
     for line in objects(report, "days"):
         day, word = cell(line.get("day")), cell(line.get("judgement"))
-        ranks = [_DAY_WORDS.index(each) if each in _DAY_WORDS else 0 for each in (word, worst.get(day, word))]
+        ranks = [JUDGEMENTS.index(each) if each in JUDGEMENTS else 0 for each in (word, worst.get(day, word))]
         worst[day] = (word, worst.get(day, word))[ranks.index(min(ranks))]
     if not worst:
         return ""

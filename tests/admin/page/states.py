@@ -69,15 +69,15 @@ def report(sources: list[SourceReport], sinks: list[LaneReport], **changes: Any)
             (today - timedelta(days=back)).isoformat(),
             of,
             to,
-            "waiting" if not back else "complete",
+            "complete" if back else "waiting",
             11_316,
             9204,
             3,
             2100,
             9,
         )
-        for of, to in names
         for back in range(13, -1, -1)
+        for of, to in (names if not back else [("", lane.name) for lane in sinks if sources])
     ]
     lanes = [
         LaneStatus(at + 1, one.name, one.target, 9, 9, one.lag, int(one.oldest_waiting * 1000) or None, one.dead_letters,
