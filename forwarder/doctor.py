@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -40,10 +40,11 @@ _FAULT_FIX = "Report this to who wrote it; nothing else is known."
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Something that is looked at by itself: its name, and how."""
+    """Something that is looked at by itself: its name, how, and whether it is a source or a sink."""
 
     name: str
     look: Callable[[], Awaitable[list[Finding]]]
+    kind: Literal["source", "sink", ""] = ""
 
 
 class Doctor:
@@ -76,8 +77,8 @@ class Doctor:
         if webhooks_of(self._settings):
             found.append(Part("receiver", self._in_time(self._receiver)))
         found.append(Part("coverage", self._in_time(self._coverage)))
-        found += [Part(name, self._looks_at(self._source, name)) for name in self._settings.readers]
-        return found + [Part(name, self._looks_at(self._sink, name)) for name in self._settings.sinks]
+        found += [Part(name, self._looks_at(self._source, name), "source") for name in self._settings.readers]
+        return found + [Part(name, self._looks_at(self._sink, name), "sink") for name in self._settings.sinks]
 
     async def look(
         self, parts: Iterable[Part], done: Callable[[Part], None] = lambda _: None

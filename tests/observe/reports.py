@@ -48,8 +48,6 @@ def source_report(**changes: Any) -> SourceReport:
         "last_good_poll": NOW - 11,
         "tip_reached": NOW - 12,
         "next_poll": NOW + 19,
-        "next_try": NOW + 18,
-        "trouble_since": NOW - 75,
         "newest_event": NOW - 3700,
         "credentials": (
             CredentialReport("api_key", NOW + 31 * 86_400, in_use=True),
@@ -111,8 +109,6 @@ def lane_report(**changes: Any) -> LaneReport:
         "late": Counter({"late": 5, "recovered": 2, "held_back": 4}),
         "send_seconds": 4.5,
         "objective": 61.0,
-        "next_try": NOW + 20,
-        "trouble_since": NOW - 70,
     }
     lane = LaneReport(**{**fields, **changes})
     for seconds in (0.004, 0.02, 0.02, 75.0):

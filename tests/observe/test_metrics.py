@@ -18,6 +18,11 @@ from forwarder.observe.status_json import report_to_dict
 from forwarder.spool.gap import Gap
 from tests.observe.reports import NOW, books, full_report, lane_report, source_report, spool_status
 
+TROUBLED = {
+    "sources": [source_report(next_try=NOW + 18, trouble_since=NOW - 75)],
+    "lanes": [lane_report(next_try=NOW + 20, trouble_since=NOW - 70)],
+}
+
 
 def samples(report, name):
     """Return {labels: value} of one metric as a scraper reads it."""
@@ -37,7 +42,7 @@ def families(report):
 
 
 def test_every_row_is_on_the_page_with_its_type_and_labels():
-    found = families(full_report())
+    found = families(full_report(**TROUBLED))
     for metric in METRICS:
         family = found[metric.name.removesuffix("_total") if metric.type == "counter" else metric.name]
         assert family.type == metric.type, metric.name
@@ -182,7 +187,7 @@ EXPECTED = {
 
 
 def test_values_come_from_the_right_field():
-    report = full_report(lanes=[lane_report()], books=[books()])
+    report = full_report(**TROUBLED, books=[books()])
     for name, value in EXPECTED.items():
         assert list(samples(report, name).values()) == [value], name
 
@@ -273,9 +278,7 @@ def test_ages_at_acceptance_are_cumulative_and_their_bounds_are_floats_for_every
 
 
 def test_what_is_well_is_in_trouble_for_no_time_and_waits_for_no_try():
-    well = full_report(
-        sources=[source_report(trouble_since=0.0, next_try=0.0)], lanes=[lane_report(trouble_since=0.0, next_try=0.0)]
-    )
+    well = full_report(lanes=[lane_report()])
     for kind, name in (("source", "acme"), ("sink", "elastic")):
         assert samples(well, f"forwarder_{kind}_trouble_age_seconds") == {(name,): 0}
         assert samples(well, f"forwarder_{kind}_next_try_timestamp_seconds") == {}

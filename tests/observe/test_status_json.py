@@ -28,17 +28,16 @@ def walk(value, path=""):
 
 def test_the_form_is_frozen():
     """Dashboards and scripts read it: a key may come, and none goes or means something else."""
-    healthy = {"next_try": 0.0, "trouble_since": 0.0}
     lanes = [
         lane_report(
             aside=(Aside(700, "id-700", "reset", NOW - 65, 4),), next_try=NOW + 4, tries=3, trouble_since=NOW - 9
         ),
-        lane_report(name="archive", state="working", reason="", fix="", oldest_waiting=0.0, lag=0, **healthy),
+        lane_report(name="archive", state="working", reason="", fix="", oldest_waiting=0.0, lag=0),
     ]
     listed = {"actions": 111, "actions_read": NOW - 4, "actions_problem": "The list is cut."}
     sources = [
-        source_report(**listed, next_try=0.0, trouble_since=NOW - 7),
-        source_report(name="quiet", **healthy, budget_remaining=-1.0, last_good_poll=0.0, credentials=()),
+        source_report(**listed, trouble_since=NOW - 7),
+        source_report(name="quiet", budget_remaining=-1.0, last_good_poll=0.0, credentials=()),
     ]
     frozen = json.loads(Path(__file__).with_name("status.json").read_text(encoding="utf-8"))
     assert report_to_dict(full_report(sources=sources, lanes=lanes)) == frozen
