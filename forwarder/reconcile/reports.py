@@ -38,6 +38,9 @@ _LATE_MS = 86_400_000
 _BETWEEN_MS = 3_600_000
 """Least time between two versions of a report, unless a pass came to its end."""
 
+MOST_AT_ONCE = 50
+"""Reports that are written at once. Events of years come in one moment by a backfill or an import."""
+
 
 class Written(msgspec.Struct):
     """What is known of the newest version of a day's report."""
@@ -75,6 +78,8 @@ class ReportFolder:
         self._read_folder()
         names: list[str] = []
         for day, found in _by_day(verdict, today):
+            if len(names) == MOST_AT_ONCE:
+                break  # the others with the next verdict: the end must not wait for years of days
             if self._same.get(day) == (found.lines, found.gaps) or not _is_due(found, day, verdict.made_ms):
                 continue
             content = verdict_as_dict(found)

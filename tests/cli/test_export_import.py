@@ -162,6 +162,7 @@ def test_what_agrees() -> None:
     assert agree(row(actor=("", "", "bob@example.com")), seen()) is False
     assert agree(row("Signed in"), seen()) is None, "other words may be for the same"
     assert agree(row(actor=("", "", "")), seen()) is None
+    assert agree(row(actor=("", "Ada Lovelace", "")), seen()) is None, "a name may have been changed"
     assert agree(row(actor=("", "", "")), SeenEvent(AT, ("", "", ""), ("user_login",))) is True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,7 @@ import pytest
 
 from forwarder.reconcile.chain import check
 from forwarder.reconcile.passes import Passes
-from forwarder.reconcile.reports import ReportFolder, files_of
+from forwarder.reconcile.reports import MOST_AT_ONCE, ReportFolder, files_of
 from forwarder.reconcile.verdict import Judgement, Verdict
 from forwarder.reconcile.words import JUDGEMENTS, worst_of
 from tests.reconcile.test_verdict import DAY, HOUR, NEXT, NOON, books, gap, verdict_on
@@ -235,3 +236,12 @@ def test_every_judgement_is_explained_and_the_worst_comes_first() -> None:
     assert tuple(JUDGEMENTS) == get_args(Judgement)
     assert worst_of(["complete", "waiting", "not compared"]) == "waiting"
     assert worst_of([]) is None
+
+
+def test_years_of_days_are_reported_by_and_by(tmp_path: Path) -> None:
+    days = [(date(2024, 1, 1) + timedelta(days=n)).isoformat() for n in range(MOST_AT_ONCE + 3)]
+    found = verdict_on(*(books(day, accepted=1) for day in days), passes={})
+    reports = ReportFolder(tmp_path)
+    written = [reports.update(found, TODAY) for _ in range(3)]
+    assert [len(names) for names in written] == [MOST_AT_ONCE, 3, 0]
+    assert [day for _, _, day in files_of(tmp_path)] == days

@@ -167,10 +167,14 @@ def agree(row: ExportedRow, event: SeenEvent) -> bool | None:
 
 
 def _same_actor(said: tuple[str, str, str], came: tuple[str, str, str]) -> bool | None:
-    pairs = [(one.casefold(), other.casefold()) for one, other in zip(said, came, strict=True) if one and other]
-    if pairs:
-        return any(one == other for one, other in pairs)
-    return True if not any(said) and not any(came) else None
+    same = [
+        one.casefold() == other.casefold() if one and other else None for one, other in zip(said, came, strict=True)
+    ]
+    ident, name, email = same
+    if True in same or not (any(said) or any(came)):
+        return True
+    del name  # people change theirs, and a product has several: another one proves nothing
+    return False if False in (ident, email) else None
 
 
 def _same_action(row: ExportedRow, event: SeenEvent) -> bool | None:
