@@ -28,6 +28,7 @@ from simulator.receivers.http_lines import HttpLinesReceiver
 from simulator.receivers.rules import Rule
 from simulator.simulator import Simulator
 from tests.content.prometheus import RULES, Prometheus
+from tests.content.test_alerts import ALLOWED, complaints
 from tests.content.test_dashboard import PANELS
 from tests.daemon.engine import file_sink, source
 from tests.daemon.process import Process, run_command, write_config
@@ -165,5 +166,6 @@ async def test_the_right_alerts_fire_in_an_outage_and_every_panel_has_an_answer(
                 await run_command(path, "lanes", "retry-now", "siem")
                 await asked.until_firing(always)
                 assert await without_answer(asked) <= NOTHING_YET
+                assert complaints(prometheus, (await process.get("/metrics"))[1]) == ALLOWED
                 await process.stop()
                 await asked.until_firing({"Down"})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from forwarder.contracts import Batch, Delivery, Held, Rejection, Retryable
+from forwarder.contracts import Batch, Delivery, Held, Receipt, Rejection, Retryable
 from forwarder.contracts.errors import fix_of
 from forwarder.spool.letter import EVERY
 from forwarder.testing.lanes import bench, event
@@ -185,3 +186,39 @@ async def test_the_next_try_is_a_moment_to_come_and_none_while_it_is_tried(tmp_p
         assert 0 < lane.report.next_try - time.time() <= 0.3
         await b.until(lambda: lane.report.accepted == 1)
         assert during == [0.0, 0.0]
+
+
+class Forgetful(ScriptedSink):
+    """Hands out receipts, and confirms only what it is sent for the second time."""
+
+    async def send(self, batch: Batch) -> Delivery:
+        await super().send(batch)
+        return Delivery(pending={n: Receipt(0, f"{self.sends}") for n in range(len(batch.records))})
+
+    async def confirm(self, receipts: Sequence[Receipt]) -> dict[Receipt, bool]:
+        return {receipt: receipt.token != "1" for receipt in receipts}
+
+
+async def test_the_age_is_that_of_the_acceptance_and_each_event_counts_once(tmp_path: Path):
+    async with bench(tmp_path) as b:
+        sink = Forgetful()
+        lane = b.start("s", sink, exclude=[{"action": "page_viewed"}])
+        lane.report.objective = 60.0
+        await b.fill(*EVENTS[:5], event("v1", "page_viewed"))
+        await b.until(lambda: lane.report.resent == 5)
+        await b.until(lambda: lane.report.accepted == 5)
+        report = lane.report
+        assert (sum(report.age_buckets), report.timely, report.filtered) == (5, 5, 1)
+        assert 0 <= report.age_seconds / 5 < 60
+
+
+async def test_what_is_refused_for_good_was_not_delivered_and_has_no_age(tmp_path: Path):
+    async with bench(tmp_path) as b:
+
+        def answer(batch: Batch, _: int) -> Delivery:
+            return Delivery(accepted=range(1, len(batch.records)), rejected={0: Rejection("no", "not that one")})
+
+        lane = b.start("s", ScriptedSink(answer))
+        await b.fill(*EVENTS[:3])
+        await b.until(lambda: lane.report.state == "idle" and lane.report.rejected == 1)
+        assert sum(lane.report.age_buckets) == 2
