@@ -125,7 +125,8 @@ class Imports:
         return taken
 
     def _source(self, name: str) -> TakesBack:
-        self._known = self._known or dict(self._sources())
+        if name not in self._known:
+            self._known = dict(self._sources())
         source = self._known.get(name)
         if source is None:
             raise ConfigError(f"sources.{name}: not configured; the sources are: {', '.join(self._known)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from forwarder.admin.backfills import Backfills
+from forwarder.admin.backups import SpoolBackups
 from forwarder.admin.control import Verb
 from forwarder.admin.cursors import Cursors
 from forwarder.admin.dead_letters import Letters
@@ -88,6 +89,7 @@ def verbs_of(
         **Lanes(spool, sinks, clock, live).verbs(),
         **Replays(spool, sinks, live).verbs(),
         **Tails(live, clock).verbs(),
+        **SpoolBackups(spool).verbs(),
         **Trials(spool, live, sources, write_own, clock).verbs(),
         "spool.status": Verb(Nothing, status),
     }

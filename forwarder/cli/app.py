@@ -27,6 +27,7 @@ from forwarder.cli import imports as cli_imports
 from forwarder.cli import init as cli_init
 from forwarder.cli import investigate as cli_investigate
 from forwarder.cli import lanes as cli_lanes
+from forwarder.cli import life as cli_life
 from forwarder.cli import looks as cli_looks
 from forwarder.cli import pseudonym as cli_pseudonym
 from forwarder.cli import reconcile as cli_reconcile
@@ -107,7 +108,7 @@ cli_init.add_to(app)
             ("audit-forwarder run", "with ./config.yaml"),
             ("audit-forwarder run -c /etc/siem.yaml -s log.level=warning", "another file, less to read"),
             ("kill -TERM PID", "finish what is in flight, then end with 0"),
-            ("kill -HUP PID", "read the log level again"),
+            ("kill -HUP PID", "read the configuration again, as reload does"),
         ],
         ExitCode.SPOOL,
         ExitCode.UNEXPECTED,
@@ -254,6 +255,7 @@ cli_imports.add_to(app)
 cli_hunt.add_to(app)
 cli_enclosed.add_to(app)
 cli_looks.add_to(app)
+cli_life.add_to(app)
 
 
 @app.command(

@@ -140,7 +140,7 @@ class LogConfig(ComponentConfig):
     """The log on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Lowest level that is written; SIGHUP reads it again."""
+    """Lowest level that is written."""
     format: Literal["auto", "json", "console"] = "auto"
     """`json`, one object a line; `console`, for people; `auto`: console on a terminal."""
 
@@ -169,6 +169,13 @@ class ShutdownConfig(ComponentConfig):
     grace: Annotated[Duration, Within("10ms", "1h", zero=True)] = 25.0
     """Longest time after SIGTERM to finish what is in flight; what is not finished is sent again at the next start. 0
     finishes nothing."""
+
+
+class ReloadConfig(ComponentConfig):
+    """When the configuration is read again, beside SIGHUP and `audit-forwarder reload`."""
+
+    watch: bool = False
+    """Read it again whenever its file changes."""
 
 
 class ReportsConfig(ComponentConfig):
@@ -216,6 +223,8 @@ class Settings(BaseSettings):
     """Daily reports that an auditor can keep and recompute."""
     index: IndexConfig = IndexConfig()
     """The index of each archive, for quick answers."""
+    reload: ReloadConfig = ReloadConfig()
+    """When the configuration is read again."""
     shutdown: ShutdownConfig = ShutdownConfig()
     """How the daemon ends."""
 
@@ -261,8 +270,8 @@ class Settings(BaseSettings):
         """Return the options with which another command of this environment reads the same, but for the admin port."""
         return self._words
 
-    def reload(self) -> Settings:
-        """Load again from the same places, for SIGHUP. Raises SettingsError, and then the old settings stay good."""
+    def read_again(self) -> Settings:
+        """Load again from the same places. Raises SettingsError, and then the old settings stay good."""
         return self._reload() if self._reload else self
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,12 +22,12 @@ from forwarder.records.maker import MOST_UNKNOWN_NAMES
 from forwarder.records.normalizers import Normalizers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from forwarder.catalogue import Catalogue
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Clock, Source
+    from forwarder.contracts import Clock
     from forwarder.observe.reports import LaneReport, SourceReport
 
 DAILY = 24 * 3600.0
@@ -142,38 +141,28 @@ class Learning:
     Args:
         settings: Where the state folder and the user's own records are.
         clock: Time.
-        stopping: Set when the end begins.
 
     Raises SettingsError when the user's own records cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, stopping: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._folder = settings.spool.path.expanduser().parent
         self._clock = clock
-        self._stopping = stopping
         self._catalogue = load_catalogue(local_records(settings.catalogue.files))
         self.normalizers = Normalizers(self._catalogue, shared=len(settings.sinks) > 1)
         self._unknown: UnknownActions | None = None
 
-    def runners(
-        self, sources: Mapping[str, Source], reports: Mapping[str, SourceReport]
-    ) -> Iterator[tuple[str, Callable[[], ActionLists]]]:
-        """Give the tasks that keep lists of actions fresh, by name."""
-        for name, source in sources.items():
-            if isinstance(source, ListsActions):
-                yield (
-                    f"actions of {name}",
-                    partial(
-                        ActionLists,
-                        source,
-                        source.origin.identity,
-                        folder=self._folder,
-                        catalogue=self._catalogue,
-                        report=reports[name],
-                        clock=self._clock,
-                        stopping=self._stopping,
-                    ),
-                )
+    def lists(self, source: ListsActions, report: SourceReport, stopping: asyncio.Event) -> ActionLists:
+        """Return what keeps the list of actions of one source fresh."""
+        return ActionLists(
+            source,
+            report.identity,
+            folder=self._folder,
+            catalogue=self._catalogue,
+            report=report,
+            clock=self._clock,
+            stopping=stopping,
+        )
 
     async def keep(self, lanes: Iterable[LaneReport]) -> None:
         """Write down which actions no one knows."""

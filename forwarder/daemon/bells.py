@@ -38,13 +38,18 @@ class Bells:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
-    def add(self, ring: Callable[[], None], seconds: float, *, jitter: float = 0.0) -> None:
-        """Call `ring` every so many seconds, and up to `jitter` seconds later each time. It must return at once."""
+    def add(self, ring: Callable[[], None], seconds: float, *, jitter: float = 0.0) -> Callable[[], None]:
+        """Call `ring` every so many seconds, and up to `jitter` seconds later each time. It must return at once.
+
+        Returns what takes the bell away again.
+        """
 
         async def rung() -> None:
             ring()
 
-        self._scheduler.add_job(rung, _Every(seconds, jitter, self._rng))
+        job = self._scheduler.add_job(rung, _Every(seconds, jitter, self._rng))
+        remove: Callable[[], None] = job.remove
+        return remove
 
     def add_work(self, work: Callable[[], Awaitable[None]], seconds: float, *, jitter: float = 0.0) -> None:
         """Run a coroutine every so many seconds; while it runs its bell is silent."""

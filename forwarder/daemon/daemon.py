@@ -3,7 +3,7 @@
 ::
 
     bells ─► pollers ─► spool ─► lanes ─► sinks          admin port: metrics, probes, status
-      └────► the loop turns, summary                     signals: TERM drains, HUP reads log level again
+      └────► the loop turns, summary                     signals: TERM drains, HUP reads the configuration again
 
 An end in order: bells stop, pollers finish their page, lanes finish what is in flight or reach the grace time, clients
 close, the spool closes. Everything is durable all along, so a hard end costs at most a batch that is sent again.
@@ -16,11 +16,9 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -29,11 +27,12 @@ from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.kept_places import places_of
 from forwarder.admin.page_desk import PageDesk, recorded
 from forwarder.admin.reconcile import Reconciliation
+from forwarder.admin.reloads import Reloaded, Reloads
 from forwarder.admin.server import AdminServer
 from forwarder.admin.verbs import verbs_of
-from forwarder.assembly import build_filters, build_redactions, build_spool
+from forwarder.assembly import build_spool
 from forwarder.config.settings import Settings
-from forwarder.contracts import Clock, ConfigError, ForwarderError, Page, Retryable, Sink, Source, SystemClock
+from forwarder.contracts import Clock, ConfigError, Page, Retryable, SystemClock
 from forwarder.contracts.source import read_again_after
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
@@ -42,17 +41,15 @@ from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.doubts import DoubtWatch
 from forwarder.daemon.heart import Heart
 from forwarder.daemon.indexing import Indexing
-from forwarder.daemon.lanes import Lanes
 from forwarder.daemon.opening import Opening
 from forwarder.daemon.own_events import OwnEvents
-from forwarder.daemon.parts import build_parts
-from forwarder.daemon.reception import Reception
 from forwarder.daemon.record_watch import RecordWatch
+from forwarder.daemon.reloading import FileWatch, Reloading
 from forwarder.daemon.reporter import Reporter
+from forwarder.daemon.running import Running
 from forwarder.daemon.service_manager import ServiceManager
-from forwarder.daemon.supervise import Runner, close_all, supervise, within
-from forwarder.daemon.unrouted import counts_unrouted
-from forwarder.net.retry import RequestBudget
+from forwarder.daemon.supervise import close_all
+from forwarder.daemon.tasks import Tasks
 from forwarder.net.server_thread import ServerThread
 from forwarder.observe.redaction import Redactor
 from forwarder.observe.reports import DaemonReport
@@ -60,10 +57,7 @@ from forwarder.observe.summary import Summary
 from forwarder.polling.backfill import Order
 from forwarder.polling.ordered import Change
 from forwarder.polling.poller import Poller
-from forwarder.receiving.kept import Kept
-from forwarder.receiving.pushed import PushedStore
 from forwarder.reconcile.reports import ReportFolder
-from forwarder.records.places import Unrouted
 from forwarder.spool.contract import IMPORT, Committed, Spool, SpoolLost
 
 BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE, DOUBTS = 1.0, 30.0, 60.0, 5.0, 10.0, 60.0
@@ -78,7 +72,7 @@ class Daemon:
         clock: Time for everybody.
         rng: Randomness for everybody's jitter.
         redactor: Takes secrets out of what is shown.
-        on_log_level: Called with the level when the configuration is read again.
+        on_settings: Called with the settings when the configuration is read again, before they are in force.
         log_lines_left_out: Counts what the reader of the log did not take.
         manager: Who started us, and is told how we are doing.
     """
@@ -90,41 +84,34 @@ class Daemon:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         redactor: Redactor | None = None,
-        on_log_level: Callable[[str], None] | None = None,
+        on_settings: Callable[[Settings], None] = lambda _: None,
         log_lines_left_out: Callable[[], int] = int,
         manager: ServiceManager | None = None,
     ) -> None:
-        self._settings = settings
         self._clock = clock or SystemClock()
         self._manager = manager or ServiceManager("", 0.0, self._clock)
         self._rng = rng or random.Random()  # noqa: S311 -- jitter
         self._redactor = redactor
-        self._on_log_level = on_log_level
         self._log = structlog.get_logger()
         self._stopping = asyncio.Event()
         self._reporter = Reporter(settings, self._clock, self._stopping, log_lines_left_out)
-        self._sources: dict[str, Source] = {}
-        self._sinks: dict[str, Sink] = {}
-        self._pollers: dict[str, Poller | PushedStore] = {}
-        self._kept: defaultdict[str, Kept] = defaultdict(Kept)
-        self._budgets: dict[str, RequestBudget] = {}
+        self._tasks = Tasks(self._reporter.restarts, self._rng, self._on_failed)
         self._source_reports = self._reporter.source_reports
         self._lane_reports = self._reporter.lane_reports
-        self._filters = build_filters(settings)
-        self._unrouted = Unrouted(self._filters, counts_unrouted(self._source_reports))
-        self._learning = Learning(settings, self._clock, self._stopping)
-        self._lanes = Lanes(
+        self._learning = Learning(settings, self._clock)
+        self._running = running = Running(
             settings,
-            self._sinks,
-            self._lane_reports,
-            filters=self._filters,
-            normalizers=self._learning.normalizers,
-            unrouted=self._unrouted,
+            reporter=self._reporter,
+            learning=self._learning,
+            tasks=self._tasks,
             clock=self._clock,
             rng=self._rng,
             redact=redactor.text if redactor is not None else str,
         )
-        self._reception = Reception(settings.receiver, self._clock, self._pollers.get, self._lanes.ring)
+        self._sources, self._sinks, self._pollers = running.sources, running.sinks, running.pollers
+        self._reporter.sources, self._reporter.sinks = running.sources, running.sinks
+        self._lanes, self._reception, self._budgets = running.lanes, running.reception, running.budgets
+        self._reloading = Reloading(running, self._reporter, on_settings, self._stopping)
         self._fatal: ConfigError | SpoolLost | None = None
         self.admin_port = 0
 
@@ -132,12 +119,13 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until `stop`. Raises ConfigError or SpoolError at the start only, and SpoolLost at any time."""
-        self._build()
-        spool = build_spool(self._settings.spool, self._clock, build_redactions(self._settings.readers))
-        own = OwnEvents(spool, self._identities, self._lanes.ring)
+        settings = self._running.settings
+        self._running.build()
+        spool = build_spool(settings.spool, self._clock, self._running.redactions)
+        own = OwnEvents(spool, self._running.identities, self._lanes.ring)
         verbs = verbs_of(
             spool,
-            self._settings.sinks,
+            self._running.sink_configs,
             self._lanes.on_letters_changed,
             sources=lambda: self._sources,
             drop_cursor=self._drop_cursor,
@@ -149,23 +137,24 @@ class Daemon:
             live=self._lanes,
             clock=self._clock,
         )
+        verbs |= Reloads(self.reload).verbs()
         verbs = recorded(verbs, self._reporter.acts, self._clock)
         desk = PageDesk(verbs, asyncio.get_running_loop())
-        asked = self._settings.admin
+        asked = settings.admin
         serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
-        serve = partial(serve, places=places_of(self._settings), redactor=self._redactor, clock=self._clock, desk=desk)
+        serve = partial(serve, places=places_of(settings), redactor=self._redactor, clock=self._clock, desk=desk)
         admin = ServerThread(serve, self.report)
-        control = ControlSocket(socket_path(self._settings.spool.path), verbs)
+        control = ControlSocket(socket_path(settings.spool.path), verbs)
         try:
             await admin.start()  # before the spool: a migration may take its time, and probes should be answered
             self.admin_port = admin.port
             self._manager.starting("opening the spool")
-            opening = Opening(self._settings.spool.path, self._clock, self._stopping, self._manager.starting)
+            opening = Opening(settings.spool.path, self._clock, self._stopping, self._manager.starting)
             if await opening.open(spool):
                 self._reporter.spool = spool
                 await control.start()
-                async with self._bells():
-                    await self._work(spool, own)
+                async with self._bells() as bells:
+                    await self._work(spool, own, bells)
         finally:
             await close_all([control, self._reception, admin, *self._sources.values(), *self._sinks.values(), spool])
         if self._fatal is not None:
@@ -175,21 +164,23 @@ class Daemon:
     def stop(self) -> None:
         """Begin the end: pollers first, lanes when the pollers are home."""
         if not self._stopping.is_set():
-            self._log.info("stopping", grace=self._settings.shutdown.grace)
+            self._log.info("stopping", grace=self._running.settings.shutdown.grace)
         self._manager.stopping()
-        self._stopping.set()
+        self._set_stopping()
 
-    def reload(self) -> None:
-        """Read the log level again. Secrets in files are read whenever they change, without a signal."""
+    def _set_stopping(self) -> None:
+        self._stopping.set()
+        self._running.stop()
+        self._tasks.let_all_end()
+
+    async def reload(self, who: str) -> Reloaded:
+        """Read the configuration again and put in force what can be. Raises ConfigError; then nothing has changed."""
         with self._manager.reload():
-            try:
-                level = self._settings.reload().log.level
-            except ForwarderError as error:
-                self._log.error("configuration_not_reloaded", reason=str(error))
-                return
-            if self._on_log_level is not None:
-                self._on_log_level(level)
-            self._log.info("configuration_reloaded", log_level=level)
+            return await self._reloading.reload(who)
+
+    def on_hangup(self) -> None:
+        """Read the configuration again, for SIGHUP; before the start is over, once it is."""
+        self._reloading.ask()
 
     async def _drop_cursor(self, source: str, cursor: str, reason: str) -> bool:
         return source in self._pollers and await self._pollers[source].drop(cursor, reason)
@@ -206,42 +197,34 @@ class Daemon:
         self._lanes.ring()
         return done
 
-    def _identities(self) -> list[str]:
-        return [each.origin.identity for each in self._sources.values()]
-
     async def _proofs(self) -> dict[str, str]:
         return {name: sink.proof for name, sink in self._sinks.items()}
 
     def _delays(self) -> dict[str, tuple[float, ...]]:
-        return {name: read_again_after(source, self._settings.readers[name]) for name, source in self._sources.items()}
+        return {
+            name: read_again_after(source, self._running.settings.readers[name])
+            for name, source in self._sources.items()
+        }
 
-    async def _work(self, spool: Spool, own: OwnEvents) -> None:
+    async def _work(self, spool: Spool, own: OwnEvents, bells: Bells) -> None:
         await self._reception.start()  # it may fail, and nothing was begun yet; until it was, senders are told to wait
-        pollers: list[asyncio.Task[None]] = []
-        others: list[asyncio.Task[None]] = []
         try:
-            await self._lanes.join_chains(spool)
-            pollers += [self._start(f"source {name}", partial(self._poller, name, spool)) for name in self._sources]
-            others += [self._start(f"sink {name}", partial(self._lanes.make, name, spool)) for name in self._sinks]
-            replays = partial(self._lanes.make_replays, spool=spool)
-            others += [self._start(f"replays {name}", partial(replays, name)) for name in self._sinks]
-            others.append(self._start("completeness", partial(self._completeness, spool)))
+            await self._running.begin(spool, bells)
             told = self._reporter, self._clock, self._stopping
-            others.append(self._start("record", partial(RecordWatch, spool, lambda: self._settings, *told)))
-            others.append(self._start("doubts", partial(self._doubts, spool)))
-            others.append(self._start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP)))
-            others.append(self._start("summary", lambda: Summary(self.report, self._stopping)))
-            others.append(self._start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT)))
-            if self._settings.heartbeat.every is not None:
-                others.append(self._start("heartbeat", partial(self._heart, own, self._settings.heartbeat.every)))
-            if self._settings.index.every is not None:
-                others.append(self._start("index", partial(self._indexing, self._settings.index.every)))
-            learners = self._learning.runners(self._sources, self._source_reports)
-            others += [self._start(name, make) for name, make in learners]
+            self._tasks.start("completeness", partial(self._completeness, spool))
+            self._tasks.start("record", partial(RecordWatch, spool, lambda: self._running.settings, *told))
+            self._tasks.start("doubts", partial(self._doubts, spool))
+            self._tasks.start("clean-up", lambda: CleanUp(spool, self._stopping, every=CLEAN_UP))
+            self._tasks.start("summary", lambda: Summary(self.report, self._stopping))
+            self._tasks.start("spool watch", lambda: SpoolWatch(spool, self._stopping, every=BEAT))
+            self._tasks.start("heartbeat", partial(self._heart, own))
+            self._tasks.start("configuration", lambda: FileWatch(self._reloading, partial(self.reload, "its file")))
+            if self._running.settings.index.every is not None:
+                self._tasks.start("index", partial(self._indexing, self._running.settings.index.every))
             self._log.info(
                 "started",
                 version=__version__,
-                config=self._settings.digest(),
+                config=self._running.settings.digest(),
                 sources=list(self._sources),
                 sinks=list(self._sinks),
                 admin_port=self.admin_port,
@@ -252,41 +235,39 @@ class Daemon:
             await self._stopping.wait()
         finally:
             self.stop()
-            await self._drain(pollers, others)
+            await self._drain()
 
-    async def _drain(self, pollers: list[asyncio.Task[None]], others: list[asyncio.Task[None]]) -> None:
+    async def _drain(self) -> None:
         """Let the tasks end in order: the spool and the sinks are closed after that, whatever ended them."""
-        deadline = asyncio.get_running_loop().time() + self._settings.shutdown.grace
+        grace = self._running.settings.shutdown.grace
+        deadline = asyncio.get_running_loop().time() + grace
+        await self._reloading.over()
         await self._reception.close()
         for poller in self._pollers.values():
             poller.stop()
         # An API that does not answer must not eat the time of the lanes; a page that was not read is read again.
-        await within(pollers, deadline - self._settings.shutdown.grace / 2)
+        await self._tasks.ended(self._tasks.named("source "), deadline - grace / 2)
         self._lanes.stop()
-        late = await within(others, deadline)
+        late = await self._tasks.ended(self._tasks.named(), deadline)
         await self._learning.keep(self._lane_reports.values())
         if late:
             self._log.warning("grace_time_is_over", still_running=late)
 
     def _completeness(self, spool: Spool) -> CompletenessWatch:
         judges = Reconciliation(spool, self._proofs, self._clock.time, delays=self._delays)
+        settings = self._running.settings
         logs = {name: source.origin.identity for name, source in self._sources.items()}
-        reports = ReportFolder(self._settings.reports_folder, logs) if self._settings.reports.daily else None
+        reports = ReportFolder(settings.reports_folder, logs) if settings.reports.daily else None
         return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE, reports=reports)
 
-    def _start(self, name: str, make: Callable[[], Runner]) -> asyncio.Task[None]:
-        task = asyncio.create_task(
-            supervise(name, make, stopping=self._stopping, restarts=self._reporter.restarts, rng=self._rng), name=name
-        )
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, ConfigError | SpoolLost):
+    def _on_failed(self, name: str, error: BaseException) -> None:
+        if isinstance(error, SpoolLost) or (isinstance(error, ConfigError) and not self._reloading.happened):
             self._end_with(error)
-        elif error is not None:
-            self._log.error("supervisor_failed", task=task.get_name(), exc_info=error)
+        elif isinstance(error, ConfigError):  # of a part that was begun by a change: it alone waits for another change
+            self._log.error("not_begun", task=name, reason=str(error))
+            self._reporter.hold(name, str(error))
+        else:
+            self._log.error("supervisor_failed", task=name, exc_info=error)
             self.stop()
 
     def _end_with(self, error: ConfigError | SpoolLost) -> None:
@@ -297,51 +278,28 @@ class Daemon:
                 self._log.error("spool_lost", reason=error.reason, fix=error.fix)
                 for report in (*self._source_reports.values(), *self._lane_reports.values()):
                     report.turn("held", self._clock.time(), error.reason, error.fix)
-        self._stopping.set()
-
-    # --------------------------------------------------------------------------------------------------------- wiring
-
-    def _build(self) -> None:
-        """Make every source and sink; nothing is touched outside the process."""
-        parts = build_parts(self._settings, self._clock)
-        self._sources, self._budgets = parts.sources, parts.budgets
-        self._sinks |= parts.sinks
-        self._reporter.sources, self._reporter.sinks = parts.sources, parts.sinks
-        self._source_reports |= parts.source_reports
-        self._lane_reports |= parts.lane_reports
-        for name, source in parts.sources.items():
-            self._reception.add(name, source, parts.source_reports[name])
-
-    def _poller(self, name: str, spool: Spool) -> Poller | PushedStore:
-        source, report = self._sources[name], self._source_reports[name]
-        identities = self._identities()
-        around: dict[str, Any] = {"spool": spool, "clock": self._clock, "report": report, "announce": self._lanes.ring}
-        poller: Poller | PushedStore
-        if source.reads == "pushed":
-            poller = PushedStore(source, configured=identities, kept=self._kept[name], **around)
-        else:
-            budget, config = self._budgets[name], self._settings.readers[name]
-            poller = Poller(source, config, budget=budget, rng=self._rng, configured=identities, **around)
-        self._pollers[name] = poller
-        if self._stopping.is_set():
-            poller.stop()
-        return poller
+        self._set_stopping()
 
     def _doubts(self, spool: Spool) -> DoubtWatch:
         return DoubtWatch(spool, self._sources, self._source_reports, self._clock, self._stopping, every=DOUBTS)
 
-    def _heart(self, own: OwnEvents, every: float) -> Heart:
+    def _heart(self, own: OwnEvents) -> Heart:
         return Heart(
-            every, own=own, report=self.report, sinks=self._sinks, stopping=self._stopping, announce=self._lanes.ring
+            lambda: self._running.settings.heartbeat.every,
+            own=own,
+            report=self.report,
+            sinks=self._sinks,
+            stopping=self._stopping,
+            announce=self._lanes.ring,
         )
 
     def _indexing(self, every: float) -> Indexing:
-        archives = {name: place for name, place in places_of(self._settings).items() if place.file is None}
+        archives = {name: place for name, place in places_of(self._running.settings).items() if place.file is None}
         return Indexing(
             archives,
             self._reporter.indexes,
             every=every,
-            memory=self._settings.index.memory,
+            memory=self._running.settings.index.memory,
             clock=self._clock,
             stopping=self._stopping,
             clean=self._redactor.text if self._redactor is not None else str,
@@ -350,10 +308,8 @@ class Daemon:
     # ---------------------------------------------------------------------------------------------------------- bells
 
     @asynccontextmanager
-    async def _bells(self) -> AsyncIterator[None]:
+    async def _bells(self) -> AsyncIterator[Bells]:
         bells = Bells(self._rng)
-        for name, config in self._settings.readers.items():
-            bells.add(partial(self._ring_poller, name), config.every, jitter=config.every / 10)
         bells.add_work(lambda: self._learning.keep(self._lane_reports.values()), KEEP_LEARNED)
         bells.add(self._reporter.beat, BEAT)
         bells.add(partial(self._manager.beat, self._reporter), self._manager.every)
@@ -361,13 +317,9 @@ class Daemon:
         self._reporter.beat()
         bells.start()
         try:
-            yield
+            yield bells
         finally:
             bells.stop()
-
-    def _ring_poller(self, name: str) -> None:
-        if (poller := self._pollers.get(name)) is not None:
-            poller.ring()
 
     async def report(self) -> DaemonReport:
         """Return everything at one moment."""
@@ -378,7 +330,7 @@ async def run_daemon(
     settings: Settings,
     *,
     redactor: Redactor | None = None,
-    on_log_level: Callable[[str], None] | None = None,
+    on_settings: Callable[[Settings], None] = lambda _: None,
     log_lines_left_out: Callable[[], int] = int,
     manager: ServiceManager | None = None,
 ) -> None:
@@ -386,7 +338,7 @@ async def run_daemon(
     daemon = Daemon(
         settings,
         redactor=redactor,
-        on_log_level=on_log_level,
+        on_settings=on_settings,
         log_lines_left_out=log_lines_left_out,
         manager=manager,
     )
@@ -394,7 +346,7 @@ async def run_daemon(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
     came_early = getattr(signal.getsignal(signal.SIGHUP), "came", False)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    loop.add_signal_handler(signal.SIGHUP, daemon.on_hangup)
     if came_early:
-        daemon.reload()
+        daemon.on_hangup()
     await daemon.run()

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from forwarder.spool.books import Books
 
 AGAIN = 5.0
-"""Seconds until it is tried again to take the place in the spool."""
+"""Seconds until it is tried again to take the place in the spool, or seen whether heartbeats are wanted now."""
 
 
 class Heart:
     """Writes heartbeats until the end; a runner.
 
     Args:
-        every: Seconds between two.
+        every: Returns the seconds between two, None while there are to be none.
         own: Writes them, for each sink by itself.
         report: Makes a report of this moment.
         sinks: For whom.
@@ -42,7 +42,7 @@ class Heart:
 
     def __init__(
         self,
-        every: float,
+        every: Callable[[], float | None],
         *,
         own: OwnEvents,
         report: Callable[[], Awaitable[DaemonReport]],
@@ -61,37 +61,43 @@ class Heart:
 
     async def run(self) -> None:
         """Beat soon after the start, then every so often, until the end."""
+        is_open = False
         while not self._stopping.is_set():
+            every = self._every()
+            if every is None:
+                await self._rest(AGAIN)
+                continue
             try:
-                await self._open()
-                break
+                if not is_open:
+                    await self._open()
+                    is_open = True
             except Held as error:
                 self._log.warning("heartbeat_not_written", reason=error.reason, fix=error.fix)
                 await self._rest(AGAIN)
-        while not self._stopping.is_set():
-            await self.beat()
-            await self._rest(self._every)
+                continue
+            await self.beat(every)
+            await self._rest(every)
 
     async def _open(self) -> None:
         self._rows = dict(await self._own.open())
 
-    async def beat(self) -> None:
+    async def beat(self, every: float) -> None:
         """Write one heartbeat of every source for every sink."""
         try:
             report = await self._report()
-            for sink in self._sinks:
-                await self._beat_for(sink, report)
+            for sink in list(self._sinks):
+                await self._beat_for(sink, report, every)
         except Held as error:
             self._log.warning("heartbeat_not_written", reason=error.reason, fix=error.fix)
         self._announce()
 
-    async def _beat_for(self, sink: str, report: DaemonReport) -> None:
+    async def _beat_for(self, sink: str, report: DaemonReport, every: float) -> None:
         row = self._rows.get(sink)
         before: Mapping[str, list[int]] = row.state["books"] if row is not None else {}
         lines = {line.source: line for line in report.books if line.sink == sink}
         since = row.state["at"] if row is not None else None
         beats = [
-            self._heartbeat(source, sink, lines[source.name], before.get(source.name), since, report)
+            self._heartbeat(source, sink, lines[source.name], before.get(source.name), since, report, every)
             for source in report.sources
             if source.name in lines
         ]
@@ -110,6 +116,7 @@ class Heart:
         before: list[int] | None,
         since: str | None,
         report: DaemonReport,
+        every: float,
     ) -> Heartbeat:
         counts = _counts(line)
         if (
@@ -122,7 +129,7 @@ class Heart:
             audit_source=source.name,
             audit_sink=sink,
             state=source.state,
-            every_seconds=self._every,
+            every_seconds=every,
             since=since,
             events={name: count - known for name, count, known in zip(COUNTED, counts, before, strict=True)},
             waiting=line.waiting,

@@ -18,7 +18,7 @@ from forwarder.observe.reports import LaneReport
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from forwarder.admin.dead_letters import Change
     from forwarder.admin.lanes import LaneChange
@@ -37,7 +37,7 @@ class Lanes:
     """One lane for each sink, and what runs its replays.
 
     Args:
-        settings: Of the daemon.
+        settings: In force; they may change, and count for what is made later.
         sinks: Built, by name; filled before a lane is made.
         reports: How they are, by name; filled before a lane is made.
         filters: Of the sinks, by name.
@@ -61,7 +61,7 @@ class Lanes:
         rng: random.Random,
         redact: Callable[[str], str],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._sinks = sinks
         self.reports = reports
         self._filters = filters
@@ -85,7 +85,7 @@ class Lanes:
         return lane
 
     def _lane(self, name: str, spool: Spool) -> Lane:
-        config, report, sink = self._settings.sinks[name], self.reports[name], self._sinks[name]
+        config, report, sink = self.settings.sinks[name], self.reports[name], self._sinks[name]
         return Lane(
             name,
             self._end(name, config.window),
@@ -118,8 +118,8 @@ class Lanes:
 
     def _replay_lane(self, name: str, replay: Replay, spool: ReplaySpool) -> Lane:
         """Make the lane of a replay: one send at a time, in the sink's last slot."""
-        config, sink, of_live = self._settings.sinks[name], self._sinks[name], self.reports[name]
-        chosen = build_chosen(self._settings, self._filters[name], replay.chosen, replay.since_ms, replay.until_ms)
+        config, sink, of_live = self.settings.sinks[name], self._sinks[name], self.reports[name]
+        chosen = build_chosen(self.settings, self._filters[name], replay.chosen, replay.since_ms, replay.until_ms)
         report = LaneReport(
             f"{name}, replay {replay.number}",
             of_live.type,
@@ -157,6 +157,21 @@ class Lanes:
             lane.stop()
         for replays in self._replays.values():
             replays.stop()
+
+    def end(self, names: Iterable[str]) -> None:
+        """Let the lanes of these sinks, and their replays, finish what is in flight."""
+        for name in names:
+            for one in (self._lanes.get(name), self._replays.get(name)):
+                if one is not None:
+                    one.stop()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget sinks whose lanes have ended; who watches one that is begun anew goes on."""
+        for name in names:
+            for kept in (self._lanes, self._replays, self._shared):
+                kept.pop(name, None)
+            if name not in self.settings.sinks:
+                self.taps.pop(name, None)
 
     def live(self, sink: str) -> OperatedLane | None:
         """Return the lane of a sink, if there is one."""
@@ -204,9 +219,9 @@ class Lanes:
             lane.ring()
         self._ring_replays(name)
 
-    async def join_chains(self, spool: Spool) -> None:
-        """Tell the sinks that prove what they hold whose events they will be sent."""
-        chained = [sink for sink in self._sinks.values() if isinstance(sink, IsChained)]
+    async def join_chains(self, spool: Spool, names: Collection[str]) -> None:
+        """Tell those of these sinks that prove what they hold whose events they will be sent."""
+        chained = [sink for name in names if isinstance(sink := self._sinks[name], IsChained)]
         if chained:
             known = (await spool.status()).id
             for sink in chained:

@@ -1,4 +1,4 @@
-"""What the daemon runs, built once from the settings: sources with their budgets, sinks, and a report of each."""
+"""What the daemon runs, built from the settings: sources with their budgets, sinks, and a report of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import LaneReport, SourceReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink, Source
@@ -30,22 +30,33 @@ class Parts(NamedTuple):
     lane_reports: dict[str, LaneReport]
 
 
-def build_parts(settings: Settings, clock: Clock) -> Parts:
-    """Make every source and sink; nothing is touched outside the process. Raises ConfigError."""
+def shared_budgets(settings: Settings, clock: Clock) -> dict[str, RequestBudget]:
+    """Make the budgets that sources share, by name."""
+    return {name: RequestBudget(clock, budget.requests_per_minute) for name, budget in settings.budgets.items()}
+
+
+def build_parts(
+    settings: Settings,
+    clock: Clock,
+    shared: Mapping[str, RequestBudget],
+    *,
+    sources: Collection[str] | None = None,
+    sinks: Collection[str] | None = None,
+) -> Parts:
+    """Make sources and sinks, of these names or all; nothing is touched outside the process. Raises ConfigError."""
     parts = Parts({}, {}, {}, {}, {})
-    shared = {name: RequestBudget(clock, budget.requests_per_minute) for name, budget in settings.budgets.items()}
     for name, config in settings.readers.items():
+        if sources is not None and name not in sources:
+            continue
         budget = shared.get(config.budget or "") or RequestBudget(clock)
         with _named(f"sources.{name}", settings):
             parts.sources[name] = source = build_source(name, config, clock, SeenLimit(budget, clock, name))
         parts.budgets[name] = budget
         parts.source_reports[name] = SourceReport(name, config.type, identity=source.origin.identity)
-    identities = [source.origin.identity for source in parts.sources.values()]
-    twice = next((identity for identity in identities if identities.count(identity) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
     every = [config.every for config in settings.readers.values()]
     for name, sink_config in settings.sinks.items():
+        if sinks is not None and name not in sinks:
+            continue
         with _named(f"sinks.{name}", settings):
             parts.sinks[name] = sink = build_sink(name, sink_config, clock)
         parts.lane_reports[name] = LaneReport(
@@ -58,6 +69,14 @@ def build_parts(settings: Settings, clock: Clock) -> Parts:
             objective=objective_of(every, SinkTraits.of(sink).gathers_for),
         )
     return parts
+
+
+def refuse_twice(sources: Collection[Source]) -> None:
+    """Raise ConfigError when two sources follow the same log."""
+    identities = [source.origin.identity for source in sources]
+    twice = next((identity for identity in identities if identities.count(identity) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"two sources follow the same {twice}; remove one: every event would come once anyway")
 
 
 @contextmanager

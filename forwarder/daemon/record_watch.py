@@ -168,6 +168,6 @@ def _stamp(settings: Settings) -> tuple[int, ...]:
 def _compared(settings: Settings) -> Configuration:
     running = in_force(settings)
     try:
-        return running._replace(differs=differences(settings, settings.reload()))
+        return running._replace(differs=differences(settings, settings.read_again()))
     except ForwarderError as error:
         return running._replace(problem=str(error))

@@ -38,7 +38,7 @@ class Reporter:
 
     Attributes:
         spool: The open spool, None before.
-        sources, sinks: Each by name. source_reports, lane_reports: what each component says.
+        settings: In force. sources, sinks: Each by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
         indexes: Of the archives whose index is made again and again, by sink.
         completeness, read_again, days, hours, letters, replays, acts, configuration: As known last; see `DaemonReport`.
@@ -62,7 +62,7 @@ class Reporter:
         self.replays: list[Replay] = []
         self.acts: deque[Act] = deque(maxlen=_MOST_ACTS)
         self.configuration: Configuration | None = None
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._stopping = stopping
         self._log_lines_left_out = log_lines_left_out
@@ -72,6 +72,13 @@ class Reporter:
     def beat(self) -> None:
         """Note that the event loop turns."""
         self._beat = self._clock.monotonic()
+
+    def hold(self, task: str, reason: str) -> None:
+        """Say that the source or sink of a task waits for another configuration."""
+        kind, _, name = task.partition(" ")
+        report = {"source": self.source_reports.get(name), "sink": self.lane_reports.get(name)}.get(kind)
+        if report is not None:
+            report.turn("held", self._clock.time(), reason, "Change the configuration: audit-forwarder reload")
 
     async def report(self) -> DaemonReport:
         """Return everything at one moment."""
@@ -84,7 +91,7 @@ class Reporter:
             started=self._started,
             now=self._clock.time(),
             pid=os.getpid(),
-            config_digest=self._settings.digest(),
+            config_digest=self.settings.digest(),
             draining=self._stopping.is_set(),
             sources=[self._source(name, source) for name, source in self.source_reports.items()],
             lanes=[lane.seen_with(rows.get((lane.name, lane.target))) for lane in self.lane_reports.values()],
@@ -102,7 +109,7 @@ class Reporter:
             configuration=self.configuration,
             archive_heads=self.archive_heads(),
             indexes=[replace(one) for one in self.indexes.values()],
-            repairs={} if status is None else repairs(status.gaps, status, self._settings.sinks, self._now_ms()),
+            repairs={} if status is None else repairs(status.gaps, status, self.settings.sinks, self._now_ms()),
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,
             spool_alive=spool.last_turn if spool is not None else 0.0,
@@ -119,7 +126,7 @@ class Reporter:
     def _source(self, name: str, report: SourceReport) -> SourceReport:
         made, source = report.snapshot(), self.sources.get(name)
         in_use = source.credentials.in_use if isinstance(source, PresentsCredentials) else ""
-        config = self._settings.readers.get(name)
+        config = self.settings.readers.get(name)
         made.credentials = tuple(
             CredentialReport(each.setting, each.ends or 0.0, each.setting == in_use)
             for each in (config.credentials if config is not None else ())

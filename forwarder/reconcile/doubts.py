@@ -24,7 +24,7 @@ SOON_MS = 7 * 86_400_000
 _CAUSES: dict[str, GapCause] = {"auth": "key_outage", "forbidden": "key_outage", "rate_limited": "rate_limited"}
 """Kinds of errors that make an outage ours to explain, the more telling first."""
 
-_ENDED_BY_TAIL: tuple[GapCause, ...] = ("key_outage", "rate_limited", "retention")
+_ENDED_BY_TAIL: tuple[GapCause, ...] = ("key_outage", "rate_limited", "retention", "restored")
 _HEALED: tuple[GapCause, ...] = ("cursor_lost", *LOST_PAGES)
 _DAY_MS = 86_400_000
 

@@ -129,6 +129,10 @@ class Unrouted:
         if number:
             self._count(origin.source, number)
 
+    def forget(self) -> None:
+        """Forget what was found of the filters, for they have changed."""
+        self._by_origin.clear()
+
     def _counting(self, origin: Origin) -> tuple[str | None, list[Filter]]:
         """Return the sink that counts, and the filters of those that may want what it leaves out."""
         found = self._by_origin.get(origin)

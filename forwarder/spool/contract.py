@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from forwarder.contracts import CursorState, ForwarderError, Held, Origin, Page
+from forwarder.spool.backup import MakesBackups
 from forwarder.spool.books import Books
 from forwarder.spool.evidence import Evidence
 from forwarder.spool.gap import Gap
@@ -288,6 +289,11 @@ class Spool(Evidence, Protocol):
     @property
     def hours(self) -> Hours:
         """How every part was in the last two days."""
+        ...
+
+    @property
+    def backups(self) -> MakesBackups:
+        """What makes backups of it."""
         ...
 
     @property

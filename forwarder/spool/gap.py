@@ -17,6 +17,7 @@ GapCause = Literal[
     "key_outage",
     "retention",
     "dropped_by_sink",
+    "restored",
 ]
 """Why something may be incomplete."""
 

@@ -112,6 +112,10 @@ class Operations(Protocol):
         """Let the lane deliver again; return who had paused it, or nothing."""
         ...
 
+    async def release_lane(self, name: str) -> None:
+        """Note that the sink is configured no longer, as if the forwarder had been started without it."""
+        ...
+
     async def detach_lane(self, name: str, upto: int, who: str) -> int:
         """Move the lane past what waits for it up to this number, the end of a page; return how many events that is.
 

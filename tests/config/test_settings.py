@@ -141,10 +141,10 @@ def test_reload_reads_the_same_places_again(write):
     path = write(GOOD)
     settings = load(path, overrides=["log.format=json"])
     path.write_text(GOOD + "log: {level: debug}\n")
-    assert (settings.reload().log.level, settings.reload().log.format) == ("debug", "json")
+    assert (settings.read_again().log.level, settings.read_again().log.format) == ("debug", "json")
     path.write_text("sinks: [")
     with pytest.raises(SettingsError):
-        settings.reload()
+        settings.read_again()
 
 
 def test_dates_stay_text_and_merges_work(write):

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
-    from forwarder.spool.contract import Chunk, Committed, SourceState
+    from forwarder.contracts import Clock
+    from forwarder.spool.books import Books
+    from forwarder.spool.contract import Chunk, Committed, SourceState, SpoolStatus
 
 ACME = Origin("acme", "organization", "org-1")
 OTHER = Origin("other", "organization", "org-2")
@@ -137,3 +139,13 @@ def move(name: str, version: int | None, **state) -> CursorMove:
 
 def found(chunks: list[Chunk]) -> list[bytes]:
     return [body for chunk in chunks for body in chunk.bodies]
+
+
+async def inspect(config: SpoolConfig, clock: Clock) -> tuple[SpoolStatus, list[Books]]:
+    """Look into the spool of a stopped forwarder, under its lock."""
+    spool = SqliteSpool(config, clock)
+    await spool.open(create=False)
+    try:
+        return await spool.overview()
+    finally:
+        await spool.close()

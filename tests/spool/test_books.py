@@ -9,8 +9,7 @@ from forwarder.contracts.clock import SystemClock
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Settlement, SpoolError
 from forwarder.spool.letter import DeadLetter
-from forwarder.spool.sqlite.store import inspect
-from tests.spool.spools import Harness, body_of, names, opened
+from tests.spool.spools import Harness, body_of, inspect, names, opened
 
 DAMAGES = (
     "UPDATE lanes SET position = 14 WHERE name = 'elastic'",

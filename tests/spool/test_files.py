@@ -14,9 +14,9 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import SpoolError
 from forwarder.spool.sqlite import files
 from forwarder.spool.sqlite.schema import APPLICATION_ID, MIGRATIONS, version_of
-from forwarder.spool.sqlite.store import SqliteSpool, inspect
+from forwarder.spool.sqlite.store import SqliteSpool
 from tests.clocks import FakeClock
-from tests.spool.spools import Harness, body_of, bulky, found, names, opened
+from tests.spool.spools import Harness, body_of, bulky, found, inspect, names, opened
 
 FROZEN = Path(__file__).with_name("spool_version_1.sql")
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from forwarder.config.problems import SettingsError
 from forwarder.config.references import secrets_of
@@ -16,13 +16,14 @@ from forwarder.daemon.memory import give_large_blocks_back
 from forwarder.daemon.service_manager import ServiceManager
 from forwarder.exit_codes import ExitCode
 from forwarder.observe.log_writer import PATIENCE
-from forwarder.observe.logs import LogLevel, LogSetup
+from forwarder.observe.logs import LogSetup
 from forwarder.observe.redaction import Redactor
 from forwarder.preflight import certain_to_fail
 from forwarder.preflight.targets import shared_targets
 
 if TYPE_CHECKING:
     from forwarder.cli.invocation import Invocation
+    from forwarder.config.settings import Settings
 
 
 def run(invocation: Invocation) -> ExitCode:
@@ -33,15 +34,20 @@ def run(invocation: Invocation) -> ExitCode:
         raise SettingsError(settings.located(problems))
     manager = ServiceManager.from_environment(os.environ, SystemClock())
     give_large_blocks_back()
-    secrets = secrets_of(settings)
+    secrets = list(secrets_of(settings))
     redactor = Redactor(lambda: secrets)
     log = LogSetup(redactor, format=settings.log.format, level=settings.log.level)
+
+    def on_settings(new: Settings) -> None:
+        secrets.extend(secret for secret in secrets_of(new) if secret not in secrets)  # those of before stay hidden
+        log.set_level(new.log.level)
+
     try:
         asyncio.run(
             run_daemon(
                 settings,
                 redactor=redactor,
-                on_log_level=lambda level: log.set_level(cast("LogLevel", level)),
+                on_settings=on_settings,
                 log_lines_left_out=lambda: log.lines_left_out,
                 manager=manager,
             )

@@ -41,6 +41,13 @@ class LaneActs:
         self._lanes.save(lane)
         return before
 
+    def release(self, name: str, now_ms: int) -> None:
+        """Begin the time after which a lane is forgotten."""
+        lane = self._lane(name)
+        lane.seen_ms = now_ms
+        self._lanes.save(lane)
+        self._retention.deactivate(lane.number)
+
     def resume(self, name: str) -> str:
         """Let a lane deliver again; return who had paused it."""
         lane = self._lane(name)
@@ -118,6 +125,10 @@ class SqliteOperations:
     async def resume_lane(self, name: str) -> str:
         """Let the lane deliver again; return who had paused it, or nothing."""
         return await self._run(lambda acts: acts.resume(name))
+
+    async def release_lane(self, name: str) -> None:
+        """Note that the sink is configured no longer, as if the forwarder had been started without it."""
+        await self._run(lambda acts: acts.release(name, self._now()))
 
     async def detach_lane(self, name: str, upto: int, who: str) -> int:
         """Move the lane past what waits for it up to this number; return how many events that is."""

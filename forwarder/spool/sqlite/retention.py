@@ -75,6 +75,10 @@ class Retention:
         """Note that a lane is in use, once the transaction at hand is done."""
         self._database.after.append(lambda: self.active.add(lane))
 
+    def deactivate(self, lane: int) -> None:
+        """Note that a lane is in use no longer: its sink was taken out of the configuration."""
+        self._database.after.append(lambda: self.active.discard(lane))
+
     def lanes_that_pin(self) -> list[Lane]:
         """Return the lanes whose unsettled events must stay.
 

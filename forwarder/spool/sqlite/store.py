@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from forwarder.contracts.errors import Held
+from forwarder.contracts.moments import iso_ms
 from forwarder.spool.books import Books, DayBooks
 from forwarder.spool.contract import (
     Chunk,
@@ -29,6 +30,7 @@ from forwarder.spool.contract import (
 )
 from forwarder.spool.letter import EVERY, DeadLetter, Discard, LetterAct, LetterCount, Selection
 from forwarder.spool.sqlite.age import Age
+from forwarder.spool.sqlite.backup import Backups
 from forwarder.spool.sqlite.books import disagreement
 from forwarder.spool.sqlite.database import Database
 from forwarder.spool.sqlite.evidence import KnownIds
@@ -46,6 +48,7 @@ from forwarder.spool.sqlite.part_hours import PartHours, SqliteHours
 from forwarder.spool.sqlite.pushed import PushedVersions
 from forwarder.spool.sqlite.replays import Replays
 from forwarder.spool.sqlite.report import Reports
+from forwarder.spool.sqlite.restored import note_restored
 from forwarder.spool.sqlite.retention import Retention
 from forwarder.spool.sqlite.worker import Worker
 
@@ -114,6 +117,7 @@ class _Open:
             self.losses.set_aside(damage, now_ms)
 
     def _verify_books(self, now_ms: int) -> None:
+        self.restored_ms = note_restored(self.database.con, self.lanes, self.losses, now_ms)
         self.part_hours.prepare()
         self.losses.take_out_missing(now_ms)
         if what := disagreement(self.database.con, self.reports.day_books()) or self.replays.disagreement():
@@ -140,6 +144,7 @@ class SqliteSpool:
         self._worker: Worker | None = None
         self._parts: _Open | None = None
         self.operations = SqliteOperations(self._act, self._now)
+        self.backups = Backups(self._path, self._in_thread, self._now)
         self.hours = SqliteHours(lambda work: self._run(lambda parts: work(parts.part_hours)))
 
     async def open(self, *, create: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
@@ -160,6 +165,8 @@ class SqliteSpool:
             worker.stop()
             raise
         self._worker = worker
+        if (at_ms := self._parts.restored_ms) is not None:
+            structlog.get_logger().warning("spool_restored", backup_of=iso_ms(at_ms), fix="Events may come twice now.")
 
     async def verify(self) -> None:
         """Raise SpoolLost when the file is not the one that was opened; see that the lock still has its name."""
@@ -185,6 +192,10 @@ class SqliteSpool:
         if worker is None or parts is None:
             raise SpoolError(f"The spool {self._path} is not open.")
         return worker, parts
+
+    def _in_thread(self) -> tuple[Worker, Database]:
+        worker, parts = self._opened()
+        return worker, parts.database
 
     async def _act(self, work: Callable[[LaneActs], T]) -> T:
         return await self._run(lambda parts: work(parts.acts), must=True)
@@ -220,6 +231,7 @@ class SqliteSpool:
         def work(parts: _Open) -> SourceState:
             parts.database.after.append(parts.ledger.forget_origins)
             state = parts.intake.open_source(origin, configured)
+            self._redaction_of.pop(state.number, None)
             if origin.source in self._redactions:
                 self._redaction_of[state.number] = self._redactions[origin.source]
             return state
@@ -366,6 +378,7 @@ class SqliteSpool:
 
     async def close(self) -> None:
         """Checkpoint and close. Safe to call twice."""
+        self.backups.stop()
         worker, parts = self._worker, self._parts
         self._worker = self._parts = None
         if worker is None or parts is None:
@@ -384,16 +397,3 @@ class SqliteSpool:
             await worker.run(shut)
         finally:
             worker.stop()
-
-
-async def inspect(config: SpoolConfig, clock: Clock) -> tuple[SpoolStatus, list[Books]]:
-    """Look into the spool of a stopped forwarder, under its lock; nothing of its state changes.
-
-    Raises SpoolError when there is none, or while a forwarder runs (the message names its process).
-    """
-    spool = SqliteSpool(config, clock)
-    await spool.open(create=False)
-    try:
-        return await spool.overview()
-    finally:
-        await spool.close()
