@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     DEGRADED = 4
     UNREACHABLE = 5
     INTERRUPTED = 130
+    CUT_OFF = 141
 
     @property
     def meaning(self) -> str:
@@ -52,6 +53,10 @@ _MEANINGS = {
         "Start it with `run`, or compare `admin.listen` on both sides.",
     ),
     ExitCode.INTERRUPTED: ("Ended by Ctrl-C.", "Nothing; a daemon ends with 0 on SIGTERM and on Ctrl-C."),
+    ExitCode.CUT_OFF: (
+        "Whoever read the output closed it before the command was done, as `head` does.",
+        "Nothing, unless the rest was wanted: a command that had done its work keeps its own code.",
+    ),
 }
 
 

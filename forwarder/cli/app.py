@@ -29,6 +29,7 @@ from forwarder.cli import investigate as cli_investigate
 from forwarder.cli import lanes as cli_lanes
 from forwarder.cli import life as cli_life
 from forwarder.cli import looks as cli_looks
+from forwarder.cli import output
 from forwarder.cli import pseudonym as cli_pseudonym
 from forwarder.cli import reconcile as cli_reconcile
 from forwarder.cli import replay as cli_replay
@@ -43,20 +44,40 @@ from forwarder.exit_codes import ExitCode, code_for
 class _Everything(Commands):
     """Turns errors into a message and an exit code, at the one place that every command passes."""
 
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the command line; help and version are shown here."""
+        try:
+            return super().make_context(*args, **more)
+        except BrokenPipeError:
+            raise _cut_off() from None
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        try:
+            return self._run(ctx)
+        except BrokenPipeError:
+            raise _cut_off() from None
+
+    def _run(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except ForwarderError as error:
             print_error(str(error))
             raise typer.Exit(code_for(error)) from None
-        except (typer.Exit, typer.Abort, EOFError, KeyboardInterrupt, BrokenPipeError):
+        except (typer.Exit, typer.Abort, EOFError, KeyboardInterrupt):
             raise
         except Exception as error:
             if type(error).__module__.startswith("typer"):  # a usage error; typer shows it
                 raise
+            if isinstance(error, BrokenPipeError) and output.was_cut_off():
+                raise
             _show_fault(error)
             raise typer.Exit(ExitCode.UNEXPECTED) from None
+
+
+def _cut_off() -> typer.Exit:
+    output.was_cut_off()
+    return typer.Exit(ExitCode.CUT_OFF)
 
 
 def _show_fault(error: Exception) -> None:
@@ -369,7 +390,16 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else ExitCode.OK
+    except BrokenPipeError:  # whoever read the errors has gone
+        output.was_cut_off()
+        code = ExitCode.CUT_OFF
+    else:
+        code = ExitCode.OK
+    sys.exit(output.finished(code))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import msgspec
 
 from forwarder.cli.tables import Screen, paragraph, table
+from forwarder.contracts.errors import ForwarderError
 from forwarder.contracts.text import visible
 from forwarder.observe.colours import Style, coloured, paint
 
@@ -52,8 +53,13 @@ def print_error(message: str) -> None:
 
 
 def print_line(line: str = "") -> None:
-    """Print one plain line on standard output."""
-    print(line)  # noqa: T201 -- the command line's own voice
+    """Print one plain line on standard output. Raises ForwarderError when it cannot be written, as on a full disk."""
+    try:
+        print(line)  # noqa: T201 -- the command line's own voice
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ForwarderError(f"the output cannot be written: {error.strerror}") from None
 
 
 def print_json(value: object) -> None:
