@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -97,7 +98,7 @@ class InvestigatePages:
     async def _ask(self, request: Request) -> Response:
         given = request.query_params
         asked = {name: given[name] for name in NAMES if given.get(name)}
-        if "who" not in asked or "change" in given or request.method != "GET":
+        if ("who" not in asked and asked.get("kind") != "hunt") or "change" in given or request.method != "GET":
             return self._form(asked)
         if not self._is_ours(request):
             return self._form(asked, "A link alone asks nothing. Look at what it would ask, and press Ask.")
@@ -124,7 +125,7 @@ class InvestigatePages:
             )
             return self._form(question.asked, shown, 200, is_markup=True)
         style = _hash(_style("forwarder.investigate.faces/page.css"))
-        return StreamingResponse(_with_bar(question), headers=_policy(style), media_type=_TYPES["html"])
+        return StreamingResponse(_with_bar(question, self._ticket), headers=_policy(style), media_type=_TYPES["html"])
 
     async def _cancel(self, request: Request) -> Response:
         question = None if request.method != "GET" else await self._questions.cancel(request.path_params["ident"])
@@ -193,13 +194,39 @@ def _waiting(question: Question) -> Response:
     return _page("Reading", body, heading=title_of(question.asked), again=True)
 
 
-async def _with_bar(question: Question) -> AsyncIterator[bytes]:
+class _Candidate(msgspec.Struct):
+    id: str
+    name: str = ""
+    address: str = ""
+
+
+class _Subject(msgspec.Struct):
+    candidates: list[_Candidate] = []
+
+
+class _Answer(msgspec.Struct):
+    subject: _Subject
+
+
+async def _candidates(question: Question, ticket: str) -> str:
+    """Return a link for each of whom a name may mean, which asks the same of that one."""
+    text = b"".join([block async for block in question.read("json")])
+    links = []
+    for one in msgspec.json.decode(text, type=_Answer).subject.candidates:
+        query = plain(urlencode({**question.asked, "who": one.id, "ticket": ticket}))
+        shown = " ".join(foreign(each) for each in (one.name, one.address, one.id) if each)
+        links.append(f'<li><a href="{PATH}?{query}">{shown}</a></li>')
+    return f'<p>Ask about one of them:</p><ul class="asked">{"".join(links)}</ul>'
+
+
+async def _with_bar(question: Question, ticket: str) -> AsyncIterator[bytes]:
     """Yield the page of an answer, with where to go from it behind the beginning of its body, which is ours."""
     saved = " · ".join(f'<a href="{PATH}/{question.ident}/{face}" download>{face.upper()}</a>' for face in _TYPES)
     change = plain(urlencode({**question.asked, "change": "1"}))
     bar = (
         f'<nav aria-label="Investigate"><p class="note"><a href="{PATH}">New question</a> · '
-        f'<a href="{PATH}?{change}">Change it</a> · Save: {saved}</p></nav>'
+        f'<a href="{PATH}?{change}">Change it</a> · Save: {saved}</p>'
+        f"{await _candidates(question, ticket) if question.several else ''}</nav>"
     )
     start = 0
     async for block in question.read("html"):

@@ -28,12 +28,14 @@ class Place(msgspec.Struct, frozen=True):
         options: What names it.
         file: Instead: the file of a sink, which has set others aside, perhaps.
         hidden: How the names of variables begin that the process does not get.
+        people: File that says whose accounts are one person's.
     """
 
     title: str
     options: tuple[str, ...] = ()
     file: Path | None = None
     hidden: str = _OURS
+    people: Path | None = None
 
     def words(self) -> tuple[str, ...]:
         """Return the options that name it now."""
@@ -58,7 +60,8 @@ def places_of(settings: Settings) -> dict[str, Place]:
             archives[name] = Place("archive in a bucket", (*settings.words, *named), hidden=_TOKEN)
         elif sink.type == "file" and path not in {None, "-"} and sink.format in _READABLE:
             files[name] = Place("file, not an archive", file=_absolute(path))
-    return archives | files
+    people = None if settings.admin.people is None else _absolute(settings.admin.people)
+    return {name: msgspec.structs.replace(place, people=people) for name, place in (archives | files).items()}
 
 
 def _absolute(path: Any) -> Path:

@@ -27,6 +27,7 @@ KINDS = {
     "group": "What happened to this group?",
     "app": "What did this app do?",
     "day": "What was unusual on this day?",
+    "hunt": "What do the shipped detections find?",
 }
 """Questions, by the word of the command."""
 
@@ -38,21 +39,23 @@ _ONLY = {
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """One field: its name in the query, its option, and what people read."""
+    """One field: its name in the query, its option, what people read, and whether a hunt has it, too."""
 
     name: str
     option: str
     label: str
     hint: str = ""
     choices: Mapping[str, str] = {}
+    hunts: bool = True
 
 
 _FIELDS = (
     _Field("from", "--from", "From", "2026-01-31, 2026-01-31T12:00 or 7d"),
     _Field("to", "--to", "To, excluded", "the same; empty: until now"),
     _Field("zone", "--tz", "Time zone", "Europe/Berlin; empty: of the server"),
-    _Field("only", "--only", "In the timeline", choices=_ONLY),
-    _Field("around", "--around", "Around an event", "its id: half an hour before and after"),
+    _Field("only", "--only", "In the timeline", choices=_ONLY, hunts=False),
+    _Field("around", "--around", "Around an event", "its id: half an hour before and after", hunts=False),
+    _Field("gap", "--gap", "A session ends after", "a pause of 30m", hunts=False),
     _Field("case", "--case", "Case", "for the report"),
     _Field("reason", "--reason", "Reason", "for the report"),
 )
@@ -64,11 +67,11 @@ NAMES = ("kind", "who", "in", *(field.name for field in _FIELDS))
 
 
 def words_of(asked: Mapping[str, str], places: Mapping[str, Place]) -> tuple[str, ...]:
-    """Return the words of the command, the first of which is the kind. Raises ConfigError with what to change."""
+    """Return the words of the command, but for its answer to us. Raises ConfigError with what to change."""
     kind, who = asked.get("kind", ""), asked.get("who", "").strip()
     if kind not in KINDS:
         raise ConfigError(f"There is no such question; there are: {', '.join(KINDS)}.")
-    if not who:
+    if not who and kind != "hunt":
         raise ConfigError("Write whom or what to look for.")
     if any(len(text) > _LONGEST for text in asked.values()):
         raise ConfigError(f"That is longer than {_LONGEST} characters; write less.")
@@ -77,8 +80,14 @@ def words_of(asked: Mapping[str, str], places: Mapping[str, Place]) -> tuple[str
     place = places.get(asked.get("in") or next(iter(places), ""))
     if place is None:
         raise ConfigError("Nothing of this name is kept; choose one of the list.")
-    given = [(field, asked.get(field.name, "").strip()) for field in _FIELDS]
-    return (kind, *place.words(), *(f"{field.option}={text}" for field, text in given if text), "--", who)
+    given = [(field, text) for field in _FIELDS if (text := asked.get(field.name, "").strip())]
+    options = (*place.words(), *(f"{field.option}={text}" for field, text in given))
+    if kind != "hunt":
+        people = (f"--directory={place.people}",) if kind == "user" and place.people is not None else ()
+        return ("investigate", kind, *options, *people, "--", who)
+    if left := [field.label for field, _ in given if not field.hunts]:
+        raise ConfigError(f"A hunt has no timeline; leave out: {', '.join(left)}.")
+    return ("hunt", *options, *((f"--rule={who}",) if who else ()))
 
 
 def form(asked: Mapping[str, str], places: Mapping[str, Place], ticket: str) -> str:
@@ -92,7 +101,8 @@ def form(asked: Mapping[str, str], places: Mapping[str, Place], ticket: str) -> 
         '<form method="get" action="/investigate" role="search" aria-label="Investigate" class="ask">'
         f'<label class="wide">Question{_select("kind", kinds, asked)}</label>'
         '<label class="wide">Who or what? Account id, e-mail address or name; id, key or address of a page; IP address;'
-        f' token, group or app; date<input type="search" name="who" value="{plain(asked.get("who", ""))}" required'
+        f" token, group or app; date; of a hunt one rule, or nothing for all"
+        f'<input type="search" name="who" value="{plain(asked.get("who", ""))}"'
         f' maxlength="{_LONGEST}" autocomplete="off" autocapitalize="off" spellcheck="false" autofocus></label>'
         f"{place}{''.join(fields[:_SHOWN])}"
         f'<details{" open" * more}><summary>More</summary><div class="ask">{"".join(fields[_SHOWN:])}</div></details>'

@@ -21,8 +21,10 @@ from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import structlog
 
+from forwarder.exit_codes import ExitCode
 from forwarder.investigate.for_page import FACES, PROGRESS
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Question:
         progress: What is being read.
         problem: Why there is no answer; empty while there may be one.
         done: Whether the process has ended.
+        several: Whether the answer is a list of those that may be meant.
     """
 
     def __init__(self, asked: Mapping[str, str], now: float) -> None:
@@ -75,7 +78,7 @@ class Question:
         self.began = self.looked = now
         self.progress = ""
         self.problem = ""
-        self.done = False
+        self.done = self.several = False
         self.pid: int | None = None
         self.task: asyncio.Task[None] | None = None
         self._part = self._said = b""
@@ -143,7 +146,8 @@ class Questions:
         Args:
             asked: The query, to be shown.
             words: Of the command, but for the option that makes it answer to us. What a browser sent stands behind
-                `--`, or in one word with the option that it is for.
+                `--`, or in one word with the option that it is for. The process reads them: in the list of processes
+                nobody sees what was asked.
             environment: Of the process.
         """
         if sum(not one.done for one in self._asked.values()) >= MOST:
@@ -210,6 +214,7 @@ class Questions:
             question.problem = await self._ended(question, process)
             if not question.problem and not question.keep(folder):
                 question.problem = "It could not be answered."
+            question.several = not question.problem and process.returncode == ExitCode.CONFIGURATION
         except (OSError, ValueError) as error:  # no process, no descriptor, or a word that no process can be given
             question.problem = f"It could not be asked: {error}."
         finally:
@@ -236,12 +241,14 @@ class Questions:
 
 
 async def _begun(words: Sequence[str], folder: Path, environment: dict[str, str]) -> Process:
-    kind, *more = words
-    command = [sys.executable, "-P", "-m", "forwarder", "investigate", kind, f"--for-page={folder}", *more]
+    command = [sys.executable, "-P", "-m", "forwarder.cli.answer_page", str(folder)]
     environment |= {"TMPDIR": str(folder), "NO_COLOR": "1", "COLUMNS": "100"}
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=DEVNULL, stderr=PIPE, env=environment, start_new_session=True
     )
+    assert process.stdin is not None  # noqa: S101 -- for the type checker
+    process.stdin.write(msgspec.json.encode(words) + b"\n")  # it stays open: its end is ours
+    return process
 
 
 async def _heard(question: Question, process: Process) -> None:

@@ -44,7 +44,7 @@ def answer_text(result: Result, screen: Screen, *, brief: bool) -> Iterator[str]
     for line in (heading.found_by(result.subject), heading.window(result, clock), heading.counted(result)):
         yield from paragraph(visible(line), screen)
     for line in heading.evidence_lines(result):
-        yield from paragraph(visible(line), screen)
+        yield from paragraph(visible(f"evidence: {line}"), screen)
     yield from _limits(result, screen)
     if not result.totals.subject:
         yield ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import Actor, AuditEvent, Thing
 
-VERSION = 2
+VERSION = 3
 """Of the columns and what they mean; an index of another version is made anew."""
 
 LONGEST = 2000
@@ -61,7 +61,8 @@ class Row(msgspec.Struct, gc=False, omit_defaults=True):
     """One line of the evidence.
 
     Attributes:
-        who: The actor's id, else e-mail address in lower case, else name: what the index is sorted by.
+        who: The actor's id, else e-mail address in lower case, else name: what the index is sorted by. Ids and names of
+            a Data Center are of that instance only, and begin with its host: `jira.example.com/JIRAUSER10100`.
         target, on_behalf_of, impersonated: The same of whom it was done to, for and as. For and as are opposites.
         act: `event.code`, else `event.action`: never empty where an event has an action.
         user_keys: What the product calls the actor besides the id: keys of Jira and Confluence, user names.
@@ -154,7 +155,7 @@ class Place(msgspec.Struct, frozen=True):
     object: str = ""
 
 
-def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = ()) -> Row:
+def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = (), instance: str = "") -> Row:
     """Return the row of an event.
 
     Args:
@@ -162,6 +163,7 @@ def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = (
         place: Where it stands.
         line: On which line.
         keys: What the product calls the actor besides the id.
+        instance: Where ids of people are counted, when they are not Atlassian's: the host of a Data Center.
     """
     who, target, group, how = event.actor, event.target_user, event.target_group, event.authentication
     content, space, site, app = event.content, event.space, event.site, event.app
@@ -169,10 +171,10 @@ def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = (
     code = f"{event.object}.{event.act}" if event.object and event.act and event.action else None
     processed = event.processed_ms
     row = Row(
-        _who(who),
-        _who(target),
-        _who(behalf),
-        _who(impersonated),
+        _who(who, instance),
+        _who(target, instance),
+        _who(behalf, instance),
+        _who(impersonated, instance),
         event.time_ms,
         event.event_id or event.document_id or None,
         "alert" if event.is_alert else "event",
@@ -268,11 +270,14 @@ def _is(one: Any, other: Any) -> bool:
 _NOBODY = (None, None, None)
 
 
-def _who(actor: Actor | None) -> str | None:
+def _who(actor: Actor | None, instance: str) -> str | None:
     """Return what somebody is found by: the id, else the address in lower case, else the name."""
     if actor is None:
         return None
-    return actor.id or (actor.address.lower() if actor.address else actor.name)
+    if actor.address and not actor.id:
+        return actor.address.lower()
+    own = actor.id or actor.name
+    return f"{instance}/{own}" if own and instance else own
 
 
 def _roles(event: AuditEvent) -> tuple[str, ...] | None:

@@ -2,11 +2,12 @@
 
 ::
 
-    admin port ─starts─► investigate KIND --for-page DIR … -- WHO ─► DIR/answer.html, .json, .csv
+    admin port ─starts─► forwarder.cli.answer_page DIR ─► DIR/answer.html, .json, .csv
+               ─ standard input: the words of the command ─┘
                ◄─ standard error: lines of progress, and why it could not ─┘
 
-It has less priority and bounded memory. Its standard input is the life of the daemon: nothing comes, and at its end
-nobody waits for the answer any more.
+It has less priority and bounded memory. Its standard input is the life of the daemon: besides the words nothing comes,
+and at its end nobody waits for the answer any more.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ MOST_DATA = 2**30 + 256 * 2**20
 """Bytes of data that the process may have: DuckDB's, and what making an index may have besides."""
 
 _NICENESS = 10
+
+
+def words() -> list[str]:
+    """Return the words of the command that is to be run, of standard input. Raises ValueError for anything else."""
+    import msgspec  # noqa: PLC0415 -- as below
+
+    line = b""
+    while not line.endswith(b"\n") and (part := os.read(0, 1)):  # not a byte more than the line
+        line += part
+    return msgspec.json.decode(line, type=list[str])
 
 
 def begin(folder: Path) -> None:

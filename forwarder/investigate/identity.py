@@ -32,7 +32,7 @@ _IN_DIRECTORY = {"id", "email", "name", "key"}
 
 _FIND = """
 with m as (select account, case
-    when account = $text then 0 when kind = 'key' and "value" = $text then 1
+    when account = $text or (kind = 'id' and "value" = $text) then 0 when kind = 'key' and "value" = $text then 1
     when kind = 'email' and "value" = lower($text) then 2 when kind = 'name' and folded = $folded then 3
     when kind in ('name', 'email') and starts_with(folded, $folded) then 4
     when kind = 'name' and contains(folded, $folded) then 5 end how from people)

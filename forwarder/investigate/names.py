@@ -53,10 +53,14 @@ def folded(text: str) -> str:
 _AUDIT = "atlassian.audit"
 
 
+_ACCOUNTS = {"user": "who", "user.target": "target", "on_behalf_of": "on_behalf_of", "impersonated": "impersonated"}
+"""Columns of people, by how those of their names begin."""
+
+
 def _people() -> Iterator[_Named]:
-    for prefix in ("user", "user.target", "on_behalf_of", "impersonated"):
+    for prefix, account in _ACCOUNTS.items():
         values = {"id": f'"{prefix}.id"', "email": f'lower("{prefix}.email")', "name": f'"{prefix}.full_name"'}
-        yield _Named("'person'", f"coalesce({', '.join(values.values())})", values)
+        yield _Named("'person'", account, values)
 
 
 def _things() -> Iterator[_Named]:

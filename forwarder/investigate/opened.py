@@ -13,7 +13,7 @@ from forwarder.investigate.parts import Index
 from forwarder.investigate.proving import Proving
 from forwarder.investigate.questions.answer import Archive
 from forwarder.investigate.reading import ArchiveReader
-from forwarder.investigate.result import Evidence, EvidenceGap, EvidenceObject
+from forwarder.investigate.result import FILES, Evidence, EvidenceGap, EvidenceObject
 from forwarder.investigate.without_index import tables_of_files
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterat
     objects = tuple(EvidenceObject(_text(file.name), _sha256(file)) for file in sorted(files, key=lambda one: one.name))
     with tables_of_files(files, progress=lambda rows: progress(f"{rows} events")) as tables:
         [(repeated,)] = tables.ask(_REPEATED).rows
-        found = Evidence("files of events", objects=objects, proof=_NO_PROOF, repeated=repeated)
+        found = Evidence(FILES, objects=objects, proof=_NO_PROOF, repeated=repeated)
         yield Archive(tables, found)
 
 

@@ -123,6 +123,10 @@ class EvidenceFailure(msgspec.Struct, frozen=True):
     detail: str
 
 
+FILES = "files of events"
+"""What evidence is that is no archive."""
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """What the answer is made from.
 

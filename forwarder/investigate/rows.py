@@ -120,7 +120,7 @@ class RowReader:
     def _row(self, event: AuditEvent | UnexpectedPayload, line: Line, place: Place, origin: Origin | None) -> bytes:
         if isinstance(event, AuditEvent):
             try:
-                row = row_of(event, place, line.number, _keys(event, line.body))
+                row = row_of(event, place, line.number, _keys(event, line.body), _instance(origin))
                 written = self._encode(row)
             except ValueError as error:  # half a character, which is no UTF-8
                 event = UnexpectedPayload(f"it cannot be written: {error}")
@@ -191,6 +191,11 @@ def _keys(event: AuditEvent, body: bytes) -> tuple[str, ...]:
     author = found.author or _Author()
     named = (found.authorKey, author.userKey, author.username)
     return tuple(dict.fromkeys(one for one in named if one and one != event.actor.id))
+
+
+def _instance(origin: Origin | None) -> str:
+    """Return the host of a Data Center: two of them count their accounts each by itself."""
+    return origin.site or "" if origin is not None and origin.feed.endswith("_datacenter") else ""
 
 
 def _marks(ident: str) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ with s as (select * from asked where {only}),
 i as (select *, row_number() over (partition by session order by t, id)
   - row_number() over (partition by session, act, outcome order by t, id) island from s)
 select session, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, act, outcome, user_id account,
-  arg_max(user_name, t) "name", place ip, any_value(country) country, any_value(behalf_id) on_behalf_of,
+  mode(user_name) "name", place ip, any_value(country) country, any_value(behalf_id) on_behalf_of,
   any_value(as_id) "as", count(distinct content_id) objects,
   case when count(distinct coalesce(content_name, content_key, content_id)) = 1
     then any_value(coalesce(content_name, content_key, content_id)) end object,

@@ -138,7 +138,7 @@ async def test_a_damaged_object_is_left_out_as_a_whole_and_named(tmp_path: Path)
         (("x.ndjson", "--from", "archive"), "give one of the two"),
         (("x.ndjson", "--source", "acme", "--since", "1d"), "leave them out"),
         (("x.ndjson",), "--source: missing"),
-        (("--from", "out"), "sinks.out is not of type archive"),
+        (("--from", "out"), "the sink out is not of type archive; write --from with"),
         (("--from", "ARCHIVE", "--source", "acne"), "its sources are: acme, other"),
         (("--from", "ARCHIVE", "--since", "soon"), "--since: not a time"),
         (("--from", "ARCHIVE", "--since", "1d", "--until", "2d"), "not before --until"),

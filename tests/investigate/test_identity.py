@@ -4,12 +4,14 @@ import json
 
 import pytest
 
-from forwarder.contracts import Held
+from forwarder.contracts import Held, Origin
 from forwarder.formats.ecs.format import EcsFormat
 from forwarder.investigate.identity import Directory, find
 from forwarder.investigate.names import folded
+from forwarder.investigate.opening import open_tables
 from forwarder.investigate.without_index import tables_of_files
 from tests.events import meaning_of, record_of
+from tests.investigate.evidence import Archive
 from tests.investigate.lines import entry, event
 
 
@@ -170,3 +172,26 @@ def test_a_directory_that_is_none_is_refused(tmp_path):
 )
 def test_names_are_folded(one, other):
     assert folded(one) == folded(other)
+
+
+def test_accounts_of_two_data_centers_are_two_even_when_they_count_alike(tmp_path):
+    archive = Archive(tmp_path)
+    for host, name in (("jira.example.com", "Ada Glenmoor"), ("test.example.com", "Sam Common")):
+        body = {
+            "timestamp": "2026-03-01T10:00:00Z",
+            "author": {"name": name, "id": "JIRAUSER10100"},
+            "type": {"categoryI18nKey": "jira.x", "actionI18nKey": "jira.auditing.user.created"},
+        }
+        origin = Origin(host.partition(".")[0], "jira_datacenter", "", host)
+        archive.put("2026-03-01T11", [json.dumps(body).encode()], origin)
+    with archive.reader() as reader, open_tables(reader) as tables:
+        both = find(tables, "JIRAUSER10100")
+        assert both.how == "id"
+        assert sorted(one.ids for one in both.people) == [
+            ["jira.example.com/JIRAUSER10100"],
+            ["test.example.com/JIRAUSER10100"],
+        ]
+        [one] = find(tables, "test.example.com/JIRAUSER10100").people
+        assert one.accounts[0].name == "Sam Common"
+        [events] = tables.ask("select list(who order by who) from events").rows
+        assert events == (["jira.example.com/JIRAUSER10100", "test.example.com/JIRAUSER10100"],)

@@ -68,7 +68,7 @@ def import_archive(invocation: Invocation, choice: ArchiveChoice) -> ExitCode:
 
     async def run(settings: Settings) -> ExitCode:
         since, until = choice.times()
-        store = store_of(invocation, choice.place)
+        store = store_of(invocation, choice.place, "--from")
         codes: list[ExitCode] = []
         try:
             evidence = Evidence(store)

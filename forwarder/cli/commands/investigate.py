@@ -131,6 +131,8 @@ def hunt(
     names: Sequence[str], where: Where, when: When, face: Face, report: Report, *, allow_incomplete: bool
 ) -> ExitCode:
     """Run the rules that are shipped, and show what they match. Raises ConfigError for a rule that is not."""
+    if face.for_page is not None:
+        for_page.begin(face.for_page)
     known = {rule.name: rule for rule in hunts()}
     for name in names:
         if name not in known:

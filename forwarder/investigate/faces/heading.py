@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forwarder.investigate.moments import DASH
+from forwarder.investigate.result import FILES
 
 if TYPE_CHECKING:
     from forwarder.investigate.moments import Clock
@@ -53,7 +54,9 @@ def found_by(subject: Subject) -> str:
         more += (
             f"; {len(subject.ids)} accounts, one person's by {', '.join(subject.linked_by)}: {', '.join(subject.ids)}"
         )
-    return f"found by {subject.resolved_by}{more}" if subject.resolved_by != TYPED else "as it was typed"
+    if subject.resolved_by == TYPED:
+        return "as it was typed"
+    return subject.resolved_by or "" if subject.kind == "hunt" else f"found by {subject.resolved_by}{more}"
 
 
 def window(result: Result, clock: Clock) -> str:
@@ -77,7 +80,10 @@ def counted(result: Result) -> str:
 def evidence_lines(result: Result) -> list[str]:
     """Return what the evidence is, and how it can be known again."""
     evidence = result.evidence
-    lines = [f"{evidence.kind}, {len(evidence.objects)} of them; sha256 of their list {evidence.sha256 or 'none'}"]
+    count = len(evidence.objects)
+    noun = f"file{'s' * (count != 1)} of events" if evidence.kind == FILES else f"object{'s' * (count != 1)}"
+    where = "" if evidence.kind == FILES else f" of the {evidence.kind}"
+    lines = [f"{count} {noun}{where}; sha256 of the list: {evidence.sha256 or 'none'}"]
     if evidence.head:
         lines.append(f"head of the chain of digests: {evidence.head}")
     if result.run.index:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _LISTS = ("event.category", "event.type", "atlassian.audit.roles")
+_PLURALS = {"atlassian.audit.space.key": "spaces", "source.ip": "addresses", "user.id": "accounts"}
 _TOKEN = re.compile(r"\s*(\(|\)|[A-Za-z_][A-Za-z0-9_]*)")
 _WORDS = {"and", "or", "not", "(", ")"}
 _KNOWN = {
@@ -72,7 +73,7 @@ def compiled(name: str, rule: dict[str, Any], columns: Collection[str]) -> Hunt:
     counted = "*" if field is None else f"distinct {made.column(field)}"
     sql = _COUNTED.format(where=base, group=made.column(group), counted=counted, seconds=seconds)
     made.params["least"] = int(least["gte"])
-    what = "events" if field is None else f"different {field}"
+    what = "events" if field is None else f"different {_PLURALS.get(field, field)}"
     return Hunt(*described, sql, made.params, int(least["gte"]), seconds, what)
 
 
