@@ -35,12 +35,14 @@ class Image:
         files: What was in it before the first run, by path; runs leave empty places where something was mounted.
         spec: The runtime configuration made of it.
         config: Its own configuration: user, entry point, labels.
+        size: Bytes that a registry keeps of it.
     """
 
     rootfs: Path
     files: dict[str, os.stat_result]
     spec: dict[str, Any]
     config: dict[str, Any]
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def built_image() -> Iterator[Image]:
         spec = json.loads((folder / "bundle" / "config.json").read_text())
         rootfs = folder / "bundle" / "rootfs"
         files = {str(path.relative_to(rootfs)): path.lstat() for path in rootfs.rglob("*")}
-        yield Image(rootfs, files, spec, _blob(layout, manifest["config"]["digest"])["config"])
+        size = sum(path.stat().st_size for path in (layout / "blobs").rglob("*") if path.is_file())
+        yield Image(rootfs, files, spec, _blob(layout, manifest["config"]["digest"])["config"], size)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import stat
 import tarfile
+import time
+from datetime import datetime
 from pathlib import Path
 
+import pytest
 import yaml
 
 from forwarder import __version__
@@ -115,6 +118,28 @@ async def test_it_takes_any_user(image: Image, tmp_path: Path):
     async with Container(image, tmp_path, words=["version"], user=user) as container:
         assert await container.wait() == 0
     assert container.text.strip() == f"audit-forwarder {__version__}"
+
+
+async def test_how_large_it_is_and_how_fast_it_starts(image: Image, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Printed for whoever looks at a run, and not judged: machines differ."""
+    began = time.monotonic()
+    async with Container(image, tmp_path, words=["--help"]) as container:
+        assert await container.wait() == 0
+    took = time.monotonic() - began
+    unpacked = sum(found.st_size for found in image.files.values() if stat.S_ISREG(found.st_mode))
+    with capsys.disabled():
+        print(
+            f"\nimage: {image.size / 1e6:.0f} MB in a registry, {unpacked / 1e6:.0f} MB unpacked; help after {took:.1f} s"
+        )
+    assert image.size > 0
+
+
+def test_it_says_what_it_was_made_of(image: Image):
+    labels = image.config["Labels"]
+    assert len(labels["org.opencontainers.image.revision"]) == 40
+    assert datetime.fromisoformat(labels["org.opencontainers.image.created"]).tzinfo is not None
+    assert labels["org.opencontainers.image.base.name"]
+    assert labels["org.opencontainers.image.base.digest"].startswith("sha256:")
 
 
 def test_it_says_what_it_is_and_needs_no_shell(image: Image):
