@@ -23,8 +23,20 @@ _WIDTH = 76
 """Columns of a terminal that is narrow, without what help puts before each line."""
 
 
+_WHOLE = 1000
+
+
 class _InWords:
-    """Names values by what they are: typer's own names are those of Python's types, such as `list[str]`."""
+    """Names values by what they are: typer's own names are those of Python's types, such as `list[str]`.
+
+    In a list of commands each has its whole first sentence, on as many lines as it takes.
+    """
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first sentence of the help; typer cuts it where one line ends."""
+        del limit
+        whole: str = super().get_short_help_str(_WHOLE)  # type: ignore[misc]
+        return whole
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options and arguments."""
