@@ -6,7 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from forwarder.config.problems import dotted
+from forwarder.config.settings import SHORT_FORMS
+from forwarder.net.hide import STARS
 from forwarder.observe.record import Configuration
+from forwarder.observe.redaction import names_a_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +20,11 @@ if TYPE_CHECKING:
 
 def in_force(settings: Settings) -> Configuration:
     """Return the settings that are not as by default."""
-    rows = tuple((dotted(path), value, settings.where(path)) for path, value in _leaves(_tree(settings)))
+    rows = tuple(
+        (dotted(path), value, settings.where(path))
+        for path, value in _leaves(_tree(settings))
+        if path in settings.made or (path[:-1] in settings.made and SHORT_FORMS.get(str(path[-2])) == path[-1])
+    )
     return Configuration(str(settings.file or ""), rows)
 
 
@@ -29,7 +36,7 @@ def differences(running: Settings, now: Settings) -> tuple[str, ...]:
 
 
 def _tree(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", exclude_unset=True)
+    return settings.model_dump(mode="json")
 
 
 def _leaves(tree: dict[str, Any], path: Keys = ()) -> Iterator[tuple[Keys, str]]:
@@ -38,4 +45,14 @@ def _leaves(tree: dict[str, Any], path: Keys = ()) -> Iterator[tuple[Keys, str]]
         if isinstance(value, dict) and value:
             yield from _leaves(value, here)
         else:
-            yield here, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield here, STARS if names_a_secret(str(name), value) else _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(_without_none(value), ensure_ascii=False)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value

@@ -159,11 +159,11 @@ class Redactor:
         plain: dict[str, Any] = {}
         for key, item in list(value.items())[: run.most]:
             name = self._once(_as_text(key), run)
-            plain[name] = STARS if _names_a_secret(name, item) else self._scrub(item, depth + 1, run)
+            plain[name] = STARS if names_a_secret(name, item) else self._scrub(item, depth + 1, run)
         return plain
 
     def _items(self, items: list[Any], depth: int, run: _Pass) -> list[Any]:
-        if len(items) == 2 and isinstance(items[0], str | bytes) and _names_a_secret(_as_text(items[0]), items[1]):
+        if len(items) == 2 and isinstance(items[0], str | bytes) and names_a_secret(_as_text(items[0]), items[1]):
             return [self._scrub(items[0], depth + 1, run), STARS]
         return [self._scrub(item, depth + 1, run) for item in items]
 
@@ -175,7 +175,8 @@ def _reveal(secret: str | Secret) -> str:
         return ""  # whoever needs the secret reports it; the line that is written now must not fail for it
 
 
-def _names_a_secret(name: str, value: Any) -> bool:
+def names_a_secret(name: str, value: Any) -> bool:
+    """Tell whether what is called so is a secret, by its name."""
     if value is None or isinstance(value, bool) or _HARMLESS_NAME.search(name):
         return False
     return SECRET_NAME.search(name) is not None and ABOUT_A_SECRET.search(name) is None

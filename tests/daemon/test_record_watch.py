@@ -12,6 +12,7 @@ import yaml
 from forwarder.config.settings import load
 from forwarder.daemon.completeness import days_of
 from forwarder.daemon.record_watch import FileWatch, WorstHours
+from forwarder.net.hide import STARS
 from forwarder.observe.record import Day
 from forwarder.reconcile.verdict import Line, Verdict
 from forwarder.spool.hours import KEPT, PartHour
@@ -116,7 +117,15 @@ def config(folder: Path, **more: object) -> Path:
     tree = {
         "spool": {"path": str(folder / "spool.db")},
         "sources": {"acme": {"type": "organization", "org_id": "a1b2c3d4-0000-1111-2222-333344445555", "api_key": KEY}},
-        "sinks": {"out": {"type": "file", "path": str(folder / "out.ndjson"), "format": "raw"}},
+        "sinks": {
+            "out": {
+                "type": "file",
+                "path": str(folder / "out.ndjson"),
+                "format": "raw",
+                "privacy": "no_content",
+                "include": [{"action": ["user_*"]}],
+            }
+        },
         **more,
     }
     path.write_text(yaml.safe_dump(tree))
@@ -133,7 +142,12 @@ def test_the_configuration_in_force_is_shown_with_its_places_and_without_a_secre
     assert "config.yaml" in rows["sources.acme.org_id"][1]
     assert rows["log.level"][0] == "debug"
     assert "FORWARDER__LOG__LEVEL" in rows["log.level"][1]
-    assert "sources.acme.api_key" in rows
+    assert rows["sources.acme.api_key"][0] == STARS
+    assert set(rows) == {
+        "spool.path", "sources.acme.type", "sources.acme.org_id", "sources.acme.api_key", "sinks.out.type", "sinks.out.path",
+        "sinks.out.format", "sinks.out.privacy.preset", "sinks.out.include", "log.level",
+    }  # fmt: skip
+    assert rows["sinks.out.include"][0] == '[{"action": ["user_*"]}]'
     assert KEY not in str(found)
     assert (found.differs, found.problem) == ((), "")
 
