@@ -24,7 +24,8 @@ ON_RECORD: Mapping[str, str] = {
     "lanes.forget": "forgot", "dead_letters.retry": "retried dead letters", "dead_letters.discard":
     "discarded dead letters", "replays.begin": "began a replay", "replays.cancel": "ended a replay",
     "backfills.start": "began to fetch", "backfills.pause": "paused fetching", "backfills.resume": "resumed fetching",
-    "backfills.cancel": "ended fetching", "cursors.drop": "dropped a cursor", "reload": "reloaded the configuration",
+    "backfills.cancel": "ended fetching", "cursors.drop": "dropped a cursor",
+    "daemon.reload": "reloaded the configuration",
 }  # fmt: skip
 """Verbs that change something, in words."""
 

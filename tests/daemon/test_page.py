@@ -75,3 +75,21 @@ async def test_a_daemon_ends_in_order_while_its_page_is_followed_and_says_that_i
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
+
+
+async def test_a_changed_file_is_named_and_read_again_from_the_page(tmp_path: Path) -> None:
+    async with Simulator(SimulatorConfig(events=5, history="1h")) as sim:
+        parts = {"acme": source(sim)}, {"out": file_sink(tmp_path / "out.ndjson")}
+        config = write_config(tmp_path, *parts)
+        async with Process(config) as process:
+            await process.start()
+            await process.until_got("/", b"What runs is what the file")
+            write_config(tmp_path, *parts, log={"format": "json", "level": "debug"})
+            await process.until_status(lambda found: found["configuration"]["differs"] == ["log.level"])
+            await process.until_got("/", b"is not what runs")
+            assert await post(process, "/do/reload") == 303
+            found = await process.until_status(lambda found: found["configuration"]["as_in_file"] is True)
+            assert [(act["verb"], act["who"]) for act in found["acts"]] == [
+                ("reloaded the configuration", "the page, from 127.0.0.1")
+            ]
+            assert await process.stop() == 0

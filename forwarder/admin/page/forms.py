@@ -94,7 +94,7 @@ ACTS: Mapping[str, Act] = {
         "replays.cancel", "End the replay", _number, "The replay has ended.", "I know that the rest of it is not sent."
     ),
     "reload": Act(
-        "reload", "Read the configuration again", _nothing, "The configuration was read again.", says=_reloaded
+        "daemon.reload", "Read the configuration again", _nothing, "The configuration was read again.", says=_reloaded
     ),
 }  # fmt: skip
 """By the last part of the address."""

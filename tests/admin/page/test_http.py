@@ -33,7 +33,7 @@ class Desk:
     """Notes what it is asked for."""
 
     def __init__(self) -> None:
-        self.verbs = [act.verb for act in ACTS.values() if act.verb != "reload"]
+        self.verbs = [act.verb for act in ACTS.values() if act.verb != "daemon.reload"]
         self.result: Any = None
         self.done: list[tuple[str, dict[str, Any], str]] = []
         self.fault: Exception | None = None
@@ -295,11 +295,11 @@ async def test_a_reload_says_what_is_in_force_now_and_what_after_a_restart(
     serve, changes: list[tuple[str, bool]], words: str
 ) -> None:
     desk = Desk()
-    desk.verbs.append("reload")
+    desk.verbs.append("daemon.reload")
     desk.result = SimpleNamespace(changes=[SimpleNamespace(path=path, needs_restart=later) for path, later in changes])
     browser = Browser(await serve(desk=desk))
     answer = await act(browser, "reload")
-    assert desk.done == [("reload", {}, "the page, from 127.0.0.1")]
+    assert desk.done == [("daemon.reload", {}, "the page, from 127.0.0.1")]
     assert words in (await browser.get("/" + answer.headers["location"].removeprefix("../"))).body.decode()
 
 
