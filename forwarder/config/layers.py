@@ -16,7 +16,7 @@ from forwarder.config.problems import Problem, shown_key
 from forwarder.contracts.secret_file import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 PREFIX = "FORWARDER__"
 DELIMITER = "__"
@@ -70,6 +70,15 @@ class Layer:
         branch[str(keys[-1])] = value
         self.places[keys] = place
         return None
+
+
+def leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of everything in a tree that is no map, or an empty one."""
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*above, str(name)))
+        else:
+            yield (*above, str(name))
 
 
 def read_environment(env: Mapping[str, str]) -> tuple[Layer, list[Problem]]:

@@ -36,7 +36,7 @@ from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
 """Where the configuration is looked for when no option names it."""
@@ -354,7 +354,7 @@ def load(
     if problems:
         raise SettingsError(blotted(problems, set().union(*(secrets_in(layer.tree) for layer in layers))))
     settings._file = file  # noqa: SLF001 -- set once, here
-    settings._made = frozenset(leaves(tree))  # noqa: SLF001
+    settings._made = frozenset(read.leaves(tree))  # noqa: SLF001
     settings._reload = partial(load, config_path, env, secrets_dir, overrides)  # noqa: SLF001
     settings._where = where  # noqa: SLF001
     settings._words = _words(file, secrets_dir, overrides)  # noqa: SLF001
@@ -376,15 +376,6 @@ def merge(layers: Sequence[read.Layer]) -> dict[str, Any]:
         tree = _filled(tree, layer.tree)
     fitted: dict[str, Any] = fit(Settings, tree)
     return fitted
-
-
-def leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of everything in a tree that is no map, or an empty one."""
-    for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(value, (*above, str(name)))
-        else:
-            yield (*above, str(name))
 
 
 def _filled(strong: dict[str, Any], weak: dict[str, Any]) -> dict[str, Any]:
