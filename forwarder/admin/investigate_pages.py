@@ -216,7 +216,7 @@ async def _candidates(question: Question, ticket: str) -> str:
         query = plain(urlencode({**question.asked, "who": one.id, "ticket": ticket}))
         shown = " ".join(foreign(each) for each in (one.name, one.address, one.id) if each)
         links.append(f'<li><a href="{PATH}?{query}">{shown}</a></li>')
-    return f'<p>Ask about one of them:</p><ul class="asked">{"".join(links)}</ul>'
+    return f'<p>Ask about one of them:</p><ul class="limits">{"".join(links)}</ul>'
 
 
 async def _with_bar(question: Question, ticket: str) -> AsyncIterator[bytes]:
