@@ -218,7 +218,8 @@ async def test_a_fault_in_the_middle_of_history(tmp_path: Path, case: Case) -> N
         sim._living.cancel()
         report = the_source(await complete(sim, e, out))
         # One bad date is taken for a refused limit, and asked again with a smaller one.
-        assert set(report.errors) <= set(case.kinds)
+        # A cursor that stays where it was may be seen as an empty page behind which there is more: by who asks when.
+        assert set(report.errors) <= {*case.kinds, *(["other"] if case.what == "unchanged_cursor" else [])}
         assert report.errors or not case.kinds or case.what in {"bad_date", "loop"}
         await recovered(e)
 
