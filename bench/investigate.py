@@ -103,10 +103,10 @@ def copies(index: Index, times: int) -> None:
                 ),
                 (
                     NAMES,
-                    f"""select distinct * exclude copy replace (case entity when 'person' then id || '-' || {own} % 24
+                    f"""select distinct * exclude (copy, own) replace (own as id, if(kind = 'id', own, "value") as "value")
+                    from (select *, case entity when 'person' then id || '-' || {own} % 24
                       when 'group' then id when 'app' then id when 'token' then id when 'space' then id when 'site' then id
-                      else id || '-' || {own} % 3 end as id)
-                    from w, range({each}) c(copy) order by entity, folded""",
+                      else id || '-' || {own} % 3 end own from w, range({each}) c(copy)) order by entity, folded""",
                 ),
             ):
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
