@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart page content install image crash bench fuzz backlog torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -81,9 +81,9 @@ class Cache:
         return cls(folder)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the only right to install, across processes."""
-        with (self.folder / ".lock").open("w") as lock:
+    def locked(self, what: str = "") -> Iterator[None]:
+        """Hold the only right to install, across processes; of `what` alone, where it takes so long that others wait."""
+        with (self.folder / f".lock{what}").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import ctypes
 import hashlib
-import os
 import shutil
 import signal
 import socket
@@ -22,7 +21,8 @@ from urllib.request import Request, urlopen
 
 from forwarder.archive.stores.s3_history import Credentials, encoded, signed
 from forwarder.archive.stores.settings import BucketConfig
-from tests.servers.cache import Cache, Unavailable, run
+from tests.servers.cache import Cache, Unavailable
+from tests.servers.golang import Go
 
 VERSION = "v1.8.0"
 _MODULE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
@@ -140,12 +140,10 @@ def start(cache: Cache) -> S3Server:
 def install(cache: Cache) -> Path:
     """Return the program; building it takes minutes the first time. Raises Unavailable."""
     final = cache.folder / f"versitygw-{VERSION}"
-    with cache.locked():
+    with cache.locked(f"-{final.name}"):
         if not final.exists():
-            go = shutil.which("go") or "/usr/local/go/bin/go"
-            with cache.making(final) as rough, tempfile.TemporaryDirectory(dir=cache.folder) as made:
-                where = {"GOBIN": str(rough), "GOPATH": made, "GOCACHE": f"{made}/build", "GOFLAGS": "-modcacherw"}
-                run([go, "install", _MODULE], env={**os.environ, **where}, within=1700)
+            with Go.building(cache, final) as go:
+                go.install(_MODULE)
     return final / "versitygw"
 
 
