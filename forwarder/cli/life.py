@@ -64,7 +64,7 @@ def reload(
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="File to write, or a folder for it.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="File to write, or a folder for it.")],
     config: Config = None,
     secrets_dir: SecretsDir = None,
     overrides: Overrides = None,

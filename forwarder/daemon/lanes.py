@@ -170,8 +170,12 @@ class Lanes:
         for name in names:
             for kept in (self._lanes, self._replays, self._shared):
                 kept.pop(name, None)
-            if name not in self.settings.sinks:
-                self.taps.pop(name, None)
+
+    def use(self, settings: Settings) -> None:
+        """Take changed settings for all that is made from now on, and let go of who watches a sink that is gone."""
+        self.settings = settings
+        for name in self.taps.keys() - settings.sinks.keys():
+            del self.taps[name]
 
     def live(self, sink: str) -> OperatedLane | None:
         """Return the lane of a sink, if there is one."""

@@ -25,7 +25,7 @@ from forwarder.records.places import Unrouted
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink, Source
@@ -226,6 +226,8 @@ class Running:
         self._shared = shared
         self._use(plan.settings)
         self._add(made)
+        _order(self._reporter.source_reports, plan.settings.readers)
+        _order(self._reporter.lane_reports, plan.settings.sinks)
         if self._stopping:
             return
         for name in ended:
@@ -248,7 +250,8 @@ class Running:
 
     def _use(self, settings: Settings) -> None:
         """Take new settings for all that is made from now on."""
-        self.settings = self.lanes.settings = self._reporter.settings = settings
+        self.settings = self._reporter.settings = settings
+        self.lanes.use(settings)
         _replace(self.sink_configs, settings.sinks)
         _replace(self.redactions, build_redactions(settings.readers))
         _replace(self._filters, build_filters(settings))
@@ -259,3 +262,8 @@ def _replace(kept: dict[str, T], new: Mapping[str, T]) -> None:
     """Change a mapping that others hold."""
     kept.clear()
     kept.update(new)
+
+
+def _order(kept: dict[str, T], names: Iterable[str]) -> None:
+    """Bring a mapping that others hold into the order of the configuration."""
+    _replace(kept, {name: kept[name] for name in names if name in kept})

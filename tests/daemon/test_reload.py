@@ -114,6 +114,7 @@ async def test_a_sink_and_a_source_come_and_go(tmp_path: Path) -> None:
             await e.until(lambda: whole(out) == whole(late) == truth(sim))
             done = await changed(e, tmp_path, lambda tree: tree["sinks"].pop("late"))
             assert done.sinks == ["late"]
+            assert list(e.daemon._lanes.taps) == ["out"]
             sim.add_events(10)
             await e.until(lambda: whole(out) == truth(sim))
 
@@ -125,6 +126,8 @@ async def test_a_sink_and_a_source_come_and_go(tmp_path: Path) -> None:
             await e.until(has_gone)
             await changed(e, tmp_path, lambda tree: tree["sinks"].update(late=file_sink(late, start="oldest")))
             await e.until(lambda: whole(late) == truth(sim))
+            await changed(e, tmp_path, lambda tree: tree["sinks"]["late"].update(batch={"wait": 0.03}))
+            assert [one.name for one in (await e.daemon.report()).lanes] == ["late", "out"]  # as in the file
             await changed(e, tmp_path, lambda tree: tree["sources"].pop("beta"))
             assert [one.name for one in (await e.daemon.report()).sources] == ["acme"]
             await changed(e, tmp_path, lambda tree: tree["sources"].update(beta=source(sim, second, every="70ms")))

@@ -12,6 +12,7 @@ from forwarder.admin.backups import BackupState, BackupWanted
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import print_json, print_line
+from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
 from forwarder.contracts.units import size_text
@@ -24,10 +25,12 @@ EVERY = 0.2
 """Seconds between two looks."""
 
 
-def backup(invocation: Invocation, target: Path, *, as_json: bool) -> ExitCode:
+def backup(invocation: Invocation, target: str, *, as_json: bool) -> ExitCode:
     """Make a backup. Raises ConfigError, Held and what else makes it fail."""
     settings = invocation.settings()
-    place = target.expanduser().absolute()
+    place = Path(target).expanduser().absolute()
+    if target.endswith("/") and not place.is_dir():
+        raise ConfigError(f"{target}: there is no such folder")
     if place.is_dir():
         place /= f"{settings.spool.path.stem}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.db"
     wanted = BackupWanted(str(place))
