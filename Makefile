@@ -96,6 +96,10 @@ page: $(VENV)/.dev ## the page in a real Chromium (Debian's), by day, by night a
 install: $(VENV)/.dev ## every documented way to install, from nothing, each timed; what makes a release checked
 	@$(BIN)/python -m pytest -m packaging tests/install -s $(ARGS)
 
+control-plane: $(VENV)/.dev ## the chart in a real control plane, built with Go once, in a quarter of an hour
+	@$(BIN)/python -m tests.control_plane.programs
+	@$(BIN)/python -m pytest -m packaging tests/control_plane $(ARGS)
+
 image: $(VENV)/.dev ## build the container image without an engine and try it (root, on Debian)
 	@$(BIN)/python -m pytest -m packaging tests/image $(ARGS)
 

@@ -1,6 +1,6 @@
 """The programs of a Kubernetes control plane, built with Go once: ``python -m tests.control_plane.programs``.
 
-`build/go.mod` says which versions; its `replace` lines put the published twin in place of each module that Kubernetes keeps
+`kubernetes/go.mod` says which versions; its `replace` lines put the published twin in place of each module that Kubernetes keeps
 inside itself. The first build takes a quarter of an hour and some gigabytes, which it gives back.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.servers.cache import Cache
 from tests.servers.golang import Go
 
-_MODULE = Path(__file__).with_name("build")
+_MODULE = Path(__file__).with_name("kubernetes")
 _KWOK = "sigs.k8s.io/kwok@v0.8.0"
 _KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
