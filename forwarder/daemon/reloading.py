@@ -87,6 +87,7 @@ class Reloading:
         self._log.info(
             "configuration_reloaded",
             who=who,
+            log_level=self.settings.log.level,
             changed=[change.path for change in done.changes],
             begun_anew=[*done.sources, *done.sinks],
             **({"needs_restart": waiting} if waiting else {}),
