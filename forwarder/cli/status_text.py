@@ -65,6 +65,10 @@ _LATE = 5.0
 def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
     """Yield the lines that show a report."""
     yield from paragraph(_headline(report), screen, "bold" if _well(report) else "bold yellow")
+    verdict = report.get("verdict")
+    if isinstance(verdict, dict) and is_running(report):
+        words = " ".join(cell(verdict.get(part)) for part in ("what", "lost") if verdict.get(part))
+        yield from paragraph(words, screen, "green" if verdict.get("tone") == "well" else "yellow")
     for title, columns, rows in _tables(report):
         yield ""
         yield from paragraph(f"{title}:", screen, "bold")

@@ -10,6 +10,7 @@ from forwarder.admin.page.parts import parts, spool_area
 from forwarder.admin.page.pieces import ICON_SET, icon, ident, moment, number, parsed, short, slot, unit, until
 from forwarder.admin.page.strip import legend
 from forwarder.investigate.faces.markup import foreign, plain
+from forwarder.observe.runbooks import runbooks_line, runbooks_of
 from forwarder.observe.status_values import cell, duration, is_number, objects, spool_of
 from forwarder.observe.verdict import tone_of
 
@@ -110,7 +111,7 @@ def _verdict(report: Mapping[str, Any], said: Mapping[str, Any], hand: Hand) -> 
     body = (
         f'<div><p class="mood">{icon(tone)}{mood}</p>'
         f'<h1 id="verdict-h">{foreign(cell(said.get("what")))} <span class="{lost}">{foreign(cell(said.get("lost")))}'
-        f"</span></h1>{_todo(report, said, hand)}</div>{_time_left(report, said)}"
+        f"</span></h1>{_todo(report, said, hand)}{_runbooks(report)}</div>{_time_left(report, said)}"
     )
     calm = " calm" if tone in {"well", "busy"} else ""
     return unit("verdict", "section", body, f' class="verdict {tone}{calm}" aria-labelledby="verdict-h"')
@@ -132,6 +133,11 @@ def _todo(report: Mapping[str, Any], said: Mapping[str, Any], hand: Hand) -> str
         note = f'<span class="small soft">next try {slot("verdict-try", until(wait))}</span>' if is_number(wait) else ""
         act = hand.form("retry", "verdict-retry", {"sink": held[0].get("name")}, first=True, note=note)
     return f'<div class="todo"><h2>To do</h2><ol>{items}</ol>{act}</div>'
+
+
+def _runbooks(report: Mapping[str, Any]) -> str:
+    line = runbooks_line(runbooks_of(report))
+    return f'<p class="small soft more">More about this: {foreign(line)}</p>' if line else ""
 
 
 def _for(part: str) -> str:

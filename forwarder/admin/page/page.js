@@ -52,6 +52,12 @@
   const open = () => {
     stream = new EventSource('events');
     stream.onmessage = take;
+    stream.addEventListener('full', () => {
+      clearTimeout(timer);
+      if (root.dataset.stream === 'lost') return;
+      root.dataset.stream = 'lost';
+      said.textContent = 'Too many follow this page: what you see is not followed. It is tried again in half a minute.';
+    });
     stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) lost(); };
     wait();
   };

@@ -156,6 +156,8 @@ class StatusPage:
 
         if not may():
             return Response("sign in first", 401, _POLICY, "text/plain")
+        if request.method == "HEAD":
+            return Response(None, 200, _STREAM, "text/event-stream")
         request.scope[ENDLESS] = True
         messages: AsyncIterator[bytes] = self._streams.follow(may, self._own(self.sessions.of(request)))
         return StreamingResponse(messages, 200, _STREAM, "text/event-stream")

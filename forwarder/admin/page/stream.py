@@ -21,7 +21,7 @@ EVERY = 1.0
 """Seconds between two messages, and for which a rendered page is good enough."""
 
 _RETRY = b"retry: 3000\n\n"
-_LATER = b"retry: 30000\n\n"
+_LATER = b"retry: 30000\nevent: full\ndata: \n\n"
 
 
 class Rendered:

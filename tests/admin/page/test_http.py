@@ -516,6 +516,15 @@ async def test_however_many_follow_it_is_rendered_once_a_second_and_too_many_are
     await until(is_free)
 
 
+async def test_a_look_at_the_head_of_the_stream_holds_no_place(serve) -> None:
+    server = await serve()
+    for _ in range(stream.MOST + 1):
+        answer = await Browser(server).send("HEAD", "/events", b"", {})
+        assert answer.status == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+    assert server._page._streams._open == 0
+
+
 async def test_a_stream_ends_when_its_session_does(serve, follow) -> None:
     clock = ManualClock()
     server = await serve(token=TOKEN, clock=clock)

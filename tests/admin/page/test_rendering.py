@@ -16,6 +16,7 @@ from forwarder.admin.page.forms import ACTS, Hand
 from forwarder.admin.page.pieces import number, slot, unit
 from forwarder.admin.page.strip import boxes, strip
 from forwarder.observe.redaction import Redactor
+from forwarder.observe.runbooks import runbooks_line, runbooks_of
 from forwarder.observe.status_json import report_to_dict
 from forwarder.observe.status_problems import remarks
 from tests.admin.page.states import EVIL, states
@@ -115,6 +116,7 @@ def test_every_state_says_what_matters(name: str, words: list[str]) -> None:
 def test_the_page_says_what_the_terminal_says(name: str) -> None:
     found = shown(name)
     text = page(name).text
+    assert runbooks_line(runbooks_of(found)) in text
     for remark in remarks(found):
         if remark.kind not in {"trouble", "letters"}:
             assert remark.what in text
