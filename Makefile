@@ -91,7 +91,7 @@ content: $(VENV)/.dev ## the alerts and the dashboard, by promtool and a real Pr
 	@$(BIN)/python -m pytest -m packaging tests/content $(ARGS)
 
 page: $(VENV)/.dev ## the page in a real Chromium (Debian's), by day, by night and on a phone; pictures in .reports/page
-	@$(BIN)/python -m pytest -m packaging tests/browser $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m packaging tests/browser $(ARGS)
 
 install: $(VENV)/.dev ## every documented way to install, from nothing, each timed; what makes a release checked
 	@$(BIN)/python -m pytest -m packaging tests/install -s $(ARGS)
