@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ class Image:
         spec: The runtime configuration made of it.
         config: Its own configuration: user, entry point, labels.
         size: Bytes that a registry keeps of it.
+        built_in: Seconds it took to build, with what was kept of earlier builds.
     """
 
     rootfs: Path
@@ -43,6 +45,7 @@ class Image:
     spec: dict[str, Any]
     config: dict[str, Any]
     size: int = 0
+    built_in: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ def built_image() -> Iterator[Image]:
     folder = Path(tempfile.mkdtemp(prefix=".image-", dir=Cache.default().folder))
     try:
         layout = folder / "layout"
+        began = time.monotonic()
         run([str(PROJECT / "packaging" / "build-image"), str(layout)])
+        built_in = time.monotonic() - began
         run(["umoci", "unpack", "--image", f"{layout}:latest", str(folder / "bundle")])
         index = json.loads((layout / "index.json").read_text())
         manifest = _blob(layout, index["manifests"][0]["digest"])
@@ -71,7 +76,7 @@ def built_image() -> Iterator[Image]:
         rootfs = folder / "bundle" / "rootfs"
         files = {str(path.relative_to(rootfs)): path.lstat() for path in rootfs.rglob("*")}
         size = sum(path.stat().st_size for path in (layout / "blobs").rglob("*") if path.is_file())
-        yield Image(rootfs, files, spec, _blob(layout, manifest["config"]["digest"])["config"], size)
+        yield Image(rootfs, files, spec, _blob(layout, manifest["config"]["digest"])["config"], size, built_in)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -67,15 +67,21 @@ class Deployed:
         self.env = {"FORWARDER_SECRETS_DIR": SECRETS}
 
 
-async def test_pages_are_delivered_from_inside(image: Image, tmp_path: Path, dead_port: int):
+async def test_pages_are_delivered_from_inside(
+    image: Image, tmp_path: Path, dead_port: int, capsys: pytest.CaptureFixture[str]
+):
     async with Simulator(few()) as sim, BulkReceiver() as receiver:
         deployed = Deployed(tmp_path, sim, receiver, dead_port)
         async with Container(
             image, tmp_path / "run", deployed.mounts, env=deployed.env, words=["setup", "--yes"]
         ) as once:
             assert await once.wait() == ExitCode.OK, once.text
+        began = time.monotonic()
         async with Container(image, tmp_path / "run", deployed.mounts, env=deployed.env) as container:
             await container.until_answers(deployed.port, "/readyz", SERVICE)
+            await container.until(lambda: bool(digests_of(deployed.archive)))
+            with capsys.disabled():
+                print(f"\ncontainer: the first event after {time.monotonic() - began:.1f} s, the image at hand")
             await container.until(lambda: set(digests_of(deployed.archive)) == truth(sim))
             await container.until(lambda: len(receiver.stream()) == len(truth(sim)))
             assert [await get(deployed.port, path, SERVICE) for path in ("/livez", "/metrics", "/status")] == [
