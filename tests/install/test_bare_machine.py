@@ -158,6 +158,9 @@ def test_systemd_but_for_systemd(wheel: Path, open_folder: Path, stopwatch: Stop
         (open_folder / "log").open("wb") as log,
     ):
         shutil.copy(wheel, bare.home)
+        system = ["/usr/bin/python3", "-c", "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))"]
+        if subprocess.run(system, capture_output=True, check=False).returncode == 0:
+            bare.env["PATH"] = "/usr/bin:/bin"  # the user of a service cannot reach a Python in the home of root
         bare.type(here(install))
         bare.env["PATH"] = f"{open_folder}:{bare.env['PATH']}"
         with _simulated() as sim_address:
