@@ -7,7 +7,11 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog torture truth docs lock clean
+=======
+.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart page content install image crash bench fuzz backlog torture truth docs lock clean
+>>>>>>> ca40e370 (Documents by task: a tutorial, a page for each SIEM, sizing, security, questions; every message that names a fix on one page; a site of the same Markdown)
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +128,14 @@ fuzz: $(VENV)/.dev ## damaged bytes for every parser of foreign ones; ARGS="--mi
 backlog: $(VENV)/.dev ## a sink dead for a day beside one that is well, then drained; ARGS="--events 36000000"
 	@$(BIN)/python -m bench.outage $(ARGS)
 
+$(VENV)-site/.done: requirements/site.lock
+	@test -x $(VENV)-site/bin/python || $(PYTHON) -m venv $(VENV)-site
+	@$(VENV)-site/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/site.lock
+	@touch $@
+
+site: $(VENV)-site/.done ## the documents as a site, in dist/site; every link must lead somewhere
+	@$(VENV)-site/bin/python -m docs.site dist/site
+
 docs: $(VENV)/.dev ## write docs/reference again from the code
 	@$(BIN)/python -m docs.generate
 
@@ -134,6 +146,7 @@ lock: ## resolve the dependencies again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/browser.in -o requirements/browser.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/image.in -o requirements/image.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/release.in -o requirements/release.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/site.in -o requirements/site.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate --group dev -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --resolution lowest-direct --no-emit-index-url --no-header --no-annotate pyproject.toml --extra archive --extra investigate -o .oldest.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c .oldest.in pyproject.toml --extra archive --extra investigate --group test -o requirements/oldest.lock

@@ -21,6 +21,7 @@ from docs.formats_page import formats
 from docs.full_example import full_example
 from docs.markdown import table
 from docs.settings_page import configuration
+from docs.troubleshooting_page import troubleshooting
 from forwarder.config.json_schema import json_schema
 from forwarder.exit_codes import ExitCode
 from forwarder.investigate.hunt.shipped import made
@@ -41,6 +42,7 @@ def outputs() -> dict[str, str]:
         "docs/reference/formats.md": page("Formats", formats()),
         "docs/reference/metrics.md": page("Metrics", metrics()),
         "docs/reference/exit-codes.md": page("Exit codes", exit_codes()),
+        "docs/reference/troubleshooting.md": page("Troubleshooting", troubleshooting()),
         "docs/reference/chart-values.md": page("Values of the chart", values_page()),
         "content/grafana/audit-forwarder.json": dashboard(),
         **copies(),

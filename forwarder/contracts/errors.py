@@ -40,7 +40,7 @@ ErrorKind = Literal[
 _ON_THE_WAY = "See what stands between (proxy, balancer, firewall), and the log of the other side."
 _OTHER_PAGE = "Check the URL and any proxy: something other than the API answers there."
 _OWN_LOG = "See the log and the health of the other side."
-_RETRY_FIXES: dict[ErrorKind, str] = {
+RETRY_FIXES: dict[ErrorKind, str] = {
     "rate_limited": "Nothing, unless it stays: then raise the limit there, or let others who use the key ask less.",
     "timeout": "See whether the other side is overloaded; `audit-forwarder doctor` tries the way to it.",
     "connection": "See that the other side runs; `audit-forwarder doctor` tries each step of the way to it.",
@@ -57,11 +57,12 @@ _RETRY_FIXES: dict[ErrorKind, str] = {
     "partial": "Nothing while other events are taken; if it stays, see at the destination what its answer names.",
     "unconfirmed": "See whether the other side keeps up with indexing; confirm_within gives it more time.",
 }
+"""What a person can do about a fault that may pass, by its kind."""
 
 
 def fix_of(kind: ErrorKind) -> str:
     """Return what a person can do about a fault that may pass, where the error itself does not say it."""
-    return _RETRY_FIXES.get(kind, _OWN_LOG)
+    return RETRY_FIXES.get(kind, _OWN_LOG)
 
 
 class ForwarderError(Exception):
