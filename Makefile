@@ -7,11 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test test-versions test-oldest mutants lint format s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog torture truth docs lock clean
-=======
-.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart page content install image crash bench fuzz backlog torture truth docs lock clean
->>>>>>> ca40e370 (Documents by task: a tutorial, a page for each SIEM, sizing, security, questions; every message that names a fix on one page; a site of the same Markdown)
+.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
