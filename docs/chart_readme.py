@@ -65,4 +65,4 @@ Helm refuses everything else.
 
 def readme() -> str:
     """Return the page's body."""
-    return _TEXT + values_table()
+    return _TEXT + values_table().replace("](configuration.md)", "](../../docs/reference/configuration.md)")
