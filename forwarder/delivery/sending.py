@@ -256,8 +256,9 @@ class Sender:
                 reason, fix = f"{_REFUSED_ALIKE}: {reason}", _REFUSED_FIX
             if trouble.refused or trouble.kind in _STAYS:
                 state = "held"
-            if trouble.suspect and not (case.controlled or self._lane.has_control()):
-                reason = f"{reason.rstrip('.')}; {_no_comparison(case.rest())}"
+            rest = case.rest()
+            if trouble.suspect and not (case.controlled or self._lane.has_control() or self._report.lag > len(rest)):
+                reason = f"{reason.rstrip('.')}; {_no_comparison(rest)}"
         self._lane.turn(state, reason, fix)
 
     async def _pause(self, slot: int, seconds: float, case: Case | None = None) -> None:
