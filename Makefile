@@ -34,10 +34,11 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 test: $(VENV)/.dev ## run every test that needs only PyPI
 	@$(BIN)/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
-# What a version of Python or of a dependency can break; the rest is the same everywhere and has its run with `make test`.
+# What a version of Python can break; the rest is the same everywhere and has its run with `make test`. What speaks to people
+# and to other libraries is tried with another version than 3.11 by `make test-oldest`.
 VERSIONS ?= 3.12 3.13
-ACROSS := $(addprefix tests/,admin archive cli config daemon delivery formats investigate net normalize observe polling preflight records simulator sinks sources \
-  spool test_doctor.py test_registry.py) \
+ACROSS := $(addprefix tests/,archive config daemon delivery formats net normalize observe polling preflight records simulator sinks sources \
+  spool test_registry.py) \
   $(addprefix --ignore=tests/,sources/workspace/test_every_reading.py sources/workspace/test_faults.py \
   sources/jira/test_windows.py sources/confluence/test_records.py records/test_no_leak.py)
 
