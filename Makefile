@@ -39,11 +39,11 @@ test: $(VENV)/.dev ## run every test that needs only PyPI
 VERSIONS ?= 3.12 3.13
 ACROSS := $(addprefix tests/,archive config daemon delivery formats net normalize observe polling preflight records simulator sinks sources \
   spool test_registry.py) \
-  $(addprefix --ignore=tests/,sources/workspace/test_every_reading.py sources/workspace/test_faults.py \
+  $(addprefix --ignore=tests/,daemon/test_switches.py sources/workspace/test_every_reading.py sources/workspace/test_faults.py \
   sources/jira/test_windows.py sources/confluence/test_records.py records/test_no_leak.py)
 
 # What speaks to a library that others choose the version of.
-OLDEST := $(addprefix tests/,admin archive cli config daemon formats investigate net observe simulator sinks test_doctor.py test_registry.py)
+OLDEST := $(addprefix tests/,admin archive cli config formats investigate net observe simulator sinks test_doctor.py test_registry.py)
 
 test-versions: ## the tests again with each other Python that is found here, one after the other
 	@for version in $(VERSIONS); do \
