@@ -29,7 +29,7 @@ def shown(result: Any) -> Any:
 async def test_every_event_is_accounted_for_by_day_source_and_sink(tmp_path: Path) -> None:
     out, other = tmp_path / "out.ndjson", tmp_path / "other.ndjson"
     sinks = {"out": file_sink(out), "other": file_sink(other, exclude=[{"action": "*"}])}
-    async with Simulator(SimulatorConfig(events=60, history="2d")) as sim:
+    async with Simulator(SimulatorConfig(events=60, history="5d")) as sim:  # of which some are working days
         async with engine(tmp_path, {"acme": source(sim, limit=40)}, sinks) as e:
             await e.until(lambda: len(lines_of(out)) >= len(truth(sim)))
 
