@@ -127,11 +127,15 @@ class Quick:
     """
 
     def __init__(self, shapes: Shapes, change: Callable[[str], Change], *, always_alike: bool) -> None:
-        self._whole = _OneShape(shapes.whole, change)
-        self._event = _OneShape(shapes.event, change)
-        self._parts = [_Part(name, _OneShape(shape, change)) for name, shape in shapes.parts.items()]
+        self._shape_of_whole, self._change = shapes.whole, change
+        self._whole: _OneShape | None = None  # takes long to make, and is seldom needed where parts are kept
         self._always_alike = always_alike
         self._until_look, self._as_whole = LOOK_AFTER, 0
+        if not always_alike:
+            self._whole = _OneShape(shapes.whole, change)
+            return
+        self._event = _OneShape(shapes.event, change)
+        self._parts = [_Part(name, _OneShape(shape, change)) for name, shape in shapes.parts.items()]
 
     def apply(self, raw: bytes) -> bytes | None:
         """Return the event as the sink may see it, or None when it must go the long way.
@@ -142,6 +146,8 @@ class Quick:
             if self._always_alike and not self._as_whole:
                 return self._by_parts(raw)
             self._as_whole -= self._as_whole > 0
+            if self._whole is None:
+                self._whole = _OneShape(self._shape_of_whole, self._change)
             return None if _SYSTEM_ADDRESS in raw else self._whole.written(self._whole.decode(raw))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
