@@ -102,5 +102,6 @@ async def test_a_newer_one_is_refused_in_words_and_left_as_it_is(tmp_path: Path)
     with pytest.raises(SpoolError, match=r"version 99.*newer version of the program"):
         async with opened(tmp_path):
             pass
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (99,)
+    with closing(sqlite3.connect(path)) as con:
+        assert con.execute("PRAGMA user_version").fetchone() == (99,)
     assert len(before) == path.stat().st_size
