@@ -154,8 +154,8 @@ class Bench:
         """Say how the lanes are."""
         return str({name: (lane.report.state, lane.report.reason) for name, (lane, _) in self.lanes.items()})
 
-    async def drained(self, name: str, *, others: bool = False) -> None:
-        """Wait until the spool, not only the lane, says that nothing waits.
+    async def drained(self, name: str, *, others: bool = False, waiting: int = 0) -> None:
+        """Wait until the spool, not only the lane, says that nothing waits, or no more than so many.
 
         With `others`, events go on coming: a sink that refuses the last ones is believed once it takes another.
         """
@@ -165,7 +165,7 @@ class Bench:
             if others and (look := next(looks)) % 50 == 0:
                 await self.fill(event(f"other{look}"))
             lines = [line for line in await self.spool.books() if line.sink == name]
-            return bool(lines and self.names) and all(line.waiting == 0 for line in lines)
+            return bool(lines and self.names) and all(line.waiting == waiting for line in lines)
 
         await until(nothing_waits, watch=self.watch, shown=self.shown, every=0.005)
 

@@ -163,6 +163,7 @@ async def test_an_event_set_aside_is_named_and_holds_nothing_up(tmp_path: Path) 
         assert "event 4" in lane.report.reason
         (line,) = [line for line in logs if line["event"] == "event_set_aside"]
         assert (line["number"], line["id"]) == (4, b.document_ids[3])
+        await b.drained("one", waiting=1)
         (books,) = await b.spool.books()
         assert (books.accepted, books.waiting) == (49, 1)
         assert Counter(sink.seen)["e3"] < 12
