@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 from importlib.resources import files
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -333,7 +334,13 @@ def read_table(name: str) -> dict[str, Any]:
 
 
 def load_catalogue(local: Mapping[str, Meaning] | None = None) -> Catalogue:
-    """Read the catalogue that comes with the package."""
+    """Return the catalogue that comes with the package, with what it may learn kept apart from every other one."""
+    return Catalogue(*_of_package(), local)
+
+
+@cache
+def _of_package() -> tuple[Records, Grammar, Messages]:
+    """Read what the package knows: it learns nothing, so all catalogues of a process share it."""
     kinds, vocabulary = Kinds(read_table("kinds.toml")), Vocabulary(read_table("vocabulary.toml"))
     grammar = Grammar(vocabulary, kinds)
-    return Catalogue(Records(kinds, vocabulary), grammar, Messages(vocabulary, grammar), local)
+    return Records(kinds, vocabulary), grammar, Messages(vocabulary, grammar)

@@ -94,7 +94,7 @@ def planted(tree: dict[str, Any]) -> bytes:
 @cache
 def bodies(feed: str) -> list[bytes]:
     folder = {"jira": "jira", "confluence": "confluence", "jira_datacenter": "datacenter"}.get(feed)
-    trees = documents(feed)
+    trees = [*documents(feed)]
     for path in (GOLDEN / folder).glob("*/in.json") if folder else ():
         try:
             tree = json.loads(path.read_bytes())

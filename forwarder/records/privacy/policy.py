@@ -19,6 +19,8 @@ from forwarder.records.privacy.rules import ANY, BY_RULE, with_rules
 from forwarder.records.privacy.tables import EITHER, OTHER, TABLES, ByType, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forwarder.contracts.privacy import PrivacyConfig, Treatment
     from forwarder.records.privacy.pseudonyms import Pseudonyms
 
@@ -49,6 +51,7 @@ class Privacy:
         self._kinds = Kinds(config, pseudonyms)
         self._rules = config.fields
         self._by_feed: dict[str, Change] = {}
+        self._by_table: dict[int, tuple[dict[str, Table], Callable[[dict[str, Any]], dict[str, Any]]]] = {}
         self._quick_by_feed: dict[str, Quick | None] = {}
         self._encode = msgspec.json.Encoder().encode
         for feed in self._quick_feeds if config.active else ():
@@ -114,7 +117,14 @@ class Privacy:
 
         return change
 
-    def _compiled_object(self, table: dict[str, Table]) -> Change:
+    def _compiled_object(self, table: dict[str, Table]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        if (known := self._by_table.get(id(table))) is not None:  # most words of a type share one table
+            return known[1]
+        made = self._compiled_members(table)
+        self._by_table[id(table)] = table, made  # with the table, so that its id remains its own
+        return made
+
+    def _compiled_members(self, table: dict[str, Table]) -> Callable[[dict[str, Any]], dict[str, Any]]:
         changes = {name: self._compiled(inner) for name, inner in table.items() if name != ANY}
         others = self._compiled(table[ANY]) if ANY in table else None
         treat = self._kinds.treat
