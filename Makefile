@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog soak torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ fuzz: $(VENV)/.dev ## damaged bytes for every parser of foreign ones; ARGS="--mi
 
 backlog: $(VENV)/.dev ## a sink dead for a day beside one that is well, then drained; ARGS="--events 36000000"
 	@$(BIN)/python -m bench.outage $(ARGS)
+
+soak: $(VENV)/.dev ## an hour of load and faults: nothing lost, nothing grows; ARGS="--minutes 60 --events 10000000"
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 $(VENV)-site/.done: requirements/site.lock
 	@test -x $(VENV)-site/bin/python || $(PYTHON) -m venv $(VENV)-site

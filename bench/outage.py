@@ -44,11 +44,14 @@ class Daemon:
         self.config.write_text(yaml.safe_dump(tree))
         self.process: subprocess.Popen[bytes] | None = None
 
+    def command(self) -> list[str]:
+        return forwarder(self.config)
+
     def start(self) -> float:
         """Start; return the seconds until it was ready."""
         began = time.monotonic()
         with (self.folder / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(forwarder(self.config), stdout=log, stderr=log, cwd=ROOT)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=ROOT)
         while True:
             with contextlib.suppress(OSError):
                 ask(f"http://127.0.0.1:{self.port}/readyz")

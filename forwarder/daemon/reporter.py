@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import deque
 from dataclasses import replace
@@ -13,7 +14,6 @@ from forwarder.contracts import IsChained, PresentsCredentials
 from forwarder.observe.reports import CredentialReport, DaemonReport, SourceReport
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
 
     from forwarder.config.settings import Settings
@@ -99,6 +99,7 @@ class Reporter:
             books=books,
             task_restarts=dict(self.restarts),
             log_lines_left_out=self._log_lines_left_out(),
+            tasks=len(asyncio.all_tasks()),
             completeness=self.completeness,
             read_again=self.read_again,
             days=self.days,

@@ -339,6 +339,12 @@ METRICS: list[Metric] = [
         lambda report: report.loop_age,
     ),
     of_daemon(
+        "forwarder_loop_tasks",
+        "tasks",
+        "Tasks of the event loop; a number that grows for hours is a leak.",
+        lambda report: report.tasks,
+    ),
+    of_daemon(
         "forwarder_spool_turn_age_seconds",
         "spool_alive",
         "Time since the spool's thread last turned; absent before its first turn.",

@@ -326,6 +326,7 @@ class DaemonReport:
     Attributes:
         running: False when no daemon runs and all of it comes from the spool.
         spool_written: When the spool was last written, epoch seconds; known only while no daemon runs.
+        tasks: Of the event loop.
         completeness: By source and sink; empty until it was judged first, and while no daemon runs.
         read_again: By source, before when everything was read again at least once, epoch seconds.
         archive_heads: By sink that is an archive, the SHA-256 of its newest digest.
@@ -355,6 +356,7 @@ class DaemonReport:
     spool_alive: float  # when the spool's thread last turned, or 0
     running: bool = True
     spool_written: float = 0.0
+    tasks: int = 0
     log_lines_left_out: int = 0  # the reader of the log did not take them
     completeness: list[Completeness] = field(default_factory=list)
     read_again: dict[str, float] = field(default_factory=dict)

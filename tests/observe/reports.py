@@ -178,6 +178,7 @@ def full_report(**changes: Any) -> DaemonReport:
         "indexes": [IndexReport("archive", NOW - 999, NOW - 998, NOW - 998, 996, 997, "a day is damaged")],
         "task_restarts": {"poller:acme": 2},
         "log_lines_left_out": 401,
+        "tasks": 402,
         "monotonic": NOW,
         "loop_alive": NOW - 0.5,
         "spool_alive": NOW - 1.5,

@@ -71,7 +71,7 @@ def test_names_follow_the_conventions(metric):
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
-        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|parts|ratio"
+        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|parts|tasks|ratio"
         assert re.search(rf"_({units}|state|info)$", metric.name)
 
 
@@ -178,6 +178,7 @@ EXPECTED = {
     "forwarder_start_timestamp_seconds": NOW - 86_400 * 3,
     "forwarder_report_timestamp_seconds": NOW,
     "forwarder_loop_turn_age_seconds": 0.5,
+    "forwarder_loop_tasks": 402,
     "forwarder_spool_turn_age_seconds": 1.5,
     "forwarder_draining_state": 0,
     "forwarder_degraded_components": 1,

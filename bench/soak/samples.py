@@ -1,0 +1,96 @@
+"""What is looked at while a soak runs: one short sample each time, from outside and from `/metrics`."""
+
+from __future__ import annotations
+
+import os
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One moment: seconds since the start, and what the daemon holds then.
+
+    Attributes:
+        memory: Resident set of the daemon, bytes.
+        handles, threads, tasks: Open file descriptors, threads and tasks of asyncio.
+        spool, wal: Bytes of the spool's file and of its write-ahead log.
+        waiting: Events that the slowest sink has still to get.
+        spooled: Events spooled since the start.
+        cpu: Seconds that the daemon has used.
+        harness: Resident sets of this process, of the source and of the far ends, bytes.
+    """
+
+    at: float
+    memory: int
+    handles: int
+    threads: int
+    tasks: int
+    spool: int
+    wal: int
+    waiting: int
+    spooled: int
+    cpu: float
+    harness: int
+
+
+class Metrics:
+    """One page of `/metrics`."""
+
+    def __init__(self, page: str) -> None:
+        self._samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+
+    def of(self, name: str, **labels: str) -> list[float]:
+        """Return the values of a metric, of those samples that have these labels."""
+        return [found.value for found in self._samples if found.name == name and labels.items() <= found.labels.items()]
+
+    def sum(self, name: str, **labels: str) -> int:
+        return int(sum(self.of(name, **labels)))
+
+
+def metrics(port: int) -> Metrics:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        return Metrics(answer.read().decode())
+
+
+class Sampler:
+    """Takes samples of one daemon.
+
+    Args:
+        daemon: Its process.
+        port: Where its metrics are.
+        spool: The file of its spool.
+        others: Processes of the harness beside this one.
+    """
+
+    def __init__(self, daemon: int, port: int, spool: Path, others: list[int]) -> None:
+        self._daemon, self._port, self._spool = psutil.Process(daemon), port, spool
+        self._others = [psutil.Process(pid) for pid in (os.getpid(), *others)]
+        self._began = time.monotonic()
+
+    def take(self) -> Sample:
+        page = metrics(self._port)
+        with self._daemon.oneshot():
+            used = self._daemon.cpu_times()
+            return Sample(
+                at=time.monotonic() - self._began,
+                memory=self._daemon.memory_info().rss,
+                handles=self._daemon.num_fds(),
+                threads=self._daemon.num_threads(),
+                tasks=page.sum("forwarder_loop_tasks"),
+                spool=self._size(self._spool),
+                wal=self._size(self._spool.with_name(self._spool.name + "-wal")),
+                waiting=int(max(page.of("forwarder_sink_lag_events"), default=0)),
+                spooled=page.sum("forwarder_source_spooled_events_total"),
+                cpu=used.user + used.system,
+                harness=sum(process.memory_info().rss for process in self._others),
+            )
+
+    @staticmethod
+    def _size(path: Path) -> int:
+        return path.stat().st_size if path.exists() else 0
