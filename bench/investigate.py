@@ -28,9 +28,10 @@ from forwarder.archive.stores import open_store
 from forwarder.contracts import Origin
 from forwarder.investigate import duck, hours
 from forwarder.investigate.building import ROW_GROUP
+from forwarder.investigate.columns import RESTORED
 from forwarder.investigate.identity import find
 from forwarder.investigate.opening import open_tables
-from forwarder.investigate.parts import EVENTS, FILES, HOURS, NAMES, OBJECTS, OTHERS, Index, Part, new_part
+from forwarder.investigate.parts import ACTS, FILES, HOURS, NAMES, OBJECTS, OTHERS, VIEWS, Index, Part, new_part
 from forwarder.investigate.questions.answer import Archive, answer
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.reading import ArchiveReader
@@ -81,12 +82,13 @@ def evidence(folder: Path, events: int, days: int) -> tuple[int, int, int]:
 def copies(index: Index, times: int) -> None:
     """Make twelve months of `times` copies of all there is, with accounts and objects of their own, in place of it."""
     parts = index.parts()
-    files = {file: [str(path) for path in index.files(parts, file)] for file in (EVENTS, NAMES)}
+    files = {file: [str(path) for path in index.files(parts, file)] for file in (VIEWS, ACTS, NAMES)}
     listed = next(iter(next(iter(parts.values())).days.values()))
     rows = sum(part.rows for part in parts.values())
     each = max(1, times // 12)
     with tempfile.TemporaryDirectory() as scratch, duck.connect(Path(scratch), memory="2GB") as connection:
-        connection.read_parquet(files[EVENTS]).create_view("v")
+        connection.read_parquet(files[VIEWS]).create_view("views")
+        connection.read_parquet(files[ACTS]).create_view("acts")
         connection.read_parquet(files[NAMES]).create_view("w")
         for month in range(12):
             made = index.folder / f"month=2025-{month + 1:02}"
@@ -94,12 +96,15 @@ def copies(index: Index, times: int) -> None:
             begin = f"timestamptz '2025-{month + 1:02}-01 00:00:00+00'"
             own = f"(copy + {month * each})"
             for file, statement in (
-                (
-                    EVENTS,
-                    f"""select * exclude (copy, t0) replace (who || '-' || {own} % 24 as who, "user.id" || '-' || {own} % 24 as "user.id",
-                    {begin} + ("@timestamp" - t0) * 0.7 as "@timestamp", uuid() as "event.uuid",
-                    "atlassian.audit.content.id" || '-' || {own} % 3 as "atlassian.audit.content.id")
-                    from v, (select min("@timestamp") t0 from v), range({each}) c(copy) order by who, "@timestamp" """,
+                *(
+                    (
+                        file,
+                        f"""select * exclude (copy, t0) replace (who || '-' || {own} % 24 as who, "user.id" || '-' || {own} % 24 as "user.id",
+                        {begin} + ("@timestamp" - t0) * 0.7 as "@timestamp", uuid() as "event.uuid",
+                        "atlassian.audit.content.id" || '-' || {own} % 3 as "atlassian.audit.content.id")
+                        from {view}, (select min("@timestamp") t0 from views), range({each}) c(copy) order by who, "@timestamp" """,
+                    )
+                    for file, view in ((VIEWS, "views"), (ACTS, "acts"))
                 ),
                 (
                     NAMES,
@@ -110,9 +115,9 @@ def copies(index: Index, times: int) -> None:
                 ),
             ):
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
-            events = str(made / EVENTS)
-            connection.read_parquet(events).create_view("kept", replace=True)
-            for file, statement in ((HOURS, hours.OF_EVENTS), (OTHERS, "select * from kept limit 0")):
+            connection.read_parquet([str(made / VIEWS), str(made / ACTS)]).create_view("written", replace=True)
+            connection.execute(f"create or replace view kept as select {RESTORED} from written")
+            for file, statement in ((HOURS, hours.OF_EVENTS), (OTHERS, "select * from written limit 0")):
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd")
             statement = """select distinct "evidence.object" "name", '' sha256 from kept"""
             connection.sql(statement).write_parquet(str(made / OBJECTS), compression="zstd")

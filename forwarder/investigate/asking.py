@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from forwarder.investigate.tables import Tables
 
 SHORT_NAMES = """
-create or replace temp view e as select "@timestamp" t, "event.id" id, act, "event.code" code, "event.action" action,
+create or replace temp view {view} as select "@timestamp" t, "event.id" id, act, "event.code" code,
+  "event.action" action,
   "event.category" category, "event.type" type, "event.outcome" outcome, "event.severity" severity,
   who user_id, "user.full_name" user_name, "user.email" user_email,
   "on_behalf_of.id" behalf_id, "on_behalf_of.full_name" behalf_name,
@@ -38,9 +39,9 @@ create or replace temp view e as select "@timestamp" t, "event.id" id, act, "eve
   coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id",
     nullif(regexp_extract("atlassian.audit.content.key", '^([A-Z][A-Z0-9_]+)-[0-9]+$', 1), '')) space,
   "atlassian.audit.changes" changes, also, message, "evidence.object" evidence, "evidence.line" line
-from events
+from {table}
 """
-"""The index under the short names that the queries use."""
+"""The index under the short names that the queries use: `e` has all events, `ea` the `acts` among them."""
 
 
 _OTHER = re.compile(r"([\w.]+) is distinct from \$who\b")
@@ -58,7 +59,8 @@ class Asking:
         self._tables = tables
         self.queries: list[Query] = []
         self.accounts: tuple[str, ...] = ()
-        self.run("short names", SHORT_NAMES)
+        self.run("short names", SHORT_NAMES.format(view="e", table="events"))
+        self.run("short names of acts", SHORT_NAMES.format(view="ea", table="acts"))
 
     def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Run a query with bound values; return its rows by column. Remembers it under a name."""

@@ -17,16 +17,17 @@ import msgspec
 
 from forwarder.archive import layout
 from forwarder.investigate import duck, hours
-from forwarder.investigate.columns import STORED
+from forwarder.investigate.columns import IS_PLAIN_VIEW, STORED
 from forwarder.investigate.loading import NotWhole, derive, load_rows
 from forwarder.investigate.names import COLUMNS as NAME_COLUMNS
 from forwarder.investigate.parts import (
-    EVENTS,
+    ACTS,
     FILES,
     HOURS,
     NAMES,
     OBJECTS,
     OTHERS,
+    VIEWS,
     Days,
     Index,
     Part,
@@ -54,7 +55,8 @@ ROW_GROUP = 60_000
 
 _ORDER = 'who, "@timestamp", "evidence.object", "evidence.line"'
 _ORDERS = {
-    EVENTS: _ORDER,
+    VIEWS: _ORDER,
+    ACTS: _ORDER,
     OTHERS: _ORDER,
     NAMES: 'entity, folded, id, kind, "value", feed',
     OBJECTS: '"name"',
@@ -200,7 +202,11 @@ class _Making:
         connection.execute("insert into objects select unnest(?), unnest(?)", values)
         [(problems,)] = connection.execute("select count(problem) from held").fetchall()
         part = new_part({day: said}, count, problems)
-        tables = {EVENTS: f"select {STORED} from kept", OTHERS: f"select {STORED} from others"}
+        tables = {
+            VIEWS: f"select {STORED} from kept where {IS_PLAIN_VIEW}",
+            ACTS: f"select {STORED} from acts_kept",
+            OTHERS: f"select {STORED} from others",
+        }
         self._write(
             name,
             part,
@@ -233,7 +239,7 @@ class _Making:
             relation = self.connection.sql(f"{statement} order by {_ORDERS[file]}")
             relation.write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
         asked = "select sum(num_rows)::bigint from parquet_file_metadata(?)"
-        [(found,)] = self.connection.execute(asked, [[str(made / EVENTS), str(made / OTHERS)]]).fetchall()
+        [(found,)] = self.connection.execute(asked, [[str(made / file) for file in (VIEWS, ACTS, OTHERS)]]).fetchall()
         if found != part.rows:
             raise NotWhole(f"{name} has {found} rows instead of {part.rows}.", fix="Build it again.")
         self.index.publish(made, name, part)

@@ -35,9 +35,11 @@ with m as (select account, case
     when account = $text or (kind = 'id' and "value" = $text) then 0 when kind = 'key' and "value" = $text then 1
     when kind = 'email' and "value" = lower($text) then 2 when kind = 'name' and folded = $folded then 3
     when kind in ('name', 'email') and starts_with(folded, $folded) then 4
-    when kind = 'name' and contains(folded, $folded) then 5 end how from people)
+    when kind = 'name' and contains(folded, $folded) then 5 end how from people where {which})
 select account, min(how) how from m where how = (select min(how) from m) group by account
 """
+_WHOLLY = """account = $text or "value" = $text or "value" = lower($text) or folded = $folded"""
+_PARTLY = "contains(folded, $folded)"
 
 _NEXT = """
 with mine as (select kind, "value", feed from people where account in (select unnest($ids)))
@@ -166,7 +168,9 @@ def find(tables: Tables, text: str, directory: Directory | None = None) -> Found
     values = {"text": text, "folded": folded(text)}
     if not values["folded"]:
         return Found()
-    rows = tables.ask(_FIND, values).rows
+    rows = tables.ask(_FIND.format(which=_WHOLLY), values).rows
+    if not rows:
+        rows = tables.ask(_FIND.format(which=_PARTLY), {"folded": values["folded"], "text": text}).rows
     matched = [account for account, _ in rows]
     way = min((how for _, how in rows), default=len(WAYS))
     if way > WAYS.index("name"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from forwarder.contracts import Held
 from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.investigate import names
-from forwarder.investigate.columns import COLUMNS
+from forwarder.investigate.columns import COLUMNS, IS_PLAIN_VIEW
 from forwarder.investigate.hours import make_hours
 
 if TYPE_CHECKING:
@@ -57,11 +57,12 @@ IS_EVENT = f"(problem is null and \"event.provider\" <> '{HEARTBEAT}')"
 
 
 def derive(connection: DuckDBPyConnection, scratch: Path) -> None:
-    """Make of the table `held` its events, `kept`, all else, `others`, and their `names` and `hours`.
+    """Make of the table `held` its events, `kept` (some are `acts_kept`), all else, `others`, and `names` and `hours`.
 
     The table `objects` is made empty: of evidence that no index holds, hashes are found when they are needed.
     """
     connection.execute(f"create or replace view kept as select * from held where {IS_EVENT}")
+    connection.execute(f"create or replace view acts_kept as select * from kept where not {IS_PLAIN_VIEW}")
     connection.execute(f"create or replace view others as select * from held where {IS_EVENT} is not true")
     connection.execute('create or replace table objects ("name" VARCHAR, sha256 VARCHAR)')
     make_hours(connection)
@@ -76,7 +77,7 @@ def _load_names(connection: DuckDBPyConnection, scratch: Path) -> None:
     _load(connection, "folds", "select *", types, rows, scratch / "names.ndjson", lambda _: None)
     columns = ", ".join(f'"{name}"' for name in names.COLUMNS)
     connection.execute(f'create or replace table names as select {columns} from seen join folds using ("value")')
-    connection.execute("drop table seen; drop table folds")
+    connection.execute("drop table seen; drop table folds; create or replace view sightings as select * from names")
 
 
 def _load(

@@ -14,9 +14,9 @@ import msgspec
 
 from forwarder.investigate import duck
 from forwarder.investigate.building import MERGED
-from forwarder.investigate.columns import RESTORED, Place, row_of_problem
+from forwarder.investigate.columns import IS_PLAIN_VIEW, RESTORED, Place, row_of_problem
 from forwarder.investigate.loading import IS_EVENT, NotWhole, derive, load_rows
-from forwarder.investigate.parts import EVENTS, FILES, OTHERS
+from forwarder.investigate.parts import ACTS, FILES, OTHERS, VIEWS
 from forwarder.investigate.rows import RowReader
 from forwarder.investigate.tables import MadeOf, Tables
 
@@ -91,23 +91,28 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
 
 def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part]) -> list[Path]:
     """Make every table of the parts and of what was read; return the files that they read."""
-    connection.execute("drop view kept; drop view others; alter table held rename to rest")
+    connection.execute("drop view acts_kept; drop view kept; drop view others; drop view sightings")
+    connection.execute("alter table held rename to rest")
     connection.execute(
         "alter table names rename to rest_names; alter table hours rename to rest_hours; drop table objects"
     )
+    connection.execute("set parquet_metadata_cache = true")  # a question reads each file dozens of times
     opened = {file: index.files(parts, file) for file in FILES}
     for file, paths in opened.items():
         connection.read_parquet([str(path) for path in paths]).create_view(f"stored_{file.partition('.')[0]}")
-    for table, stored, which in (("kept", EVENTS, IS_EVENT), ("others", OTHERS, f"{IS_EVENT} is not true")):
+    for table, stored, which in (
+        ("views_kept", VIEWS, f"{IS_EVENT} and {IS_PLAIN_VIEW}"),
+        ("acts_kept", ACTS, f"{IS_EVENT} and not {IS_PLAIN_VIEW}"),
+        ("others", OTHERS, f"{IS_EVENT} is not true"),
+    ):
         connection.execute(
             f"""create view {table} as select {RESTORED} from stored_{stored.partition(".")[0]}
             union all by name select * from rest where {which}"""
         )
+    connection.execute("create view kept as select * from views_kept union all by name select * from acts_kept")
     connection.execute("create view held as select * from kept union all by name select * from others")
-    connection.execute(
-        f"""create view names as select {MERGED} from
-        (select * from stored_names union all by name select * from rest_names) group by all"""
-    )
+    connection.execute("create view sightings as select * from stored_names union all by name select * from rest_names")
+    connection.execute(f"create view names as select {MERGED} from sightings group by all")
     connection.execute("create view hours as select * from stored_hours union all by name select * from rest_hours")
     connection.execute("create view objects as select * from stored_objects")
     return [path for paths in opened.values() for path in paths]

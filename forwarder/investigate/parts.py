@@ -2,7 +2,8 @@
 
 ::
 
-    day=2026-11-29/     events.parquet   sorted by `who` and time
+    day=2026-11-29/     views.parquet    views of pages and issues, sorted by `who` and time
+                        acts.parquet     all other events, sorted in the same way
                         others.parquet   lines that are no event, and heartbeats
                         names.parquet, hours.parquet
                         objects.parquet  SHA-256 of the objects it was made of
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-EVENTS, OTHERS, OBJECTS = "events.parquet", "others.parquet", "objects.parquet"
+VIEWS, ACTS, OTHERS, OBJECTS = "views.parquet", "acts.parquet", "others.parquet", "objects.parquet"
 NAMES, HOURS = "names.parquet", "hours.parquet"
-FILES = (EVENTS, OTHERS, NAMES, HOURS, OBJECTS)
+FILES = (VIEWS, ACTS, OTHERS, NAMES, HOURS, OBJECTS)
 _SAYS = "part.json"
 _UNFINISHED, _READERS = ".unfinished", "readers"
 

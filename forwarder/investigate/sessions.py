@@ -13,8 +13,8 @@ import re
 COLUMNS = (
     "t", "id", "act", "code", "category", "type", "outcome", "severity", "user_id", "user_name", "behalf_id",
     "behalf_name", "as_id", "as_name", "target_id", "target_name", "group_id", "group_name", "roles", "ip", "country",
-    "city", "authentication", "token_id", "token_label", "app_id", "app_name", "content_kind", "content_id",
-    "content_key", "content_name", "space", "changes", "message", "evidence", "line",
+    "city", "user_agent", "authentication", "token_id", "token_label", "app_id", "app_name", "content_kind",
+    "content_id", "content_key", "content_name", "space", "changes", "message", "evidence", "line",
 )  # fmt: skip
 """What `asked` may have of an event."""
 
@@ -23,8 +23,13 @@ _ALWAYS = {
     "content_id", "target_id", "evidence", "line",
 }  # fmt: skip
 
+LIFETIME = """
+create or replace temp table lifetime as select {columns} from e where user_id = $who
+"""
+"""What an account did at any time: read once, for its sessions and for what is new of it."""
+
 OF_ACCOUNT = """
-select {columns} from e where user_id = $who and t >= $since and t < $until
+select {columns} from lifetime where t >= $since and t < $until
 union all select {columns} from e where behalf_id = $who and user_id is distinct from $who and t >= $since
   and t < $until
 union all select {columns} from e where as_id = $who and user_id is distinct from $who
@@ -46,9 +51,13 @@ def asked(events: str, used: str) -> str:
         events: The select of the events, with `{columns}`.
         used: All statements that ask it: columns that none of them names are not read.
     """
+    return _ASKED.format(events=with_columns(events, used))
+
+
+def with_columns(statement: str, used: str) -> str:
+    """Return a statement with those columns that some others need in the place of `{columns}`."""
     words = set(_WORD.findall(used))
-    columns = ", ".join(name for name in COLUMNS if name in _ALWAYS or name in words)
-    return _ASKED.format(events=events.format(columns=columns))
+    return statement.format(columns=", ".join(name for name in COLUMNS if name in _ALWAYS or name in words))
 
 
 _WORD = re.compile(r"[a-z_]+")

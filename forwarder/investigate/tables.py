@@ -3,7 +3,10 @@
 ::
 
     events   the columns of `forwarder.investigate.columns`, and `touched`
+    acts     those of them that are not views of a page or issue that they name: a quarter
     names    every name of somebody or something, with first and last sight (`forwarder.investigate.names`)
+    sightings
+             the same, with several rows of one name: each part of an index has its own
     people   those of people: account, kind, value, folded, feed, first, last, events
     touches  events once more for each of whom and what they touch, which is `touched_kind`, `touched` (its id, else its
              key or name) and `touched_name`; to search here is a hundred times as fast as in the lists of `events`
@@ -68,8 +71,10 @@ _TOUCHED = " || ".join(
 )
 
 VIEWS = (
-    f"""create or replace view events as select * exclude ("url.full"), {_TOUCHED} touched
-    from kept""",
+    *(
+        f"""create or replace view {view} as select * exclude ("url.full"), {_TOUCHED} touched from {table}"""
+        for view, table in (("events", "kept"), ("acts", "acts_kept"))
+    ),
     f"""create or replace view heartbeats as select * from others where "event.provider" = '{HEARTBEAT}'
     and problem is null""",
     """create or replace view touches as
@@ -84,7 +89,7 @@ VIEWS = (
       from (select unnest(also) o, * from events where also is not null)""",
     "create or replace view problems as select * from others where problem is not null",
     """create or replace view people as select id account, kind, "value", folded, feed, "first", "last", events
-    from names where entity = 'person'""",
+    from sightings where entity = 'person'""",
 )
 
 
@@ -106,7 +111,8 @@ class Tables:
     """An open, locked database with these tables. Use it in a `with` statement, or close it.
 
     Args:
-        connection: With the tables or views `kept`, `others`, `names`, `hours` and `objects`, not locked yet.
+        connection: With the tables or views `kept`, `acts_kept`, `others`, `names`, `sightings`,
+            `hours` and `objects`, not locked yet.
         readable: The files that its views read.
         made_of: What they were made of.
         opened: What is closed with them.

@@ -181,7 +181,7 @@ def test_a_month_with_a_day_that_failed_is_not_joined(archive):
 def test_a_damaged_index_is_no_index(archive):
     update(archive)
     (archive.index.folder / "month=2026-01" / "part.json").write_bytes(b"{")
-    (archive.index.folder / "month=2026-02" / "events.parquet").unlink()
+    (archive.index.folder / "month=2026-02" / "views.parquet").unlink()
     assert answers(archive) == answers(archive, index=False)
     assert set(update(archive).removed) == {"month=2026-01", "month=2026-02"}
     assert answers(archive) == answers(archive, index=False)

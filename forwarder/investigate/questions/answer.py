@@ -17,7 +17,7 @@ from forwarder.investigate.limits import limits, limits_of_all
 from forwarder.investigate.moments import Clock, utc, zone_of
 from forwarder.investigate.questions.resolve import resolve, resolve_person
 from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
-from forwarder.investigate.sessions import ONLY
+from forwarder.investigate.sessions import ONLY, with_columns
 from forwarder.investigate.sessions import asked as asked_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         )
     only = " or ".join(ONLY[name] for name in question.only) or "true"
     progress("its events")
+    if shape.first:
+        asking.run("all of its events", with_columns(shape.first, shape.statements), **values)
     asking.run("asked", asked_of(shape.events, shape.statements), **values)
     for name, statement in shape.before:
         asking.run(name, statement, **values)

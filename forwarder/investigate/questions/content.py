@@ -19,11 +19,11 @@ select arg_max(space, t) space, arg_max(content_name, t) title from e where own_
 _NEAR = """
 create or replace temp table near as
 select 'the event names no page, but its message has this title' why, t, id, code, user_id, user_name, ip, country
-  from e, it where own_id is null and content_key is null and suffix(code, '.view') and t >= $since and t < $until
+  from ea, it where own_id is null and content_key is null and suffix(code, '.view') and t >= $since and t < $until
   and length(it.title) >= 5 and contains(message, it.title)
 union all select if(code = 'space.export', 'the whole space was exported', 'rights on the whole space were given'), t,
-  id, code, user_id, user_name, ip, country from e, it where code in ('space.export', 'permission.grant')
-  and t >= $since and t < $until and e.space = it.space
+  id, code, user_id, user_name, ip, country from ea, it where code in ('space.export', 'permission.grant')
+  and t >= $since and t < $until and ea.space = it.space
 """
 
 _INDIRECTLY = Table(
@@ -55,7 +55,7 @@ _TITLES = Table(
     columns("kind", "value", "start:time:first", "end:time:last", "events:number"),
     """
 select kind, "value", epoch_ms(min("first")) "start", epoch_ms(max("last")) "end", sum(events)::bigint events
-from names where id = $who and entity not in ('person', 'group', 'app', 'token', 'space', 'site')
+from sightings where id = $who and entity not in ('person', 'group', 'app', 'token', 'space', 'site')
 group by kind, "value" order by kind, events desc, "value"
 """,
     "no title, key or address",

@@ -74,7 +74,7 @@ _NEW_VALUE = Rule(
     "{when}: {field} set to {value_set} by {who}, never so before; changes of this setting before: {value}",
     """
 with mine as (select t, id, user_id, user_name, unnest(changes) c from asked where len(changes) > 0),
-old as (select t, unnest(changes) c from e where exists (from mine) and len(changes) > 0 and t < $until)
+old as (select t, unnest(changes) c from ea where exists (from mine) and changes is not null and t < $until)
 select '!' mark, count(old.t) filter (old.t < mine.t) "value", 0 own, null others, epoch_ms(mine.t) "start",
   epoch_ms(mine.t) "end",
   1 n, [mine.id] ids, mine.c."field" "field", mine.c."after" value_set, any_value(coalesce(user_name, user_id)) who

@@ -33,13 +33,13 @@ with m as (select entity, id, kind, "value", "first", "last", events, case
     when kind in ('name', 'key') and folded = $folded then 4
     when kind = 'email' and length($text) >= 3 and starts_with("value", lower($text)) then 5
     when kind = 'name' and length($folded) >= 3 and contains(folded, $folded) then 6 end how
-  from names where {entities}),
+  from sightings where {entities}),
 best as (select id, min(how) how from m where how = (select min(how) from m) group by id)
 select id, how from best order by id
 """
 
 _DESCRIBE = """
-with n as (select id, kind, "value", min("first") "first", max("last") "last", sum(events)::bigint events from names
+with n as (select id, kind, "value", min("first") "first", max("last") "last", sum(events)::bigint events from sightings
   where {entities} and id in (select unnest($ids)) group by id, kind, "value")
 select id, arg_max("value", events) filter (kind = 'name') "name", arg_max("value", events)
   filter (kind = 'email') address,

@@ -42,6 +42,7 @@ class Shape(msgspec.Struct, frozen=True):
             none of the others; empty when what was typed is taken as it is.
         what: What was typed, in words, for messages.
         events: The select of the subject's events, for the table `asked`, with `{columns}` for what is read of them.
+        first: A statement that lays out a table for `events` and the queries, with `{columns}`, too; empty for none.
         before: Statements that lay out further tables, by name.
         tables: The parts.
         rules: What stands out.
@@ -53,6 +54,7 @@ class Shape(msgspec.Struct, frozen=True):
     what: str
     events: str
     tables: tuple[Table, ...]
+    first: str = ""
     before: tuple[tuple[str, str], ...] = ()
     entities: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -61,9 +63,9 @@ class Shape(msgspec.Struct, frozen=True):
 
     @property
     def statements(self) -> str:
-        """Return every statement that asks `asked`."""
+        """Return every statement that asks `asked`, or `lifetime`, of which that is made."""
         every = (*(sql for _, sql in self.before), *(one.sql for one in self.tables), *(one.sql for one in self.rules))
-        return " ".join(sql for sql in every if "asked" in sql)
+        return " ".join(sql for sql in every if "asked" in sql or "lifetime" in sql)
 
 
 def columns(*described: str) -> tuple[Column, ...]:

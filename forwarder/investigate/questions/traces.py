@@ -65,7 +65,7 @@ _MADE = Table(
     columns("time:time", "act", "outcome", "object", "name::who", "account", "ip::from", "country", "id::event"),
     """
 select epoch_ms(t) "time", act, outcome, content_name object, user_name "name", user_id account, ip, country, id
-from e where content_id = $who and not suffix(code, '.view') order by t, id
+from ea where content_id = $who and not suffix(code, '.view') order by t, id
 """,
     "no event that it was made, changed or taken back",
     "That a token's id in this event is the one with which it is used is an observation, not a promise of Atlassian.",
@@ -77,12 +77,12 @@ _SOON = Rule(
     "{when}: made by {who} from {made_ip}, used {value} times within a day, first from {ip}; two-step verification"
     " {mfa}",
     """
-with made as (select t, id, user_id, user_name, ip from e where code = 'api_token.create' and content_id = $who),
+with made as (select t, id, user_id, user_name, ip from ea where code = 'api_token.create' and content_id = $who),
 used as (select min(e.t) "first", max(e.t) "last", count(*) n, arg_min(e.ip, e.t) ip, list(e.id order by e.t,
   e.id)[:$most] ids
   from e, made where e.token_id = $who and e.t - made.t < interval 1 day),
-off as (select max(e.id) id from e, made where e.code = 'mfa.disable' and e.user_id = made.user_id
-  and e.t between made.t - interval 1 day and made.t)
+off as (select max(ea.id) id from ea, made where ea.code = 'mfa.disable' and ea.user_id = made.user_id
+  and ea.t between made.t - interval 1 day and made.t)
 select if(off.id is null, '!', '!!') mark, used.n "value", null own, null others, epoch_ms(made.t) "start",
   epoch_ms(used."last") "end", used.n + 1 + if(off.id is null, 0, 1) n,
   list_filter([off.id, made.id], lambda x: x is not null) || used.ids ids, coalesce(made.user_name, made.user_id) who,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import DAYS, DEEDS, OBJECTS, READ_BY_SPACE, SESSIONS_TABLE, TIMELINE_TABLE
 from forwarder.investigate.questions.user_rules import USER_RULES
-from forwarder.investigate.sessions import OF_ACCOUNT
+from forwarder.investigate.sessions import LIFETIME, OF_ACCOUNT
 
 _FIRST_SEEN = Table(
     "first_seen",
@@ -24,11 +24,11 @@ with o as (select t, unnest([struct_pack(w := 'country', x := country),
     struct_pack(w := 'city', x := country || ', ' || city), struct_pack(w := 'address', x := ip),
     struct_pack(w := 'user agent', x := user_agent), struct_pack(w := 'token', x := token_id),
     struct_pack(w := 'app', x := app_id), struct_pack(w := 'act', x := act)], recursive := true)
-  from e where user_id = $who),
+  from lifetime),
 f as (select w, x, min(t) "first", max(t) "last", count(*) filter (t >= $since and t < $until) inside,
     count(*) filter (t >= $until) "after" from o where x is not null group by w, x
   having inside > 0 and "first" >= $since),
-span as (select min(t) begins, max(t) ends from e where user_id = $who),
+span as (select min(t) begins, max(t) ends from lifetime),
 other as (select 'address' w, ip x, count(distinct user_id) n from hours
     where ip in (select x from f where w = 'address') and user_id <> $who group by ip
   union all select 'token', token_id, count(distinct user_id) from hours
@@ -114,7 +114,7 @@ group by session, direction, user_id, other_id order by 1
 )
 
 _GRANTS = """
-create or replace temp table grants as select t, id, code, user_id, user_name, target_id, group_name, roles from e
+create or replace temp table grants as select t, id, code, user_id, user_name, target_id, group_name, roles from ea
 where code in ('admin.grant', 'role.grant', 'group.add') and target_id is not null and t < $until
 """
 
@@ -153,7 +153,7 @@ _NAMES = Table(
     columns("kind", "value", "start:time:first", "end:time:last", "events:number"),
     """
 select kind, "value", epoch_ms(min("first")) "start", epoch_ms(max("last")) "end", sum(events)::bigint events
-from names where entity = 'person' and id = $who group by kind, "value" order by kind, events desc, "value"
+from sightings where entity = 'person' and id = $who group by kind, "value" order by kind, events desc, "value"
 """,
     "no name",
 )
@@ -162,6 +162,7 @@ SHAPE = Shape(
     kind="user",
     what="an account id, an e-mail address or a name",
     entities=("person",),
+    first=LIFETIME,
     events=OF_ACCOUNT,
     before=(("grants", _GRANTS),),
     tables=(

@@ -73,7 +73,7 @@ NIGHT = Rule(
     "{when}: {value} events in one night, from 22:00 to 06:00; on any other night at most {own}",
     """
 with n as (select date_trunc('day', timezone($zone, t) - interval 6 hours) night, count(*) n
-  from e where user_id = $who and token_id is null and app_id is null
+  from lifetime where token_id is null and app_id is null
     and (hour(timezone($zone, t)) >= 22 or hour(timezone($zone, t)) < 6) group by 1),
 b as (select *, max(n) over (order by night rows between unbounded preceding and unbounded following
     exclude current row) own from n),
@@ -150,15 +150,16 @@ EXPORTS = Rule(
     "{when}: {value} exports and downloads in one day, of {spaces}; on other days at most {own}, and anybody else in a "
     "day at most {others}",
     """
-with d as (select date_trunc('day', timezone($zone, t)) on_day, count(*) n from e where user_id = $who
-    and suffix(code, '.export') group by 1),
+with d as (select date_trunc('day', timezone($zone, t)) on_day, count(*) n from lifetime
+    where suffix(code, '.export') group by 1),
 a as (select *, date_trunc('day', timezone($zone, t)) on_day from asked where is_export and suffix(code, '.export')
   and user_id = $who),
 x as (select on_day, count(*) n, min(t) "first", max(t) "last", list(id order by t, id)[:$most] ids,
   list(distinct coalesce(space, content_name, content_id) order by coalesce(space, content_name, content_id)) spaces
   from a group by on_day),
-others as (select max(n) n from (select count(*) n from e where exists (from x where n >= 3) and suffix(code, '.export')
-  and t >= $since and t < $until and user_id <> $who group by user_id, date_trunc('day', timezone($zone, t))))
+others as (select max(n) n from (select count(*) n from ea where exists (from x where n >= 3)
+  and suffix(code, '.export') and t >= $since and t < $until and user_id <> $who
+  group by user_id, date_trunc('day', timezone($zone, t))))
 select if(x.n > 3 * coalesce(own.n, 0) and x.n > coalesce(others.n, 0), '!!', '!') mark, x.n "value",
   coalesce(own.n, 0) own, coalesce(others.n, 0) others, epoch_ms(x."first") "start", epoch_ms(x."last") "end", x.n n,
   x.ids ids, x.spaces spaces
@@ -239,9 +240,9 @@ GROUP_MADE_ADMIN = Rule(
     """
 with g as (select group_id, any_value(group_name) group_name, min(t) granted from asked where code = 'admin.grant'
   and group_id is not null group by group_id),
-m as (select e.*, g.granted from e join g on e.group_id = g.group_id where e.t >= $since and e.t < $until
-  and e.t between g.granted - interval 1 day and g.granted + interval 1 day
-  and e.code in ('group.create', 'group.add', 'group.remove', 'group.delete', 'admin.grant'))
+m as (select ea.*, g.granted from ea join g on ea.group_id = g.group_id where ea.t >= $since and ea.t < $until
+  and ea.t between g.granted - interval 1 day and g.granted + interval 1 day
+  and ea.code in ('group.create', 'group.add', 'group.remove', 'group.delete', 'admin.grant'))
 select if(bool_or(code = 'group.create') and bool_or(code = 'group.delete'), '!!', '!') mark, count(*) "value",
   null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(any_value(group_name), group_id) group_name,
@@ -261,7 +262,7 @@ NEW_VALUES = Rule(
     "{when}: {field} set to {value_set}, never so before; changes of this setting before: {value}",
     """
 with mine as (select t, id, unnest(changes) c from asked where changes is not null and len(changes) > 0),
-before as (select t, unnest(changes) c from e where len(changes) > 0
+before as (select t, unnest(changes) c from ea where changes is not null
   and t < (select max(t) from mine)),
 n as (select mine.t t, any_value(mine.id) id, mine.c."field" f, mine.c."after" a,
   count(before.t) filter (before.t < mine.t) earlier,
