@@ -7,7 +7,6 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from simulator.receivers.hec_rules import Token
 from simulator.receivers.syslog import SyslogReceiver
 from simulator.simulator import Simulator
 from tests.cli.letters import on_terminal
+from tests.commands import call_for_text
 from tests.daemon.engine import source
 from tests.daemon.process import Process
 from tests.packages import SINK, install
@@ -392,16 +392,8 @@ def test_a_strangers_fault_is_a_finding_without_its_words(tmp_path: Path, kind: 
 
 
 def shell(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forwarder.cli.app", "doctor", *arguments],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error", **env},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error", **env}
+    return call_for_text("doctor", *arguments, cwd=folder, env=env, timeout=100)
 
 
 def test_the_command_shows_a_table_and_what_to_do(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from forwarder.catalogue.state_files import state_file, write_state
 from forwarder.contracts import ListedAction
 from forwarder.daemon.action_lists import KeptList, UnknownActions
+from tests.commands import call
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "organization"
 CONFIG = """
@@ -24,10 +23,7 @@ sinks: {out: {type: file, path: out}}
 
 
 def run(folder: Path, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "forwarder.cli.app", "catalogue", *words],
-        cwd=folder, input=stdin, capture_output=True, check=False, env={"PYTHONPATH": str(Path.cwd()), "PATH": ""},
-    )  # fmt: skip
+    done = call("catalogue", *words, cwd=folder, env={"PATH": ""}, stdin=stdin)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

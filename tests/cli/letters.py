@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import select
-import subprocess
-import sys
 from pathlib import Path
 
 from forwarder.contracts import Batch, Delivery, Rejection
 from forwarder.testing.lanes import bench
+from tests.commands import start
 from tests.delivery.scripted import ScriptedSink
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nerror: forged \u202egpj.exe [bold red]markup[/] \u2028\x9b31m\x00"
@@ -72,15 +71,7 @@ def on_terminal(
         "COLUMNS": "120",
         "PAGER": pager,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "forwarder.cli.app", *arguments],
-        cwd=folder,
-        env=env,
-        stdin=secondary,
-        stdout=secondary,
-        stderr=secondary,
-        start_new_session=True,
-    )
+    process = start(*arguments, cwd=folder, env=env, streams=(secondary, secondary, secondary), new_session=True)
     os.close(secondary)
     shown = b""
     try:
@@ -100,5 +91,5 @@ def on_terminal(
                 raise AssertionError(f"nothing more came; shown so far: {shown!r}")
     finally:
         os.close(primary)
-        code = process.wait(timeout=60)
+        code = process.wait()
     return code, shown.decode("utf-8", "surrogateescape")

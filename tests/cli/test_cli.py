@@ -24,6 +24,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Fenced, SpoolError
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.cli.letters import on_terminal
+from tests.commands import call_for_text
 from tests.packages import SINK, install
 
 COMMANDS = [
@@ -86,16 +87,7 @@ class Shell:
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"}
 
     def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "forwarder.cli.app", *arguments],
-            cwd=self.folder,
-            env=self.env | env,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return call_for_text(*arguments, cwd=self.folder, env=self.env | env)
 
     def config(self, text: str = CONFIG) -> None:
         (self.folder / "config.yaml").write_text(text)

@@ -9,7 +9,6 @@ import re
 import sqlite3
 import stat
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -28,21 +27,14 @@ from forwarder.spool.sqlite.store import SqliteSpool
 from forwarder.testing.lanes import event
 from sinks.elasticsearch.answers import _BY_STATUS, _BY_TYPE
 from tests.cli.letters import CONFIG, HOSTILE, fill, hostile_event, on_terminal
+from tests.commands import call, call_for_text
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def shell(folder: Path, *arguments: str, text: bool = True) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "forwarder.cli.app", "dead-letters", *arguments],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=text,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"}
+    return (call_for_text if text else call)("dead-letters", *arguments, cwd=folder, env=env)
 
 
 async def spool_says(folder: Path):
