@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from forwarder.archive import layout
+from forwarder.archive.chain_keys import ChainKeys
 from forwarder.archive.digest import HOUR, Digest, Entry, read_digest, sha256
-from forwarder.archive.keys import PublicKey
 from forwarder.archive.stores import NotStored
 from forwarder.archive.verdict import Found
 from forwarder.contracts.errors import ConfigError
@@ -88,7 +88,7 @@ class HourCheck:
         self._store = store
         self._span: Span | None = None
         self._hours: dict[datetime, _Read | None] = {}
-        self._public: dict[str, PublicKey | None] = {}
+        self._keys = ChainKeys(store.read_oldest, self._find)
         self._proof = HourProof()
 
     async def check(
@@ -220,41 +220,16 @@ class HourCheck:
         if not key or self._proof.signatures_unread:
             return
         try:
-            public = await self._public_key(key)
+            is_right = await self._keys.has_signed(key, name, read.data)
         except ConfigError as error:
             self._proof.signatures_unread = str(error)
-            return
-        try:
-            signature = await self._store.read_oldest(layout.signature_name(name))
         except NotStored:
             if self._span is None or read.said.hour != self._span.newest:  # of the newest it may come yet
                 self._find("signature_missing", name, f"{layout.signature_name(name)} is not there")
-            return
-        if public is None:
-            return
-        if public.signed(read.data, signature):
-            self._proof.signed += is_own
-            if is_own and key not in self._proof.keys:
-                self._proof.keys.append(key)
         else:
-            self._find("signature_wrong", name, f"it is not of these bytes and the key {key}")
-
-    async def _public_key(self, key: str) -> PublicKey | None:
-        if key not in self._public:
-            self._public[key] = None
-            name = layout.key_name(key)
-            try:
-                public = PublicKey.from_pem(await self._store.read_oldest(name))
-            except NotStored:
-                self._find("key_missing", name, "nothing that it signed can be checked")
-            except ValueError as error:
-                self._find("key_wrong", name, str(error))
-            else:
-                if public.id == key:
-                    self._public[key] = public
-                else:
-                    self._find("key_wrong", name, f"it is the key {public.id}")
-        return self._public[key]
+            self._proof.signed += is_own and is_right
+            if is_own and is_right and key not in self._proof.keys:
+                self._proof.keys.append(key)
 
     def _compare(self, hashes: Mapping[str, str]) -> None:
         for name, found in hashes.items():

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from forwarder.archive import layout
+from forwarder.archive.chain_keys import ChainKeys
 from forwarder.archive.deleted import DeletedMonths
 from forwarder.archive.digest import HOUR, Digest, Entry, count_on, iso_hour, read_digest, sha256
 from forwarder.archive.evidence import DamagedEvidence, damage_of, events_of, header_of
-from forwarder.archive.keys import PublicKey
 from forwarder.archive.retention import read_deletion
 from forwarder.archive.stores import NotStored
 from forwarder.archive.verdict import Found, Tally, Verdict, conclude
@@ -64,7 +64,7 @@ class _Check:
         self._store = store
         self._heads, self._known_keys = heads, known_keys
         self._verdict, self._tally = Verdict(), Tally(heads=len(heads), known=sorted(known_keys))
-        self._public: dict[str, PublicKey | None] = {}
+        self._keys = ChainKeys(self._read, self._find)
         self._trusted: set[str] = set()  # keys that signed a digest, or were named by one as the next
         self._records: set[str] = set()
         self._deleted = DeletedMonths()
@@ -177,7 +177,7 @@ class _Check:
         if digest.key != expected:
             self._find("key_changed", name, f"it names the key {digest.key}; {expected or 'none'} was to sign")
         try:
-            is_signed = await self._is_signed(name, data, digest.key)
+            is_signed = await self._keys.has_signed(digest.key, name, data)
         except NotStored:
             self._tally.unfinished = is_newest
             if not is_newest:
@@ -187,36 +187,6 @@ class _Check:
             self._trusted.update((digest.key, digest.next_key))
             if digest.key not in self._verdict.keys:
                 self._verdict.keys.append(digest.key)
-
-    async def _is_signed(self, name: str, data: bytes, key: str) -> bool:
-        """Tell whether the signature of a digest or record is right. Raises NotStored when there is none."""
-        signature_name = layout.signature_name(name)
-        signature = await self._read(signature_name)
-        public = await self._public_key(key)
-        if public is None:
-            return False
-        if is_right := public.signed(data, signature):
-            return is_right
-        self._find("signature_wrong", name, f"{signature_name} is not of these bytes and the key {key}")
-        return False
-
-    async def _public_key(self, key: str) -> PublicKey | None:
-        if key in self._public:
-            return self._public[key]
-        self._public[key] = None
-        name = layout.key_name(key)
-        try:
-            public = PublicKey.from_pem(await self._read(name))
-        except NotStored:
-            self._find("key_missing", name, "nothing that it signed can be checked")
-        except ValueError as error:
-            self._find("key_wrong", name, str(error))
-        else:
-            if public.id == key:
-                self._public[key] = public
-            else:
-                self._find("key_wrong", name, f"it is the key {public.id}")
-        return self._public[key]
 
     def _check_counts(self, digest: Digest, name: str) -> None:
         """Check what a digest says of its objects against itself and the digests before."""
@@ -306,7 +276,7 @@ class _Check:
             if layout.key_name(key) != each.name or not key.isalnum():
                 self._find("object_foreign", each.name, "nothing of this name is written here")
             else:
-                await self._public_key(key)
+                await self._keys.public(key)
         await self._read_records()  # a month may have been deleted while the others were read
         for found, hour in self._missing:
             if self._deleted.is_on_record(hour) and await self._is_gone(found.name):
@@ -344,7 +314,7 @@ class _Check:
             self._find("deletion_wrong", name, str(error))
             return
         try:
-            is_signed = await self._is_signed(name, data, record.key) if record.key else False
+            is_signed = await self._keys.has_signed(record.key, name, data) if record.key else False
         except NotStored:  # its writer was killed before it deleted anything, or somebody took it away
             is_signed = None
         self._deleted.add_record(name, record, is_signed=is_signed)

@@ -162,13 +162,19 @@ def keygen(
     epilog=examples_epilog(
         [
             ("audit-forwarder archive verify-script > verify_archive.py", "print it"),
-            ("audit-forwarder archive verify-script verify_archive.py", "write it"),
+            (
+                "audit-forwarder archive verify-script --package verify_package.py",
+                "write the one for packages of evidence",
+            ),
         ],
         *CODES,
     ),
 )
 def verify_script(
     file: Annotated[Path | None, typer.Argument(help="Where to write it; default: standard output.")] = None,
+    package: Annotated[
+        bool, typer.Option("--package", help="The script for a package of evidence; it needs the other one beside it.")
+    ] = False,
 ) -> None:
     """Print the script that checks a copy of an archive without this program.
 
@@ -176,4 +182,4 @@ def verify_script(
     """
     from forwarder.cli.commands import archive as command
 
-    raise typer.Exit(command.verify_script(file))
+    raise typer.Exit(command.verify_script(file, package=package))

@@ -18,12 +18,16 @@ from forwarder.cli.investigate import (
     ForPage,
     Html,
     Index,
+    LinesOnly,
+    Package,
     Place,
     Reason,
+    Sign,
     Since,
     Until,
     Zone,
     face,
+    sealed,
 )
 from forwarder.cli.options import Config, Json, Overrides, SecretsDir, call
 from forwarder.exit_codes import ExitCode
@@ -70,6 +74,9 @@ def hunt(
     for_page: ForPage = None,
     case: Case = None,
     reason: Reason = None,
+    sign: Sign = None,
+    package: Package = None,
+    lines_only: LinesOnly = False,
     allow_incomplete: AllowIncomplete = False,
 ) -> None:
     """Run the detections that are shipped over what is kept.
@@ -86,6 +93,7 @@ def hunt(
             command.When(since, until, zone),
             face(command, depth, html, as_json=as_json, as_csv=as_csv)._replace(for_page=for_page),
             command.Report(case, reason),
+            sealed=sealed(command, sign, package, lines_only=lines_only),
             allow_incomplete=allow_incomplete,
         )
     )

@@ -215,9 +215,6 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
     ) -> None:
         from forwarder.cli.commands import investigate as command
 
-        if sign is None and (package is not None or lines_only):
-            raise typer.BadParameter("--package and --lines-only are about the package that --sign makes; add --sign")
-        sealed = command.Sealed(sign, package, not lines_only) if sign is not None else None
         raise typer.Exit(
             command.investigate(
                 kind,
@@ -228,7 +225,7 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
                 command.Report(case, reason),
                 directory=directory,
                 only=only or (),
-                sealed=sealed,
+                sealed=sealed(command, sign, package, lines_only=lines_only),
                 allow_incomplete=allow_incomplete,
             )
         )
@@ -239,6 +236,13 @@ def _command(kind: str, value: str, example: str, why: str, text: str) -> None:
     ]
     examples = [(f"audit-forwarder investigate {kind} {example}", why)]
     app.command(kind, epilog=examples_epilog([*examples, *_MORE.get(kind, ())], ExitCode.DEGRADED))(ask)
+
+
+def sealed(command: Any, sign: Path | None, package: Path | None, *, lines_only: bool) -> Any:
+    """Return the package that was asked for; None for none."""
+    if sign is None and (package is not None or lines_only):
+        raise typer.BadParameter("--package and --lines-only are about the package that --sign makes; add --sign")
+    return command.Sealed(sign, package, not lines_only) if sign is not None else None
 
 
 def face(command: Any, depth: str, html: Path | None, *, as_json: bool, as_csv: bool) -> Any:

@@ -24,7 +24,7 @@ from forwarder.archive.package.contents import manifest_of
 from forwarder.archive.package.writing import Answer, LinePlace, write_package
 from forwarder.contracts import ConfigError, Held
 from tests.archive.places import HOUR, store_object
-from tests.archive.verifiers import BEGIN, HOURS, SCRIPT, SPOOL, Archive, HourDigests, build
+from tests.archive.verifiers import BEGIN, HOURS, PACKAGE_SCRIPT, SCRIPT, SPOOL, Archive, HourDigests, build
 
 HOSTILE = '=cmd|"/c calc"!A1 <script>alert(1)</script> \x1b[2J\u202e'
 
@@ -68,7 +68,7 @@ async def made(tmp_path: Path) -> Made:
 
 
 def by_script(file: Path, *options: str) -> tuple[set[tuple[str, str]], str]:
-    command = [sys.executable, "-I", "-S", str(SCRIPT), str(file), *options]
+    command = [sys.executable, "-I", "-S", str(PACKAGE_SCRIPT), str(file), *options]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not ran.stderr, ran.stderr
     found = set(re.findall(r"^FOUND (\w+): (\S+)", ran.stdout, re.MULTILINE))
@@ -102,7 +102,7 @@ async def test_what_is_packed_is_what_the_archive_has(made: Made) -> None:
     assert "\x1b" not in readme
     assert "\u202e" not in readme
     assert made.file.stat().st_mode & 0o777 == 0o600
-    assert files[contents.SCRIPT] == SCRIPT.read_bytes()
+    assert [files[each.name] for each in (SCRIPT, PACKAGE_SCRIPT)] == [SCRIPT.read_bytes(), PACKAGE_SCRIPT.read_bytes()]
 
 
 async def test_an_honest_package_is_found_so_by_both(made: Made) -> None:

@@ -258,6 +258,20 @@ def test_an_answer_becomes_a_package_that_is_checked_without_us(
     assert "there already" in again.output.replace("\n", " ")
 
 
+def test_what_rules_match_becomes_a_package_too(archive: Archive, tmp_path: Path) -> None:
+    write_new_key(tmp_path / "mine.pem")
+    archive.put("2026-03-04T03", [event("twosv_disabled_for_user", ident="off", time="2026-03-04T03:00:00.000Z")])
+    archive.digest("2026-03-04T04")
+    file = tmp_path / "case.zip"
+    words = ("hunt", "--archive", archive.folder, "--tz", "UTC", "--package", file)
+    done = run(*words, "--sign", tmp_path / "mine.pem")
+    assert done.exit_code == 0, done.output
+    assert "1 events in 1 objects" in done.stdout
+    shown = json.loads(run("archive", "verify-package", file, "--key", archive.key.id, "--json").stdout)
+    assert (shown["intact"], shown["lines"], shown["proven_lines"]) == (True, 1, 1)
+    assert run(*words).exit_code == 2
+
+
 def test_a_package_is_of_an_archive_and_of_one_subject(archive: Archive, tmp_path: Path) -> None:
     write_new_key(tmp_path / "mine.pem")
     events = tmp_path / "events.ndjson"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 MANIFEST, SIGNATURE, SIGNER = "MANIFEST", "MANIFEST.sig", "signer.pem"
-README, SCRIPT = "README.txt", "verify_archive.py"
+README, SCRIPTS = "README.txt", ("verify_package.py", "verify_archive.py")
 REPORT, RESULT, TABLE = "report.html", "result.json", "result.csv"
 EVENTS, PLACES, ARCHIVE = "events.ndjson", "places.ndjson", "archive/"
 
@@ -23,7 +23,7 @@ KINDS = {
     "signer_unknown": "the package is signed with another key than the one that you know",
     "line_wrong": "a line is not what stands at its place in the evidence",
 }
-"""Findings of a package besides those of an archive; `verify_archive.py` has the same."""
+"""Findings of a package besides those of an archive; `verify_package.py` has the same."""
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"name": "object"}):

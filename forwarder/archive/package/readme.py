@@ -72,15 +72,17 @@ def _text(facts: Facts) -> str:
   archive/digests/    what was stored in each hour, from the hour before the first event to the one after the
                       last, with the SHA-256 of each object and of the digest before; and signatures (.sig)
   archive/keys/       the public keys of these signatures
-  verify_archive.py   a script that checks all of this with Python and openssl, and nothing of ours
+  verify_package.py   a script that checks all of this with Python and openssl, and nothing of ours; it runs
+                      verify_archive.py, which checks digests and objects
   MANIFEST            the SHA-256 of every other file; MANIFEST.sig is its signature by signer.pem
 
 HOW TO CHECK IT
 
-Do not take the script from this package, for who changed the package could have changed that, too: get it from
-`audit-forwarder archive verify-script`, or compare it with one that you know. Then, on the zip as you got it:
+Do not take the scripts from this package, for who changed the package could have changed them, too: get them from
+`audit-forwarder archive verify-script`, the one for packages with `--package`, or compare them with those that you
+know. Then, on the zip as you got it:
 
-  python3 verify_archive.py PACKAGE.zip --signer {facts.signer} --key ID
+  python3 verify_package.py PACKAGE.zip --signer {facts.signer} --key ID
 
 or `audit-forwarder archive verify-package PACKAGE.zip` with the same options. `--signer` is the id of the key of who
 made this package, `--key` that of the archive: ask for both ids by another way than this package came. With

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from forwarder.archive.keys import SigningKey
     from forwarder.archive.stores import Store
 
-_SCRIPT = Path(layout.__file__).with_name(contents.SCRIPT)
+_SCRIPTS = Path(layout.__file__).parent
 _WHEN = (1980, 1, 1, 0, 0, 0)
 _PACKED = {".zst": zipfile.ZIP_STORED, ".sig": zipfile.ZIP_STORED}
 _LOOK = "See what happened with: audit-forwarder archive verify."
@@ -126,7 +126,8 @@ class _Writing:
             for place, line in zip(self._answer.places, lines, strict=True)
         ]
         self._add(contents.PLACES, b"".join(msgspec.json.encode(each) + b"\n" for each in places))
-        self._add(contents.SCRIPT, _SCRIPT.read_bytes())
+        for name in contents.SCRIPTS:
+            self._add(name, (_SCRIPTS / name).read_bytes())
         self._add(contents.SIGNER, self._key.public.pem)
         answer = self._answer
         facts = Facts(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _HEX = frozenset("0123456789abcdef")
 _HEAD_DIGITS = 64
-_SCRIPT = Path(layout.__file__).with_name("verify_archive.py")
+_SCRIPTS = Path(layout.__file__).parent
 
 
 def verify(
@@ -119,9 +119,9 @@ def keygen(file: Path) -> ExitCode:
     return ExitCode.OK
 
 
-def verify_script(file: Path | None) -> ExitCode:
-    """Print the script that checks a copy of an archive without us, or write it. Raises ConfigError."""
-    text = _SCRIPT.read_text(encoding="utf-8")
+def verify_script(file: Path | None, *, package: bool = False) -> ExitCode:
+    """Print the script that checks a copy of an archive, or a package, without us, or write it. Raises ConfigError."""
+    text = (_SCRIPTS / f"verify_{'package' if package else 'archive'}.py").read_text(encoding="utf-8")
     if file is None:
         sys.stdout.write(text)
         return ExitCode.OK
@@ -132,7 +132,7 @@ def verify_script(file: Path | None) -> ExitCode:
         raise ConfigError(f"{file} is there already; name another file") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
-    print_line(f"written; run: python3 {file} FOLDER --head SHA256 --key ID")
+    print_line(f"written; run: python3 {file} {'PACKAGE.zip' if package else 'FOLDER'} --head SHA256 --key ID")
     return ExitCode.OK
 
 

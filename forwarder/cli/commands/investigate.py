@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from forwarder.archive.kept import KeptArchive
+    from forwarder.archive.keys import SigningKey
     from forwarder.cli.invocation import Invocation
     from forwarder.investigate.questions.answer import Archive
     from forwarder.investigate.result import Result
@@ -102,7 +103,7 @@ def investigate(
     allow_incomplete: bool = False,
 ) -> ExitCode:
     """Ask, and show the answer. Raises ConfigError for what cannot be asked."""
-    signer = read_signing_key(sealed.key) if sealed is not None else None
+    signer = _signer(sealed)
     if face.for_page is not None:
         for_page.begin(face.for_page)
     question = _question(kind, who, when, only)
@@ -113,24 +114,51 @@ def investigate(
         if sealed is not None:
             refuse_files(archive)
         result = interruptible(archive.tables, lambda: answer(asked, SHAPES[kind], question, run, progress))
-        if sealed is not None and signer is not None:
-            progress("the lines of the package")
-            file = sealed.file or _package_file(run)
-            packed = pack(asked, result, file, signer, with_objects=sealed.with_objects)
-            if packed is not None and face == Face():
-                print_line(
-                    f"{file}: {packed.lines} events in {packed.objects} objects, {packed.digests} digests, signed by"
-                    f" {packed.signer}; check it with: audit-forwarder archive verify-package {file}"
-                )
-                return _code(result, allow_incomplete=allow_incomplete)
-    _show(result, face)
+        is_said = _seal(asked, result, sealed, signer, face, progress)
+    if not is_said:
+        _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
 
 
+def _signer(sealed: Sealed | None) -> SigningKey | None:
+    return read_signing_key(sealed.key) if sealed is not None else None
+
+
+def _seal(
+    archive: Archive,
+    result: Result,
+    sealed: Sealed | None,
+    signer: SigningKey | None,
+    face: Face,
+    progress: Callable[[str], None],
+) -> bool:
+    """Make the package that is asked for, if any; return whether that was said in place of the answer."""
+    if sealed is None or signer is None:
+        return False
+    progress("the lines of the package")
+    file = sealed.file or _package_file(result.run)
+    packed = pack(archive, result, file, signer, with_objects=sealed.with_objects)
+    is_said = packed is not None and face == Face()
+    if packed is not None and is_said:
+        print_line(
+            f"{file}: {packed.lines} events in {packed.objects} objects, {packed.digests} digests, signed by"
+            f" {packed.signer}; check it with: audit-forwarder archive verify-package {file}"
+        )
+    return is_said
+
+
 def hunt(
-    names: Sequence[str], where: Where, when: When, face: Face, report: Report, *, allow_incomplete: bool
+    names: Sequence[str],
+    where: Where,
+    when: When,
+    face: Face,
+    report: Report,
+    *,
+    sealed: Sealed | None = None,
+    allow_incomplete: bool,
 ) -> ExitCode:
     """Run the rules that are shipped, and show what they match. Raises ConfigError for a rule that is not."""
+    signer = _signer(sealed)
     if face.for_page is not None:
         for_page.begin(face.for_page)
     known = {rule.name: rule for rule in hunts()}
@@ -143,8 +171,12 @@ def hunt(
     question = Question("hunt", ", ".join(rule.name for rule in rules), zone.key, since, until)
     with _progress(face) as progress, _opened(where, progress) as archive:
         run = msgspec.structs.replace(_run(report), index=archive.tables.made_of.parts)
+        if sealed is not None:
+            refuse_files(archive)
         result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, run, progress))
-    _show(result, face)
+        is_said = _seal(archive, result, sealed, signer, face, progress)
+    if not is_said:
+        _show(result, face)
     return _code(result, allow_incomplete=allow_incomplete)
 
 

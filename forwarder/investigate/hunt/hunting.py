@@ -9,6 +9,7 @@ from forwarder.investigate.asking import Asking
 from forwarder.investigate.limits import limits_of_all
 from forwarder.investigate.moments import Clock, pause, utc
 from forwarder.investigate.questions.answer import (
+    OBJECTS,
     events_between,
     evidence_of_tables,
     searched_in,
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from forwarder.investigate.questions.answer import Archive
     from forwarder.investigate.result import Mark, Question, Run
 
-_OBJECTS = """
-select evidence "name", any_value(sha256) sha256 from (select distinct evidence from e
-  where id in (select unnest($events)) and t >= $since and t < $until and evidence is not null)
-left join objects on "name" = evidence group by evidence order by evidence
+_EVENTS = """
+create or replace temp table asked as select t, id, evidence, line from e
+where id in (select unnest($events)) and t >= $since and t < $until
 """
 _MARKS: dict[str, Mark] = {"critical": "!!", "high": "!!", "medium": "!"}
 _MOST_MATCHES = 200
@@ -53,8 +53,8 @@ def hunt(
         matched += [(rule, row) for row in found[:_MOST_MATCHES]]
         rows.append((rule.name, rule.title, rule.level, len(found), sum(row["n"] for row in found), rule.id))
     ids = [ident for _, row in matched for ident in row["ids"] if ident is not None]
-    found = asking.run("objects of evidence", _OBJECTS, **values, events=ids)
-    evidence = with_objects(archive, evidence, found)
+    asking.run("events that findings name", _EVENTS, **values, events=ids)
+    evidence = with_objects(archive, evidence, asking.run("objects of evidence", OBJECTS))
     matched.sort(key=lambda one: (_MARKS.get(one[0].level, "") != "!!", one[1]["start"] or math.inf))
     findings = tuple(_finding(number, rule, row, clock) for number, (rule, row) in enumerate(matched, 1))
     events = sum(row[4] for row in rows)

@@ -36,10 +36,11 @@ select coalesce(sum(events), 0)::bigint events, epoch_ms(min("first")) "first", 
 """
 _IN_WINDOW = "select coalesce(sum(events), 0)::bigint n from hours_within"
 _OF_SUBJECT = "select count(*) n, count(*) filter ({only}) shown from asked"
-_OBJECTS = """
+OBJECTS = """
 select evidence "name", any_value(sha256) sha256 from (select distinct evidence from asked where evidence is not null)
 left join objects on "name" = evidence group by evidence order by evidence
 """
+"""Of the events in `asked`."""
 _MOMENT_OF = "select epoch_ms(t) t from e where id = $event"
 
 
@@ -100,7 +101,7 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     for name, statement in shape.before:
         asking.run(name, statement, **values)
     progress("whether the evidence is unchanged")
-    evidence = with_objects(archive, evidence, asking.run("objects of evidence", _OBJECTS))
+    evidence = with_objects(archive, evidence, asking.run("objects of evidence", OBJECTS))
     [own] = asking.run("events of the subject", _OF_SUBJECT.format(only=only))
     parts: list[Part] = []
     not_found: list[str] = []
