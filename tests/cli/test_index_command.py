@@ -1,14 +1,17 @@
 """`investigate index`: makes what makes answers quick, in a process of its own, and says what it could not make."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from forwarder.investigate.building import Builder
 from forwarder.investigate.opening import open_tables
+from tests.commands import call_for_text
 from tests.investigate.evidence import Archive
 from tests.investigate.lines import event
 
@@ -24,8 +27,7 @@ def archive(tmp_path):
 
 
 def run(*words, code=0):
-    command = [sys.executable, "-m", "forwarder", "investigate", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = call_for_text("investigate", *map(str, words), cwd=Path.cwd(), env=os.environ)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
