@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,8 +55,7 @@ class Log:
     def add(self, processed: int, happened: int, ident: str | None) -> None:
         body: dict[str, Any] = {} if ident is None else {"id": ident}
         body["attributes"] = {"time": iso(happened), "processedAt": iso(processed), "action": "made_up"}
-        self.events.append((processed, happened, json.dumps(body)))
-        self.events.sort(key=lambda entry: entry[0])
+        insort(self.events, (processed, happened, json.dumps(body)), key=lambda entry: entry[0])
 
     async def handle(self, request: Request) -> Response:
         query = {name: values[0] for name, values in request.query.items()}
