@@ -1,21 +1,18 @@
 """The only module that speaks HTTP to others: one connection, one request at a time, every failure by its kind.
 
 Invariants: nothing secret is in a message (no query, no header, no body); whatever ended before its answer was read
-whole takes its connection with it. A cancelled request costs httpcore a pool slot forever (encode/httpcore#1093),
-therefore the pool lives no longer than its first failure. Built on httpx's transport, below its client: so there are no
-redirects, no cookies, no `.netrc`, no certifi and no URLs in logs that would have to be switched off.
+whole takes its connection with it. Requests, URLs, proxies and errors are httpx's, beneath its client: so there are no
+redirects, no cookies, no `.netrc`, no certifi and no URLs in logs that would have to be switched off. The connection
+is our own (`transport`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 import ssl
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,6 +25,7 @@ from forwarder.net.bodies import BodyReader, answer_to
 from forwarder.net.compression import Damaged, TooLong, TooShort, compress
 from forwarder.net.json_size import UNREADABLE
 from forwarder.net.tls import build_ssl_context, explain, refused_our_certificate
+from forwarder.net.transport import Course, OneConnection
 from forwarder.net.urls import check_proxy, check_url, proxy_of_environment
 
 __all__ = ["UNREADABLE", "HttpClient", "Response", "answer_to", "build_ssl_context", "check_url", "explain"]
@@ -40,12 +38,8 @@ _NO_VERDICT = (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl
 _KEEP_IDLE = 45.0
 """Seconds an idle connection is kept: below the minute after which common load balancers drop it."""
 
-if importlib.util.find_spec("sniffio") is None:
-    # httpcore looks for it at every lock, four times a request; to be told "no" at once saves 1 ms of path search.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
-
-for _logger in ("httpx", "httpcore"):  # at DEBUG they would write headers, at INFO whole URLs
-    logging.getLogger(_logger).setLevel(logging.WARNING)
+# At DEBUG it would write headers, at INFO whole URLs.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -90,8 +84,8 @@ class HttpClient:
         self._http = http
         self._tls = tls
         self._headers = {"accept-encoding": "gzip", "user-agent": f"audit-forwarder/{__version__}", **(headers or {})}
-        self._times = httpx.Timeout(http.read_timeout, connect=http.connect_timeout, pool=5.0).as_dict()
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._times = httpx.Timeout(http.read_timeout, connect=http.connect_timeout).as_dict()
+        self._transport: OneConnection | None = None
         self._proxy = ""  # host and port of the one in use
         self._turn = asyncio.Lock()
         self._closed = False
@@ -134,8 +128,8 @@ class HttpClient:
         async with self._turn:
             if self._closed:
                 raise RuntimeError("this client is closed")
-            course = _Course()
-            extensions = {"timeout": self._times, "trace": course}
+            course = Course()
+            extensions = {"timeout": self._times, "course": course}
             request = httpx.Request(
                 method, self._base + path, params=params, headers=given, content=content, extensions=extensions
             )
@@ -143,7 +137,7 @@ class HttpClient:
                 async with asyncio.timeout(self._http.total_timeout):
                     return await self._exchange(request, limit)
             except BaseException as error:
-                await self._drop(course)
+                await self._drop()
                 if isinstance(error, httpx.TransportError | OSError):
                     # `from None`: causes may carry headers, and what the other side chose to say.
                     raise self._failure(error, course) from None
@@ -152,7 +146,7 @@ class HttpClient:
     async def close(self) -> None:
         """Close the connection. Safe to call twice; a request that is under way fails."""
         self._closed = True
-        await self._drop(None)
+        await self._drop()
 
     # ---------------------------------------------------------------------------------------------------- exchange
 
@@ -166,8 +160,6 @@ class HttpClient:
             body = await self._read(stream, headers, limit)
         finally:
             await response.aclose()
-        if _says_more(transport):
-            await self._drop(None)
         cookies = tuple(response.headers.get_list("set-cookie")) if "set-cookie" in headers else ()
         return Response(response.status_code, headers, body, cookies)
 
@@ -188,13 +180,12 @@ class HttpClient:
             message = f"{self._place} compresses its answer in a way we did not ask for"
             raise Retryable(message, kind="other", sent=True) from None
 
-    def _open(self) -> httpx.AsyncHTTPTransport:
-        context = build_ssl_context(self._tls) if self._scheme == "https" else _NO_TLS
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_IDLE)
+    def _open(self) -> OneConnection:
+        context = build_ssl_context(self._tls) if self._scheme == "https" else None
         proxy = self._http.proxy or proxy_of_environment(self._scheme, self._host, self._port)
         self._proxy = "" if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
         through = None if proxy is None else httpx.Proxy(proxy, ssl_context=self._proxy_context(proxy))
-        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=through, trust_env=False)
+        return OneConnection(context=context, proxy=through, keep=_KEEP_IDLE)
 
     def _proxy_context(self, proxy: str) -> ssl.SSLContext | None:
         """Return what to trust of a proxy that speaks TLS itself: the same authorities; not our certificate."""
@@ -202,17 +193,14 @@ class HttpClient:
             return None
         return build_ssl_context(self._tls.model_copy(update=_ONLY_TRUST))
 
-    async def _drop(self, course: _Course | None) -> None:
+    async def _drop(self) -> None:
         transport, self._transport = self._transport, None
-        with suppress(httpx.TransportError, ssl.SSLError, OSError):  # it is being thrown away
-            if transport is not None:
-                await transport.aclose()
-            if course is not None and course.unfinished is not None:
-                await course.unfinished.aclose()
+        if transport is not None:
+            await transport.aclose()
 
     # ------------------------------------------------------------------------------------------------- what failed
 
-    def _failure(self, error: BaseException, course: _Course) -> Retryable:
+    def _failure(self, error: BaseException, course: Course) -> Retryable:
         """Return the failure by its kind, in our own words."""
         way, fix, sent = self._place, "check the port, the scheme and tls.min_version", course.sent
         if self._proxy and not course.tunnelled and not course.sent:
@@ -230,48 +218,6 @@ class HttpClient:
 
 _ONLY_TRUST = dict.fromkeys(("cert_file", "key_file", "key_password", "server_name"))
 
-# ssl.SSLContext without certificates costs microseconds, the default context of the transport would read certifi.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-class _Course:
-    """How far a request has come; httpcore reports each step (its `trace` extension)."""
-
-    __slots__ = ("handshaking", "sent", "tunnelled", "unfinished")
-
-    def __init__(self) -> None:
-        self.sent = False
-        self.handshaking = False
-        self.tunnelled = False
-        self.unfinished: Any = None  # a stream that no pool knows of yet: a cancelled handshake would leave it open
-
-    async def __call__(self, step: str, facts: dict[str, Any]) -> None:
-        if step == "connection.connect_tcp.complete":
-            self.unfinished = facts["return_value"]
-        elif step.endswith(".start_tls.started"):
-            self.handshaking = True
-            self.tunnelled = step == "proxy.start_tls.started"  # with the server behind it, not with the proxy
-        elif step.endswith(".start_tls.complete"):
-            self.handshaking = False
-        elif step.endswith(".send_request_headers.started"):
-            self.sent = self.sent or facts["request"].method != b"CONNECT"
-            self.unfinished = None
-
-
-def _says_more(transport: httpx.AsyncHTTPTransport) -> bool:
-    """Tell whether the server said more than its answer: the next request would take that for its own answer.
-
-    httpcore itself notices what arrives later, but not what it has read already.
-    """
-    for connection in transport._pool.connections:  # noqa: SLF001 -- no public way; a test tells when it is gone
-        inner: Any = connection
-        while (below := getattr(inner, "_connection", None)) is not None:
-            inner = below
-        state = getattr(inner, "_h11_state", None)
-        if state is not None and state.trailing_data[0]:
-            return True
-    return False
-
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     """Refuse what HTTP cannot carry here, because h11 would repeat the value in its message."""
@@ -286,7 +232,6 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 # Checked in this order: the first that fits names the failure.
 _FAILURES: tuple[tuple[type[Exception], str, ErrorKind, str], ...] = (
     (httpx.ProxyError, "", "connection", "the proxy does not connect us"),
-    (httpx.PoolTimeout, "", "timeout", "no connection within connect_timeout"),
     (httpx.ConnectTimeout, "", "timeout", "no connection within connect_timeout"),
     (httpx.TimeoutException, "", "timeout", "silent for read_timeout"),
     (TimeoutError, "", "timeout", "not finished within total_timeout"),
@@ -326,7 +271,6 @@ def _cause(error: BaseException, kind: type[_E]) -> _E | None:
 
 def _reason_of_system(error: BaseException) -> str:
     for cause in reversed(_chain(error)):
-        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
-        if isinstance(inner, OSError) and inner.errno:
-            return reason_of(inner)
+        if isinstance(cause, OSError | UnicodeError):
+            return reason_of(cause)
     return "no connection"
