@@ -9,7 +9,6 @@ is our own (`transport`).
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Mapping
 from typing import TypeVar
@@ -37,9 +36,6 @@ _NO_VERDICT = (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl
 
 _KEEP_IDLE = 45.0
 """Seconds an idle connection is kept: below the minute after which common load balancers drop it."""
-
-# At DEBUG it would write headers, at INFO whole URLs.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Response(msgspec.Struct, frozen=True):

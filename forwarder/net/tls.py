@@ -131,7 +131,7 @@ class ServerTls:
 
 
 class _NamedContext(ssl.SSLContext):
-    """Asks every server for one name, whoever opens the connection: httpcore, a proxy's tunnel, a stream of ours."""
+    """Asks every server for one name, whoever opens the connection: ours, a proxy's tunnel, a stream."""
 
     server_name = ""
 

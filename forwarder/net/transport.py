@@ -18,10 +18,9 @@ import h11
 import httpx
 
 from forwarder.net.dial import dial
-from forwarder.net.wire import PIECE, Wire
+from forwarder.net.wire import Wire
 
-_LONGEST_HEAD = 100 * 1024  # of one that is not whole yet
-_HEAD_PIECE = 64 * 1024  # read at once until it is whole, so that a whole one is not much longer
+_LONGEST_HEAD = 100 * 1024  # of one that is not whole yet; a whole one may have a PIECE more
 _LONGEST_HEADS = 256 * 1024  # with all that comes before the answer (1xx)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -63,6 +62,7 @@ class OneConnection(httpx.AsyncBaseTransport):
         self._loop = asyncio.get_running_loop()
         self._wire: Wire | None = None
         self._idle_since: float | None = None  # None while a request has it
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the head of its answer, with the body to be read.
@@ -75,7 +75,7 @@ class OneConnection(httpx.AsyncBaseTransport):
         times: dict[str, float] = request.extensions["timeout"]
         exchange = _Exchange()
         message = self._message(exchange, request)
-        wire = self._kept() or await self._connect(request.url, times["connect"], course)
+        wire = self._kept() or await self._connect(request.url, times, course)
         self._wire, self._idle_since = wire, None
         wire.silence = times["read"]
         try:
@@ -89,6 +89,7 @@ class OneConnection(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the connection at once; a request under way fails. Safe to call twice."""
+        self._is_closed = True
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
@@ -120,32 +121,39 @@ class OneConnection(httpx.AsyncBaseTransport):
 
     # ----------------------------------------------------------------------------------------------------- connecting
 
-    async def _connect(self, url: httpx.URL, within: float, course: Course) -> Wire:
-        proxy, is_secure = self._proxy, url.scheme == "https"
+    async def _connect(self, url: httpx.URL, times: dict[str, float], course: Course) -> Wire:
+        proxy, is_secure, within = self._proxy, url.scheme == "https", times["connect"]
         first = url if proxy is None else proxy.url
         with _connecting():
             async with asyncio.timeout(within):
                 wire = Wire(await dial(first.host, _port(first)), within)
+        if self._is_closed:
+            wire.close()
+            raise httpx.ConnectError("closed meanwhile")
         self._wire, self._idle_since = wire, None
         try:
             if proxy is not None and first.scheme == "https":
-                await self._secure(wire, proxy.ssl_context, first.host, course)
+                await self._secure(wire, proxy.ssl_context, first.host, within, course)
             if proxy is not None and is_secure:
+                wire.silence = times["read"]
                 await _tunnel(wire, proxy, f"[{url.host}]" if ":" in url.host else url.host, _port(url))
                 course.tunnelled = True
             if is_secure:
-                await self._secure(wire, self._context, url.host, course)
+                await self._secure(wire, self._context, url.host, within, course)
         except BaseException:
             wire.close()
             raise
         return wire
 
-    async def _secure(self, wire: Wire, context: ssl.SSLContext | None, name: str, course: Course) -> None:
+    async def _secure(
+        self, wire: Wire, context: ssl.SSLContext | None, name: str, within: float, course: Course
+    ) -> None:
         assert context is not None  # noqa: S101 -- whoever names such a server or proxy gives one
         course.handshaking = True
         context.set_alpn_protocols(["http/1.1"])
+        wire.silence = within
         with _connecting():
-            async with asyncio.timeout(wire.silence):
+            async with asyncio.timeout(within):
                 await wire.start_tls(context, name)
         course.handshaking = False
 
@@ -202,7 +210,7 @@ class _Exchange:
             wire.put(message)
             try:
                 while not (is_sent := await wire.flush(watch=head is None)):
-                    head = self._head(wire.look(_HEAD_PIECE))
+                    head = self._head(wire.look())
                     if wire.has_ended or (head is not None and head.status_code >= 300):
                         break
             except TimeoutError:
@@ -211,7 +219,7 @@ class _Exchange:
                 is_sent = False  # the answer may have come before the connection broke
         while head is None:
             with _errors_of(httpx.ReadError, httpx.ReadTimeout):
-                arrived = await wire.receive(_HEAD_PIECE)
+                arrived = await wire.receive()
             if not arrived:
                 raise httpx.RemoteProtocolError("disconnected")
             head = self._head(arrived)
@@ -308,7 +316,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def _received(self) -> bytes:
         with _errors_of(httpx.ReadError, httpx.ReadTimeout):
-            return await self._wire.receive(PIECE)
+            return await self._wire.receive()
 
 
 # ------------------------------------------------------------------------------------------------------------ errors

@@ -13,8 +13,9 @@ import socket
 import ssl
 from contextlib import suppress
 
-PIECE = 256 * 1024
-"""Most bytes that are read at once."""
+PIECE = 64 * 1024
+"""Most bytes that are read at once. From some 128 KiB on the allocator asks the system for each anew, and every page of
+it costs a fault: it doubles what reading a large answer costs."""
 
 _RECORDS = 64 * 1024  # encrypted at once
 _GREED = 1024 * 1024
@@ -42,6 +43,7 @@ class Wire:
         self._plain, self._cipher = memoryview(b""), memoryview(b"")  # to be encrypted, to be sent
         self._waiter: asyncio.Future[bool] | None = None
         self._greed = 0
+        self._speaks = False  # TLS itself has something to say
         self._fault: OSError | None = None
         self.has_ended = False
 
@@ -86,12 +88,15 @@ class Wire:
 
     # ----------------------------------------------------------------------------------------------------- receiving
 
-    async def receive(self, most: int = PIECE) -> bytes:
+    async def receive(self) -> bytes:
         """Wait for something to come and return it; nothing at the end of the connection.
 
         Raises TimeoutError when nothing comes for `silence`, and OSError, also as ssl.SSLError, when it is broken.
         """
-        while not (found := self.look(most)) and not self.has_ended:
+        while not (found := self.look()) and not self.has_ended:
+            if self._speaks:  # TLS 1.2 may shake hands anew, and the other side waits for that
+                self._speaks = False
+                await self.flush(watch=False)
             await self._ready(read=True, write=False)
         self._greed += len(found)
         if self._greed > _GREED:
@@ -99,7 +104,7 @@ class Wire:
             await asyncio.sleep(0)
         return found
 
-    def look(self, most: int = PIECE) -> bytes:
+    def look(self) -> bytes:
         """Return what has come, without waiting. Raises as `receive` does."""
         if self._held:
             found, self._held = self._held, b""
@@ -109,7 +114,7 @@ class Wire:
         if self._fault is not None:
             raise self._fault
         try:
-            found = self._sock.recv(most)
+            found = self._sock.recv(PIECE)
         except BlockingIOError:
             return b""
         self.has_ended = not found
@@ -128,6 +133,10 @@ class Wire:
             self.has_ended = self.has_ended or has_ended
             if fault is not None:
                 self._fault, self.has_ended = fault, False
+        for number, layer in enumerate(self._layers):
+            if layer.outgoing.pending:
+                said = self._through(self._layers[:number], layer.outgoing.read())
+                self._cipher, self._speaks = memoryview(bytes(self._cipher) + said), True
         if not found and self._fault is not None:
             raise self._fault
         return found

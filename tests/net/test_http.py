@@ -262,7 +262,7 @@ async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_storm_of_cancellations_leaks_no_slot() -> None:
-    """httpcore loses the pool slot of a cancelled request forever (encode/httpcore#1093); ours goes with the pool."""
+    """A pool of httpcore loses the place of a cancelled request forever (encode/httpcore#1093); here is no pool."""
     rng = random.Random(7)
 
     async def handle(_: Request) -> Response:

@@ -427,6 +427,36 @@ async def test_closed_while_it_waits_the_request_fails_and_the_number_of_the_soc
             await task
 
 
+async def test_closed_while_it_connects_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        requests += bool(await reader.read(1))
+
+    async with listening(serve) as port:
+        with counted(monkeypatch) as made:
+            dial = transport_module.dial
+
+            async def slow(host: str, port: int) -> Any:
+                sock = await dial(host, port)
+                begun.set()
+                await go_on.wait()
+                return sock
+
+            monkeypatch.setattr(transport_module, "dial", slow)
+            client = client_of(port)
+            task = asyncio.create_task(client.request("GET", "/"))
+            await begun.wait()
+            await client.close()
+            go_on.set()
+            with pytest.raises(Retryable) as caught:
+                await task
+            assert (caught.value.kind, caught.value.sent, requests) == ("connection", False, 0)
+            assert [sock.fileno() for sock in made] == [-1]
+
+
 def test_a_reader_is_not_left_behind_for_whoever_gets_the_number_next() -> None:
     """The system gives the number of a closed socket away at once; a watch that stays would be on another's socket."""
 
