@@ -28,6 +28,12 @@ class CursorChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: str = ""
 
 
+class SourceChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which source is meant."""
+
+    source: str
+
+
 class CursorShown(msgspec.Struct, frozen=True):
     """A cursor that is at work. Times are epoch milliseconds of processing; the cursor itself is not shown.
 
@@ -54,6 +60,7 @@ class Cursors:
         origins: Returns the origin of each configured source, by its name.
         drop: Has the poller of a source drop a cursor (source, cursor, who), False when it does not read just now; it
             is durable when that returns. None while no daemon runs.
+        retry: Has the poller of a source ask now (source, who). None while no daemon runs.
     """
 
     def __init__(
@@ -61,14 +68,20 @@ class Cursors:
         spool: Spool,
         origins: Callable[[], Mapping[str, Origin]],
         drop: Callable[[str, str, str], Awaitable[bool]] | None = None,
+        retry: Callable[[str, str], None] | None = None,
     ) -> None:
         self._spool = spool
         self._origins = origins
         self._drop = drop
+        self._retry = retry
 
     def verbs(self) -> dict[str, Verb]:
         """Return what can be asked of them, by name."""
-        return {"cursors.list": Verb(CursorChoice, self.listed), "cursors.drop": Verb(CursorChoice, self.drop)}
+        return {
+            "cursors.list": Verb(CursorChoice, self.listed),
+            "cursors.drop": Verb(CursorChoice, self.drop),
+            "cursors.retry_now": Verb(SourceChoice, self.retry_now),
+        }
 
     async def listed(self, chosen: CursorChoice, _: str = "") -> list[CursorShown]:
         """List the cursors that are at work."""
@@ -80,11 +93,19 @@ class Cursors:
             if row.state.get("walk") is not None and chosen.cursor in {"", row.name}
         ]
 
+    async def retry_now(self, chosen: SourceChoice, who: str) -> None:
+        """End the wait of a source that failed, or is held. Raises ConfigError for one that is not asked."""
+        origin = self._origins().get(chosen.source)
+        if origin is None:
+            raise _no_source(chosen.source)
+        if self._retry is not None:
+            self._retry(chosen.source, who)
+
     async def drop(self, chosen: CursorChoice, who: str) -> list[CursorShown]:
         """Drop one cursor. Raises ConfigError for a source or cursor that is not there."""
         origin = self._origins().get(chosen.source)
         if origin is None:
-            raise ConfigError(f"sources.{chosen.source}: not configured; `cursors list` shows the sources there are")
+            raise _no_source(chosen.source)
         found = await self.listed(chosen)
         if not found or not chosen.cursor:
             there = ", ".join(shown.cursor for shown in await self.listed(CursorChoice(chosen.source))) or "none"
@@ -102,6 +123,10 @@ class Cursors:
         move = CursorMove(row.name, row.version, {**row.state, "dropped": reason})
         await self._spool.commit(PageCommit(state.number, state.epoch, [move]))
         return found
+
+
+def _no_source(name: str) -> ConfigError:
+    return ConfigError(f"sources.{name}: not configured; `cursors list` shows the sources there are")
 
 
 def _shown(source: str, row: CursorRow) -> CursorShown:

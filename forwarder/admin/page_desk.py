@@ -25,6 +25,7 @@ ON_RECORD: Mapping[str, str] = {
     "discarded dead letters", "replays.begin": "began a replay", "replays.cancel": "ended a replay",
     "backfills.start": "began to fetch", "backfills.pause": "paused fetching", "backfills.resume": "resumed fetching",
     "backfills.cancel": "ended fetching", "cursors.drop": "dropped a cursor",
+    "cursors.retry_now": "tried now",
     "daemon.reload": "reloaded the configuration",
 }  # fmt: skip
 """Verbs that change something, in words."""

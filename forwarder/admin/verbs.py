@@ -50,6 +50,7 @@ def verbs_of(
     *,
     sources: Callable[[], Mapping[str, Source]] = dict,
     drop_cursor: Callable[[str, str, str], Awaitable[bool]] | None = None,
+    retry_source: Callable[[str, str], None] | None = None,
     order_backfill: Callable[[str, str, OrderChange], Awaitable[Order | None]] | None = None,
     import_page: Push | None = None,
     write_own: WriteOwn | None = None,
@@ -68,6 +69,7 @@ def verbs_of(
         live: The lanes and replays that deliver; None while no daemon runs.
         clock: Time; the machine's when left out.
         drop_cursor: Has a running poller drop a cursor: source, cursor, who; False when none runs.
+        retry_source: Has a running poller ask now: source, who; None while no daemon runs.
         order_backfill: Has a running poller change the order of a cursor: source, cursor, change; None when none runs.
         import_page: Has the poller of a source spool a page; None while no daemon runs.
         write_own: Writes test events; None while no daemon runs.
@@ -81,7 +83,9 @@ def verbs_of(
     clock = clock or SystemClock()
     return {
         **Letters(spool, sinks, changed).verbs(),
-        **Cursors(spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor).verbs(),
+        **Cursors(
+            spool, lambda: {name: source.origin for name, source in sources().items()}, drop_cursor, retry_source
+        ).verbs(),
         **Backfills(spool, sources, sinks, clock, order_backfill).verbs(),
         **Exports(spool, sources).verbs(),
         **Imports(spool, sources, sinks, import_page).verbs(),

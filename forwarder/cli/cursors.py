@@ -15,10 +15,11 @@ from forwarder.exit_codes import ExitCode
 CODES = (ExitCode.SPOOL, ExitCode.UNREACHABLE)
 
 app = App(
-    help="Look at where the sources are read, or drop a cursor.",
+    help="Look at where the sources are read, try one now, or drop a cursor.",
     epilog=examples_epilog(
         [
             ("audit-forwarder cursors list", "how far each source was read"),
+            ("audit-forwarder cursors retry-now --source acme", "after its key was changed"),
             ("audit-forwarder cursors drop --source acme", "continue near now, and read again what is between"),
         ],
         *CODES,
@@ -50,6 +51,25 @@ def list_(
     from forwarder.cli.commands import cursors as command
 
     raise typer.Exit(command.list_(call(config, secrets_dir, overrides), source, as_json=as_json))
+
+
+@app.command(
+    "retry-now",
+    epilog=examples_epilog([("audit-forwarder cursors retry-now --source acme", "it waits no longer")], *CODES),
+)
+def retry_now(
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="The source.")],
+    config: Config = None,
+    secrets_dir: SecretsDir = None,
+    overrides: Overrides = None,
+) -> None:
+    """End the wait before the next try of a source that failed or is held.
+
+    A wait that the API itself asked for is not ended.
+    """
+    from forwarder.cli.commands import cursors as command
+
+    raise typer.Exit(command.retry_now(call(config, secrets_dir, overrides), source))
 
 
 @app.command(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.cli.tables import paragraph, table
-from forwarder.observe.runbooks import runbooks_line, runbooks_of
+from forwarder.observe.runbooks import runbook_commands, runbooks_of
 from forwarder.observe.status_problems import MOST_GAPS, problems
 from forwarder.observe.status_reading import reading_lines
 from forwarder.observe.status_sums import books_line, completeness_line, is_running, spool_lines
@@ -79,8 +79,8 @@ def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
         yield from paragraph(line, screen)
     for line in problems(report):
         yield from paragraph(line, screen, "yellow")
-    if more := runbooks_line(runbooks_of(report)):
-        yield from paragraph(f"more about this: {more}", screen)
+    for command in runbook_commands(runbooks_of(report)):
+        yield from paragraph(f"more about this: {command}", screen)
     yield from paragraph(books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
     if line := completeness_line(report):
         yield from paragraph(line, screen, "bold red" if "INCOMPLETE" in line else "green")

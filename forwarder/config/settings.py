@@ -84,6 +84,9 @@ class AdminConfig(ComponentConfig):
     """Token for the status, as Bearer or as the password of HTTP Basic, for the page at `/`, where one signs in with
     it, and for the pages under `/investigate`; without one, status and page are shown on loopback only, and there is
     nothing under `/investigate`."""
+    acts_without_token: bool = False
+    """Let everybody on this machine act on the page while there is no `token`: pause, retry, discard, reload. Without
+    either, the page is to look at only, and names the command instead."""
     people: Path | None = None
     """CSV file of people for the pages under `/investigate`: id, email, name, key; accounts of one row are one
     person's."""

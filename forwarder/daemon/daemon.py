@@ -57,6 +57,7 @@ from forwarder.observe.summary import Summary
 from forwarder.polling.backfill import Order
 from forwarder.polling.ordered import Change
 from forwarder.polling.poller import Poller
+from forwarder.receiving.pushed import PushedStore
 from forwarder.reconcile.reports import ReportFolder
 from forwarder.spool.contract import IMPORT, Committed, Spool, SpoolLost
 
@@ -129,6 +130,7 @@ class Daemon:
             self._lanes.on_letters_changed,
             sources=lambda: self._sources,
             drop_cursor=self._drop_cursor,
+            retry_source=self._retry_source,
             order_backfill=self._order_backfill,
             import_page=self._import_page,
             write_own=own.write_trial,
@@ -139,8 +141,9 @@ class Daemon:
         )
         verbs |= Reloads(self.reload).verbs()
         verbs = recorded(verbs, self._reporter.acts, self._clock)
-        desk = PageDesk(verbs, asyncio.get_running_loop())
         asked = settings.admin
+        may_act = asked.token is not None or asked.acts_without_token
+        desk = PageDesk(verbs, asyncio.get_running_loop()) if may_act else None
         serve = partial(AdminServer, asked.listen, asked.token, asked.allowed_hosts or ())
         serve = partial(serve, places=places_of(settings), redactor=self._redactor, clock=self._clock, desk=desk)
         admin = ServerThread(serve, self.report)
@@ -184,6 +187,14 @@ class Daemon:
 
     async def _drop_cursor(self, source: str, cursor: str, reason: str) -> bool:
         return source in self._pollers and await self._pollers[source].drop(cursor, reason)
+
+    def _retry_source(self, source: str, who: str) -> None:
+        poller = self._pollers.get(source)
+        if isinstance(poller, PushedStore):
+            raise ConfigError(f"sources.{source}: its events are sent to us, so nothing is asked")
+        if poller is not None:
+            poller.retry_now()
+        self._log.info("source_retried_now", source=source, who=who)
 
     async def _order_backfill(self, source: str, cursor: str, change: Change) -> Order | None:
         poller = self._pollers.get(source)

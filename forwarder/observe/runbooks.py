@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from forwarder.observe.enclosed import root
 from forwarder.observe.status_problems import remarks
 from forwarder.observe.status_values import cell, count_of, objects, spool_of
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from forwarder.observe.status_problems import Kind
-
-FOLDER = "docs/runbooks"
 
 OF_STATES = {
     ("sources", "retrying"): "AuditForwarderNotReading",
@@ -48,9 +47,15 @@ OF_PARTS = {
 """By what kind of part `doctor` found something wrong with."""
 
 
-def runbooks_line(names: Iterable[str]) -> str:
-    """Return a line that names each once; empty without any."""
-    return ", ".join(f"{FOLDER}/{name}.md" for name in dict.fromkeys(filter(None, names)))
+def runbook_commands(names: Iterable[str]) -> list[str]:
+    """Return the command that prints each of them, once."""
+    return [f"audit-forwarder docs {name}" for name in dict.fromkeys(filter(None, names))]
+
+
+def runbook_text(name: str) -> str | None:
+    """Return a runbook as Markdown, as it came with the program; None when there is none of this name."""
+    found = {path.stem: path for path in root().glob("docs/runbooks/*.md")}
+    return found[name].read_text(encoding="utf-8") if name in found else None
 
 
 def runbooks_of(report: Mapping[str, Any]) -> list[str]:

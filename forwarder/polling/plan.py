@@ -113,6 +113,14 @@ class Plan:
         self[name].blocked = now + wait
         return wait
 
+    def hasten(self, names: Iterable[str]) -> None:
+        """Let cursors be asked now that failed, and begin their back-off anew; and the tail."""
+        for name in names:
+            course = self[name]
+            if course.state or name == TAIL:
+                course.due = course.blocked = 0.0
+                course.backoff.reset()
+
     def ready(self, names: Iterable[str], now: float) -> list[str]:
         """Return those that may be asked at a moment, monotonic seconds.
 

@@ -102,6 +102,11 @@ class Poller:
         self._plan[TAIL].due = 0.0
         self.wake.set()
 
+    def retry_now(self) -> None:
+        """Ask for every cursor now, whatever failed; what the API itself asked for is waited for all the same."""
+        self._plan.hasten(self._open_walks())
+        self.wake.set()
+
     def stop(self) -> None:
         """Ask the loop to end after the page at hand."""
         self._stopping = True

@@ -13,6 +13,8 @@ from simulator.simulator import Simulator
 from tests.daemon.engine import file_sink, lines_of, source
 from tests.daemon.process import Process, write_config
 
+ACTS = {"listen": "127.0.0.1:0", "acts_without_token": True}
+
 
 async def post(process: Process, path: str, **fields: str) -> int:
     _, body = await process.get("/")
@@ -33,7 +35,7 @@ async def post(process: Process, path: str, **fields: str) -> int:
 async def test_a_sink_is_paused_and_resumed_from_the_page_and_the_record_says_who_did_it(tmp_path: Path) -> None:
     out = tmp_path / "out.ndjson"
     async with Simulator(SimulatorConfig(events=20, history="1h")) as sim:
-        config = write_config(tmp_path, {"acme": source(sim)}, {"out": file_sink(out)})
+        config = write_config(tmp_path, {"acme": source(sim)}, {"out": file_sink(out)}, admin=ACTS)
         async with Process(config) as process:
             await process.start()
             await process.until(lambda: len(lines_of(out)) >= 20)
@@ -63,6 +65,7 @@ async def test_a_daemon_ends_in_order_while_its_page_is_followed_and_says_that_i
         async with Process(config) as process:
             await process.start()
             await process.until_got("/", b"Everything is read and delivered.")
+            assert b"<form" not in (await process.get("/"))[1], "without a token, or leave, nobody acts"
             streams = [await asyncio.open_connection("127.0.0.1", process.port, limit=2**22) for _ in range(3)]
             for reader, writer in streams:
                 writer.write(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{process.port}\r\n\r\n".encode())
@@ -80,11 +83,11 @@ async def test_a_daemon_ends_in_order_while_its_page_is_followed_and_says_that_i
 async def test_a_changed_file_is_named_and_read_again_from_the_page(tmp_path: Path) -> None:
     async with Simulator(SimulatorConfig(events=5, history="1h")) as sim:
         parts = {"acme": source(sim)}, {"out": file_sink(tmp_path / "out.ndjson")}
-        config = write_config(tmp_path, *parts)
+        config = write_config(tmp_path, *parts, admin=ACTS)
         async with Process(config) as process:
             await process.start()
             await process.until_got("/", b"What runs is what the file")
-            write_config(tmp_path, *parts, log={"format": "json", "level": "debug"})
+            write_config(tmp_path, *parts, admin=ACTS, log={"format": "json", "level": "debug"})
             await process.until_status(lambda found: found["configuration"]["differs"] == ["log.level"])
             await process.until_got("/", b"is not what runs")
             assert await post(process, "/do/reload") == 303

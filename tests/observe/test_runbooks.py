@@ -10,7 +10,7 @@ import pytest
 from forwarder.observe import runbooks
 from forwarder.observe.looks import Kind as LookKind
 from forwarder.observe.reports import Completeness, ComponentState, CredentialReport
-from forwarder.observe.runbooks import runbooks_line, runbooks_of
+from forwarder.observe.runbooks import runbook_commands, runbook_text, runbooks_of
 from forwarder.observe.status_json import report_to_dict
 from forwarder.observe.status_problems import Kind as RemarkKind
 from forwarder.spool.gap import Gap
@@ -33,7 +33,8 @@ def well(**changes: Any) -> dict[str, Any]:
 
 def test_each_that_is_named_exists() -> None:
     for name in {name for table in TABLES for name in table.values()}:
-        assert (FOLDER / f"{name}.md").is_file(), name
+        assert runbook_text(name) == (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert runbook_text("../README") is None
 
 
 def test_the_tables_are_about_what_there_is() -> None:
@@ -44,7 +45,7 @@ def test_the_tables_are_about_what_there_is() -> None:
 
 def test_what_is_well_needs_none() -> None:
     assert runbooks_of(well()) == []
-    assert runbooks_line([]) == ""
+    assert runbook_commands([]) == []
 
 
 @pytest.mark.parametrize(
@@ -75,4 +76,4 @@ def test_a_key_that_ends_leads_to_its_own() -> None:
 
 def test_a_line_names_each_once() -> None:
     names = ["AuditForwarderSinkHeld", "", "AuditForwarderDown", "AuditForwarderSinkHeld"]
-    assert runbooks_line(names) == "docs/runbooks/AuditForwarderSinkHeld.md, docs/runbooks/AuditForwarderDown.md"
+    assert runbook_commands(names) == [f"audit-forwarder docs AuditForwarder{name}" for name in ("SinkHeld", "Down")]

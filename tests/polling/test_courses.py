@@ -122,6 +122,22 @@ async def test_a_fault_waits_as_long_as_is_asked_for_and_one_of_the_tail_holds_n
         assert d.poller._plan[TAIL].failures == 25
 
 
+async def test_a_person_ends_the_wait_of_what_failed_and_begins_its_back_off_anew(tmp_path: Path) -> None:
+    async with harness(tmp_path, retry={"base": "10s", "max": "1h"}) as d:
+        for _ in range(9):
+            await d.fail(TAIL, Retryable("down"))
+        await d.fail(BACKFILL, Held("the key is refused", fix="another"))
+        await d.answer(HEAL, more=False)
+        assert min(d.blocked(TAIL), d.blocked(BACKFILL)) > 1
+        before = d.due(HEAL)
+        d.poller.retry_now()
+        assert max(d.poller._plan[name].ready for name in (TAIL, BACKFILL)) <= d.clock.monotonic()
+        assert d.poller.wake.is_set()
+        assert d.due(HEAL) == before, "what is well keeps its time"
+        await d.fail(TAIL, Retryable("down"))
+        assert d.blocked(TAIL) <= 10
+
+
 async def test_a_lost_tail_goes_on_soon_and_a_lost_walk_when_it_is_its_time(tmp_path: Path) -> None:
     async with harness(tmp_path) as d:
         await d.answer(TAIL, "a", more=True)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,10 +259,27 @@ def _wait(kind: Kind, pid: int, folder: Path, ca_file: Path | None, owner: tuple
                 password=PASSWORD if kind.secure else "",
                 ca_file=str(ca_file or ""),
             )
-            if node.client.healthy():
+            if node.client.healthy() and (not kind.secure or _lets_in(kind, node.client)):
                 return remember(node)
         time.sleep(0.2)
     raise Unavailable(f"{kind.name} is not ready:\n{_tail(folder)}")
+
+
+def _lets_in(kind: Kind, client: Client) -> bool:
+    """Return whether the administrator is let in from now on.
+
+    Elasticsearch makes its index of users and roles some time after it answers, and refuses everybody (401) while that
+    comes up: under load for seconds. A role of ours has it made now, and is taken when it is there.
+    """
+    try:
+        if kind.product == "elasticsearch":
+            role = {"cluster": ["monitor"]}
+            if client.request("PUT", "/_security/role/harness", role, timeout=10.0).status != 200:
+                return False
+            return client.request("GET", "/_security/_authenticate", timeout=5.0).status == 200
+        return client.request("GET", "/_plugins/_security/authinfo", timeout=5.0).status == 200
+    except (OSError, HTTPException):
+        return False
 
 
 def kinds(product: str, *, secure: bool) -> list[Kind]:

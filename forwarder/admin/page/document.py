@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.admin.page.areas import books_area, configuration_area, record_area
 from forwarder.admin.page.later import later_area
-from forwarder.admin.page.parts import parts, spool_area
+from forwarder.admin.page.parts import parts, spool_area, waits_for_a_try
 from forwarder.admin.page.pieces import ICON_SET, icon, ident, moment, number, parsed, short, slot, unit, until
 from forwarder.admin.page.strip import legend
 from forwarder.investigate.faces.markup import foreign, plain
-from forwarder.observe.runbooks import runbooks_line, runbooks_of
+from forwarder.observe.runbooks import runbooks_of
 from forwarder.observe.status_values import cell, duration, is_number, objects, spool_of
 from forwarder.observe.verdict import tone_of
 
@@ -126,18 +126,20 @@ def _todo(report: Mapping[str, Any], said: Mapping[str, Any], hand: Hand) -> str
         f"{foreign(cell(each.get('do')))}</li>"
         for each in todo
     )
-    held = [sink for sink in objects(report, "sinks") if not sink.get("well", True)]
+    held = [(kind, one) for kind in ("source", "sink") for one in objects(report, f"{kind}s") if waits_for_a_try(one)]
     act = ""
     if len(held) == 1:
-        wait = held[0].get("next_try_in_seconds")
+        kind, one = held[0]
+        wait = one.get("next_try_in_seconds")
         note = f'<span class="small soft">next try {slot("verdict-try", until(wait))}</span>' if is_number(wait) else ""
-        act = hand.form("retry", "verdict-retry", {"sink": held[0].get("name")}, first=True, note=note)
+        name = "retry" if kind == "sink" else "retry-source"
+        act = hand.form(name, "verdict-retry", {kind: one.get("name")}, first=True, note=note)
     return f'<div class="todo"><h2>To do</h2><ol>{items}</ol>{act}</div>'
 
 
 def _runbooks(report: Mapping[str, Any]) -> str:
-    line = runbooks_line(runbooks_of(report))
-    return f'<p class="small soft more">More about this: {foreign(line)}</p>' if line else ""
+    links = ", ".join(f'<a href="runbooks/{name}">{name}</a>' for name in runbooks_of(report))
+    return f'<p class="small soft more">More about this: {links}</p>' if links else ""
 
 
 def _for(part: str) -> str:

@@ -1,16 +1,19 @@
 """What a person can do from the page: a form for each act, through the verbs of the control socket.
 
-A form is there only for a verb that this daemon has. What cannot be undone asks once more, in the form itself.
+A form is there only for a verb that this daemon has; where nobody may act, the command that does the same stands in its
+place. What cannot be undone asks once more, in the form itself.
 """
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.text import visible
 from forwarder.investigate.faces.markup import plain
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ class Act(msgspec.Struct, frozen=True):
         label: What stands on the button.
         argument: Makes the argument of the verb from the fields of the form. Raises ConfigError.
         done: What is said when it is done.
+        command: What does the same in a terminal, with the fields of the form in braces.
         sure: What has to be agreed to first; empty: nothing.
         says: Makes what is said, besides, of the verb's result.
     """
@@ -37,12 +41,17 @@ class Act(msgspec.Struct, frozen=True):
     label: str
     argument: Callable[[Mapping[str, str]], dict[str, Any]]
     done: str
+    command: str
     sure: str = ""
     says: Callable[[Any], str] = lambda _: ""
 
 
 def _sink(fields: Mapping[str, str]) -> dict[str, Any]:
     return {"sink": _needed(fields, "sink")}
+
+
+def _source(fields: Mapping[str, str]) -> dict[str, Any]:
+    return {"source": _needed(fields, "source")}
 
 
 def _letters(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -77,24 +86,44 @@ def _reloaded(result: Any) -> str:
 
 
 ACTS: Mapping[str, Act] = {
-    "pause": Act("lanes.pause", "Pause", _sink, "It is paused: nothing is sent to it until somebody resumes it."),
-    "resume": Act("lanes.resume", "Resume", _sink, "It is resumed: what waits is sent."),
-    "retry": Act("lanes.retry_now", "Try now", _sink, "It is tried now. The page shows what comes of it."),
+    "pause": Act(
+        "lanes.pause", "Pause", _sink, "It is paused: nothing is sent to it until somebody resumes it.",
+        "lanes pause {sink}",
+    ),
+    "resume": Act(
+        "lanes.resume", "Resume", _sink, "It is resumed: what waits is sent.", "lanes resume {sink}"
+    ),
+    "retry": Act(
+        "lanes.retry_now", "Try now", _sink, "It is tried now. The page shows what comes of it.",
+        "lanes retry-now {sink}",
+    ),
+    "retry-source": Act(
+        "cursors.retry_now", "Try now", _source, "It is tried now. The page shows what comes of it.",
+        "cursors retry-now --source {source}",
+    ),
     "forget": Act(
         "lanes.forget", "Forget", _sink, "It is forgotten; what waited for it is on record as a gap.",
-        "I know that what waits for it is never delivered.",
+        "lanes forget {sink}", "I know that what waits for it is never delivered.",
     ),
-    "letters-retry": Act("dead_letters.retry", "Retry", _letters, "They wait for the sink again."),
+    "letters-retry": Act(
+        "dead_letters.retry", "Retry", _letters, "They wait for the sink again.",
+        "dead-letters retry --sink {sink} --reason {reason}",
+    ),
     "letters-discard": Act(
         "dead_letters.discard", "Discard", _letters, "They are gone; who did it is on record.",
-        "I know that these events are removed for good.",
+        "dead-letters discard --sink {sink} --reason {reason}", "I know that these events are removed for good.",
     ),
-    "replay": Act("replays.begin", "Send again", _replay, "The replay begins. Its events are sent beside live ones."),
+    "replay": Act(
+        "replays.begin", "Send again", _replay, "The replay begins. Its events are sent beside live ones.",
+        "replay --sink {sink} --from TIME --to TIME",
+    ),
     "replay-cancel": Act(
-        "replays.cancel", "End the replay", _number, "The replay has ended.", "I know that the rest of it is not sent."
+        "replays.cancel", "End the replay", _number, "The replay has ended.", "replay cancel {number}",
+        "I know that the rest of it is not sent.",
     ),
     "reload": Act(
-        "daemon.reload", "Read the configuration again", _nothing, "The configuration was read again.", says=_reloaded
+        "daemon.reload", "Read the configuration again", _nothing, "The configuration was read again.", "reload",
+        says=_reloaded,
     ),
 }  # fmt: skip
 """By the last part of the address."""
@@ -104,17 +133,18 @@ class Hand:
     """Draws the forms of one page.
 
     Args:
-        verbs: Names of the verbs that this daemon has; none where the page may only be looked at.
+        verbs: Names of the verbs that this daemon has; None where nobody may act on the page.
         ticket: What proves that a form is ours; put in for each reader.
     """
 
-    def __init__(self, verbs: Collection[str], ticket: str) -> None:
+    def __init__(self, verbs: Collection[str] | None, ticket: str) -> None:
         self._verbs = verbs
         self._ticket = ticket
 
-    def has(self, name: str) -> bool:
-        """Tell whether an act can be done here."""
-        return ACTS[name].verb in self._verbs
+    @property
+    def may_act(self) -> bool:
+        """Whether somebody who sees the page may act on it."""
+        return self._verbs is not None
 
     def form(
         self,
@@ -127,7 +157,7 @@ class Hand:
         note: str = "",
         first: bool = False,
     ) -> str:
-        """Return the form of an act, or nothing when it cannot be done here.
+        """Return the form of an act, the command where nobody may act, or nothing when this daemon cannot do it.
 
         Args:
             name: Of the act.
@@ -138,9 +168,11 @@ class Hand:
             note: Markup beside the button.
             first: It is what to do first.
         """
-        if not self.has(name):
-            return ""
         act = ACTS[name]
+        if self._verbs is None:
+            return _typed(act, fields)
+        if act.verb not in self._verbs:
+            return ""
         hidden = "".join(
             f'<input type="hidden" name="{key}" value="{plain(str(value))}">'
             for key, value in {"ticket": self._ticket, **fields}.items()
@@ -155,6 +187,12 @@ class Hand:
             f'<form method="post" action="{PATH[1:]}/{name}" class="act">{hidden}{inside}{sure}'
             f'<p class="row">{button}{note}</p></form>'
         )
+
+
+def _typed(act: Act, fields: Mapping[str, Any]) -> str:
+    """Return the command that does the same; names are the configuration's, reasons a sink's."""
+    words = act.command.format_map({key: shlex.quote(visible(str(value))) for key, value in fields.items()})
+    return f'<p class="small">{act.label}, in a terminal: <code>audit-forwarder {plain(words)}</code></p>'
 
 
 def _needed(fields: Mapping[str, str], name: str) -> str:

@@ -27,7 +27,7 @@ from forwarder.observe.status_values import cell, count_of, duration, is_number,
 from forwarder.observe.verdict import tone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from forwarder.admin.page.forms import Hand
 
@@ -39,6 +39,10 @@ _WORDS = {
     ("source", "held"): "Held: somebody must act",
     ("sink", "held"): "Held: somebody must act",
 }
+NOBODY_ACTS = (
+    '<p class="small soft">To act on this page, set <code>admin.token</code> and sign in with it, or '
+    "<code>admin.acts_without_token: true</code> where everybody on this machine may.</p>"
+)
 _SOON, _NEAR = 30, 7
 """Days before the end of a key from when on it is shown as late, and as held."""
 
@@ -48,6 +52,11 @@ def parts(report: Mapping[str, Any], kind: str, hand: Hand) -> str:
     order = ("held", "late", "off", "busy", "well")
     found = sorted(objects(report, f"{kind}s"), key=lambda one: order.index(tone_of(one)))
     return "".join(_part(report, kind, one, hand) for one in found) or f"<p>There is no {kind}.</p>"
+
+
+def waits_for_a_try(one: Mapping[str, Any]) -> bool:
+    """Tell whether a source or sink failed and is tried again, which somebody may have done now."""
+    return not one.get("well", True) and not one.get("is_pushed") and one.get("state") != "paused"
 
 
 def state_words(kind: str, component: Mapping[str, Any]) -> str:
@@ -155,22 +164,27 @@ def _trouble(one: Mapping[str, Any], here: str, tone: str) -> str:
 
 
 def _acts(kind: str, one: Mapping[str, Any], here: str, hand: Hand) -> str:
-    if kind != "sink":
-        return ""
-    name, fields = cell(one.get("name")), {"sink": one.get("name")}
+    name, fields = cell(one.get("name")), {kind: one.get("name")}
+    if kind == "source":
+        forms = [hand.form("retry-source", f"{here}-retry", fields, first=True)] if waits_for_a_try(one) else []
+        return _fold(kind, name, here, forms, hand)
     paused = one.get("state") == "paused"
     forms = [hand.form("resume", f"{here}-resume", fields, first=True) if paused
              else hand.form("pause", f"{here}-pause", fields, note='<span class="small soft">over restarts, until '
                                                                    "somebody resumes it</span>")]  # fmt: skip
-    if not one.get("well", True):
+    if waits_for_a_try(one):
         forms.insert(0, hand.form("retry", f"{here}-retry", fields, first=True))
     forms.append(_replay(here, fields, hand))
+    return _fold(kind, name, here, forms, hand)
+
+
+def _fold(kind: str, name: str, here: str, forms: Sequence[str], hand: Hand) -> str:
     shown = "".join(forms)
     if not shown:
         return ""
     return (
-        f'<details class="acts" id="{here}-acts"><summary>Actions<span class="sr"> for sink {foreign(name)}</span>'
-        f'</summary><div class="flow">{shown}</div></details>'
+        f'<details class="acts" id="{here}-acts"><summary>Actions<span class="sr"> for {kind} {foreign(name)}</span>'
+        f'</summary><div class="flow">{"" if hand.may_act else NOBODY_ACTS}{shown}</div></details>'
     )
 
 

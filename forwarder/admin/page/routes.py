@@ -27,6 +27,7 @@ from forwarder.admin.page.stream import Rendered, Streams
 from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.investigate.faces.markup import plain
 from forwarder.net.listener import ENDLESS
+from forwarder.observe.runbooks import runbook_text
 from forwarder.observe.status_values import cell
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _PATIENCE = 8.0
 
 _TITLE = re.compile(r'data-title="([^"]*)"')
 _MOST_NOTICES = 50
+_NOBODY = "Nobody acts on this page while there is no admin.token; the page names the command that does the same."
 _PAUSE = 0.5
 """Seconds that a wrong token costs."""
 
@@ -80,7 +82,7 @@ class StatusPage:
         status: Returns the JSON of `/status`, without secrets, and why there is none.
         may_look: Tells whether a request may see the status, by its header or because everybody may.
         token: What people sign in with; None where everybody may look, or nobody.
-        desk: Does what people ask for; None where the page is to look at only.
+        desk: Does what people ask for; None where nobody may act on the page.
         clock: Time.
         clean: Takes secrets out of a text.
     """
@@ -102,7 +104,7 @@ class StatusPage:
         self.sessions = Sessions(token, clock)
         self._mark = secrets.token_hex(16)
         """Stands in the rendered page where the ticket of each reader goes."""
-        self._hand = Hand(desk.verbs if desk is not None else (), self._mark)
+        self._hand = Hand(desk.verbs if desk is not None else None, self._mark)
         self._rendered = Rendered(self._render, clock)
         self._streams = Streams(self._rendered)
         self._notices: dict[str, str] = {}
@@ -114,6 +116,7 @@ class StatusPage:
             Route("/", self._page),
             Route("/events", self._events),
             *(Route(f"/{name}", self._part) for name in _PARTS),
+            Route("/runbooks/{name}", self._runbook),
             Route("/login", self._login, methods=["POST"]),
             Route("/logout", self._logout, methods=["POST"]),
             Route(f"{PATH}/{{name}}", self._do, methods=["POST"]),
@@ -166,6 +169,14 @@ class StatusPage:
         name = request.url.path.rpartition("/")[2]
         text = files("forwarder.admin.page").joinpath(name).read_text(encoding="utf-8")
         return Response(text, 200, _POLICY, _PARTS[name])
+
+    async def _runbook(self, request: Request) -> Response:
+        if not self.sessions.of(request) and not self._may_look(request):
+            return Response("sign in first", 401, _POLICY, "text/plain")
+        text = await asyncio.to_thread(runbook_text, request.path_params["name"])
+        if text is None:
+            return Response("there is no such runbook", 404, _POLICY, "text/plain")
+        return Response(text, 200, _POLICY, "text/plain; charset=utf-8")
 
     # ------------------------------------------------------------------------------------------------- sign in and out
 
@@ -227,13 +238,13 @@ class StatusPage:
             return fields
         if not self.sessions.holds_ticket(session, fields.get("ticket", "")):
             return _refused("This form is of another time, or of somebody else: load the page again.")
-        act = ACTS.get(request.path_params["name"])
-        if act is None or self._desk is None or act.verb not in self._desk.verbs:
-            return _refused("There is no such act here.", 404)
+        act, desk = ACTS.get(request.path_params["name"]), self._desk
+        if act is None or desk is None or act.verb not in desk.verbs:
+            return _refused("There is no such act here.", 404) if desk is not None else _refused(_NOBODY)
         if act.sure and fields.get("sure") != "yes":
             return self._tell("Not done: it cannot be undone, so tick the box beside it first.")
         who = f"{'who knows admin.token' if self._token is not None else 'the page'}, from {_client(request)}"
-        return self._tell(await self._done(act, fields, who, self._desk))
+        return self._tell(await self._done(act, fields, who, desk))
 
     async def _done(self, act: Act, fields: Mapping[str, str], who: str, desk: Desk) -> str:
         """Do it; return what to say."""

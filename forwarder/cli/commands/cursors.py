@@ -1,11 +1,11 @@
-"""`cursors`: where the sources are read, for people: list, drop."""
+"""`cursors`: where the sources are read, for people: list, retry-now, drop."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from forwarder.admin.cursors import CursorChoice, CursorShown
+from forwarder.admin.cursors import CursorChoice, CursorShown, SourceChoice
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import page_rows, print_json, print_line
 from forwarder.contracts.moments import iso_ms
@@ -30,6 +30,19 @@ def list_(invocation: Invocation, source: str, *, as_json: bool) -> ExitCode:
             return ExitCode.OK
         rows = [[str(value if value is not None else "-") for value in _as_dict(cursor).values()] for cursor in cursors]
         page_rows(rows, head=_HEAD, intro=[] if rows else ["no cursor is at work"], usual={"dropped": "-"})
+        return ExitCode.OK
+
+    return asyncio.run(run(invocation.settings()))
+
+
+def retry_now(invocation: Invocation, source: str) -> ExitCode:
+    """Have a source asked at once."""
+
+    async def run(settings: Settings) -> ExitCode:
+        async with connect(settings) as found:
+            await found.ask("cursors.retry_now", SourceChoice(source), None)
+            running = found.running
+        print_line(f"{source} is tried now" if running else f"{source} is tried when the daemon starts")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))

@@ -18,7 +18,7 @@ from forwarder.doctor import Doctor, Part
 from forwarder.exit_codes import ExitCode
 from forwarder.observe.colours import Style
 from forwarder.observe.redaction import Redactor
-from forwarder.observe.runbooks import OF_PARTS, runbooks_line
+from forwarder.observe.runbooks import OF_PARTS, runbook_commands
 from forwarder.registry import nearest
 from forwarder.spool.contract import SpoolStatus
 
@@ -113,8 +113,8 @@ def _show(results: Results) -> None:
             for line in lines:
                 print_line(line)
     wrong = [part for part, found in results if not all(finding.ok for finding in found)]
-    if more := runbooks_line(OF_PARTS.get(part.kind or part.name, "") for part in wrong):
-        print_line(f"  More: {more}")
+    for command in runbook_commands(OF_PARTS.get(part.kind or part.name, "") for part in wrong):
+        print_line(f"  More about this: {command}")
     print_line()
     failed = sum(not finding.ok for _, found in results for finding in found)
     print_line(f"{failed} of {len(rows)} checks failed." if failed else f"All {len(rows)} checks passed.")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import forwarder
 from forwarder.cli.terminal import print_line, show_rows
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.enclosed import root
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,6 @@ class Kind:
 
 PAGES = Kind(("README.md", "CHANGELOG.md", "docs/**/*.md"), "docs/", "# ")
 FILES = Kind(("examples/**/*", "schema/*.json", "packaging/systemd/*", "content/*/*", "compose.yaml"), "", "# ")
-
-
-def root() -> Path:
-    """Return the folder that holds them: in the package, or the repository of an editable installation."""
-    package = Path(forwarder.__file__).parent
-    enclosed = package / "enclosed"
-    return enclosed if enclosed.is_dir() else package.parent
 
 
 def show(kind: Kind, name: str | None) -> ExitCode:

@@ -231,7 +231,7 @@ class Demo:
                 }
             },
             "sinks": self.places.sinks(),
-            "admin": {"listen": f"127.0.0.1:{self._admin}"},
+            "admin": {"listen": f"127.0.0.1:{self._admin}", "acts_without_token": True},
         }
         self.config.write_text(yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110))
         self.config.chmod(0o600)

@@ -49,6 +49,7 @@ class Browser:
     """Keeps one cookie jar and sends what browsers send."""
 
     def __init__(self, server: AdminServer) -> None:
+        self.server = server
         self.port = server.port
         self.host = f"127.0.0.1:{server.port}"
         self.cookies: dict[str, str] = {}
@@ -170,6 +171,7 @@ async def act(browser: Browser, name: str = "pause", /, **changes: str | None) -
         ("pause", {}, "lanes.pause", {"sink": "splunk"}),
         ("resume", {}, "lanes.resume", {"sink": "splunk"}),
         ("retry", {}, "lanes.retry_now", {"sink": "splunk"}),
+        ("retry-source", {"source": "acme"}, "cursors.retry_now", {"source": "acme"}),
         ("forget", {"sure": "yes"}, "lanes.forget", {"sink": "splunk"}),
         ("letters-retry", {"reason": "too_large", "upto": "77"}, "dead_letters.retry",
          {"sink": "splunk", "chosen": {"reasons": ["too_large"], "upto": 77},
@@ -191,6 +193,25 @@ async def test_every_act_reaches_its_verb_with_who_did_it_and_the_page_says_so(
     assert desk.done == [(verb, argument, "the page, from 127.0.0.1")]
     back = await browser.get("/" + answer.headers["location"].removeprefix("../"))
     assert ACTS[name].done in back.body.decode().replace("&#x27;", "'")
+
+
+async def test_where_nobody_may_act_a_form_is_refused_with_what_to_set(serve) -> None:
+    browser = Browser(await serve())
+    fields = {"ticket": browser.server._page.sessions.ticket(""), "sink": "splunk"}
+    answer = await browser.post("/do/pause", fields)
+    assert answer.status == 403
+    assert b"admin.token" in answer.body
+
+
+async def test_a_runbook_is_there_for_who_may_see_the_page(serve) -> None:
+    browser = Browser(await serve())
+    answer = await browser.get("/runbooks/AuditForwarderSinkHeld")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.body.startswith(b"# AuditForwarderSinkHeld")
+    assert (await browser.get("/runbooks/AuditForwarderNothing")).status == 404
+    assert (await browser.get("/runbooks/..%2fpage")).status == 404
+    stranger = Browser(await serve(token=TOKEN))
+    assert (await stranger.get("/runbooks/AuditForwarderSinkHeld")).status == 401
 
 
 async def test_the_sure_box_a_bad_field_and_a_refusing_daemon_are_said_and_nothing_is_done(serve) -> None:

@@ -8,22 +8,25 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.admin.page.document import document, main, no_report
 from forwarder.admin.page.forms import ACTS, Hand
+from forwarder.admin.page.parts import waits_for_a_try
 from forwarder.admin.page.pieces import number, slot, unit
 from forwarder.admin.page.strip import boxes, strip
+from forwarder.cli.app import app
 from forwarder.observe.redaction import Redactor
-from forwarder.observe.runbooks import runbooks_line, runbooks_of
+from forwarder.observe.runbooks import runbooks_of
 from forwarder.observe.status_json import report_to_dict
 from forwarder.observe.status_problems import remarks
 from tests.admin.page.states import EVIL, states
 
 STATES = states()
 EVERY = Hand([act.verb for act in ACTS.values()], "TICKET")
-NONE = Hand((), "TICKET")
+NONE = Hand(None, "TICKET")
 VOID = {"meta", "link", "input", "img", "br", "path", "circle", "use"}
 ALLOWED = {
     "a", "article", "bdi", "blockquote", "button", "caption", "circle", "code", "dd", "details", "div", "dl", "dt",
@@ -116,7 +119,8 @@ def test_every_state_says_what_matters(name: str, words: list[str]) -> None:
 def test_the_page_says_what_the_terminal_says(name: str) -> None:
     found = shown(name)
     text = page(name).text
-    assert runbooks_line(runbooks_of(found)) in text
+    links = [attrs["href"] for tag, attrs in page(name).tags if tag == "a" and "runbooks/" in str(attrs["href"])]
+    assert links == [f"runbooks/{runbook}" for runbook in runbooks_of(found)]
     for remark in remarks(found):
         if remark.kind not in {"trouble", "letters"}:
             assert remark.what in text
@@ -134,8 +138,44 @@ def test_the_worst_part_comes_first_and_else_the_order_of_the_configuration() ->
     assert ours == ["sink-splunk", "sink-sentinel", "sink-elastic", "sink-siem"]
 
 
-def test_without_the_verbs_there_is_no_form_and_a_new_verb_brings_its_button() -> None:
+def test_where_nobody_may_act_the_command_stands_in_the_place_of_each_form() -> None:
     assert not [tag for tag, _ in page("several", NONE).tags if tag in {"form", "button", "input"}]
+    told = [
+        ("several", ["audit-forwarder lanes retry-now splunk", "audit-forwarder lanes pause elastic", "admin.token",
+                     "audit-forwarder replay --sink siem --from TIME", "audit-forwarder replay cancel 4",
+                     "audit-forwarder reload"]),
+        ("held", ["audit-forwarder dead-letters discard --sink elastic --reason document_parsing_exception",
+                  "audit-forwarder lanes forget qradar"]),
+        ("key", ["audit-forwarder cursors retry-now --source acme"]),
+    ]  # fmt: skip
+    for name, words in told:
+        text = page(name, NONE).text
+        assert [word for word in words if word not in text] == []
+    assert "audit-forwarder lanes pause 'a; b'" in NONE.form("pause", "x", {"sink": "a; b"}).replace("&#x27;", "'")
+
+
+def test_each_command_that_stands_for_an_act_exists() -> None:
+    for act in ACTS.values():
+        words = [word for word in act.command.split() if not word.startswith("{")]
+        command: Any = typer.main.get_command(app)
+        while (inner := getattr(command, "commands", {})).get(words[0] if words else ""):
+            command = inner[words.pop(0)]
+        assert {word for word in words if word.startswith("-")} <= {
+            name for each in command.params for name in each.opts
+        }
+
+
+def test_a_source_that_fails_is_tried_now_and_one_that_waits_for_the_spool_or_is_pushed_is_not() -> None:
+    one = {"state": "retrying", "well": False}
+    assert waits_for_a_try(one)
+    assert not any(
+        map(waits_for_a_try, ({**one, "well": True}, {**one, "state": "paused"}, {**one, "is_pushed": True}))
+    )
+    ids = page("key").ids()
+    assert {"source-acme-retry", "verdict-retry"} <= set(ids)
+
+
+def test_a_verb_that_a_daemon_has_not_brings_no_button() -> None:
     assert "Read the configuration again" not in page("several", Hand(["lanes.pause"], "TICKET")).text
     assert "Read the configuration again" in page("several").text
 
