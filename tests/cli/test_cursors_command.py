@@ -46,7 +46,7 @@ async def test_a_cursor_is_shown_and_dropped_while_the_daemon_runs(tmp_path: Pat
         gaps = (await e.daemon.report()).spool.gaps  # type: ignore[union-attr]
         assert [(gap.cause, "dropped by" in gap.detail) for gap in gaps] == [("cursor_lost", True)]
         retried = await command("retry-now", "-c", config, "--source", "acme")
-        assert (retried.exit_code, retried.stdout) == (0, "acme is tried now\n")
+        assert (retried.exit_code, "acme is tried now" in retried.stdout) == (0, True)
         assert [(act.verb, act.about) for act in (await e.daemon.report()).acts][-1] == ("tried now", "acme")
         refused = await command("retry-now", "-c", config, "--source", "nobody")
         assert (refused.exit_code, "not configured" in refused.stderr) == (2, True)
