@@ -26,6 +26,31 @@ _WIDTH = 76
 _WHOLE = 1000
 
 
+_HYPHEN, _WHOLE_HYPHEN = "-", "\u2011"
+_Plain: Any = typer.Context.formatter_class
+
+
+class _Formatter(_Plain):  # type: ignore[misc]
+    """Folds no word at its hyphens: paths, commands and options stay whole, and can be copied."""
+
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        super().write_text(text.replace(_HYPHEN, _WHOLE_HYPHEN))
+
+    def write_dl(self, rows: Any, *args: Any, **more: Any) -> None:
+        """Write a list of names, each with what it is."""
+        super().write_dl([(name, text.replace(_HYPHEN, _WHOLE_HYPHEN)) for name, text in rows], *args, **more)
+
+    def getvalue(self) -> str:
+        """Return all of it."""
+        written: str = super().getvalue()
+        return written.replace(_WHOLE_HYPHEN, _HYPHEN)
+
+
+class _Context(typer.Context):
+    formatter_class = _Formatter
+
+
 class _InWords:
     """Names values by what they are: typer's own names are those of Python's types, such as `list[str]`.
 
@@ -56,9 +81,13 @@ def _called(param: Any) -> Any:
 class Command(_InWords, TyperCommand):
     """A command."""
 
+    context_class = _Context
+
 
 class Commands(_InWords, TyperGroup):
     """A group of commands."""
+
+    context_class = _Context
 
 
 class App(typer.Typer):
@@ -72,7 +101,17 @@ class App(typer.Typer):
         self, name: str | None = None, *, epilog: str
     ) -> Callable[[Function], Function]:
         """Return what makes a function a command of this name; default: its own."""
-        return super().command(name, cls=Command, epilog=epilog)
+
+        def decorate(function: Function) -> Function:
+            named = super(App, self).command(name, cls=Command, epilog=epilog, help=_unfolded(function.__doc__))
+            return named(function)
+
+        return decorate
+
+
+def _unfolded(text: str | None) -> str:
+    """Return a docstring with each paragraph on one line: a terminal has other lines than the code."""
+    return "\n\n".join(" ".join(part.split()) for part in (text or "").split("\n\n"))
 
 
 def examples_epilog(examples: Iterable[tuple[str, str]], *codes: ExitCode) -> str:

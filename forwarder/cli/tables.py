@@ -1,7 +1,8 @@
 """Tables: columns of text, laid out the same way on a terminal and in a pipe.
 
-A pipe gets each row on one line, however wide. On a terminal a cell that does not fit goes on below itself, so nothing
-is cut, but for the last column of a table of one line a row.
+A pipe gets each row on one line, however wide. On a terminal a cell that does not fit goes on below itself, between
+words. Where not even the longest words fit side by side, each row becomes a list of its cells. So every id, path and
+address is whole and can be copied. Nothing is cut but long text in the last column of a table of one line a row.
 
 Rich lays out a row in 1 to 2 ms, a list of dead letters in half a minute; this takes microseconds.
 """
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 _GAP = 2
 _LEAST = 8
 """Columns of the screen that the last cell of a row keeps, whatever stands before it."""
+_ENOUGH = 24
+"""Columns of the screen that the last cell needs where all cells of a row are side by side."""
+_SHORT = 40
+"""Columns up to which a cell is never cut."""
 
 
 class Screen(NamedTuple):
@@ -55,34 +60,81 @@ def table(
         right: Titles of columns of numbers, aligned at their ends.
         styles: By the whole text of a cell.
         indent: Spaces before each line.
-        one_line: On a terminal, cut the last column at its edge.
+        one_line: On a terminal, cut long text in the last column, between words.
     """
     cells = [[visible(cell) for cell in row] for row in ([head, *rows] if head else rows)]
     if not cells:
         return
     widths = [max(map(columns_of, column)) for column in zip(*cells, strict=True)]
+    listed: set[int] = set()
     if screen.width is not None:
         room = screen.width - indent - _GAP * (len(widths) - 1)
+        one_line = one_line and sum(widths[:-1]) + _LEAST <= room
         if one_line:
-            widths[-1] = min(widths[-1], max(_LEAST, room - sum(widths[:-1])))
+            widths[-1] = min(widths[-1], room - sum(widths[:-1]))
         else:
-            _narrow(widths, room)
+            listed, widths = _fitted(cells, room, with_head=bool(head))
     sides = [_to_the_right if title in right else _to_the_left for title in head or [""] * len(widths)]
     for number, row in enumerate(cells):
+        is_head = bool(head) and not number
+        if number in listed:
+            yield from () if is_head else _listed(row, head, screen, styles, indent)
+            continue
         if one_line:
             row[-1] = _cut(row[-1], widths[-1])
         lines = [_fold(cell, width) for cell, width in zip(row, widths, strict=True)]
-        marks: list[Style] = ["bold" if head and not number else styles.get(cell, "") for cell in row]
+        marks: list[Style] = ["bold" if is_head else styles.get(cell, "") for cell in row]
         for parts in zip_longest(*lines, fillvalue=""):
             yield _line(parts, widths, sides, marks if screen.coloured else [""] * len(row), indent)
 
 
-def paragraph(text: str, screen: Screen, style: Style = "") -> Iterator[str]:
+def _fitted(cells: Sequence[Sequence[str]], room: int, *, with_head: bool) -> tuple[set[int], list[int]]:
+    """Return which rows have words too long for a table, and the widths that the columns of the others get.
+
+    Nothing stands behind the last cell of a row, so a longer word there may go beyond the edge.
+    """
+    words = [[_longest_word(cell) for cell in row] for row in cells]
+    left = set(range(len(cells)))
+    while True:
+        least = [max((words[number][place] for number in left), default=0) for place in range(len(cells[0]))]
+        least[-1] = min(least[-1], _ENOUGH)
+        if sum(least) <= room or not left:
+            break
+        worst = max(left, key=lambda number: max(words[number][:-1], default=0))
+        left = set() if with_head and not worst else left - {worst}
+    if left <= ({0} if with_head else set()):
+        return set(range(len(cells))), least
+    widths = [max(columns_of(cells[number][place]) for number in left) for place in range(len(cells[0]))]
+    _narrow(widths, least, room)
+    return set(range(len(cells))) - left, widths
+
+
+def _listed(
+    row: Sequence[str], head: Sequence[str], screen: Screen, styles: Mapping[str, Style], indent: int
+) -> Iterator[str]:
+    """Yield a row as a list: its first cell, and below it a line or more for each of the others."""
+    titles = head or [""] * len(row)
+    side = max(map(columns_of, titles[1:]), default=0)
+    room = max(_LEAST, (screen.width or 0) - indent - _GAP - (side + _GAP if side else 0))
+    name = f"{titles[0]} {row[0]}".strip()
+    yield " " * indent + (paint(name, "bold") if screen.coloured else name)
+    for title, cell in zip(titles[1:], row[1:], strict=True):
+        style = styles.get(cell, "") if screen.coloured else ""
+        for number, line in enumerate(_fold(cell, room) if cell else ()):
+            label = _to_the_left("" if number else title, side)
+            yield " " * (indent + _GAP) + label + " " * (_GAP if side else 0) + paint(line, style)
+
+
+def paragraph(text: str, screen: Screen, style: Style = "", *, indent: int = 0) -> Iterator[str]:
     """Yield a line of text, folded between words on a terminal; an address or a path is left whole."""
+    before = " " * indent
     if screen.width is None:
-        yield text.rstrip()
+        yield before + text.rstrip()
         return
-    lines = textwrap.wrap(text, screen.width, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(
+        text, screen.width, initial_indent=before, subsequent_indent=before, break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]  # fmt: skip
     yield from (paint(line, style) if screen.coloured else line for line in lines)
 
 
@@ -97,48 +149,40 @@ def _width(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _narrow(widths: list[int], room: int) -> None:
-    """Take from the widest columns until all fit, or each has one column of the screen."""
-    while (over := sum(widths) - room) > 0 and (widest := max(widths)) > 1:
-        places = [place for place, width in enumerate(widths) if width == widest]
-        next_widest = max((width for width in widths if width < widest), default=1)
-        step = max(1, min(widest - next_widest, over // len(places)))
-        for place in places[: max(1, over)]:
-            widths[place] -= step
+def _longest_word(cell: str) -> int:
+    return max(map(columns_of, cell.split(" ")))
+
+
+def _narrow(widths: list[int], words: Sequence[int], room: int) -> None:
+    """Take from the widest columns until all fit; none gets narrower than its longest word."""
+    while (over := sum(widths) - room) > 0:
+        wide = [place for place, width in enumerate(widths) if width > words[place]]
+        if not wide:
+            return
+        place = max(wide, key=widths.__getitem__)
+        others = [widths[other] for other in wide if widths[other] < widths[place]]
+        widths[place] -= max(1, min(over, widths[place] - max([words[place], *others])))
 
 
 def _fold(cell: str, width: int) -> list[str]:
-    """Return the lines of a cell, between words where it can be; no character is lost."""
+    """Return the lines of a cell, folded between words only; a longer word has a line of its own."""
     if columns_of(cell) <= width:
         return [cell]
     lines, line = [], ""
-    for word in _pieces(cell, width):
-        if line and columns_of(line) + columns_of(word.rstrip()) > width:
+    for word in cell.split(" "):
+        if line and columns_of(line) + columns_of(word) > width:
             lines.append(line.rstrip())
             line = ""
-        line += word
+        line += f"{word} "
     return [*lines, line.rstrip()]
 
 
-def _pieces(cell: str, width: int) -> Iterator[str]:
-    """Yield words with the space behind them, those that are too long in parts."""
-    for word in cell.split(" "):
-        part = ""
-        for char in word:
-            if part and columns_of(part) + _width(char) > width:
-                yield part
-                part = ""
-            part += char
-        yield f"{part} "
-
-
 def _cut(cell: str, width: int) -> str:
-    if columns_of(cell) <= width:
+    """Return what fits of a long text, up to the end of a word; an address is left whole."""
+    if columns_of(cell) <= max(width, _SHORT):
         return cell
-    kept = cell[: width - 1]
-    while columns_of(kept) > width - 1:
-        kept = kept[:-1]
-    return f"{kept}…"
+    kept = _fold(cell, width - 1)[0]
+    return cell if kept == cell else f"{kept}…"
 
 
 def _to_the_left(cell: str, width: int) -> str:

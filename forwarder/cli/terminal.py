@@ -19,7 +19,7 @@ from forwarder.contracts.text import visible
 from forwarder.observe.colours import Style, coloured, paint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -32,24 +32,26 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, markup=False, highlight=False, color_system="auto" if coloured(stream) else None)
 
 
-def screen() -> Screen:
-    """Return what is known of standard output."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return Screen(width, coloured(sys.stdout))
+def screen(stream: TextIO | None = None) -> Screen:
+    """Return what is known of standard output, or of another stream."""
+    stream = stream or sys.stdout
+    return Screen(shutil.get_terminal_size().columns if stream.isatty() else None, coloured(stream))
 
 
 def print_error(message: str) -> None:
-    """Say on standard error why a command fails; plain, one line per problem."""
-    prefix = "error: "
-    if coloured(sys.stderr):
-        prefix = paint(prefix, "bold red")
-    lines = message.splitlines() or [""]
-    if len(lines) == 1:
-        print(f"{prefix}{visible(lines[0])}", file=sys.stderr)  # noqa: T201 -- the command line's own voice
-        return
-    print(f"{prefix}{len(lines)} problems", file=sys.stderr)  # noqa: T201
-    for line in lines:
-        print(f"  {visible(line)}", file=sys.stderr)  # noqa: T201
+    """Say on standard error why a command fails; one line per problem, folded between words on a terminal."""
+    place, lines = screen(sys.stderr), message.splitlines() or [""]
+    several = len(lines) > 1
+    first = f"error: {len(lines)} problems" if several else f"error: {visible(lines[0])}"
+    shown = [*paragraph(first, place), *(each for line in lines if several for each in _problem(line, place))]
+    if place.coloured:
+        shown[0] = paint("error: ", "bold red") + shown[0].removeprefix("error: ")
+    for line in shown:
+        print(line, file=sys.stderr)  # noqa: T201 -- the command line's own voice
+
+
+def _problem(line: str, place: Screen) -> Iterator[str]:
+    return paragraph(visible(line), place, indent=2)
 
 
 def print_line(line: str = "") -> None:
@@ -60,6 +62,12 @@ def print_line(line: str = "") -> None:
         raise
     except OSError as error:
         raise ForwarderError(f"the output cannot be written: {error.strerror}") from None
+
+
+def print_text(text: str, *, indent: int = 0) -> None:
+    """Print a paragraph, folded between words on a terminal."""
+    for line in paragraph(text, screen(), indent=indent):
+        print_line(line)
 
 
 def print_json(value: object) -> None:

@@ -187,6 +187,24 @@ def test_each_command_teaches(command):
     assert "Exit codes:" in done.stdout
 
 
+def test_no_help_is_folded_within_a_word_or_where_the_code_was():
+    import typer
+    from typer.testing import CliRunner
+
+    from docs.commands_page import named
+    from forwarder.cli.app import app
+
+    names = [name for name, _ in named(typer.main.get_command(app))]
+    assert len(names) > 50
+    for name in names:
+        shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "80"}).stdout
+        about, _, examples = shown.partition("Examples:")
+        assert max(map(len, about.splitlines())) <= 80, name
+        assert not re.search(r"[\w/]-\n", shown), name
+        assert "\u2011" not in shown, name
+        assert examples, name
+
+
 @pytest.mark.parametrize("words", [["run"], ["dead-letters", "retry"]])
 def test_help_imports_nothing_of_the_engine(tmp_path, words):
     code = (

@@ -20,7 +20,7 @@ from forwarder.archive.verdict import KINDS, Verdict
 from forwarder.archive.verify import verify as check
 from forwarder.cli.kept_archives import configured
 from forwarder.cli.tables import paragraph, table
-from forwarder.cli.terminal import print_json, print_line, screen, show_rows
+from forwarder.cli.terminal import print_json, print_line, print_text, screen, show_rows
 from forwarder.config.settings import find_config
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.secret_file import expanded
@@ -94,9 +94,9 @@ def retention(invocation: Invocation, sink: str, *, dry_run: bool, as_json: bool
         print_json({"place": kept.store.place, "hold": hold or None, "deleted": done == "deleted", "months": months})
         return ExitCode.OK
     if hold:
-        print_line(f"{hold} in {kept.store.place} forbids to delete")
+        print_text(f"{hold} in {kept.store.place} forbids to delete")
     if not due:
-        print_line(f"nothing in {kept.store.place} is older than {kept.retain_months} whole months")
+        print_text(f"nothing in {kept.store.place} is older than {kept.retain_months} whole months")
     rows = [[each.record.month, str(len(each.names)), str(each.record.events), done] for each in due]
     for line in table(rows, screen(), head=("month", "objects", "events", "state") if rows else ()):
         print_line(line)
@@ -113,9 +113,9 @@ def keygen(file: Path) -> ExitCode:
         public.write_bytes(key.public.pem)
     except OSError as error:
         raise ConfigError(f"{public} cannot be written: {error.strerror}") from None
-    print_line(f"{file}: the key, for key_file of the archive; who has it can write other digests")
-    print_line(f"{public}: its public half, for those who check")
-    print_line(f"its id is {key.id}: keep a record of it outside the archive")
+    print_text(f"{file}: the key, for key_file of the archive; who has it can write other digests")
+    print_text(f"{public}: its public half, for those who check")
+    print_text(f"its id is {key.id}: keep a record of it outside the archive")
     return ExitCode.OK
 
 
@@ -132,7 +132,7 @@ def verify_script(file: Path | None, *, package: bool = False) -> ExitCode:
         raise ConfigError(f"{file} is there already; name another file") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
-    print_line(f"written; run: python3 {file} {'PACKAGE.zip' if package else 'FOLDER'} --head SHA256 --key ID")
+    print_text(f"written; run: python3 {file} {'PACKAGE.zip' if package else 'FOLDER'} --head SHA256 --key ID")
     return ExitCode.OK
 
 
@@ -207,11 +207,11 @@ def show_verdict(
     show_rows([*(["proven", text] for text in proven), *(["not proven", text] for text in not_proven)])
     print_line()
     if not findings:
-        print_line("nothing is other than it was written")
+        print_text("nothing is other than it was written")
         return
     show_rows([[each.kind, each.name, each.detail] for each in findings], head=("finding", "of", "seen by"))
     print_line()
     for kind in dict.fromkeys(each.kind for each in findings):
         for line in paragraph(visible(f"{kind}: {kinds[kind]}"), screen()):
             print_line(line)
-    print_line(f"{len(findings)} finding{'s' * (len(findings) > 1)}")
+    print_text(f"{len(findings)} finding{'s' * (len(findings) > 1)}")

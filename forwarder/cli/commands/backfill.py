@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.admin.backfills import BackfillChoice, BackfillShown, BackfillWanted
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import console, page_rows, print_json, print_line
+from forwarder.cli.terminal import console, page_rows, print_json, print_line, print_text
 from forwarder.cli.times import minute, parse_options
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.moments import iso_ms
@@ -65,23 +65,23 @@ def start(invocation: Invocation, wanted: Wanted, *, wait: bool) -> ExitCode:
             shown = await found.ask("backfills.start", asked, BackfillShown)
             order = shown.order
             what = f"{shown.source} from {minute(order.since_ms)} to {minute(order.until_ms)}"
-            print_line(f"backfill {shown.number}: {what}, for {order.sink or 'all sinks'}")
+            print_text(f"backfill {shown.number}: {what}, for {order.sink or 'all sinks'}")
             if shown.other_ids_ms:
                 moment = minute(shown.other_ids_ms)
-                print_line(f"what lies before {moment} was read by another API, which gave its events other ids:")
-                print_line("a sink that has them gets them once more")
+                print_text(f"what lies before {moment} was read by another API, which gave its events other ids:")
+                print_text("a sink that has them gets them once more")
             if not found.running:
-                print_line("the daemon is not running; it begins when that starts: audit-forwarder run")
+                print_text("the daemon is not running; it begins when that starts: audit-forwarder run")
                 return ExitCode.OK
             if not wait:
-                print_line("see how far it came: audit-forwarder backfill list")
+                print_text("see how far it came: audit-forwarder backfill list")
                 return ExitCode.OK
             try:
                 shown = await _follow(found, shown.number)
             except (KeyboardInterrupt, asyncio.CancelledError):
-                print_line(f"it goes on; see audit-forwarder backfill list, or end it: backfill cancel {shown.number}")
+                print_text(f"it goes on; see audit-forwarder backfill list, or end it: backfill cancel {shown.number}")
                 return ExitCode.OK
-        print_line(f"backfill {shown.number} is {_state(shown, running=True)}: {events_text(shown.order.read)} read")
+        print_text(f"backfill {shown.number} is {_state(shown, running=True)}: {events_text(shown.order.read)} read")
         return ExitCode.DEGRADED if shown.order.ended_by else ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -111,7 +111,7 @@ def act(invocation: Invocation, what: Literal["pause", "resume", "cancel"], numb
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
             shown = await found.ask(f"backfills.{what}", BackfillChoice(number), BackfillShown)
-        print_line(f"backfill {number} {_DONE[what]}: {100 * shown.share:.0f} %, {events_text(shown.order.read)} read")
+        print_text(f"backfill {number} {_DONE[what]}: {100 * shown.share:.0f} %, {events_text(shown.order.read)} read")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))

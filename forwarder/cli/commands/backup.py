@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from forwarder.admin.backups import BackupState, BackupWanted
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import print_json, print_line
+from forwarder.cli.terminal import print_json, print_text
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
@@ -52,8 +52,8 @@ def backup(invocation: Invocation, target: str, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"path": made.path, "bytes": made.bytes, "of": iso_ms(made.at_ms), "newest": made.newest})
         return ExitCode.OK
-    print_line(f"{visible(made.path)}: {size_text(made.bytes)}, the spool as it was at {iso_ms(made.at_ms)}")
-    print_line("it holds audit events: keep it as you keep the spool, and restore it with audit-forwarder restore")
+    print_text(f"{visible(made.path)}: {size_text(made.bytes)}, the spool as it was at {iso_ms(made.at_ms)}")
+    print_text("it holds audit events: keep it as you keep the spool, and restore it with audit-forwarder restore")
     return ExitCode.OK
 
 
@@ -64,12 +64,12 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
     settings = invocation.settings()
     path = settings.spool.path.expanduser().resolve()
     if replace and path.exists() and not yes:
-        print_line(f"the spool {visible(str(path))} is put aside; what came since the backup is read and sent again")
+        print_text(f"the spool {visible(str(path))} is put aside; what came since the backup is read and sent again")
         if not agreed("Restore the backup in its place?", "was restored"):
             return ExitCode.DEGRADED
     done = put_back(file, settings.spool, replace=replace)
-    print_line(f"{visible(done.path)} is the spool as it was at {iso_ms(done.at_ms)}")
+    print_text(f"{visible(done.path)} is the spool as it was at {iso_ms(done.at_ms)}")
     if done.aside:
-        print_line(f"what lay there is {visible(done.aside)}; delete it when you need it no longer")
-    print_line("at the next start, what came since is read again and may come to sinks twice: that is a gap on record")
+        print_text(f"what lay there is {visible(done.aside)}; delete it when you need it no longer")
+    print_text("at the next start, what came since is read again and may come to sinks twice: that is a gap on record")
     return ExitCode.OK

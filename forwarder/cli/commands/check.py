@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forwarder.assembly import build_format_of, build_sink, build_source, close_all, privacies_in_words
-from forwarder.cli.terminal import print_line, show_rows
+from forwarder.cli.terminal import print_line, print_text, show_rows
 from forwarder.config.problems import Problem, SettingsError, not_built
 from forwarder.config.references import webhooks_of
 from forwarder.contracts.errors import ConfigError
@@ -126,21 +126,21 @@ def _show_privacy(settings: Settings) -> None:
     print_line()
     for what, sights in (("a reader of", sinks), ("of", sources)):
         for name, sight in sights.items():
-            print_line(f"{what} {name} {'sees' if what != 'of' else 'is kept'}: {visible(sight.sees)}")
+            print_text(f"{what} {name} {'sees' if what != 'of' else 'is kept'}: {visible(sight.sees)}")
             for label, words in (("never", sight.never), ("as pseudonyms", sight.pseudonyms)):
                 if words:
-                    print_line(f"  {label}: {words}")
+                    print_text(f"{label}: {words}", indent=2)
             for note in sight.notes:
-                print_line(f"  {visible(note)}")
+                print_text(visible(note), indent=2)
 
 
 def _show_late(settings: Settings, sinks: dict[str, Sink]) -> None:
     """Say what each sink does with events that did not come as they happened, and its receiver with old times."""
     print_line()
     for name, config in settings.sinks.items():
-        print_line(f"late events at {name}: {late_in_words(config.late)}")
+        print_text(f"late events at {name}: {late_in_words(config.late)}")
         if limit := limits_in_words(sinks[name]):
-            print_line(f"  {limit}")
+            print_text(limit, indent=2)
 
 
 def _show_looks(looks: list[Problem]) -> None:
@@ -148,14 +148,17 @@ def _show_looks(looks: list[Problem]) -> None:
         print_line()
         print_line("Worth a look:")
         for problem in looks:
-            print_line(f"  {visible(str(problem))}")
+            print_text(visible(str(problem)), indent=2)
 
 
 def _status_access(settings: Settings) -> str:
     host, _ = settings.admin.address
     if settings.admin.token is not None:
         return "status with the token"
-    return "status on loopback only" if host in {"127.0.0.1", "::1", "localhost"} else "no status: set admin.token"
+    if host not in {"127.0.0.1", "::1", "localhost"}:
+        return "no status: set admin.token"
+    who = "everybody on this machine" if settings.admin.acts_without_token else "nobody"
+    return f"status on loopback only; {who} acts on the page"
 
 
 def _receivers(settings: Settings) -> list[list[str]]:

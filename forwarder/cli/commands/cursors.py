@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.admin.cursors import CursorChoice, CursorShown, SourceChoice
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_json, print_line
+from forwarder.cli.terminal import page_rows, print_json, print_text
 from forwarder.contracts.moments import iso_ms
 from forwarder.exit_codes import ExitCode
 
@@ -40,9 +40,9 @@ def retry_now(invocation: Invocation, source: str) -> ExitCode:
 
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
-            await found.ask("cursors.retry_now", SourceChoice(source), None)
+            await found.ask("cursors.retry_now", SourceChoice(source), type(None))
             running = found.running
-        print_line(f"{source} is tried now" if running else f"{source} is tried when the daemon starts")
+        print_text(f"{source} is tried now" if running else f"{source} is tried when the daemon starts")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -55,9 +55,9 @@ def drop(invocation: Invocation, source: str, cursor: str) -> ExitCode:
         async with connect(settings) as found:
             await found.ask("cursors.drop", CursorChoice(source, cursor), list[CursorShown])
             running = found.running
-        print_line(f"the cursor {cursor} of {source} is dropped; what is between is read again")
+        print_text(f"the cursor {cursor} of {source} is dropped; what is between is read again")
         if not running:
-            print_line("the daemon is not running; it does so when it starts: audit-forwarder run")
+            print_text("the daemon is not running; it does so when it starts: audit-forwarder run")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))

@@ -14,7 +14,7 @@ from forwarder.admin.dead_letters import MOST_AT_ONCE, Wanted
 from forwarder.cli.commands import letter_text as text
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import json_visible, page_rows, print_error, print_json, print_line
+from forwarder.cli.terminal import json_visible, page_rows, print_error, print_json, print_line, print_text
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.contracts.errors import ForwarderError
 from forwarder.contracts.text import visible
@@ -141,13 +141,13 @@ def retry(invocation: Invocation, choice: Choice) -> ExitCode:
             for line in text.acted(act):
                 print_line(line)
         if not acts:
-            print_line(f"nothing to retry: {_on_their_way(counts)}")
+            print_text(f"nothing to retry: {_on_their_way(counts)}")
         elif not any(act.numbers for act in acts):
-            print_line("nothing was put back")
+            print_text("nothing was put back")
         elif running:
-            print_line("see what became of them: audit-forwarder dead-letters list")
+            print_text("see what became of them: audit-forwarder dead-letters list")
         else:
-            print_line("the daemon is not running; they are sent when it starts: audit-forwarder run")
+            print_text("the daemon is not running; they are sent when it starts: audit-forwarder run")
         return ExitCode.DEGRADED if any(act.damaged for act in acts) else _absent(unknown)
 
     return asyncio.run(run(invocation.settings()))
@@ -165,11 +165,11 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
             counts = [count for count in everything if count.letters]
             if not counts:
                 choice.must_exist(settings)
-                print_line(f"nothing to discard: {_on_their_way(everything)}")
+                print_text(f"nothing to discard: {_on_their_way(everything)}")
                 return _absent(unknown)
             total = sum(count.letters for count in counts)
             for count in counts:
-                print_line(
+                print_text(
                     f"{count.lane}: {count.letters} {visible(count.reason)}, the last of {text.moment(count.last_ms)}"
                 )
             which = "this event" if total == 1 else f"these {total} events"
@@ -182,11 +182,11 @@ def discard(invocation: Invocation, choice: Choice, *, yes: bool) -> ExitCode:
             )
         for act in acts:
             if act.numbers:
-                print_line(
+                print_text(
                     f"{act.lane}: {len(act.numbers)} discarded ({text.short(text.ranges_text(act.numbers))}); on record"
                 )
             if act.left:
-                print_line(f"{act.lane}: {act.left} left: they are on their way to the sink again")
+                print_text(f"{act.lane}: {act.left} left: they are on their way to the sink again")
         return _absent(unknown)
 
     return asyncio.run(run(invocation.settings()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.admin.verbs import Nothing
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import console, print_line, show_rows
+from forwarder.cli.terminal import console, print_line, print_text, show_rows
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.references import secrets_of
 from forwarder.contracts import Finding, SystemClock
@@ -102,7 +102,7 @@ def _show(results: Results) -> None:
     show_rows(rows, head=["part", "check", "", "detail"], styles=_STYLES)
     for level, title in (("FAILED", "To do:"), ("look", "Worth a look:")):
         lines = [
-            f"  {part.name}, {finding.subject}: {finding.fix or 'See the detail above.'}"
+            f"{part.name}, {finding.subject}: {finding.fix or 'See the detail above.'}"
             for part, found in results
             for finding in found
             if _level(finding) == level
@@ -111,10 +111,10 @@ def _show(results: Results) -> None:
             print_line()
             print_line(title)
             for line in lines:
-                print_line(line)
+                print_text(line, indent=2)
     wrong = [part for part, found in results if not all(finding.ok for finding in found)]
     for command in runbook_commands(OF_PARTS.get(part.kind or part.name, "") for part in wrong):
-        print_line(f"  More about this: {command}")
+        print_text(f"More about this: {command}", indent=2)
     print_line()
     failed = sum(not finding.ok for _, found in results for finding in found)
     print_line(f"{failed} of {len(rows)} checks failed." if failed else f"All {len(rows)} checks passed.")

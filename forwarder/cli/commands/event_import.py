@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forwarder.admin.imports import MOST_BYTES, MOST_EVENTS, Begun, Part, Taken
 from forwarder.cli.daemon_client import Refused
-from forwarder.cli.terminal import print_line
+from forwarder.cli.terminal import print_text
 from forwarder.contracts import plain
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.text import visible
@@ -127,9 +127,9 @@ class EventImport:
         if self.left_out > MOST_NAMED:
             say(f"{self.left_out - MOST_NAMED} more lines are left out")
         to = f" for {self._sink}" if self._sink else ""
-        print_line(f"{self._source}{to}: {self}")
+        print_text(f"{self._source}{to}: {self}")
         if not self._found.running:
-            print_line("the daemon is not running; it delivers them when it starts: audit-forwarder run")
+            print_text("the daemon is not running; it delivers them when it starts: audit-forwarder run")
         return ExitCode.UNEXPECTED if self.left_out else ExitCode.OK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from forwarder.admin.lanes import LaneChange, LaneChoice, LaneShown
 from forwarder.cli.commands.questions import agreed
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_json, print_line
+from forwarder.cli.terminal import page_rows, print_json, print_text
 from forwarder.cli.times import minute
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.moments import iso_ms
@@ -84,14 +84,14 @@ def detach(invocation: Invocation, sink: str, *, yes: bool) -> ExitCode:
         async with connect(settings) as found:
             lane = await _lane(found, sink)
             if not lane.waiting:
-                print_line(f"nothing waits for {sink}")
+                print_text(f"nothing waits for {sink}")
                 return ExitCode.OK
-            print_line(f"{_waiting(lane)} for {sink} at {visible(lane.target)}")
+            print_text(f"{_waiting(lane)} for {sink} at {visible(lane.target)}")
             if not yes and not agreed("Detach it from these, so that it will not get them?", "was detached"):
                 return ExitCode.DEGRADED
             change = await found.ask("lanes.detach", LaneChoice(sink, lane.newest), LaneChange)
-        print_line(f"{sink}: {events_text(change.events)} detached; they are a gap")
-        print_line("audit-forwarder status names the command that fetches them again")
+        print_text(f"{sink}: {events_text(change.events)} detached; they are a gap")
+        print_text("audit-forwarder status names the command that fetches them again")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -104,12 +104,12 @@ def forget(invocation: Invocation, sink: str, *, yes: bool) -> ExitCode:
         async with connect(settings) as found:
             lane = await _lane(found, sink)
             if sink not in settings.sinks:  # else it is refused, and nobody need be asked
-                print_line(f"{_waiting(lane)} for {sink} at {visible(lane.target)}")
+                print_text(f"{_waiting(lane)} for {sink} at {visible(lane.target)}")
                 if not yes and not agreed("Forget it, so that nothing will get these?", "was forgotten"):
                     return ExitCode.DEGRADED
             change = await found.ask("lanes.forget", LaneChoice(sink), LaneChange)
         gap = "; they are a gap, see audit-forwarder status" if change.events else ""
-        print_line(f"{sink} is forgotten; {events_text(change.events)} waited for it{gap}")
+        print_text(f"{sink} is forgotten; {events_text(change.events)} waited for it{gap}")
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -122,7 +122,7 @@ def _change(
         async with connect(settings) as found:
             change = await found.ask(verb, LaneChoice(sink), LaneChange)
             running = found.running
-        print_line(
+        print_text(
             words(change) if running or not later else f"the daemon is not running; {later}: audit-forwarder run"
         )
         return ExitCode.OK

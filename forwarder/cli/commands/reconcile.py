@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forwarder.admin.reconcile import IdsAsked
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import page_rows, print_json, print_line
+from forwarder.cli.terminal import page_rows, print_json, print_line, print_text
 from forwarder.contracts.errors import ConfigError
 from forwarder.exit_codes import ExitCode
 from forwarder.reconcile.chain import check
@@ -82,12 +82,12 @@ def check_reports(invocation: Invocation, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json(checked)
     elif not checked.reports:
-        print_line(f"no report is in {folder} yet: the first is written once its day was read again")
+        print_text(f"no report is in {folder} yet: the first is written once its day was read again")
     else:
         for problem in checked.problems:
-            print_line(problem)
+            print_text(problem)
         state = f"{len(checked.problems)} problems" if checked.problems else "each is as it was written, and adds up"
-        print_line(f"{checked.reports} reports of {checked.first} to {checked.last} in {folder}: {state}")
+        print_text(f"{checked.reports} reports of {checked.first} to {checked.last} in {folder}: {state}")
     return ExitCode.UNEXPECTED if checked.problems else ExitCode.OK
 
 
@@ -137,7 +137,7 @@ async def known_ids(found: VerbClient, wanted: IdsWanted) -> AsyncIterator[str]:
 async def _print_ids(found: VerbClient, verdict: Verdict) -> None:
     for line in verdict.lines:
         if line.missing:
-            print_line(
+            print_text(
                 f"missing of {line.day or 'no known day'}, {line.source} to {line.sink}: {line.missing} of these"
             )
             async for each in _missing_ids(found, verdict, line):

@@ -9,7 +9,7 @@ import msgspec
 
 from forwarder.admin.reloads import Reloaded, ReloadWanted
 from forwarder.cli.daemon_client import running_daemon
-from forwarder.cli.terminal import print_json, print_line, show_rows
+from forwarder.cli.terminal import print_json, print_line, print_text, show_rows
 from forwarder.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def reload(invocation: Invocation, *, as_json: bool) -> ExitCode:
         print_json(msgspec.to_builtins(done))
         return ExitCode.DEGRADED if waiting else ExitCode.OK
     if not done.changes:
-        print_line("nothing has changed")
+        print_text("nothing has changed")
         return ExitCode.OK
     show_rows(
         [
@@ -37,7 +37,7 @@ def reload(invocation: Invocation, *, as_json: bool) -> ExitCode:
     print_line()
     for what, names in (("sources", done.sources), ("sinks", done.sinks)):
         if names:
-            print_line(f"{what} that were begun, ended or begun anew: {', '.join(names)}")
+            print_text(f"{what} that were begun, ended or begun anew: {', '.join(names)}")
     if waiting:
-        print_line("what needs a restart keeps its old value until then")
+        print_text("what needs a restart keeps its old value until then")
     return ExitCode.DEGRADED if waiting else ExitCode.OK

@@ -13,7 +13,7 @@ from forwarder.admin.replays import ReplayChoice, ReplayShown
 from forwarder.cli.commands.archive_import import import_archive
 from forwarder.cli.commands.replay_choice import Choice
 from forwarder.cli.daemon_client import connect
-from forwarder.cli.terminal import console, page_rows, print_json, print_line
+from forwarder.cli.terminal import console, page_rows, print_json, print_line, print_text
 from forwarder.cli.times import minute
 from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
@@ -52,21 +52,21 @@ def start(invocation: Invocation, choice: Choice, *, wait: bool) -> ExitCode:
         async with connect(settings) as found:
             shown = await found.ask("replays.begin", wanted, ReplayShown)
             replay = shown.replay
-            print_line(f"replay {replay.number}: {_amount(replay)} to {replay.sink}")
+            print_text(f"replay {replay.number}: {_amount(replay)} to {replay.sink}")
             for line in _absent(replay, archives):
                 print_line(line)
             if not found.running:
-                print_line("the daemon is not running; it begins when that starts: audit-forwarder run")
+                print_text("the daemon is not running; it begins when that starts: audit-forwarder run")
                 return ExitCode.OK
             if not wait:
-                print_line("see how far it came: audit-forwarder replay list")
+                print_text("see how far it came: audit-forwarder replay list")
                 return ExitCode.OK
             try:
                 replay = await _follow(found, replay)
             except (KeyboardInterrupt, asyncio.CancelledError):
-                print_line(f"it goes on; see audit-forwarder replay list, or end it: replay cancel {replay.number}")
+                print_text(f"it goes on; see audit-forwarder replay list, or end it: replay cancel {replay.number}")
                 return ExitCode.OK
-        print_line(_outcome(replay))
+        print_text(_outcome(replay))
         return ExitCode.DEGRADED if replay.rejected or replay.detached else ExitCode.OK
 
     return asyncio.run(run())
@@ -96,7 +96,7 @@ def cancel(invocation: Invocation, number: int) -> ExitCode:
     async def run(settings: Settings) -> ExitCode:
         async with connect(settings) as found:
             shown = await found.ask("replays.cancel", ReplayChoice(number), ReplayShown)
-        print_line(_outcome(shown.replay))
+        print_text(_outcome(shown.replay))
         return ExitCode.OK
 
     return asyncio.run(run(invocation.settings()))
@@ -113,7 +113,7 @@ async def _follow(found: VerbClient, replay: Replay) -> Replay:
             replay = shown.replay
             if replay.is_open and time.monotonic() - told_at >= LINE_EVERY:
                 told_at = time.monotonic()
-                print_line(_progress(shown))
+                print_text(_progress(shown))
         return replay
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
