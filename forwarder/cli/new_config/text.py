@@ -38,8 +38,8 @@ _SINKS = """
 sinks:
 """
 _TAIL = """
-# A page that says how it goes, metrics, probes and status, on this machine only. Beyond it, and to act on the page, a token
-# is needed: token_file names a file that holds any secret of yours.
+# A page that says how it goes, metrics, probes and status, on this machine only. Beyond it, and to act on the
+# page, a token is needed: token_file names a file that holds any secret of yours.
 admin:
   listen: {listen}
 """
