@@ -115,9 +115,10 @@ def _listed(
     """Yield a row as a list: its first cell, and below it a line or more for each of the others."""
     titles = head or [""] * len(row)
     side = max(map(columns_of, titles[1:]), default=0)
-    room = max(_LEAST, (screen.width or 0) - indent - _GAP - (side + _GAP if side else 0))
-    name = f"{titles[0]} {row[0]}".strip()
-    yield " " * indent + (paint(name, "bold") if screen.coloured else name)
+    width = (screen.width or 0) - indent
+    room = max(_LEAST, width - _GAP - (side + _GAP if side else 0))
+    for name in _fold(f"{titles[0]} {row[0]}".strip(), width):
+        yield " " * indent + (paint(name, "bold") if screen.coloured else name)
     for title, cell in zip(titles[1:], row[1:], strict=True):
         style = styles.get(cell, "") if screen.coloured else ""
         for number, line in enumerate(_fold(cell, room) if cell else ()):
