@@ -64,6 +64,12 @@ def places_of(settings: Settings) -> dict[str, Place]:
     return {name: msgspec.structs.replace(place, people=people) for name, place in (archives | files).items()}
 
 
+def checked_places(settings: Settings) -> dict[str, Place]:
+    """Return the archives as a process names them that reads the configuration, where their keys are, too."""
+    archives = [name for name, sink in settings.sinks.items() if sink.type == "archive"]
+    return {name: Place("archive", (*settings.words, f"--sink={name}"), hidden=_TOKEN) for name in archives}
+
+
 def _absolute(path: Any) -> Path:
     return Path(str(path)).expanduser().absolute()
 

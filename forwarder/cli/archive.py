@@ -62,6 +62,7 @@ def verify(
         typer.Option(metavar="ID|FILE", help="Of a key that must have signed; the configured one is known."),
     ] = None,
     as_json: Json = False,
+    for_daemon: Annotated[bool, typer.Option("--for-daemon", hidden=True)] = False,
 ) -> None:
     """Check that everything in an archive is as it was written.
 
@@ -70,6 +71,10 @@ def verify(
     """
     from forwarder.cli.commands import archive as command
 
+    if for_daemon:
+        from forwarder.investigate.for_page import serve_daemon
+
+        serve_daemon()
     invocation = call(config, secrets_dir, overrides)
     raise typer.Exit(command.verify(invocation, where, sink, heads=head or (), keys=key or (), as_json=as_json))
 

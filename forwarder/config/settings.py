@@ -169,6 +169,14 @@ class IndexConfig(ComponentConfig):
     """Memory of DuckDB while it sorts; the process takes some 150 MB besides."""
 
 
+class VerifyConfig(ComponentConfig):
+    """The check of each archive: is everything there as it was written?"""
+
+    every: Annotated[Duration, Within("1h", "31d")] | None = None
+    """How often to check all of it, by a process of its own that reads the whole archive; by default `archive verify`
+    does, when somebody runs it."""
+
+
 class ShutdownConfig(ComponentConfig):
     """How the daemon ends."""
 
@@ -229,6 +237,8 @@ class Settings(BaseSettings):
     """Daily reports that an auditor can keep and recompute."""
     index: IndexConfig = IndexConfig()
     """The index of each archive, for quick answers."""
+    verify: VerifyConfig = VerifyConfig()
+    """The check of each archive."""
     reload: ReloadConfig = ReloadConfig()
     """When the configuration is read again."""
     shutdown: ShutdownConfig = ShutdownConfig()

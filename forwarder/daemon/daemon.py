@@ -24,7 +24,7 @@ import structlog
 
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
-from forwarder.admin.kept_places import places_of
+from forwarder.admin.kept_places import checked_places, places_of
 from forwarder.admin.page_desk import PageDesk, recorded
 from forwarder.admin.reconcile import Reconciliation
 from forwarder.admin.reloads import Reloaded, Reloads
@@ -36,6 +36,7 @@ from forwarder.contracts import Clock, ConfigError, Page, Retryable, SystemClock
 from forwarder.contracts.source import read_again_after
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
+from forwarder.daemon.checking import Checking
 from forwarder.daemon.clean_up import CleanUp, SpoolWatch
 from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.doubts import DoubtWatch
@@ -232,6 +233,8 @@ class Daemon:
             self._tasks.start("configuration", lambda: FileWatch(self._reloading, partial(self.reload, "its file")))
             if self._running.settings.index.every is not None:
                 self._tasks.start("index", partial(self._indexing, self._running.settings.index.every))
+            if self._running.settings.verify.every is not None:
+                self._tasks.start("archive check", partial(self._checking, self._running.settings.verify.every))
             self._log.info(
                 "started",
                 version=__version__,
@@ -302,6 +305,17 @@ class Daemon:
             sinks=self._sinks,
             stopping=self._stopping,
             announce=self._lanes.ring,
+            told=self._reporter.heart,
+        )
+
+    def _checking(self, every: float) -> Checking:
+        return Checking(
+            checked_places(self._running.settings),
+            self._reporter.checks,
+            every=every,
+            clock=self._clock,
+            stopping=self._stopping,
+            clean=self._redactor.text if self._redactor is not None else str,
         )
 
     def _indexing(self, every: float) -> Indexing:

@@ -14,6 +14,7 @@ import structlog
 
 from forwarder.contracts import Held
 from forwarder.contracts.moments import iso
+from forwarder.observe.record import HeartReport
 from forwarder.records.heartbeats import COUNTED, Heartbeat, new_id, page_of
 from forwarder.spool.contract import CursorMove, CursorRow
 
@@ -38,6 +39,7 @@ class Heart:
         sinks: For whom.
         stopping: Set when the end begins.
         announce: Called when there is something new.
+        told: Told how it goes.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Heart:
         sinks: Collection[str],
         stopping: asyncio.Event,
         announce: Callable[[], None],
+        told: HeartReport | None = None,
     ) -> None:
         self._every = every
         self._own = own
@@ -56,6 +59,7 @@ class Heart:
         self._sinks = sinks
         self._stopping = stopping
         self._announce = announce
+        self._told = told or HeartReport()
         self._rows: dict[str, CursorRow] = {}
         self._log = structlog.get_logger()
 
@@ -64,6 +68,7 @@ class Heart:
         is_open = False
         while not self._stopping.is_set():
             every = self._every()
+            self._told.every = every or 0.0
             if every is None:
                 await self._rest(AGAIN)
                 continue
@@ -87,6 +92,7 @@ class Heart:
             report = await self._report()
             for sink in list(self._sinks):
                 await self._beat_for(sink, report, every)
+            self._told.written = report.now
         except Held as error:
             self._log.warning("heartbeat_not_written", reason=error.reason, fix=error.fix)
         self._announce()

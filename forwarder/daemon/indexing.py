@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from asyncio.subprocess import PIPE
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,17 +16,14 @@ import msgspec
 import structlog
 
 from forwarder.contracts.units import size_text
+from forwarder.daemon.chore import chore
 from forwarder.observe.record import IndexReport
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
     from collections.abc import Callable, Mapping
 
     from forwarder.admin.kept_places import Place
     from forwarder.contracts import Clock
-
-_MOST_SAID = 64 * 1024
-"""Bytes of what the process says that are looked at: the end of it."""
 
 
 class _Outcome(msgspec.Struct):
@@ -105,44 +100,11 @@ class Indexing:
 
     async def _outcome(self, place: Place) -> _Outcome | str:
         """Return what the process printed, or why it did not."""
-        command = [sys.executable, "-P", "-m", "forwarder", "investigate", "index", "--json", "--for-daemon"]
-        process = await asyncio.create_subprocess_exec(
-            *command, f"--memory={size_text(self._memory)}", *place.words(), stdin=PIPE, stdout=PIPE, stderr=PIPE,
-            env=place.environment(os.environ) | {"NO_COLOR": "1"}, start_new_session=True,
-        )  # fmt: skip
-        heard = asyncio.create_task(_heard(process), name="index-process")
-        stopped = asyncio.create_task(self._stopping.wait(), name="index-stop")
+        words = ["investigate", "index", "--json", "--for-daemon", f"--memory={size_text(self._memory)}"]
+        done = await chore([*words, *place.words()], place.environment(os.environ), self._stopping)
+        if done is None:
+            return "the daemon ends"
         try:
-            await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not heard.done():
-                return "the daemon ends"
-            printed, said = heard.result()
-        finally:
-            for task in (heard, stopped):
-                task.cancel()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        code = process.returncode or 0
-        if code < 0:
-            return f"its process was ended by signal {-code}: too little memory, perhaps"
-        try:
-            return msgspec.json.decode(printed, type=_Outcome)
+            return msgspec.json.decode(done.printed, type=_Outcome)
         except msgspec.MsgspecError:
-            return said.decode(errors="replace").strip() or f"its process ended with {code}"
-
-
-async def _heard(process: Process) -> tuple[bytes, bytes]:
-    """Return the ends of what a process prints and says, when it has ended."""
-    assert process.stdout is not None  # noqa: S101 -- for the type checker
-    assert process.stderr is not None  # noqa: S101
-    ends = await asyncio.gather(_end_of(process.stdout), _end_of(process.stderr))
-    await process.wait()
-    return ends[0], ends[1]
-
-
-async def _end_of(stream: asyncio.StreamReader) -> bytes:
-    end = b""
-    while data := await stream.read(_MOST_SAID):
-        end = (end + data)[-_MOST_SAID:]
-    return end
+            return done.why()

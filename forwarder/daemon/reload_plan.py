@@ -14,8 +14,8 @@ from forwarder.config.references import webhooks_of
 if TYPE_CHECKING:
     from forwarder.config.settings import Settings
 
-_AT_START = ("spool", "admin", "receiver", "catalogue", "reports", "index")
-"""Sections that are read once: the open spool, the two ports, what actions mean, reports, and the index of archives."""
+_AT_START = ("spool", "admin", "receiver", "catalogue", "reports", "index", "verify")
+"""Sections that are read once: the spool, the two ports, what actions mean, reports, and what is done with archives."""
 
 
 class Plan(NamedTuple):

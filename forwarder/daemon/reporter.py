@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from forwarder import __version__
 from forwarder.admin.repairs import repairs
 from forwarder.contracts import IsChained, PresentsCredentials
+from forwarder.observe.record import HeartReport
 from forwarder.observe.reports import CredentialReport, DaemonReport, SourceReport
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock, Sink, Source
-    from forwarder.observe.record import Act, Completeness, Configuration, Day, IndexReport, Letters
+    from forwarder.observe.record import Act, CheckReport, Completeness, Configuration, Day, IndexReport, Letters
     from forwarder.observe.reports import LaneReport
     from forwarder.spool.contract import Spool
     from forwarder.spool.hours import PartHour
@@ -40,7 +41,8 @@ class Reporter:
         spool: The open spool, None before.
         settings: In force. sources, sinks: Each by name. source_reports, lane_reports: what each component says.
         restarts: How often each task was started again.
-        indexes: Of the archives whose index is made again and again, by sink.
+        indexes, checks: Of the archives whose index is made, and that are checked, again and again, by sink.
+        heart: Of the heartbeats.
         completeness, read_again, days, hours, letters, replays, acts, configuration: As known last; see `DaemonReport`.
     """
 
@@ -56,6 +58,8 @@ class Reporter:
         self.completeness: list[Completeness] = []
         self.read_again: dict[str, float] = {}
         self.indexes: dict[str, IndexReport] = {}
+        self.checks: dict[str, CheckReport] = {}
+        self.heart = HeartReport()
         self.days: list[Day] = []
         self.hours: list[PartHour] = []
         self.letters: list[Letters] = []
@@ -110,6 +114,8 @@ class Reporter:
             configuration=self.configuration,
             archive_heads=self.archive_heads(),
             indexes=[replace(one) for one in self.indexes.values()],
+            checks=[replace(one) for one in self.checks.values()],
+            heart=replace(self.heart),
             repairs={} if status is None else repairs(status.gaps, status, self.settings.sinks, self._now_ms()),
             monotonic=self._clock.monotonic(),
             loop_alive=self._beat,

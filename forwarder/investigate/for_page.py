@@ -57,6 +57,12 @@ def begin(folder: Path) -> None:
     end_with_parent(folder)
 
 
+def serve_daemon() -> None:
+    """Have less priority than the daemon that started this process, and end with it."""
+    os.nice(_NICENESS)
+    end_with_parent()
+
+
 def end_with_parent(folder: Path | None = None) -> None:
     """End this process when its standard input ends: nobody waits for it any more. The folder is removed then."""
     threading.Thread(target=_await_end, args=(folder,), name="parent", daemon=True).start()

@@ -1,4 +1,4 @@
-"""The metrics of indexes that the daemon has made again and again, and what the status says of them."""
+"""The metrics of what the daemon has done again and again: indexes and checks of archives, and heartbeats."""
 
 from __future__ import annotations
 
@@ -36,5 +36,45 @@ INDEX_METRICS = (
         "now - IndexReport.good",
         lambda report: (((one.sink,), report.now - (one.good or report.started)) for one in report.indexes),
     ),
+    Metric(
+        "forwarder_archive_check_age_seconds",
+        "gauge",
+        "Time since all of an archive was checked last (`verify.every`), or since the start.",
+        ("sink",),
+        "now - CheckReport.good",
+        lambda report: (((one.sink,), report.now - (one.good or report.started)) for one in report.checks),
+    ),
+    Metric(
+        "forwarder_archive_check_interval_seconds",
+        "gauge",
+        "Time between two checks of an archive (`verify.every`).",
+        ("sink",),
+        "CheckReport.every",
+        lambda report: (((one.sink,), one.every) for one in report.checks),
+    ),
+    Metric(
+        "forwarder_archive_findings",
+        "gauge",
+        "What was not as it was written in an archive when it was checked last; nothing before the first check.",
+        ("sink",),
+        "CheckReport.findings",
+        lambda report: (((one.sink,), one.findings) for one in report.checks if one.good),
+    ),
+    Metric(
+        "forwarder_heartbeat_age_seconds",
+        "gauge",
+        "Time since a heartbeat was written for every sink last, or since the start; only with `heartbeat.every`.",
+        (),
+        "now - HeartReport.written",
+        lambda report: [((), report.now - (report.heart.written or report.started))] if report.heart.every else [],
+    ),
+    Metric(
+        "forwarder_heartbeat_interval_seconds",
+        "gauge",
+        "Time between two heartbeats (`heartbeat.every`); only where there are any.",
+        (),
+        "HeartReport.every",
+        lambda report: [((), report.heart.every)] if report.heart.every else [],
+    ),
 )
-"""Of the indexes."""
+"""Of what is done again and again."""

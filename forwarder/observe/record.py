@@ -1,4 +1,4 @@
-"""What is known besides how things are now: days, dead letters, errors, indexes, acts, configuration. Plain data."""
+"""What is known besides how things are now: days, dead letters, errors, archives, acts, configuration. Plain data."""
 
 from __future__ import annotations
 
@@ -69,6 +69,35 @@ class IndexReport:
     events: int = 0
     failed_parts: int = 0
     reason: str = ""
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What became of the check of an archive.
+
+    Attributes:
+        sink: Of the archive.
+        every: Seconds between two checks.
+        began: When its process was started last, epoch seconds.
+        good: When it was checked to its end last; 0 for never.
+        findings: What was not as it was written, then.
+        reason: Why it could not be checked; empty when it could.
+    """
+
+    sink: str
+    every: float
+    began: float = 0.0
+    good: float = 0.0
+    findings: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class HeartReport:
+    """Heartbeats: seconds between two, 0 where there are none; when one was written for every sink last, 0 for never."""
+
+    every: float = 0.0
+    written: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

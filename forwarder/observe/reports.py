@@ -17,7 +17,17 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.observe.record import Act, Completeness, Configuration, Day, ErrorSeen, IndexReport, Letters
+from forwarder.observe.record import (
+    Act,
+    CheckReport,
+    Completeness,
+    Configuration,
+    Day,
+    ErrorSeen,
+    HeartReport,
+    IndexReport,
+    Letters,
+)
 from forwarder.spool.books import Books
 from forwarder.spool.contract import LaneStatus, SpoolStatus
 from forwarder.spool.hours import PartHour
@@ -331,6 +341,8 @@ class DaemonReport:
         read_again: By source, before when everything was read again at least once, epoch seconds.
         archive_heads: By sink that is an archive, the SHA-256 of its newest digest.
         indexes: Those that are made again and again, one for each archive.
+        checks: Of the archives that are checked again and again.
+        heart: Of the heartbeats.
         repairs: By number of a gap, the command that fetches what it lacks.
         hours: How every part was in the last two days.
         days: What is known of the last two weeks.
@@ -362,6 +374,8 @@ class DaemonReport:
     read_again: dict[str, float] = field(default_factory=dict)
     archive_heads: dict[str, str] = field(default_factory=dict)
     indexes: list[IndexReport] = field(default_factory=list)
+    checks: list[CheckReport] = field(default_factory=list)
+    heart: HeartReport = field(default_factory=HeartReport)
     repairs: dict[int, str] = field(default_factory=dict)
     hours: list[PartHour] = field(default_factory=list)
     days: list[Day] = field(default_factory=list)

@@ -27,7 +27,8 @@ OF_REMARKS: dict[Kind, str] = {
     "letters": "AuditForwarderDeadLetters",
     "paused": "AuditForwarderSinkLate",
     "removed": "AuditForwarderUnconfiguredLane",
-    "gap": "AuditForwarderGapOpen",
+    "gap": "AuditForwarderEventsMissing",
+    "archive": "AuditForwarderArchiveVerify",
 }
 """By the kind of a remark."""
 

@@ -25,7 +25,7 @@ from forwarder.observe.verdict import verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forwarder.observe.record import IndexReport
+    from forwarder.observe.record import CheckReport, IndexReport
     from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, Report, SourceReport
     from forwarder.spool.books import Books
     from forwarder.spool.contract import SpoolStatus
@@ -110,6 +110,11 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
             {"source": name, **_moment("up_to", moment, now)} for name, moment in sorted(report.read_again.items())
         ],
         "indexes": [_index(one, now) for one in report.indexes],
+        "checks": [_check(one, now) for one in report.checks],
+        "heartbeats": {
+            "every_seconds": report.heart.every or None,
+            **_moment("written", report.heart.written, now),
+        },
         "balanced": all(line.balance == 0 for line in report.books),
         **record_to_dict(report),
     }
@@ -123,6 +128,17 @@ def _index(found: IndexReport, now: float) -> dict[str, Any]:
         **_moment("made", found.good, now),
         "events": found.events,
         "failed_parts": found.failed_parts,
+        "reason": found.reason or None,
+    }
+
+
+def _check(found: CheckReport, now: float) -> dict[str, Any]:
+    return {
+        "sink": found.sink,
+        "every_seconds": found.every,
+        **_moment("began", found.began, now),
+        **_moment("checked", found.good, now),
+        "findings": found.findings if found.good else None,
         "reason": found.reason or None,
     }
 

@@ -23,7 +23,7 @@ from forwarder.observe.status_values import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["trouble", "event", "filter", "paused", "removed", "gap", "letters", "look"]
+Kind = Literal["trouble", "event", "filter", "paused", "removed", "gap", "letters", "archive", "look"]
 
 _SETTLED = ("accepted", "rejected", "filtered", "detached")
 _ENOUGH = 10
@@ -62,7 +62,7 @@ class Remark(msgspec.Struct, frozen=True):
         what: A sentence, or a clause that `do` follows.
         do: What to do about it, with what leads to it; empty: nothing is known.
         kind: `trouble`: a component is not well. The others can wait: `event`, `filter`, `paused`, `removed`, `gap`,
-            `letters` and `look`.
+            `letters`, `archive` and `look`.
     """
 
     part: str
@@ -87,6 +87,7 @@ def remarks(report: Mapping[str, Any]) -> list[Remark]:
         *_removed(report),
         *_gaps(report),
         *_letters(report),
+        *_archives(report),
         *_looks(report),
     ]
 
@@ -234,6 +235,22 @@ def _letters(report: Mapping[str, Any]) -> list[Remark]:
             what = f"sink {name}: {count} dead letters{limit};"
             found.append(
                 Remark(f"sink {name}", what, f"see audit-forwarder dead-letters list --sink {name}", "letters")
+            )
+    return found
+
+
+def _archives(report: Mapping[str, Any]) -> list[Remark]:
+    """Return every archive in which something is not as it was written, or that could not be checked."""
+    found = []
+    for check in objects(report, "checks"):
+        name, reason = cell(check.get("sink")), sentence(check.get("reason"))
+        do = f"To see all of it: audit-forwarder archive verify --sink {name}"
+        if count := count_of(check, "findings"):
+            what = f"sink {name}: {count} things in its archive are not as they were written."
+            found.append(Remark(f"sink {name}", what, do, "archive"))
+        if reason:
+            found.append(
+                Remark(f"sink {name}", f"sink {name}: its archive could not be checked: {reason}", do, "archive")
             )
     return found
 

@@ -19,7 +19,10 @@ KNOWN = {metric.name: metric for metric in METRICS}
 ALLOWED = ['forwarder_reconcile_incomplete_days use base unit "seconds" instead of "days"']
 """Days are counted there, and are no unit."""
 
-BY_SEVERITY = [pytest.param(alert, id=f"{alert['alert']}-{alert['labels']['severity']}") for alert in alerts()]
+BY_SEVERITY = [
+    pytest.param(alert, id=f"{alert['alert']}-{alert['labels']['severity']}-{number}")
+    for number, alert in enumerate(alerts())
+]
 
 
 def test_there_are_as_many_as_a_person_can_know() -> None:

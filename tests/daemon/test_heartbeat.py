@@ -58,6 +58,8 @@ async def test_they_come_through_filters_and_privacy_to_each_sink_and_their_sum_
     async with Simulator(config) as sim:
         for life in (1, 2):
             async with engine(tmp_path, {"acme": source(sim)}, sinks, **EVERY) as e:
+                await e.until(lambda: e.daemon._reporter.heart.written)
+                assert e.daemon._reporter.heart.every == 1
                 await settled(e)
                 before = len(beats_in(out))
                 await e.until(lambda before=before: len(beats_in(out)) >= before + 2)  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from forwarder.observe.record import Completeness, IndexReport
+from forwarder.observe.record import CheckReport, Completeness, HeartReport, IndexReport
 from forwarder.observe.reports import (
     CredentialReport,
     DaemonReport,
@@ -175,6 +175,8 @@ def full_report(**changes: Any) -> DaemonReport:
         "books": [books(), books(sink="archive", waiting=324)],
         "completeness": [Completeness("acme", "elastic", 991, 992, 993, 994, 995)],
         "read_again": {"acme": NOW - 7200},
+        "checks": [CheckReport("archive", 994, NOW - 993, NOW - 992, 991, "its disk is gone")],
+        "heart": HeartReport(990, NOW - 989),
         "indexes": [IndexReport("archive", NOW - 999, NOW - 998, NOW - 998, 996, 997, "a day is damaged")],
         "task_restarts": {"poller:acme": 2},
         "log_lines_left_out": 401,

@@ -71,7 +71,7 @@ def test_names_follow_the_conventions(metric):
     if metric.type == "counter":
         assert re.search(r"_(requests|pages|events|ids|heals|errors|batches|bytes|restarts)_total$", metric.name)
     else:
-        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|parts|tasks|ratio"
+        units = "seconds|bytes|events|batches|receipts|requests|requests_per_minute|pages|gaps|letters|lanes|cursors|components|days|parts|tasks|findings|ratio"
         assert re.search(rf"_({units}|state|info)$", metric.name)
 
 
@@ -82,6 +82,11 @@ def test_rows_are_unique_and_each_field_has_its_own():
 
 
 EXPECTED = {
+    "forwarder_archive_check_age_seconds": 992,
+    "forwarder_archive_check_interval_seconds": 994,
+    "forwarder_archive_findings": 991,
+    "forwarder_heartbeat_age_seconds": 989,
+    "forwarder_heartbeat_interval_seconds": 990,
     "forwarder_source_requests_total": 101,
     "forwarder_source_pages_total": 102,
     "forwarder_source_events_total": 103,

@@ -27,6 +27,7 @@ def well(**changes: Any) -> dict[str, Any]:
         "spool": spool_status(gaps=[]),
         "books": [books()],
         "completeness": [],
+        "checks": [],
     }
     return report_to_dict(full_report(**{**fields, **changes}))
 
