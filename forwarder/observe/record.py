@@ -94,7 +94,7 @@ class CheckReport:
 
 @dataclass(slots=True)
 class HeartReport:
-    """Heartbeats: seconds between two, 0 where there are none; when one was written for every sink last, 0 for never."""
+    """Heartbeats: seconds between two, 0 where there are none; when every sink was written one last, 0 for never."""
 
     every: float = 0.0
     written: float = 0.0
