@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 from forwarder.admin.page.areas import books_area, configuration_area, record_area
 from forwarder.admin.page.later import later_area
 from forwarder.admin.page.parts import parts, spool_area, waits_for_a_try
-from forwarder.admin.page.pieces import ICON_SET, icon, ident, moment, number, parsed, short, slot, unit, until
+from forwarder.admin.page.pieces import (
+    ICON_SET,
+    icon,
+    ident,
+    instruction,
+    moment,
+    number,
+    parsed,
+    short,
+    slot,
+    unit,
+    until,
+)
 from forwarder.admin.page.strip import legend
 from forwarder.investigate.faces.markup import foreign, plain
 from forwarder.observe.runbooks import runbooks_of
@@ -123,7 +135,7 @@ def _todo(report: Mapping[str, Any], said: Mapping[str, Any], hand: Hand) -> str
         return ""
     items = "".join(
         f"<li>{_for(cell(each['part'])) if each.get('part') and len(todo) > 1 else ''}"
-        f"{foreign(cell(each.get('do')))}</li>"
+        f"{instruction(cell(each.get('do')))}</li>"
         for each in todo
     )
     held = [(kind, one) for kind in ("source", "sink") for one in objects(report, f"{kind}s") if waits_for_a_try(one)]

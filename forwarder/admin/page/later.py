@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forwarder.admin.page.pieces import icon, ident, moment, number, slot, table, unit
+from forwarder.admin.page.pieces import icon, ident, instruction, moment, number, slot, table, unit
 from forwarder.investigate.faces.markup import foreign
 from forwarder.observe.status_problems import MOST_GAPS, remarks
 from forwarder.observe.status_reading import reading_lines
@@ -36,7 +36,7 @@ def _note(tone: Tone, what: str, more: str = "", acts: str = "") -> str:
 
 
 def _remark(what: str, do: str) -> str:
-    return _note("late", foreign(what), f"<p>{foreign(do)}</p>" if do else "")
+    return _note("late", foreign(what), f"<p>{instruction(do)}</p>" if do else "")
 
 
 def _letters(report: Mapping[str, Any], hand: Hand) -> list[str]:
@@ -89,7 +89,7 @@ def _strangers(report: Mapping[str, Any], hand: Hand) -> list[str]:
             f'<details class="acts" id="{ident("lane", name)}-fold"><summary>Forget …</summary>{form}</details>'
             if form else ""
         )  # fmt: skip
-        notes.append(_note("off", foreign(what), f"<p>{foreign(remark.do)}</p>" if remark else "", fold))
+        notes.append(_note("off", foreign(what), f"<p>{instruction(remark.do)}</p>" if remark else "", fold))
     return notes
 
 

@@ -11,6 +11,7 @@ from forwarder.admin.page.pieces import (
     facts,
     icon,
     ident,
+    instruction,
     moment,
     number,
     parsed,
@@ -158,7 +159,7 @@ def _trouble(one: Mapping[str, Any], here: str, tone: str) -> str:
             ("next try", slot(f"{here}-try", until(math.ceil(wait)) if is_number(wait) else DASH, "dd")),
             ("failed tries", slot(f"{here}-tries", number(one.get("tries")), "dd")),
         ]
-    do = f"<p><strong>To do:</strong> {foreign(fix)}</p>" if fix else ""
+    do = f"<p><strong>To do:</strong> {instruction(fix)}</p>" if fix else ""
     said = f"<blockquote>{quoted(reason)}</blockquote>" if reason else "<p>No reason was given.</p>"
     return f'<div class="trouble">{said}{facts(rows, "when")}{do}</div>'
 

@@ -48,6 +48,16 @@ def icon(tone: Tone) -> str:
     return f'<svg class="icon" aria-hidden="true"><use href="#i-{tone}"/></svg>'
 
 
+def instruction(text: str) -> str:
+    """Return what to do, with what stands between backticks as something to type; the text may quote a server."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return foreign(text)
+    return "".join(
+        f"<code>{foreign(part)}</code>" if at % 2 else foreign(part) for at, part in enumerate(parts) if part
+    )
+
+
 def slot(name: str, content: str, tag: str = "span", more: str = "") -> str:
     """Return an element whose content ticks; its name is its id, and there is one of it."""
     return f'<{tag} id="{plain(name)}" data-live{more}>{_BEGIN}{content}{_END}</{tag}>'

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from forwarder.admin.page.document import document, main, no_report
 from forwarder.admin.page.forms import ACTS, Hand
 from forwarder.admin.page.parts import waits_for_a_try
-from forwarder.admin.page.pieces import number, slot, unit
+from forwarder.admin.page.pieces import instruction, number, slot, unit
 from forwarder.admin.page.strip import boxes, strip
 from forwarder.cli.app import app
 from forwarder.observe.redaction import Redactor
@@ -124,11 +124,17 @@ def test_the_page_says_what_the_terminal_says(name: str) -> None:
     for remark in remarks(found):
         if remark.kind not in {"trouble", "letters"}:
             assert remark.what in text
-            assert remark.do in text
+            assert remark.do.replace("`", "") in text
     for one in (*found["sources"], *found["sinks"]):
         if not one["well"]:
             assert one["reason"] in text
-            assert one["fix"].rstrip(".") in text
+            assert one["fix"].rstrip(".").replace("`", "") in text
+
+
+def test_what_is_to_be_typed_is_marked_and_foreign_text_stays_text() -> None:
+    assert instruction("Run `a b`.") == "<bdi>Run </bdi><code><bdi>a b</bdi></code><bdi>.</bdi>"
+    assert instruction("`<b>` and `") == "<bdi>`&lt;b&gt;` and `</bdi>"
+    assert "<b>" not in instruction("`<b>`")
 
 
 def test_the_worst_part_comes_first_and_else_the_order_of_the_configuration() -> None:
