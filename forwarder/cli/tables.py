@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _GAP = 2
 _LEAST = 8
 """Columns of the screen that the last cell of a row keeps, whatever stands before it."""
+_NOTHING = {"", "-", "–"}
+"""Cells that say nothing, and are left out of a list."""
 _ENOUGH = 24
 """Columns of the screen that the last cell needs where all cells of a row are side by side."""
 _SHORT = 40
@@ -120,6 +122,8 @@ def _listed(
     for name in _fold(f"{titles[0]} {row[0]}".strip(), width):
         yield " " * indent + (paint(name, "bold") if screen.coloured else name)
     for title, cell in zip(titles[1:], row[1:], strict=True):
+        if head and cell in _NOTHING:
+            continue
         style = styles.get(cell, "") if screen.coloured else ""
         for number, line in enumerate(_fold(cell, room) if cell else ()):
             label = _to_the_left("" if number else title, side)
