@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GAP = 2
 _LEAST = 8
 """Columns of the screen that the last cell of a row keeps, whatever stands before it."""
-_NOTHING = {"", "-", "–"}
+_NOTHING = {"", "-", "\u2013"}
 """Cells that say nothing, and are left out of a list."""
 _ENOUGH = 24
 """Columns of the screen that the last cell needs where all cells of a row are side by side."""

@@ -60,7 +60,7 @@ def test_a_row_whose_words_do_not_fit_side_by_side_is_a_list_in_which_every_id_i
 
 
 def test_a_list_leaves_out_what_says_nothing() -> None:
-    row = ["elastic", "–", "5f0c8a9d2b7e4c6f8a1b3d5e7f9a0c2e", "-"]
+    row = ["elastic", "\u2013", "5f0c8a9d2b7e4c6f8a1b3d5e7f9a0c2e", "-"]
     assert list(table([row], Screen(40), head=HEAD)) == ["sink elastic", f"  id       {row[2]}"]
 
 
