@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from forwarder.config import layers as read
+from forwarder.config.archives import IndexConfig, VerifyConfig
 from forwarder.config.explain import Explainer
 from forwarder.config.problems import Problem, SettingsError, blotted, dotted, keys_of, secrets_in
 from forwarder.config.references import cross_references
@@ -157,24 +158,6 @@ class HeartbeatConfig(ComponentConfig):
     every: Annotated[Duration, Within("1s", "1d")] | None = None
     """How often to send one for each source to each sink, with what was counted since the last; by default none is
     sent."""
-
-
-class IndexConfig(ComponentConfig):
-    """The index of each archive, from which `investigate` answers quickly; it only saves time."""
-
-    every: Annotated[Duration, Within("10s", "7d")] | None = None
-    """How often to bring it up to date, by a process of its own; by default `investigate index` does, when somebody
-    runs it. Needs the extra `investigate`."""
-    memory: Annotated[ByteSize, Within("64MB", "16GB")] = 256_000_000
-    """Memory of DuckDB while it sorts; the process takes some 150 MB besides."""
-
-
-class VerifyConfig(ComponentConfig):
-    """The check of each archive: is everything there as it was written?"""
-
-    every: Annotated[Duration, Within("1h", "31d")] | None = None
-    """How often to check all of it, by a process of its own that reads the whole archive; by default `archive verify`
-    does, when somebody runs it."""
 
 
 class ShutdownConfig(ComponentConfig):

@@ -20,7 +20,7 @@ _SWITCH = "not a switch", "write true or false"
 _LIST = "not a list", "write [first, second], or one line with a dash for each"
 _MAP = "not a map of settings", "write `key: value`, one a line and set in"
 _OF_TEXT = {"string_type", "path_type", "secret"}
-_NOT_OURS = "not usable here", "see its line in docs/reference/configuration.md"
+_NOT_OURS = "not usable here", "see its line in `audit-forwarder docs configuration`"
 
 _WORDS: dict[str, tuple[str, str]] = {
     "greater_than_equal": ("less than {ge}", "write {ge} or more"),

@@ -17,17 +17,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from forwarder.contracts.heartbeat import HEARTBEATS
-from forwarder.observe.record import (
-    Act,
-    CheckReport,
-    Completeness,
-    Configuration,
-    Day,
-    ErrorSeen,
-    HeartReport,
-    IndexReport,
-    Letters,
-)
+from forwarder.observe import record
+from forwarder.observe.record import Act, Completeness, Configuration, Day, ErrorSeen, IndexReport, Letters
 from forwarder.spool.books import Books
 from forwarder.spool.contract import LaneStatus, SpoolStatus
 from forwarder.spool.hours import PartHour
@@ -374,8 +365,8 @@ class DaemonReport:
     read_again: dict[str, float] = field(default_factory=dict)
     archive_heads: dict[str, str] = field(default_factory=dict)
     indexes: list[IndexReport] = field(default_factory=list)
-    checks: list[CheckReport] = field(default_factory=list)
-    heart: HeartReport = field(default_factory=HeartReport)
+    checks: list[record.CheckReport] = field(default_factory=list)
+    heart: record.HeartReport = field(default_factory=record.HeartReport)
     repairs: dict[int, str] = field(default_factory=dict)
     hours: list[PartHour] = field(default_factory=list)
     days: list[Day] = field(default_factory=list)

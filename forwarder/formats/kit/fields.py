@@ -71,7 +71,7 @@ def _check_old(name: str, rules: Rules) -> None:
         return
     near = get_close_matches(name, rules.known, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]}? " if near else ""
-    raise ConfigError(f"fields: the format has no {name}; {guess}docs/reference/formats.md lists what there is")
+    raise ConfigError(f"fields: the format has no {name}; {guess}`audit-forwarder docs formats` lists what there is")
 
 
 def _check_new(name: str, rules: Rules) -> None:
