@@ -112,9 +112,9 @@ def forwarder(config: Path) -> list[str]:
     return [sys.executable, "-m", "forwarder.cli.app", "run", "-c", str(config)]
 
 
-def write_config(path: Path, feed: dict, sinks: dict, *, spool: Path, admin: int) -> Path:
-    """Write a configuration without limits of pace."""
-    tree = {
+def write_config(path: Path, feed: dict, sinks: dict, *, spool: Path, admin: int, source: dict | None = None) -> Path:
+    """Write a configuration without limits of pace; `source` changes its source, None takes a setting out."""
+    tree: dict = {
         "spool": {"path": str(spool), "max_bytes": "8GiB"},
         "sources": {
             "bench": {
@@ -132,5 +132,7 @@ def write_config(path: Path, feed: dict, sinks: dict, *, spool: Path, admin: int
         "admin": {"listen": f"127.0.0.1:{admin}"},
         "log": {"level": "warning"},
     }
+    changed = tree["sources"]["bench"] | (source or {})
+    tree["sources"]["bench"] = {name: value for name, value in changed.items() if value is not None}
     path.write_text(yaml.safe_dump(tree))
     return path

@@ -35,6 +35,13 @@ class Delays(NamedTuple):
     read_p99: float
 
 
+class Live(NamedTuple):
+    """What came of a live stream: the delays by sink, none where nothing happens, and the requests a minute."""
+
+    delays: dict[str, Delays]
+    requests: float
+
+
 class Tail:
     """Notes when a line of a file was first seen."""
 
@@ -68,15 +75,25 @@ class Tail:
 
 
 def measure_live(
-    folder: Path, sinks: dict[str, dict], *, rate: float, looks: int, every: float = 30.0
-) -> dict[str, Delays]:
-    """Return the delays of each sink. Settings hold no address: `http`, `tcp` or `relp` stands in `far`, or nothing."""
+    folder: Path, sinks: dict[str, dict], *, rate: float, looks: int, every: float = 30.0, limit: int | None = None
+) -> Live:
+    """Return what came of it. Settings hold no address: `http`, `tcp` or `relp` stands in `far`, or nothing.
+
+    Args:
+        folder: Is made.
+        sinks: By title.
+        rate: Events a second.
+        looks: So many times `every` are measured.
+        every: Seconds.
+        limit: Requests a minute that the API takes, 0 where it says nothing; None asks as often as it likes.
+    """
     folder.mkdir()
+    source: dict = {"since": "1h", "every": every} | ({} if limit is None else {"budget": None})
     names = {f"s{number}": title for number, title in enumerate(sinks)}
     wanted = [f"{name}={sinks[title]['far']}" for name, title in names.items() if sinks[title]["far"]]
     files = {name: Tail(folder / f"{name}.ndjson") for name, title in names.items() if not sinks[title]["far"]}
     with (
-        helper("bench.feed", "0", str(rate)) as feed,
+        helper("bench.feed", "0", str(rate), str(limit or 0)) as feed,
         helper("bench.arrivals", *wanted) as far,
         contextlib.ExitStack() as stack,
     ):
@@ -89,13 +106,12 @@ def measure_live(
                 address, settings = far["addresses"][name], sinks[title]
                 place = {settings["where"]: address + settings.get("path", "")}
             configured[name] = {**sinks[title]["settings"], **place}
-        path = write_config(folder / "config.yaml", feed, configured, spool=folder / "spool.db", admin=0)
-        path.write_text(path.read_text().replace("since: 7d", f"since: 1h\n    every: {every:g}s"))
-        log = stack.enter_context((folder / "log").open("wb"))
-        process = subprocess.Popen(forwarder(path), stdout=log, stderr=log, cwd=ROOT)
+        path = write_config(folder / "config.yaml", feed, configured, spool=folder / "spool.db", admin=0, source=source)
+        out = stack.enter_context((folder / "log").open("wb"))
+        process = subprocess.Popen(forwarder(path), stdout=out, stderr=out, cwd=ROOT)
         stack.callback(process.wait)
         stack.callback(process.terminate)
-        first = time.time() + every + 5  # the start is over
+        first = time.time() + 2 * every + 5  # the start is over
         last = first + looks * every
         time.sleep(last - time.time())
         with urllib.request.urlopen(f"{feed['url']}/_simulator/ledger?versions=1", timeout=30) as answer:
@@ -108,21 +124,18 @@ def measure_live(
             if all(wanted_ids <= found.keys() for found in arrivals.values()):
                 break
             time.sleep(1)
-        read = _read_times(feed)
+        log = ask(f"{feed['url']}/_simulator/ledger?requests=1")["log"]
+        asked = [request for request in log if first <= request["at"] < last]
+        read: dict[str, float] = {}
+        for request in log:
+            for ident in request["ids"]:
+                read.setdefault(ident, request["at"])
     if process.returncode:
         raise SystemExit(f"the daemon ended with {process.returncode}: {(folder / 'log').read_text()[-2000:]}")
-    return {
-        title: _delays(wanted_ids, visible, read, arrivals[name]) for name, title in names.items() if name in arrivals
-    }
-
-
-def _read_times(feed: dict) -> dict[str, float]:
-    """Return when the page with each event was first answered."""
-    found: dict[str, float] = {}
-    for asked in ask(f"{feed['url']}/_simulator/ledger?requests=1")["log"]:
-        for ident in asked["ids"]:
-            found.setdefault(ident, asked["at"])
-    return found
+    delays = (
+        {title: _delays(wanted_ids, visible, read, arrivals[name]) for name, title in names.items()} if rate else {}
+    )
+    return Live(delays, len(asked) / (last - first) * 60)
 
 
 def _delays(ids: set[str], visible: dict[str, float], read: dict[str, float], arrived: dict[str, float]) -> Delays:

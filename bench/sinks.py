@@ -191,7 +191,8 @@ def main() -> None:
             print(
                 f"live: {asked.rate:g} events/s, a look every {asked.every:g} s, load average {os.getloadavg()[0]:.1f}"
             )
-            delays = measure_live(folder / "live", chosen, rate=asked.rate, looks=asked.looks, every=asked.every)
+            live = measure_live(folder / "live", chosen, rate=asked.rate, looks=asked.looks, every=asked.every)
+            delays = live.delays
     print(
         f"\n{asked.events} events, best of {asked.rounds}; start-up and end ({idle.cpu:.2f} s CPU) taken off; "
         f"further: beside {FIRST}, at the tip; load average {os.getloadavg()[0]:.1f}"

@@ -27,8 +27,8 @@ def steady(folder: Path, sinks: dict[str, dict], arrived: Callable[[int], bool],
     for old in folder.glob("steady.db*"):
         old.unlink()
     with helper("bench.stream", str(WARM), "417") as feed, (folder / "log").open("wb") as log:
-        path = write_config(folder / "config.yaml", feed, sinks, spool=folder / "steady.db", admin=0)
-        path.write_text(path.read_text().replace("since: 7d", f"since: 30d\n    every: {STEP}s"))
+        source = {"since": "30d", "every": STEP}
+        path = write_config(folder / "config.yaml", feed, sinks, spool=folder / "steady.db", admin=0, source=source)
         process = subprocess.Popen(forwarder(path), stdout=log, stderr=log, cwd=ROOT)
         try:
             _until(lambda: arrived(WARM), folder)

@@ -192,7 +192,8 @@ class SourceConfig(ComponentConfig):
     budget: str | None = None
     """Name of a request budget to share with other sources of the same key owner; default: one of its own."""
     every: Annotated[Duration, Within("10ms", "1d")] = 30.0
-    """How often to ask when it is quiet; after a full page the next is asked for at once."""
+    """How often to ask when it is quiet. While there are new events it is a sixth of that, a second at least, as far as
+    the request budget allows; after a full page the next is asked for at once."""
     since: Annotated[Duration, Within("1s", "180d", zero=True)] = 7 * 86400.0
     """How much history to fetch on the first start, behind the live events; 0 fetches none. Atlassian keeps 180
     days."""

@@ -143,10 +143,10 @@ class Reporter:
 
 
 def next_poll(report: SourceReport, every: float) -> float:
-    """Return when a source is asked again at the latest: the bell, or the back-off, and no sooner than its budget."""
+    """Return when a source is asked again at the latest: by its events, the bell, or the back-off, and its budget."""
     if report.is_pushed or report.state in {"starting", "stopped"}:
         return 0.0
-    if report.next_try:
-        return report.next_try
+    if report.next_try or report.next_look:
+        return report.next_try or report.next_look
     spaced = 60.0 / report.requests_per_minute if report.requests_per_minute else 0.0
     return report.last_good_poll + max(every * 1.1, spaced) if report.last_good_poll else 0.0

@@ -93,6 +93,9 @@ def _start(level: _Level, step: Step) -> float:
 LAST = 200
 """Places by which shares are shown."""
 
+FORGOTTEN = 300.0
+"""Seconds after which it does not count any more that the urgent had more than their part."""
+
 
 class Line:
     """Those who wait for the next place; what they want is asked when it comes, for it may have changed by then.
@@ -108,6 +111,7 @@ class Line:
         self._last: deque[tuple[str, ...]] = deque(maxlen=LAST)
         self._in_a_row = 0.0  # places that the urgent had while others waited
         self._others_wait = self._owes = False
+        self._even_at = 0.0  # when the urgent have had no more than their part
 
     @contextmanager
     def joined(self, wants: Callable[[], Collection[Path]]) -> Iterator[None]:
@@ -137,10 +141,21 @@ class Line:
     def charge(self, path: Path, now: float, interval: float) -> None:
         """Note that a path got a place, as in `FairOrder`."""
         top = path[0]
+        if top.rank == 0:
+            parts = (top.weight + 1) / (1 if self._others_wait else top.weight)
+            self._even_at = min(max(self._even_at, now) + interval * parts, now + FORGOTTEN)
         self._in_a_row = self._in_a_row + 1 if top.rank == 0 and self._others_wait else 0
         self._owes = self._in_a_row >= top.weight and top.rank == 0
         self.order.charge(path, now, interval)
         self._last.append(_names(path))
+
+    def room(self, now: float) -> float:
+        """Return the seconds until those of rank 0 may have a place that they do not need.
+
+        Such places and those they needed are together no more than their part: by weight, beside one for all others. A
+        place for which others had to wait counts as many times as the weight says, so that they keep what it is then.
+        """
+        return max(0.0, self._even_at - now)
 
     def share(self, path: Path) -> float:
         """Return the part of the last places that a path had."""

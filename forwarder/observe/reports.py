@@ -158,6 +158,7 @@ class SourceReport(Report):
     heals: int = 0
     last_good_poll: float = 0.0  # epoch seconds
     tip_reached: float = 0.0  # when the tail had last read all that the source shows, epoch seconds
+    next_look: float = 0.0  # when the tail is asked before the bell rings, epoch seconds; 0: it is not
     next_poll: float = 0.0  # when it is asked again at the latest, as things are now, epoch seconds; 0: unknown
     newest_event: float = 0.0  # processing time of the newest event seen, epoch seconds
     requests_per_minute: float = 0.0  # the budget now

@@ -127,6 +127,17 @@ class Asker:
         paths = {self._path(name): name for name in names}
         return paths[self._line.order.first(paths)]
 
+    @property
+    def room(self) -> float:
+        """Seconds until the tails that share the budget have had no more than their share of it."""
+        return self._line.room(self._clock.monotonic()) if self._asks_a_server else 0.0
+
+    @property
+    def others(self) -> float:
+        """Part of the API's limit that others use up in this period, 0 to 1."""
+        seen = self._budget.seen.get(self._source.origin.source)
+        return (seen.others_part or 0.0) if seen is not None else 0.0
+
     def share(self, name: str) -> float:
         """Return the part of the last places in the budget that a cursor had."""
         return self._line.share(self._path(name))

@@ -24,6 +24,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
+from forwarder.polling.looks import NET, Looks
 from forwarder.polling.ordered import Ordered
 from forwarder.polling.plan import HEAL, RECONCILE, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
@@ -68,6 +69,7 @@ class Poller:
         self._plan = Plan(config.retry, rng)
         self._shown = Shown(report, self._plan, budget, clock)
         self._asker = Asker(source, budget, clock, report)
+        self._looks = Looks(config.every, self._asker, clock, report)
         self._reading = plan_of(source, config, self._asker, spool=spool, clock=clock, refused=self._refused)
         self._store = self._reading.store
         self._turns = Turns(self._store, self._plan, self._asker, clock)
@@ -266,9 +268,10 @@ class Poller:
         if name == TAIL:  # events that it has had already, and that nobody calls the last, are no tip
             self._at_tip = not page.more and bool(page.done or new or not page.bodies)
             self._reconcile.note_tail(at_tip=self._at_tip)
-        # The bell rings every `every`; this is the net below it. A closed window waits for nothing.
+        # A closed window waits for nothing.
         at_once = page.more or (page.done and name != TAIL) or (name == RECONCILE and bool(page.bodies))
-        self._plan[name].due = 0.0 if at_once else self._clock.monotonic() + self._config.every * 1.5
+        wait = self._looks.wait(len(page.bodies), new, more=page.more) if name == TAIL else self._config.every * NET
+        self._plan[name].due = 0.0 if at_once else self._clock.monotonic() + wait
         if done.heals:
             self._heal_begins()
         if done.ended:

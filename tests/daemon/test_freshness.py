@@ -16,7 +16,9 @@ from tests.observe.reports import NOW, source_report
         ({"last_good_poll": NOW - 10}, 23),
         ({"last_good_poll": NOW - 100}, -67),  # it is late, and shows how much
         ({"last_good_poll": NOW, "requests_per_minute": 1.0}, 60),  # the budget comes later than the bell
+        ({"last_good_poll": NOW - 2, "next_look": NOW + 3}, 3),  # events come
         ({"state": "retrying", "next_try": NOW + 300}, 300),
+        ({"state": "retrying", "next_try": NOW + 300, "next_look": NOW + 3}, 300),
         ({"state": "held", "next_try": NOW - 2}, -2),
         ({"last_good_poll": 0.0}, None),
         ({"state": "starting"}, None),

@@ -13,6 +13,7 @@ import pytest
 
 from forwarder.contracts import AuthFailed, Held, Retryable
 from forwarder.polling import complaints
+from forwarder.polling.looks import PART
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.polling.poller import MOST_LOSSES, SPOOL_WAIT, Poller
 from forwarder.spool.contract import CursorRow, SpoolFull
@@ -67,7 +68,10 @@ async def test_a_page_that_leads_on_is_followed_at_once_and_one_that_does_not_wa
         await d.answer(TAIL, "a", more=True)
         assert (d.poller._plan[TAIL].due, d.poller._at_tip) == (0.0, False)
         await d.answer(TAIL, "b", more=False, done=True)
-        assert (d.due(TAIL), d.poller._at_tip) == (1.5 * EVERY, True)
+        assert (d.due(TAIL), d.poller._at_tip) == (EVERY / PART, True), "what had events is soon asked again"
+        for wait in (2 / PART, 4 / PART, 1.5, 1.5):
+            await d.answer(TAIL, done=True)
+            assert d.due(TAIL) == wait * EVERY
         await d.answer(BACKFILL, "c", more=False, done=True)
         assert d.poller._plan[BACKFILL].due == 0.0, "its end is made sure of"
         await d.answer(BACKFILL, "d", more=False, done=False)

@@ -330,7 +330,7 @@ async def test_what_no_ids_are_remembered_of_any_more_is_not_compared_and_not_de
     await world.follow(600)
     for at in range(3):
         world.happen(f"e{at}")
-    await world.follow(1800)
+    await world.follow(1200)
     await world.spool.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as con:
         con.execute("DELETE FROM ids")

@@ -198,6 +198,8 @@ async def test_a_page_is_durable_before_anything_is_shown_of_the_budget(tmp_path
         await poller._open()
 
         class Strange:
+            others_part = None
+
             @property
             def limit(self) -> float:
                 msg = "no such number"

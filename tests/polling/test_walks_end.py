@@ -9,6 +9,7 @@ from typing import Self
 import pytest
 
 from forwarder.contracts import SourceConfig
+from forwarder.net.retry import RequestBudget
 from forwarder.polling.plan import BACKFILL, HEAL, REREAD, TAIL
 from forwarder.spool.contract import CursorRow
 from tests.clocks import FakeClock
@@ -18,6 +19,13 @@ PLACE = 600.0
 """Seconds between two requests; a page holds one event."""
 
 
+class Places(RequestBudget):
+    """The test gives the places: nobody waits for one, and it says how far they are apart."""
+
+    def wait(self, places: int = 1) -> float:
+        return 0.0 * places
+
+
 class Busy(World):
     """Events happen while it is read, one each `every` seconds; a request takes its place in the budget."""
 
@@ -25,6 +33,7 @@ class Busy(World):
 
     async def __aenter__(self) -> Self:
         await self.start()
+        self.budget = self.poller._asker._budget = Places(self.clock)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -37,6 +46,7 @@ class Busy(World):
 
     async def request(self, place: float = PLACE) -> str:
         """Ask once; return for which cursor."""
+        self.budget.per_minute = 60 / place
         self.clock.advance(place)
         while self.next_event <= self.clock.now:
             self.next_event += self.every
