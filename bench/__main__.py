@@ -4,12 +4,14 @@
 
 Prints CPU µs per event, events per second, ratio to the floor; spool bytes per event; memory and start-up with a
 backlog. The floors and the forwarder take turns, and the best round of each counts, so that neighbours on the machine
-disturb all alike. See `floor.py` for what the floor leaves out.
+disturb all alike. `floor.py` says what the bare floor leaves out, `equal_floor.py` what straight code does with each
+event where it does as much as the forwarder.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -40,17 +42,9 @@ class Bench:
     def floor(self, mode: str, events: int, database: Path) -> Cost:
         ask(self.drain + "/reset")
         feed = self.feed
-        command = [
-            sys.executable,
-            "-m",
-            "bench.floor",
-            mode,
-            feed["url"],
-            feed["org"],
-            feed["key"],
-            self.drain,
-            str(database),
-        ]
+        module = ["bench.equal_floor"] if mode == "equal" else ["bench.floor", mode]
+        where = [feed["url"], feed["org"], feed["key"], self.drain, str(database)]
+        command = [sys.executable, "-m", *module, *where]
         return measure(command, events, None, log=self.folder / "floor.log")
 
 
@@ -93,10 +87,14 @@ def path_costs(folder: Path, events: int, rounds: int) -> None:
                 bench.run(sinks, events, lambda: bench.documents() >= events, spool=spool, feed=dead),
             )
             note("floor: whole", bench.floor("whole", events, folder / f"whole{number}.db"))
+            note("floor: equal work", bench.floor("equal", events, folder / f"equal{number}.db"))
             ask(bench.drain + "/reset")
             whole = folder / f"whole-spool{number}.db"
             note("whole", bench.run(bench.elastic(), events, lambda: bench.documents() >= events, spool=whole))
-        idle = bench.run(bench.elastic(start="now"), 1, _for_seconds(3), spool=folder / "idle.db", feed=dead)
+        admin = free_port()
+        idle = bench.run(
+            bench.elastic(start="now"), 1, _ready_for(admin, 3), spool=folder / "idle.db", feed=dead, admin=admin
+        )
         print()
         print(
             f"{events} events, {rounds} rounds, best of each; start-up and end of the process ({idle.cpu:.2f} s CPU) included, and taken off in the last column"
@@ -109,6 +107,10 @@ def path_costs(folder: Path, events: int, rounds: int) -> None:
             print(
                 f"{name:<28} {ours.micros:9.1f} {ours.rate:9.0f} {ours.micros / floor.micros:6.2f} {ours.rss / 1e6:7.0f} {bare:17.1f} ({bare / floor.micros:.2f})"
             )
+        equal, ours = best["floor: equal work"], best["whole"]
+        print(f"{'floor: equal work':<28} {equal.micros:9.1f} {equal.rate:9.0f} {1:6.2f} {equal.rss / 1e6:7.0f}")
+        bare = (ours.cpu - idle.cpu) / events * 1e6
+        print(f"{'whole':<28} {'':>26} {'':>7} {ours.micros / equal.micros:17.2f} ({bare / equal.micros:.2f})")
         print(f"spool, ids included: {min(sizes):.0f} bytes per event")
 
 
@@ -122,9 +124,17 @@ def _spooled(admin: int, events: int):
     return done
 
 
-def _for_seconds(seconds: float):
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() > end
+def _ready_for(admin: int, seconds: float):
+    ready: list[float] = []
+
+    def done() -> bool:
+        with contextlib.suppress(OSError):
+            if not ready:
+                ask(f"http://127.0.0.1:{admin}/readyz")
+                ready.append(time.monotonic())
+        return bool(ready) and time.monotonic() > ready[0] + seconds
+
+    return done
 
 
 def backlog_costs(folder: Path, sizes: list[int]) -> None:

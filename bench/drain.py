@@ -1,7 +1,7 @@
 """The far end of a bench: counts the events of bulk requests and of Splunk's collector, and says that all were taken.
 
 Run: `python -m bench.drain [PORT [EVENTS]]`. `GET /count` tells; `GET /reset` begins again at zero. At `/lines` it counts
-lines instead. With EVENTS it also counts how many different ones of `bench.stream` came.
+lines instead, at `/v1/logs` (OTLP) the names of our data set. With EVENTS it also counts how many different ones of `bench.stream` came.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Drain:
         lines = request.path == "/lines"
         ends = body.count(b"\n")
         count = ends + 1 if splunk else ends if lines else ends // 2
+        if request.path == "/v1/logs":
+            count = body.count(b"atlassian.audit")
         seen["documents"] += count
         seen["requests"] += 1
         seen["bytes"] += len(body)
@@ -61,7 +63,7 @@ class Drain:
             self._given[channel] = self._given.get(channel, -1) + 1
             more = {"ackId": self._given[channel]} if channel else {}
             return Response.json({"text": "Success", "code": 0} | more)
-        if lines:
+        if lines or request.path == "/v1/logs":
             return Response(200)
         answer = b'{"errors":false,"items":[' + b",".join([ITEM] * count) + b"]}"
         return Response(200, {"content-type": "application/json"}, answer)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import sqlite3
 import sys
+from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -104,13 +105,9 @@ def document(event: Event) -> bytes:
     )
 
 
-def main(mode: str, feed: str, org: str, key: str, drain: str, database: str) -> None:
-    con = sqlite3.connect(database, isolation_level=None)
-    con.execute("pragma journal_mode=wal")
-    con.execute("pragma synchronous=full")
-    con.execute("create table if not exists ev(seq integer primary key, id text unique, doc blob)")
-    con.execute("create table if not exists cur(k primary key, v)")
-    source, sink = http.client.HTTPConnection(urlsplit(feed).netloc), http.client.HTTPConnection(urlsplit(drain).netloc)
+def reader(feed: str, org: str, key: str) -> Callable[[str | None], bytes]:
+    """Return what asks the feed for the page at a cursor."""
+    source = http.client.HTTPConnection(urlsplit(feed).netloc)
 
     def get(cursor: str | None) -> bytes:
         where = f"cursor={quote(cursor, safe='')}" if cursor else "from=0&sortOrder=asc"
@@ -118,11 +115,34 @@ def main(mode: str, feed: str, org: str, key: str, drain: str, database: str) ->
         source.request("GET", path, headers={"Authorization": f"Bearer {key}"})
         return source.getresponse().read()
 
+    return get
+
+
+def sender(drain: str) -> http.client.HTTPConnection:
+    """Return the connection to the far end."""
+    return http.client.HTTPConnection(urlsplit(drain).netloc)
+
+
+def post(sink: http.client.HTTPConnection, body: bytes) -> bytes:
+    """Send a bulk request, gzipped, and return the answer, which says that nothing was refused."""
+    headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+    sink.request("POST", "/x/_bulk?filter_path=errors,items.*.status", body, headers)
+    answer = sink.getresponse().read()
+    assert b'"errors":false' in answer[:60]
+    return answer
+
+
+def main(mode: str, feed: str, org: str, key: str, drain: str, database: str) -> None:
+    con = sqlite3.connect(database, isolation_level=None)
+    con.execute("pragma journal_mode=wal")
+    con.execute("pragma synchronous=full")
+    con.execute("create table if not exists ev(seq integer primary key, id text unique, doc blob)")
+    con.execute("create table if not exists cur(k primary key, v)")
+    get, sink = reader(feed, org, key), sender(drain)
+
     def put(ids: list[str], docs: list[bytes]) -> None:
         body = b"".join([b'{"create":{"_id":"%b"}}\n%b\n' % (i.encode(), d) for i, d in zip(ids, docs, strict=True)])
-        headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        sink.request("POST", "/x/_bulk?filter_path=errors,items.*.status", igzip.compress(body, 1), headers)
-        assert b'"errors":false' in sink.getresponse().read()[:60]
+        post(sink, igzip.compress(body, 1))
 
     def store(ids: list[str], docs: list[bytes], cursor: str | None) -> None:
         con.execute("begin")
@@ -155,4 +175,5 @@ def main(mode: str, feed: str, org: str, key: str, drain: str, database: str) ->
         cursor = page.meta.next or cursor
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

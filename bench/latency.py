@@ -39,7 +39,9 @@ def main() -> None:
     print(f"{'':<22} {'p50 s':>7} {'p99 s':>7}")
     print(f"{'visible to accepted':<22} {delays.visible_p50:>7.2f} {delays.visible_p99:>7.2f}")
     print(f"{'read to accepted':<22} {delays.read_p50:>7.2f} {delays.read_p99:>7.2f}")
-    print(f"requests a minute: {busy.requests:.1f}, and {quiet.requests:.1f} where nothing happens")
+    for live, where in ((busy, "there"), (quiet, "where nothing happens")):
+        by_reader = ", ".join(f"{reader} {count:.1f}" for reader, count in live.requests.items() if count)
+        print(f"requests a minute {where}: {sum(live.requests.values()):.1f} ({by_reader})")
     met = (delays.visible_p50 <= AIMS[0], delays.visible_p99 <= AIMS[1])
     for aim, is_met, name in zip(AIMS, met, ("p50", "p99"), strict=True):
         print(f"{'met' if is_met else 'MISSED'}: {name} of {aim:g} s")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.arrivals import UUID
-from bench.harness import ROOT, ask, forwarder, helper, write_config
+from bench.harness import ROOT, ask, forwarder, free_port, helper, write_config
 
 LONGEST = 60.0
 """Seconds to wait for the last events after the looks are over."""
@@ -36,10 +36,10 @@ class Delays(NamedTuple):
 
 
 class Live(NamedTuple):
-    """What came of a live stream: the delays by sink, none where nothing happens, and the requests a minute."""
+    """What came of a live stream: the delays by sink, none where nothing happens, and the requests a minute by reader."""
 
     delays: dict[str, Delays]
-    requests: float
+    requests: dict[str, float]
 
 
 class Tail:
@@ -88,6 +88,7 @@ def measure_live(
         limit: Requests a minute that the API takes, 0 where it says nothing; None asks as often as it likes.
     """
     folder.mkdir()
+    admin = free_port()
     source: dict = {"since": "1h", "every": every} | ({} if limit is None else {"budget": None})
     names = {f"s{number}": title for number, title in enumerate(sinks)}
     wanted = [f"{name}={sinks[title]['far']}" for name, title in names.items() if sinks[title]["far"]]
@@ -106,14 +107,19 @@ def measure_live(
                 address, settings = far["addresses"][name], sinks[title]
                 place = {settings["where"]: address + settings.get("path", "")}
             configured[name] = {**sinks[title]["settings"], **place}
-        path = write_config(folder / "config.yaml", feed, configured, spool=folder / "spool.db", admin=0, source=source)
+        path = write_config(
+            folder / "config.yaml", feed, configured, spool=folder / "spool.db", admin=admin, source=source
+        )
         out = stack.enter_context((folder / "log").open("wb"))
         process = subprocess.Popen(forwarder(path), stdout=out, stderr=out, cwd=ROOT)
         stack.callback(process.wait)
         stack.callback(process.terminate)
         first = time.time() + 2 * every + 5  # the start is over
         last = first + looks * every
+        time.sleep(first - time.time())
+        before = _requests(admin)
         time.sleep(last - time.time())
+        after = _requests(admin)
         with urllib.request.urlopen(f"{feed['url']}/_simulator/ledger?versions=1", timeout=30) as answer:
             versions = json.load(answer)["versions"][feed["org"]]
         visible = {ident: found[0]["visible_ms"] / 1000 for ident, found in versions.items()}
@@ -125,7 +131,6 @@ def measure_live(
                 break
             time.sleep(1)
         log = ask(f"{feed['url']}/_simulator/ledger?requests=1")["log"]
-        asked = [request for request in log if first <= request["at"] < last]
         read: dict[str, float] = {}
         for request in log:
             for ident in request["ids"]:
@@ -135,7 +140,14 @@ def measure_live(
     delays = (
         {title: _delays(wanted_ids, visible, read, arrivals[name]) for name, title in names.items()} if rate else {}
     )
-    return Live(delays, len(asked) / (last - first) * 60)
+    minutes = (last - first) / 60
+    return Live(delays, {reader: (count - before[reader]) / minutes for reader, count in after.items()})
+
+
+def _requests(admin: int) -> dict[str, int]:
+    """Return the requests of the source by reader."""
+    found: dict[str, int] = ask(f"http://127.0.0.1:{admin}/status")["sources"][0]["requests_by_reader"]
+    return found
 
 
 def _delays(ids: set[str], visible: dict[str, float], read: dict[str, float], arrived: dict[str, float]) -> Delays:

@@ -2,7 +2,8 @@
 
 Run: `python -m bench.stream EVENTS PER_SECOND`. Event n was processed PER_SECOND a second after event 0, and the last of
 EVENTS two hours ago, so that a poller's history ends where they do. Ids count, so a far end can tell which it has.
-`GET /grow?by=N` lets N more happen.
+`GET /grow?by=N` lets N more happen. At `/events`, the older address, the last page leads no further. With a third word
+the events are written to that file, one a line, and nothing is served.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
+
+import msgspec
 
 from simulator.config import SimulatorConfig
 from simulator.http_types import Request, Response
@@ -49,12 +52,13 @@ class Stream:
         self._pieces = pieces[: len(pieces) // PAGE * PAGE]
         self.org, self.key = sim.org_id, sim.api_key
 
-    def page(self, first: int, most: int) -> bytes:
-        """Render the page that begins with event `first`."""
+    def page(self, first: int, most: int, *, ends: bool = False) -> bytes:
+        """Render the page that begins with event `first`; one that ends has no cursor behind the last event."""
         end = first + max(0, min(most, self.events - first))
         edges = [first, *range(first // PAGE * PAGE + PAGE, end, PAGE), end]
         bodies = b",".join(self._block(*edge) for edge in pairwise(edges) if edge[0] < edge[1])
-        return b'{"data":[' + bodies + b'],"meta":{"next":"at-%d"},"links":{}}' % end
+        following = b"null" if ends and end >= self.events else b'"at-%d"' % end
+        return b'{"data":[' + bodies + b'],"meta":{"next":' + following + b'},"links":{}}'
 
     def _block(self, first: int, end: int) -> bytes:
         """Render events first..end-1. A block of PAGE has one moment, so an event is the same wherever a page begins."""
@@ -76,13 +80,14 @@ class Stream:
         if request.path == "/grow":
             self.events += int(query["by"][0])
             return Response.json({"events": self.events})
-        if not request.path.endswith("/events-stream"):
+        if not request.path.endswith(("/events-stream", "/events")):
             return Response(404)
         if "cursor" in query:
             first = int(query["cursor"][0].removeprefix("at-"))
         else:
             first = self.first_since(int(query["from"][0]) / 1000)
-        return Response(200, {"content-type": "application/json"}, self.page(first, int(query["limit"][0])))
+        most, ends = int(query.get("limit", [str(PAGE)])[0]), request.path.endswith("/events")
+        return Response(200, {"content-type": "application/json"}, self.page(first, most, ends=ends))
 
 
 async def main(events: int, per_second: float) -> None:
@@ -92,5 +97,21 @@ async def main(events: int, per_second: float) -> None:
         await asyncio.Event().wait()
 
 
+def write(events: int, per_second: float, file: str) -> None:
+    """Write the events, one a line."""
+    stream = Stream(events, per_second)
+    with open(file, "wb") as out:  # noqa: PTH123
+        for first in range(0, events, PAGE):
+            page = stream.page(first, PAGE)
+            out.writelines(bytes(body) + b"\n" for body in msgspec.json.decode(page, type=Lines).data)
+
+
+class Lines(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    if sys.argv[3:]:
+        write(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
+    else:
+        asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from forwarder.contracts import Clock
+from forwarder.contracts import Clock, Page
 from forwarder.observe.reports import SourceReport
 from forwarder.polling.plan import TAIL
 
@@ -69,36 +69,52 @@ class Looks:
         budget: What it may ask beyond that.
         clock: Time.
         report: Says when the next one comes before the bell.
+
+    Attributes:
+        is_near: The last page led on, and all but what happens meanwhile had been read with it.
     """
 
     def __init__(self, every: float, budget: Room, clock: Clock, report: SourceReport) -> None:
+        self.is_near = False
         self._every = every
         self._budget = budget
         self._clock = clock
         self._report = report
         self._last = every
         self._asked = report.requests_by_reader[TAIL]
-        self._events = self._new = 0
+        self._events = self._new = self._largest = 0
 
-    def wait(self, events: int, new: int, *, more: bool) -> float:
-        """Note a page and return the seconds until the tail is asked again, if no bell rings before.
+    def due(self, page: Page, new: int) -> float:
+        """Return when the tail is asked again after a page, if no bell rings before; 0 is at once.
+
+        Where a cursor always leads on and events come without a pause, no page is empty: one that is smaller than
+        others were, and brought the stream to within two times `every` of the present, is the end of a look as well.
 
         Args:
-            events: What it brought.
-            new: How many of these nobody had read.
-            more: More pages follow in this look.
+            page: What a look brought, or a part of it when more follows.
+            new: How many of its events nobody had read.
         """
-        self._events, self._new = self._events + events, self._new + new
-        if not more:
-            self._plan()
-        is_sooner = not more and self._last < self._every
-        self._report.next_look = self._clock.time() + self._last if is_sooner else 0.0
-        return self._last if is_sooner else self._every * NET
+        events = len(page.bodies)
+        if page.looping:  # that is a fault, and no look is made for it
+            self._last, new = self._every, 0
+        self._events, self._new, self._largest = self._events + events, self._new + new, max(self._largest, events)
+        age = self._clock.time() - (page.stands_at or 0) / 1000
+        self.is_near = page.more and 0 < events < self._largest and age < 2 * self._every
+        self._report.next_look = 0.0
+        if page.more and not self.is_near:
+            return 0.0
+        wait = self._plan()
+        if wait < self._every:
+            self._report.next_look = self._clock.time() + wait
+        else:
+            wait = self._every * NET
+        return self._clock.monotonic() + wait
 
-    def _plan(self) -> None:
+    def _plan(self) -> float:
         asked, budget = self._report.requests_by_reader[TAIL], self._budget
         known = (asked - self._asked) * (self._events - self._new) / max(1, self._events)
         self._last = next_wait(
             self._last, self._every, news=self._new > 0, known=known, room=budget.room, others=budget.others
         )
         self._asked, self._events, self._new = asked, 0, 0
+        return self._last

@@ -182,7 +182,7 @@ class Poller:
         running = running or {}
         for name in [name for name, task in running.items() if task.done()]:
             running.pop(name).result()
-        if self._at_tip and self._store.start_reread():
+        if (self._at_tip or self._looks.is_near) and self._store.start_reread():
             self._plan[REREAD].due = 0.0
         return self._turns.next(running)
 
@@ -268,10 +268,11 @@ class Poller:
         if name == TAIL:  # events that it has had already, and that nobody calls the last, are no tip
             self._at_tip = not page.more and bool(page.done or new or not page.bodies)
             self._reconcile.note_tail(at_tip=self._at_tip)
-        # A closed window waits for nothing.
-        at_once = page.more or (page.done and name != TAIL) or (name == RECONCILE and bool(page.bodies))
-        wait = self._looks.wait(len(page.bodies), new, more=page.more) if name == TAIL else self._config.every * NET
-        self._plan[name].due = 0.0 if at_once else self._clock.monotonic() + wait
+            due = self._looks.due(page, new)
+        else:  # a closed window waits for nothing
+            at_once = page.more or page.done or (name == RECONCILE and bool(page.bodies))
+            due = 0.0 if at_once else self._clock.monotonic() + self._config.every * NET
+        self._plan[name].due = due
         if done.heals:
             self._heal_begins()
         if done.ended:
@@ -393,7 +394,7 @@ class Poller:
         await self._asker.pause(SPOOL_WAIT)  # a bell must not make this spin
 
     def _show(self) -> None:
-        self._shown.worst(self._open_walks(), at_tip=self._at_tip)
+        self._shown.worst(self._open_walks(), at_tip=self._at_tip or self._looks.is_near)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the time is over or the poller is rung."""

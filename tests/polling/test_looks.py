@@ -8,10 +8,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from forwarder.contracts import Page
 from forwarder.net.fair import FORGOTTEN
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
@@ -21,6 +23,12 @@ from forwarder.polling.shares import TAIL_SHARE, least_share, path_of
 from tests.clocks import FakeClock
 
 HOUR = 3600.0
+
+
+def page_of(events: int, *, more: bool = False, stands_at: float | None = None) -> Page:
+    """A page of so many events, whatever they are."""
+    at = None if stands_at is None else int(stands_at * 1000)
+    return Page(bodies=range(events), keys=(), digests=(), minutes=(), next={}, more=more, stands_at=at)  # type: ignore[arg-type]
 
 
 class Left:
@@ -38,7 +46,8 @@ class Left:
 class Tail:
     """The tail of a source whose events arrive by chance, `rate` a second, and are read as soon as it is asked."""
 
-    def __init__(self, number: int, rate: float, every: float, left: Left, clock: FakeClock) -> None:
+    def __init__(self, number: int, rate: float, every: float, left: Left, clock: FakeClock, *, leads_on: bool) -> None:
+        self._leads_on = leads_on
         self.path = path_of(f"source{number}", TAIL)
         self.asked, self.delays = list[float](), list[float]()
         self.due = clock.now + number * every / 50  # they do not begin at one moment
@@ -53,29 +62,36 @@ class Tail:
     def look(self, now: float) -> None:
         self.asked.append(now)
         before = len(self.delays)
-        while self._next <= now:
+        while self._next <= now and len(self.delays) - before < 500:
             self.delays.append(now - self._next)
             self._next += self._gap()
         new = len(self.delays) - before
         self._report.requests_by_reader[TAIL] += 1
-        wait = self._looks.wait(new, new, more=False)
-        self.due = now + min(wait, self.every)  # the bell
+        page = page_of(new, more=self._leads_on and new > 0, stands_at=now - 2)
+        self.due = min(self._looks.due(page, new), now + self.every)  # the bell
 
 
 @dataclass
 class World:
-    """Tails at the tip that share a budget. `walks` begin so many pages every so many seconds, by cursor."""
+    """Tails at the tip that share a budget.
+
+    Attributes:
+        walks: They begin so many pages every so many seconds, by cursor.
+        leads_on: The API gives a cursor with each event, also where no more follows.
+    """
 
     per_minute: float
     rates: Sequence[float]
     every: float = 30.0
     walks: dict[str, tuple[float, float]] = field(default_factory=dict)
+    leads_on: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
         self.budget, self.begun = RequestBudget(self.clock, self.per_minute), self.clock.now
         self.left = Left(self.budget, self.clock)
-        self.tails = [Tail(n, rate, self.every, self.left, self.clock) for n, rate in enumerate(self.rates)]
+        around = (self.every, self.left, self.clock)
+        self.tails = [Tail(n, rate, *around, leads_on=self.leads_on) for n, rate in enumerate(self.rates)]
         self.pages = dict.fromkeys(self.walks, 0.0)
         self._begins = dict.fromkeys(self.walks, self.begun)
         self.walked = dict.fromkeys(self.walks, 0)
@@ -129,6 +145,11 @@ BUSY = {REREAD: (24.0, 300.0), RECONCILE: (3 * 144.0, HOUR)}
 """What 20 events a second make others read: the newest ten minutes every five, and each hour three times."""
 
 
+def looks_of(clock: FakeClock) -> tuple[Looks, SourceReport]:
+    report = SourceReport("acme", "scripted")
+    return Looks(30.0, Left(RequestBudget(clock, 1e9), clock), clock, report), report
+
+
 def test_the_next_look_comes_sooner_while_there_is_news() -> None:
     waits, last = [], 30.0
     for news in (True, True, False, False, False, True):
@@ -141,10 +162,10 @@ def test_the_next_look_comes_sooner_while_there_is_news() -> None:
     (1, 1000, 1, 5), (2, 1010, 1010, 5), (2, 2000, 20, 9.9), (8, 8000, 8, 45), (1, 5, 0, 45),
 ])  # fmt: skip
 def test_a_look_that_reads_much_that_is_known_is_as_much_rarer(requests, events, new, wait) -> None:
-    clock, report = FakeClock(), SourceReport("acme", "scripted")
-    looks = Looks(30.0, Left(RequestBudget(clock, 1e9), clock), clock, report)
+    clock = FakeClock()
+    looks, report = looks_of(clock)
     report.requests_by_reader[TAIL] += requests
-    assert looks.wait(events, new, more=False) == pytest.approx(wait)
+    assert looks.due(page_of(events), new) - clock.now == pytest.approx(wait)
 
 
 @given(
@@ -166,22 +187,52 @@ def test_what_others_use_up_makes_looks_as_much_rarer(others: float, wait: float
 
 
 def test_a_page_of_a_look_with_several_that_is_empty_takes_no_news_away() -> None:
-    clock, report = FakeClock(), SourceReport("acme", "scripted")
-    looks = Looks(30.0, Left(RequestBudget(clock, 1e9), clock), clock, report)
-    assert looks.wait(3, 3, more=True) == 30 * NET
-    assert report.next_look == 0
+    clock = FakeClock()
+    looks, report = looks_of(clock)
+    assert (looks.due(page_of(3, more=True), 3), report.next_look) == (0, 0)
     waits = []
     for _ in range(4):
-        waits.append(looks.wait(0, 0, more=False))
+        waits.append(looks.due(page_of(0), 0) - clock.now)
         assert report.next_look == (clock.now + waits[-1] if len(waits) < 4 else 0)
     assert waits == [5, 10, 20, 30 * NET]
 
 
+def test_a_loop_is_asked_as_seldom_as_when_it_is_quiet() -> None:
+    clock = FakeClock()
+    looks, _ = looks_of(clock)
+    page = msgspec.structs.replace(page_of(3), looping=True)
+    assert [looks.due(page, new) - clock.now for new in (3, 0)] == [30 * NET, 30 * NET]
+
+
+@pytest.mark.parametrize(("events", "age", "due"), [
+    (100, 2, 5), (100, 59, 5), (100, -3600, 5), (100, 61, None), (500, 2, None), (501, 2, None), (0, 2, None),
+])  # fmt: skip
+def test_a_page_that_leads_on_is_the_end_of_a_look_where_it_is_smaller_than_others_and_near_now(
+    events: int, age: float, due: float | None
+) -> None:
+    clock = FakeClock()
+    looks, _ = looks_of(clock)
+    assert looks.due(page_of(500, more=True, stands_at=clock.now - 5000), 500) == 0
+    found = looks.due(page_of(events, more=True, stands_at=clock.now - age), events)
+    assert found == (0 if due is None else clock.now + due)
+    assert looks.is_near == (due is not None)
+
+
+def test_what_is_read_in_windows_or_has_no_times_is_asked_at_once_while_more_follows() -> None:
+    looks, _ = looks_of(FakeClock())
+    assert [looks.due(page_of(events, more=True), events) for events in (500, 100)] == [0, 0]
+
+
+@pytest.mark.parametrize("leads_on", [False, True])
 @pytest.mark.parametrize(("per_minute", "walks"), [(50.0, BUSY), (50.0, BUSY | {BACKFILL: (1e9, 1e9)}), (10.0, {})])
-def test_live_events_of_a_busy_organization_are_read_within_seconds(per_minute: float, walks: dict) -> None:
-    p50, p99 = World(per_minute, [20.0], walks=walks).run(HOUR).delays()
+def test_live_events_of_a_busy_organization_are_read_within_seconds(
+    per_minute: float, walks: dict, *, leads_on: bool
+) -> None:
+    world = World(per_minute, [20.0], walks=walks, leads_on=leads_on).run(HOUR)
+    p50, p99 = world.delays()
     assert p50 <= 4.1
     assert p99 <= 9
+    assert len(world.tails[0].asked) <= HOUR / 5 * 1.05
 
 
 def test_a_quiet_organization_is_asked_as_often_as_ever() -> None:
@@ -207,9 +258,12 @@ def test_tails_ask_no_more_in_any_hour_than_their_share_or_than_they_ever_did(pe
     assert share == TAIL_SHARE / (TAIL_SHARE + 1) * per_minute * 60
 
 
+@pytest.mark.parametrize("leads_on", [False, True])
 @pytest.mark.parametrize("per_minute", [10.0, 50.0])
-def test_history_gets_three_quarters_of_what_the_api_allows_beside_a_busy_tail(per_minute: float) -> None:
-    world = World(per_minute, [20.0], walks={BACKFILL: (1e9, 1e9)}).run(HOUR)
+def test_history_gets_three_quarters_of_what_the_api_allows_beside_a_busy_tail(
+    per_minute: float, *, leads_on: bool
+) -> None:
+    world = World(per_minute, [10.0], walks={BACKFILL: (1e9, 1e9)}, leads_on=leads_on).run(HOUR)
     assert world.walked[BACKFILL] >= 0.74 * per_minute * 60
 
 

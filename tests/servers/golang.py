@@ -26,7 +26,7 @@ class Go:
 
     @classmethod
     @contextmanager
-    def building(cls, cache: Cache, final: Path) -> Iterator[Go]:
+    def building(cls, cache: Cache, final: Path, *, minutes: float = 90) -> Iterator[Go]:
         """Give a compiler whose programs become the folder `final` when the block ends well.
 
         What was downloaded and compiled is kept when the block fails, for the next try, and removed when it is done: it
@@ -35,7 +35,7 @@ class Go:
         work = cache.folder / f".go-{final.name}"
         work.mkdir(exist_ok=True)
         with cache.making(final) as rough:
-            yield cls(rough, work)
+            yield cls(rough, work, minutes)
         shutil.rmtree(work)
 
     def install(self, package: str, *, link: str = "") -> None:
@@ -47,6 +47,10 @@ class Go:
         self._run(
             "build", "-mod=readonly", "-ldflags", f"-s -w {link}", "-o", f"{self.bin}/{name}", package, cwd=module
         )
+
+    def do(self, *words: str, cwd: Path) -> str:
+        """Run the compiler in the folder of a module. Raises Unavailable."""
+        return self._run(*words, cwd=cwd)
 
     def module(self, name: str) -> Path:
         """Return the folder with the files of a module, such as `example.com/tool@v1.2.3`. Raises Unavailable."""
