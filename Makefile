@@ -7,7 +7,7 @@ ARGS ?=
 REPORTS ?= .reports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart control-plane page content install image crash bench fuzz backlog soak torture truth docs lock clean
+.PHONY: help demo test test-versions test-oldest mutants lint format site s3-server servers test-servers chart control-plane page content install image crash bench bench-peers fuzz backlog soak torture truth docs lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ mutants: $(VENV)/.dev ## small wrong changes to the core: do the tests notice; A
 
 bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(VENV)/.dev ## what others cost beside us, in one run; ARGS=--write makes docs/performance.md of it (Go, Debian)
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 fuzz: $(VENV)/.dev ## damaged bytes for every parser of foreign ones; ARGS="--minutes 30 --target pages"
 	@$(BIN)/python -m tests.fuzz $(ARGS)

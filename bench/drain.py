@@ -49,7 +49,8 @@ class Drain:
         splunk = request.path.startswith("/services/collector/")
         lines = request.path == "/lines"
         ends = body.count(b"\n")
-        count = ends + 1 if splunk else ends if lines else ends // 2
+        whole = ends + (bool(body) and not body.endswith(b"\n"))  # the last line may have no end
+        count = ends + 1 if splunk else whole if lines else ends // 2
         if request.path == "/v1/logs":
             count = body.count(b"atlassian.audit")
         seen["documents"] += count
