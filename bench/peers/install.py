@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +47,7 @@ import (
 	"{_CONTRIB}/receiver/filelogreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
@@ -77,7 +77,10 @@ func factories() (otelcol.Factories, error) {{
 }}
 
 func main() {{
-	files := confmap.ResolverSettings{{ProviderFactories: []confmap.ProviderFactory{{fileprovider.NewFactory()}}}}
+	files := confmap.ResolverSettings{{
+		ProviderFactories: []confmap.ProviderFactory{{fileprovider.NewFactory(), envprovider.NewFactory()}},
+		DefaultScheme:     "env",
+	}}
 	settings := otelcol.CollectorSettings{{
 		BuildInfo:              component.BuildInfo{{Command: "collector", Version: "{COLLECTOR}"}},
 		Factories:              factories,
@@ -93,7 +96,7 @@ func main() {{
 def go_floor(cache: Cache) -> Path:
     """Return the floor in Go, built from the folder beside this file."""
     source = Path(__file__).with_name("floor")
-    final = cache.folder / f"peer-go-floor-{hash_of(source / 'main.go')}"
+    final = cache.folder / f"peer-go-floor-{_digest((source / 'main.go').read_bytes())}"
     return _built(cache, final, lambda go: go.build("floor", ".", module=source)) / "floor"
 
 
@@ -133,12 +136,14 @@ def collector(cache: Cache) -> Path:
     wanted = [f"{_CONTRIB}/{part}@v{COLLECTOR}" for part in parts]
     own = ("otelcol", "exporter/otlphttpexporter")
     wanted += [f"go.opentelemetry.io/collector/{part}@v{COLLECTOR}" for part in own]
-    wanted.append(f"go.opentelemetry.io/collector/confmap/provider/fileprovider@v{PROVIDERS}")
+    wanted += [
+        f"go.opentelemetry.io/collector/confmap/provider/{kind}provider@v{PROVIDERS}" for kind in ("env", "file")
+    ]
     return _of_modules(cache, f"peer-collector-{COLLECTOR}", _COLLECTOR, wanted)
 
 
 def _of_modules(cache: Cache, name: str, program: str, wanted: list[str]) -> Path:
-    final = cache.folder / name
+    final = cache.folder / f"{name}-{_digest(program.encode())}"
 
     def build(go: Go) -> None:
         source = go.folder / "source"
@@ -162,12 +167,5 @@ def _built(cache: Cache, final: Path, build: Callable[[Go], None]) -> Path:
     return final
 
 
-def hash_of(file: Path) -> str:
-    """Return a name for the content of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-
-
-def version_of(command: list[str], env: dict[str, str] | None = None) -> str:
-    """Return the first line that a program prints about its version."""
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
-    return (done.stdout or done.stderr).strip().partition("\n")[0]
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from forwarder.contracts import Clock, Page
 from forwarder.observe.reports import SourceReport
-from forwarder.polling.plan import TAIL
+from forwarder.polling.plan import RECONCILE, TAIL
 
 PART = 6.0
 """So many looks fall on one `every` while each finds new events."""
@@ -109,6 +109,11 @@ class Looks:
         else:
             wait = self._every * NET
         return self._clock.monotonic() + wait
+
+    def walk_due(self, name: str, page: Page) -> float:
+        """Return when a walk behind the tail is asked again after a page; a closed window waits for nothing."""
+        at_once = page.more or page.done or (name == RECONCILE and bool(page.bodies))
+        return 0.0 if at_once else self._clock.monotonic() + self._every * NET
 
     def _plan(self) -> float:
         asked, budget = self._report.requests_by_reader[TAIL], self._budget

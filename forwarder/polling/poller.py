@@ -24,7 +24,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
 from forwarder.polling.asking import Asker
-from forwarder.polling.looks import NET, Looks
+from forwarder.polling.looks import Looks
 from forwarder.polling.ordered import Ordered
 from forwarder.polling.plan import HEAL, RECONCILE, REREAD, TAIL, Course, Plan
 from forwarder.polling.reading import plan_of
@@ -268,11 +268,7 @@ class Poller:
         if name == TAIL:  # events that it has had already, and that nobody calls the last, are no tip
             self._at_tip = not page.more and bool(page.done or new or not page.bodies)
             self._reconcile.note_tail(at_tip=self._at_tip)
-            due = self._looks.due(page, new)
-        else:  # a closed window waits for nothing
-            at_once = page.more or page.done or (name == RECONCILE and bool(page.bodies))
-            due = 0.0 if at_once else self._clock.monotonic() + self._config.every * NET
-        self._plan[name].due = due
+        self._plan[name].due = self._looks.due(page, new) if name == TAIL else self._looks.walk_due(name, page)
         if done.heals:
             self._heal_begins()
         if done.ended:

@@ -81,6 +81,20 @@ async def test_a_page_that_leads_on_is_followed_at_once_and_one_that_does_not_wa
         assert (d.due(TAIL), d.poller._at_tip) == (EVERY, True), "it is the tail now, and has come to the tip"
 
 
+async def test_where_events_come_without_a_pause_a_look_ends_near_now_and_the_newest_is_read_again(
+    tmp_path: Path,
+) -> None:
+    async with harness(tmp_path) as d:
+        now = int(d.clock.now * 1000)
+        await d.answer(TAIL, "a", "b", "c", more=True, stands_at=now - 3_600_000)
+        d.poller._choose()
+        assert (d.poller._plan[TAIL].due, d.poller._open_walk(REREAD)) == (0.0, False)
+        await d.answer(TAIL, "d", more=True, stands_at=now)
+        d.poller._choose()
+        assert (d.due(TAIL), d.poller._open_walk(REREAD)) == (EVERY / PART, True)
+        assert not d.poller._at_tip, "nobody said that it is the last"
+
+
 @pytest.mark.parametrize(
     ("idents", "more", "reset"),
     [(["a"], {}, True), ([], {"done": True}, True), ([], {"done": False, "more": True}, False)],
