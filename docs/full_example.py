@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.settings_page import default_text, is_secret, model_of, value_text
 from forwarder.config.settings import Settings
+from forwarder.contracts.descriptions import descriptions
 from forwarder.registry import OWN_DISTRIBUTION, SINKS, SOURCES, Registry
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def full_example() -> str:
     """Return the YAML."""
     lines = [INTRO]
     for name, field in Settings.model_fields.items():
-        lines += ["", *_comment(str(field.description), ""), f"{name}:"]
+        lines += ["", *_comment(descriptions(Settings).get(name, ""), ""), f"{name}:"]
         model = model_of(field.annotation)
         if model is not None:
             inner = list(_settings(model, "  ", {}))
@@ -96,7 +97,7 @@ def _settings(model: type[BaseModel], indent: str, given: dict[str, Any], defaul
         nested = model_of(field.annotation)
         if name in NOT_TAKEN.get(given.get("type", ""), ()):
             continue
-        yield from _comment(str(field.description or ""), indent)
+        yield from _comment(descriptions(model).get(name, ""), indent)
         if nested is not None:
             inner = list(_settings(nested, f"{indent}  ", {}, None if default is PydanticUndefined else default))
             yield f"{indent}{name}:" if _sets_something(inner) else f"{indent}# {name}:"

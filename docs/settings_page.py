@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.markdown import code, table
 from forwarder.config.settings import Settings
+from forwarder.contracts.descriptions import descriptions
 from forwarder.contracts.settings import Secret, SinkConfig, SourceConfig
 from forwarder.contracts.units import Within, duration_text, parse_duration, parse_size, size_text
 from forwarder.registry import FORMATS, OWN_DISTRIBUTION, SINKS, SOURCES, Registry
@@ -60,7 +61,7 @@ def configuration() -> str:
     """Return the page's body."""
     parts = [INTRO]
     for name, field in Settings.model_fields.items():
-        parts += [f"## {name}", "", str(field.description), ""]
+        parts += [f"## {name}", "", descriptions(Settings).get(name, ""), ""]
         model = model_of(field.annotation)
         if model is not None:
             parts.append(table(HEAD, list(rows(model, f"{name}."))))
@@ -83,7 +84,9 @@ def _components(section: str, common: type[BaseModel], registry: Registry) -> It
         inherited = {
             key
             for key, field in common.model_fields.items()
-            if key != "type" and _same(field, config.model_fields[key])
+            if key != "type"
+            and _same(field, config.model_fields[key])
+            and descriptions(common).get(key) == descriptions(config).get(key)
         }
         yield f"### {registry.kind}: `{name}`\n"
         yield f"{' '.join((config.__doc__ or '').split())}\n"
@@ -91,11 +94,7 @@ def _components(section: str, common: type[BaseModel], registry: Registry) -> It
 
 
 def _same(one: FieldInfo, other: FieldInfo) -> bool:
-    return (one.annotation, repr(one.default), one.description) == (
-        other.annotation,
-        repr(other.default),
-        other.description,
-    )
+    return (one.annotation, repr(one.default)) == (other.annotation, repr(other.default))
 
 
 def rows(
@@ -119,7 +118,7 @@ def rows(
         item = _item_model(field.annotation)
         if item is not None and item in shown_items:
             value = "the same rules"
-        yield [shown, value, default_text(field, default), str(field.description or "")]
+        yield [shown, value, default_text(field, default), descriptions(model).get(name, "")]
         if item is not None and item not in shown_items:
             shown_items.append(item)
             yield from rows(item, f"{prefix}{name}[].")

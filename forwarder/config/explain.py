@@ -9,6 +9,7 @@ from forwarder.config.other_names import ADVICE, right_name, right_type
 from forwarder.config.problems import Problem, dotted, env_name, first_sentence, placed, shown_key
 from forwarder.config.shape import below, model_at, resolve
 from forwarder.config.words import QUOTE, explained
+from forwarder.contracts.descriptions import descriptions
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
@@ -150,8 +151,7 @@ class Explainer:
     def _missing(self, path: Keys, where: str) -> Problem:
         model = model_at(self._root, self._tree, path[:-1])
         name = str(path[-1])
-        field = model.model_fields.get(name) if model else None
-        meaning = first_sentence(field.description) if field else ""
+        meaning = first_sentence(descriptions(model).get(name)) if model else ""
         secret = f" or {name}_file" if model and name in getattr(model, "secret_fields", list)() else ""
         return Problem(dotted(path), "missing", f"set {name}{secret}{f' ({meaning})' if meaning else ''}", where)
 

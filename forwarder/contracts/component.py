@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from forwarder.contracts.descriptions import describe
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.secret_file import expanded
 
@@ -25,7 +26,6 @@ class ComponentConfig(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
@@ -80,9 +80,10 @@ class ComponentConfig(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Add `<field>_file` beside every secret; a required secret may come either way."""
+        """Say what each setting means; add `<field>_file` beside every secret; a required one may come either way."""
         described = handler(schema)
         target = handler.resolve_ref_schema(described)
+        describe(cls, target["properties"])
         for name in cls.secret_fields():
             target["properties"][f"{name}_file"] = {
                 "type": "string",

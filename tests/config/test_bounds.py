@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from forwarder.config.problems import SettingsError
 from forwarder.config.settings import Settings, load
+from forwarder.contracts.descriptions import descriptions
 from forwarder.contracts.units import LARGEST, LONGEST, Within, parse_duration, parse_size
 from forwarder.registry import OWN_DISTRIBUTION, SINKS, SOURCES
 
@@ -27,7 +28,9 @@ ZERO_MEANS = {"batch.wait", "since", "trailing", "shutdown.grace", "spool.retain
 
 def numbers(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...], str]]:
     for name, field in model.model_fields.items():
-        yield from _numbers(field.annotation, tuple(field.metadata), f"{prefix}{name}", field.description or "")
+        yield from _numbers(
+            field.annotation, tuple(field.metadata), f"{prefix}{name}", descriptions(model).get(name, "")
+        )
 
 
 def _numbers(kind: Any, marks: tuple[Any, ...], path: str, words: str) -> Iterator[tuple[str, Any, Any, str]]:
