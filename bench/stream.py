@@ -62,7 +62,7 @@ class Stream:
 
     def _block(self, first: int, end: int) -> bytes:
         """Render events first..end-1. A block of PAGE has one moment, so an event is the same wherever a page begins."""
-        moment = datetime.fromtimestamp(self.began + first // PAGE * PAGE / self.per_second, UTC)
+        moment = datetime.fromtimestamp(self.moment(first), UTC)
         when = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23].encode() + b"Z"
         at = first % len(self._pieces)
         return b",".join(
@@ -70,6 +70,10 @@ class Stream:
             + when + rest
             for number, (between, rest) in enumerate(self._pieces[at : at + end - first], first)
         )  # fmt: skip
+
+    def moment(self, first: int) -> float:
+        """Return when the block of an event was processed, epoch seconds."""
+        return self.began + first // PAGE * PAGE / self.per_second
 
     def first_since(self, since: float) -> int:
         """Return the number of the first event processed at or after a moment."""

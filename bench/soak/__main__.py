@@ -41,8 +41,7 @@ LONGEST_DRAIN = 600.0
 def settings(feed: dict, addresses: dict, folder: Path, retain: float, chosen: list[str]) -> dict:
     """Return the configuration: the defaults but for limits of pace, and times that fit into the run.
 
-    Events stay `retain` seconds in the spool and their ids five times as long, so that it is seen that they leave. The
-    pace is seven times the API's highest, so more ids are held in memory: the default is less than one minute of them.
+    Events stay `retain` seconds in the spool, so that it is seen that they leave; ids stay as long as ever. The pace is seven times the API's highest, so more ids are held in memory: the default is less than one minute of them.
     """
     sinks: dict[str, dict] = {
         "elastic": {"type": "elasticsearch", "url": addresses["elastic"], "unmanaged": True},
@@ -60,7 +59,6 @@ def settings(feed: dict, addresses: dict, folder: Path, retain: float, chosen: l
         "spool": {
             "path": str(folder / "spool.db"),
             "retain": f"{retain:g}s",
-            "id_retention": f"{max(60, 5 * retain):g}s",
             "id_memory": 500_000,
         },
         "sources": {
@@ -112,6 +110,8 @@ class Soak:
 
     Attributes:
         samples: Those taken while there was load.
+        total: Events that happened.
+        ended: Somebody wants an early end.
         failures: What was promised and not kept, in words.
         facts: Figures for the table that are no series.
     """
@@ -120,22 +120,24 @@ class Soak:
         self.asked, self.daemon, self.sampler = asked, daemon, sampler
         self.source, self.far = source, far
         self.samples: list[Sample] = []
+        self.total = 0
+        self.ended = False
         self.failures: list[str] = []
         self.facts: dict[str, object] = {}
 
     def load(self) -> None:
-        """Sample until the last event has happened and all of them are spooled."""
+        """Sample until the last event has happened, or the time is over; SIGTERM ends it in order, too."""
         asked, seconds = self.asked, self.asked.minutes * 60
         ask(self.source + "/begin")
-        told = 0.0
-        while not self.samples or (
-            self.samples[-1].spooled < asked.events and self.samples[-1].at < seconds + LONGEST_DRAIN
-        ):
+        told = at = 0.0
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ended", True))
+        while at < seconds and not self.ended and ask(self.source + "/count")["events"] < asked.events:
             time.sleep(asked.every)
             self.samples.append(self.sampler.take())
             if (at := self.samples[-1].at) - told >= asked.tell:
                 told = at
                 self.tell(seconds)
+        self.total = ask(self.source + "/end")["events"]
 
     def tell(self, seconds: float) -> None:
         """Say on standard error how it goes."""
@@ -144,7 +146,7 @@ class Soak:
         over = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
         print(
             f"{now.at / 60:5.1f} of {seconds / 60:.1f} min  {now.spooled:>11,} events  {now.memory / 1e6:4.0f} MB  "
-            f"{now.handles} handles  {now.threads} threads  {now.tasks} tasks  spool {now.spool / 1e6:.0f} MB  "
+            f"{now.handles} handles  {now.threads} threads  {now.tasks} tasks  spool {now.spool / 1e6:.0f} + {now.ids / 1e6:.0f} MB  "
             f"waiting {now.waiting:,}  CPU {now.cpu:.0f} s  until about {over}",
             file=sys.stderr,
             flush=True,
@@ -155,7 +157,7 @@ class Soak:
         ask(self.source + "/calm")
         ask(self.far + "/calm")
         end = time.monotonic() + LONGEST_DRAIN
-        total = self.asked.events
+        total = self.total
         while any(place["different"] < total for place in self.places().values()) and time.monotonic() < end:
             time.sleep(1)
         while metrics(self.daemon.port).sum("forwarder_books_waiting_events") and time.monotonic() < end:
@@ -170,7 +172,7 @@ class Soak:
 
     def books(self, page: Metrics) -> None:
         """Compare what the daemon says with what exists and what arrived."""
-        total, spooled = self.asked.events, page.sum("forwarder_source_spooled_events_total")
+        total, spooled = self.total, page.sum("forwarder_source_spooled_events_total")
         self.hold(spooled == total, f"{total:,} events exist, {spooled:,} were spooled")
         self.hold(not any(page.of("forwarder_books_imbalance_events")), "the books do not balance")
         for what in ("forwarder_sink_dead_letters", "forwarder_spool_lost_gaps", "forwarder_log_errors_total"):
@@ -200,7 +202,7 @@ class Soak:
     def flat(self) -> list[Judged]:
         """Judge the samples."""
         warm_up = self.asked.warm_up * 60
-        found = judge(self.samples, warm_up, rows(self.asked.events / (self.asked.minutes * 60)))
+        found = judge(self.samples, warm_up, rows(self.total / self.samples[-1].at))
         for each in found:
             row = each.row
             grew = f"{each.first:,.1f} to {each.last:,.1f} {row.unit}".rstrip()
@@ -245,9 +247,10 @@ def run(asked: argparse.Namespace, folder: Path) -> dict:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         "began": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(began)),
         "load_average": os.getloadavg(),
+        "events": soak.total,
         "seconds_until_ready": round(ready, 2),
         "seconds_of_load": round(load.at, 1),
-        "cpu_micros_per_event": round(load.cpu / asked.events * 1e6, 1),
+        "cpu_micros_per_event": round(load.cpu / soak.total * 1e6, 1),
         "rows": [
             {"name": each.row.name, "unit": each.row.unit, "flat": each.flat}
             | {name: getattr(each, name) for name in ("first", "last", "least", "most", "grew", "allowed")}
@@ -263,7 +266,7 @@ def table(found: dict) -> str:
     """Return what a person reads."""
     asked = found["asked"]
     title = (
-        f"{asked['events']:,} events in {found['seconds_of_load'] / 60:.1f} min, {found['machine']}; ready after "
+        f"{found['events']:,} of {asked['events']:,} events in {found['seconds_of_load'] / 60:.1f} min, {found['machine']}; ready after "
         f"{found['seconds_until_ready']} s, {found['cpu_micros_per_event']} µs CPU an event with {len(asked['sinks'])} sinks and faults"
     )
     head = ("after the warm-up", "first quarter", "last quarter", "least", "most", "grew", "may grow")

@@ -19,7 +19,7 @@ class Sample:
     Attributes:
         memory: Resident set of the daemon, bytes.
         handles, threads, tasks: Open file descriptors, threads and tasks of asyncio.
-        spool, wal: Bytes of the spool's file and of its write-ahead log.
+        spool, ids, wal: Bytes of the spool without ids, of the ids, and of the write-ahead log.
         waiting: Events that the slowest sink has still to get.
         spooled: Events spooled since the start.
         cpu: Seconds that the daemon has used.
@@ -32,6 +32,7 @@ class Sample:
     threads: int
     tasks: int
     spool: int
+    ids: int
     wal: int
     waiting: int
     spooled: int
@@ -69,7 +70,8 @@ class Sampler:
     """
 
     def __init__(self, daemon: int, port: int, spool: Path, others: list[int]) -> None:
-        self._daemon, self._port, self._spool = psutil.Process(daemon), port, spool
+        self._daemon, self._port = psutil.Process(daemon), port
+        self._wal = spool.with_name(spool.name + "-wal")
         self._others = [psutil.Process(pid) for pid in (os.getpid(), *others)]
         self._began = time.monotonic()
 
@@ -83,14 +85,11 @@ class Sampler:
                 handles=self._daemon.num_fds(),
                 threads=self._daemon.num_threads(),
                 tasks=page.sum("forwarder_loop_tasks"),
-                spool=self._size(self._spool),
-                wal=self._size(self._spool.with_name(self._spool.name + "-wal")),
+                spool=page.sum("forwarder_spool_used_bytes"),
+                ids=page.sum("forwarder_spool_id_memory_bytes"),
+                wal=self._wal.stat().st_size if self._wal.exists() else 0,
                 waiting=int(max(page.of("forwarder_sink_lag_events"), default=0)),
                 spooled=page.sum("forwarder_source_spooled_events_total"),
                 cpu=used.user + used.system,
                 harness=sum(process.memory_info().rss for process in self._others),
             )
-
-    @staticmethod
-    def _size(path: Path) -> int:
-        return path.stat().st_size if path.exists() else 0

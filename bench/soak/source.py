@@ -1,8 +1,8 @@
 """The source of a soak: an organization in which events happen at an even rate, and whose API fails now and then.
 
 Run: `python -m bench.soak.source EVENTS PER_SECOND FAULT_EVERY`. Nothing has happened before `GET /begin`; `GET /count`
-tells how many events exist and which faults were played, `GET /calm` ends them. Ids count, so a far end can tell which it has; nothing grows
-with their number.
+tells how many events exist and which faults were played; `GET /end` ends the events, `GET /calm` the faults. Ids count, so a far end can tell which it has; nothing grows
+with their number, but for a number for each block of 500.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import asyncio
 import json
 import sys
 import time
+from bisect import bisect_left
 
 from bench.soak.dice import Dice
-from bench.stream import Stream
+from bench.stream import PAGE, Stream
 from simulator import effects
 from simulator.faults import Rule
 from simulator.http_types import Request, Response
 from simulator.httpd import Server
+
+AHEAD = 20.0
+"""Seconds of events that may wait to be read: a machine that is too slow makes the run slower, not another one."""
 
 RULES = {
     rule.label: rule
@@ -43,22 +47,45 @@ RULES = {
 
 
 class Source(Stream):
-    """The log; `events` follows the clock once it has begun."""
+    """The log. It gets a block of PAGE events at a time, and waits while a reader lags by `AHEAD` seconds of them.
+
+    Attributes:
+        moments: When each block happened, epoch seconds.
+    """
 
     def __init__(self, total: int, per_second: float, every: float) -> None:
         super().__init__(0, per_second)
         self.total = total
-        self.running = False
+        self.moments: list[float] = []
         self.dice = Dice(list(RULES), every, "source")
+        self._due = float("inf")
+        self._read = 0
+
+    def grow(self, now: float) -> None:
+        """Let happen what is due."""
+        while now >= self._due and self.events < self.total:
+            if self.events - self._read > AHEAD * self.per_second:
+                self._due = now
+                return
+            self.moments.append(self._due)
+            self._due += PAGE / self.per_second
+            self.events = min(self.total, len(self.moments) * PAGE)
+
+    def moment(self, first: int) -> float:
+        return self.moments[first // PAGE]
+
+    def first_since(self, since: float) -> int:
+        return min(self.events, bisect_left(self.moments, since) * PAGE)
 
     async def answer(self, request: Request) -> Response:
         now = time.time()
         if request.path == "/begin":
-            self.began, self.running = now, True
+            self._due = now
         if request.path == "/calm":
             self.dice.stop()
-        if self.running:
-            self.events = min(self.total, int((now - self.began) * self.per_second))
+        self.grow(now)
+        if request.path == "/end":
+            self.total = self.events
         if not request.path.endswith("/events-stream"):
             return Response.json({"events": self.events, "faults": self.dice.thrown})
         rule = RULES.get(self.dice.due())
@@ -79,6 +106,7 @@ class Source(Stream):
             return Response(200, headers, b'{"data":[],"meta":{"next":"%b"},"links":{}}' % other.encode())
         if rule is not None and rule.what == "repeated_ids" and asked:
             first = max(0, first - rule.count)
+        self._read = max(self._read, min(first + limit, self.events))
         return Response(200, headers, self.page(first, limit))
 
 

@@ -19,16 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    GetJsonSchemaHandler,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from forwarder.config import layers as read
@@ -38,7 +30,7 @@ from forwarder.config.problems import Problem, SettingsError, blotted, dotted, k
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
 from forwarder.config.yaml_file import read_yaml
-from forwarder.contracts.descriptions import describe
+from forwarder.contracts.descriptions import Described
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
 from forwarder.net.addresses import is_host, parse_listen
@@ -193,7 +185,7 @@ class ReportsConfig(ComponentConfig):
     """Folder for them; default: `reports` beside the spool."""
 
 
-class Settings(BaseSettings):
+class Settings(Described, BaseSettings):
     """The whole configuration of the forwarder."""
 
     model_config = SettingsConfigDict(
@@ -253,13 +245,6 @@ class Settings(BaseSettings):
         """Take values from the constructor only; `load` merges the layers and passes the result."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Say what each section is."""
-        described = handler(schema)
-        describe(cls, handler.resolve_ref_schema(described)["properties"])
-        return described
 
     @property
     def reports_folder(self) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from forwarder.contracts.descriptions import describe
+from forwarder.contracts.descriptions import Described
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.secret_file import expanded
 
@@ -19,7 +19,7 @@ def _kinds(annotation: Any) -> set[Any]:
     return set().union(*map(_kinds, parts)) if parts else {annotation}
 
 
-class ComponentConfig(BaseModel):
+class ComponentConfig(Described):
     """Base of every settings model: unknown keys are errors, and each secret may be named as `<field>_file`."""
 
     # The text of an error would repeat what was given, and with it a secret; `errors()` still has it.
@@ -80,10 +80,9 @@ class ComponentConfig(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Say what each setting means; add `<field>_file` beside every secret; a required one may come either way."""
-        described = handler(schema)
+        """Add `<field>_file` beside every secret; a required secret may come either way."""
+        described = super().__get_pydantic_json_schema__(schema, handler)
         target = handler.resolve_ref_schema(described)
-        describe(cls, target["properties"])
         for name in cls.secret_fields():
             target["properties"][f"{name}_file"] = {
                 "type": "string",

@@ -11,10 +11,10 @@ import inspect
 import textwrap
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 
 @cache
@@ -28,11 +28,18 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
     return {name: text for name, text in (found | given).items() if name in model.model_fields}
 
 
-def describe(model: type[BaseModel], properties: dict[str, dict[str, Any]]) -> None:
-    """Write the texts into the properties of a JSON schema."""
-    for name, text in descriptions(model).items():
-        if name in properties:
-            properties[name].setdefault("description", text)
+class Described(BaseModel):
+    """A model whose JSON schema says what each field means."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema."""
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described)["properties"]
+        for name, text in descriptions(cls).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return described
 
 
 def _texts(kind: type) -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 HEAVY = {
-    "anyio", "apscheduler", "cryptography", "duckdb", "fastapi", "h11", "httpcore", "multiprocessing", "obstore",
+    "anyio", "apscheduler", "cryptography", "duckdb", "fastapi", "httpcore", "multiprocessing", "obstore",
     "prometheus_client", "starlette", "uvicorn", "forwarder.admin.server", "forwarder.archive", "forwarder.daemon",
     "forwarder.delivery", "forwarder.investigate", "forwarder.testing", "simulator",
 }  # fmt: skip
