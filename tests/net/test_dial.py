@@ -55,14 +55,36 @@ async def test_the_first_that_answers_is_the_connection(
             sock.close()
 
 
-async def test_of_two_that_answer_one_stays_open(monkeypatch: pytest.MonkeyPatch, tried: list[Any]) -> None:
+@pytest.mark.parametrize("end", ["answers", "cancelled"])
+async def test_of_two_that_answer_at_once_at_most_one_stays_open(
+    monkeypatch: pytest.MonkeyPatch, tried: list[Any], end: str
+) -> None:
+    noted, connected, go_on = dial_module._attempt, asyncio.Semaphore(0), asyncio.Event()
+
+    async def together(way: Any) -> Any:
+        sock = await noted(way)
+        connected.release()
+        await go_on.wait()
+        return sock
+
+    monkeypatch.setattr(dial_module, "_attempt", together)
     monkeypatch.setattr(dial_module, "_STAGGER", 0)
     async with listening(serve) as one, listening(serve) as other:
         named(monkeypatch, one, other)
-        sock = await dial("name.example", 443)
-        await asyncio.sleep(0.05)
-        assert [each for each in tried if each.fileno() >= 0] == [sock]
-        sock.close()
+        task = asyncio.create_task(dial("name.example", 443))
+        for _ in range(2):
+            await connected.acquire()
+        go_on.set()
+        if end == "answers":
+            with await task as sock:
+                assert [each for each in tried if each.fileno() >= 0] == [sock]
+        else:
+            await asyncio.sleep(0)  # both have their result, and whoever waits for them does not know
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0)
+            assert [each.fileno() for each in tried] == [-1, -1]
 
 
 async def test_when_none_answers_the_first_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
