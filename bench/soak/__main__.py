@@ -38,11 +38,13 @@ LONGEST_DRAIN = 600.0
 """Seconds that everything may take to arrive once nothing happens any more."""
 
 
-def settings(feed: dict, addresses: dict, folder: Path, retain: float, chosen: list[str]) -> dict:
+def settings(feed: dict, addresses: dict, folder: Path, asked: argparse.Namespace) -> dict:
     """Return the configuration: the defaults but for limits of pace, and times that fit into the run.
 
-    Events stay `retain` seconds in the spool, so that it is seen that they leave; ids stay as long as ever. The pace is seven times the API's highest, so more ids are held in memory: the default is less than one minute of them.
+    Events stay `retain` seconds in the spool, so that it is seen that they leave; ids stay as long as ever. At seven times
+    the API's highest pace more of them are held in memory: the default is less than a minute's.
     """
+    per_second = asked.events / (asked.minutes * 60)
     sinks: dict[str, dict] = {
         "elastic": {"type": "elasticsearch", "url": addresses["elastic"], "unmanaged": True},
         "splunk": {
@@ -58,8 +60,8 @@ def settings(feed: dict, addresses: dict, folder: Path, retain: float, chosen: l
     return {
         "spool": {
             "path": str(folder / "spool.db"),
-            "retain": f"{retain:g}s",
-            "id_memory": 500_000,
+            "retain": f"{asked.retain:g}s",
+            "id_memory": max(60_000, int(150 * per_second)),
         },
         "sources": {
             "acme": {
@@ -76,7 +78,7 @@ def settings(feed: dict, addresses: dict, folder: Path, retain: float, chosen: l
                 "trailing_every": "60s",
             }
         },
-        "sinks": {name: sinks[name] for name in chosen},
+        "sinks": {name: sinks[name] for name in asked.sinks},
         "budgets": {"free": {"requests_per_minute": 1_000_000}},
     }
 
@@ -208,7 +210,7 @@ class Soak:
             grew = f"{each.first:,.1f} to {each.last:,.1f} {row.unit}".rstrip()
             self.hold(
                 each.flat,
-                f"{row.name} grow{'' if row.name.endswith('s') else 's'}: {grew} from the first to the last quarter; "
+                f"what grows: {row.name}, {grew} from the first to the last quarter; "
                 f"{each.grew:+,.2f} after the warm-up, {each.allowed:,.2f} allowed",
             )
         return found
@@ -223,7 +225,7 @@ def run(asked: argparse.Namespace, folder: Path) -> dict:
         helper("bench.soak.source", asked.events, per_second, asked.fault_every) as (source, feed),
         helper("bench.soak.far", asked.events, folder / "out", asked.fault_every) as (far, places),
     ):
-        tree = settings(feed, places["addresses"], folder, asked.retain, asked.sinks)
+        tree = settings(feed, places["addresses"], folder, asked)
         daemon = Leaky(folder, tree, asked.leak) if asked.leak else Daemon(folder, tree)
         ready = daemon.start()
         assert daemon.process is not None

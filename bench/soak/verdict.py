@@ -60,7 +60,7 @@ def rows(per_second: float) -> list[Row]:
         Row("open handles", lambda sample: sample.handles, "", 1, Quarters(2)),
         Row("threads", lambda sample: sample.threads, "", 1, Quarters(0)),
         Row("tasks", lambda sample: sample.tasks, "", 1, Quarters(2)),
-        Row("spool without ids", lambda sample: sample.spool, "MB", MB, Slope(0.05, 4 * MB)),
+        Row("spool beside its ids", lambda sample: sample.spool, "MB", MB, Slope(0.05, 4 * MB)),
         Row("write-ahead log", lambda sample: sample.wal, "MB", MB, Quarters(4 * MB)),
         Row("waiting events", lambda sample: sample.waiting, "", 1, Quarters(10 * per_second)),
         Row("memory of the harness", lambda sample: sample.harness, "MB", MB, Slope(0.03, 8 * MB)),

@@ -53,7 +53,7 @@ def test_what_shrinks_is_no_fault() -> None:
         ("handles", 6, "open handles"),
         ("threads", 2, "threads"),
         ("tasks", 8, "tasks"),
-        ("spool", 20 * MB, "spool without ids"),
+        ("spool", 20 * MB, "spool beside its ids"),
         ("wal", 10 * MB, "write-ahead log"),
         ("waiting", 50_000, "waiting events"),
         ("harness", 40 * MB, "memory of the harness"),
