@@ -59,7 +59,7 @@ def rows(per_second: float) -> list[Row]:
         Row("memory", lambda sample: sample.memory, "MB", MB, Slope(0.03, 2 * MB)),
         Row("open handles", lambda sample: sample.handles, "", 1, Quarters(2)),
         Row("threads", lambda sample: sample.threads, "", 1, Quarters(0)),
-        Row("tasks", lambda sample: sample.tasks, "", 1, Quarters(2)),
+        Row("tasks", lambda sample: sample.tasks, "", 1, Quarters(5)),
         Row("spool beside its ids", lambda sample: sample.spool, "MB", MB, Slope(0.05, 4 * MB)),
         Row("write-ahead log", lambda sample: sample.wal, "MB", MB, Quarters(4 * MB)),
         Row("waiting events", lambda sample: sample.waiting, "", 1, Quarters(10 * per_second)),

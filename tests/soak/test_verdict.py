@@ -52,7 +52,7 @@ def test_what_shrinks_is_no_fault() -> None:
         ("memory", 5 * MB, "memory"),
         ("handles", 6, "open handles"),
         ("threads", 2, "threads"),
-        ("tasks", 8, "tasks"),
+        ("tasks", 16, "tasks"),
         ("spool", 20 * MB, "spool beside its ids"),
         ("wal", 10 * MB, "write-ahead log"),
         ("waiting", 50_000, "waiting events"),
