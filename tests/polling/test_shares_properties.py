@@ -131,7 +131,7 @@ SLOW = st.sampled_from([0.05, 0.5, 4.0, 30.0, 120.0])
 WALK = st.builds(Walk, st.integers(1, 40).map(float), FAULTS, SLOW)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     per_minute=st.sampled_from([10.0, 50.0, 600.0]),
     part=st.floats(0, 3),
