@@ -46,12 +46,14 @@ class Results:
     missing: dict[str, str] = field(default_factory=dict)
     growth: dict[int, Cost] = field(default_factory=dict)
     sinks: dict[str, dict[int, Cost]] = field(default_factory=dict)
+    keep: Path | None = None
 
-
-def best(kept: dict[int, Cost], key: int, cost: Cost) -> None:
-    """Keep a cost where it is the lowest."""
-    if key not in kept or cost.cpu < kept[key].cpu:
-        kept[key] = cost
+    def best(self, kept: dict[int, Cost], key: int, cost: Cost) -> None:
+        """Keep a cost where it is the lowest, in the file as well: a long run may be ended."""
+        if key not in kept or cost.cpu < kept[key].cpu:
+            kept[key] = cost
+        if self.keep is not None:
+            self.keep.write_text(json.dumps(asdict(self), default=str))
 
 
 class Ground:
@@ -143,7 +145,7 @@ def compare(folder: Path, asked: argparse.Namespace, results: Results) -> None:
                     leave_out(results, peer, str(error))
                     del got[peer.name]
                     continue
-                best(results.peers.setdefault(peer.name, {}), events, cost)
+                results.best(results.peers.setdefault(peer.name, {}), events, cost)
                 say(peer.name, cost)
 
 
@@ -165,7 +167,7 @@ def grow(folder: Path, asked: argparse.Namespace, results: Results) -> None:
     for events in asked.growth:
         ground = Ground(folder, events, file=False)
         for _ in range(1 if events > 1_000_000 else asked.rounds):
-            best(results.growth, events, ground.run(ours, Path(sys.executable)))
+            results.best(results.growth, events, ground.run(ours, Path(sys.executable)))
         say(f"{ours.name}, {events} events", results.growth[events])
     ground = Ground(folder, asked.sink_events, file=False)
     for sinks in asked.sinks:
@@ -173,7 +175,7 @@ def grow(folder: Path, asked: argparse.Namespace, results: Results) -> None:
             if sinks == 1 and how != "alike":
                 continue
             for _ in range(asked.rounds):
-                best(results.sinks.setdefault(how, {}), sinks, ground.ours(sinks, alike=how == "alike"))
+                results.best(results.sinks.setdefault(how, {}), sinks, ground.ours(sinks, alike=how == "alike"))
             say(f"{sinks} HTTP sinks, {how}", results.sinks[how][sinks])
 
 
@@ -187,7 +189,11 @@ def machine() -> str:
         ),
         platform.machine(),
     )
-    return f"{os.cpu_count()} cores of {kind}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores of {kind}, {platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}"
+
+
+def _numbered(found: dict) -> dict:
+    return {int(key) if key.isdigit() else key: value for key, value in found.items()}
 
 
 def main() -> None:
@@ -201,16 +207,19 @@ def main() -> None:
     parser.add_argument("--sinks", type=int, nargs="*", default=[1, 2, 4, 8])
     parser.add_argument("--sink-events", type=int, default=100_000)
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
-    parser.add_argument("--keep", type=Path, help="a file for the results as JSON")
+    parser.add_argument("--keep", type=Path, help="a file for the results as JSON, written after each run")
+    parser.add_argument("--kept", type=Path, help="measure nothing, and take the results from such a file")
     asked = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it every start compiles anew
-    results = Results(machine(), time.strftime("%Y-%m-%d"), asked.rounds)
-    with tempfile.TemporaryDirectory(prefix="audit-forwarder-peers-", dir="/var/tmp") as folder:
-        compare(Path(folder), asked, results)
-        grow(Path(folder), asked, results)
-    if asked.keep:
-        asked.keep.write_text(json.dumps(asdict(results)))
-    text = page.render(asdict(results), [(peer.name, peer.does, peer.not_, peer.is_real) for peer in PEERS])
+    if asked.kept:
+        found = json.loads(asked.kept.read_text(), object_hook=_numbered)
+    else:
+        results = Results(machine(), time.strftime("%Y-%m-%d"), asked.rounds, keep=asked.keep)
+        with tempfile.TemporaryDirectory(prefix="audit-forwarder-peers-", dir="/var/tmp") as folder:
+            compare(Path(folder), asked, results)
+            grow(Path(folder), asked, results)
+        found = asdict(results)
+    text = page.render(found, [(peer.name, peer.does, peer.not_, peer.is_real) for peer in PEERS])
     print(text)
     if asked.write:
         (ROOT / "docs" / "performance.md").write_text(text)

@@ -55,6 +55,7 @@ import (
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
 func factories() (otelcol.Factories, error) {{
@@ -73,6 +74,7 @@ func factories() (otelcol.Factories, error) {{
 	extensions, err := otelcol.MakeFactoryMap[extension.Factory](filestorage.NewFactory())
 	return otelcol.Factories{{
 		Receivers: receivers, Processors: processors, Exporters: exporters, Extensions: extensions,
+		Telemetry: otelconftelemetry.NewFactory(),
 	}}, err
 }}
 
