@@ -31,8 +31,11 @@ from forwarder.spool.gap import Gap
 
 _DAY_MS = 86_400_000
 
-_OF_A_WALK = frozenset({"tip", "dropped", "beyond", "abreast"})
+_OF_A_WALK = frozenset({"tip", "dropped", "beyond", "abreast", "present"})
 """Members of a row that mean nothing once it is that of the tail."""
+
+_KEPT = ("begun", "until", "order", "present")
+"""Members of a row that stay when its walk begins again."""
 
 
 class HandOver(RecheckedCursors):
@@ -164,8 +167,9 @@ class HandOver(RecheckedCursors):
             self._now_ms(),
             self._trailing_ms,
             max(int(self._config.trailing_every * 1000), shortened),
-            self._reread_from() if name == TAIL else None,
+            self._reread_from() if name == TAIL else row["near" if "near" in row else "high"] - self._trailing_ms,
             apart_ms=shortened // (2 * progress.CHECKPOINTS_PER_REREAD),
+            present_ms=self._present(row),
         )
         after = self._read(name, after, page)
         if name in {HEAL, BACKFILL} and page.bodies:
@@ -177,6 +181,18 @@ class HandOver(RecheckedCursors):
         # Where events come without a pause, no page is empty: a walk that has read what the tail has is there as well.
         at_tip = at_tip or after.get("abreast", 0) >= backfill.PAGES_BEYOND
         return after, at_tip
+
+    def _present(self, row: progress.Progress) -> int | None:
+        """Return what the present is not before, by what was read; None when nothing was.
+
+        Behind a clock that is ahead a walk that has read everything looks far from the present.
+        """
+        tail = self.rows[TAIL].state
+        rows = (row, self.rows[HEAL].state) if HEAL in self.rows else (row,)
+        known: list[int] = [each["present"] for each in rows if "present" in each]
+        if progress.reached(tail) > tail["from"]:
+            known.append(self.seen_lately(tail))
+        return max(known, default=None)
 
     def _beside_tail(self, name: str, row: progress.Progress, newest: int | None) -> progress.Progress:
         """Return the row of a walk after a page, with the pages in a row counted that lie where the tail has read.
@@ -251,7 +267,7 @@ class HandOver(RecheckedCursors):
             self.rows[name] = self._anew()
             return False
         if name != TAIL:
-            kept: progress.Progress = {key: row.state[key] for key in ("begun", "until", "order") if key in row.state}
+            kept: progress.Progress = {key: row.state[key] for key in _KEPT if key in row.state}
             dropped = [] if "order" in row.state else await self._dropped_by_log(read)
             await self._commit([CursorMove(name, row.version or None, {**self._walk(back), **kept})], opening=dropped)
             return False
@@ -259,11 +275,12 @@ class HandOver(RecheckedCursors):
         gaps, self._dropped = list[Gap](), []
         heals = not self.walks(HEAL)
         if heals:
-            moves.append(CursorMove(HEAL, None, self._walk(back)))
+            moves.append(CursorMove(HEAL, None, {**self._walk(back), "present": self.seen_lately(row.state)}))
             gaps = [Gap("cursor_lost", reason, source=self._number, from_ms=self.kept(read), to_ms=now)]
             gaps += await self._dropped_by_log(read)
         elif back < self.rows[HEAL].state["from"]:  # a longer walk had become this tail
-            moves.append(CursorMove(HEAL, self.rows[HEAL].version, self._walk(back)))
+            heal = {**self._walk(back), "present": self.seen_lately(row.state)}
+            moves.append(CursorMove(HEAL, self.rows[HEAL].version, heal))
         await self._commit(moves, opening=gaps)
         return heals
 

@@ -3,10 +3,11 @@
 Keys of a row, JSON, times are epoch milliseconds of processing: `walk` (state of the source), `from` and `high` (lower
 bound, newest read as far as the clock can be right), `reached` (newest read, whatever the clock says), `recent` (of the
 newest pages, where each stood and its newest time), `marks` (checkpoints: a few places it passed lately, as
-[high, walk]), `near` (when it reached the present: where it first came within the trailing stretch of it). Checkpoints
-make it possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time
-alone would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by
-cursor when it had to go on without one, `tip` that it once came to what looked like its end, `dropped` who dropped it.
+[high, walk]), `near` (when it reached the present: where it first came within the trailing stretch of it), `present`
+(the newest time known when it began: the present is not before that, whatever the clock says). Checkpoints make it
+possible to read the newest stretch again *in the order and under the bound of the walk itself*: a bound in time alone
+would miss an event that happened long ago and became visible behind the cursor. `by_time` is how far it came by cursor
+when it had to go on without one, `tip` that it once came to what looked like its end, `dropped` who dropped it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def advance(
     keep_ms: int | None = None,
     *,
     apart_ms: int = 0,
+    present_ms: int | None = None,
 ) -> Progress:
     """Return the row after a page.
 
@@ -53,6 +55,7 @@ def advance(
         keep_ms: Where the next such read must begin at the latest, if it is known: after a long silence that lies far
             behind what is read now, and what became visible there meanwhile is found by that read only.
         apart_ms: How far checkpoints lie apart at least; a row is written with each page.
+        present_ms: What the present is not before, where that is known by what was read; else the clock is believed.
     """
     newest = page.newest or 0
     high = max(row["high"], newest) if newest <= now_ms + MOST_SKEW_MS else row["high"]
@@ -70,7 +73,8 @@ def advance(
         after["recent"] = [*row.get("recent", ()), [end, newest]][-RECENT:]
     if page.since is not None:
         after["from"] = max(row["from"], page.since)
-    if "near" not in row and (page.done or high >= now_ms - trailing_ms):
+    present = now_ms if present_ms is None else min(now_ms, present_ms)
+    if "near" not in row and (page.done or high >= present - trailing_ms):
         after["near"] = min(now_ms, after["reached"])  # a clock that is ahead must not leave out what comes late
     return after
 

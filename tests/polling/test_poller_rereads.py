@@ -174,6 +174,17 @@ AHEAD: list[Act] = [("late", 1), ("happen", 1), ("skew", 60), ("live", 1), ("liv
 AHEAD += [("kill", 0)]
 """The history reaches the present while the clock is ahead, and something becomes visible behind it at once."""
 
+LOST_AHEAD: list[Act] = [
+    ("late", 3),
+    ("skew", 60),
+    ("lose", 2),
+    ("happen", 1),
+    ("live", 3),
+    ("sleep", 100),
+    ("happen", 1),
+]
+"""The tail is lost while the clock is ahead, and something becomes visible behind the heal, which has read everything."""
+
 
 async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -> None:
     clock = SkewedClock()
@@ -212,6 +223,7 @@ async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -
 @example(acts=BEHIND)
 @example(acts=LOSSES)
 @example(acts=AHEAD)
+@example(acts=LOST_AHEAD)
 @settings(max_examples=40, deadline=None)
 def test_what_becomes_visible_in_time_is_in_the_spool(acts: list[Act], by_time: bool, resumes: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
