@@ -62,7 +62,8 @@ def table(
         right: Titles of columns of numbers, aligned at their ends.
         styles: By the whole text of a cell.
         indent: Spaces before each line.
-        one_line: On a terminal, cut long text in the last column, between words.
+        one_line: On a terminal, cut long text in the last column, between words: to what is left of the line, or to a
+            line where the other columns leave too little.
     """
     cells = [[visible(cell) for cell in row] for row in ([head, *rows] if head else rows)]
     if not cells:
@@ -71,7 +72,8 @@ def table(
     listed: set[int] = set()
     if screen.width is not None:
         room = screen.width - indent - _GAP * (len(widths) - 1)
-        one_line = one_line and sum(widths[:-1]) + _LEAST <= room
+        if one_line and sum(widths[:-1]) + _LEAST > room:
+            one_line, cells = False, [[*row[:-1], _cut(row[-1], room)] for row in cells]
         if one_line:
             widths[-1] = min(widths[-1], room - sum(widths[:-1]))
         else:

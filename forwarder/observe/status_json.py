@@ -180,7 +180,7 @@ def _component(component: Report, now: float, *left_out: str) -> dict[str, Any]:
 def _source(source: SourceReport, report: DaemonReport) -> dict[str, Any]:
     now, row = report.now, spooled_of(source, report)
     return {
-        **_component(source, now, "credentials", "next_poll"),
+        **_component(source, now, "credentials", "next_poll", "next_look"),
         "next_poll": _iso(source.next_poll),
         "next_poll_in_seconds": round(source.next_poll - now, 3) if source.next_poll else None,
         "key_in_use": source.credential.setting if source.credential is not None else None,

@@ -186,7 +186,7 @@ def test_what_must_stay_is_neither_dropped_nor_renamed(name, field):
     [
         ("ecs", {"drop": ["source.ipp"]}, "did you mean source.ip"),
         ("ecs", {"drop": ["atlassian.audit.changes.field"]}, "did you mean atlassian.audit.changes"),
-        ("ecs", {"drop": ["zzz"]}, "formats.md"),
+        ("ecs", {"drop": ["zzz"]}, "docs formats"),
         ("cef", {"drop": ["cs1Label"]}, "did you mean cs1"),
         ("leef", {"rename": {"scr": "a"}}, "did you mean src"),
         ("rfc5424_sd", {"drop": ["actor"]}, "did you mean actor_id"),
