@@ -137,9 +137,8 @@ def figures(delays: list[float]) -> str:
 def run(events: int, kills: int, rate: float, every: float, seconds: float, folder: Path) -> list[str]:
     promises, rng = Promises(), random.Random(3)
     with helper("bench.feed", str(events), str(rate)) as feed, Lines(folder / "out.ndjson") as lines:
-        # so many requests that the delay can be taken while the backfill goes on, and most of it is left for the kills;
-        # events that come without a pause let the tail take three of four
-        per_minute = max(480, int(4 * events / PAGE * 60 / (3 * seconds)))
+        # so many requests that the delay can be taken while the backfill goes on, and half of it is left for the kills
+        per_minute = max(120, int(events / PAGE * 60 / (2 * seconds)))
         daemon = Daemon(folder, tree(feed, folder, every, per_minute))
         daemon.start()
         post_faults(feed["url"])
