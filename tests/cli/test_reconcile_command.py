@@ -114,7 +114,7 @@ async def test_the_daemon_writes_daily_reports_and_a_command_recomputes_them(tmp
     out, folder = tmp_path / "out.ndjson", tmp_path / "kept"
     parts: dict[str, Any] = {"reports": {"folder": str(folder)}}
     feed = {"reconcile": "off"}  # so that a day is due a while after it
-    async with Simulator(SimulatorConfig(events=60, history="3d")) as sim:
+    async with Simulator(SimulatorConfig(events=60, history="8d")) as sim:
         async with engine(tmp_path, {"acme": source(sim, limit=40, **feed)}, {"out": file_sink(out)}, **parts) as e:
             none = await command(tmp_path, "--check-reports")
             await e.until(lambda: len(lines_of(out)) >= len(truth(sim)))
