@@ -29,6 +29,7 @@ class Place(msgspec.Struct, frozen=True):
         file: Instead: the file of a sink, which has set others aside, perhaps.
         hidden: How the names of variables begin that the process does not get.
         people: File that says whose accounts are one person's.
+        zone: Time zone of a question that names none; empty: that of this machine.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Place(msgspec.Struct, frozen=True):
     file: Path | None = None
     hidden: str = _OURS
     people: Path | None = None
+    zone: str = ""
 
     def words(self) -> tuple[str, ...]:
         """Return the options that name it now."""
@@ -61,7 +63,8 @@ def places_of(settings: Settings) -> dict[str, Place]:
         elif sink.type == "file" and path not in {None, "-"} and sink.format in _READABLE:
             files[name] = Place("file, not an archive", file=_absolute(path))
     people = None if settings.admin.people is None else _absolute(settings.admin.people)
-    return {name: msgspec.structs.replace(place, people=people) for name, place in (archives | files).items()}
+    more = {"people": people, "zone": settings.admin.time_zone}
+    return {name: msgspec.structs.replace(place, **more) for name, place in (archives | files).items()}
 
 
 def checked_places(settings: Settings) -> dict[str, Place]:

@@ -52,7 +52,7 @@ class _Field(msgspec.Struct, frozen=True):
 _FIELDS = (
     _Field("from", "--from", "From", "2026-01-31, 2026-01-31T12:00 or 7d"),
     _Field("to", "--to", "To, excluded", "the same; empty: until now"),
-    _Field("zone", "--tz", "Time zone", "Europe/Berlin; empty: of the server"),
+    _Field("zone", "--tz", "Time zone", "Europe/Berlin; empty: admin.time_zone"),
     _Field("only", "--only", "In the timeline", choices=_ONLY, hunts=False),
     _Field("around", "--around", "Around an event", "its id: half an hour before and after", hunts=False),
     _Field("gap", "--gap", "A session ends after", "a pause of 30m", hunts=False),
@@ -80,6 +80,7 @@ def words_of(asked: Mapping[str, str], places: Mapping[str, Place]) -> tuple[str
     place = places.get(asked.get("in") or next(iter(places), ""))
     if place is None:
         raise ConfigError("Nothing of this name is kept; choose one of the list.")
+    asked = {**asked, "zone": asked.get("zone", "").strip() or place.zone}
     given = [(field, text) for field in _FIELDS if (text := asked.get(field.name, "").strip())]
     options = (*place.words(), *(f"{field.option}={text}" for field, text in given))
     if kind != "hunt":

@@ -17,7 +17,7 @@ from forwarder.cli.tables import paragraph, table
 from forwarder.observe.runbooks import runbook_commands, runbooks_of
 from forwarder.observe.status_problems import MOST_GAPS, problems
 from forwarder.observe.status_reading import reading_lines
-from forwarder.observe.status_sums import books_line, completeness_line, is_running, spool_lines
+from forwarder.observe.status_sums import archive_lines, books_line, completeness_line, is_running, spool_lines
 from forwarder.observe.status_values import (
     age,
     audit_books,
@@ -25,6 +25,7 @@ from forwarder.observe.status_values import (
     count_of,
     duration,
     is_number,
+    moment_text,
     objects,
     spool_of,
     texts,
@@ -84,6 +85,8 @@ def status_lines(report: Mapping[str, Any], screen: Screen) -> Iterator[str]:
     yield from paragraph(books_line(report), screen, "green" if report.get("balanced", True) else "bold red")
     if line := completeness_line(report):
         yield from paragraph(line, screen, "bold red" if "INCOMPLETE" in line else "green")
+    for line in archive_lines(report):
+        yield from paragraph(line, screen, "bold red" if "NOT" in line else "green" if "as it was" in line else "")
 
 
 def _held_back(report: Mapping[str, Any]) -> Iterator[str]:
@@ -101,7 +104,7 @@ def _tables(report: Mapping[str, Any]) -> Iterable[tuple[str, Row, list[Row]]]:
         title = "gaps that are not closed" + (
             f", the newest {MOST_GAPS} of {len(gaps)}" if len(gaps) > MOST_GAPS else ""
         )
-        yield title, _GAP_COLUMNS, [_gap_row(gap) for gap in gaps[-MOST_GAPS:]]
+        yield title, _GAP_COLUMNS, [_gap_row(gap, report.get("time_zone", "UTC")) for gap in gaps[-MOST_GAPS:]]
     wrong = [line for line in objects(report, "books") if line.get("balance")]
     if wrong:
         yield "books that do not balance", _BOOKS_COLUMNS, [_row(line, _BOOKS_COLUMNS) for line in wrong]
@@ -150,12 +153,15 @@ def _failed(component: Mapping[str, Any]) -> str:
     return cell(sum(count for count in errors.values() if is_number(count)) if isinstance(errors, dict) else None)
 
 
-def _gap_row(gap: Mapping[str, Any]) -> Row:
+def _gap_row(gap: Mapping[str, Any], zone: Any) -> Row:
     concerns = " → ".join(cell(gap.get(side)) for side in ("source", "sink") if gap.get(side) is not None)
-    first, last = gap.get("from") or gap.get("first_seq"), gap.get("to") or gap.get("last_seq")
+    first, last = (
+        moment_text(gap[edge], zone) if gap.get(edge) else cell(gap.get(number))
+        for edge, number in (("from", "first_seq"), ("to", "last_seq"))
+    )
     opened = age(gap.get("opened_age_seconds"), "-")
     named = (cell(gap.get(name)) for name in ("number", "cause", "state"))
-    return *named, concerns or "all", cell(first), cell(last), opened
+    return *named, concerns or "all", first, last, opened
 
 
 def _row(line: Mapping[str, Any], columns: Sequence[str]) -> Row:

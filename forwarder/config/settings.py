@@ -12,28 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from forwarder.config import layers as read
 from forwarder.config.archives import IndexConfig, VerifyConfig
 from forwarder.config.explain import Explainer
+from forwarder.config.ports import AdminConfig, ReceiverConfig
 from forwarder.config.problems import Problem, SettingsError, blotted, dotted, keys_of, secrets_in
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
 from forwarder.config.yaml_file import read_yaml
 from forwarder.contracts.descriptions import Described
-from forwarder.contracts.errors import ConfigError
-from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Secret, SinkConfig, SourceConfig, Within
-from forwarder.net.addresses import is_host, parse_listen
+from forwarder.contracts.settings import ComponentConfig, Duration, SinkConfig, SourceConfig, Within
 from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
@@ -45,18 +42,6 @@ CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
 
 Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
-
-
-def _listen(value: str) -> str:
-    try:
-        if is_host(parse_listen(value, "listen")[0]):
-            return value
-    except ConfigError:
-        pass
-    raise PydanticCustomError(
-        "listen",
-        "not an address and port; write 127.0.0.1:9464, [::1]:9464, or 0.0.0.0:9464 for all of this machine's",
-    )
 
 
 class BudgetConfig(ComponentConfig):
@@ -75,73 +60,6 @@ class CatalogueConfig(ComponentConfig):
 
     files: list[Path] = Field(default_factory=list)
     """YAML files with records of your own, the first that names an action counts; see docs/catalogue.md."""
-
-
-class AdminConfig(ComponentConfig):
-    """The port for metrics, probes, status and the page."""
-
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9464"
-    """Address and port; metrics and probes need no token."""
-    token: Secret | None = None
-    """Token for the status, as Bearer or as the password of HTTP Basic, for the page at `/`, where one signs in with
-    it, and for the pages under `/investigate`; without one, status and page are shown on loopback only, and there is
-    nothing under `/investigate`."""
-    acts_without_token: bool = False
-    """Let everybody on this machine act on the page while there is no `token`: pause, retry, discard, reload. Without
-    either, the page is to look at only, and names the command instead."""
-    people: Path | None = None
-    """CSV file of people for the pages under `/investigate`: id, email, name, key; accounts of one row are one
-    person's."""
-    allowed_hosts: list[str] | None = None
-    """Host names a request may use; default: the address listened on, and loopback."""
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _are_hosts(cls, value: list[str] | None) -> list[str] | None:
-        for name in value or ():
-            bare = re.sub(r":[0-9]{1,5}$", "", name) if "]" in name or name.count(":") == 1 else name
-            if not is_host(bare.removeprefix("[").removesuffix("]")):
-                raise PydanticCustomError(
-                    "hosts", "not the name of a host; write it alone, such as forwarder.corp.net, without scheme and *"
-                )
-        return value
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Return host (without brackets) and port; port 0 means any free one."""
-        return parse_listen(self.listen, "admin.listen")
-
-
-class ReceiverConfig(ComponentConfig):
-    """The port at which sources with a `webhook` receive events; it is open only when there is one."""
-
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9465"
-    """Address and port."""
-    cert_file: Path | None = None
-    """PEM file of the certificate to show, and of those between it and the authority; without one no TLS is spoken."""
-    key_file: Path | None = None
-    """PEM file of its private key, when not in `cert_file`."""
-    key_password: Secret | None = None
-    """Password of the private key."""
-    insecure: bool = False
-    """Allow to listen beyond loopback without TLS; for a proxy that ends TLS in front of it."""
-    max_body: Annotated[ByteSize, Within("1KB", "8MiB")] = 2**20
-    """Largest body of a request."""
-    requests_per_minute: Annotated[float, Field(ge=1, le=10_000_000)] = 6000.0
-    """Requests for one source that are taken in a minute from all together; what is more is answered with 429."""
-    peer_requests_per_minute: Annotated[float, Field(ge=1, le=10_000_000)] = 6000.0
-    """The same for each address that connects; behind a proxy that is the proxy's."""
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Return host (without brackets) and port; port 0 means any free one."""
-        return parse_listen(self.listen, "receiver.listen")
-
-    @model_validator(mode="after")
-    def _has_a_certificate(self) -> ReceiverConfig:
-        if self.key_file is not None and self.cert_file is None:
-            raise PydanticCustomError("receiver", "key_file is set and cert_file is not; set both")
-        return self
 
 
 class LogConfig(ComponentConfig):

@@ -1,4 +1,8 @@
-"""Moments as people and programs read them: ISO 8601 in UTC, whatever a clock or a server claims."""
+"""Moments as people and programs read them: in UTC, whatever a clock or a server claims; for people, in a zone beside.
+
+One rule for every exact time that is shown: it is in UTC and says so. Where a time zone is configured, its time stands
+behind, with its offset, on the page, by `status` and in the text of daily reports.
+"""
 
 from __future__ import annotations
 
@@ -24,3 +28,24 @@ def iso(seconds: float | None, timespec: str = "milliseconds") -> str | None:
 def iso_ms(at_ms: int | None, timespec: str = "seconds") -> str | None:
     """Return the same of epoch milliseconds."""
     return iso(None if at_ms is None else at_ms / 1000, timespec)
+
+
+def beside(at: datetime, zone: str, timespec: str = "minutes") -> str:
+    """Return what stands behind a moment in UTC: ` (00:41 +01:00)`, with the day where it is another; or nothing.
+
+    Args:
+        at: The moment.
+        zone: Name of the time zone; of UTC, and of one that this machine does not know, nothing is said.
+        timespec: As of `time.isoformat`.
+    """
+    if zone == "UTC":
+        return ""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 -- needed only where there is one
+
+    try:
+        there = at.astimezone(ZoneInfo(zone))
+    except (KeyError, ValueError, OverflowError, OSError):
+        return ""
+    offset = f"{there:%z}"
+    day = f"{there:%a} {there.day} {there:%b} " if there.date() != at.astimezone(UTC).date() else ""
+    return f" ({day}{there.time().isoformat(timespec)} {offset[:3]}:{offset[3:5]})"

@@ -1,7 +1,8 @@
 """Has each archive checked again and again, by a process of its own: is everything there as it was written?
 
 The process is `audit-forwarder archive verify`: it has less priority, reads the configuration for where the archive is
-and whose keys sign it, and ends when the daemon does.
+and whose keys sign it, and ends when the daemon does. What it found is kept beside the spool, so that a restart ends no
+alert; what is in order is checked again when it is due, everything else soon after the start.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
+from forwarder.catalogue.state_files import read_state, state_file, write_state
 from forwarder.daemon.chore import chore
 from forwarder.observe.record import CheckReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from forwarder.admin.kept_places import Place
     from forwarder.contracts import Clock
 
 FIRST = 300.0
-"""Seconds after the start until the first check: one that is started again and again does not read its archives."""
+"""Least seconds after the start until the first check: one that is started again and again does not read archives."""
 
 
 class _Found(msgspec.Struct):
@@ -38,11 +42,20 @@ class _Outcome(msgspec.Struct):
     findings: list[_Found]
 
 
+class _Kept(msgspec.Struct):
+    """What became of the check of an archive, and of which."""
+
+    target: str
+    report: CheckReport
+
+
 class Checking:
     """Checks the archives until the end, one after the other.
 
     Args:
         places: The archives, by the names of their sinks.
+        targets: What tells the archive of a sink from another.
+        folder: The state folder.
         reports: Told of each what became of it.
         every: Seconds between two times.
         clock: Time.
@@ -56,6 +69,8 @@ class Checking:
         places: Mapping[str, Place],
         reports: dict[str, CheckReport],
         *,
+        targets: Mapping[str, str],
+        folder: Path,
         every: float,
         clock: Clock,
         stopping: asyncio.Event,
@@ -63,6 +78,8 @@ class Checking:
         first: float = FIRST,
     ) -> None:
         self._places = places
+        self._targets = targets
+        self._folder = folder
         self._reports = reports
         self._every = every
         self._first = min(first, every)
@@ -70,11 +87,28 @@ class Checking:
         self._stopping = stopping
         self._clean = clean
         self._log = structlog.get_logger()
-        reports |= {name: CheckReport(name, every) for name in places if name not in reports}
+        reports |= {name: self._recalled(name) for name in places if name not in reports}
+
+    def _recalled(self, name: str) -> CheckReport:
+        """Return what became of the last check, of a process before this one, too."""
+        kept = read_state(self._file(name), _Kept)
+        if kept is None or kept.target != self._targets[name]:
+            return CheckReport(name, self._every)
+        return replace(kept.report, sink=name, every=self._every)
+
+    def _file(self, name: str) -> Path:
+        return state_file(self._folder, "archive-check", name)
+
+    @property
+    def until_first(self) -> float:
+        """Return the seconds until the first check: the rest of the period while all is known to be in order."""
+        now, reports = self._clock.time(), [self._reports[name] for name in self._places]
+        due = [one.good + self._every - now for one in reports if not one.findings and not one.reason]
+        return max(self._first, min([*due, self._every])) if len(due) == len(reports) else self._first
 
     async def run(self) -> None:
         """Wait, and check them, until the end."""
-        wait = self._first
+        wait = self.until_first
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -82,7 +116,15 @@ class Checking:
             for name, place in self._places.items():
                 if not self._stopping.is_set():
                     await self._check(name, place)
+                    await self._keep(name)
             wait = self._every
+
+    async def _keep(self, name: str) -> None:
+        kept = _Kept(self._targets[name], replace(self._reports[name]))
+        try:
+            await asyncio.to_thread(write_state, self._file(name), kept)
+        except OSError as error:
+            self._log.warning("archive_check_not_kept", sink=name, reason=error.strerror)
 
     async def _check(self, name: str, place: Place) -> None:
         report = self._reports[name]

@@ -271,7 +271,8 @@ class Daemon:
         judges = Reconciliation(spool, self._proofs, self._clock.time, delays=self._delays)
         settings = self._running.settings
         logs = {name: source.origin.identity for name, source in self._sources.items()}
-        reports = ReportFolder(settings.reports_folder, logs) if settings.reports.daily else None
+        daily = settings.reports.daily
+        reports = ReportFolder(settings.reports_folder, logs, settings.admin.time_zone) if daily else None
         return CompletenessWatch(judges, self._reporter, self._stopping, every=JUDGE, reports=reports)
 
     def _on_failed(self, name: str, error: BaseException) -> None:
@@ -312,6 +313,8 @@ class Daemon:
         return Checking(
             checked_places(self._running.settings),
             self._reporter.checks,
+            targets={name: sink.target for name, sink in self._sinks.items()},
+            folder=self._running.settings.spool.path.expanduser().parent,
             every=every,
             clock=self._clock,
             stopping=self._stopping,

@@ -112,6 +112,7 @@ class Reporter:
             replays=self.replays,
             acts=list(self.acts),
             configuration=self.configuration,
+            time_zone=self.settings.admin.time_zone,
             archive_heads=self.archive_heads(),
             indexes=[replace(one) for one in self.indexes.values()],
             checks=[replace(one) for one in self.checks.values()],

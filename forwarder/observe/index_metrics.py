@@ -39,7 +39,7 @@ INDEX_METRICS = (
     Metric(
         "forwarder_archive_check_age_seconds",
         "gauge",
-        "Time since all of an archive was checked last (`verify.every`), or since the start.",
+        "Time since all of an archive was checked last (`verify.every`); where it never was, since the start.",
         ("sink",),
         "now - CheckReport.good",
         lambda report: (((one.sink,), report.now - (one.good or report.started)) for one in report.checks),
@@ -55,7 +55,7 @@ INDEX_METRICS = (
     Metric(
         "forwarder_archive_findings",
         "gauge",
-        "What was not as it was written in an archive when it was checked last; nothing before the first check.",
+        "What was not as it was written in an archive at its last check, over restarts; absent before the first.",
         ("sink",),
         "CheckReport.findings",
         lambda report: (((one.sink,), one.findings) for one in report.checks if one.good),

@@ -342,6 +342,7 @@ class DaemonReport:
         replays: Those that are not through.
         acts: What people did since the process started, the last few.
         configuration: None while no daemon runs.
+        time_zone: That is shown beside UTC.
     """
 
     version: str
@@ -375,6 +376,7 @@ class DaemonReport:
     replays: list[Replay] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     configuration: Configuration | None = None
+    time_zone: str = "UTC"
 
     @property
     def audit_books(self) -> list[Books]:

@@ -87,6 +87,7 @@ def report_to_dict(report: DaemonReport) -> dict[str, Any]:
         "pid": report.pid or None,
         "config_digest": report.config_digest,
         "now": _iso(now),
+        "time_zone": report.time_zone,
         **_moment("started", report.started, now),
         "counters_since": _iso(report.started),
         "ready": not reasons,

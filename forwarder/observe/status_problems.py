@@ -15,6 +15,7 @@ from forwarder.observe.status_values import (
     count_of,
     duration,
     is_number,
+    moment_text,
     objects,
     sentence,
     spool_of,
@@ -194,7 +195,7 @@ def _removed(report: Mapping[str, Any]) -> list[Remark]:
         Remark(
             f"sink {cell(lane.get('name'))}",
             f"sink {cell(lane.get('name'))} is not in the configuration, and {cell(lane.get('lag_events'))} events "
-            f"wait for it at {cell(lane.get('target'))}{_until(lane.get('forgotten'))}.",
+            f"wait for it at {cell(lane.get('target'))}{_until(lane.get('forgotten'), report)}.",
             f"To do: configure it again, or let them go: audit-forwarder lanes forget {cell(lane.get('name'))}.",
             "removed",
         )
@@ -221,8 +222,8 @@ def _gaps(report: Mapping[str, Any]) -> list[Remark]:
     return found
 
 
-def _until(moment: Any) -> str:
-    return f" until {visible(moment[:16].replace('T', ' '))} UTC" if isinstance(moment, str) and moment else ""
+def _until(moment: Any, report: Mapping[str, Any]) -> str:
+    return f" until {moment_text(moment, report.get('time_zone', 'UTC'))}" if moment else ""
 
 
 def _letters(report: Mapping[str, Any]) -> list[Remark]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forwarder.observe.status_problems import strangers, waits
-from forwarder.observe.status_values import audit_books, cell, count_of, duration, is_number, objects, size, spool_of
+from forwarder.observe.status_values import (
+    age,
+    audit_books,
+    cell,
+    count_of,
+    duration,
+    is_number,
+    objects,
+    size,
+    spool_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,3 +77,18 @@ def completeness_line(report: Mapping[str, Any]) -> str:
             f"complete: INCOMPLETE, {missing} of {expected} missing, {days} days with a gap: audit-forwarder reconcile"
         )
     return f"complete: nothing of {expected} that the logs showed is missing{again}"
+
+
+def archive_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return what the last check of each archive found that is checked again and again."""
+    lines = []
+    for check in objects(report, "checks"):
+        checked = age(check.get("checked_age_seconds"), "")
+        found = count_of(check, "findings")
+        said = f"{found} things NOT as they were written" if found else "everything as it was written"
+        lines.append(
+            f"archive of {cell(check.get('sink'))}: {said} when it was checked last, {checked}"
+            if checked
+            else f"archive of {cell(check.get('sink'))}: not checked to its end yet"
+        )
+    return lines

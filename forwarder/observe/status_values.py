@@ -5,9 +5,11 @@ Invariant: text from outside cannot reach the terminal as control characters.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from forwarder.contracts.heartbeat import HEARTBEATS
+from forwarder.contracts.moments import beside
 from forwarder.contracts.text import shorten, visible
 
 if TYPE_CHECKING:
@@ -62,6 +64,15 @@ def is_number(value: Any) -> TypeGuard[int | float]:
     """Tell whether a value is a number that can be shown."""
     # beyond that a number is no count and no time, and some cannot even be turned into text
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def moment_text(text: Any, zone: Any) -> str:
+    """Return a moment of the JSON to the minute, as `2026-01-31 23:41 UTC`, with that of another zone behind it."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return cell(text)
+    return f"{at:%Y-%m-%d %H:%M} UTC{beside(at, cell(zone))}"
 
 
 def age(seconds: Any, never: str) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from forwarder import __version__
 from forwarder.catalogue.state_files import write_whole
-from forwarder.contracts.moments import iso_ms
+from forwarder.contracts.moments import beside, iso_ms
 from forwarder.reconcile.words import COUNTS, JUDGEMENTS, MEANINGS, PROOFS, sums_in_words, verdict_as_dict, worst_of
 
 if TYPE_CHECKING:
@@ -58,10 +58,12 @@ class ReportFolder:
     Args:
         folder: Where they lie; made when the first is written.
         sources: Of which log each source is, by its name.
+        zone: Time zone that the text shows beside UTC.
     """
 
-    def __init__(self, folder: Path, sources: Mapping[str, str] = {}) -> None:
+    def __init__(self, folder: Path, sources: Mapping[str, str] = {}, zone: str = "UTC") -> None:
         self.folder = folder
+        self._zone = zone
         self._sources = sources
         self._days: dict[str, Written] = {}
         self._last: tuple[int, str] | None = None
@@ -136,7 +138,7 @@ class ReportFolder:
             "sources": {line.source: self._sources.get(line.source, "not configured") for line in verdict.lines},
             **({"archive_heads": archive_heads} if archive_heads else {}),
         }
-        text = "\n".join([*_text(head, verdict), ""]).encode()
+        text = "\n".join([*_text(head, verdict, self._zone), ""]).encode()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(self.folder / name.replace(".json", ".txt"), text)
         body = {**head, "text_sha256": hashlib.sha256(text).hexdigest(), **content}
@@ -205,9 +207,12 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
+def _text(head: Mapping[str, Any], verdict: Verdict, zone: str) -> Iterator[str]:
     yield f"Completeness of {head['day']}: report {head['report']}, version {head['version']}"
-    yield f"Made at {head['made_at']} by {head['made_by']}. Counted in the books of the spool at that moment."
+    begin = datetime.fromisoformat(head["day"]).replace(tzinfo=UTC)
+    yield f"The day is one of UTC, from 00:00{beside(begin, zone)} on, 24 hours."
+    made = f"{head['made_at']}{beside(datetime.fromtimestamp(verdict.made_ms / 1000, UTC), zone)}"
+    yield f"Made at {made} by {head['made_by']}. Counted in the books of the spool at that moment."
     for source, log in head["sources"].items():
         yield f"The source {source} is: {log}"
     if head["replaces"]:
@@ -224,7 +229,7 @@ def _text(head: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
         yield f"  read again by pass: {passes}; {line.compared} events compared"
         yield f"  an acceptance of this sink means: {PROOFS.get(line.proof, line.proof)}"
     yield ""
-    yield from sums_in_words(verdict)
+    yield from sums_in_words(verdict, zone)
     yield ""
     yield "What the judgements say"
     said = {line.judgement for line in verdict.lines}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.contracts.moments import iso_ms
+from forwarder.contracts.moments import beside, iso_ms, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,8 +56,8 @@ def worst_of(judgements: Iterable[str]) -> Judgement | None:
     return next((judgement for judgement in JUDGEMENTS if judgement in found), None)
 
 
-def sums_in_words(verdict: Verdict) -> Iterator[str]:
-    """Yield what the numbers mean, and each gap."""
+def sums_in_words(verdict: Verdict, zone: str = "UTC") -> Iterator[str]:
+    """Yield what the numbers mean, and each gap; moments in UTC, and in a zone beside."""
     sums = {name: sum(getattr(line, name) for line in verdict.lines) for name in COUNTS}
     if len(sinks := {line.sink for line in verdict.lines}) > 1:
         yield f"Over {len(sinks)} sinks, so an event that is for all of them counts {len(sinks)} times:"
@@ -73,17 +73,19 @@ def sums_in_words(verdict: Verdict) -> Iterator[str]:
     if any(line.judgement == "not read again" for line in verdict.lines):
         yield "not read again: the day was read once, and nothing reads it again to see whether all of it is there"
     for gap in verdict.gaps:
-        yield f"gap {gap.number}: {gap_in_words(gap)}"
+        yield f"gap {gap.number}: {gap_in_words(gap, zone)}"
     if not verdict.gaps and verdict.complete:
         yield "nothing that the logs showed is missing; what they do not show: audit-forwarder docs completeness"
 
 
-def gap_in_words(gap: GapLine) -> str:
-    """Return what is known of a gap, in one line."""
+def gap_in_words(gap: GapLine, zone: str = "UTC") -> str:
+    """Return what is known of a gap, in one line; moments in UTC, and in a zone beside."""
     where = " to ".join(filter(None, (gap.source and f"from {gap.source}", gap.sink)))
     events = "" if gap.events is None else f", {gap.events} events"
     stretch = ", ".join(
-        f"{word} {iso_ms(at)}" for word, at in (("since", gap.since_ms), ("until", gap.until_ms)) if at is not None
+        f"{word} {iso_ms(at)}{beside(moment, zone) if (moment := utc(at / 1000)) else ''}"
+        for word, at in (("since", gap.since_ms), ("until", gap.until_ms))
+        if at is not None
     )
     repair = gap.repair and f"to fetch it: {gap.repair}"
     parts = (f"{gap.cause} ({gap.state}){events}", where, stretch, gap.detail, gap.why, repair)

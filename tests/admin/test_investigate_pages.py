@@ -645,6 +645,9 @@ def test_words_are_one_word_each():
     places = {"kept": Place("archive", ("--archive=/a",))}
     asked = {"kind": "user", "who": "-c", "from": "--to=1d", "zone": "-x"}
     assert words_of(asked, places) == ("investigate", "user", "--archive=/a", "--from=--to=1d", "--tz=-x", "--", "-c")
+    kept = {"kept": Place("archive", zone="Asia/Tokyo")}
+    assert words_of({"kind": "hunt"}, kept) == ("hunt", "--tz=Asia/Tokyo")
+    assert words_of({"kind": "hunt", "zone": "UTC"}, kept) == ("hunt", "--tz=UTC")
     with pytest.raises(ConfigError):
         words_of({**asked, "in": "other"}, places)
     with pytest.raises(ConfigError):

@@ -238,6 +238,17 @@ def test_a_report_of_another_version_is_shown_as_far_as_it_goes(report):
         assert "audit-forwarder" in text
 
 
+def test_moments_are_in_utc_and_in_the_zone_that_is_set():
+    gap = {"number": 1, "cause": "detached", "from": "2026-11-28T23:41:09Z", "to": "2026-11-29T08:00:00Z"}
+    lane = {"name": "old", "target": "x", "lag_events": 3, "forgotten": "2026-12-07T12:00:00Z"}
+    report = {"spool": {"gaps": [gap], "lanes": [lane]}, "time_zone": "Asia/Tokyo"}
+    text = "\n".join(status_lines(report, Screen()))
+    assert "2026-11-28 23:41 UTC (Sun 29 Nov 08:41 +09:00)  2026-11-29 08:00 UTC (17:00 +09:00)" in text
+    assert "until 2026-12-07 12:00 UTC (21:00 +09:00)." in text
+    assert "until 2026-12-07 12:00 UTC." in "\n".join(status_lines({**report, "time_zone": "UTC"}, Screen()))
+    assert "until 2026-12-07 12:00 UTC." in "\n".join(status_lines({**report, "time_zone": ["\x00"]}, Screen()))
+
+
 def test_many_gaps_are_cut_and_counted():
     report = report_to_dict(full_report())
     report["spool"]["gaps"] = [{"number": number, "cause": "detached", "closed": None} for number in range(1, 31)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from forwarder.admin.kept_places import Place
 from forwarder.contracts import SystemClock
-from forwarder.daemon.checking import Checking
+from forwarder.daemon.checking import FIRST, Checking
 from forwarder.observe.exposition import Exposition
 from forwarder.observe.record import CheckReport
 from forwarder.observe.runbooks import runbooks_of
 from forwarder.observe.status_json import report_to_dict
 from forwarder.observe.status_problems import problems
+from forwarder.observe.status_sums import archive_lines
 from forwarder.testing.waiting import until
+from tests.clocks import FakeClock
 from tests.investigate.evidence import Archive
 from tests.investigate.lines import event
 from tests.observe.reports import full_report
@@ -39,7 +43,8 @@ async def test_what_was_changed_is_counted_and_what_cannot_be_checked_says_why(t
     }
     reports: dict[str, CheckReport] = {}
     stopping = asyncio.Event()
-    made = Checking(places, reports, every=3600, clock=SystemClock(), stopping=stopping, first=0)
+    kept: dict[str, Any] = {"targets": {name: f"archive:{name}" for name in places}, "folder": tmp_path}
+    made = Checking(places, reports, **kept, every=3600, clock=SystemClock(), stopping=stopping, first=0)
     task = asyncio.create_task(made.run())
     await until(lambda: reports["none"].reason)
     stopping.set()
@@ -53,6 +58,34 @@ async def test_what_was_changed_is_counted_and_what_cannot_be_checked_says_why(t
     assert "sink none: its archive could not be checked: " in said
     assert "sink whole: its archive" not in said
     assert "AuditForwarderArchiveVerify" in runbooks_of(shown)
+    assert "archive of whole: everything as it was written when it was checked last, " in "\n".join(
+        archive_lines(shown)
+    )
+    assert "archive of none: not checked to its end yet" in archive_lines(shown)
     page = Exposition(lambda: full_report(checks=list(reports.values()))).render()[0].decode()
     assert 'forwarder_archive_findings{sink="whole"} 0' in page
     assert 'forwarder_archive_findings{sink="none"}' not in page
+
+    after: dict[str, CheckReport] = {}
+    again = Checking(places, after, **kept, every=7200, clock=SystemClock(), stopping=stopping)
+    assert after == {name: replace(one, every=7200) for name, one in reports.items()}
+    assert again.until_first == FIRST  # not all of it is in order
+
+    kept["targets"]["changed"] = "archive:elsewhere"
+    others: dict[str, CheckReport] = {}
+    Checking(places, others, **kept, every=3600, clock=SystemClock(), stopping=stopping)
+    assert others["changed"] == CheckReport("changed", 3600)
+
+
+async def test_what_is_in_order_is_checked_again_when_it_is_due(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    def first(good: float) -> float:
+        reports = {"whole": CheckReport("whole", 3600, good=good)}
+        return Checking(
+            {"whole": Place("archive")}, reports, targets={"whole": ""}, folder=tmp_path, every=3600, clock=clock,
+            stopping=asyncio.Event(),
+        ).until_first  # fmt: skip
+
+    now = clock.time()
+    assert [first(good) for good in (0, now - 5000, now - 600, now + 86_400)] == [FIRST, FIRST, 3000, 3600]

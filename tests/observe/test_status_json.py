@@ -9,7 +9,7 @@ from forwarder.observe.status_json import report_to_dict
 from tests.observe.reports import NOW, full_report, lane_report, source_report, spool_status
 
 TOP = {
-    "version", "running", "pid", "config_digest", "counters_since", "spool_written", "spool_written_age_seconds", "now", "started", "started_age_seconds", "ready", "not_ready", "draining",
+    "version", "running", "pid", "config_digest", "counters_since", "spool_written", "spool_written_age_seconds", "now", "time_zone", "started", "started_age_seconds", "ready", "not_ready", "draining",
     "degraded", "looks", "loop_turned", "loop_turned_age_seconds", "spool_turned", "spool_turned_age_seconds", "task_restarts",
     "sources", "sinks", "spool", "books", "completeness", "read_again", "indexes", "checks", "heartbeats", "balanced",
     "acts", "configuration", "days", "letters", "replays", "verdict",

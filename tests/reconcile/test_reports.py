@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -63,6 +64,15 @@ def test_a_report_keeps_the_newest_digests_of_archives_and_is_not_made_again_for
     assert reports.update(verdict(at=END + 60 * HOUR), TODAY, {"archive": "cd" * 32}) == []
     [second] = reports.update(verdict(accepted=6, at=END + 60 * HOUR), TODAY, {"archive": "cd" * 32})
     assert report(tmp_path, second)["archive_heads"] == {"archive": "cd" * 32}
+    assert not check(tmp_path).problems
+
+
+def test_the_text_shows_another_zone_beside(tmp_path: Path) -> None:
+    [name] = ReportFolder(tmp_path, zone="Asia/Tokyo").update(verdict(), TODAY)
+    text = (tmp_path / name.replace(".json", ".txt")).read_text()
+    assert "The day is one of UTC, from 00:00 (09:00 +09:00) on, 24 hours." in text
+    assert re.search(r"Made at 2026-\S+Z \([^)]*\+09:00\) by audit-forwarder", text)
+    assert "+09:00" not in (tmp_path / name).read_text()
     assert not check(tmp_path).problems
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.admin.page.pieces import icon, moment, number, slot, table, unit
 from forwarder.investigate.faces.markup import foreign, plain
-from forwarder.observe.status_sums import books_line, completeness_line
+from forwarder.observe.status_sums import archive_lines, books_line, completeness_line
 from forwarder.observe.status_values import cell, count_of, objects
 from forwarder.reconcile.verdict import JUDGEMENTS
 
@@ -40,7 +40,7 @@ def books_area(report: Mapping[str, Any]) -> str:
         "= missing</p></header>"
         f'<div class="books">{_ledger(report)}<div class="flow">'
         f'<p class="line {tone}">{icon(tone)}{slot("books-complete", lines[1])}</p>'
-        f'<p class="small soft">{slot("books-sums", lines[0])}</p>{_days(report)}</div></div>'
+        f'<p class="small soft">{slot("books-sums", lines[0])}</p>{_archives(report)}{_days(report)}</div></div>'
     )
     return unit("books", "section", body, ' class="area" aria-labelledby="books-h"')
 
@@ -65,6 +65,13 @@ def _ledger(report: Mapping[str, Any]) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-label="Books of today"><table class="ledger">'
         f"<caption>Events of today, {plain(today)}, in UTC, of all sources</caption>"
         f"<thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _archives(report: Mapping[str, Any]) -> str:
+    return "".join(
+        f'<p class="small soft">{slot(f"books-archive-{at}", foreign(line))}</p>'
+        for at, line in enumerate(archive_lines(report))
     )
 
 

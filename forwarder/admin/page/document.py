@@ -19,8 +19,10 @@ from forwarder.admin.page.pieces import (
     slot,
     unit,
     until,
+    with_zone,
 )
 from forwarder.admin.page.strip import legend
+from forwarder.contracts.moments import beside
 from forwarder.investigate.faces.markup import foreign, plain
 from forwarder.observe.runbooks import runbooks_of
 from forwarder.observe.status_values import cell, duration, is_number, objects, spool_of
@@ -59,9 +61,10 @@ def main(report: Mapping[str, Any], hand: Hand) -> str:
         + configuration_area(report, hand)
     )
     title = f"{_SEEN[_tone(said)]} {cell(said.get('what'))}"
+    zone = str(report.get("time_zone", "UTC"))
     return (
         f'<main id="main" tabindex="-1" data-verdict="{plain(sentence)}" data-title="{plain(title)}" '
-        f'data-tone="{_tone(said)}" data-now="{plain(cell(report.get("now")))}">{sections}</main>'
+        f'data-tone="{_tone(said)}" data-clock="{plain(_clock(report, zone))}">{with_zone(sections, zone)}</main>'
     )
 
 
@@ -74,7 +77,7 @@ def no_report(problem: str) -> str:
     )
     return (
         f'<main id="main" tabindex="-1" data-verdict="{plain(what)}" data-title="{_SEEN["held"]} No news" '
-        'data-tone="held" data-now="">'
+        'data-tone="held" data-clock="">'
         + unit("verdict", "section", body, ' class="verdict held" aria-labelledby="verdict-h"')
         + "</main>"
     )
@@ -108,6 +111,12 @@ def document(inside: str, *, title: str, notice: str = "", place: str = "", leav
         '<a href="investigate">Investigate</a></nav>'
         f'{clock}{leave}</header><p id="said" class="said" role="status"></p>{note}{inside}</body></html>'
     )
+
+
+def _clock(report: Mapping[str, Any], zone: str) -> str:
+    """Return the moment of a report: `20:31:07 UTC (21:31:07 +01:00), 2026-11-28`."""
+    at = parsed(report.get("now"))
+    return f"{at:%H:%M:%S} UTC{beside(at, zone, 'seconds')}, {at:%Y-%m-%d}" if at is not None else ""
 
 
 def _tone(said: Mapping[str, Any]) -> Tone:

@@ -5,12 +5,11 @@
   const root = document.documentElement, said = document.getElementById('said'), PATIENCE = 20000;
   let stream = null, timer = 0;
   const at = (id) => (id ? document.getElementById(id) : null);
-  const time = (iso) => (iso ? `${iso.slice(11, 19)} UTC, ${iso.slice(0, 10)}` : '');
-  const clock = () => { const main = at('main'), place = at('clock'); if (main && place) place.textContent = time(main.dataset.now); };
+  const clock = () => { const main = at('main'), place = at('clock'); if (main && place) place.textContent = main.dataset.clock; };
   const lost = () => {
     if (root.dataset.stream === 'lost') return;
     root.dataset.stream = 'lost';
-    said.textContent = `No news from the forwarder since ${time(at('main').dataset.now) || 'this page was loaded'}: what you see is old. Look whether it runs, then load this page again.`;
+    said.textContent = `No news from the forwarder since ${at('main').dataset.clock || 'this page was loaded'}: what you see is old. Look whether it runs, then load this page again.`;
   };
   const wait = () => { clearTimeout(timer); timer = setTimeout(lost, PATIENCE); };
   const keep = (old, fresh) => {

@@ -13,6 +13,7 @@ from hashlib import blake2s
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from forwarder.contracts.moments import beside
 from forwarder.investigate.faces.markup import foreign, plain
 from forwarder.observe.status_values import cell, duration, is_number
 
@@ -80,6 +81,22 @@ def number(value: Any) -> str:
     if not is_number(value):
         return DASH
     return f"{value:,.0f}".replace(",", _NARROW)
+
+
+_TIME = re.compile(r'<time datetime="([^"]+)" title="([^"]*)">([^<]*)')
+
+
+def with_zone(markup: str, zone: str) -> str:
+    """Return markup with the time of a zone behind each moment that is written out, and in the title of the others."""
+    if zone == "UTC":
+        return markup
+
+    def in_both(found: re.Match[str]) -> str:
+        at = datetime.fromisoformat(found[1])
+        words = f"{found[3]}{beside(at, zone)}" if found[3].endswith("UTC") else found[3]
+        return f'<time datetime="{found[1]}" title="{found[2]}{beside(at, zone, "seconds")}">{words}'
+
+    return _TIME.sub(in_both, markup)
 
 
 def ago(seconds: Any) -> str:

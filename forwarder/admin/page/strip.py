@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from forwarder.admin.page.pieces import attribute, parsed, short
+from forwarder.admin.page.pieces import attribute, moment, parsed, short
 from forwarder.observe.status_values import duration, is_number
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ def strip(kind: str, hours: Mapping[str, Any]) -> str:
     shapes = "".join(_shape(box, at * _STEP) for at, box in enumerate(found))
     lags = [lag for lag in hours["lag_seconds"] if is_number(lag)]
     most = f"at most {duration(max(lags))} late" if lags and max(lags) >= 1 else ""
+    begin = moment(hours["first"], f"{first:%a %H:%M} UTC")
     label = attribute(f"The last {len(found)} hours: {in_words(found, first)}")
     return (
         f'<svg viewBox="0 0 {len(found) * _STEP} {_HIGH}" role="img" aria-label="{label}">{shapes}</svg>'
-        f"<figcaption><span>{first:%a %H:%M}</span><span>{most}</span><span>now</span></figcaption>"
+        f"<figcaption>{begin}<span>{most}</span><span>now</span></figcaption>"
     )
 
 

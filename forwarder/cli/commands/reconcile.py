@@ -58,11 +58,12 @@ def reconcile(
                         row["missing_ids"] = [each async for each in _missing_ids(found, verdict, line)]
                 print_json(shown)
             else:
+                zone = settings.admin.time_zone
                 page_rows(
                     [_row(line) for line in verdict.lines],
                     head=_HEAD,
                     intro=[] if verdict.lines else ["nothing is in the books of these days"],
-                    outro=["", *sums_in_words(verdict)] if verdict.lines or verdict.gaps else [],
+                    outro=["", *sums_in_words(verdict, zone)] if verdict.lines or verdict.gaps else [],
                     usual=_USUAL,
                 )
                 if with_ids:

@@ -151,6 +151,7 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
         now=time.time(),
         pid=0,
         config_digest=settings.digest(),
+        time_zone=settings.admin.time_zone,
         draining=False,
         sources=[
             SourceReport(

@@ -17,6 +17,7 @@ from forwarder.cli.commands.status import NoAnswerError, ask_daemon
 from forwarder.cli.status_text import status_lines
 from forwarder.cli.tables import paragraph
 from forwarder.cli.terminal import console, json_visible, print_line, screen
+from forwarder.contracts.moments import beside
 from forwarder.contracts.text import visible
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ _TERMINATED = 128 + signal.SIGTERM
 class _Look:
     """What the daemon said last, and since when it does not answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: str = "UTC") -> None:
+        self._zone = zone
         self.report: dict[str, Any] | None = None
         self.problem = ""
         self._answered = 0.0
@@ -47,20 +49,24 @@ class _Look:
     def lines(self, every: float) -> Iterator[str]:
         """Yield the picture."""
         place = screen()
-        yield from paragraph(f"{_clock(time.time())}, every {every:g} s; Ctrl-C ends", place)
+        yield from paragraph(f"{self._clock(time.time())}, every {every:g} s; Ctrl-C ends", place)
         if self.problem:
-            since = f"no answer since {_clock(self._silent_since)}: {visible(self.problem)}"
+            since = f"no answer since {self._clock(self._silent_since)}: {visible(self.problem)}"
             yield from paragraph(since, place, "bold red")
             if self.report is not None:
-                yield from paragraph(f"what follows is what it said at {_clock(self._answered)}", place)
+                yield from paragraph(f"what follows is what it said at {self._clock(self._answered)}", place)
         if self.report is not None:
             yield from status_lines(self.report, place)
+
+    def _clock(self, seconds: float) -> str:
+        moment = datetime.fromtimestamp(seconds, UTC)
+        return f"{moment:%H:%M:%S} UTC{beside(moment, self._zone, 'seconds')}"
 
 
 def watch(invocation: Invocation, *, every: float, as_json: bool) -> NoReturn:
     """Show it until Ctrl-C. Raises SettingsError, also when the daemon refuses our token."""
     admin = invocation.settings().admin
-    shown = _Look()
+    shown = _Look(admin.time_zone)
 
     def look() -> _Look:
         try:
@@ -110,7 +116,3 @@ def _fitting(lines: list[str]) -> list[str]:
     if len(lines) <= room:
         return lines
     return [*lines[: room - 1], f"… {len(lines) - room + 1} more lines: audit-forwarder status shows them"]
-
-
-def _clock(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
@@ -288,6 +290,19 @@ def test_the_boxes_say_what_the_hours_were() -> None:
     assert "late from Mon 21 Sep 12:00 UTC until now; else well" in found
     assert "at most 1 h 6 min late" in found
     assert strip("sink", {"first": "no time", "worst": worst, "lag_seconds": [1]}) == ""
+
+
+def test_moments_are_in_utc_and_in_the_zone_that_is_set() -> None:
+    report = {**shown("held"), "time_zone": "Asia/Tokyo"}
+    in_utc, in_both = main(shown("held"), EVERY), main(report, EVERY)
+    [since] = re.findall(r'<p class="mood">.*?<time [^>]*>([^<]*) UTC</time>', in_utc)
+    at = datetime.strptime(f"2026 {since}", "%Y %a %d %b %H:%M").replace(tzinfo=UTC).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert re.search(rf">{since} UTC \(([A-Z][a-z]+ \d+ [A-Z][a-z]+ )?{at:%H:%M} \+09:00\)</time>", in_both)
+    assert len(re.findall(r"<time [^>]*UTC \([^)]*\+09:00\)\">", in_both)) == in_utc.count("<time ")
+    assert re.search(r'data-clock="\d\d:\d\d:\d\d UTC \([^)]*\d\d:\d\d:\d\d \+09:00\), 2026-', in_both)
+    plain = re.sub(r" \([^)]*\+09:00\)", "", in_both)
+    assert re.sub(r'data-shape="\w+"', "", plain) == re.sub(r'data-shape="\w+"', "", in_utc)
+    assert main({**report, "time_zone": "Nowhere/Land"}, EVERY) == in_utc
 
 
 def test_a_number_nobody_knows_is_no_nought() -> None:
