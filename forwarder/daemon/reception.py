@@ -16,7 +16,7 @@ from forwarder.receiving.server import ReceiverServer, Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forwarder.config.settings import ReceiverConfig
+    from forwarder.config.ports import ReceiverConfig
     from forwarder.contracts import Clock, Source
     from forwarder.observe.reports import SourceReport
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from forwarder.admin.probe import examine
-from forwarder.config.settings import AdminConfig
+from forwarder.config.ports import AdminConfig
 from simulator.http_types import Request, Response
 from simulator.httpd import Server
 

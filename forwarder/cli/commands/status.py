@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.cli.invocation import Invocation
-    from forwarder.config.settings import AdminConfig, Settings
+    from forwarder.config.ports import AdminConfig
+    from forwarder.config.settings import Settings
     from forwarder.spool.books import Books
     from forwarder.spool.contract import SpoolStatus
 
