@@ -4,12 +4,13 @@ Two things go wrong in the first second otherwise. A signal finds no handler: it
 are the first process of a container. And a standard descriptor that was closed is given to the first file that is
 opened, so that a stray message would be written into the spool.
 
-Only what the interpreter itself has loaded by now is imported, and `signal`: each further module is time in which a
+Only what the interpreter itself holds is imported, and `signal`: each further module is time in which a
 signal is lost. Who must lose none starts us with SIGTERM blocked: then it waits until we listen.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _SERVE = {"run", "simulate"}
 """Commands that end with 0 when they are asked to stop. Nothing is begun before they listen themselves."""
+
+NEW_OBJECTS = 100_000
+"""After so many the collector looks for garbage: a start makes modules and models, of which nothing is garbage."""
 
 
 class Waiting:
@@ -76,6 +80,7 @@ def _unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 def main() -> None:
     """Run the command line."""
     listen(sys.argv[1:])
+    gc.set_threshold(NEW_OBJECTS)
     open_standard_descriptors()
     from forwarder.cli.app import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
 

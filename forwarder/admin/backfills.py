@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from forwarder.admin.control import Verb
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.log import get_logger
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
 from forwarder.polling.window_cursors import other_ids_before
@@ -100,7 +100,7 @@ class Backfills:
         self._clock = clock
         self._change_live = change
         self._one_at_a_time = asyncio.Lock()  # or two would get one number
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def verbs(self) -> dict[str, Verb]:
         """Return what can be asked of them, by name."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from forwarder.admin.control import Verb
 from forwarder.contracts.errors import ConfigError, ForwarderError
+from forwarder.contracts.log import get_logger
 from forwarder.spool.backup import Backup
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class SpoolBackups:
         self._target = ""
         self._task: asyncio.Task[Backup] | None = None
         self._far = (0, 0)
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def verbs(self) -> dict[str, Verb]:
         """Return what can be asked, by name."""

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from forwarder.contracts.errors import ForwarderError
+from forwarder.contracts.log import get_logger
 from forwarder.exit_codes import ExitCode, code_for
 from forwarder.net.json_size import UNREADABLE
 
@@ -114,7 +114,7 @@ class ControlSocket:
         self._verbs = verbs
         self._server: asyncio.Server | None = None
         self._served: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def start(self) -> None:
         """Listen. A socket that cannot be made is a line of the log: commands that act say so too."""

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import structlog
 
+from forwarder.contracts.log import get_logger
 from forwarder.exit_codes import ExitCode
 from forwarder.investigate.for_page import FACES, PROGRESS
 
@@ -39,7 +39,7 @@ _MOST_SAID = 8192  # bytes of what a process says that are kept: the end of it
 _LOOK = 0.2
 _BLOCK = 64 * 1024
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Patience(NamedTuple):

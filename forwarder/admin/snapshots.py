@@ -9,9 +9,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.contracts import ForwarderError
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from forwarder.contracts import Clock
     from forwarder.observe.reports import DaemonReport
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Snapshots:

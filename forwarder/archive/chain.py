@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from forwarder.archive import layout
 from forwarder.archive.digest import (
@@ -33,6 +32,7 @@ from forwarder.archive.evidence import DamagedEvidence, Evidence, events_of
 from forwarder.archive.keys import PublicKey, SigningKey, read_signing_key
 from forwarder.archive.stores import AlreadyStored, NotStored
 from forwarder.contracts.errors import ConfigError, Held
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -107,7 +107,7 @@ class HourDigests:
         self._recovered: set[str] = set()
         self._named: set[str] = set()  # by digests of the last day
         self._closing: Digest | None = None
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     @property
     def head(self) -> Head | None:

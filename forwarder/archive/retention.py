@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from forwarder.archive import layout
 from forwarder.archive.chain import newest_digest
@@ -19,6 +18,7 @@ from forwarder.archive.evidence import Evidence
 from forwarder.archive.keys import PublicKey, read_signing_key
 from forwarder.archive.stores import AlreadyStored, NotStored
 from forwarder.contracts.errors import Held
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from forwarder.archive.chain import ArchiveKeys
@@ -111,7 +111,7 @@ class Retention:
         self._store = store
         self._months = months
         self._keys = keys
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def hold(self) -> str:
         """Return the name of what forbids any deletion; empty when nothing does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from forwarder.config.ports import AdminConfig
     from forwarder.config.settings import Settings
 
 
@@ -23,10 +23,13 @@ class Invocation:
 
     def settings(self) -> Settings:
         """Load the settings. Raises SettingsError."""
-        gc.disable()  # models and modules are made, and nothing is garbage: looking for some took a tenth of the time
-        try:
-            from forwarder.config.settings import load  # noqa: PLC0415 -- slow to import; `--help` must not wait for it
+        from forwarder.config.settings import load  # noqa: PLC0415 -- slow to import; `--help` must not wait for it
 
-            return load(self.config, os.environ, self.secrets_dir, self.overrides)
-        finally:
-            gc.enable()
+        return load(self.config, os.environ, self.secrets_dir, self.overrides)
+
+    def admin(self) -> AdminConfig:
+        """Load the settings of the admin port; the others only when these cannot be used. Raises SettingsError."""
+        from forwarder.config.ports import load_admin  # noqa: PLC0415 -- as above
+
+        alone = load_admin(self.config, os.environ, self.secrets_dir, self.overrides)
+        return alone if alone is not None else self.settings().admin

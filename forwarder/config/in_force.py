@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from forwarder.config.problems import dotted
-from forwarder.config.settings import SHORT_FORMS
+from forwarder.config.readings import SHORT_FORMS
 from forwarder.net.hide import STARS
 from forwarder.observe.record import Configuration
 from forwarder.observe.redaction import names_a_secret

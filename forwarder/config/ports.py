@@ -1,18 +1,28 @@
-"""The two ports of the forwarder: what it shows, and where it is sent events."""
+"""The two ports of the forwarder: what it shows, and where it is sent events.
+
+`load_admin` reads the settings of the first alone: it is all that `status` needs of a configuration to ask a daemon.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from forwarder.config.readings import read_all
+from forwarder.config.shape import fit
+from forwarder.contracts.component import ComponentConfig
 from forwarder.contracts.errors import ConfigError
-from forwarder.contracts.settings import ByteSize, ComponentConfig, Secret, Within
+from forwarder.contracts.secret import Secret
+from forwarder.contracts.units import ByteSize, Within
 from forwarder.net.addresses import is_host, parse_listen
 from forwarder.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def _listen(value: str) -> str:
@@ -122,3 +132,23 @@ class ReceiverConfig(ComponentConfig):
         if self.key_file is not None and self.cert_file is None:
             raise PydanticCustomError("receiver", "key_file is set and cert_file is not; set both")
         return self
+
+
+def load_admin(
+    config_path: Path | None, env: Mapping[str, str], secrets_dir: Path | None, overrides: Sequence[str]
+) -> AdminConfig | None:
+    """Read every layer and return this section alone, however the others are; None where `load` says what is wrong.
+
+    Args:
+        config_path: As `load` takes it, like the rest.
+        env: The environment.
+        secrets_dir: Directory with one setting per file.
+        overrides: `path.to.setting=value`, strongest of all.
+    """
+    found = read_all(config_path, env, secrets_dir, overrides)
+    if found.problems or found.nothing:
+        return None
+    try:
+        return AdminConfig.model_validate(fit(AdminConfig, found.tree.get("admin", {})))
+    except ValidationError:
+        return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from forwarder.contracts.errors import ConfigError
-from forwarder.contracts.settings import Secret
+from forwarder.contracts.secret import Secret
 from forwarder.net.secret_spellings import SHORTEST
 from forwarder.observe.redaction import Redactor
 

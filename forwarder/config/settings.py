@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from forwarder.config import layers as read
 from forwarder.config.archives import IndexConfig, VerifyConfig
 from forwarder.config.explain import Explainer
+from forwarder.config.layers import leaves
 from forwarder.config.ports import AdminConfig, ReceiverConfig
 from forwarder.config.problems import Problem, SettingsError, blotted, dotted, keys_of, secrets_in
+from forwarder.config.readings import CONFIG_PLACES, read_all
 from forwarder.config.references import cross_references
 from forwarder.config.shape import Plugin, fit
-from forwarder.config.yaml_file import read_yaml
 from forwarder.contracts.descriptions import Described
 from forwarder.contracts.settings import ComponentConfig, Duration, SinkConfig, SourceConfig, Within
 from forwarder.registry import SINKS, SOURCES
@@ -36,9 +36,6 @@ from forwarder.spool.config import SpoolConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
-"""Where the configuration is looked for when no option names it."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
@@ -212,19 +209,6 @@ class Settings(Described, BaseSettings):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-SHORT_FORMS = {"privacy": "preset", "redact": "preset"}
-"""Settings that may be one word, and which of their parts that is."""
-
-
-def find_config(named: Path | None, env: Mapping[str, str]) -> Path | None:
-    """Return the file to read: the named one, else FORWARDER_CONFIG, else the first usual place that exists."""
-    if named is not None:
-        return named
-    if env.get("FORWARDER_CONFIG"):
-        return Path(env["FORWARDER_CONFIG"])
-    return next((place for place in CONFIG_PLACES if place.is_file()), None)
-
-
 def load(
     config_path: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -243,35 +227,29 @@ def load(
     names: see `references.unreadable_files`.
     """
     env = dict(env or {})
-    file = find_config(config_path, env)
-    if secrets_dir is None and env.get("FORWARDER_SECRETS_DIR"):
-        secrets_dir = Path(env["FORWARDER_SECRETS_DIR"])
-    readings = [read.read_overrides(overrides), read.read_environment(env)]
-    readings += [read.read_secrets_dir(secrets_dir)] if secrets_dir else []
-    readings += [read_yaml(file)] if file else []
-    layers = [layer for layer, _ in readings]
-    problems = [problem for _, found in readings for problem in found]
-    if file is None and not any(layer.tree for layer in layers):
+    found = read_all(config_path, env, secrets_dir, overrides)
+    layers, problems = found.layers, found.problems
+    if found.nothing:
         places = " and ".join(str(place) for place in CONFIG_PLACES)
         raise SettingsError([Problem("--config", f"no configuration; looked for {places}", "name one with --config")])
 
-    tree = merge(layers)
+    tree: dict[str, Any] = fit(Settings, found.tree)
     try:
         settings = Settings(**tree)
     except ValidationError as error:
         # A file that could not be read explains what is missing; the rest would be noise.
-        unread = problems and not (layers[-1].tree if file else True)
+        unread = problems and not (layers[-1].tree if found.file else True)
         problems += [] if unread else Explainer(Settings, tree, layers).problems(error)
     else:
         where = Explainer(Settings, tree, layers).where
         problems += [Problem(dotted(path), what, fix, where(path)) for path, what, fix in cross_references(settings)]
     if problems:
         raise SettingsError(blotted(problems, set().union(*(secrets_in(layer.tree) for layer in layers))))
-    settings._file = file  # noqa: SLF001 -- set once, here
-    settings._made = frozenset(read.leaves(tree))  # noqa: SLF001
+    settings._file = found.file  # noqa: SLF001 -- set once, here
+    settings._made = frozenset(leaves(tree))  # noqa: SLF001
     settings._reload = partial(load, config_path, env, secrets_dir, overrides)  # noqa: SLF001
     settings._where = where  # noqa: SLF001
-    settings._words = _words(file, secrets_dir, overrides)  # noqa: SLF001
+    settings._words = _words(found.file, found.secrets_dir, overrides)  # noqa: SLF001
     return settings
 
 
@@ -281,26 +259,3 @@ def _words(file: Path | None, secrets_dir: Path | None, overrides: Sequence[str]
         *([f"--secrets-dir={secrets_dir.absolute()}"] if secrets_dir else []),
         *(f"--set={text}" for text in overrides if not text.strip().lower().startswith("admin")),
     )
-
-
-def merge(layers: Sequence[read.Layer]) -> dict[str, Any]:
-    """Return one raw tree of all layers, strongest first, with texts turned into what their settings need."""
-    tree: dict[str, Any] = {}
-    for layer in layers:
-        tree = _filled(tree, layer.tree)
-    fitted: dict[str, Any] = fit(Settings, tree)
-    return fitted
-
-
-def _filled(strong: dict[str, Any], weak: dict[str, Any]) -> dict[str, Any]:
-    """Add to the strong what only the weak has; `x` and `x_file` are twins, of which the strong one is enough."""
-    result = dict(strong)
-    for key, value in weak.items():
-        if key in strong:
-            if key in SHORT_FORMS and isinstance(value, str) and isinstance(strong[key], dict):
-                value = {SHORT_FORMS[key]: value}  # noqa: PLW2901 - one word, of which the stronger changes a part
-            if isinstance(value, dict) and isinstance(strong[key], dict):
-                result[key] = _filled(strong[key], value)
-        elif f"{key}_file" not in strong and not (key.endswith("_file") and key.removesuffix("_file") in strong):
-            result[key] = value
-    return result

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from forwarder.config.layers import Text
 from forwarder.contracts.errors import ConfigError
-from forwarder.contracts.settings import Secret
+from forwarder.contracts.secret import Secret
 from forwarder.registry import BrokenPlugin, UnknownType
 
 if TYPE_CHECKING:

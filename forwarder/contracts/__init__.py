@@ -15,7 +15,7 @@
     └─ UnexpectedPayload  this one event becomes a dead letter in the lanes that need its meaning
 
 Plain data and protocols only, in modules of their names (`source`, `record`, `format`, `sink`, `errors`, `event`,
-`page`, `settings` …); all of them are imported from here.
+`page`, `settings` …); all of them are imported from here. Beside them lies what every room needs: `log`, `imports`.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from forwarder.catalogue import load_catalogue
 from forwarder.catalogue.own import local_records
 from forwarder.catalogue.state_files import read_state, state_file, write_state
 from forwarder.contracts import ForwarderError, ListedAction, ListsActions
+from forwarder.contracts.log import get_logger
 from forwarder.records.maker import MOST_UNKNOWN_NAMES
 from forwarder.records.normalizers import Normalizers
 
@@ -88,7 +88,7 @@ class ActionLists:
         self._report = report
         self._clock = clock
         self._stopping = stopping
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Ask at once, then daily, until the end."""
@@ -172,7 +172,7 @@ class Learning:
                 self._unknown = UnknownActions(self._folder)
             await asyncio.to_thread(self._unknown.write, counts)
         except OSError as error:
-            structlog.get_logger().warning("unknown_actions_not_kept", reason=error.strerror)
+            get_logger().warning("unknown_actions_not_kept", reason=error.strerror)
 
 
 class UnknownActions:

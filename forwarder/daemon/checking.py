@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from forwarder.catalogue.state_files import read_state, state_file, write_state
+from forwarder.contracts.log import get_logger
 from forwarder.daemon.chore import chore
 from forwarder.observe.record import CheckReport
 
@@ -86,7 +86,7 @@ class Checking:
         self._clock = clock
         self._stopping = stopping
         self._clean = clean
-        self._log = structlog.get_logger()
+        self._log = get_logger()
         reports |= {name: self._recalled(name) for name in places if name not in reports}
 
     def _recalled(self, name: str) -> CheckReport:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-import structlog
-
 from forwarder.contracts import Held
+from forwarder.contracts.log import get_logger
 from forwarder.spool.contract import Spool
 
 
@@ -35,7 +34,7 @@ class CleanUp:
         self._spool = spool
         self._stopping = stopping
         self._every = every
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Clean up until the end."""

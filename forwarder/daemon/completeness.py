@@ -7,8 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import structlog
-
+from forwarder.contracts.log import get_logger
 from forwarder.observe.record import Completeness, Day
 from forwarder.reconcile.verdict import JUDGEMENTS, Chosen
 
@@ -47,7 +46,7 @@ class CompletenessWatch:
         self._stopping = stopping
         self._every = every
         self._reports = reports
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Judge until the end."""

@@ -20,8 +20,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-import structlog
-
 from forwarder import __version__
 from forwarder.admin.control import ControlSocket, socket_path
 from forwarder.admin.kept_places import checked_places, places_of
@@ -33,6 +31,7 @@ from forwarder.admin.verbs import verbs_of
 from forwarder.assembly import build_spool
 from forwarder.config.settings import Settings
 from forwarder.contracts import Clock, ConfigError, Page, Retryable, SystemClock
+from forwarder.contracts.log import get_logger
 from forwarder.contracts.source import read_again_after
 from forwarder.daemon.action_lists import Learning
 from forwarder.daemon.bells import Bells
@@ -94,7 +93,7 @@ class Daemon:
         self._manager = manager or ServiceManager("", 0.0, self._clock)
         self._rng = rng or random.Random()  # noqa: S311 -- jitter
         self._redactor = redactor
-        self._log = structlog.get_logger()
+        self._log = get_logger()
         self._stopping = asyncio.Event()
         self._reporter = Reporter(settings, self._clock, self._stopping, log_lines_left_out)
         self._tasks = Tasks(self._reporter.restarts, self._rng, self._on_failed)

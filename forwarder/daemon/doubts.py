@@ -7,9 +7,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.contracts import Held
+from forwarder.contracts.log import get_logger
 from forwarder.polling import progress
 from forwarder.polling.plan import HEAL, TAIL
 from forwarder.reconcile.doubts import SourceSeen, doubts
@@ -52,7 +51,7 @@ class DoubtWatch:
         self._every = every
         self._began_ms = int(clock.time() * 1000)
         self._good: dict[str, tuple[float, Counter[str]]] = {}  # last good answer, and the errors up to then
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Look until the end."""

@@ -10,9 +10,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.contracts import Held
+from forwarder.contracts.log import get_logger
 from forwarder.contracts.moments import iso
 from forwarder.observe.record import HeartReport
 from forwarder.records.heartbeats import COUNTED, Heartbeat, new_id, page_of
@@ -61,7 +60,7 @@ class Heart:
         self._announce = announce
         self._told = told or HeartReport()
         self._rows: dict[str, CursorRow] = {}
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Beat soon after the start, then every so often, until the end."""

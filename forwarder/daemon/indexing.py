@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
+from forwarder.contracts.log import get_logger
 from forwarder.contracts.units import size_text
 from forwarder.daemon.chore import chore
 from forwarder.observe.record import IndexReport
@@ -65,7 +65,7 @@ class Indexing:
         self._clock = clock
         self._stopping = stopping
         self._clean = clean
-        self._log = structlog.get_logger()
+        self._log = get_logger()
         reports |= {name: IndexReport(name) for name in places if name not in reports}
 
     async def run(self) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.assembly import build_chosen, build_maker
 from forwarder.contracts import IsChained
+from forwarder.contracts.log import get_logger
 from forwarder.contracts.moments import iso_ms
 from forwarder.delivery import Lane, OperatedLane
 from forwarder.delivery.replaying import Replays
@@ -75,7 +74,7 @@ class Lanes:
         self._lanes: dict[str, OperatedLane] = {}
         self._replays: dict[str, Replays] = {}
         self._stopping = False
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def make(self, name: str, spool: Spool) -> OperatedLane:
         """Make the lane of a sink; it takes the place of one that failed."""

@@ -6,10 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.admin.control import connected, socket_path
 from forwarder.contracts import Clock, Held
+from forwarder.contracts.log import get_logger
 from forwarder.spool.contract import Spool, SpoolError, SpoolInUse
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Opening:
         self._stopping = stopping
         self._tell = tell
         self._waits_until: float | None = None
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def open(self, spool: Spool) -> bool:
         """Open it; False when the end came first. Raises SpoolError."""

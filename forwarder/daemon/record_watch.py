@@ -6,11 +6,10 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.admin.advice import advice_for
 from forwarder.config.in_force import differences, in_force
 from forwarder.contracts.errors import ForwarderError, Held
+from forwarder.contracts.log import get_logger
 from forwarder.observe.record import Letters
 from forwarder.spool.hours import KEPT, PartHour
 
@@ -87,7 +86,7 @@ class RecordWatch:
         self._clock = clock
         self._stopping = stopping
         self._file = FileWatch(settings)
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Look at the states each second, at all else sometimes, and write now and then, and at the end."""

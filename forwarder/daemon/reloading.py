@@ -10,11 +10,10 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.admin.reloads import Reloaded
 from forwarder.config.problems import SettingsError
 from forwarder.contracts import ForwarderError, Retryable
+from forwarder.contracts.log import get_logger
 from forwarder.daemon.reload_plan import plan
 from forwarder.preflight import certain_to_fail
 from forwarder.preflight.targets import shared_targets
@@ -59,7 +58,7 @@ class Reloading:
         self.happened = False
         self.asked = asyncio.Event()
         self._one = asyncio.Lock()
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     @property
     def settings(self) -> Settings:

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import structlog
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, MutableMapping
@@ -47,7 +47,7 @@ class ServiceManager:
         self._status = ""
         self._ready = self._ending = False
         self._refused = ""
-        self._log = structlog.get_logger()
+        self._log = get_logger()
         if not address.startswith(("/", "@")):
             self._address = ""
             if address:

@@ -11,9 +11,8 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-import structlog
-
 from forwarder.contracts import ConfigError, RetryConfig
+from forwarder.contracts.log import get_logger
 from forwarder.net.retry import Backoff
 from forwarder.spool.contract import SpoolLost
 
@@ -48,7 +47,7 @@ async def supervise(
         rng: For the back-off's jitter.
         failed: Told of every failure.
     """
-    log = structlog.get_logger().bind(task=name)
+    log = get_logger().bind(task=name)
     backoff = Backoff(RetryConfig(base=1.0, max=60.0), rng)
     restarts.setdefault(name, 0)
     loop = asyncio.get_running_loop()
@@ -93,7 +92,7 @@ async def close_all(parts: Iterable[Closes]) -> None:
         try:
             await part.close()
         except Exception as error:  # noqa: BLE001 -- the end must come; the fault is in the log
-            structlog.get_logger().error("close_failed", part=type(part).__name__, exc_info=error)
+            get_logger().error("close_failed", part=type(part).__name__, exc_info=error)
 
 
 async def within(tasks: list[asyncio.Task[None]], deadline: float) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def counts_unrouted(reports: Mapping[str, SourceReport]) -> Callable[[str, int],
     def count(source: str, number: int) -> None:
         if source not in named:
             named.add(source)
-            structlog.get_logger().warning(
+            get_logger().warning(
                 "events_match_no_sink",
                 source=source,
                 fix="Their place, site or action is in no sink's include; name it there, unless no one is to get them.",

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import structlog
-
 from forwarder.contracts import Clock, Record
+from forwarder.contracts.log import get_logger
 from forwarder.observe.reports import Aside, LaneReport
 
 MOST = 100
@@ -47,7 +46,7 @@ class Asides:
         self.patience = patience
         self._clock = clock
         self._report = report
-        self._log = structlog.get_logger().bind(sink=report.name)
+        self._log = get_logger().bind(sink=report.name)
         self._waiting: dict[int, _Waiting] = {}
         self._bytes = 0
         self._shown: dict[int, Aside] = {}

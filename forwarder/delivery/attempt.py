@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-import structlog
-
 from forwarder.contracts import (
     Batch,
     Clock,
@@ -24,6 +22,7 @@ from forwarder.contracts import (
     Sink,
     SinkTraits,
 )
+from forwarder.contracts.log import get_logger
 from forwarder.delivery.isolation import Evidence
 from forwarder.delivery.receipts import OpenReceipts
 from forwarder.delivery.settlement import Settler, runs
@@ -70,7 +69,7 @@ class Attempts:
         self._report = report
         self._clock = clock
         self._stopped = stopped
-        self._log = structlog.get_logger().bind(sink=report.name)
+        self._log = get_logger().bind(sink=report.name)
 
     async def send(self, slot: int, todo: list[Record], *, awaited: bool) -> float:
         """Send once; return the seconds the sink asks to rest.

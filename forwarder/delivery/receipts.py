@@ -11,9 +11,8 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-import structlog
-
 from forwarder.contracts import Clock, Confirms, Held, Receipt, Record, Retryable, SinkConfig
+from forwarder.contracts.log import get_logger
 from forwarder.observe.reports import LaneReport
 from forwarder.spool import ranges
 from forwarder.spool.contract import Range
@@ -30,7 +29,7 @@ class OpenReceipts:
         self._within = config.confirm_within
         self._clock = clock
         self._report = report
-        self._log = structlog.get_logger().bind(sink=report.name)
+        self._log = get_logger().bind(sink=report.name)
         self._open: dict[Receipt, tuple[float, int, list[Range]]] = {}
         self._awaited: dict[Receipt, asyncio.Future[bool]] = {}
         self._broken: list[list[Range]] = [[] for _ in range(BREAKS - 1)]  # at least so many times, and not kept since

@@ -11,8 +11,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
+from forwarder.contracts.log import get_logger
 from forwarder.delivery.operated import OperatedLane
 from forwarder.delivery.waits import Waits
 from forwarder.spool.contract import Exchange
@@ -149,7 +149,7 @@ class Replays:
         self._clock = clock
         self._waits = Waits()
         self._lane: OperatedLane | None = None
-        self._log = structlog.get_logger().bind(sink=name)
+        self._log = get_logger().bind(sink=name)
         self._now = 0
 
     @property

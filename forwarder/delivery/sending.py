@@ -11,8 +11,6 @@ import asyncio
 import random
 from typing import Literal, Protocol
 
-import structlog
-
 from forwarder.contracts import (
     Clock,
     ErrorKind,
@@ -21,6 +19,7 @@ from forwarder.contracts import (
     Rejection,
     SinkConfig,
 )
+from forwarder.contracts.log import get_logger
 from forwarder.delivery.aside import TRIES, TRIES_BUSY, Asides
 from forwarder.delivery.attempt import Attempts
 from forwarder.delivery.isolation import Case, Evidence, Part
@@ -97,7 +96,7 @@ class Sender:
         self._report = report
         self._clock = clock
         self._rng = rng
-        self._log = structlog.get_logger().bind(sink=report.name)
+        self._log = get_logger().bind(sink=report.name)
         self._next_tries: dict[int, float] = {}  # by slot, epoch seconds
         self._crowded: set[int] = set()  # slots whose trouble is only that no room is left apart
         self.troubled: set[int] = set()

@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from forwarder.contracts import Clock, ErrorKind, Held, Record, Rejection, SinkConfig
+from forwarder.contracts.log import get_logger
 from forwarder.delivery.ages import DeliveryAges
 from forwarder.delivery.lane_spool import LaneSpool
 from forwarder.observe.reports import LaneReport
@@ -68,7 +67,7 @@ class Settler:
         self._sleep = sleep
         self._hold = hold
         self._redact = redact
-        self._log = structlog.get_logger().bind(sink=name)
+        self._log = get_logger().bind(sink=name)
         self._turn = asyncio.Lock()
         self._notes = Settlement()
         self._unlogged = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import structlog
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class StateLog:
         self._report = report
         self._clock = clock
         self._redact = redact
-        self._log = structlog.get_logger().bind(sink=report.name)
+        self._log = get_logger().bind(sink=report.name)
 
     def turn(self, state: Literal["working", "idle", "retrying", "held"], reason: str = "", fix: str = "") -> None:
         """Say how it is; a state and a reason that are new are a line of the log."""

@@ -11,12 +11,12 @@ import resource
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MOST = 256
 """Connections at once, where there are descriptors enough."""

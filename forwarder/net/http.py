@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from forwarder import __version__
 from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
+from forwarder.contracts.imports import without
 from forwarder.net.addresses import reason_of
 from forwarder.net.bodies import BodyReader, answer_to
 from forwarder.net.compression import Damaged, TooLong, TooShort, compress
@@ -26,6 +26,9 @@ from forwarder.net.json_size import UNREADABLE
 from forwarder.net.tls import build_ssl_context, explain, refused_our_certificate
 from forwarder.net.transport import Course, OneConnection
 from forwarder.net.urls import check_proxy, check_url, proxy_of_environment
+
+with without("httpx._main"):  # its command line, with click, pygments and rich
+    import httpx
 
 __all__ = ["UNREADABLE", "HttpClient", "Response", "answer_to", "build_ssl_context", "check_url", "explain"]
 

@@ -16,11 +16,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.log import get_logger
 from forwarder.net.addresses import bound
 from forwarder.net.connections import OpenConnections
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ENDLESS = "audit_forwarder.endless"
 """Key of a request's scope: its answer has no end, and is good as long as the other side takes what it is sent."""

@@ -15,10 +15,13 @@ from contextlib import contextmanager
 from typing import Self
 
 import h11
-import httpx
 
+from forwarder.contracts.imports import without
 from forwarder.net.dial import dial
 from forwarder.net.wire import Wire
+
+with without("httpx._main"):  # its command line, with click, pygments and rich
+    import httpx
 
 _LONGEST_HEAD = 100 * 1024  # of one that is not whole yet; a whole one may have a PIECE more
 _LONGEST_HEADS = 256 * 1024  # with all that comes before the answer (1xx)

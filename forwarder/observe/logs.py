@@ -19,9 +19,8 @@ import traceback
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import msgspec
-import structlog
-from structlog.stdlib import ProcessorFormatter
 
+from forwarder.contracts.log import structlog_alone
 from forwarder.contracts.text import shorten, visible
 from forwarder.observe.colours import Style, coloured, paint
 from forwarder.observe.log_writer import LineWriter
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
     from structlog.typing import EventDict, Processor
+
+structlog = structlog_alone()
+ProcessorFormatter = structlog.stdlib.ProcessorFormatter
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -6,9 +6,8 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from forwarder.contracts import ForwarderError
+from forwarder.contracts.log import get_logger
 from forwarder.observe.looks import News, looks
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Summary:
         self._report = report
         self._stopping = stopping
         self._news = News()
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Write the first one soon, then one a minute."""

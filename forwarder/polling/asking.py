@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
-
 from forwarder.contracts import Clock, CursorLost, CursorState, Held, Page, Retryable, Source
+from forwarder.contracts.log import get_logger
 from forwarder.net.fair import Line, Path
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import SourceReport
@@ -41,7 +40,7 @@ class Asker:
         self._line = budget.line if self._asks_a_server else Line()
         self._clock = clock
         self._report = report
-        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._log = get_logger().bind(source=source.origin.source)
         self._stopped = asyncio.Event()
         self._alone: asyncio.Task[Any] | None = None
         self._free = asyncio.Condition()

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import msgspec
-import structlog
 
 from forwarder.contracts import Clock, Held, Page, Retryable, Source, SourceConfig
+from forwarder.contracts.log import get_logger
 from forwarder.contracts.moments import iso_ms
 from forwarder.polling import backfill, progress
 from forwarder.polling.backfill import Order
@@ -67,7 +67,7 @@ class Cursors(ABC):
         self._spool = spool
         self._clock = clock
         self._refused = refused
-        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._log = get_logger().bind(source=source.origin.source)
         self._number = 0
         self._epoch = 0
         self._gaps: list[int] = []

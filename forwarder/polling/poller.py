@@ -17,9 +17,8 @@ import random
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-import structlog
-
 from forwarder.contracts import Clock, CursorLost, Held, Page, Retryable, Source, SourceConfig
+from forwarder.contracts.log import get_logger
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.polling import complaints, trial
@@ -65,7 +64,7 @@ class Poller:
         self._announce = announce
         self._configured = configured
         self._clock = clock
-        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._log = get_logger().bind(source=source.origin.source)
         self._plan = Plan(config.retry, rng)
         self._shown = Shown(report, self._plan, budget, clock)
         self._asker = Asker(source, budget, clock, report)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-import structlog
-
 from forwarder.contracts import Clock
+from forwarder.contracts.log import get_logger
 
 LONGEST = 7200.0
 """Seconds that a re-read of a stream may take: what was due while an API was away for hours is read yet."""
@@ -39,7 +38,7 @@ class Rereads:
         self.stretch = self.period = self.left_out = 0.0
         self._clock = clock
         self._longest = longest
-        self._log = structlog.get_logger().bind(source=source)
+        self._log = get_logger().bind(source=source)
         self._begun: float | None = None
         self._pages = 0
         self._last = 0.0

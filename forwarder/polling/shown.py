@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from forwarder.contracts import Clock, Page
+from forwarder.contracts.log import get_logger
 from forwarder.net.retry import RequestBudget
 from forwarder.observe.reports import ComponentState, ReaderReport, SourceReport
 from forwarder.polling.asking import Asker
@@ -36,7 +35,7 @@ class Shown:
         self._outlook = Outlook(clock)
         self._asker: Asker | None = None
         self._store: Cursors | None = None
-        self._log = structlog.get_logger().bind(source=report.name)
+        self._log = get_logger().bind(source=report.name)
 
     def follow(self, asker: Asker, store: Cursors) -> None:
         """Show from now on what the walks of a source have before them, and who asks how often."""

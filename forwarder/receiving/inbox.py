@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from forwarder.contracts import Clock, Held, Page, Received, Retryable
+from forwarder.contracts.log import get_logger
 from forwarder.observe.reports import ComponentState, SourceReport
 from forwarder.spool.contract import Committed, SpoolError, SpoolFull
 
@@ -73,7 +73,7 @@ class Inbox:
         self._announce = announce
         self._shows_state = shows_state
         self._logged_at: dict[str, float] = {}  # each kind of trouble, and when
-        self._log = structlog.get_logger().bind(source=report.name)
+        self._log = get_logger().bind(source=report.name)
 
     async def take(self, found: Received | Held) -> Answer:
         """Store what came, or say why nothing can be taken now. Raises nothing that the sender is to blame for."""

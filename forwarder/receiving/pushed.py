@@ -10,9 +10,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-import structlog
-
 from forwarder.contracts import AuthFailed, Clock, Held, Page, Receives, Retryable, Source
+from forwarder.contracts.log import get_logger
 from forwarder.observe.reports import SourceReport
 from forwarder.receiving.inbox import count_pushed, trouble_of
 from forwarder.receiving.kept import Kept
@@ -53,7 +52,7 @@ class PushedStore:
         self._report = report
         self._announce = announce
         self._configured = configured
-        self._log = structlog.get_logger().bind(source=source.origin.source)
+        self._log = get_logger().bind(source=source.origin.source)
         self._at: tuple[int, int] | None = None  # number and epoch
         self._trouble: Held | Retryable | SpoolError | None = None  # why it is not open
         self._kept = kept

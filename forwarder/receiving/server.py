@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
-import structlog
 
 from forwarder.contracts import AuthFailed, Held, Received, Receives, WebhookConfig
+from forwarder.contracts.log import get_logger
 from forwarder.net.listener import Listener
 from forwarder.observe.reports import REFUSALS
 from forwarder.receiving.inbox import AGAIN, EVERY, Answer
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATIENCE = 10.0
 """Seconds for the spool to take what came."""

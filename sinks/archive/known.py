@@ -12,10 +12,9 @@ from collections import OrderedDict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from forwarder.archive.evidence import DamagedEvidence, Evidence, events_of, header_of
 from forwarder.archive.stores import NotStored
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from forwarder.archive.layout import EvidenceName
@@ -52,7 +51,7 @@ class Known:
         self._evidence = evidence
         self._shelves: dict[str, _Shelf] = {}
         self._read: OrderedDict[EvidenceName, dict[int, int]] = OrderedDict()
-        self._log = structlog.get_logger()
+        self._log = get_logger()
         self.since = datetime.min.replace(tzinfo=UTC)  # what was stored before has the numbers of another spool
 
     def new_from(self, source: str, read_ms: int, now_ms: int) -> int:

@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar, Literal
 
-import structlog
-
 from forwarder.archive.chain import ArchiveKeys, HourDigests
 from forwarder.archive.evidence import Evidence
 from forwarder.archive.kept import KeptArchive
@@ -29,6 +27,7 @@ from forwarder.contracts import (
     Retryable,
     SinkContext,
 )
+from forwarder.contracts.log import get_logger
 from sinks.archive.kept import held
 from sinks.archive.known import Known
 from sinks.archive.probe import examine
@@ -65,7 +64,7 @@ class ArchiveSink:
         self._timer: asyncio.Task[None] | None = None
         self._deleting: asyncio.Task[None] | None = None
         self._trouble: Retryable | Held | None = None
-        self._log = structlog.get_logger().bind(sink=context.name)
+        self._log = get_logger().bind(sink=context.name)
         self._closed = False
 
     @property

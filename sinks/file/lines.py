@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import msgspec
-import structlog
 
 from forwarder.contracts import Clock, Held, Retryable
+from forwarder.contracts.log import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ class LineFile:
         self._durability = durability
         self._rotation = rotation
         self._clock = clock
-        self._log = structlog.get_logger().bind(sink=name)
+        self._log = get_logger().bind(sink=name)
         self._descriptor = -1
         self._end = 0
         self._written_at = 0.0

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import structlog
 
 from forwarder.contracts import Clock, Held, Receipt, Retryable
+from forwarder.contracts.log import get_logger
 from sinks.splunk_hec.answers import Answer, parse_acks
 from sinks.splunk_hec.channel import STEADY, Channel, read_receipt, receipt
 from sinks.splunk_hec.client import Slot
@@ -36,7 +36,7 @@ class Acknowledgements:
     def __init__(self, slots: Sequence[Slot], clock: Clock, name: str) -> None:
         self._slots = slots
         self._clock = clock
-        self._log = structlog.get_logger().bind(sink=name)
+        self._log = get_logger().bind(sink=name)
         self._seen = False
         self._looking = asyncio.Lock()
 

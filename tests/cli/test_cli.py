@@ -466,6 +466,21 @@ def test_status_brings_the_token_and_any_address_means_this_machine(shell, daemo
     assert "admin.token_file" in shell("status").stderr
 
 
+def test_status_asks_a_daemon_whatever_else_the_configuration_says(shell, daemon):
+    daemon.answer, daemon.token = (200, json.dumps(WELL).encode()), "the-right-token"
+    (shell.folder / "secrets").mkdir()
+    (shell.folder / "secrets" / "admin__token").write_text("the-right-token\n")
+    shell.config("sinks: {elastic: {type: nope}}\nadmin: {listen: '127.0.0.1:1'}\n")
+    layers = ("--secrets-dir", "secrets", "-s", f"admin.listen=127.0.0.1:{daemon.port}")
+    assert shell("status", *layers).returncode == ExitCode.OK
+    alone = shell("status", "--secrets-dir", "secrets")
+    assert (alone.returncode, alone.stdout) == (ExitCode.CONFIGURATION, "")
+    assert "sinks.elastic" in alone.stderr
+    wrong = shell("status", *layers, FORWARDER__ADMIN__LISTEN="x", FORWARDER__ADMIN__NOPE="x")
+    assert wrong.returncode == ExitCode.CONFIGURATION
+    assert all(path in wrong.stderr for path in ("admin.nope", "sinks.elastic", "sources"))
+
+
 STRANGERS = [
     (200, b"<html>hello</html>"), (200, b"[]"), (500, b"{}"), (200, b'{"a": 1}'), (200, b"[" * 100_000),
     (200, b'{"a":' * 100_000), (200, b"1" * 10_000),

@@ -10,8 +10,9 @@ import pytest
 
 from forwarder.config.json_schema import json_schema
 from forwarder.config.problems import SettingsError
+from forwarder.config.readings import find_config
 from forwarder.config.references import secrets_of, unreadable_files
-from forwarder.config.settings import find_config, load
+from forwarder.config.settings import load
 from forwarder.contracts import Secret
 from tests.packages import SINK, install
 

@@ -16,7 +16,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
-import structlog
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -25,6 +24,7 @@ from forwarder.admin.page.forms import ACTS, PATH, Hand
 from forwarder.admin.page.session import LASTS, Sessions, is_from_here
 from forwarder.admin.page.stream import Rendered, Streams
 from forwarder.contracts.errors import ConfigError, ForwarderError
+from forwarder.contracts.log import get_logger
 from forwarder.investigate.faces.markup import plain
 from forwarder.net.listener import ENDLESS
 from forwarder.observe.runbooks import runbook_text
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from forwarder.admin.page.forms import Act
     from forwarder.contracts import Clock, Secret
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _LONGEST_FORM = 16 * 1024
 _PATIENCE = 8.0

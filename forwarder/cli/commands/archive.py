@@ -21,7 +21,7 @@ from forwarder.archive.verify import verify as check
 from forwarder.cli.kept_archives import configured
 from forwarder.cli.tables import paragraph, table
 from forwarder.cli.terminal import print_json, print_line, print_text, screen, show_rows
-from forwarder.config.settings import find_config
+from forwarder.config.readings import find_config
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.secret_file import expanded
 from forwarder.contracts.text import visible

@@ -14,7 +14,7 @@ from forwarder.catalogue.known import LISTS
 from forwarder.catalogue.ocsf import class_and_activity
 from forwarder.cli.event_file import read_event
 from forwarder.cli.terminal import print_json, print_line, show_rows
-from forwarder.config.settings import find_config
+from forwarder.config.readings import find_config
 from forwarder.contracts import ConfigError, Origin, Record, UnexpectedPayload
 from forwarder.contracts.text import visible
 from forwarder.daemon.action_lists import UnknownActions, learned_catalogue

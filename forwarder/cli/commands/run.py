@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from forwarder.cli.invocation import Invocation
     from forwarder.config.settings import Settings
 
+NEW_OBJECTS = 700
+"""After so many the collector looks for garbage; a start does without (`forwarder.__main__`)."""
+
 
 def run(invocation: Invocation) -> ExitCode:
     """Run until SIGTERM or SIGINT. Raises ConfigError or SpoolError at the start, and nothing later."""
@@ -34,6 +38,8 @@ def run(invocation: Invocation) -> ExitCode:
         raise SettingsError(settings.located(problems))
     manager = ServiceManager.from_environment(os.environ, SystemClock())
     give_large_blocks_back()
+    gc.freeze()  # what the start made stays, and need not be looked at again
+    gc.set_threshold(NEW_OBJECTS)
     secrets = list(secrets_of(settings))
     redactor = Redactor(lambda: secrets)
     log = LogSetup(redactor, format=settings.log.format, level=settings.log.level)

@@ -65,7 +65,7 @@ class _Look:
 
 def watch(invocation: Invocation, *, every: float, as_json: bool) -> NoReturn:
     """Show it until Ctrl-C. Raises SettingsError, also when the daemon refuses our token."""
-    admin = invocation.settings().admin
+    admin = invocation.admin()
     shown = _Look(admin.time_zone)
 
     def look() -> _Look:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import structlog
 
 from forwarder.contracts.errors import Held
+from forwarder.contracts.log import get_logger
 from forwarder.contracts.moments import iso_ms
 from forwarder.spool.books import Books, DayBooks
 from forwarder.spool.contract import (
@@ -166,7 +166,7 @@ class SqliteSpool:
             raise
         self._worker = worker
         if (at_ms := self._parts.restored_ms) is not None:
-            structlog.get_logger().warning("spool_restored", backup_of=iso_ms(at_ms), fix="Events may come twice now.")
+            get_logger().warning("spool_restored", backup_of=iso_ms(at_ms), fix="Events may come twice now.")
 
     async def verify(self) -> None:
         """Raise SpoolLost when the file is not the one that was opened; see that the lock still has its name."""
@@ -391,7 +391,7 @@ class SqliteSpool:
                     parts.database.transaction(lambda: parts.retention.mark_seen(self._now(), 1), must=True)
             finally:
                 if kept := parts.database.close(worker.turned):
-                    structlog.get_logger().warning("spool_rescued", result=kept)
+                    get_logger().warning("spool_rescued", result=kept)
 
         try:
             await worker.run(shut)
