@@ -228,7 +228,7 @@ def load(
     """
     env = dict(env or {})
     found = read_all(config_path, env, secrets_dir, overrides)
-    layers, problems = found.layers, found.problems
+    layers, problems = found.layers, [*found.problems]
     if found.nothing:
         places = " and ".join(str(place) for place in CONFIG_PLACES)
         raise SettingsError([Problem("--config", f"no configuration; looked for {places}", "name one with --config")])
