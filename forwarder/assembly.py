@@ -1,7 +1,10 @@
 """Settings in, parts out: sources, sinks, formats, record makers and the spool, built one way for every command.
 
 Invariant: nothing outside the process is touched while a part is built; `open`, `send` and `fetch` come later.
+What only a process that delivers builds is imported when it is built: `check` has no use for it.
 """
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -17,17 +20,12 @@ from forwarder.contracts.errors import ConfigError, ForwarderError
 from forwarder.contracts.settings import FilterRule
 from forwarder.net.retry import RequestBudget
 from forwarder.records.filters import Chosen, Filter
-from forwarder.records.lateness import Lateness
-from forwarder.records.links import Links
-from forwarder.records.maker import RecordMaker
 from forwarder.records.places import Places
 from forwarder.records.privacy import PrivateRecords, Pseudonyms, Redaction, Sight, build_privacy, sight_of
 from forwarder.registry import FORMATS, SINKS, SOURCES, build_format
-from forwarder.spool.sqlite import probe
 from forwarder.spool.sqlite.claim import examine_lock
 from forwarder.spool.sqlite.files import judge, refuse_link
 from forwarder.spool.sqlite.glimpse import glimpse
-from forwarder.spool.sqlite.store import SqliteSpool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from forwarder.contracts import Budget, Clock, Finding, Format, Page, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
     from forwarder.records.filters import Chooses
+    from forwarder.records.maker import RecordMaker
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
     from forwarder.spool.config import SpoolConfig
@@ -123,6 +122,10 @@ def build_maker(
         linked: Counts events that are one change with one of another source.
         late: Counts events that did not come as they happened, by kind, and those held back.
     """
+    from forwarder.records.lateness import Lateness
+    from forwarder.records.links import Links
+    from forwarder.records.maker import RecordMaker
+
     privacy = build_privacy(config.privacy)
     traits = SinkTraits.of(sink)
     return RecordMaker(
@@ -174,11 +177,15 @@ def build_spool(
     config: SpoolConfig, clock: Clock, redactions: Mapping[str, Callable[[Page], Page]] | None = None
 ) -> Spool:
     """Build the spool; it is opened by its own `open`."""
+    from forwarder.spool.sqlite.store import SqliteSpool
+
     return SqliteSpool(config, clock, redactions)
 
 
 def examine_spool(config: SpoolConfig, status: SpoolStatus | None) -> list[Finding]:
     """Look at the place of the spool, for `doctor`: room, rights, speed."""
+    from forwarder.spool.sqlite import probe
+
     return probe.examine(config, status)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,10 @@ class Registry:
         find: Looks up the entry points of a group; the installed ones by default.
     """
 
-    def __init__(self, kind: str, find: Callable[..., EntryPoints] = entry_points) -> None:
+    def __init__(self, kind: str, find: Callable[..., EntryPoints] | None = None) -> None:
         self.kind = kind
         self.group = f"audit_forwarder.{kind}s"
-        self._find = find
+        self._find = find or _installed
         self._known: tuple[list[str], dict[str, list[EntryPoint]]] = ([], {})
 
     def names(self, *, distribution: str | None = None) -> list[str]:
@@ -124,15 +125,30 @@ class Registry:
     def _points(self) -> dict[str, list[EntryPoint]]:
         """Group by name; the same distribution found twice on the path counts once.
 
-        Every look reads the metadata of all packages, 30 ms, so it is kept while the path is the same.
+        Every look reads the metadata of all packages, so it is kept while the path is the same.
         """
         if self._known[0] == sys.path:
             return self._known[1]
         found: dict[str, dict[tuple[str, str], EntryPoint]] = defaultdict(dict)
+        names: dict[Any, str] = {}  # each look at a name reads the whole description of the package
         for point in self._find(group=self.group):
-            found[point.name].setdefault((_distribution(point), point.value), point)
+            if point.dist not in names:
+                names[point.dist] = _distribution(point)
+            found[point.name].setdefault((names[point.dist], point.value), point)
         self._known = [*sys.path], {name: list(points.values()) for name, points in found.items()}
         return self._known[1]
+
+
+def _installed(*, group: str) -> EntryPoints:
+    found: EntryPoints = _on_path(*sys.path).select(group=group)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _on_path(*path: str) -> Any:
+    """Return the entry points of all packages: one look for the three kinds."""
+    del path
+    return entry_points()
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from copy import copy
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -149,6 +150,7 @@ def _example(command: str, why: str) -> list[str]:
     return [line] if len(line) <= _WIDTH else [f"  # {why}", f"  {command}"]
 
 
+@cache  # sixty commands name the same few, at every start
 def _code(code: ExitCode) -> list[str]:
     number = f"  {int(code)}  "
     return textwrap.wrap(code.meaning, _WIDTH, initial_indent=number, subsequent_indent=" " * len(number))

@@ -24,6 +24,10 @@ HEAVY = SPARED | {
 """What neither of these commands needs."""
 ENGINE = {"httpx", "pydantic", "rich", "sqlite3", "structlog", "yaml", "forwarder.config.settings"}
 MODELS = {"asyncio", "httpx", "pydantic_settings", "sqlite3", "structlog", "forwarder.config.settings", "sinks"}
+DELIVERY = {
+    "structlog", "forwarder.catalogue.own", "forwarder.records.maker", "forwarder.sources.organization.normalizer",
+    "forwarder.spool.sqlite.store",
+}  # fmt: skip
 CONFIG = """
 spool: {path: spool.db}
 sources: {acme: {type: organization, org_id: 7d5a6a0e-1c55-4b92-9a37-0a4ad7a3c1aa, api_key: kT7vQ2mZx9Lr4Wb8}}
@@ -70,7 +74,7 @@ def imported(folder: Path, words: list[str], unwanted: set[str], port: int = 9) 
         (["--version"], HEAVY | ENGINE),
         (["--help"], HEAVY | ENGINE),
         (["status", "-c", "config.yaml"], HEAVY | MODELS),
-        (["check", "-c", "config.yaml"], HEAVY | {"structlog"}),
+        (["check", "-c", "config.yaml"], HEAVY | DELIVERY),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

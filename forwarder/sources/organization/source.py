@@ -49,7 +49,6 @@ from forwarder.sources.organization.actions import LONGEST_PAGE, read_list
 from forwarder.sources.organization.cursors import is_sendable, onward_of
 from forwarder.sources.organization.heads import PAGES, heads_of, why_no_event
 from forwarder.sources.organization.limits import Limits, Repeats
-from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from forwarder.sources.organization.reading import EMPTY_PAGES_TO_TIP, Reading
 from forwarder.sources.organization.refusals import LOST_CURSOR, Refusals, error_of
 from forwarder.sources.organization.webhook import Pushes
@@ -151,6 +150,8 @@ class OrganizationSource:
     @classmethod
     def normalizer(cls) -> Normalizer:
         """Return what gives these events their meaning."""
+        from forwarder.sources.organization.normalizer import OrganizationNormalizer  # noqa: PLC0415 -- `check` has no use for it
+
         return OrganizationNormalizer()
 
     def walk(self, since_ms: int, until_ms: int | None = None) -> CursorState:
