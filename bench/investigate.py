@@ -41,6 +41,9 @@ from simulator.config import SimulatorConfig
 from simulator.organization import Organization
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
+HELD = (10, 35, 100, 300, 1000, 6000)
+"""How many events an object holds: those of five minutes, in organizations of different size."""
+
 SINCE = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
 QUESTIONS = {
@@ -102,6 +105,15 @@ def writing(folder: Path, rounds: int = 5) -> None:
     taken = [(_once(alone)[1], _once(ours)[1]) for _ in range(rounds)]
     more = min(own - base for base, own in taken) / events * 1e6
     print(f"evidence: {min(own for _, own in taken) / events * 1e6:.1f} µs CPU an event, {more:.1f} beyond zstd alone")
+    lines = [line for _, found in groups for line in found]
+    for held in HELD:
+        packed = 0
+        for at in range(0, len(lines), held):
+            writer = EvidenceWriter(groups[0][0])
+            for number, line in enumerate(lines[at : at + held], at + 1):
+                writer.add(line, number, number // 500)
+            packed += len(writer.finish())
+        print(f"  {held} in an object: {packed / len(lines):.0f} B an event")
 
 
 def copies(index: Index, times: int) -> None:
@@ -125,7 +137,7 @@ def copies(index: Index, times: int) -> None:
                     (
                         file,
                         f"""select * exclude (copy, t0) replace (who || '-' || {own} % 24 as who, "user.id" || '-' || {own} % 24 as "user.id",
-                        {begin} + ("@timestamp" - t0) * 0.7 as "@timestamp", uuid() as "event.uuid",
+                        {begin} + ("@timestamp" - t0) * 0.45 as "@timestamp", uuid() as "event.uuid",
                         "atlassian.audit.content.id" || '-' || {own} % 3 as "atlassian.audit.content.id")
                         from {view}, (select min("@timestamp") t0 from views), range({each}) c(copy) order by who, "@timestamp" """,
                     )
@@ -142,7 +154,7 @@ def copies(index: Index, times: int) -> None:
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
             connection.read_parquet([str(made / VIEWS), str(made / ACTS)]).create_view("written", replace=True)
             connection.execute(f"create or replace view kept as select {RESTORED} from written")
-            for file, statement in ((HOURS, hours.OF_EVENTS), (OTHERS, "select * from written limit 0")):
+            for file, statement in ((HOURS, hours.OF_PART), (OTHERS, "select * from written limit 0")):
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd")
             statement = """select distinct "evidence.object" "name", '' sha256 from kept"""
             connection.sql(statement).write_parquet(str(made / OBJECTS), compression="zstd")

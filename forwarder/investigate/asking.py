@@ -59,8 +59,8 @@ class Asking:
         self._tables = tables
         self.queries: list[Query] = []
         self.accounts: tuple[str, ...] = ()
-        self.run("short names", SHORT_NAMES.format(view="e", table="events"))
-        self.run("short names of acts", SHORT_NAMES.format(view="ea", table="acts"))
+        self.run("short names", SHORT_NAMES.format(view="e", table="kept"))
+        self.run("short names of acts", SHORT_NAMES.format(view="ea", table="acts_kept"))
 
     def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Run a query with bound values; return its rows by column. Remembers it under a name."""

@@ -227,7 +227,7 @@ class _Making:
             self.connection.read_parquet([str(path) for path in self.index.files(parts, file)]).create_view(
                 view, replace=True
             )
-            tables[file] = f"select {_MERGED.get(file, '*')} from {view}{' group by all' * (file in _MERGED)}"
+            tables[file] = _MERGED.get(file, f"select * from {view}")
         self._write(name, part, tables)
         return part
 
@@ -253,7 +253,7 @@ MERGED = ", ".join(
 )
 """Names of several parts as one list."""
 
-_MERGED = {NAMES: MERGED, HOURS: hours.MERGED}
+_MERGED = {NAMES: f"select {MERGED} from stored_names group by all", HOURS: hours.OF_PARTS}
 
 
 def is_closed(day: date, now: datetime) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import Actor, AuditEvent, Thing
 
-VERSION = 4
+VERSION = 5
 """Of the columns and what they mean; an index of another version is made anew."""
 
 LONGEST = 2000
@@ -345,8 +345,10 @@ if(regexp_full_match("event.id", '{_UUID}'), "event.id"::uuid, null) as "event.u
 content, which `names` has. A list is read five times as slowly as a text, also where there is none."""
 
 IS_PLAIN_VIEW = """(suffix("event.code", '.view') and "atlassian.audit.changes" is null
-  and coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") is not null) is true"""
-"""Of an event: it is a view that names its page or issue, as most are. They lie apart from all other events."""
+  and coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") is not null
+  and "on_behalf_of.id" is null and "impersonated.id" is null) is true"""
+"""Of an event: somebody viewed a page or issue that it names, for themselves, as most are. They lie apart from all
+other events."""
 
 _RESTORED = {one.name: f"""from_json("{one.name}", '{_structure(one.type)}')""" for one in _LISTS} | {
     "event.id": 'coalesce("event.id", "event.uuid"::varchar)',

@@ -2,6 +2,10 @@
 
 A row is an hour of an account at one address, in one way; there are a tenth as many as events, and fewer. What is
 counted here is counted of whole hours; of an hour that a question's time begins or ends in, its events are counted.
+
+Each row of an hour says as well how many views and deletions the account had in that hour at all its addresses: the
+busiest hours of everybody are the highest of these, without adding up a year of hours. An hour that several parts of an
+index have something of is added up.
 """
 
 from __future__ import annotations
@@ -55,6 +59,18 @@ MERGED = ", ".join(
 )
 """Hours of several parts as one list, grouped by all that is no number."""
 
+_WITH_SUMS = f"""*, '' part, {
+    ", ".join(
+        f'(sum("{name}") over (partition by user_id, hour))::bigint "hour_{name}"' for name in ("views", "deletions")
+    )
+}"""
+
+OF_PART = f"select {_WITH_SUMS} from ({OF_EVENTS})"
+"""The same as a part of an index has them."""
+
+OF_PARTS = f"select {_WITH_SUMS} from (select {MERGED} from stored_hours group by all)"
+"""The hours of several parts as one part."""
+
 WHOLE = """create or replace temp table hours_cut as
 select * from hours where hour >= $begins and hour < $ends"""
 """The whole hours of a time."""
@@ -65,10 +81,21 @@ _AT_THE_EDGES = """(select * from kept where "@timestamp" >= $since and "@timest
 EDGES = f" union all by name {_counted(_AT_THE_EDGES)}"
 """Besides, of the hours that it begins or ends in, what its events are."""
 
-ALL, CUT = (f"create or replace temp view hours_within as select * from {table}" for table in ("hours", "hours_cut"))
-"""Which of them are meant: those of all that is kept, or those of a time."""
+_SUMS = "select user_id, sum(views)::bigint views, sum(deletions)::bigint deletions from {hours} group by user_id, hour"
+_HIGHEST = "select user_id, max(views) views, max(deletions) deletions from ({sums}) group by user_id"
+_SHARED = "(select hour from (select distinct hour, part from hours) group by hour having count(*) > 1)"
+_OF_ALL = f"""select user_id, hour_views views, hour_deletions deletions from hours
+  union all {_SUMS.format(hours=f"hours where hour in {_SHARED}")}"""
+
+ALL, CUT = (
+    f"""create or replace temp view hours_within as select * from {table};
+    create or replace temp view busiest as {_HIGHEST.format(sums=sums)}"""
+    for table, sums in (("hours", _OF_ALL), ("hours_cut", _SUMS.format(hours="hours_cut")))
+)
+"""Which of them are meant, as `hours_within`: those of all that is kept, or those of a time. `busiest` has the most
+views and deletions of each account in one of these hours."""
 
 
 def make_hours(connection: DuckDBPyConnection) -> None:
     """Make the table `hours` of the view `kept`."""
-    connection.execute(f"create or replace table hours as {OF_EVENTS}")
+    connection.execute(f"create or replace table hours as {OF_PART}")

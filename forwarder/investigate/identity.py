@@ -42,7 +42,7 @@ _WHOLLY = """account = $text or "value" = $text or "value" = lower($text) or fol
 _PARTLY = "contains(folded, $folded)"
 
 _NEXT = """
-with mine as (select kind, "value", feed from people where account in (select unnest($ids)))
+with mine as materialized (select kind, "value", feed from people where account in (select unnest($ids)))
 select distinct o.account, o.kind, o."value" from people o join mine on o.kind = 'email' and mine.kind = 'email'
   and o."value" = mine."value" and o.feed <> mine.feed where o.account not in (select unnest($ids))
 union select distinct account, 'key', "value" from people where kind = 'key' and starts_with("value", 'ug:')
@@ -192,7 +192,8 @@ def _accounts(tables: Tables, ids: Iterable[str]) -> list[str]:
     """Return those of some ids and addresses that are accounts, or addresses of accounts."""
     asked = """select distinct account from people where account in (select unnest($ids))
         or (kind = 'email' and "value" in (select lower(one) from (select unnest($ids) one)))"""
-    return sorted(account for (account,) in tables.ask(asked, {"ids": list(ids)}).rows)
+    wanted = list(ids)
+    return sorted(account for (account,) in tables.ask(asked, {"ids": wanted}).rows) if wanted else []
 
 
 def _share_a_log(tables: Tables, account: str, ids: list[str]) -> bool:

@@ -16,7 +16,7 @@ from forwarder.investigate import duck
 from forwarder.investigate.building import MERGED
 from forwarder.investigate.columns import IS_PLAIN_VIEW, RESTORED, Place, row_of_problem
 from forwarder.investigate.loading import IS_EVENT, NotWhole, derive, load_rows
-from forwarder.investigate.parts import ACTS, FILES, OTHERS, VIEWS
+from forwarder.investigate.parts import ACTS, FILES, HOURS, NAMES, OBJECTS, OTHERS, VIEWS
 from forwarder.investigate.rows import RowReader
 from forwarder.investigate.tables import MadeOf, Tables
 
@@ -98,21 +98,27 @@ def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Par
     )
     connection.execute("set parquet_metadata_cache = true")  # a question reads each file dozens of times
     opened = {file: index.files(parts, file) for file in FILES}
-    for file, paths in opened.items():
-        connection.read_parquet([str(path) for path in paths]).create_view(f"stored_{file.partition('.')[0]}")
+    for view, files in (
+        ("stored_kept", (VIEWS, ACTS)),
+        *((f"stored_{file.partition('.')[0]}", (file,)) for file in (ACTS, OTHERS, NAMES, HOURS, OBJECTS)),
+    ):
+        paths = [str(path) for file in files for path in opened[file]]
+        connection.read_parquet(paths, filename=view == "stored_hours").create_view(view)
     for table, stored, which in (
-        ("views_kept", VIEWS, f"{IS_EVENT} and {IS_PLAIN_VIEW}"),
-        ("acts_kept", ACTS, f"{IS_EVENT} and not {IS_PLAIN_VIEW}"),
-        ("others", OTHERS, f"{IS_EVENT} is not true"),
+        ("kept", "stored_kept", IS_EVENT),
+        ("acts_kept", "stored_acts", f"{IS_EVENT} and not {IS_PLAIN_VIEW}"),
+        ("others", "stored_others", f"{IS_EVENT} is not true"),
     ):
         connection.execute(
-            f"""create view {table} as select {RESTORED} from stored_{stored.partition(".")[0]}
+            f"""create view {table} as select {RESTORED} from {stored}
             union all by name select * from rest where {which}"""
         )
-    connection.execute("create view kept as select * from views_kept union all by name select * from acts_kept")
     connection.execute("create view held as select * from kept union all by name select * from others")
     connection.execute("create view sightings as select * from stored_names union all by name select * from rest_names")
     connection.execute(f"create view names as select {MERGED} from sightings group by all")
-    connection.execute("create view hours as select * from stored_hours union all by name select * from rest_hours")
+    connection.execute(
+        "create view hours as select * exclude (filename) replace (filename as part) from stored_hours"
+        " union all by name select * from rest_hours"
+    )
     connection.execute("create view objects as select * from stored_objects")
     return [path for paths in opened.values() for path in paths]

@@ -30,13 +30,13 @@ create or replace temp table lifetime as select {columns} from e where user_id =
 
 OF_ACCOUNT = """
 select {columns} from lifetime where t >= $since and t < $until
-union all select {columns} from e where behalf_id = $who and user_id is distinct from $who and t >= $since
+union all select {columns} from ea where behalf_id = $who and user_id is distinct from $who and t >= $since
   and t < $until
-union all select {columns} from e where as_id = $who and user_id is distinct from $who
+union all select {columns} from ea where as_id = $who and user_id is distinct from $who
   and behalf_id is distinct from $who and t >= $since and t < $until
 """
-"""What an account did, what was done on its behalf, and who logged in as it. No `or` over two columns: that reads
-everything."""
+"""What an account did, what was done on its behalf, and who logged in as it, which are no plain views. No `or` over two
+columns: that reads everything."""
 
 
 def of_column(column: str) -> str:

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from forwarder.contracts import Held, Origin
+from forwarder.investigate import hours
 from forwarder.investigate.building import Builder
 from forwarder.investigate.opening import open_tables
 from tests.investigate.evidence import Archive, at
@@ -254,3 +255,25 @@ def test_an_empty_archive_has_empty_tables(tmp_path):
     empty = Archive(tmp_path / "nothing")
     assert update(empty).rows == 0
     assert answers(empty) == [[], [], []]
+
+
+def test_the_busiest_hour_is_whole_though_several_parts_and_addresses_have_something_of_it(tmp_path):
+    made = Archive(tmp_path / "archive")
+    stored = ("2026-01-31T23", "2026-02-01T00", "2026-02-02T00", "2026-03-20T00")
+    for count, hour in enumerate(stored, 1):
+        made.put(
+            hour,
+            [
+                event(ident=f"{hour}{number}", time=f"2026-01-{day}T22:{number:02}:00Z", ip=f"192.0.2.{number % 2}")
+                for day, events in ((31, count), (30, 7 if count == 2 else 0))
+                for number in range(events)
+            ],
+        )
+    update(made)
+    assert sorted(made.index.parts()) == ["month=2026-01", "month=2026-02"]
+    for index in (made.index, None):
+        with made.reader() as reader, open_tables(reader, index) as tables:
+            for within in (hours.ALL, hours.WHOLE.replace("$begins", "'2026-01-01'").replace("$ends", "'2027-01-01'")):
+                tables.ask(within)
+                tables.ask(hours.CUT if within is not hours.ALL else "select 1")
+                assert tables.ask("select views, deletions from busiest").rows == [(10, 0)]

@@ -83,6 +83,7 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         "gap": question.gap_minutes,
         "zone": question.zone,
         "ids": MOST_IDS,
+        "whole": is_all(evidence, since, until),
     }
     window = events_between(asking, evidence, since, until)
     searched = searched_in(shape.what, question, evidence, clock, window)
@@ -175,8 +176,7 @@ def with_objects(archive: Archive, evidence: Evidence, rows: Sequence[dict[str, 
 
 def events_between(asking: Asking, evidence: Evidence, since: int, until: int) -> int:
     """Lay out the hours of a time as `hours_within`; return how many events there are in it."""
-    first, last = evidence.first_ms, evidence.last_ms
-    if first is None or last is None or (since <= first and until > last):
+    if is_all(evidence, since, until):
         asking.run("hours that are meant", hours.ALL)
     else:
         begins, ends = -(-since // _HOUR_MS) * _HOUR_MS, until // _HOUR_MS * _HOUR_MS
@@ -187,6 +187,12 @@ def events_between(asking: Asking, evidence: Evidence, since: int, until: int) -
     [found] = asking.run("events of the time", _IN_WINDOW)
     count: int = found["n"]
     return count
+
+
+def is_all(evidence: Evidence, since: int, until: int) -> bool:
+    """Tell whether a time is that of all that is kept."""
+    first, last = evidence.first_ms, evidence.last_ms
+    return first is None or last is None or (since <= first and until > last)
 
 
 def window_of(question: Question, evidence: Evidence) -> tuple[int, int]:

@@ -6,14 +6,16 @@ from forwarder.investigate.findings import Rule
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import ACCOUNTS, DAYS, TIMELINE_TABLE
 
-_EVENTS = """
-select {columns} from e where own_id = $who and t >= $since and t < $until
-union all select {columns} from e where content_key = $who and own_id is null and t >= $since and t < $until
+_LIFETIME = """
+create or replace temp table lifetime as select {columns} from e where own_id = $who
+union all select {columns} from e where content_key = $who and own_id is null
 """
+
+_EVENTS = "select {columns} from lifetime where t >= $since and t < $until"
 
 _IT = """
 create or replace temp table it as
-select arg_max(space, t) space, arg_max(content_name, t) title from e where own_id = $who
+select arg_max(space, t) space, arg_max(content_name, t) title from lifetime
 """
 
 _NEAR = """
@@ -105,6 +107,7 @@ SHAPE = Shape(
     kind="content",
     what="an id, a key, an address or a title",
     entities=("content",),
+    first=_LIFETIME,
     events=_EVENTS,
     before=(("its space and title", _IT), ("what happened to its space", _NEAR)),
     tables=(ACCOUNTS, TIMELINE_TABLE, DAYS, _INDIRECTLY, _TITLES),

@@ -45,12 +45,12 @@ order by "first", w, x
 )
 
 
-def _sharing(name: str, hours: str) -> str:
+def _sharing(name: str, hours: str, which: str = "true") -> str:
     """Return what was done with the same address, token or app, of the hours of a table, as a common table."""
     columns_ = {"address": "ip", "token": "token_id", "app": "app_id"}
     selects = (
         f"""select '{what}' w, {column} x, user_id, events, "first", "last" from {hours}
-        where {column} in (select x from m where w = '{what}')"""
+        where {which} and {column} in (select x from m where w = '{what}')"""
         for what, column in columns_.items()
     )
     return f"{name} as ({' union all '.join(selects)})"
@@ -74,11 +74,11 @@ with m as (select distinct w, x from (select unnest([struct_pack(w := 'address',
     struct_pack(w := 'token', x := token_id), struct_pack(w := 'app', x := app_id)], recursive := true) from asked
     where user_id = $who) where x is not null),
 {_sharing("o", "hours")},
-{_sharing("within", "hours_within")},
+{_sharing("within", "hours_within", "not $whole")},
 inside as (select w, x, sum(events) n from within where user_id is distinct from $who group by w, x)
 select w what, x "value", sum(events)::bigint events, count(distinct user_id) accounts,
   coalesce(sum(events) filter (user_id is distinct from $who), 0)::bigint by_others,
-  coalesce(any_value(inside.n), 0)::bigint by_others_in_window,
+  if($whole, by_others, coalesce(any_value(inside.n), 0))::bigint by_others_in_window,
   epoch_ms(min("first")) "start", epoch_ms(max("last")) "end"
 from o left join inside using (w, x) group by w, x having by_others > 0
 order by by_others_in_window desc, events desc, w, x

@@ -34,9 +34,7 @@ top as (select * from peak where n >= {least} and exists (from busy) order by n 
 mine as (select hour h, sum({counted})::bigint n from hours where user_id = $who group by hour),
 own as (select max(mine.n) n from mine, top where date_trunc('day', mine.h) not in (date_trunc('day', top.t),
     date_trunc('day', top.t - interval 1 hour))),
-hour as (select user_id, sum({counted})::bigint n from hours_within where user_id <> $who and {counted} > 0
-  group by user_id, hour),
-others as (select quantile_disc(n, 0.99) n from (select user_id, max(n) n from hour group by user_id))
+others as (select quantile_disc({counted}, 0.99) n from busiest where user_id <> $who and {counted} > 0)
 select case when top.n > 3 * coalesce(own.n, 0) and top.n > coalesce(others.n, 0) then '!!' else '!' end mark,
   top.n "value", coalesce(own.n, 0) own, coalesce(others.n, 0) others, epoch_ms("in".begun) "start",
     epoch_ms(top.t) "end",
@@ -214,7 +212,7 @@ with l as (select * from asked where code = 'user.impersonate')
 select '!!' mark, count(o.id) "value", null own, null others, epoch_ms(l.t) "start",
   epoch_ms(coalesce(max(o.t), l.t)) "end", count(o.id) + 1 n, [l.id] || list(o.id order by o.t, o.id)[:$most] ids,
   coalesce(l.user_name, l.user_id) actor, coalesce(l.as_name, l.as_id) victim, l.place ip
-from l left join e o on o.behalf_id = l.user_id and o.user_id = l.as_id and o.t >= l.t and o.t < l.t + interval 1 day
+from l left join ea o on o.behalf_id = l.user_id and o.user_id = l.as_id and o.t >= l.t and o.t < l.t + interval 1 day
 group by l.id, l.t, l.user_name, l.user_id, l.as_name, l.as_id, l.place order by l.t
 """,
     gate="exists (from asked where code = 'user.impersonate')",
