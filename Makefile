@@ -34,22 +34,33 @@ demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with fa
 test: $(VENV)/.dev ## run every test that needs only PyPI
 	@$(BIN)/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
-# What a version of Python can break; the rest is the same everywhere and has its run with `make test`. What speaks to people
-# and to other libraries is tried with another version than 3.11 by `make test-oldest`.
+# What a version of Python or of a library breaks, it breaks for every row of a table and in the first examples: the many have
+# their run with `make test`. So have tests whose cost is many starts, kills or faults, one after another, and which speak to
+# neither in a way of their own (the second lists).
+FEW := --hypothesis-profile=versions --rows=3
+
+# What a version of Python can break. What speaks to people and to other libraries is tried with another version than 3.11 by
+# `make test-oldest`.
 VERSIONS ?= 3.12 3.13
 ACROSS := $(addprefix tests/,archive config daemon delivery formats net normalize observe polling preflight records simulator sinks sources \
   spool test_registry.py) \
-  $(addprefix --ignore=tests/,daemon/test_switches.py sources/workspace/test_every_reading.py sources/workspace/test_faults.py \
-  sources/jira/test_windows.py sources/confluence/test_records.py records/test_no_leak.py)
+  $(addprefix --ignore=tests/,daemon/test_switches.py daemon/test_spool_changes.py daemon/test_restore.py daemon/test_sites.py \
+  daemon/test_page.py daemon/test_removed_files.py formats/test_template_properties.py polling/test_walks_end.py \
+  polling/test_shares_properties.py records/test_related.py records/test_no_leak.py sinks/archive/test_kill.py \
+  sinks/archive/test_deleting.py sinks/syslog/test_habits.py sources/workspace/test_every_reading.py \
+  sources/workspace/test_faults.py sources/jira/test_windows.py sources/confluence/test_records.py)
 
 # What speaks to a library that others choose the version of.
-OLDEST := $(addprefix tests/,admin archive cli config formats investigate net observe simulator sinks test_doctor.py test_registry.py)
+OLDEST := $(addprefix tests/,admin archive cli config formats investigate net observe simulator sinks test_doctor.py test_registry.py) \
+  $(addprefix --ignore=tests/,cli/test_reconcile_command.py cli/test_archive_import.py cli/test_import_command.py \
+  formats/test_template_properties.py sinks/archive/test_kill.py sinks/archive/test_deleting.py sinks/file/test_crash.py \
+  sinks/syslog/test_habits.py)
 
 test-versions: ## the tests again with each other Python that is found here, one after the other
 	@for version in $(VERSIONS); do \
 	  if python=$$(.ci/find-python $$version); then \
 	    echo "with Python $$version, $$python" && \
-	    $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version ARGS="--hypothesis-profile=versions $(ACROSS) $(ARGS)" || exit 1; \
+	    $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version ARGS="$(FEW) $(ACROSS) $(ARGS)" || exit 1; \
 	  else echo "NOT TESTED WITH PYTHON $$version: none is found on PATH or with pyenv"; fi; \
 	done
 
@@ -63,7 +74,7 @@ test-versions: ## the tests again with each other Python that is found here, one
 
 test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
 	@.venv-oldest/bin/python --version
-	@.venv-oldest/bin/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml --hypothesis-profile=versions $(OLDEST) $(ARGS)
+	@.venv-oldest/bin/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml $(FEW) $(OLDEST) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .

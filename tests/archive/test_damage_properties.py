@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from forwarder.archive import layout
 from tests.archive.verifiers import Archive, build, by_command, by_script, of_script
+from tests.examples import examples
 
 KNOWN: list[Archive] = []
 
@@ -70,12 +71,12 @@ async def tried(damage: tuple[int, str, int, int], *, script: bool) -> None:
 
 
 @given(DAMAGE)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_damage_is_found(damage: tuple[int, str, int, int]) -> None:
     asyncio.run(tried(damage, script=False))
 
 
 @given(DAMAGE)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_by_both_and_named_alike(damage: tuple[int, str, int, int]) -> None:
     asyncio.run(tried(damage, script=True))

@@ -15,6 +15,7 @@ from forwarder.archive.evidence import DamagedEvidence, Evidence, EvidenceWriter
 from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores.local import LocalStore
 from forwarder.contracts import Origin
+from tests.examples import examples
 
 ORIGIN = Origin("acme", "organization", "7b1f6f0e-0000-4000-8000-000000000001")
 LINES = [b'{"id":"%d","text":"na\xc3\xafve"}' % number for number in range(1000)]
@@ -57,7 +58,7 @@ def test_the_command_zstd_reads_it(tmp_path: Path) -> None:
     assert read.splitlines() == LINES
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_flipped_bit_is_an_error_or_in_the_header(data: st.DataObject) -> None:
     whole = bytearray(packed(LINES[:20]))
@@ -71,7 +72,7 @@ def test_a_flipped_bit_is_an_error_or_in_the_header(data: st.DataObject) -> None
     assert read == LINES[:20], "a bit that no one reads may differ, an event may not"
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(0, 3000))
 def test_what_is_cut_short_or_goes_on_is_an_error(at: int) -> None:
     whole = packed(LINES)

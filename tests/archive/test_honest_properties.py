@@ -15,6 +15,7 @@ from forwarder.archive.keys import write_new_key
 from forwarder.archive.retention import Retention
 from tests.archive.places import HOUR, Killed, MemoryStore, digest_names, store_object
 from tests.archive.verifiers import BEGIN, by_command, by_script
+from tests.examples import examples
 
 STEPS = st.one_of(
     st.tuples(st.just("store"), st.sampled_from(["acme", "b/ü"])),
@@ -127,7 +128,7 @@ async def histories(signed: bool, steps: list[tuple[str, object]], *, script: bo
 
 
 @given(st.booleans(), st.lists(STEPS, max_size=14))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_honest_history_is_called_tampered_with(signed: bool, steps: list[tuple[str, object]]) -> None:
     asyncio.run(histories(signed, steps, script=False))
 

@@ -28,6 +28,7 @@ from forwarder.spool.contract import IMPORT, CursorMove, PageCommit, Settlement
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
 from tests.daemon.engine import Engine, digests_of, engine, file_sink, lines_of, source, truth
+from tests.examples import examples
 from tests.polling.pollers import spool_in
 
 NONE_BEFORE = {"since": "0s"}
@@ -200,7 +201,7 @@ class Died(Exception):
     """The command was killed."""
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_each_event_is_spooled_once_whatever_order_and_whoever_dies(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -13,6 +13,7 @@ from forwarder.cli.status_text import status_lines
 from forwarder.cli.tables import Screen
 from forwarder.observe.reports import Aside
 from forwarder.observe.status_json import report_to_dict
+from tests.examples import examples
 from tests.observe.reports import NOW, full_report, lane_report, spool_status
 
 REPORT = report_to_dict(
@@ -51,7 +52,7 @@ VALUES = st.one_of(
 @example(changes=[(("spool", "bytes_used"), 10**400)])
 @example(changes=[(("sinks", 0, "next_try_in_seconds"), float("nan"))])
 @example(changes=[(("books", 0, "accepted"), "x")])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_value_anywhere(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     report = copy.deepcopy(REPORT)
     for path, value in changes:

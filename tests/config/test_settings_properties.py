@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from forwarder.config.json_schema import json_schema
 from forwarder.config.problems import SettingsError
 from forwarder.config.settings import load
+from tests.examples import examples
 
 COMMON = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,11}(_[a-z0-9]{1,6})?", fullmatch=True)
@@ -118,7 +121,7 @@ WHERE = [
 ]
 
 
-@settings(COMMON, max_examples=100)
+@settings(COMMON, max_examples=examples(100))
 @given(core=SECRET_TEXT, where=st.sampled_from(WHERE), way=st.sampled_from(["yaml", "raw yaml", "env", "dir", "set"]))
 @example(core="*undefined_alias", where="api_key", way="raw yaml")
 @example(core="!it's_a_tag", where="api_key", way="raw yaml")

@@ -19,6 +19,7 @@ from forwarder.spool.sqlite.database import Database
 from sinks.file import lines as linefile
 from sinks.file.lines import Durability, LineFile, Rotation
 from tests.clocks import FakeClock
+from tests.examples import examples
 from tests.spool.power import Killed, Power
 from tests.spool.spools import Harness, names, opened
 
@@ -68,7 +69,7 @@ class Writer:
         self.file = self._open()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(
         st.tuples(st.sampled_from(["append", "append", "append", "later", "die", "finish"]), st.integers(1, 30)),

@@ -10,13 +10,14 @@ from forwarder.contracts import Actor, AuditEvent, UnexpectedPayload
 from forwarder.formats.cef.format import CefFormat
 from forwarder.formats.cef.keys import KEYS
 from forwarder.testing.events import record_of
+from tests.examples import examples
 from tests.formats.cef_reader import strictly
 from tests.hostile import at_every_guard, audit_events, nearly_plain
 
 any_events = nearly_plain | audit_events
 CEF = CefFormat()  # shared: memories must not bend results
 LONGEST = {key.name: key.longest for key in KEYS}
-many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+many = settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def plain(text: str | None, longest: int) -> str | None:
@@ -115,7 +116,7 @@ def test_a_shortened_record_is_sound_at_every_limit(event, limit):
             assert extension[name].startswith(value), name
 
 
-@settings(many, max_examples=40)
+@settings(many, max_examples=examples(40))
 @given(st.lists(audit_events, min_size=2, max_size=4))
 def test_neighbours_do_not_matter(events):
     together = CefFormat().render([record_of(event) for event in events])

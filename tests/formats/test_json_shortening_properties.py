@@ -11,10 +11,11 @@ from forwarder.formats.raw import MARK, RawFormat
 from forwarder.testing.events import record_of
 from tests.events import record_of as raw_record
 from tests.events import strictly
+from tests.examples import examples
 from tests.hostile import audit_events, json_values, nearly_plain, sound, text
 
 RAW, ECS = RawFormat(), EcsFormat()
-many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+many = settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 parts = st.one_of(json_values, st.lists(st.dictionaries(text, text, max_size=5), max_size=30))
 raw_events = st.fixed_dictionaries(

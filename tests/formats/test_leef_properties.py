@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from forwarder.contracts import Actor, AuditEvent, Thing, UnexpectedPayload
 from forwarder.formats.leef.format import LeefFormat
 from forwarder.testing.events import record_of
+from tests.examples import examples
 from tests.formats.leef.reader import read
 from tests.hostile import at_every_guard, audit_events, nearly_plain
 
 any_events = nearly_plain | audit_events
 LEEF = LeefFormat()  # shared: memories must not bend results
-many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+many = settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def plain(text: str | None) -> str | None:
@@ -117,7 +118,7 @@ def test_a_shortened_record_is_sound_at_every_limit(event, limit):
             assert whole.attributes[name].startswith(value), name
 
 
-@settings(many, max_examples=40)
+@settings(many, max_examples=examples(40))
 @given(st.lists(audit_events, min_size=2, max_size=4))
 def test_neighbours_do_not_matter(events):
     together = LeefFormat().render([record_of(event) for event in events])

@@ -10,13 +10,14 @@ from forwarder.catalogue.ocsf import ocsf_classes
 from forwarder.contracts import Actor, AuditEvent, Change, Thing, UnexpectedPayload
 from forwarder.formats.ocsf.format import OcsfFormat
 from forwarder.testing.events import record_of
+from tests.examples import examples
 from tests.formats.ocsf_reader import strictly
 from tests.hostile import audit_events, nearly_plain, ordinary_event
 
 FORMAT = OcsfFormat()  # shared: memories must not bend results
 KINDS = [(number, activity) for number, found in ocsf_classes().items() for activity in found.activities]
 unhurried = settings(
-    max_examples=300,
+    max_examples=examples(300),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     phases=set(Phase) - {Phase.explain},  # which takes minutes for events as wide as these, and hides what failed
 )

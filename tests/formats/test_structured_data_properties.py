@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from forwarder.contracts import Actor, AuditEvent, Thing, UnexpectedPayload
 from forwarder.formats.structured_data.format import StructuredDataFormat
 from forwarder.testing.events import record_of
+from tests.examples import examples
 from tests.formats.structured_data_reader import strictly
 from tests.hostile import at_every_guard, audit_events, nearly_plain
 
 SD = StructuredDataFormat()  # shared: memories must not bend results
 any_events = nearly_plain | audit_events
-many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+many = settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def plain(text: str | None) -> str | None:

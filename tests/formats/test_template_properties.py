@@ -16,6 +16,7 @@ from forwarder.formats.ocsf import fields as ocsf_fields
 from forwarder.formats.structured_data.names import RULES as SD
 from forwarder.registry import build_format
 from forwarder.testing.events import HOSTILE, record_of
+from tests.examples import examples
 from tests.formats.cef_reader import LABELS
 from tests.formats.leef.reader import read as leef_read
 from tests.hostile import audit_events, nearly_plain
@@ -23,7 +24,7 @@ from tests.registered import formats, is_not_json
 
 any_events = nearly_plain | audit_events
 many = settings(
-    max_examples=80,
+    max_examples=examples(80),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 KNOWN = {

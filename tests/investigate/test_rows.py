@@ -13,6 +13,7 @@ from forwarder.investigate.columns import COLUMNS, Place, Row
 from forwarder.investigate.loading import load_rows
 from forwarder.investigate.rows import Line, RowReader
 from forwarder.registry import SOURCES
+from tests.examples import examples
 from tests.investigate.lines import event
 
 FEEDS = [
@@ -53,7 +54,7 @@ def rows_of(lines, feed):
 
 @pytest.mark.parametrize("feed", FEEDS)
 @given(lines=st.lists(bodies, min_size=1, max_size=8))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_line_is_one_row(feed, lines):
     rows = [msgspec.json.decode(row, type=Row, strict=True) for row in rows_of(lines, feed)]
     assert [row.line for row in rows] == list(range(1, len(lines) + 1))
@@ -63,7 +64,7 @@ def test_any_line_is_one_row(feed, lines):
 
 
 @given(lines=st.lists(bodies, min_size=1, max_size=30))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_duckdb_takes_every_row(lines, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     with duckdb.connect() as connection:

@@ -21,6 +21,7 @@ from forwarder.net import http as http_module
 from forwarder.net import transport as transport_module
 from forwarder.net.http import HttpClient
 from forwarder.net.wire import Wire
+from tests.examples import examples
 from tests.sockets import listening
 
 PATIENT = HttpConfig(connect_timeout=10, read_timeout=20, total_timeout=30)
@@ -140,7 +141,7 @@ def scripts(draw: st.DrawFn) -> list[bytes]:
 @example(script=[b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello world"], method="GET")
 @example(script=[b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"], method="GET")
 @example(script=[b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"], method="HEAD")
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_whatever_a_server_says_it_means_the_same_as_with_httpx_alone(script: list[bytes], method: str) -> None:
     ours, theirs = asyncio.run(both(script, method))
     if isinstance(theirs, tuple) and isinstance(ours, tuple) and theirs[0] == "other":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from forwarder.contracts.text import visible
 from forwarder.observe.logs import LogSetup
 from forwarder.observe.redaction import Redactor
+from tests.examples import examples
 
 # a core that no other part of a line contains, in the middle of anything; secrets are stripped where they are read
 secrets = st.builds(
@@ -55,7 +56,7 @@ def logged(style: str, secret: str, write: Callable[[], None]) -> str:
 
 
 @given(data=st.data(), secret=secrets, style=st.sampled_from(["json", "console"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_fields_keys_and_events(data, secret, style):
     value, name = data.draw(holders(secret)), data.draw(around)
     written = logged(
@@ -69,7 +70,7 @@ def test_fields_keys_and_events(data, secret, style):
 
 
 @given(secret=secrets, before=around, after=around, style=st.sampled_from(["json", "console"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_exceptions_causes_and_groups(secret, before, after, style):
     text = before + secret + after
 
@@ -88,7 +89,7 @@ def test_exceptions_causes_and_groups(secret, before, after, style):
 
 
 @given(text=st.text(alphabet=st.characters()), style=st.sampled_from(["json", "console"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_one_event_is_one_printable_line(text, style):
     written = logged(
         format, "unused-secret", lambda: structlog.get_logger("x").warning(text, value=text, **{f"k{text}": [text]})

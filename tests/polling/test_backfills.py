@@ -20,6 +20,7 @@ from forwarder.polling.progress import RECENT
 from forwarder.spool.contract import PageCommit, Settlement
 from forwarder.spool.gap import Gap
 from forwarder.spool.sqlite.store import SqliteSpool
+from tests.examples import examples
 from tests.polling.pollers import ScriptedSource, attempt, page, poller_of, running, spool_in, spooled, until
 from tests.polling.test_windows import Course, WindowLog
 
@@ -87,7 +88,7 @@ async def read_all(poller: Poller) -> None:
     raise AssertionError("it does not end")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(st.sampled_from(["ask", "restart", "pause", "resume", "lose", "fail"]), max_size=25),
     first=st.integers(0, 60),

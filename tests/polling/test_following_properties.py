@@ -28,6 +28,7 @@ from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Committed, PageCommit, Settlement, SpoolFull
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.clocks import FakeClock
+from tests.examples import examples
 from tests.polling.pollers import step
 
 ORIGIN = Origin("acme", "organization", "org-1")
@@ -176,7 +177,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     actions=ACTIONS,
     by_time=st.booleans(),

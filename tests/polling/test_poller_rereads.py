@@ -19,6 +19,7 @@ from forwarder.contracts import CursorLost, Page
 from forwarder.polling.plan import HEAL
 from forwarder.polling.poller import Poller
 from forwarder.spool.sqlite.store import SqliteSpool
+from tests.examples import examples
 from tests.polling.pollers import ScriptedSource, page, poller_of, spool_in, spooled, step
 
 START = 1_790_000_000_000
@@ -224,7 +225,7 @@ async def play(folder: Path, acts: list[Act], *, by_time: bool, resumes: bool) -
 @example(acts=LOSSES)
 @example(acts=AHEAD)
 @example(acts=LOST_AHEAD)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_becomes_visible_in_time_is_in_the_spool(acts: list[Act], by_time: bool, resumes: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder), acts, by_time=by_time, resumes=resumes))

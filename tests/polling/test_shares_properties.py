@@ -20,6 +20,7 @@ from forwarder.net.retry import RequestBudget
 from forwarder.polling.plan import BACKFILL, HEAL, RECONCILE, REREAD, TAIL, Plan
 from forwarder.polling.shares import RECONCILE_MOST, TAIL_SHARE, least_share, path_of, reader_of
 from tests.clocks import FakeClock
+from tests.examples import examples
 
 MORE = "backfill:more"
 WALKS = (HEAL, REREAD, RECONCILE, BACKFILL, MORE)
@@ -131,7 +132,7 @@ SLOW = st.sampled_from([0.05, 0.5, 4.0, 30.0, 120.0])
 WALK = st.builds(Walk, st.integers(1, 40).map(float), FAULTS, SLOW)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     per_minute=st.sampled_from([10.0, 50.0, 600.0]),
     part=st.floats(0, 3),

@@ -32,6 +32,7 @@ from simulator.receivers.http_lines import HttpLinesReceiver
 from simulator.receivers.rules import Refused, Rule
 from sinks.http import HttpSink
 from tests.choking import in_doubt, letters_of
+from tests.examples import examples
 
 TOKEN = "made-up-t0ken"
 
@@ -269,7 +270,7 @@ _json = st.recursive(
 
 
 @pytest.mark.parametrize("body", ["ndjson", "array"])
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(events=st.lists(st.dictionaries(st.text(), _json, max_size=5), min_size=1, max_size=10), indent=st.booleans())
 async def test_whatever_is_in_the_events_they_arrive_one_by_one(
     body: str, events: list[dict[str, Any]], indent: bool

@@ -17,6 +17,7 @@ from forwarder.spool.contract import CursorMove, PageCommit, Settlement, SpoolFu
 from forwarder.spool.letter import PAGE_GONE, DeadLetter, Selection
 from forwarder.spool.sqlite.store import SqliteSpool
 from tests.clocks import FakeClock
+from tests.examples import examples
 from tests.spool.spools import ACME, OTHER, body_of, bulky, page_of
 
 LEFT = b"what privacy left"  # what a lane has of an event that it rejects; the spool keeps its own
@@ -378,5 +379,5 @@ def minute_of(name: str) -> str:
     return "" if name == "j" else f"2026-01-31T12:0{ord(name) % 4}"
 
 
-SpoolMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+SpoolMachine.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)
 TestSpoolMachine = SpoolMachine.TestCase

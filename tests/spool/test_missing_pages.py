@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forwarder.spool.contract import PageCommit, Settlement
+from tests.examples import examples
 from tests.spool.spools import OTHER, Harness, bulky, names, opened, page_of
 
 
@@ -189,7 +190,7 @@ async def test_what_was_set_aside_or_cleaned_up_is_not_missed_again(tmp_path: Pa
         assert len(await gaps(harness)) == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40), deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6),
     deleted=st.sets(st.integers(0, 5)),

@@ -25,6 +25,7 @@ from forwarder.observe.runbooks import runbooks_of
 from forwarder.observe.status_json import report_to_dict
 from forwarder.observe.status_problems import remarks
 from tests.admin.page.states import EVIL, states
+from tests.examples import examples
 
 STATES = states()
 EVERY = Hand([act.verb for act in ACTS.values()], "TICKET")
@@ -229,7 +230,7 @@ def replaced(tree: Any, text: str) -> Any:
     return f"{text}{EVIL}" if isinstance(tree, str) else tree
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(text=TEXTS, name=st.sampled_from(sorted(STATES)))
 def test_no_text_of_any_field_becomes_markup(text: str, name: str) -> None:
     clean = Redactor().scrub(replaced(shown(name), text), most_items=10**6)
@@ -250,7 +251,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(key=st.sampled_from(sorted(shown("several"))), value=JSON)
 def test_a_field_of_another_kind_or_version_breaks_nothing(key: str, value: Any) -> None:
     found = shown("several")

@@ -19,6 +19,7 @@ from forwarder.contracts.identity import EventKeys
 from forwarder.testing.far_end import context
 from sinks.archive.settings import ArchiveConfig
 from sinks.archive.sink import ArchiveSink
+from tests.examples import examples
 from tests.sinks.archive.archives import (
     NOON,
     ORIGIN,
@@ -110,7 +111,7 @@ async def test_line_ends_between_tokens_make_no_second_line(tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------------------- once, not twice
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 async def test_whatever_comes_again_in_whatever_groups_is_stored_once(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from forwarder.contracts import Held, Retryable, SystemClock
 from sinks.file.lines import Durability, LineFile, Rotation, rotated
+from tests.examples import examples
 
 # Says on standard output what was accepted, a batch a line, so that the parent knows the truth when it kills.
 _WRITER = """
@@ -116,7 +117,7 @@ class _Clock:
 _ACCIDENTS = {"crash": None, "full": OSError(28, "No space left"), "broken": OSError(5, "Input/output error")}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     plan=st.lists(
         st.tuples(

@@ -18,6 +18,7 @@ from simulator.receivers.hec import HecReceiver
 from simulator.receivers.hec_envelope import Event
 from simulator.receivers.hec_rules import Rule, Token
 from sinks.splunk_hec.sink import SplunkHecSink
+from tests.examples import examples
 from tests.sinks.splunk_hec.sinks import SECRET, batch, decided, delivering, landed, left_of, sink_of, with_products
 
 NUMBERS: dict[str, Callable[[int], int | None]] = {
@@ -267,7 +268,7 @@ async def test_behind_the_lane_a_refused_index_is_shown_and_mended(tmp_path: Pat
     st.sets(st.integers(1, 12)),
     st.sampled_from(list(NUMBERS)),
 )
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 async def test_any_mix_of_bad_events_and_refused_indexes_comes_to_the_right_end(
     places: Sequence[str], bad: set[int], number: str
 ) -> None:

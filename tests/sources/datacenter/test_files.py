@@ -25,6 +25,7 @@ from forwarder.sources.datacenter import nodes
 from forwarder.sources.datacenter.follower import FINISHED_MS
 from forwarder.sources.datacenter.source import JiraDataCenter, JiraDataCenterConfig
 from forwarder.sources.datacenter.vanished import GONE_MS
+from tests.examples import examples
 
 NOW_MS = 1_767_225_600_000
 LOG = "20260101-00000.audit.log"
@@ -769,7 +770,7 @@ DEEDS = (
 
 
 @settings(
-    max_examples=80,
+    max_examples=examples(80),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     print_blob=True,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from forwarder.sources.datacenter.from_files import SAID_FOR
 from forwarder.sources.datacenter.vanished import GONE_MS
 from simulator.products.node_file import NodeFile
+from tests.examples import examples
 from tests.sources.datacenter.test_files import (
     LOG,
     NOW_MS,
@@ -301,7 +302,7 @@ DEEDS = ("write", "write", "burst", "burst", "next", "rename", "copy_and_cut", "
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     print_blob=True,

@@ -17,6 +17,7 @@ from forwarder.formats.raw import RawFormat
 from forwarder.formats.structured_data.format import StructuredDataFormat
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from tests.events import golden_bodies, record_of, strictly
+from tests.examples import examples
 from tests.formats.cef_reader import strictly as cef_strictly
 from tests.formats.leef.reader import read as leef_read
 from tests.formats.ocsf_reader import strictly as ocsf_strictly
@@ -139,7 +140,7 @@ def whole(value):
     )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(events, st.booleans(), st.sampled_from([None, 1]))
 @example({"attributes": {}}, True, None)
 def test_one_record_or_one_reason(event, ascii_only, indent):
@@ -190,7 +191,7 @@ def test_no_bytes_raise(body):
     outcome(body)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(golden_bodies())), st.data())
 def test_a_damaged_event_is_still_one_record_or_one_reason(name, data):
     body = bytearray(golden_bodies()[name])
@@ -201,7 +202,7 @@ def test_a_damaged_event_is_still_one_record_or_one_reason(name, data):
         strictly(raw)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.permutations(sorted(golden_bodies())))
 def test_neighbours_do_not_matter(names):
     """An event means the same in any company, and after any other."""
