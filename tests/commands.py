@@ -8,6 +8,7 @@ As a program: takes requests from the socket that is its standard input, until t
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
 import gc
@@ -56,6 +57,12 @@ class Started:
             raise
         finally:
             self._reply.close()
+
+    async def ended(self) -> int:
+        """Return the exit code, whenever it comes."""
+        with self._reply:
+            self._reply.setblocking(False)
+            return int(await asyncio.get_running_loop().sock_recv(self._reply, 64))
 
 
 def start(

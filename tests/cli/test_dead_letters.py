@@ -17,8 +17,9 @@ from simulator.config import SimulatorConfig
 from simulator.receivers.bulk import BulkReceiver, Rule
 from simulator.receivers.bulk_templates import Refused
 from simulator.simulator import Simulator
+from tests.commands import call_for_text
 from tests.daemon.engine import source
-from tests.daemon.process import COMMAND, Process, write_config
+from tests.daemon.process import Process, write_config
 
 SECRET = "planted-secret-of-the-receiver"
 EVENTS = 40
@@ -40,16 +41,9 @@ class Scene:
         return None
 
     async def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return await asyncio.to_thread(
-            subprocess.run,
-            [COMMAND, "dead-letters", *words, "-c", str(self.folder / "config.yaml")],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
-        )
+        words = "dead-letters", *words, "-c", str(self.folder / "config.yaml")
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        return await asyncio.to_thread(call_for_text, *words, cwd=self.folder, env=env)
 
     async def letters(self) -> list[dict[str, Any]]:
         done = await self.call("list", "--json")

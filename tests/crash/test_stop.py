@@ -53,11 +53,13 @@ def elastic(url: str, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def world(folder: Path, url: str, *, events: int = 1500, **more: Any) -> AsyncIterator[tuple[Simulator, Process]]:
+async def world(
+    folder: Path, url: str, *, events: int = 1500, fresh: bool = False, **more: Any
+) -> AsyncIterator[tuple[Simulator, Process]]:
     async with Simulator(SimulatorConfig(events=events, history="2d")) as sim:
         out = file_sink(folder / "out.ndjson")
         config = write_config(folder, {"acme": source(sim)}, {"elastic": elastic(url), "out": out}, **more)
-        async with Process(config) as process:
+        async with Process(config, fresh=fresh) as process:
             yield sim, process
 
 
@@ -231,7 +233,7 @@ async def test_sighup_reads_the_log_level_and_nothing_stops(tmp_path: Path) -> N
 async def test_sigterm_at_any_moment_of_the_start(tmp_path: Path) -> None:
     """Before the program can hear it, the signal ends it as any program, and then nothing was begun."""
     spool = tmp_path / "state" / "spool.db"
-    async with BulkReceiver(auto_create=True) as receiver, world(tmp_path, receiver.url) as (sim, process):
+    async with BulkReceiver(auto_create=True) as receiver, world(tmp_path, receiver.url, fresh=True) as (sim, process):
         clock = asyncio.get_running_loop().time
         begun = clock()
         await process.start()

@@ -16,6 +16,7 @@ import psutil
 import yaml
 
 from forwarder.testing.waiting import until
+from tests import commands
 
 T = TypeVar("T")
 
@@ -40,24 +41,58 @@ def write_config(folder: Path, sources: dict[str, Any], sinks: dict[str, Any], *
 
 async def run_command(config: Path, *words: str) -> str:
     """Run a command beside the daemon, or without one; return what it prints."""
-    done = await asyncio.create_subprocess_exec(
-        COMMAND, *words, "-c", str(config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, errors = await done.communicate()
-    assert done.returncode == 0, errors
-    return output.decode()
+    done = await asyncio.to_thread(commands.call, *words, "-c", str(config), cwd=Path.cwd(), env=os.environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+class Fork:
+    """A call of the command (see `tests.commands`), as asyncio shows a process that it has started."""
+
+    def __init__(self, call: commands.Started) -> None:
+        self.pid = call.pid
+        self.returncode: int | None = None
+        self._end = asyncio.ensure_future(self._until_ended(call))
+
+    async def _until_ended(self, call: commands.Started) -> int:
+        self.returncode = await call.ended()
+        return self.returncode
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._end)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def forked(words: Sequence[str], env: dict[str, str], output: int) -> commands.Started:
+    with Path(os.devnull).open("rb") as nothing:
+        streams = nothing.fileno(), output, output
+        return commands.start(*words, cwd=Path.cwd(), env=env, streams=streams)
 
 
 class Process:
-    """One configuration; lives follow each other. `log` is that of the present life."""
+    """One configuration; lives follow each other. `log` is that of the present life.
 
-    def __init__(self, config: Path, *, prefix: Sequence[str] = (), token: str = "", other_port: int = 0) -> None:
+    A life is a fork of a process that has imported the program, unless it is asked for `fresh`, or behind other words: then it
+    is a start from nothing, for what is tested of the start itself, or of the memory.
+    """
+
+    def __init__(
+        self, config: Path, *, prefix: Sequence[str] = (), fresh: bool = False, token: str = "", other_port: int = 0
+    ) -> None:
         self.config = config
         self._asking = f"Authorization: Bearer {token}\r\n" if token else ""
         self._port = 0
         self._other_port = other_port
         self._prefix = prefix
-        self._process: asyncio.subprocess.Process | None = None
+        self._fresh = fresh or bool(prefix)
+        self._process: asyncio.subprocess.Process | Fork | None = None
         self._lives = 0
         self._log = config.with_name("daemon-0.log")
 
@@ -66,18 +101,15 @@ class Process:
         self._lives += 1
         self._port = 0
         self._log = self.config.with_name(f"daemon-{self._lives}.log")
+        words = *(words or ("run",)), "-c", str(self.config)
+        env = {name: value for name, value in os.environ.items() if not name.startswith("FORWARDER")}
         with self._log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._prefix,
-                COMMAND,
-                *(words or ("run",)),
-                "-c",
-                str(self.config),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("FORWARDER")},
-            )
+            if self._fresh:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._prefix, COMMAND, *words, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=env
+                )
+            else:
+                self._process = Fork(forked(words, env, log.fileno()))
 
     @property
     def alive(self) -> bool:

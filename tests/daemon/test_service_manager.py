@@ -79,7 +79,7 @@ def started(systemd: Systemd, clock: FakeClock, watchdog: float = 60.0) -> Servi
 async def test_the_whole_life_of_a_daemon(systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with Simulator(SimulatorConfig(events=50, history="1d")) as sim:
         out = tmp_path / "out.ndjson"
-        process = Process(write_config(tmp_path, {"acme": source(sim)}, {"archive": file_sink(out)}))
+        process = Process(write_config(tmp_path, {"acme": source(sim)}, {"archive": file_sink(out)}), fresh=True)
         monkeypatch.setenv("NOTIFY_SOCKET", systemd.address)
         monkeypatch.setenv("WATCHDOG_USEC", "400000")
         async with process:

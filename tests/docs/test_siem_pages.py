@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.daemon.process import COMMAND
+from tests.commands import call_for_text
 from tests.docs.strangers import ROOT, files_of
 
 PAGES = sorted(path for path in (ROOT / "docs" / "siem").glob("*.md") if path.name != "README.md")
@@ -39,9 +39,7 @@ def test_check_takes_the_configuration_of_a_page(text: str, tmp_path: Path) -> N
             file.write_text("k7Jq2mXw9RtB4vLz")
         file.chmod(0o600)
     (tmp_path / "config.yaml").chmod(0o600)
-    done = subprocess.run(
-        [COMMAND, "check", "-c", "config.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100
-    )
+    done = call_for_text("check", "-c", "config.yaml", cwd=tmp_path, env=os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

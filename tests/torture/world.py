@@ -117,7 +117,9 @@ class World:
             await place.open()
             stack.push_async_callback(place.close)
         config = self._write_config()
-        self.process = await stack.enter_async_context(Process(config, prefix=self.clock.prefix, token=self._token))
+        self.process = await stack.enter_async_context(
+            Process(config, prefix=self.clock.prefix, fresh=True, token=self._token)
+        )
 
     def _write_config(self) -> Path:
         acme = source(
