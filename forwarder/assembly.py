@@ -28,14 +28,14 @@ from forwarder.spool.sqlite.files import judge, refuse_link
 from forwarder.spool.sqlite.glimpse import glimpse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
     from pathlib import Path
 
     from forwarder.config.settings import Settings
     from forwarder.contracts import Budget, Clock, Finding, Format, Page, Sink, Source
     from forwarder.contracts.settings import SinkConfig, SourceConfig
     from forwarder.records.filters import Chooses
-    from forwarder.records.maker import RecordMaker
+    from forwarder.records.maker import Bodies, RecordMaker
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
     from forwarder.spool.config import SpoolConfig
@@ -78,6 +78,17 @@ def build_format_of(config: SinkConfig) -> Format:
     return build_format(format_name(config), original=config.original, fields=config.fields)
 
 
+def look_of(config: SinkConfig) -> Hashable:
+    """Return what decides the bytes that are rendered of an event: equal for sinks that can share them, else None.
+
+    A sink with a privacy shares nothing. A format without meaning gives the event as it is, and costs nothing.
+    """
+    name = format_name(config)
+    if config.privacy.active or not FormatTraits.of(FORMATS.load(name)).needs_event:
+        return None
+    return name, config.original, config.fields.model_dump_json()
+
+
 def build_filters(settings: Settings) -> dict[str, Filter]:
     """Build the filters of all sinks, by their names."""
     places = Places(settings.places)
@@ -108,6 +119,7 @@ def build_maker(
     unrouted: Unrouted | None = None,
     linked: Counter[str] | None = None,
     late: Counter[str] | None = None,
+    bodies: Bodies | None = None,
 ) -> RecordMaker:
     """Build what makes the records of one sink. Raises ConfigError.
 
@@ -121,6 +133,7 @@ def build_maker(
         unrouted: Counts what no sink is there for.
         linked: Counts events that are one change with one of another source.
         late: Counts events that did not come as they happened, by kind, and those held back.
+        bodies: What lanes of the same look have rendered; None where there are none.
     """
     from forwarder.records.lateness import Lateness
     from forwarder.records.links import Links
@@ -140,6 +153,7 @@ def build_maker(
         unrouted=unrouted,
         links=Links(linked if linked is not None else Counter(), config.duplicates.drop_from),
         lateness=Lateness(config.late, late if late is not None else Counter()),
+        bodies=bodies,
     )
 
 

@@ -32,7 +32,10 @@ class FormatTraits(Traits, frozen=True):
 
 
 class Format(Protocol):
-    """Renders records. Pure and fast: no I/O, no clock. What else it may declare of itself is in `FormatTraits`."""
+    """Renders records. Pure and fast: no I/O, no clock. What else it may declare of itself is in `FormatTraits`.
+
+    Sinks of the same format may share what was rendered for one of them, so nothing in it depends on the sink.
+    """
 
     def render(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
         """Return one body per record, in order, without a line end; a refused one is its own result."""

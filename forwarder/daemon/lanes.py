@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from forwarder.assembly import build_chosen, build_maker
+from forwarder.assembly import build_chosen, build_maker, look_of
 from forwarder.contracts import IsChained
 from forwarder.contracts.log import get_logger
 from forwarder.contracts.moments import iso_ms
@@ -14,18 +15,20 @@ from forwarder.delivery.replaying import Replays
 from forwarder.delivery.shared import SharedSink
 from forwarder.delivery.taps import Taps
 from forwarder.observe.reports import LaneReport
+from forwarder.records.shared import Shared
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
     from forwarder.admin.dead_letters import Change
     from forwarder.admin.lanes import LaneChange
     from forwarder.config.settings import Settings
-    from forwarder.contracts import Clock, Sink
+    from forwarder.contracts import Clock, Sink, SinkConfig
     from forwarder.delivery.replaying import ReplaySpool
     from forwarder.delivery.shared import LaneSink
     from forwarder.records.filters import Filter
+    from forwarder.records.maker import Bodies
     from forwarder.records.normalizers import Normalizers
     from forwarder.records.places import Unrouted
     from forwarder.spool.contract import Spool
@@ -70,6 +73,7 @@ class Lanes:
         self._rng = rng
         self._redact = redact
         self._shared: dict[str, SharedSink] = {}
+        self._bodies: dict[Hashable, Bodies] = {}
         self.taps: dict[str, Taps] = {}
         self._lanes: dict[str, OperatedLane] = {}
         self._replays: dict[str, Replays] = {}
@@ -100,12 +104,19 @@ class Lanes:
                 self._unrouted,
                 report.links,
                 report.late,
+                self._bodies_of(config),
             ),
             clock=self._clock,
             rng=self._rng,
             report=report,
             redact=self._redact,
         )
+
+    def _bodies_of(self, config: SinkConfig) -> Bodies | None:
+        """Return what lanes of the same look have rendered, where there is more than one."""
+        look = look_of(config)
+        alike = sum(look_of(other) == look for other in self.settings.sinks.values())
+        return None if look is None or alike == 1 else self._bodies.setdefault(look, Shared())
 
     def make_replays(self, name: str, spool: Spool) -> Replays:
         """Make what runs the replays of a sink; it takes the place of one that failed."""
@@ -173,6 +184,8 @@ class Lanes:
     def use(self, settings: Settings) -> None:
         """Take changed settings for all that is made from now on, and let go of who watches a sink that is gone."""
         self.settings = settings
+        looks = Counter(map(look_of, settings.sinks.values()))
+        self._bodies = {look: kept for look, kept in self._bodies.items() if looks[look] > 1}
         for name in self.taps.keys() - settings.sinks.keys():
             del self.taps[name]
 

@@ -91,7 +91,7 @@ class Lateness:
         return held
 
     def mark(self, records: Iterable[Record], found: Mapping[int, Late]) -> None:
-        """Write on records how late they are; their meaning is copied, for other lanes may have the same one."""
+        """Write on records how late they are, but not into their meaning."""
         for record in records:
             late = found.get(record.seq)
             if late is None:
@@ -99,11 +99,17 @@ class Lateness:
             record.late = late
             record.elsewhere = self._events == "elsewhere" and self._is_old(late)
             record.marks = (*record.marks, late.kind)
-            if (event := record.event) is not None:
-                record.event = msgspec.structs.replace(event, late=late, marks=(*event.marks, late.kind))
 
     def _is_old(self, late: Late) -> bool:
         return late.seconds is not None and late.seconds * 1000 >= self._after_ms
+
+
+def tell(records: Iterable[Record]) -> None:
+    """Write into the meaning of records how late they are; it is copied, for other lanes may have the same one."""
+    for record in records:
+        late, event = record.late, record.event
+        if late is not None and event is not None and event.late is not late:
+            record.event = msgspec.structs.replace(event, late=late, marks=(*event.marks, late.kind))
 
 
 def brings_live_events(reader: str) -> bool:

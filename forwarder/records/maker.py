@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -35,10 +35,11 @@ from forwarder.contracts import (
 )
 from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.records.filters import Chooses
-from forwarder.records.lateness import Lateness
+from forwarder.records.lateness import Lateness, tell
 from forwarder.records.links import Links
 from forwarder.records.places import Unrouted
 from forwarder.records.privacy import PrivateRecords, may_be_own
+from forwarder.records.shared import Shared
 from forwarder.spool.contract import Chunk
 from forwarder.spool.letter import DeadLetter
 
@@ -53,6 +54,9 @@ AT_ONCE = 32
 
 HEAVY = 256 * 1024
 """Bytes of events that end such a group early."""
+
+
+Bodies = Shared[bytes | UnexpectedPayload]
 
 
 class Prepared(msgspec.Struct):
@@ -79,6 +83,7 @@ class RecordMaker:
         unrouted: Counts what no sink is there for.
         links: Follows the changes that several sources record.
         lateness: Finds what did not come as it happened.
+        bodies: What other lanes have rendered whose formats write the same; None where no other does.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class RecordMaker:
         unrouted: Unrouted | None = None,
         links: Links | None = None,
         lateness: Lateness | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
         self._format = render
         self._filter = chosen
@@ -108,6 +114,7 @@ class RecordMaker:
         self._unrouted = unrouted
         self._links = links if links is not None else Links(Counter())
         self._lateness = lateness if lateness is not None else Lateness(LateConfig(), Counter())
+        self._bodies = bodies
 
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
@@ -154,6 +161,8 @@ class RecordMaker:
         records = self._make_private(records, prepared)
         if late:
             self._lateness.mark(records, late)
+            if self._wants_event:
+                tell(records)
         self._count_unknown_actions(records)
         self._render(records, prepared)
         if related:  # as the sources gave it: privacy may take away what the id is made of
@@ -208,7 +217,8 @@ class RecordMaker:
 
     def _render(self, records: list[Record], prepared: Prepared) -> None:
         most = self._max_body
-        for record, body in zip(records, self._format.render(records), strict=True):
+        bodies = self._write(records) if self._bodies is None else self._bodies.of(records, self._write)
+        for record, body in zip(records, bodies, strict=True):
             if isinstance(body, bytes):
                 if most is not None and len(body) > most:
                     self._shorten(record, most, prepared)
@@ -218,9 +228,14 @@ class RecordMaker:
             else:
                 prepared.refused.append(DeadLetter.of_payload(record, body))
 
+    def _write(self, records: Sequence[Record]) -> list[bytes | UnexpectedPayload]:
+        tell(records)
+        return self._format.render(records)
+
     def _shorten(self, record: Record, most: int, prepared: Prepared) -> None:
         """Have the body written in fewer bytes; what cannot be is a dead letter."""
         why = UnexpectedPayload(f"longer than the {most} bytes that the sink carries")
+        tell([record])
         body = self._format.shrink(record, most) if isinstance(self._format, Shrinks) else why
         if isinstance(body, bytes) and len(body) <= most:
             record.body = body
