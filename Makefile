@@ -127,7 +127,7 @@ truth: $(VENV)/.dev ## plants gaps and judges what is said of each; ARGS="--gaps
 mutants: $(VENV)/.dev ## small wrong changes to the core: do the tests notice; ARGS="--sample 200"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor
+bench: $(VENV)/.dev ## CPU per event, spool bytes per event, memory, start-up; each beside its floor or aim
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-peers: $(VENV)/.dev ## what others cost beside us, in one run; ARGS=--write makes docs/performance.md of it (Go, Debian)

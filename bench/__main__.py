@@ -3,7 +3,7 @@
     make bench ARGS="--events 100000 --rounds 3"
 
 Prints CPU µs per event, events per second, ratio to the floor; spool bytes per event; memory and start-up with a
-backlog. The floors and the forwarder take turns, and the best round of each counts, so that neighbours on the machine
+backlog; then what `bench.starting` measures, each beside its aim. The floors and the forwarder take turns, and the best round of each counts, so that neighbours on the machine
 disturb all alike. `floor.py` says what the bare floor leaves out, `equal_floor.py` what straight code does with each
 event where it does as much as the forwarder.
 """
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from bench.harness import ROOT, Cost, ask, forwarder, free_port, helper, measure, write_config
+from bench.starting import starting_costs
 
 
 class Bench:
@@ -205,6 +206,8 @@ def main() -> None:
         if asked.rounds:
             path_costs(Path(folder), asked.events, asked.rounds)
         backlog_costs(Path(folder), asked.backlog)
+        if asked.rounds:
+            starting_costs(Path(folder), asked.rounds, asked.events)
 
 
 main()

@@ -130,7 +130,7 @@ def measure(
 
 def forwarder(config: Path) -> list[str]:
     """Return the command line of the daemon."""
-    return [sys.executable, "-m", "forwarder.cli.app", "run", "-c", str(config)]
+    return [sys.executable, "-m", "forwarder", "run", "-c", str(config)]
 
 
 def write_config(path: Path, feed: dict, sinks: dict, *, spool: Path, admin: int, source: dict | None = None) -> Path:

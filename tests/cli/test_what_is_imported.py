@@ -30,7 +30,9 @@ DELIVERY = {
 }  # fmt: skip
 CONFIG = """
 spool: {path: spool.db}
-sources: {acme: {type: organization, org_id: 7d5a6a0e-1c55-4b92-9a37-0a4ad7a3c1aa, api_key: kT7vQ2mZx9Lr4Wb8}}
+sources:
+  acme:
+    {type: organization, org_id: 7d5a6a0e-1c55-4b92-9a37-0a4ad7a3c1aa, api_key: kT7vQ2mZx9Lr4Wb8, base_url: "http://127.0.0.1:9"}
 sinks: {elastic: {type: elasticsearch, url: "http://127.0.0.1:9", unmanaged: true}}
 """
 
@@ -53,10 +55,20 @@ def answering() -> Iterator[int]:
         server.shutdown()
 
 
-def imported(folder: Path, words: list[str], unwanted: set[str], port: int = 9) -> str:
+ENDS_ONCE_IT_LISTENS = """
+import os, threading, time
+def end():
+    while not os.path.exists('spool.db.sock'): time.sleep(0.02)
+    os.kill(os.getpid(), 15)
+threading.Thread(target=end, daemon=True).start()
+"""
+
+
+def imported(folder: Path, words: list[str], unwanted: set[str], port: int = 9, before: str = "") -> str:
     """Run a command and return what it imported of what it should not."""
     (folder / "config.yaml").write_text(f"{CONFIG}admin: {{listen: '127.0.0.1:{port}'}}\n", encoding="utf-8")
     code = (
+        f"{before}\n"
         f"import sys; sys.argv = ['audit-forwarder', *{words!r}]\n"
         "from forwarder.__main__ import main\n"
         "try: main()\n"
@@ -81,3 +93,17 @@ def imported(folder: Path, words: list[str], unwanted: set[str], port: int = 9) 
 def test_a_command_imports_nothing_that_it_does_not_use(tmp_path, answering, words, unwanted) -> None:
     port = answering if words[0] == "status" else 9
     assert imported(tmp_path, words, unwanted, port) == "0"
+
+
+def test_a_daemon_imports_nothing_that_it_does_not_use(tmp_path) -> None:
+    others = {
+        "cryptography",
+        "duckdb",
+        "forwarder.formats.cef",
+        "forwarder.testing",
+        "obstore",
+        "simulator",
+        "sinks.file",
+    }
+    unwanted = SPARED - {"click"} | others  # uvicorn imports its command line, and has no other way
+    assert imported(tmp_path, ["run", "-c", "config.yaml"], unwanted, 0, ENDS_ONCE_IT_LISTENS) == "0"
