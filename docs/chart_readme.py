@@ -13,6 +13,7 @@ Push the image to your registry, make the Secret, choose the values file of `exa
 change what it says to change:
 
 ```
+(umask 077 && head -c 24 /dev/urandom | base64 > status.token)    # any secret of your own: who knows it may see and act
 kubectl create namespace audit
 kubectl --namespace audit create secret generic audit-forwarder \\
   --from-file=sources__acme__api_key=./atlassian.key --from-file=sinks__elastic__api_key=./elastic.key \\

@@ -260,7 +260,7 @@ ROWS: Mapping[str, list[Panel]] = {
         ),
         Panel(
             "How fast the tolerated part is used up",
-            "1: all of it in 30 days. Above 14.4 in an hour, or 6 in six hours, somebody is woken.",
+            "1: all of it in 30 days. Above 14.4 in an hour, or 6 in six hours, it is a page at night.",
             {
                 f"{{{{sink}}}}, {window}": (
                     f"(1 - sum by (sink) ({_rate('forwarder_sink_timely_events_total', _SINK, window)})"

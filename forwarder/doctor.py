@@ -159,7 +159,7 @@ class Doctor:
             status = await self._spool_status()
             if status is not None:
                 state = [
-                    Finding("state", ok=True, detail=f"{status.last_seq} events so far, {len(status.lanes)} lanes")
+                    Finding("state", ok=True, detail=f"{status.last_seq} events so far; lanes: {len(status.lanes)}")
                 ]
         except Held as error:
             state = [Finding("state", ok=False, detail=error.reason, fix=error.fix)]

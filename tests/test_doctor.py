@@ -461,7 +461,7 @@ async def test_the_spool_of_a_running_and_of_a_stopped_daemon(tmp_path: Path) ->
             await process.stop()
         stopped = await asyncio.to_thread(shell, tmp_path, "spool", "--json")
         state = next(found for found in json.loads(stopped.stdout)["findings"] if found["check"] == "state")
-        assert (state["ok"], "events so far, 1 lanes" in state["detail"]) == (True, True)
+        assert (state["ok"], "events so far; lanes: 1" in state["detail"]) == (True, True)
         (tmp_path / "state" / "spool.db").write_bytes(b"no database" * 100)
         broken = await asyncio.to_thread(shell, tmp_path, "spool", "--json")
         assert broken.returncode == ExitCode.DEGRADED

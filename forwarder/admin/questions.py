@@ -230,7 +230,7 @@ class Questions:
             while not ending.done():
                 await asyncio.wait({ending}, timeout=_LOOK)
                 if _now() - question.looked > self._patience.unwatched:
-                    return "Nobody waited for it any more."
+                    return "It was no longer waited for."
                 if _now() - question.began > self._patience.longest:
                     return f"It took longer than {self._patience.longest:g} s. Ask about less time, or make an index."
         finally:

@@ -177,7 +177,7 @@ for head in {*asked.head} - hashes:
 if asked.key and not signed & {*asked.key}:
     find("key_unknown", ", ".join(asked.key))
 not_proven.update({"that nothing was cut off at the end (--head)": not asked.head, "whose keys signed (--key)": not asked.key})
-print(f"{len(digests)} digests, the newest is {previous or 'none'}; signed by {', '.join(sorted(signed)) or 'nobody'}")
+print(f"{len(digests)} digests, the newest is {previous or 'none'}; signed by {', '.join(sorted(signed)) or 'no one'}")
 findings or print(f"proven: {len(named.keys() & files)} objects are what their digests were written of")
 for what, count in not_proven.items():
     count and print("not proven:", what.format(count))

@@ -216,6 +216,7 @@ def setup(
     overrides: Overrides = None,
     sink: OnlySink = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", "--apply", help="Write without asking.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show all of what is new, too.")] = False,
 ) -> None:
     """Put in place what a destination needs first.
 
@@ -224,7 +225,7 @@ def setup(
     """
     from forwarder.cli.commands import setup as command
 
-    raise typer.Exit(command.setup(call(config, secrets_dir, overrides), sink or (), yes=yes))
+    raise typer.Exit(command.setup(call(config, secrets_dir, overrides), sink or (), yes=yes, diff=diff))
 
 
 @app.command(

@@ -13,7 +13,7 @@ from forwarder.cli.help import App, examples_epilog
 from forwarder.cli.terminal import print_line
 from forwarder.exit_codes import ExitCode
 
-_SECRET = "File with it, or - for standard input; without one it is asked for, unseen."  # noqa: S105 -- a help text
+_SECRET = "or - for standard input; without one it is asked for, unseen."  # noqa: S105 -- a help text
 
 
 def add_to(app: App) -> None:
@@ -44,33 +44,37 @@ def init(
             "bitbucket_datacenter.",
         ),
     ] = None,
-    org_id: Annotated[str | None, typer.Option(metavar="ID", help="Of the organization.")] = None,
-    site: Annotated[str | None, typer.Option(metavar="NAME", help="Of the Jira or Confluence Cloud site.")] = None,
-    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the account on the site.")] = None,
-    source_url: Annotated[str | None, typer.Option(metavar="URL", help="Of the Data Center product.")] = None,
+    org_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Id of the organization, of the address of its admin page.")
+    ] = None,
+    site: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the Jira or Confluence Cloud site.")] = None,
+    email: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="E-mail address of the account on the site.")
+    ] = None,
+    source_url: Annotated[str | None, typer.Option(metavar="URL", help="Address of the Data Center product.")] = None,
     key_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help=f"The key or token of the source. {_SECRET}")
+        str | None, typer.Option(metavar="FILE", help=f"File with the key or token of the source, {_SECRET}")
     ] = None,
     destination: Annotated[
         str | None,
         typer.Option(metavar="TYPE", help="Where events go: elasticsearch, splunk_hec, syslog, http or file."),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Of the destination: its URL, address or file.")
+        str | None, typer.Option(metavar="ADDRESS", help="Where the destination is: its URL, address or file.")
     ] = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", metavar="NAME", help="For syslog: cef, leef, rfc5424_sd, ecs or raw."),
     ] = None,
     token_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help=f"The key or token of the destination. {_SECRET}")
+        str | None, typer.Option(metavar="FILE", help=f"File with the key or token of the destination, {_SECRET}")
     ] = None,
     state: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where events wait. Default: state, beside the configuration.")
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of the admin port. Default: 127.0.0.1:9464, or a free one."),
+        typer.Option(metavar="ADDRESS", help="Where the admin port listens. Default: 127.0.0.1:9464, or a free one."),
     ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Read a simulated organization, write to a file; asks for nothing.")

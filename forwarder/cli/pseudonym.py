@@ -75,7 +75,7 @@ def resolve(
     """Find which of the texts on standard input, one a line, has a pseudonym.
 
     Nothing is kept from which a pseudonym could be resolved: whoever has the key and a list of those who may be meant,
-    such as an export of the organization's users, can find out; once the key is deleted, nobody can.
+    such as an export of the organization's users, can find out; once the key is deleted, no one can.
     """
     from forwarder.cli.commands import pseudonym as command
 

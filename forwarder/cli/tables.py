@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 _GAP = 2
+_TIED = "\0"
+"""Between a number and its percent sign while a text is folded; no text that is shown has it."""
 _LEAST = 8
 """Columns of the screen that the last cell of a row keeps, whatever stands before it."""
 _NOTHING = {"", "-", "\u2013"}
@@ -139,10 +141,12 @@ def paragraph(text: str, screen: Screen, style: Style = "", *, indent: int = 0) 
         yield before + text.rstrip()
         return
     lines = textwrap.wrap(
-        text, screen.width, initial_indent=before, subsequent_indent=before, break_long_words=False,
+        text.replace(" %", f"{_TIED}%"), screen.width, initial_indent=before, subsequent_indent=before, break_long_words=False,
         break_on_hyphens=False,
     ) or [""]  # fmt: skip
-    yield from (paint(line, style) if screen.coloured else line for line in lines)
+    for line in lines:
+        shown = line.replace(_TIED, " ")
+        yield paint(shown, style) if screen.coloured else shown
 
 
 def columns_of(text: str) -> int:

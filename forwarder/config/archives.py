@@ -11,8 +11,8 @@ class IndexConfig(ComponentConfig):
     """The index of each archive, from which `investigate` answers quickly; it only saves time."""
 
     every: Annotated[Duration, Within("10s", "7d")] | None = None
-    """How often to bring it up to date, by a process of its own; by default `investigate index` does, when somebody
-    runs it. Needs the extra `investigate`."""
+    """How often to bring it up to date, by a process of its own; by default `investigate index` does, when you
+    run it. Needs the extra `investigate`."""
     memory: Annotated[ByteSize, Within("64MB", "16GB")] = 256_000_000
     """Memory of DuckDB while it sorts; the process takes some 150 MB besides."""
 
@@ -22,4 +22,4 @@ class VerifyConfig(ComponentConfig):
 
     every: Annotated[Duration, Within("1h", "31d")] | None = None
     """How often to check all of it, by a process of its own that reads the whole archive; by default `archive verify`
-    does, when somebody runs it."""
+    does, when you run it."""

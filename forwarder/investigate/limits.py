@@ -103,7 +103,7 @@ def _of_the_log(window: dict[str, Any]) -> Iterator[Limit]:
         yield Limit(
             "no_views",
             "no view of a page or issue is recorded in this time, by anybody: that needs a plan with user activity"
-            " (Guard Premium or Enterprise). No views here does not mean that nobody looked",
+            " (Guard Premium or Enterprise). No views here does not mean that no one looked",
         )
     elif not window["titles"]:
         yield Limit("no_titles", "the log does not store user content: pages and issues have ids, no titles or keys")

@@ -66,7 +66,8 @@ def _listening(host: str, port: int, setting: str) -> socket.socket:
 def _not_had(host: str, port: int, setting: str, error: OSError) -> ConfigError:
     return ConfigError(
         f"{setting}: cannot listen on {host}:{port} ({error.strerror}); "
-        "stop what holds the port or choose another one, such as 127.0.0.1:9465"
+        "stop what holds the port, perhaps a forwarder that runs already (`audit-forwarder status`), or choose another "
+        "one, such as 127.0.0.1:9465"
     )
 
 

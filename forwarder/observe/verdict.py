@@ -114,7 +114,7 @@ def _in_words(
     report: Mapping[str, Any], tone: Tone, troubled: Sequence[tuple[str, Mapping[str, Any]]], missing: str
 ) -> tuple[Tone, str, str]:
     """Return the tone, the word and the sentence of a daemon that runs."""
-    words = {"held": "Held: somebody must act", "late": "Late: it is tried again"}
+    words = {"held": "Held: needs a change", "late": "Late: it is tried again"}
     problem = report.get("problem")
     if problem:
         return "held", "No news", sentence(f"The daemon cannot say how it goes: {cell(problem)}")
@@ -141,7 +141,7 @@ def _calm(report: Mapping[str, Any]) -> tuple[Tone, str, str]:
     elif not report.get("ready", True):
         found = "busy", "Starting", sentence(f"Not ready: {', '.join(texts(report, 'not_ready'))}")
     elif paused:
-        found = "off", "Paused", f"Somebody paused {_sinks(paused)}."
+        found = "off", "Paused", f"{_sinks(paused, 'S')} {'is' if len(paused) == 1 else 'are'} paused by hand."
     elif late:
         found = "busy", "Catching up", f"{_sinks(late, 'S')} {'is' if len(late) == 1 else 'are'} catching up."
     elif any(is_number(source.get("history_left_seconds")) for source in objects(report, "sources")):

@@ -169,7 +169,7 @@ class Asker:
     def _say_so(self, seconds: float) -> None:
         """Show that the API itself keeps us from asking, and until when."""
         now = self._clock.time()
-        reason = "the API lets nobody ask for a while: its answer says that the limit of requests is used up"
+        reason = "the API takes no requests for a while: its answer says that the limit of requests is used up"
         if self._report.turn("retrying", now, reason, _LONG_FIX):
             self._log.warning("source_degraded", state="retrying", reason=reason, fix=_LONG_FIX, seconds=round(seconds))
         self._report.failed(now, seconds)

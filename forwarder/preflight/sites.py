@@ -50,7 +50,7 @@ def odd_sites(settings: Settings) -> Iterator[Problem]:
             what = "tokens of a service account have scopes, and are good at the gateway only"
             yield Problem(f"{path}.access", what, "write gateway, or leave it out")
         if config.api != "records":
-            what = "the Workspace Events API is a preview: nobody has called it with this program yet"
+            what = "the Workspace Events API is a preview: this program has not called it yet"
             yield Problem(f"{path}.api", what, "see that what your site records comes whole, or write records")
         host = urlsplit(config.gateway).hostname or ""
         if host.endswith((".atlassian.net", ".jira.com")) or host.startswith(("admin.", "id.", "home.")):

@@ -43,8 +43,8 @@ JUDGEMENTS: dict[Judgement, str] = {
 
 PROOFS = {
     "delivered": "the sink keeps what it accepted, and says so",
-    "received": "it came in at the sink; whether it is kept, nobody says",
-    "none": "it was sent; nobody says that it came in",
+    "received": "it came in at the sink; whether it is kept is not said",
+    "none": "it was sent; nothing says that it came in",
     "": "not known, for the sink is not configured",
 }
 """What an acceptance of a sink is worth."""

@@ -495,7 +495,7 @@ def test_a_process_that_is_killed_is_said(slow):
 
 async def test_who_goes_away_ends_the_question(tmp_path):
     os.mkfifo(tmp_path / "pipe.ndjson")
-    for patience, why in ((Patience(unwatched=0.5), "Nobody waited"), (Patience(longest=0.5), "It took longer")):
+    for patience, why in ((Patience(unwatched=0.5), "no longer waited"), (Patience(longest=0.5), "It took longer")):
         questions = Questions(patience)
         words = ("investigate", "user", f"--events={tmp_path / 'pipe.ndjson'}", "--", "x")
         question = questions.start({"kind": "user", "who": "x"}, words, dict(os.environ))

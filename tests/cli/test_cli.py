@@ -18,8 +18,10 @@ from typing import ClassVar
 import pytest
 from jsonschema import Draft202012Validator
 
-from forwarder.contracts import AuthFailed, ConfigError, Held, Retryable, SystemClock
+from forwarder.cli.commands.setup import _show as show_steps
+from forwarder.contracts import AuthFailed, ConfigError, Held, Retryable, SetupStep, SystemClock
 from forwarder.exit_codes import ExitCode, code_for
+from forwarder.observe.redaction import Redactor
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Fenced, SpoolError
 from forwarder.spool.sqlite.store import SqliteSpool
@@ -557,6 +559,14 @@ def test_setup_shows_the_difference_and_needs_a_yes(stage, before):
     written = stage("setup", "--yes")
     assert (written.returncode, path.read_text()) == (ExitCode.OK, "new")
     assert stage("setup").returncode == ExitCode.OK
+
+
+@pytest.mark.parametrize("diff", [False, True])
+def test_setup_counts_what_is_all_new_and_long(diff, capsys):
+    steps = [SetupStep("a template", "missing", "\n".join(f"+line {number}" for number in range(800)))]
+    show_steps("elastic", steps, Redactor(), diff=diff)
+    shown = capsys.readouterr().out
+    assert ("+line 799" in shown, "800 lines, all of them new; --diff shows them" in shown) == (diff, not diff)
 
 
 def test_setup_leaves_what_somebody_else_changed(stage):

@@ -109,6 +109,10 @@ def test_no_character_is_lost_and_a_line_is_too_wide_only_by_its_last_word(rows:
     assert all(word in shown for row in table(rows, Screen()) for word in row.split())
 
 
+def test_a_number_and_its_percent_sign_stay_together() -> None:
+    assert list(paragraph("of the last 200, tail 36 %", Screen(25))) == ["of the last 200, tail", "36 %"]
+
+
 def test_a_paragraph_is_folded_between_words_and_an_address_stays_whole() -> None:
     text = "the sink answers at https://siem.example.com/services/collector/event/1.0 since yesterday"
     assert list(paragraph(text, Screen())) == [text]

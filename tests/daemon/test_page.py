@@ -42,7 +42,7 @@ async def test_a_sink_is_paused_and_resumed_from_the_page_and_the_record_says_wh
             await process.until_got("/", b"Everything is read and delivered.")
             assert await post(process, "/do/pause", sink="out") == 303
             await process.until_status(lambda found: found["sinks"][0]["state"] == "paused")
-            await process.until_got("/", b"Somebody paused sink out.")
+            await process.until_got("/", b"Sink out is paused by hand.")
             sim.add_events(5)
             await process.until_status(lambda found: found["sinks"][0]["lag_events"] >= 5)
             assert await post(process, "/do/resume", sink="out") == 303

@@ -32,7 +32,7 @@ def report(*, sources: Any = (), sinks: Any = (), **more: Any) -> dict[str, Any]
         (report(sources=[{**HELD, "name": "acme"}]), "held", "Source acme cannot be read."),
         (report(sources=[{**HELD, "name": "acme", "state": "retrying"}]), "late", "Source acme does not answer as it"),
         (report(sources=[{**HELD, "name": "acme", "state": "paused"}]), "held", "The spool is full, so source acme"),
-        (report(sinks=[{**WELL, "name": "qradar", "state": "paused"}]), "off", "Somebody paused sink qradar."),
+        (report(sinks=[{**WELL, "name": "qradar", "state": "paused"}]), "off", "Sink qradar is paused by hand."),
         (report(sinks=[{**WELL, "lag_events": 9, "lag_seconds": 3600}]), "busy", "Sink a is catching up."),
         (report(sources=[{**WELL, "history_left_seconds": 60.0}]), "busy", "History is being read; live events come"),
         (report(draining=True), "busy", "It ends: what is under way is finished first."),

@@ -87,7 +87,7 @@ def _reloaded(result: Any) -> str:
 
 ACTS: Mapping[str, Act] = {
     "pause": Act(
-        "lanes.pause", "Pause", _sink, "It is paused: nothing is sent to it until somebody resumes it.",
+        "lanes.pause", "Pause", _sink, "It is paused: nothing is sent to it until it is resumed.",
         "lanes pause {sink}",
     ),
     "resume": Act(

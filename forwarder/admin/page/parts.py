@@ -37,8 +37,8 @@ _WORDS = {
     ("sink", "well"): "Delivering",
     ("source", "late"): "Late: it is tried again",
     ("sink", "late"): "Late: it is tried again",
-    ("source", "held"): "Held: somebody must act",
-    ("sink", "held"): "Held: somebody must act",
+    ("source", "held"): "Held: needs a change",
+    ("sink", "held"): "Held: needs a change",
 }
 NOBODY_ACTS = (
     '<p class="small soft">To act on this page, set <code>admin.token</code> and sign in with it, or '
@@ -172,7 +172,7 @@ def _acts(kind: str, one: Mapping[str, Any], here: str, hand: Hand) -> str:
     paused = one.get("state") == "paused"
     forms = [hand.form("resume", f"{here}-resume", fields, first=True) if paused
              else hand.form("pause", f"{here}-pause", fields, note='<span class="small soft">over restarts, until '
-                                                                   "somebody resumes it</span>")]  # fmt: skip
+                                                                   "it is resumed</span>")]  # fmt: skip
     if waits_for_a_try(one):
         forms.insert(0, hand.form("retry", f"{here}-retry", fields, first=True))
     forms.append(_replay(here, fields, hand))

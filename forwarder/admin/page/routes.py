@@ -46,7 +46,7 @@ _PATIENCE = 8.0
 
 _TITLE = re.compile(r'data-title="([^"]*)"')
 _MOST_NOTICES = 50
-_NOBODY = "Nobody acts on this page while there is no admin.token; the page names the command that does the same."
+_NOBODY = "This page is to look at only while there is no admin.token; the page names the command that does the same."
 _PAUSE = 0.5
 """Seconds that a wrong token costs."""
 
@@ -237,7 +237,7 @@ class StatusPage:
         if isinstance(fields, Response):
             return fields
         if not self.sessions.holds_ticket(session, fields.get("ticket", "")):
-            return _refused("This form is of another time, or of somebody else: load the page again.")
+            return _refused("This form is of another time, or of another session: load the page again.")
         act, desk = ACTS.get(request.path_params["name"]), self._desk
         if act is None or desk is None or act.verb not in desk.verbs:
             return _refused("There is no such act here.", 404) if desk is not None else _refused(_NOBODY)

@@ -36,7 +36,7 @@ def verify_package(
         rows = [
             ["package", str(file)],
             ["files", str(found.files)],
-            ["signed by", found.signer or "nobody"],
+            ["signed by", found.signer or "no one"],
             ["lines", f"{found.lines}, of which {found.proven_lines} are in objects that a digest names"],
             ["digests", f"{found.digests}, {found.since} to {found.until}" if found.digests else "none"],
             ["keys", ", ".join(found.keys) or "none"],

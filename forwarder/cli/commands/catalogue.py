@@ -13,7 +13,7 @@ from forwarder.catalogue import Catalogue, Meaning, load_catalogue
 from forwarder.catalogue.known import LISTS
 from forwarder.catalogue.ocsf import class_and_activity
 from forwarder.cli.event_file import read_event
-from forwarder.cli.terminal import print_json, print_line, show_rows
+from forwarder.cli.terminal import print_json, print_line, print_text, show_rows
 from forwarder.config.readings import find_config
 from forwarder.contracts import ConfigError, Origin, Record, UnexpectedPayload
 from forwarder.contracts.text import visible
@@ -44,7 +44,7 @@ def search(invocation: Invocation, words: Sequence[str]) -> ExitCode:
     wanted = [word.casefold() for word in words]
     found = [row for row in _rows(catalogue) if all(word in " ".join(row).casefold() for word in wanted)]
     if not found:
-        print_line("nothing is listed under these words; try `audit-forwarder catalogue explain ACTION`")
+        print_text("nothing is listed under these words; try `audit-forwarder catalogue explain ACTION`")
         return ExitCode.OK
     show_rows(found, head=HEAD)
     return ExitCode.OK
@@ -158,7 +158,7 @@ def _explain_event(catalogue: Catalogue, body: bytes) -> None:
     show_rows(rows, head=("ECS field", "value", "from"))
     if event.marks:
         print_line()
-        print_line(f"marks: {visible(', '.join(event.marks))}")
+        print_text(f"marks: {visible(', '.join(event.marks))}")
 
 
 _DECIDED = ("event.category", "event.type", "event.outcome", "event.severity", "event.code")
@@ -234,7 +234,7 @@ def missing(invocation: Invocation, *, as_json: bool) -> ExitCode:
         head=("action", "events", "your organization says"),
     )
     print_line()
-    print_line("Give them a meaning in a file that catalogue.files names, and send them to us: others meet them too.")
+    print_text("Give them a meaning in a file that catalogue.files names, and send them to us: others meet them too.")
     return ExitCode.OK
 
 

@@ -157,7 +157,7 @@ def _status_access(settings: Settings) -> str:
         return "status with the token"
     if host not in {"127.0.0.1", "::1", "localhost"}:
         return "no status: set admin.token"
-    who = "everybody on this machine" if settings.admin.acts_without_token else "nobody"
+    who = "everybody on this machine" if settings.admin.acts_without_token else "no one"
     return f"status on loopback only; {who} acts on the page"
 
 

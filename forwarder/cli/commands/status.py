@@ -82,6 +82,8 @@ def ask_daemon(admin: AdminConfig) -> dict[str, Any]:
         connection.close()
     if answer.status in {401, 403}:
         fix = "set the same admin.token as the daemon's"
+        if admin.token is None:
+            fix = f"{fix}; it needs one where it listens beyond loopback, as at {admin.listen}, and a start after that"
         raise SettingsError([Problem("admin.token", "the daemon refuses it" if admin.token else "missing", fix)])
     try:
         report = json.loads(body)

@@ -18,7 +18,7 @@ from forwarder.assembly import (
     format_name,
 )
 from forwarder.cli.event_file import read_event
-from forwarder.cli.terminal import print_json, print_line
+from forwarder.cli.terminal import print_json, print_line, print_text
 from forwarder.config.problems import SettingsError, not_built
 from forwarder.contracts import Page, Receives, TakesBack
 from forwarder.contracts.errors import ConfigError, Held
@@ -143,18 +143,18 @@ def _normalizer(normalizers: Normalizers, feed: str) -> Normalizer | None:
 
 def _show(settings: Settings, source: str, others: int, outcomes: Mapping[str, Outcome]) -> None:
     more = f"; the first of {others + 1} in the file" if others else ""
-    print_line(f"an event of source {visible(source)}, as if it were read now{more}; nothing is sent")
+    print_text(f"an event of source {visible(source)}, as if it were read now{more}; nothing is sent")
     for name, outcome in outcomes.items():
         config = settings.sinks[name]
         print_line()
-        print_line(f"sink {name} ({config.type}, format {format_name(config)}): {_in_words(outcome)}")
+        print_text(f"sink {name} ({config.type}, format {format_name(config)}): {_in_words(outcome)}")
         if outcome.what == "sent":
             print_line(f"  document id: {outcome.document_id}")
             if outcome.marks:
-                print_line(f"  marks: {', '.join(outcome.marks)}")
+                print_text(f"marks: {', '.join(outcome.marks)}", indent=2)
             print_line(visible(_text(outcome.body)))
         elif outcome.detail:
-            print_line(f"  {visible(outcome.detail)}")
+            print_text(visible(outcome.detail), indent=2)
 
 
 def _in_words(outcome: Outcome) -> str:

@@ -13,8 +13,7 @@ from forwarder.admin.reconcile import Found
 from forwarder.assembly import build_sink, close_all
 from forwarder.cli.commands.reconcile import known_ids
 from forwarder.cli.daemon_client import origins_of
-from forwarder.cli.tables import paragraph
-from forwarder.cli.terminal import print_line, screen, show_rows
+from forwarder.cli.terminal import print_line, print_text, show_rows
 from forwarder.contracts import ForwarderError, IsSearched, SinkTraits, Verifies
 from forwarder.contracts.text import visible
 from forwarder.reconcile.look import Export, look_at, only_recognised
@@ -129,9 +128,8 @@ def _stretch(day: str) -> str:
     return f"--from {day} --to {date.fromisoformat(day) + timedelta(days=1)}" if day else "--from TIME"
 
 
-def _say(text: str) -> None:
-    for line in paragraph(visible(text), screen()):
-        print_line(line)
+def _say(text: str, indent: int = 0) -> None:
+    print_text(visible(text), indent=indent)
 
 
 def _print_what_to_do(name: str, sink: Sink, lines: list[Line], origins: Mapping[str, Origin]) -> None:
@@ -141,5 +139,7 @@ def _print_what_to_do(name: str, sink: Sink, lines: list[Line], origins: Mapping
         return
     for line in lines:
         with suppress(KeyError):
-            print_line(f"  {line.day or 'no known day'}, {line.source}: {sink.search(origins[line.source], line.day)}")
-    print_line(f"  then: audit-forwarder reconcile --verify-sink --sink {name} --day DAY --result EXPORT.csv")
+            _say(f"{line.day or 'no known day'}, {line.source}:", indent=2)
+            print_line(f"  {visible(sink.search(origins[line.source], line.day))}")  # it is copied, so never folded
+    _say("then:", indent=2)
+    print_line(f"  audit-forwarder reconcile --verify-sink --sink {name} --day DAY --result EXPORT.csv")

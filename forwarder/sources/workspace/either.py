@@ -23,7 +23,7 @@ Way = Literal["records", "workspace_events"]
 Api = Literal["records", "workspace_events", "auto"]
 
 NAMES: dict[Way, str] = {"records": "the product's own audit records", "workspace_events": "the Workspace Events API"}
-PREVIEW = "a preview: it was announced for 30 November 2026, and nobody has tried this against it yet"
+PREVIEW = "a preview: it was announced for 30 November 2026, and this has not been tried against it yet"
 
 REFUSALS = 3
 """Refusals of the Workspace Events API in a row, while the records can be read, after which `auto` leaves it."""

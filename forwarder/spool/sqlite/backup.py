@@ -116,7 +116,7 @@ def finish(made: Path, target: Path, at_ms: int, newest: int) -> Backup:
         _put(made, target)
         files.sync_folder(target.parent)
     except FileExistsError:
-        raise ConfigError(f"{target} was made by somebody else meanwhile; nothing was overwritten") from None
+        raise ConfigError(f"{target} was made by another program meanwhile; nothing was overwritten") from None
     except (OSError, sqlite3.Error) as error:
         raise Held(f"the backup failed: {error}", fix="Look at the disk it was to be written to.") from error
     return Backup(str(target), size, at_ms, newest)

@@ -203,7 +203,7 @@ class Losses:
             for row in self._lanes.missing(lane) if short else ():
                 if self._detach_short(lane, row, short):
                     lost[row.last] = row
-        detail = "its row was deleted from the spool by somebody else"
+        detail = "its row was deleted from the spool by another program"
         for pages in _neighbours(sorted(lost.values(), key=lambda row: row.last)):
             audience = pages[0].audience or None
             self.open(_gap_of([(row, row.events) for row in pages], "missing_page", detail, audience), now_ms)

@@ -44,7 +44,7 @@ def note_restored(con: sqlite3.Connection, lanes: Lanes, losses: Losses, now_ms:
         gap = Gap("restored", what, number, from_ms=at_ms, to_ms=max(at_ms, now_ms))
         if not is_asked:
             gap.detail = f"{when}; what was sent to us since and not delivered is gone"
-            gap.lost_ms, gap.why = now_ms, "it was sent to us, and nobody can be asked for it again"
+            gap.lost_ms, gap.why = now_ms, "it was sent to us, and cannot be asked for again"
         losses.open(gap, now_ms)
     con.execute("DELETE FROM meta WHERE name = ?", (MARK,))
     return at_ms
