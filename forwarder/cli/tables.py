@@ -140,8 +140,9 @@ def paragraph(text: str, screen: Screen, style: Style = "", *, indent: int = 0) 
     if screen.width is None:
         yield before + text.rstrip()
         return
+    tied = text.replace(" %", f"{_TIED}%")
     lines = textwrap.wrap(
-        text.replace(" %", f"{_TIED}%"), screen.width, initial_indent=before, subsequent_indent=before, break_long_words=False,
+        tied, screen.width, initial_indent=before, subsequent_indent=before, break_long_words=False,
         break_on_hyphens=False,
     ) or [""]  # fmt: skip
     for line in lines:
