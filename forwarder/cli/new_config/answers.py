@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from forwarder.cli.new_config.choices import all_of, asks_for, choice_named, option_of
-from forwarder.cli.terminal import print_line
+from forwarder.cli.tables import table
+from forwarder.cli.terminal import print_line, screen
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.registry import nearest
 
@@ -82,8 +83,9 @@ def _choose(kind: Kind, named: str | None, earlier: str) -> Choice | None:
         return None
     print_line(asks_for(kind))
     choices = all_of(kind)
-    for number, choice in enumerate(choices, 1):
-        print_line(f"  {number}  {choice.type}: {choice.title}")
+    rows = [(str(number), choice.type, choice.title) for number, choice in enumerate(choices, 1)]
+    for line in table(rows, screen(), indent=2):
+        print_line(line)
     default = next((number for number, choice in enumerate(choices, 1) if choice.type == earlier), 1)
     while True:
         said = typer.prompt("Number", default=str(default)).strip()
@@ -92,7 +94,7 @@ def _choose(kind: Kind, named: str | None, earlier: str) -> Choice | None:
             return by_name
         if said.isascii() and said.isdigit() and len(said) < 3 and 1 <= int(said) <= len(choices):
             return choices[int(said) - 1]
-        print_line(f"Write a number from 1 to {len(choices)}.")
+        print_line(f"Write a number from 1 to {len(choices)}, or one of the names.")
 
 
 def _answered(choice: Choice, given: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
