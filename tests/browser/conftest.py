@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.browser.tools import PROJECT, Tools, tools_or_skip
 
@@ -25,8 +26,8 @@ def tools() -> Tools:
     return found
 
 
-@pytest.fixture
-async def chromium(tools: Tools) -> AsyncIterator[Any]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(tools: Tools) -> AsyncIterator[Any]:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
@@ -35,3 +36,11 @@ async def chromium(tools: Tools) -> AsyncIterator[Any]:
         )
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(browser: Any) -> AsyncIterator[Any]:
+    """Give the browser, to which a test adds contexts: each has cookies, pages and a cache of its own."""
+    yield browser
+    for context in browser.contexts:
+        await context.close()

@@ -9,6 +9,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from forwarder.admin.page.forms import ACTS
 from forwarder.admin.server import AdminServer
@@ -18,6 +19,8 @@ from forwarder.testing.waiting import until
 from tests.admin.page.states import NOW, held, report, sink, source, states
 from tests.admin.test_server import ManualClock
 from tests.browser.tools import PROJECT, Tools
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
 SHOTS = PROJECT / ".reports" / "page"
 STATES = states()
@@ -75,7 +78,7 @@ class Shown:
         page.on("request", lambda asked: asked.url.startswith((self.address, "data:")) or self.faults.append(asked.url))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def shown():
     made = Shown()
     yield made
