@@ -83,17 +83,22 @@ EDGES = f" union all by name {_counted(_AT_THE_EDGES)}"
 
 _SUMS = "select user_id, sum(views)::bigint views, sum(deletions)::bigint deletions from {hours} group by user_id, hour"
 _HIGHEST = "select user_id, max(views) views, max(deletions) deletions from ({sums}) group by user_id"
-_SHARED = "(select hour from (select distinct hour, part from hours) group by hour having count(*) > 1)"
+SHARED = """create or replace temp table shared_hours as
+select hour from hours group by hour having min(part) <> max(part)"""
+"""Hours that several parts have something of, which `busiest` needs; a table, for within a statement DuckDB takes them
+for many, and adds up every hour."""
+
 _OF_ALL = f"""select user_id, hour_views views, hour_deletions deletions from hours
-  union all {_SUMS.format(hours=f"hours where hour in {_SHARED}")}"""
+  union all {_SUMS.format(hours="hours where hour in (from shared_hours)")}"""
 
 ALL, CUT = (
-    f"""create or replace temp view hours_within as select * from {table};
+    f"""create or replace temp table shared_hours (hour timestamptz);
+    create or replace temp view hours_within as select * from {table};
     create or replace temp view busiest as {_HIGHEST.format(sums=sums)}"""
     for table, sums in (("hours", _OF_ALL), ("hours_cut", _SUMS.format(hours="hours_cut")))
 )
 """Which of them are meant, as `hours_within`: those of all that is kept, or those of a time. `busiest` has the most
-views and deletions of each account in one of these hours."""
+views and deletions of each account in one of these hours; `SHARED` comes before it."""
 
 
 def make_hours(connection: DuckDBPyConnection) -> None:

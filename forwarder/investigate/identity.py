@@ -30,36 +30,39 @@ WAYS = ("id", "key", "address", "name", "beginning of a name or address", "part 
 
 _IN_DIRECTORY = {"id", "email", "name", "key"}
 
+_LAID_OUT = "create or replace temp table known_people as from people"
+"""Every name of a person, read once: the statements below ask it again and again."""
+
 _FIND = """
 with m as (select account, case
     when account = $text or (kind = 'id' and "value" = $text) then 0 when kind = 'key' and "value" = $text then 1
     when kind = 'email' and "value" = lower($text) then 2 when kind = 'name' and folded = $folded then 3
     when kind in ('name', 'email') and starts_with(folded, $folded) then 4
-    when kind = 'name' and contains(folded, $folded) then 5 end how from people where {which})
+    when kind = 'name' and contains(folded, $folded) then 5 end how from known_people where {which})
 select account, min(how) how from m where how = (select min(how) from m) group by account
 """
 _WHOLLY = """account = $text or "value" = $text or "value" = lower($text) or folded = $folded"""
 _PARTLY = "contains(folded, $folded)"
 
 _NEXT = """
-with mine as materialized (select kind, "value", feed from people where account in (select unnest($ids)))
-select distinct o.account, o.kind, o."value" from people o join mine on o.kind = 'email' and mine.kind = 'email'
+with mine as (select kind, "value", feed from known_people where account in (select unnest($ids)))
+select distinct o.account, o.kind, o."value" from known_people o join mine on o.kind = 'email' and mine.kind = 'email'
   and o."value" = mine."value" and o.feed <> mine.feed where o.account not in (select unnest($ids))
-union select distinct account, 'key', "value" from people where kind = 'key' and starts_with("value", 'ug:')
+union select distinct account, 'key', "value" from known_people where kind = 'key' and starts_with("value", 'ug:')
   and "value" in (select unnest($ids)) and account not in (select unnest($ids))
-union select distinct o.account, 'key', mine."value" from people o join mine on mine.kind = 'key'
+union select distinct o.account, 'key', mine."value" from known_people o join mine on mine.kind = 'key'
   and starts_with(mine."value", 'ug:') and o.account = mine."value" where o.account not in (select unnest($ids))
 """
 """Accounts that are linked to some, by what; only keys that begin so are one person's everywhere."""
 
 _SAME_LOG = """
-select 1 from people a join people b on a.kind = 'email' and b.kind = 'email' and a."value" = b."value"
+select 1 from known_people a join known_people b on a.kind = 'email' and b.kind = 'email' and a."value" = b."value"
   and a.feed = b.feed where a.account = $one and b.account in (select unnest($ids)) limit 1
 """
 
 _DESCRIBE = """
 with n as (select account, kind, "value", min("first") "first", max("last") "last", sum(events)::bigint events,
-    list(distinct feed order by feed) feeds from people where account in (select unnest($ids)) group by all)
+    list(distinct feed order by feed) feeds from known_people where account in (select unnest($ids)) group by all)
 select account, arg_max("value", events) filter (kind = 'name') "name",
   coalesce(list("value" order by events desc, "value") filter (kind = 'name'), []) "names",
   coalesce(list("value" order by events desc, "value") filter (kind = 'email'), []) addresses,
@@ -168,6 +171,7 @@ def find(tables: Tables, text: str, directory: Directory | None = None) -> Found
     values = {"text": text, "folded": folded(text)}
     if not values["folded"]:
         return Found()
+    tables.ask(_LAID_OUT)
     rows = tables.ask(_FIND.format(which=_WHOLLY), values).rows
     if not rows:
         rows = tables.ask(_FIND.format(which=_PARTLY), {"folded": values["folded"], "text": text}).rows
@@ -190,7 +194,7 @@ def find(tables: Tables, text: str, directory: Directory | None = None) -> Found
 
 def _accounts(tables: Tables, ids: Iterable[str]) -> list[str]:
     """Return those of some ids and addresses that are accounts, or addresses of accounts."""
-    asked = """select distinct account from people where account in (select unnest($ids))
+    asked = """select distinct account from known_people where account in (select unnest($ids))
         or (kind = 'email' and "value" in (select lower(one) from (select unnest($ids) one)))"""
     wanted = list(ids)
     return sorted(account for (account,) in tables.ask(asked, {"ids": wanted}).rows) if wanted else []

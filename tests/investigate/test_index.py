@@ -276,4 +276,5 @@ def test_the_busiest_hour_is_whole_though_several_parts_and_addresses_have_somet
             for within in (hours.ALL, hours.WHOLE.replace("$begins", "'2026-01-01'").replace("$ends", "'2027-01-01'")):
                 tables.ask(within)
                 tables.ask(hours.CUT if within is not hours.ALL else "select 1")
+                tables.ask(hours.SHARED)
                 assert tables.ask("select views, deletions from busiest").rows == [(10, 0)]

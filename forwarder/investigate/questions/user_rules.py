@@ -6,6 +6,7 @@ events of one account. The same time is compared, so a report for a week reads a
 
 from __future__ import annotations
 
+from forwarder.investigate import hours
 from forwarder.investigate.findings import Rule
 
 FAILED_LOGINS = Rule(
@@ -27,6 +28,7 @@ _BUSY = """
 (select max(n) >= {half} from (select count(*) n from asked where {condition} group by date_trunc('hour', t)))
 """
 _BURST = """
+{shared};
 with busy as (select date_trunc('hour', t) from asked where {condition} group by 1 having count(*) >= {least} / 2),
 peak as (select t, id, session, place, country, count(*) over (order by t range between interval 1 hour preceding and
     current row) n from asked where {condition}),
@@ -50,7 +52,7 @@ VIEWS = Rule(
     " in their busiest hour",
     "{when}: {value} views within an hour, from {ip}, {country}; on other days of this account at most {own}, and 99 of"
     " 100 accounts at most {others}",
-    _BURST.format(least=50, condition="is_view", counted="views"),
+    _BURST.format(shared=hours.SHARED, least=50, condition="is_view", counted="views"),
     gate=_BUSY.format(condition="is_view", half=25),
 )
 
@@ -60,7 +62,7 @@ DELETIONS = Rule(
     " accounts in their busiest hour",
     "{when}: {value} deletions within an hour; on other days of this account at most {own}, and 99 of 100 accounts at "
     "most {others}",
-    _BURST.format(least=10, condition="list_contains(type, 'deletion')", counted="deletions"),
+    _BURST.format(shared=hours.SHARED, least=10, condition="list_contains(type, 'deletion')", counted="deletions"),
     gate=_BUSY.format(condition="list_contains(type, 'deletion')", half=5),
 )
 
