@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_BYTES = 4 * 2**20
-"""Bytes of events, with what was rendered of them, that are kept for the next lane: lanes at the tip are a page or two
-apart, and more is only memory."""
+"""Bytes of events, with what was rendered of them, that are kept for the next lane: one to three thousand events.
+Lanes at the tip are a page or two apart, and more is only memory."""
+
+EACH = 500
+"""Bytes that an event counts for besides: what is made of a short one takes more memory than its bytes."""
 
 LONGEST = 2**20
 """Bytes of an event that is made anew for each lane: kept, one of 8 MB may take 40 MB of memory for ever."""
@@ -72,7 +75,7 @@ class Shared(Generic[T]):
         return results
 
     def _keep(self, record: Record, result: T) -> None:
-        size = len(record.raw) + (len(result) if isinstance(result, bytes) else 0)
+        size = EACH + len(record.raw) + (len(result) if isinstance(result, bytes) else 0)
         if size > LONGEST:
             return
         if before := self._made.pop(record.seq, None):
