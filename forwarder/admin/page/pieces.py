@@ -93,7 +93,8 @@ def with_zone(markup: str, zone: str) -> str:
 
     def in_both(found: re.Match[str]) -> str:
         at = datetime.fromisoformat(found[1])
-        words = f"{found[3]}{beside(at, zone)}" if found[3].endswith("UTC") else found[3]
+        there = beside(at, zone).strip().replace(" ", "\u00a0")  # no line ends within it
+        words = f"{found[3]} {there}".rstrip() if found[3].endswith("UTC") else found[3]
         return f'<time datetime="{found[1]}" title="{found[2]}{beside(at, zone, "seconds")}">{words}'
 
     return _TIME.sub(in_both, markup)

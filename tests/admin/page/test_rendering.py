@@ -298,6 +298,7 @@ def test_moments_are_in_utc_and_in_the_zone_that_is_set() -> None:
     in_utc, in_both = main(shown("held"), EVERY), main(report, EVERY)
     [since] = re.findall(r'<p class="mood">.*?<time [^>]*>([^<]*) UTC</time>', in_utc)
     at = datetime.strptime(f"2026 {since}", "%Y %a %d %b %H:%M").replace(tzinfo=UTC).astimezone(ZoneInfo("Asia/Tokyo"))
+    in_both = in_both.replace("\u00a0", " ")
     assert re.search(rf">{since} UTC \(([A-Z][a-z]+ \d+ [A-Z][a-z]+ )?{at:%H:%M} \+09:00\)</time>", in_both)
     assert len(re.findall(r"<time [^>]*UTC \([^)]*\+09:00\)\">", in_both)) == in_utc.count("<time ")
     assert re.search(r'data-clock="\d\d:\d\d:\d\d UTC \([^)]*\d\d:\d\d:\d\d \+09:00\), 2026-', in_both)
