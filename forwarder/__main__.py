@@ -82,7 +82,7 @@ def main() -> None:
     listen(sys.argv[1:])
     gc.set_threshold(NEW_OBJECTS)
     open_standard_descriptors()
-    from forwarder.cli.app import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
+    from forwarder.cli.first import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
 
     command_line()
 

@@ -101,6 +101,10 @@ class App(typer.Typer):
         markup: Any = "rich" if IN_COLOUR else None
         super().__init__(cls=cls, help=help, epilog=epilog, no_args_is_help=True, rich_markup_mode=markup, **options)
 
+    def names(self) -> list[str]:
+        """Return the names of the commands, and not of the groups."""
+        return [_name(one) for one in self.registered_commands]
+
     def __call__(self, *args: Any, **more: Any) -> Any:
         """Run the command that the command line names. Only that one is made: all sixty take 60 ms."""
         word = sys.argv[1] if sys.argv[1:] else ""

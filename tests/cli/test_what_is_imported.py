@@ -23,9 +23,11 @@ HEAVY = SPARED | {
 }  # fmt: skip
 """What neither of these commands needs."""
 ENGINE = {"httpx", "pydantic", "rich", "sqlite3", "structlog", "yaml", "forwarder.config.settings"}
-MODELS = {"asyncio", "httpx", "pydantic_settings", "sqlite3", "structlog", "forwarder.config.settings", "sinks"}
+MODELS = {
+    "asyncio", "httpx", "pydantic_settings", "sqlite3", "structlog", "forwarder.cli.app", "forwarder.config.settings", "sinks",
+}  # fmt: skip
 DELIVERY = {
-    "structlog", "forwarder.catalogue.own", "forwarder.records.maker", "forwarder.sources.organization.normalizer",
+    "structlog", "forwarder.catalogue.own", "forwarder.cli.app", "forwarder.records.maker", "forwarder.sources.organization.normalizer",
     "forwarder.spool.sqlite.store",
 }  # fmt: skip
 CONFIG = """

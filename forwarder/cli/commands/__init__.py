@@ -1,1 +1,1 @@
-"""What each command does; `forwarder.cli.app` says how it is called, and imports these only when they are."""
+"""What each command does; `forwarder.cli.first` and `app` say how it is called, and import these only when they are."""
