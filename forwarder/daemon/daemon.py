@@ -41,6 +41,7 @@ from forwarder.daemon.completeness import CompletenessWatch
 from forwarder.daemon.doubts import DoubtWatch
 from forwarder.daemon.heart import Heart
 from forwarder.daemon.indexing import Indexing
+from forwarder.daemon.memory import give_holes_back
 from forwarder.daemon.opening import Opening
 from forwarder.daemon.own_events import OwnEvents
 from forwarder.daemon.record_watch import RecordWatch
@@ -61,7 +62,7 @@ from forwarder.receiving.pushed import PushedStore
 from forwarder.reconcile.reports import ReportFolder
 from forwarder.spool.contract import IMPORT, Committed, Spool, SpoolLost
 
-BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE, DOUBTS = 1.0, 30.0, 60.0, 5.0, 10.0, 60.0
+BEAT, CLEAN_UP, KEEP_LEARNED, LOOK, JUDGE, DOUBTS, HOLES = 1.0, 30.0, 60.0, 5.0, 10.0, 60.0, 60.0
 """Seconds between two bells of each kind."""
 
 
@@ -341,6 +342,7 @@ class Daemon:
         bells.add(self._reporter.beat, BEAT)
         bells.add(partial(self._manager.beat, self._reporter), self._manager.every)
         bells.add(self._lanes.ring, LOOK)
+        bells.add(give_holes_back, HOLES)
         self._reporter.beat()
         bells.start()
         try:

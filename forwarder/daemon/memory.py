@@ -19,3 +19,13 @@ def give_large_blocks_back() -> bool:
     with suppress(OSError, AttributeError):  # another C library, which has its own ways
         return bool(ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, LARGE))
     return False
+
+
+def give_holes_back() -> None:
+    """Give back to the system whatever was freed between blocks that are in use.
+
+    glibc alone gives back what lies at the end of its heap; malloc_trim(3) the whole pages before it, too. With five
+    sinks and faults 52 MB of them had collected after 47 minutes beside 38 MB in use, some more with each backlog.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -37,3 +37,24 @@ def test_holes_between_large_blocks_do_not_stay() -> None:
         kept[answer] = after - before
     assert kept["yes"] < 50 << 20
     assert kept["yes"] < kept["no"]
+
+
+HOLES = """
+from pathlib import Path
+from forwarder.daemon.memory import give_holes_back
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+blocks = [bytes(b"x" * 100_000) for _ in range(400)]
+blocks = blocks[::2]  # what is freed lies between what is kept, and never at the end
+before = resident()
+give_holes_back()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not Path("/proc/self/statm").exists(), reason="glibc and /proc only")
+def test_holes_between_small_blocks_are_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 15 << 20  # of the 20 MB that are freed
