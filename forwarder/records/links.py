@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import Record
 
-MOST = 20_000
-"""Changes that are remembered; twins are minutes apart, and there are some changes a minute at most."""
+MOST = 2000
+"""Records that are remembered: twins are minutes apart, and there are some changes a minute. Each takes up to 2 kB."""
 
 MOST_IDS = 1000
 """Records of one change and source that are told apart."""
@@ -42,7 +42,7 @@ class Links:
     Args:
         counts: `linked` events, and `left_out` ones.
         drop_from: Name of the source whose events are left out, `<source>/<site>` for one site; None leaves out none.
-        most: Changes to remember; those longest untouched are forgotten first.
+        most: Records to remember, of all changes; the changes longest untouched are forgotten first.
     """
 
     def __init__(self, counts: Counter[str], drop_from: str | None = None, most: int = MOST) -> None:
@@ -50,6 +50,7 @@ class Links:
         self._drop_from = drop_from
         self._most = most
         self._changes: OrderedDict[str, _Change] = OrderedDict()
+        self._records = 0
 
     @property
     def drops(self) -> bool:
@@ -84,15 +85,17 @@ class Links:
             change = self._changes.get(related)
             if change is None:
                 change = self._changes[related] = _Change({}, {})
-                if len(self._changes) > self._most:
-                    self._changes.popitem(last=False)
             else:
                 self._changes.move_to_end(related)
             source = record.origin.source
             mine = change.ids.setdefault(source, set())
             if record.id not in mine and len(mine) < MOST_IDS:
                 mine.add(record.id)
+                self._records += 1
                 self._counts[LINKED] += any(_entry(other) != _entry(source) for other in change.ids)
+        while self._records > self._most and len(self._changes) > 1:
+            _, change = self._changes.popitem(last=False)
+            self._records -= sum(map(len, change.ids.values()))
 
 
 def _entry(source: str) -> str:

@@ -173,6 +173,18 @@ def test_the_memory_is_bounded():
     assert lane.take(JIRA, body_of(JIRA, "P9")) == (0, 1)
 
 
+def test_a_change_of_many_records_counts_as_many():
+    lane = Lane("jira")
+    lane.links._most = 6
+    lane.take(ORGANIZATION, body_of(ORGANIZATION, "Bo", 0))
+    lane.take(ORGANIZATION, *(body_of(ORGANIZATION, "Cy", n) for n in range(1, 6)))
+    assert len(lane.links._changes) == 2
+    lane.take(ORGANIZATION, body_of(ORGANIZATION, "Dee", 9))
+    assert lane.take(JIRA, body_of(JIRA, "Bo"), body_of(JIRA, "Cy")) == (1, 1)
+    lane.take(ORGANIZATION, *(body_of(ORGANIZATION, f"P{n}", 10 + n) for n in range(20)))
+    assert sum(len(ids) for change in lane.links._changes.values() for ids in change.ids.values()) == 6 == lane.links._records
+
+
 def test_the_setting_is_a_word_or_a_source():
     assert SinkConfig(type="file").duplicates == DuplicatesConfig(drop_from=None)
     assert SinkConfig(type="file", duplicates="link").duplicates.drop_from is None
