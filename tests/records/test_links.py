@@ -182,7 +182,11 @@ def test_a_change_of_many_records_counts_as_many():
     lane.take(ORGANIZATION, body_of(ORGANIZATION, "Dee", 9))
     assert lane.take(JIRA, body_of(JIRA, "Bo"), body_of(JIRA, "Cy")) == (1, 1)
     lane.take(ORGANIZATION, *(body_of(ORGANIZATION, f"P{n}", 10 + n) for n in range(20)))
-    assert sum(len(ids) for change in lane.links._changes.values() for ids in change.ids.values()) == 6 == lane.links._records
+    assert (
+        sum(len(ids) for change in lane.links._changes.values() for ids in change.ids.values())
+        == 6
+        == lane.links._records
+    )
 
 
 def test_the_setting_is_a_word_or_a_source():
