@@ -8,22 +8,28 @@ an order that makes that rare. With `CI=true` a server that cannot start is a fa
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from tests.servers import azurite as azurite_server
+from tests.servers import gcs as gcs_server
 from tests.servers import s3 as s3_server
 from tests.servers import syslog_daemons
+from tests.servers.azurite import Azurite
 from tests.servers.cache import Cache, Unavailable
 from tests.servers.distributions import KINDS
+from tests.servers.gcs import Gcs
+from tests.servers.loopback import BucketServer
 from tests.servers.node import Node, running, start
 from tests.servers.s3 import S3Server
 from tests.servers.syslog_daemons import Daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _AT_ONCE = 2
+B = TypeVar("B", bound=BucketServer)
 
 
 class Rack:
@@ -102,16 +108,32 @@ def opensearch_secure(rack: Rack) -> Node:
     return _node(rack, "opensearch-secure")
 
 
-@pytest.fixture(scope="session")
-def s3() -> Iterator[S3Server]:
-    """Run an S3 server; a test makes a bucket of its own."""
+def _bucket_server(start_one: Callable[[Cache], B]) -> Iterator[B]:
     try:
-        server = s3_server.start(Cache.default())
+        server = start_one(Cache.default())
     except Unavailable as why:
         _give_up(why)
         raise
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """Run an S3 server; a test makes a bucket of its own."""
+    yield from _bucket_server(s3_server.start)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Run an emulator of Azure's blob storage; a test makes a container of its own."""
+    yield from _bucket_server(azurite_server.start)
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Gcs]:
+    """Run an emulator of Google Cloud Storage; a test makes a bucket of its own."""
+    yield from _bucket_server(gcs_server.start)
 
 
 def _daemon(product: str) -> Iterator[Daemon]:

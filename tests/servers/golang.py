@@ -38,9 +38,9 @@ class Go:
             yield cls(rough, work, minutes)
         shutil.rmtree(work)
 
-    def install(self, package: str, *, link: str = "") -> None:
+    def install(self, package: str, *, link: str = "", compiler: str = "") -> None:
         """Build one program of a module, such as `example.com/tool/cmd/tool@v1.2.3`. Raises Unavailable."""
-        self._run("install", "-ldflags", f"-s -w {link}", package)
+        self._run("install", "-gcflags", compiler, "-ldflags", f"-s -w {link}", package)
 
     def build(self, name: str, package: str, *, module: Path, link: str = "") -> None:
         """Build a program of what the go.mod in the folder `module` requires. Raises Unavailable."""

@@ -6,79 +6,42 @@ It has no KMS and no rules of a lifecycle. It is built with Go, once: ``python -
 from __future__ import annotations
 
 import base64
-import ctypes
 import hashlib
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 from forwarder.archive.stores.s3_history import Credentials, encoded, signed
-from forwarder.archive.stores.settings import BucketConfig
-from tests.servers.cache import Cache, Unavailable
+from tests.servers.cache import Cache
 from tests.servers.golang import Go
+from tests.servers.loopback import BucketServer
 
 VERSION = "v1.8.0"
 _MODULE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
-_READY_WITHIN = 30.0
 ACCESS_KEY = "made-up-access-key"
 SECRET_KEY = "made-up-secret-key"
 REGION = "us-east-1"
 
 
-@dataclass
-class S3Server:
-    """One server. It ends with the thread that started it, if no one stops it before."""
+class S3Server(BucketServer):
+    """One server, over a folder."""
 
-    program: Path
-    folder: Path
-    port: int = 0
-    _process: subprocess.Popen[bytes] | None = None
+    scheme = "s3"
 
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start, at the same port as before, and wait until it answers. Raises Unavailable with the end of its log."""
+    def command(self) -> list[str | Path]:
+        """Return what starts it; a bucket is a folder below `data`."""
         for name in ("data", "versions"):
             (self.folder / name).mkdir(exist_ok=True)
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-        libc = ctypes.CDLL(None)
-        log = self.folder / "log"
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    self.program, "--port", f"127.0.0.1:{self.port}",
-                    "posix", "--versioning-dir", self.folder / "versions", self.folder / "data",
-                ],
-                env={"PATH": "/usr/bin:/bin", "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                preexec_fn=lambda: libc.prctl(1, signal.SIGKILL),  # noqa: PLW1509 -- tests start it in the main thread
-            )  # fmt: skip
-        deadline = time.monotonic() + _READY_WITHIN
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.stop()
-                    raise Unavailable(f"versitygw does not listen:\n{log.read_text()[-2000:]}") from None
-                time.sleep(0.05)
-            else:
-                return
+        return [
+            self.program, "--port", f"127.0.0.1:{self.port}",
+            "posix", "--versioning-dir", self.folder / "versions", self.folder / "data",
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """Return the one key that it knows."""
+        return {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
 
     def make_bucket(self, name: str) -> None:
         """Make an empty bucket: to this server a folder."""
@@ -112,22 +75,15 @@ class S3Server:
         """Remove a bucket and all that is in it."""
         shutil.rmtree(self.folder / "data" / name)
 
-    def bucket(self, **more: Any) -> BucketConfig:
-        """Return the settings with which a bucket of this server is reached."""
-        given = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "endpoint": self.url, "region": REGION}
-        return BucketConfig(**{**given, "path_style": True, "timeout": 5, **more})
+    @property
+    def wrong(self) -> list[dict[str, Any]]:
+        """A key that is not known, and another secret."""
+        return [{"access_key_id": "unknown"}, {"secret_access_key": "a-wrong-s3cr3t"}]
 
-    def stop(self) -> None:
-        """End it at once; what it has stored stays."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def close(self) -> None:
-        """End it, and remove what it has."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def settings(self, *, port: int = 0, **more: Any) -> dict[str, Any]:
+        """Return how a bucket of this server is reached."""
+        given = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "region": REGION, "path_style": True}
+        return {**given, "endpoint": f"http://127.0.0.1:{port or self.port}", "timeout": 5, **more}
 
 
 def start(cache: Cache) -> S3Server:
