@@ -1,4 +1,4 @@
-"""Reads the file of a secret: a regular file, small, one line of text, and within a few seconds.
+"""Reads the file of a secret: a regular file, small, one line of text or one object of JSON, and within a few seconds.
 
 Invariant: every failure is an OSError or a ValueError whose words are ours, name no content, and hold the fix behind a
 semicolon.
@@ -6,9 +6,11 @@ semicolon.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 LARGEST = 64 * 2**10
@@ -61,10 +63,16 @@ def read_text(path: Path) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a secret without white space around it. Raises ValueError when it can be none."""
+    """Return a secret without white space around it. Raises ValueError when it can be none.
+
+    An object of JSON may have several lines, as Google gives the key of a service account, and is written on one.
+    """
     text = text.strip()
     if not text:
         raise ValueError("it is empty; write the secret into it")
+    if text.startswith("{") and "\n" in text:
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text))
     if "\n" in text or "\r" in text:
         raise ValueError("it holds more than one line; leave only the secret in it")
     if not text.isprintable():

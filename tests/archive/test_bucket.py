@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import threading
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
-from obstore.exceptions import GenericError, InvalidPathError, PermissionDeniedError
+from obstore.exceptions import GenericError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import MemoryStore
 from pydantic import ValidationError
 
@@ -16,6 +25,7 @@ from forwarder.archive.stores.local import LocalStore
 from forwarder.archive.stores.refusals import refusal
 from forwarder.archive.stores.settings import BucketConfig
 from forwarder.contracts import AuthFailed, ConfigError, Held, Retryable
+from tests.servers.gcs import service_account
 
 NAME = "evidence/v1/source=%28x%29/day=2026-11-29/hour=13/x.ndjson.zst"
 
@@ -51,9 +61,19 @@ async def test_listings(store: BucketStore) -> None:
     await store.close()
 
 
-def _answered(status: int, code: str = "") -> str:
-    body = f"<Error><Code>{code}</Code><AWSAccessKeyId>AKIA-S3CR3T</AWSAccessKeyId></Error>" if code else ""
+AZURE_REFUSES = "<Message>Server failed to authenticate the request. Make sure the value of …</Message>"
+SAS_IS_OLD = f"{AZURE_REFUSES}<AuthenticationErrorDetail>Signature not valid in the specified time frame: Start [Mon, 30 Nov 2026 …"
+
+
+def _answered(status: int, code: str = "", more: str = "") -> str:
+    body = f"<Error><Code>{code}</Code>{more}<AWSAccessKeyId>AKIA-S3CR3T</AWSAccessKeyId></Error>" if code else ""
     return f"Generic S3 error: Error performing PUT https://x/y in 1ms - Server returned non-2xx status code: {status} X: {body}"
+
+
+def _token_answered(status: int) -> str:
+    """Return what the library says when the machine has no identity: the status is of its metadata server."""
+    url = "http://169.254.169.254/metadata/identity/oauth2/token"
+    return f"Generic MicrosoftAzure error: Error performing token request: Error performing GET {url} - Server returned non-2xx status code: {status} X: "
 
 
 @pytest.mark.parametrize(
@@ -61,11 +81,24 @@ def _answered(status: int, code: str = "") -> str:
     [
         (FileNotFoundError(_answered(404, "NoSuchBucket")), Held, "Create it"),
         (FileNotFoundError(_answered(404, "ContainerNotFound")), Held, "Create it"),
+        (FileNotFoundError(_answered(404, "ResourceNotFound")), Held, "account"),
         (FileNotFoundError(_answered(404, "NoSuchKey")), NotStored, "name"),
         (FileNotFoundError("not found"), NotStored, "name"),
         (FileNotFoundError(_answered(404, "XAdminUserNotFound")), AuthFailed, "credentials"),
         (PermissionDeniedError(_answered(403, "InvalidAccessKeyId")), AuthFailed, "credentials"),
         (PermissionDeniedError(_answered(403, "SignatureDoesNotMatch")), AuthFailed, "credentials"),
+        (PermissionDeniedError(_answered(403, "AuthenticationFailed", SAS_IS_OLD)), AuthFailed, "sas_token_file"),
+        (PermissionDeniedError(_answered(403, "AuthenticationFailed", AZURE_REFUSES)), AuthFailed, "credentials"),
+        (PermissionDeniedError(_answered(403, "AuthorizationFailure", AZURE_REFUSES)), AuthFailed, "credentials"),
+        (PermissionDeniedError(_answered(403, "AuthorizationFailure")), Held, "list, read and create"),  # a firewall
+        (PermissionDeniedError(_answered(403, "AuthorizationPermissionMismatch")), Held, "list, read and create"),
+        (UnauthenticatedError(_answered(401, "AuthenticationRequired")), AuthFailed, "credentials"),
+        (PermissionDeniedError(_answered(403, "InvalidSecurity")), AuthFailed, "credentials"),
+        (PermissionDeniedError(_answered(403, "RetentionPolicyNotMet")), Held, "retain_months"),
+        (GenericError(_answered(409, "BlobImmutableDueToPolicy")), Held, "retain_months"),
+        (GenericError(_token_answered(404)), AuthFailed, "there are none"),
+        (GenericError(_token_answered(403)), AuthFailed, "there are none"),
+        (GenericError(_token_answered(503)), Retryable, "busy"),
         (GenericError(_answered(400, "ExpiredToken")), AuthFailed, "session_token_file"),
         (PermissionDeniedError(_answered(403, "AccessDenied")), Held, "list, read and create"),
         (PermissionDeniedError(_answered(403, "RequestTimeTooSkewed")), Held, "clock"),
@@ -130,7 +163,7 @@ def test_what_is_no_place(place: str) -> None:
         ("gs://b", {"kms_key": "k"}),
         ("s3://b", {"account": "a"}),
         ("az://b", {"region": "r"}),
-        ("gs://b", {"endpoint": "https://x.example"}),
+        ("gs://b", {"path_style": True}),
     ],
 )
 def test_settings_of_another_kind_are_refused(place: str, settings: dict[str, Any]) -> None:
@@ -178,3 +211,126 @@ async def test_nothing_listens() -> None:
         await store.create("a", b"x")
     with pytest.raises(Retryable, match="nothing listens"):
         await store.list("")
+
+
+# ---------------------------------------------------------------------------------------------------- on the wire
+
+
+@dataclass
+class Seen:
+    """A server that answers each request alike, and keeps what it was asked."""
+
+    status: int = 200
+    port: int = 0
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+
+@pytest.fixture
+def seen() -> Iterator[Seen]:
+    found = Seen()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _keep(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            found.requests.append((self.command, self.path, headers, body))
+            self.send_response(found.status)
+            self.send_header("etag", '"1"')
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD = do_PUT = _keep  # noqa: N815 -- names of the library
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield found
+        server.shutdown()
+
+
+def reached(seen: Seen, **settings: Any) -> BucketConfig:
+    return BucketConfig(endpoint=f"http://127.0.0.1:{seen.port}/", timeout=5, **settings)
+
+
+S3_KEYS = {"access_key_id": "a", "secret_access_key": "b", "path_style": True}
+
+
+async def test_an_object_for_s3_comes_once_with_its_checksum_and_the_kms_key(seen: Seen) -> None:
+    key = "arn:aws:kms:eu-central-1:111122223333:key/made-up"
+    await open_store("s3://bucket/x", reached(seen, **S3_KEYS, kms_key=key)).create("a", b"data")
+    [(method, path, headers, body)] = seen.requests
+    assert (method, path, body) == ("PUT", "/bucket/x/a", b"data")
+    assert headers["if-none-match"] == "*"
+    assert headers["x-amz-server-side-encryption"] == "aws:kms"
+    assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == key
+    assert headers["x-amz-server-side-encryption-bucket-key-enabled"] == "true"
+    assert headers["x-amz-checksum-sha256"] == b64encode(sha256(b"data").digest()).decode()
+    assert "x-amz-server-side-encryption" in headers["authorization"], "it is signed"
+
+
+async def test_without_a_kms_key_the_bucket_decides(seen: Seen) -> None:
+    await open_store("s3://bucket/x", reached(seen, **S3_KEYS)).create("a", b"data")
+    assert not [name for name in seen.requests[0][2] if "encryption" in name]
+
+
+async def test_an_object_for_gcs_comes_on_the_condition_that_there_is_none_signed_with_the_key_as_downloaded(
+    seen: Seen, tmp_path: Path
+) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(service_account())
+    await open_store("gs://bucket/x", reached(seen, service_account_key_file=str(key))).create("a", b"data")
+    [(method, path, headers, body)] = seen.requests
+    assert (method, unquote(path), body) == ("PUT", "/bucket/x/a", b"data")
+    assert headers["x-goog-if-generation-match"] == "0"
+    claims = headers["authorization"].removeprefix("Bearer ").split(".")[1]
+    assert json.loads(urlsafe_b64decode(claims + "=="))["iss"] == "made-up@example.com"
+
+
+async def test_an_object_for_azure_comes_on_the_condition_that_there_is_none(seen: Seen) -> None:
+    await open_store("az://box/x", reached(seen, account="acme", account_key=b64encode(b"k" * 32).decode())).create(
+        "a", b"data"
+    )
+    [(method, path, headers, body)] = seen.requests
+    assert (method, path, body) == ("PUT", "/box/x/a", b"data")
+    assert headers["if-none-match"] == "*"
+    assert headers["x-ms-blob-type"] == "BlockBlob"
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+async def test_where_nothing_can_be_created_the_bucket_is_not_there(seen: Seen, scheme: str) -> None:
+    seen.status = 404
+    settings = {
+        "s3": S3_KEYS,
+        "gs": {"service_account_key": service_account()},
+        "az": {"account": "a", "sas_token": "sig=x"},
+    }
+    with pytest.raises(Held, match="Create it"):
+        await open_store(f"{scheme}://bucket/x", reached(seen, **settings[scheme])).create("a", b"data")
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "fix"),
+    [
+        ("gs://bucket", {"service_account_key": "no JSON, but a s3cr3t"}, "service_account_key"),
+        (
+            "gs://bucket",
+            {"service_account_key": '{"type": "authorized_user", "refresh_token": "s3cr3t"}'},
+            "service_account_key",
+        ),
+        ("az://box", {"account_key": "czNjcjN0"}, "Set account"),
+        ("az://box", {"account": "acme", "account_key": "a s3cr3t, not in base64"}, "base64"),
+        ("az://box", {"account": "acme", "sas_token": "s3cr3t"}, "sas_token"),
+    ],
+)
+async def test_credentials_of_another_form_say_what_they_look_like(
+    place: str, settings: dict[str, Any], fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    with pytest.raises(Held) as raised:
+        await open_store(place, BucketConfig(**settings)).list("")
+    assert fix in raised.value.fix
+    assert "s3cr3t" not in str(raised.value)

@@ -228,6 +228,7 @@ FILES = {
     "utf-16 without a mark": (lambda path: path.write_text("key", encoding="utf-16-le"), "zero bytes"),
     "two lines": (lambda path: path.write_text("key\nother\n"), "more than one line"),
     "two lines of Windows": (lambda path: path.write_bytes(b"key\r\nother\r\n"), "more than one line"),
+    "half an object": (lambda path: path.write_text('{"key":\n"other",\n'), "more than one line"),
     "zero byte": (lambda path: path.write_bytes(b"k\0ey"), "zero bytes"),
     "escape": (lambda path: path.write_bytes(b"k\x1bey"), "do not print"),
     "latin-1": (lambda path: path.write_bytes(b"k\xe9y"), "not UTF-8 text"),

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 
-from forwarder.archive.stores.refusals import refusal
+from forwarder.archive.stores.refusals import NO_BUCKET, refusal
 from forwarder.archive.stores.store import AlreadyStored, NotStored, StoredObject
 from forwarder.archive.stores.threads import in_thread
 from forwarder.contracts.errors import ConfigError, Held, Retryable
@@ -28,6 +28,12 @@ T = TypeVar("T")
 
 SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
 _CONNECT_WITHIN = timedelta(seconds=5)
+_CHECK = {
+    "s3": "Check the settings of the bucket.",
+    "gs": "Check service_account_key: the JSON as it was downloaded, of the type service_account.",
+    "az": "Set account; check account_key, which is base64, or sas_token, which looks like sv=…&sig=….",
+}
+"""What to look at when the library refuses the settings of a kind."""
 
 
 class BucketStore:
@@ -53,8 +59,11 @@ class BucketStore:
         """Store an object, unless there is one."""
         try:
             await self._ask(name, lambda client: client.put(name, data, mode="create", use_multipart=False))
-        except Retryable:
-            # a server that has one may answer and hang up before it has read ours, and the answer is lost
+        except NotStored:
+            raise NO_BUCKET.about(self._place, "404") from None
+        except (Retryable, Held):
+            # a server that has one may answer and hang up before it has read ours, and the answer is lost; and one that
+            # keeps it under a lock may name the lock, and not that it is there
             if await self._has(name):
                 raise AlreadyStored(name) from None
             raise
@@ -170,8 +179,8 @@ def connector(kind: str, bucket: str, prefix: str, config: BucketConfig) -> Call
                     retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=config.timeout)},
                 )
             except Exception as error:  # noqa: BLE001 -- of a library; its words may hold the secret
-                fix = "Check the settings of the bucket."
-                raise Held(f"The bucket {bucket} cannot be used: {type(error).__name__}.", fix=fix) from None
+                words = f"The bucket {bucket} cannot be used: {type(error).__name__}."
+                raise Held(words, fix=_CHECK[kind]) from None
             made.update(settings=settings, client=client)
         return made["client"]
 
@@ -200,7 +209,7 @@ def _s3(config: BucketConfig) -> dict[str, Any]:
         "region": region_of(config),
     }
     if config.endpoint is not None:
-        found["endpoint"] = config.endpoint
+        found["endpoint"] = config.endpoint.rstrip("/")
     if config.access_key_id is not None and config.secret_access_key is not None:
         found["access_key_id"] = config.access_key_id
         found["secret_access_key"] = config.secret_access_key.present("secret_access_key")
@@ -218,6 +227,8 @@ def region_of(config: BucketConfig) -> str:
 
 def _gcs(config: BucketConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    if config.endpoint is not None:
+        found["base_url"] = config.endpoint.rstrip("/")
     if config.service_account_key is not None:
         found["service_account_key"] = config.service_account_key.present("service_account_key")
     return found
@@ -226,7 +237,7 @@ def _gcs(config: BucketConfig) -> dict[str, Any]:
 def _azure(config: BucketConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if config.endpoint is not None:
-        found["endpoint"] = config.endpoint
+        found["endpoint"] = config.endpoint.rstrip("/")
     if config.account is not None:
         found["account_name"] = config.account
     if config.account_key is not None:

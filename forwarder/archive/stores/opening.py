@@ -31,7 +31,5 @@ def open_store(place: str, bucket: BucketConfig | None = None, *, mode: int = 0o
     kind, name, prefix = parts_of(place)
     if (misplaced := config.misplaced(kind)) is not None:
         raise ConfigError(f"bucket.{misplaced} is not for {kind}://; leave it out")
-    if kind == "gs" and config.endpoint is not None:
-        raise ConfigError("bucket.endpoint is not for gs://; leave it out")
     history = S3History(config, name, prefix, region_of(config)) if kind == "s3" else None
     return BucketStore(f"{kind}://{name}/{prefix}".rstrip("/"), connector(kind, name, prefix, config), history)

@@ -13,6 +13,8 @@ _CODE = re.compile(r"<Code>([A-Za-z0-9_.]{1,60})</Code>|\"(?:code|reason)\": ?\\
 
 _GONE = {"", "NoSuchKey", "BlobNotFound", "NoSuchVersion", "notFound"}
 _NO_CREDENTIALS = ("metadata", "credential", "Credential", "token request", "imds")
+_OF_THE_MACHINE = ("token request", "169.254.169.254")
+"""In the words of a request for the credentials of the machine: its status is not one of the bucket."""
 _RIGHTS = "Let it list, read and create objects there; for retention, delete them as well."
 _CREDENTIALS = "Put valid credentials into the settings of the bucket, or give the machine a role."
 
@@ -36,19 +38,25 @@ class _Meaning(NamedTuple):
         )
 
 
-_NO_BUCKET = _Meaning("is not there", "Create it, or correct url, endpoint and path_style.", "not_found")
+NO_BUCKET = _Meaning("is not there", "Create it, or correct url, account, endpoint and path_style.", "not_found")
 _WRONG_KEY = _Meaning("refuses the credentials", _CREDENTIALS, error="auth")
 _OLD_TOKEN = _Meaning(
     "says that the session token has expired or is wrong",
     "Write a new one into the file that session_token_file names, with the key that belongs to it.",
     error="auth",
 )
+_OLD_SIGNATURE = _Meaning(
+    "says that the shared access signature has expired, or is not valid yet",
+    "Write a new one into the file that sas_token_file names.",
+    error="auth",
+)
+_WITHOUT_CREDENTIALS = _Meaning("needs credentials, and there are none", _CREDENTIALS, error="auth")
 _WRONG_REGION = _Meaning("is in another region", "Set region to that of the bucket.")
 _NO_ROOM = _Meaning("has no room", "Raise its quota.", "disk_full")
 _BUSY = _Meaning("is busy", kind="rate_limited", error="retryable")
 _FAILED = _Meaning("failed", kind="server_error", error="retryable")
 _BY_CODE = {
-    **dict.fromkeys(("NoSuchBucket", "ContainerNotFound", "InvalidBucketName"), _NO_BUCKET),
+    **dict.fromkeys(("NoSuchBucket", "ContainerNotFound", "ResourceNotFound", "InvalidBucketName"), NO_BUCKET),
     **dict.fromkeys(
         (
             "InvalidAccessKeyId",
@@ -57,6 +65,8 @@ _BY_CODE = {
             "AuthenticationFailed",
             "InvalidAuthenticationInfo",
             "NoAuthenticationInformation",
+            "AuthenticationRequired",
+            "InvalidSecurity",
         ),
         _WRONG_KEY,
     ),
@@ -65,9 +75,22 @@ _BY_CODE = {
         ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"), _WRONG_REGION
     ),
     **dict.fromkeys(("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "AccountLimitExceeded"), _NO_ROOM),
+    **dict.fromkeys(
+        ("BlobImmutableDueToPolicy", "RetentionPolicyNotMet"),
+        _Meaning(
+            "keeps it under a lock that has not ended",
+            "Let the lock be no longer than what retain_months keeps.",
+            "forbidden",
+        ),
+    ),
     "RequestTimeTooSkewed": _Meaning("says that the clock here is wrong", "Set the clock of this machine."),
 }
 _KMS = _Meaning("cannot use the KMS key", "Check kms_key, and the rights to use it.")
+_BY_WORDS = {
+    "Signature not valid in the specified time frame": _OLD_SIGNATURE,
+    "failed to authenticate the request": _WRONG_KEY,
+}
+"""Of what Azure says beside a code that has several meanings; the first that is in the answer counts."""
 _BY_STATUS = {
     401: _WRONG_KEY,
     403: _Meaning("forbids it", _RIGHTS, "forbidden"),
@@ -90,7 +113,7 @@ _WITHOUT_ANSWER = {
     "Connection refused": _Meaning("cannot be reached: nothing listens there", _AWAY, "connection", "retryable"),
     "Timeout": _Meaning("did not answer in time", _AWAY, "timeout", "retryable"),
     "timed out": _Meaning("did not answer in time", _AWAY, "timeout", "retryable"),
-    **dict.fromkeys(_NO_CREDENTIALS, _Meaning("needs credentials, and there are none", _CREDENTIALS, error="auth")),
+    **dict.fromkeys(_NO_CREDENTIALS, _WITHOUT_CREDENTIALS),
     "": _Meaning("cannot be reached", _AWAY, "connection", "retryable"),
 }
 """By a part of the library's words; the first that is among them counts."""
@@ -107,7 +130,11 @@ def refusal(error: Exception, place: str, name: str) -> Exception:
     words = str(error)
     found, named = _STATUS.search(words), _CODE.search(words)
     status, code = int(found[1]) if found else 0, (named[1] or named[2]) if named else ""
-    meaning = _KMS if code.startswith("KMS") else _BY_CODE.get(code)
+    meaning = next((each for part, each in _BY_WORDS.items() if part in words), None)
+    if meaning is None:
+        meaning = _KMS if code.startswith("KMS") else _BY_CODE.get(code)
+    if meaning is None and status // 100 == 4 and any(part in words for part in _OF_THE_MACHINE):
+        meaning = _WITHOUT_CREDENTIALS
     if meaning is None and isinstance(error, FileNotFoundError) and code in _GONE:
         return NotStored(name)
     if meaning is None:

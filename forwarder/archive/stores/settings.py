@@ -25,7 +25,8 @@ class BucketConfig(ComponentConfig):
     """How a bucket is reached. What is left out comes from the environment or the role of the machine."""
 
     endpoint: str | None = None
-    """URL of another service that speaks this protocol, such as `https://s3.example.com`."""
+    """URL of another service that speaks this protocol, such as `https://s3.example.com`; for Azure with the account,
+    such as `https://acmeaudit.blob.core.usgovcloudapi.net`."""
     region: str | None = None
     """S3: region of the bucket; default: that of the environment, else us-east-1."""
     path_style: bool = False
