@@ -87,7 +87,9 @@ format: $(VENV)/.dev ## let ruff write the code the one way
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-s3-server: $(VENV)/.dev ## build the S3 server of the tests, once; needs Go
+s3-server: $(VENV)/.dev ## build the servers of the tests for S3, Azure and Google's cloud, once; needs Go and npm
+	@$(BIN)/python -m tests.servers.azurite
+	@$(BIN)/python -m tests.servers.gcs
 	@$(BIN)/python -m tests.servers.s3
 
 servers: $(VENV)/.dev ## install and start a real Elasticsearch, OpenSearch, rsyslog and syslog-ng on loopback

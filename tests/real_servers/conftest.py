@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.servers.fixtures import (
+    azurite,
     elasticsearch,
     elasticsearch_secure,
+    gcs,
     kind_of,
     opensearch,
     opensearch_secure,
@@ -23,8 +25,10 @@ from tests.servers.fixtures import (
 )
 
 __all__ = [
+    "azurite",
     "elasticsearch",
     "elasticsearch_secure",
+    "gcs",
     "opensearch",
     "opensearch_secure",
     "plain",
