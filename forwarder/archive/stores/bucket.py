@@ -28,12 +28,6 @@ T = TypeVar("T")
 
 SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
 _CONNECT_WITHIN = timedelta(seconds=5)
-_CHECK = {
-    "s3": "Check the settings of the bucket.",
-    "gs": "Check service_account_key: the JSON as it was downloaded, of the type service_account.",
-    "az": "Set account; check account_key, which is base64, or sas_token, which looks like sv=…&sig=….",
-}
-"""What to look at when the library refuses the settings of a kind."""
 
 
 class BucketStore:
@@ -179,8 +173,11 @@ def connector(kind: str, bucket: str, prefix: str, config: BucketConfig) -> Call
                     retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=config.timeout)},
                 )
             except Exception as error:  # noqa: BLE001 -- of a library; its words may hold the secret
-                words = f"The bucket {bucket} cannot be used: {type(error).__name__}."
-                raise Held(words, fix=_CHECK[kind]) from None
+                fix = (
+                    "Check the settings of the bucket: az:// needs account, account_key is base64 and sas_token begins "
+                    "with sv=; service_account_key is the JSON as it was downloaded."
+                )
+                raise Held(f"The bucket {bucket} cannot be used: {type(error).__name__}.", fix=fix) from None
             made.update(settings=settings, client=client)
         return made["client"]
 
