@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_one_at_a_time = threading.RLock()
+"""Two threads in such a block would take what the other hid for what was there before."""
 
 
 @contextmanager
@@ -19,12 +23,13 @@ def without(*optional: str) -> Iterator[None]:
     Args:
         optional: Names of modules, each of which the library tries to import, with another way on ImportError.
     """
-    before = {name: sys.modules[name] for name in optional if name in sys.modules}
-    hidden: dict[str, Any] = dict.fromkeys(optional)  # None: the import fails (The Python Language Reference, 5.3.1)
-    sys.modules.update(hidden)
-    try:
-        yield
-    finally:
-        for name in optional:
-            del sys.modules[name]
-        sys.modules.update(before)
+    with _one_at_a_time:
+        before = {name: sys.modules[name] for name in optional if name in sys.modules}
+        hidden: dict[str, Any] = dict.fromkeys(optional)  # None: the import fails (The Python Language Reference, 5.3.1)
+        sys.modules.update(hidden)
+        try:
+            yield
+        finally:
+            for name in optional:
+                del sys.modules[name]
+            sys.modules.update(before)

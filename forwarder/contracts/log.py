@@ -23,5 +23,7 @@ def structlog_alone() -> ModuleType:
     """Return structlog, imported without rich: that would only show tracebacks on a terminal, and takes 40 ms."""
     if "structlog" not in sys.modules:
         with without("rich"):
-            import structlog  # noqa: F401, PLC0415 -- in the block
-    return sys.modules["structlog"]
+            import structlog  # noqa: PLC0415 -- in the block
+    import structlog  # noqa: PLC0415 -- waits for another thread that imports it just now
+
+    return structlog
