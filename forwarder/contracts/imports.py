@@ -25,7 +25,7 @@ def without(*optional: str) -> Iterator[None]:
     """
     with _one_at_a_time:
         before = {name: sys.modules[name] for name in optional if name in sys.modules}
-        hidden: dict[str, Any] = dict.fromkeys(optional)  # None: the import fails (The Python Language Reference, 5.3.1)
+        hidden: dict[str, Any] = dict.fromkeys(optional)  # None: the import fails (Language Reference, 5.3.1)
         sys.modules.update(hidden)
         try:
             yield
