@@ -113,7 +113,7 @@ async def test_a_name_or_day_that_is_not_there_is_refused_not_complete(tmp_path:
 async def test_the_daemon_writes_daily_reports_and_a_command_recomputes_them(tmp_path: Path) -> None:
     out, folder = tmp_path / "out.ndjson", tmp_path / "kept"
     parts: dict[str, Any] = {"reports": {"folder": str(folder)}}
-    feed = {"reconcile": "off"}  # so that a day is due a while after it
+    feed = {"reconcile": "off", "since": "9d"}  # so that a day is due a while after it; all of the history is read
     async with Simulator(SimulatorConfig(events=60, history="8d")) as sim:
         async with engine(tmp_path, {"acme": source(sim, limit=40, **feed)}, {"out": file_sink(out)}, **parts) as e:
             none = await command(tmp_path, "--check-reports")
