@@ -302,6 +302,19 @@ async def test_a_file_that_another_writes_over_during_our_own_work_is_not_taken_
             await harness.spool._run(work)
 
 
+async def test_a_log_that_another_cuts_during_our_own_work_is_lost(tmp_path: Path) -> None:
+    """What is written behind the cut stands behind zeros, and no start could read it."""
+    async with opened(tmp_path) as harness:
+        await harness.put("first")
+
+        def work(parts: Any) -> None:
+            os.truncate(tmp_path / "spool.db-wal", 0)
+            parts.database.set_meta("seen_ms", 1)
+
+        with pytest.raises(SpoolLost, match="cut it"):
+            await harness.spool._run(work)
+
+
 async def test_a_log_that_was_moved_into_the_file_is_our_own_work(harness: Harness) -> None:
     def work(parts: Any) -> int:
         parts.database.con.execute("CREATE TABLE large (x BLOB)")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEADER = 100
+_LOG_MARK = b"\x37\x7f\x06"
+"""With this begins every log that SQLite has written to."""
+_LOG_OVERWRITTEN = "has lost its write-ahead log: another program wrote over it or cut it"
 _TELLING = "SELECT rootpage FROM sqlite_schema WHERE name IN ('meta', 'lanes', 'cursors') ORDER BY name"
 """Roots of the tables that change with every page and settlement: an older copy differs there."""
 
@@ -92,8 +95,10 @@ class Presence:
             return
         if self.log_file is None:
             self.log_file = _id(found)
-        self._log_seen = _look(found)
-        self._log_content = self._read_log()
+        before, self._log_seen, self._log_content = self._log_content, _look(found), self._read_log()
+        # one that was cut after our last look has zeros there, and what we wrote behind them cannot be read
+        if before.startswith(_LOG_MARK) and not self._log_content.startswith(_LOG_MARK):
+            raise self._lost(_LOG_OVERWRITTEN, "overwritten")
 
     def verify(self) -> None:
         """Raise SpoolLost when a name leads elsewhere, or a content is not as we left it."""
@@ -104,7 +109,7 @@ class Presence:
         seen = _look(self.log.lstat())
         if seen != self._log_seen:
             if seen.size != self._log_seen.size or self._read_log() != self._log_content:
-                raise self._lost("has lost its write-ahead log: another program wrote over it or cut it", "overwritten")
+                raise self._lost(_LOG_OVERWRITTEN, "overwritten")
             self._log_seen = seen
 
     def _verify_file(self) -> None:
