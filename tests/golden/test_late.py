@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forwarder.contracts import AuditEvent, LateConfig
-from forwarder.records.lateness import Lateness
+from forwarder.records.lateness import Lateness, tell
 from forwarder.sources.organization.normalizer import OrganizationNormalizer
 from tests.events import READ_MS, golden_bodies, record_of
 from tests.golden.cases import hold, written
@@ -27,5 +27,6 @@ def test_case(case, request, capsys):
     record.event = event
     lateness = Lateness(LateConfig(), Counter())
     lateness.mark([record], lateness.find([record]))
+    tell([record])
     (FOLDER / case).mkdir(parents=True, exist_ok=True)
     hold(FOLDER / case, written(record), request, capsys)

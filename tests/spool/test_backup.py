@@ -97,7 +97,12 @@ async def test_the_end_of_the_spool_ends_a_backup_and_nothing_of_it_is_left(tmp_
         async with opened(tmp_path) as harness:
             await harness.put(page=bulky("b", 300))
             began = threading.Event()
-            making = asyncio.create_task(harness.spool.backups.make(tmp_path / "copy.db", lambda *_: began.set()))
+
+            def note(*_: int) -> None:
+                began.set()
+                assert harness.spool.backups._over.wait(60), "the spool is closed meanwhile"
+
+            making = asyncio.create_task(harness.spool.backups.make(tmp_path / "copy.db", note))
             await asyncio.to_thread(began.wait)
         with pytest.raises(ForwarderError, match="given up"):
             await making
