@@ -9,7 +9,6 @@ import re
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 from simulator.config import SimulatorConfig
 from simulator.render import iso
