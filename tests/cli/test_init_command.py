@@ -432,6 +432,9 @@ class Terminal:
     @staticmethod
     def _controlled() -> None:
         os.setsid()
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # as a shell at a terminal has it, also where the tests run without one
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C and unseen typing need a controlling terminal
 
     def type(self, prompt: str, answer: str) -> None:
