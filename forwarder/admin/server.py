@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _EVERY = 1_000_000
 _LIVE_PATIENCE = 0.1  # seconds: when the loop and the spool turned last is in an older report as well
+_READY_LOOK = 0.1  # seconds for which a report serves that says "not ready"
 _HOST = re.compile(rb"(?:\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|([\w-]+(?:\.[\w-]+)*\.?))(?::[0-9]{0,5})?")
 """A whole Host header: an IPv6 address in brackets or a name, and nothing behind it but a port."""
 _BASIC = 'Basic realm="audit-forwarder", charset="UTF-8"'
@@ -158,6 +159,8 @@ class AdminServer:
 
     async def _readyz(self, request: Request) -> Response:
         report = await self._snapshots.fresh()
+        if report is not None and why_not_ready(report):  # a start is over in less time than a report serves for
+            report = await self._snapshots.fresh(max_age=_READY_LOOK)
         reasons = [self._snapshots.problem] if report is None else why_not_ready(report)
         degraded = [] if report is None else why_degraded(report)
         answer: dict[str, Any] = {"ready": not reasons}

@@ -47,14 +47,15 @@ class Snapshots:
         self.latest: DaemonReport | None = None
         self.problem = "no report was made yet"
 
-    async def fresh(self, patience: float | None = None) -> DaemonReport | None:
+    async def fresh(self, patience: float | None = None, max_age: float | None = None) -> DaemonReport | None:
         """Return a report not older than `max_age` if one can be had in time, else the last one; None without any.
 
         Args:
             patience: Instead of the usual one, for whom the last report serves as well.
+            max_age: Instead of the usual one, for whom it matters that something has just become other.
         """
         patience = self._patience if patience is None else patience
-        if self._clock.monotonic() - self._made_at >= self._max_age:
+        if self._clock.monotonic() - self._made_at >= (self._max_age if max_age is None else max_age):
             if self._making is None or self._making.done():
                 self._making = asyncio.create_task(self._make(), name="admin-report")
             done, _ = await asyncio.wait({self._making}, timeout=patience)

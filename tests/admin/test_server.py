@@ -223,6 +223,19 @@ async def test_reports_are_made_once_for_many_readers(serve):
     assert calls == 2
 
 
+async def test_a_start_that_is_over_is_seen_sooner_than_a_report_is_old(serve):
+    reports = [{"spool": None}, {}, {"draining": True}]
+    clock = ManualClock()
+    server = await serve(lambda: full_report(**reports.pop(0)), clock=clock)
+    assert (await ask(server, "/readyz")).status == 503
+    assert (await ask(server, "/readyz")).status == 503, "it is asked at most ten times a second"
+    clock.now += 0.2
+    assert (await ask(server, "/readyz")).status == 200
+    clock.now += 0.9
+    assert (await ask(server, "/readyz")).status == 200, "this report serves for a second"
+    assert len(reports) == 1
+
+
 async def test_a_failing_report_says_so_without_its_text(serve):
     def report():
         raise RuntimeError("s3cret-value")
