@@ -18,7 +18,7 @@ _one_at_a_time = threading.RLock()
 def without(*optional: str) -> Iterator[None]:
     """Import a library as it is imported where optional modules are not installed, which it can do without.
 
-    Only what is first imported in the block is told so; afterwards they can be imported as before.
+    This holds for what is first imported in the block; afterwards the optional modules can be imported as before.
 
     Args:
         optional: Names of modules, each of which the library tries to import, with another way on ImportError.

@@ -347,8 +347,8 @@ content, which `names` has. A list is read five times as slowly as a text, also 
 IS_PLAIN_VIEW = """(suffix("event.code", '.view') and "atlassian.audit.changes" is null
   and coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") is not null
   and "on_behalf_of.id" is null and "impersonated.id" is null) is true"""
-"""Of an event: somebody viewed a page or issue that it names, for themselves, as most are. They lie apart from all
-other events."""
+"""Of an event: it is a view of a page or issue that it names, by an account for itself, as most are. They lie apart
+from all other events."""
 
 _RESTORED = {one.name: f"""from_json("{one.name}", '{_structure(one.type)}')""" for one in _LISTS} | {
     "event.id": 'coalesce("event.id", "event.uuid"::varchar)',

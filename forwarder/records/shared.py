@@ -28,7 +28,7 @@ EACH = 500
 """Bytes that an event counts for besides: what is made of a short one takes more memory than its bytes."""
 
 LONGEST = 2**20
-"""Bytes of an event that is made anew for each lane: kept, one of 8 MB may take 40 MB of memory for ever."""
+"""Bytes of an event that is made anew for each lane: kept, one of 8 MB may take 40 MB of memory."""
 
 
 class _Made(msgspec.Struct, Generic[T], gc=False):
