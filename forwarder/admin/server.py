@@ -158,9 +158,9 @@ class AdminServer:
         return _json(answer, 503 if reasons else 200)
 
     async def _readyz(self, request: Request) -> Response:
-        report = await self._snapshots.fresh()
-        if report is not None and why_not_ready(report):  # a start is over in less time than a report serves for
-            report = await self._snapshots.fresh(max_age=_READY_LOOK)
+        last = self._snapshots.latest
+        starting = last is not None and why_not_ready(last)  # a start is over in less time than a report serves for
+        report = await self._snapshots.fresh(max_age=_READY_LOOK if starting else None)
         reasons = [self._snapshots.problem] if report is None else why_not_ready(report)
         degraded = [] if report is None else why_degraded(report)
         answer: dict[str, Any] = {"ready": not reasons}
