@@ -30,8 +30,9 @@ from bench.harness import ROOT, ask
 from bench.outage import Daemon
 from bench.soak.far import FILE
 from bench.soak.leaking import LEAKS
+from bench.soak.room import Room, room_of_ids
 from bench.soak.samples import Metrics, Sample, Sampler, metrics
-from bench.soak.verdict import Judged, judge, rows
+from bench.soak.verdict import Judged, ids_take_too_much, judge, moments, rows
 
 PLACES = ("elastic", "splunk", "tcp", "relp", "file")
 LONGEST_DRAIN = 600.0
@@ -133,8 +134,9 @@ class Soak:
         ask(self.source + "/begin")
         told = at = 0.0
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ended", True))
+        began, due = time.monotonic(), moments(asked.every)
         while at < seconds and not self.ended and ask(self.source + "/count")["events"] < asked.events:
-            time.sleep(asked.every)
+            time.sleep(max(0.0, began + next(due) - time.monotonic()))
             self.samples.append(self.sampler.take())
             if (at := self.samples[-1].at) - told >= asked.tell:
                 told = at
@@ -197,14 +199,29 @@ class Soak:
         self.facts["events read, repeats included"] = page.sum("forwarder_source_events_total")
         self.facts["tasks begun again"] = page.sum("forwarder_task_restarts_total")
 
+    def parts(self) -> str:
+        """Say of which parts memory was after the warm-up and at the end, so that what grows can be looked for."""
+        warm = next((sample for sample in self.samples if sample.at >= self.asked.warm_up * 60), self.samples[0])
+        return "; ".join(
+            f"at {sample.at / 60:.1f} min {sample.heap / 1e6:.0f} MB heap of the C library, {sample.files / 1e6:.0f} MB "
+            f"programs, {(sample.memory - sample.heap - sample.files) / 1e6:.0f} MB Python's arenas and large blocks"
+            for sample in (warm, self.samples[-1])
+        )
+
     def hold(self, kept: bool, otherwise: str) -> None:
         if not kept:
             self.failures.append(otherwise)
 
-    def flat(self) -> list[Judged]:
-        """Judge the samples."""
+    def flat(self, room: Room | None) -> list[Judged]:
+        """Judge the samples, and what the ids took in the file at the end."""
+        if room is None:
+            self.facts["ids"] = "each counts for 24 bytes: this SQLite has no dbstat, so their pages count as growth"
+        else:
+            self.facts["ids"] = f"{room.counted / 1e6:,.1f} MB, in pages {100 * room.more:.2f} % more"
+            self.hold(not (words := ids_take_too_much(room)), words)
+        self.facts["memory"] = self.parts()
         warm_up = self.asked.warm_up * 60
-        found = judge(self.samples, warm_up, rows(self.total / self.samples[-1].at))
+        found = judge(self.samples, warm_up, rows(self.total / self.samples[-1].at, room.more if room else 0.0))
         for each in found:
             row = each.row
             grew = f"{each.first:,.1f} to {each.last:,.1f} {row.unit}".rstrip()
@@ -235,10 +252,10 @@ def run(asked: argparse.Namespace, folder: Path) -> dict:
             sampler = Sampler(daemon.process.pid, daemon.port, folder / "spool.db", [source, far])
             soak = Soak(asked, daemon, feed["url"], places["control"], sampler)
             soak.load()
-            judged = soak.flat()
             soak.drain()
             code = daemon.end(signal.SIGTERM)
             soak.hold(code == 0, f"the daemon ended with {code}: {(folder / 'daemon.log').read_text()[-2000:]}")
+            judged = soak.flat(room_of_ids(folder / "spool.db"))
         finally:
             if daemon.process.poll() is None:
                 daemon.process.kill()
@@ -288,7 +305,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="how long events happen")
     parser.add_argument("--events", type=int, default=10_000_000)
-    parser.add_argument("--warm-up", type=float, help="minutes before anything is judged; default: a sixth, 8 at most")
+    parser.add_argument(
+        "--warm-up", type=float, help="minutes before anything is judged; default: a quarter, 15 at most"
+    )
     parser.add_argument("--retain", type=float, default=60.0, help="seconds that delivered events stay in the spool")
     parser.add_argument("--every", type=float, help="seconds between two samples; default: 10, less in short runs")
     parser.add_argument("--tell", type=float, default=30.0, help="seconds between two lines of progress")
@@ -304,7 +323,7 @@ def main() -> None:
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process of ours stays behind
     if asked.warm_up is None:
-        asked.warm_up = min(8.0, asked.minutes / 6)
+        asked.warm_up = min(15.0, asked.minutes / 4)
     if asked.every is None:
         asked.every = min(10.0, asked.minutes * 60 / 60)
     with tempfile.TemporaryDirectory(prefix="audit-forwarder-soak-", dir=asked.folder) as folder:

@@ -24,6 +24,8 @@ class Sample:
         spooled: Events spooled since the start.
         cpu: Seconds that the daemon has used.
         harness: Resident sets of this process, of the source and of the far ends, bytes.
+        heap, files: Parts of `memory`: the heap of the C library's main arena, and pages of programs and libraries. The
+            rest is Python's arenas, large blocks and stacks.
     """
 
     at: float
@@ -38,6 +40,8 @@ class Sample:
     spooled: int
     cpu: float
     harness: int
+    heap: int = 0
+    files: int = 0
 
 
 class Metrics:
@@ -79,6 +83,7 @@ class Sampler:
         page = metrics(self._port)
         with self._daemon.oneshot():
             used = self._daemon.cpu_times()
+            parts = {part.path: part.rss for part in self._daemon.memory_maps(grouped=True)}
             return Sample(
                 at=time.monotonic() - self._began,
                 memory=self._daemon.memory_info().rss,
@@ -92,4 +97,6 @@ class Sampler:
                 spooled=page.sum("forwarder_source_spooled_events_total"),
                 cpu=used.user + used.system,
                 harness=sum(process.memory_info().rss for process in self._others),
+                heap=parts.get("[heap]", 0),
+                files=sum(size for path, size in parts.items() if not path.startswith("[")),
             )
