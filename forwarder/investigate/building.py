@@ -2,12 +2,14 @@
 
 A day is closed an hour after its end: the archive stores in the hour in which it stores, never in an earlier one. When
 a month is closed and all its days are there, they become one part, sorted by account anew: a question opens twelve
-files a year instead of 365. What no longer fits the evidence, or was made by another version, is made anew.
+files a year instead of 365. A closed month of which nothing is there, and which is not large, is made at once. What no
+longer fits the evidence, or was made by another version, is made anew.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -35,20 +37,24 @@ from forwarder.investigate.parts import (
     month_name,
     new_part,
 )
-from forwarder.investigate.reading import VERIFY, ArchiveReader, Listed, listed
+from forwarder.investigate.reading import VERIFY, ArchiveReader, listed
 from forwarder.investigate.rows import RowReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
+    from forwarder.archive.digest import Entry
     from forwarder.archive.evidence import EvidenceObject
     from forwarder.catalogue import Catalogue
 
 GRACE = timedelta(hours=1)
 """After the end of a day, until nothing can be stored in it any more."""
+
+MONTH = 12 * 2**20
+"""Bytes of the objects of a month that is made at once, about 100 000 events: their rows fit into the memory."""
 
 ROW_GROUP = 60_000
 """Rows that are skipped together when their accounts and times do not fit a question."""
@@ -62,6 +68,10 @@ _ORDERS = {
     OBJECTS: '"name"',
     HOURS: "user_id, hour, ip, country, token_id, app_id",
 }
+
+
+Evidence = Mapping[date, Mapping[str, "list[EvidenceObject]"]]
+"""The objects of each source, by the day on which they were stored."""
 
 
 class Built(msgspec.Struct):
@@ -114,21 +124,25 @@ class Builder:
             self._index.writing() as unfinished,
             duck.connect(unfinished, memory=self._memory, threads=1) as connection,
         ):
-            evidence = {day: sources for day, sources in self._reader.days().items() if is_closed(day, now)}
             objects = {
                 day: {source: self._reader.objects(source, day) for source in sources}
-                for day, sources in evidence.items()
+                for day, sources in self._reader.days().items()
+                if is_closed(day, now)
             }
-            days: Days = {
-                day: {source: listed(found) for source, found in sources.items()} for day, sources in objects.items()
-            }
-            held = self._keep_what_fits(days, built)
+            held = self._keep_what_fits(_said(objects), built)
             making = _Making(self._reader, self._index, self._rows, self._progress, connection, unfinished)
-            for day, found in objects.items():
-                if day not in held:
-                    _try(day_name(day), built, partial(making.day, day, found, days[day]))
-            for _, month in itertools.groupby(days, key=month_name):
-                self._join(list(month), now, built, making)
+            for name, month in itertools.groupby(objects, key=month_name):
+                found = {day: objects[day] for day in month}
+                closed = is_closed(_last_of(min(found)), now)
+                if closed and held.isdisjoint(found) and _size(found) <= MONTH:
+                    _try(name, built, partial(making.of_evidence, name, found))
+                    if built.failed.pop(name, None) is None:
+                        continue
+                for day, sources in found.items():
+                    if day not in held:
+                        _try(day_name(day), built, partial(making.of_evidence, day_name(day), {day: sources}))
+                if closed:
+                    self._join(name, list(found), built, making)
             built.rows = sum(part.rows for part in self._index.parts().values())
         return built
 
@@ -148,14 +162,12 @@ class Builder:
             held.update(day for name in outdated if name in parts for day in parts[name].days)
         return held
 
-    def _join(self, month: list[date], now: datetime, built: Built, making: _Making) -> None:
+    def _join(self, name: str, month: list[date], built: Built, making: _Making) -> None:
         """Make one part of the days of a month that is closed, when all of them are there."""
         parts = self._index.parts()
-        following = (month[0].replace(day=1) + timedelta(days=31)).replace(day=1)
         names = [day_name(day) for day in month]
-        if is_closed(following - timedelta(days=1), now) and all(one in parts for one in names):
-            name = month_name(month[0])
-            _try(name, built, partial(making.month, name, {one: parts[one] for one in names}))
+        if all(one in parts for one in names):
+            _try(name, built, partial(making.of_days, name, {one: parts[one] for one in names}))
             if name in built.made:
                 self._index.remove(names)
 
@@ -182,17 +194,20 @@ class _Making:
     connection: DuckDBPyConnection
     unfinished: Path
 
-    def day(self, day: date, objects: Mapping[str, list[EvidenceObject]], said: dict[str, Listed]) -> Part:
-        """Make the part of a day. Raises NotWhole."""
-        name, connection = day_name(day), self.connection
-        entries = self.reader.digested(day)
-        there = {one.name for found in objects.values() for one in found}
-        missing = [entry for entry in entries if entry not in there and _day_of(entry) == day]
+    def of_evidence(self, name: str, days: Evidence) -> Part:
+        """Make the part of a day, or of some. Raises NotWhole."""
+        connection = self.connection
+        objects = [one for sources in days.values() for found in sources.values() for one in found]
+        there = {one.name for one in objects}
+        entries: dict[str, Entry] = {}
+        for day in days:
+            entries |= self.reader.digested(day)
+        missing = [entry for entry in entries if entry not in there and _day_of(entry) in days]
         if missing:
             raise NotWhole(f"{len(missing)} objects that digests name are missing, as {missing[0]}.", fix=VERIFY)
 
         def rows() -> Iterator[bytes]:
-            for one in self.reader.in_turn(one for found in objects.values() for one in found):
+            for one in self.reader.in_turn(objects):
                 yield from self.reader.rows(self.rows, one, entries.get(one.name))
 
         count = load_rows(connection, rows(), self.unfinished, lambda done: self.progress(name, done))
@@ -201,7 +216,7 @@ class _Making:
         values = [list(hashes), list(hashes.values())]
         connection.execute("insert into objects select unnest(?), unnest(?)", values)
         [(problems,)] = connection.execute("select count(problem) from held").fetchall()
-        part = new_part({day: said}, count, problems)
+        part = new_part(_said(days), count, problems)
         tables = {
             VIEWS: f"select {STORED} from kept where {IS_PLAIN_VIEW}",
             ACTS: f"select {STORED} from acts_kept",
@@ -214,7 +229,7 @@ class _Making:
         )
         return part
 
-    def month(self, name: str, parts: Mapping[str, Part]) -> Part:
+    def of_days(self, name: str, parts: Mapping[str, Part]) -> Part:
         """Make the part of a month of those of its days. Raises NotWhole."""
         self.progress(name, 0)
         days: Days = {}
@@ -259,6 +274,19 @@ _MERGED = {NAMES: f"select {MERGED} from stored_names group by all", HOURS: hour
 def is_closed(day: date, now: datetime) -> bool:
     """Tell whether nothing is stored in a day any more."""
     return now >= datetime.combine(day + timedelta(days=1), time(), UTC) + GRACE
+
+
+def _said(days: Evidence) -> Days:
+    return {day: {source: listed(found) for source, found in sources.items()} for day, sources in days.items()}
+
+
+def _size(days: Evidence) -> int:
+    return sum(one.size for sources in days.values() for found in sources.values() for one in found)
+
+
+def _last_of(day: date) -> date:
+    """Return the last day of a day's month."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _day_of(name: str) -> date | None:

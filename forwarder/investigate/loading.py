@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from forwarder.contracts import Held
@@ -11,7 +12,7 @@ from forwarder.investigate.columns import COLUMNS, IS_PLAIN_VIEW
 from forwarder.investigate.hours import make_hours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -115,13 +116,26 @@ def _load(
 
     part: list[bytes] = []
     size = 0
-    for line in lines:
-        part.append(line)
-        size += len(line) + 1
-        if size >= FILE:
-            hand_over(part)
-            written += len(part)
-            part, size = [], 0
-            progress(written)
-    hand_over(part)
+    with _transaction(connection):
+        for line in lines:
+            part.append(line)
+            size += len(line) + 1
+            if size >= FILE:
+                hand_over(part)
+                written += len(part)
+                part, size = [], 0
+                progress(written)
+        hand_over(part)
     return written + len(part)
+
+
+@contextlib.contextmanager
+def _transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Do all of it, or nothing: with a transaction for each file, DuckDB takes half as long again."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
