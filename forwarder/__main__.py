@@ -78,13 +78,16 @@ def _unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, and leave nothing for the collector of garbage to look at."""
     listen(sys.argv[1:])
     gc.set_threshold(NEW_OBJECTS)
     open_standard_descriptors()
     from forwarder.cli.first import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
 
-    command_line()
+    try:
+        command_line()
+    finally:
+        gc.freeze()  # else the interpreter looks for garbage in all of it again and again before it ends
 
 
 if __name__ == "__main__":

@@ -1,44 +1,30 @@
 """The only module that speaks HTTP to others: one connection, one request at a time, every failure by its kind.
 
 Invariants: nothing secret is in a message (no query, no header, no body); whatever ended before its answer was read
-whole takes its connection with it. Requests, URLs, proxies and errors are httpx's, beneath its client: so there are no
-redirects, no cookies, no `.netrc`, no certifi and no URLs in logs that would have to be switched off. The connection
-is our own (`transport`).
+whole takes its connection with it. How a request is made and what its failure was lies in `exchange`, which brings
+httpx: it is imported with the first request, for a client that is only built, as by `check`, has no use for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
-from typing import TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from forwarder import __version__
-from forwarder.contracts import AuthFailed, ErrorKind, Held, HttpConfig, Retryable, TlsConfig
-from forwarder.contracts.imports import without
-from forwarder.net.addresses import reason_of
-from forwarder.net.bodies import BodyReader, answer_to
-from forwarder.net.compression import Damaged, TooLong, TooShort, compress
+from forwarder.contracts import AuthFailed, Held, HttpConfig, TlsConfig
+from forwarder.net.bodies import answer_to
+from forwarder.net.compression import compress
 from forwarder.net.json_size import UNREADABLE
-from forwarder.net.tls import build_ssl_context, explain, refused_our_certificate
-from forwarder.net.transport import Course, OneConnection
-from forwarder.net.urls import check_proxy, check_url, proxy_of_environment
+from forwarder.net.tls import build_ssl_context, explain
+from forwarder.net.urls import check_proxy, check_url
 
-with without("httpx._main"):  # its command line, with click, pygments and rich
-    import httpx
+if TYPE_CHECKING:
+    from forwarder.net.exchange import Exchange
 
 __all__ = ["UNREADABLE", "HttpClient", "Response", "answer_to", "build_ssl_context", "check_url", "explain"]
-
-_E = TypeVar("_E", bound=BaseException)
-
-# These only say that the connection ended or that more is awaited.
-_NO_VERDICT = (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLZeroReturnError)
-
-_KEEP_IDLE = 45.0
-"""Seconds an idle connection is kept: below the minute after which common load balancers drop it."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -74,18 +60,12 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = check_url(base_url, insecure=insecure)
-        parts = urlsplit(self._base)
-        self._scheme, self._host = parts.scheme, parts.hostname or ""
-        self._port = parts.port or (443 if self._scheme == "https" else 80)
-        self._place = f"{self._host}:{self._port}"
         if http.proxy is not None:
             check_proxy(http.proxy)
         self._http = http
         self._tls = tls
         self._headers = {"accept-encoding": "gzip", "user-agent": f"audit-forwarder/{__version__}", **(headers or {})}
-        self._times = httpx.Timeout(http.read_timeout, connect=http.connect_timeout).as_dict()
-        self._transport: OneConnection | None = None
-        self._proxy = ""  # host and port of the one in use
+        self._exchange: Exchange | None = None
         self._turn = asyncio.Lock()
         self._closed = False
 
@@ -127,95 +107,17 @@ class HttpClient:
         async with self._turn:
             if self._closed:
                 raise RuntimeError("this client is closed")
-            course = Course()
-            extensions = {"timeout": self._times, "course": course}
-            request = httpx.Request(
-                method, self._base + path, params=params, headers=given, content=content, extensions=extensions
-            )
-            try:
-                async with asyncio.timeout(self._http.total_timeout):
-                    return await self._exchange(request, limit)
-            except BaseException as error:
-                await self._drop()
-                if isinstance(error, httpx.TransportError | OSError):
-                    # `from None`: causes may carry headers, and what the other side chose to say.
-                    raise self._failure(error, course) from None
-                raise
+            if self._exchange is None:
+                from forwarder.net.exchange import Exchange  # noqa: PLC0415 -- see above
+
+                self._exchange = Exchange(self._base, self._http, self._tls)
+            return await self._exchange.make(method, path, headers=given, content=content, params=params, limit=limit)
 
     async def close(self) -> None:
         """Close the connection. Safe to call twice; a request that is under way fails."""
         self._closed = True
-        await self._drop()
-
-    # ---------------------------------------------------------------------------------------------------- exchange
-
-    async def _exchange(self, request: httpx.Request, limit: int) -> Response:
-        transport = self._transport = self._transport or self._open()
-        response = await transport.handle_async_request(request)
-        headers = dict(response.headers)
-        stream = response.stream
-        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 -- the asynchronous transport gives no other
-        try:
-            body = await self._read(stream, headers, limit)
-        finally:
-            await response.aclose()
-        cookies = tuple(response.headers.get_list("set-cookie")) if "set-cookie" in headers else ()
-        return Response(response.status_code, headers, body, cookies)
-
-    async def _read(self, stream: httpx.AsyncByteStream, headers: Mapping[str, str], limit: int) -> bytes:
-        reader = BodyReader(headers, limit)
-        try:
-            async for piece in stream:
-                reader.feed(piece)
-            return reader.finish()
-        except TooLong:
-            message = f"the answer of {self._place} is larger than {limit} bytes"
-            raise Retryable(message, kind="too_large", sent=True) from None
-        except TooShort:
-            raise Retryable(f"the answer of {self._place} ends too early", kind="truncated", sent=True) from None
-        except Damaged:
-            raise Retryable(f"the answer of {self._place} is damaged", kind="truncated", sent=True) from None
-        except LookupError:
-            message = f"{self._place} compresses its answer in a way we did not ask for"
-            raise Retryable(message, kind="other", sent=True) from None
-
-    def _open(self) -> OneConnection:
-        context = build_ssl_context(self._tls) if self._scheme == "https" else None
-        proxy = self._http.proxy or proxy_of_environment(self._scheme, self._host, self._port)
-        self._proxy = "" if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
-        through = None if proxy is None else httpx.Proxy(proxy, ssl_context=self._proxy_context(proxy))
-        return OneConnection(context=context, proxy=through, keep=_KEEP_IDLE)
-
-    def _proxy_context(self, proxy: str) -> ssl.SSLContext | None:
-        """Return what to trust of a proxy that speaks TLS itself: the same authorities; not our certificate."""
-        if urlsplit(proxy).scheme != "https":
-            return None
-        return build_ssl_context(self._tls.model_copy(update=_ONLY_TRUST))
-
-    async def _drop(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            await transport.aclose()
-
-    # ------------------------------------------------------------------------------------------------- what failed
-
-    def _failure(self, error: BaseException, course: Course) -> Retryable:
-        """Return the failure by its kind, in our own words."""
-        way, fix, sent = self._place, "check the port, the scheme and tls.min_version", course.sent
-        if self._proxy and not course.tunnelled and not course.sent:
-            way = f"the proxy {self._proxy} on the way to {self._place}"
-            fix = "write http:// before its address if it does not speak TLS itself"
-        if not isinstance(error, httpx.TimeoutException | TimeoutError):
-            tls = _cause(error, ssl.SSLError)
-            if tls is not None and not isinstance(tls, _NO_VERDICT):
-                return Retryable(f"{way}: {explain(tls)}", kind="tls", sent=sent and not refused_our_certificate(tls))
-            if course.handshaking:
-                return Retryable(f"{way} ended the connection during the TLS handshake; {fix}", kind="tls")
-        kind, message = _describe(error)
-        return Retryable(f"{way}: {message}{f'; {fix}' if course.handshaking else ''}", kind=kind, sent=sent)
-
-
-_ONLY_TRUST = dict.fromkeys(("cert_file", "key_file", "key_password", "server_name"))
+        if self._exchange is not None:
+            await self._exchange.drop()
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
@@ -226,50 +128,3 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             if name.lower() == "authorization":
                 raise AuthFailed(reason, fix="Check the credential for stray characters or line ends.")
             raise Held(reason, fix="Correct the setting that it comes from.")
-
-
-# Checked in this order: the first that fits names the failure.
-_FAILURES: tuple[tuple[type[Exception], str, ErrorKind, str], ...] = (
-    (httpx.ProxyError, "", "connection", "the proxy does not connect us"),
-    (httpx.ConnectTimeout, "", "timeout", "no connection within connect_timeout"),
-    (httpx.TimeoutException, "", "timeout", "silent for read_timeout"),
-    (TimeoutError, "", "timeout", "not finished within total_timeout"),
-    (httpx.ConnectError, "", "connection", "cannot be reached"),
-    (httpx.RemoteProtocolError, "complete message body", "truncated", "the answer ends too early"),
-    (httpx.RemoteProtocolError, "disconnected", "reset", "the connection ended before the answer came"),
-    (httpx.RemoteProtocolError, "", "other", "the answer is not HTTP"),
-)
-
-
-def _describe(error: BaseException) -> tuple[ErrorKind, str]:
-    text = str(error)
-    kind: ErrorKind = "reset"
-    message = "the connection ended before the answer was complete"
-    for type_, fragment, its_kind, meaning in _FAILURES:
-        if isinstance(error, type_) and fragment in text:
-            kind, message = its_kind, meaning
-            break
-    if isinstance(error, httpx.ProxyError) and text[:3].isdigit():
-        message += f" ({text[:3]})"
-    if isinstance(error, httpx.ConnectError):
-        message += f": {_reason_of_system(error)}"
-    return kind, message
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
-
-
-def _cause(error: BaseException, kind: type[_E]) -> _E | None:
-    return next((cause for cause in _chain(error) if isinstance(cause, kind)), None)
-
-
-def _reason_of_system(error: BaseException) -> str:
-    for cause in reversed(_chain(error)):
-        if isinstance(cause, OSError | UnicodeError):
-            return reason_of(cause)
-    return "no connection"

@@ -27,7 +27,7 @@ MODELS = {
     "asyncio", "httpx", "pydantic_settings", "sqlite3", "structlog", "forwarder.cli.app", "forwarder.config.settings", "sinks",
 }  # fmt: skip
 DELIVERY = {
-    "structlog", "forwarder.catalogue.own", "forwarder.cli.app", "forwarder.records.maker", "forwarder.sources.organization.normalizer",
+    "h11", "httpx", "structlog", "forwarder.catalogue.own", "forwarder.cli.app", "forwarder.records.maker", "forwarder.sources.organization.normalizer",
     "forwarder.spool.sqlite.store",
 }  # fmt: skip
 CONFIG = """
@@ -75,6 +75,7 @@ def imported(folder: Path, words: list[str], unwanted: set[str], port: int = 9, 
         "from forwarder.__main__ import main\n"
         "try: main()\n"
         "except SystemExit as ended: code = ended.code\n"
+        "import gc; assert gc.get_freeze_count() > 10_000, 'the end would look for garbage in everything'\n"
         f"print('imported', code, *sorted({unwanted!r} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]

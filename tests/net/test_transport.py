@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import ForwarderError, HttpConfig, Retryable, TlsConfig
-from forwarder.net import http as http_module
+from forwarder.net import exchange as exchange_module
 from forwarder.net import transport as transport_module
 from forwarder.net.http import HttpClient
 from forwarder.net.wire import Wire
@@ -100,7 +100,7 @@ async def both(
 ) -> tuple[Any, Any]:
     ours = await outcome(script, method, http, is_open=is_open)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(http_module, "OneConnection", Theirs)
+        patch.setattr(exchange_module, "OneConnection", Theirs)
         return ours, await outcome(script, method, http, is_open=is_open)
 
 
@@ -400,7 +400,8 @@ async def test_cancelled_wherever_it_waits_it_leaves_nothing_open_and_the_next_i
             stop, is_cancelled = 0, True
             while is_cancelled:
                 stop += 1
-                await client._drop()  # so that each begins with a connection of its own
+                if client._exchange is not None:
+                    await client._exchange.drop()  # so that each begins with a connection of its own
                 is_cancelled = await _driven(client.request("POST", f"/first{stop}", content=LARGE[:200_000]), stop)
                 assert sum(sock.fileno() >= 0 for sock in made) == (not is_cancelled)
                 again = await client.request("GET", f"/again{stop}")
