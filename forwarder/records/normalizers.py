@@ -57,7 +57,7 @@ class Normalizers:
     def _make(self, feed: str) -> Normalizer:
         if feed == HEARTBEAT:
             return HeartbeatNormalizer()
-        for name in SOURCES.names():
+        for name in sorted(SOURCES.names(), key=feed.__ne__):  # most are named as their feed, and each costs its import
             try:
                 source = SOURCES.load(name)
             except ConfigError:

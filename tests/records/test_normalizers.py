@@ -9,7 +9,7 @@ import pytest
 from forwarder.catalogue import load_catalogue
 from forwarder.contracts import AuditEvent, Origin, Record, Shrinks
 from forwarder.records.normalizers import Normalizers, Remembering
-from forwarder.registry import FORMATS
+from forwarder.registry import FORMATS, SOURCES
 
 ORIGIN = Origin("acme", "organization", "org-1")
 GOLDEN = Path(__file__).parents[1] / "golden" / "organization"
@@ -24,6 +24,15 @@ def test_one_lane_alone_pays_for_no_memory_and_several_get_the_same_event():
     (one,), (two,) = found("organization").normalize([record]), found("organization").normalize([record])
     assert isinstance(one, AuditEvent)
     assert one is two
+
+
+@pytest.mark.parametrize("feed", ["organization", "jira", "confluence_datacenter"])
+def test_of_all_sources_only_the_one_of_the_feed_is_imported(feed, monkeypatch):
+    loaded = []
+    load = SOURCES.load
+    monkeypatch.setattr(SOURCES, "load", lambda name: loaded.append(name) or load(name))
+    Normalizers(load_catalogue())(feed)
+    assert loaded == [feed]
 
 
 @pytest.mark.parametrize("name", FORMATS.names())
