@@ -49,6 +49,30 @@ class _Kept(msgspec.Struct):
     report: CheckReport
 
 
+def kept_check(folder: Path, name: str, target: str, every: float) -> CheckReport:
+    """Return what became of the last check of an archive, by what a daemon kept of it.
+
+    Args:
+        folder: The state folder.
+        name: Of the sink.
+        target: What tells its archive from another; the check of another is none of this one.
+        every: Seconds between two checks.
+    """
+    kept = read_state(_file(folder, name), _Kept)
+    if kept is None or kept.target != target:
+        return CheckReport(name, every)
+    return replace(kept.report, sink=name, every=every)
+
+
+def keep_check(folder: Path, target: str, report: CheckReport) -> None:
+    """Keep it in the state folder for the next process. Raises OSError."""
+    write_state(_file(folder, report.sink), _Kept(target, report))
+
+
+def _file(folder: Path, name: str) -> Path:
+    return state_file(folder, "archive-check", name)
+
+
 class Checking:
     """Checks the archives until the end, one after the other.
 
@@ -87,17 +111,8 @@ class Checking:
         self._stopping = stopping
         self._clean = clean
         self._log = get_logger()
-        reports |= {name: self._recalled(name) for name in places if name not in reports}
-
-    def _recalled(self, name: str) -> CheckReport:
-        """Return what became of the last check, of a process before this one, too."""
-        kept = read_state(self._file(name), _Kept)
-        if kept is None or kept.target != self._targets[name]:
-            return CheckReport(name, self._every)
-        return replace(kept.report, sink=name, every=self._every)
-
-    def _file(self, name: str) -> Path:
-        return state_file(self._folder, "archive-check", name)
+        recalled = {name: kept_check(folder, name, targets[name], every) for name in places if name not in reports}
+        reports |= recalled
 
     @property
     def until_first(self) -> float:
@@ -120,9 +135,8 @@ class Checking:
             wait = self._every
 
     async def _keep(self, name: str) -> None:
-        kept = _Kept(self._targets[name], replace(self._reports[name]))
         try:
-            await asyncio.to_thread(write_state, self._file(name), kept)
+            await asyncio.to_thread(keep_check, self._folder, self._targets[name], replace(self._reports[name]))
         except OSError as error:
             self._log.warning("archive_check_not_kept", sink=name, reason=error.strerror)
 

@@ -20,7 +20,9 @@ from jsonschema import Draft202012Validator
 
 from forwarder.cli.commands.setup import _show as show_steps
 from forwarder.contracts import AuthFailed, ConfigError, Held, Retryable, SetupStep, SystemClock
+from forwarder.daemon.checking import keep_check
 from forwarder.exit_codes import ExitCode, code_for
+from forwarder.observe.record import CheckReport
 from forwarder.observe.redaction import Redactor
 from forwarder.spool.config import SpoolConfig
 from forwarder.spool.contract import Fenced, SpoolError
@@ -534,6 +536,15 @@ async def test_status_without_daemon_looks_into_the_spool(shell):
     assert table.stdout.startswith("audit-forwarder is NOT RUNNING; its spool was last written ")
     assert "archive" in table.stdout
     assert "process 0" not in table.stdout + table.stderr
+    kept = shell.folder / "kept"
+    shell.config(
+        f"{CONFIG}  kept: {{type: archive, path: '{kept}'}}\nverify: {{every: 1d}}\nadmin: {{listen: '127.0.0.1:1'}}\n"
+    )
+    assert "archive of kept: not checked to its end yet" in shell("status").stdout
+    keep_check(shell.folder / "state", f"archive:{kept}", CheckReport("kept", 60.0, good=1.0, findings=3))
+    checked = shell("status").stdout
+    assert "archive of kept: 3 things NOT as they were written when it was checked last" in checked
+    assert "audit-forwarder archive verify --sink kept" in checked
 
 
 # ------------------------------------------------------------------------------------------------------------- setup

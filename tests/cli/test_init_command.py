@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from forwarder.cli.app import app
-from forwarder.cli.new_config import placing
+from forwarder.cli.new_config import placing, trial
 from forwarder.cli.new_config.choices import SINKS, SOURCES
 from forwarder.cli.new_config.text import quoted
 from forwarder.config.problems import SettingsError
@@ -241,6 +241,24 @@ def test_an_option_that_means_nothing_here_is_refused(tmp_path: Path):
     assert "did you mean organization?" in done.stderr
 
 
+def test_bad_options_are_named_all_at_once(tmp_path: Path):
+    words = ["--source", "jira", "--site", "https://acme.example.com", "--email", "x", "--destination", "syslog"]
+    done = run(tmp_path, "new", *words, "--address", "siem:99999", "--listen", "nowhere")
+    assert done.returncode == ExitCode.CONFIGURATION
+    said = {line.strip().partition(":")[0] for line in done.stderr.splitlines()[1:]}
+    assert said == {"--site", "--email", "--address", "--listen", "init"}
+    assert "name what is missing: --key-file" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("kind", "choices"), [("sources", SOURCES), ("sinks", SINKS)])
+def test_a_typical_answer_is_a_good_one(tmp_path: Path, kind: str, choices: tuple):
+    """Else nothing would be found in an answer beside it."""
+    around = trial.Surroundings(tmp_path, "127.0.0.1:0")
+    for choice in choices:
+        assert trial._examined(trial._tree(around, [(kind, choice)], {})) == [], choice.type
+
+
 def test_what_is_there_stays(tmp_path: Path):
     new = tmp_path / "new"
     new.mkdir()
@@ -447,8 +465,8 @@ class Terminal:
         os.write(self._primary, answer.encode())
 
     def end(self, again: str = "") -> int:
-        """Read to the end; type `again` after each second in which nothing comes."""
-        while self._read(again):
+        """Read to the end; type `again` after each second in which nothing comes, until it says that it ends."""
+        while self._read(again if "Ended." not in self.shown else ""):
             pass
         os.close(self._primary)
         return self._process.wait(timeout=60)
@@ -475,10 +493,17 @@ def test_a_conversation(tmp_path: Path):
     terminal.type("Number", "0\n")
     terminal.type("Number", "organization\n")
     terminal.type("Id of the organization", "https://admin.example.com\n")
+    terminal.type("an address, not an id", "")
+    terminal.type("Id of the organization", f"{ORG}\n")
+    terminal.type("Organization API key", "ATATT3xFfGN0planted-secret-value\n")
+    terminal.type("it is the API token of a user", "")
     terminal.type("Organization API key", f"{KEY}\n")
     terminal.type("Number", "5\n")
+    (tmp_path / "config.yaml").write_text("mine: true\n")
     terminal.type("File", "\n")
-    terminal.type("Answer again?", "\n")
+    terminal.type("Answer again?", "")
+    (tmp_path / "config.yaml").unlink()
+    terminal.type("", "\n")
     terminal.type("Number", "\n")
     terminal.type("Id of the organization", f"{ORG}\n")
     terminal.type("Organization API key", "\n")
@@ -491,7 +516,7 @@ def test_a_conversation(tmp_path: Path):
     assert "  audit-forwarder run\r\n" in terminal.shown
 
 
-PROMPTS = [("Number", "2\n"), ("site", "acme\n"), ("E-mail", "a@example.com\n"), ("API token", f"{KEY}\n")]
+PROMPTS = [("Number", "2\n"), ("site", "acme\n"), ("E-mail", "a@example.com\n"), ("API token", "ATATT3xFfGN0planted\n")]
 
 
 @pytest.mark.parametrize("at", range(len(PROMPTS) + 1))

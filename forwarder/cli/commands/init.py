@@ -23,6 +23,7 @@ from forwarder.cli.new_config.answers import Answers, collect, is_asked, not_tex
 from forwarder.cli.new_config.choices import Kind, choice_named, demo_source
 from forwarder.cli.new_config.placing import place_all, private_folder, stage, write_files
 from forwarder.cli.new_config.text import config_text, secrets_of
+from forwarder.cli.new_config.trial import Surroundings
 from forwarder.cli.terminal import print_error, print_line, show_rows
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.config.settings import load
@@ -80,7 +81,7 @@ def init(wanted: Wanted) -> ExitCode:
         place.refuse_if_taken()
     answers: Answers | None = None
     while True:
-        answers = _demo_answers(place, given) if wanted.demo else _answers(wanted, given, answers)
+        answers = _demo_answers(place, given) if wanted.demo else _answers(wanted, given, place, answers)
         try:
             same, kept = place.put(answers, force=wanted.force)
             break
@@ -164,9 +165,9 @@ class _Place:
         asyncio.run(close_all([*parts.sources.values(), *parts.sinks.values()]))
 
 
-def _answers(wanted: Wanted, given: Mapping[str, str], before: Answers | None) -> Answers:
+def _answers(wanted: Wanted, given: Mapping[str, str], place: _Place, before: Answers | None) -> Answers:
     types: dict[Kind, str | None] = {"sources": wanted.source, "sinks": wanted.sink}
-    return collect(types, given, before)
+    return collect(types, given, Surroundings(place.state, place.listen), before)
 
 
 def _demo_answers(place: _Place, given: Mapping[str, str]) -> Answers:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from forwarder import __version__
+from forwarder.admin.kept_places import checked_places
 from forwarder.admin.repairs import repairs
+from forwarder.assembly import targets_and_identities
 from forwarder.cli.terminal import print_error
 from forwarder.contracts import SystemClock
 from forwarder.contracts.heartbeat import is_heartbeat
+from forwarder.daemon.checking import kept_check
 from forwarder.observe.reports import CredentialReport, DaemonReport, LaneReport, SourceReport
 from forwarder.observe.status_json import NOT_CONFIGURED, report_to_dict
 from forwarder.spool.contract import SpoolError, SpoolInUse
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.config.settings import Settings
+    from forwarder.observe.record import CheckReport
     from forwarder.spool.books import Books
     from forwarder.spool.contract import SpoolStatus
 
@@ -37,7 +42,7 @@ def spool_report(settings: Settings, no_answer: str) -> dict[str, Any] | None:
         print_error(f"{no_answer}, and there is no spool at {path}: it has not run yet")
         return None
     try:
-        report = asyncio.run(_look(settings))
+        report = asyncio.run(_look(settings, _checks(settings)))
     except SpoolInUse as error:
         held, _, _ = str(error).partition(". ")
         print_error(f"{no_answer}\n{held}: a daemon runs and does not answer there; its log may say why")
@@ -49,7 +54,7 @@ def spool_report(settings: Settings, no_answer: str) -> dict[str, Any] | None:
     return report
 
 
-async def _look(settings: Settings) -> dict[str, Any]:
+async def _look(settings: Settings, checks: list[CheckReport]) -> dict[str, Any]:
     """Return the form of a status from the spool. Raises SpoolError, also when another process holds it."""
     written = _last_write(settings.spool.path.expanduser())  # before it is opened: that writes, too
     spool = SqliteSpool(settings.spool, SystemClock())
@@ -58,7 +63,7 @@ async def _look(settings: Settings) -> dict[str, Any]:
         found, books = await spool.overview()
     finally:
         await spool.close()
-    return report_to_dict(_stopped(settings, found, books, written))
+    return report_to_dict(replace(_stopped(settings, found, books, written), checks=checks))
 
 
 def _last_write(path: Path) -> float:
@@ -127,3 +132,15 @@ def _stopped(settings: Settings, spool: SpoolStatus, books: list[Books], written
         spool_written=written,
         repairs=repairs(spool.gaps, spool, lanes, int(time.time() * 1000)),
     )
+
+
+def _checks(settings: Settings) -> list[CheckReport]:
+    """Return what the daemon kept of its last check of each archive."""
+    if settings.verify.every is None:
+        return []
+    folder, targets = settings.spool.path.expanduser().parent, targets_and_identities(settings)[0]
+    return [
+        kept_check(folder, name, targets[name], settings.verify.every)
+        for name in checked_places(settings)
+        if name in targets  # one that cannot be built is said by `check`
+    ]

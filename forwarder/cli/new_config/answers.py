@@ -1,5 +1,8 @@
 """Asks on a terminal what the command line leaves open; without a terminal it names the options instead.
 
+Each answer is tried when it is given: a typed one is asked for again with the reason, a bad option ends it before
+anything is asked.
+
 Invariant: a secret comes unseen from the terminal, from a file or from standard input, never from an argument.
 """
 
@@ -13,8 +16,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from forwarder.cli.new_config.choices import all_of, asks_for, choice_named, option_of
+from forwarder.cli.new_config.trial import bad_answer, bad_options
 from forwarder.cli.tables import table
-from forwarder.cli.terminal import print_line, screen
+from forwarder.cli.terminal import print_line, print_text, screen
 from forwarder.config.problems import Problem, SettingsError
 from forwarder.registry import nearest
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from forwarder.cli.new_config.choices import Choice, Kind, Question
+    from forwarder.cli.new_config.trial import Surroundings
 
 _LONGEST = 64 * 1024
 
@@ -39,46 +44,67 @@ def is_asked() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def collect(types: Mapping[Kind, str | None], given: Mapping[str, str], before: Answers | None = None) -> Answers:
+def collect(
+    types: Mapping[Kind, str | None], given: Mapping[str, str], around: Surroundings, before: Answers | None = None
+) -> Answers:
     """Return all answers: those given as options, and those that are typed.
 
     Args:
         types: The type of each kind that an option names.
         given: Values by option.
+        around: What holds beside the answers.
         before: The answers of the last try; they become the defaults.
 
-    Raises SettingsError with the options that are missing when nobody can be asked, or that mean nothing here.
+    Raises SettingsError with the options that are missing when nobody can be asked, that mean nothing here, or that
+    cannot be meant.
     """
     answers = Answers()
     missing: list[str] = []
-    for kind, named in types.items():
-        earlier = before.choices[kind].type if before is not None else ""
-        choice = _choose(kind, named, earlier)
+    named = {kind: _choice_of(kind, type_) for kind, type_ in types.items() if type_ is not None}
+    problems = _bad_options(named, given, around)
+    if problems and is_asked():
+        raise SettingsError(problems)
+    for kind in types:
+        if kind in named:
+            choice: Choice | None = named[kind]
+        else:
+            choice = _choose(kind, before.choices[kind].type if before is not None else "")
+            if choice is not None and (bad := _bad_options({kind: choice}, given, around)):
+                raise SettingsError(bad)
         if choice is None:
             missing.append(f"{option_of(kind)} ({', '.join(one.type for one in all_of(kind))})")
             continue
         answers.choices[kind] = choice
         known = before.values[kind] if before is not None else {}
-        values, unanswered = _answered(choice, given, known)
+        values, unanswered = _answered(kind, choice, given, known, around)
         answers.values[kind] = values
         missing += unanswered
     _refuse_unused(answers, types, given)
     if missing:
-        raise SettingsError(
-            [Problem("init", "there is no terminal to ask on", f"name what is missing: {', '.join(missing)}")]
-        )
+        fix = f"name what is missing: {', '.join(missing)}"
+        problems.append(Problem("init", "there is no terminal to ask on", fix))
+    if problems:
+        raise SettingsError(problems)
     return answers
 
 
-def _choose(kind: Kind, named: str | None, earlier: str) -> Choice | None:
-    if named is not None:
-        found = choice_named(kind, named)
-        if found is None:
-            known = [choice.type for choice in all_of(kind)]
-            guess = nearest(named, known)
-            fix = f"did you mean {guess}?" if guess else f"write one of: {', '.join(known)}"
-            raise SettingsError([Problem(option_of(kind), "`init` writes nothing of this type", fix)])
-        return found
+def _choice_of(kind: Kind, type_: str) -> Choice:
+    found = choice_named(kind, type_)
+    if found is None:
+        known = [choice.type for choice in all_of(kind)]
+        guess = nearest(type_, known)
+        fix = f"did you mean {guess}?" if guess else f"write one of: {', '.join(known)}"
+        raise SettingsError([Problem(option_of(kind), "`init` writes nothing of this type", fix)])
+    return found
+
+
+def _bad_options(choices: Mapping[Kind, Choice], given: Mapping[str, str], around: Surroundings) -> list[Problem]:
+    asked = {one.option: one for choice in choices.values() for one in choice.questions}
+    meant = {option: _meant(asked[option], value) for option, value in given.items() if option in asked}
+    return bad_options(choices.items(), meant, around)
+
+
+def _choose(kind: Kind, earlier: str) -> Choice | None:
     if not is_asked():
         return None
     print_line(asks_for(kind))
@@ -97,25 +123,38 @@ def _choose(kind: Kind, named: str | None, earlier: str) -> Choice | None:
         print_line(f"Write a number from 1 to {len(choices)}, or one of the names.")
 
 
-def _answered(choice: Choice, given: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    values, missing = {}, []
+def _answered(
+    kind: Kind, choice: Choice, given: Mapping[str, str], known: Mapping[str, str], around: Surroundings
+) -> tuple[dict[str, str], list[str]]:
+    values: dict[str, str] = {}
+    missing = []
     for question in choice.questions:
         if not question.option:
             continue
         if question.option in given:
-            value = given[question.option]
+            value = _meant(question, given[question.option])
         elif is_asked():
-            value = _ask(question, known.get(question.setting, question.default))
+            while True:
+                value = _meant(question, _ask(question, known.get(question.setting, question.default)))
+                bad = bad_answer(kind, choice, {**values, question.setting: value}, question, around)
+                if not bad:
+                    break
+                for one in bad:
+                    print_text(f"{one.what}; {one.fix}" if one.fix else one.what, indent=2)
         elif question.default or question.optional:
-            value = question.default
+            value = _meant(question, question.default)
         else:
             missing.append(question.option)
             continue
-        if question.path and value:
-            value = os.path.abspath(os.path.expanduser(value))  # noqa: PTH100, PTH111 -- links stay, `..` goes
         if value or not question.optional:
             values[question.setting] = value
     return values, missing
+
+
+def _meant(question: Question, value: str) -> str:
+    if question.path and value:
+        return os.path.abspath(os.path.expanduser(value))  # noqa: PTH100, PTH111 -- links stay, `..` goes
+    return value
 
 
 def _ask(question: Question, default: str) -> str:

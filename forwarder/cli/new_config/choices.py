@@ -21,6 +21,7 @@ class Question:
         default: The answer of who only presses Enter.
         comment: What stands above the setting in the file.
         path: It names a file, which is written as an absolute path: the daemon may run in another folder.
+        typical: A good answer, to try others beside it. Without one, an optional setting is left out.
     """
 
     setting: str
@@ -31,6 +32,7 @@ class Question:
     default: str = ""
     comment: str = ""
     path: bool = False
+    typical: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,16 @@ class Choice:
 _HISTORY = "since: 7d    # history to fetch at the first start; Atlassian keeps 180d"
 _EXPIRES = "_expires_at: 2027-01-31    # its last day, to be warned before"
 
+_SECRET = "typical-6f6a0f5c"  # noqa: S105 -- stands for one that is not typed yet
+
 _SITE = (
-    Question("site", "Name of the site (acme for https://acme.atlassian.net)", "--site"),
-    Question("email", "E-mail address of the account whose token it is", "--email"),
-    Question("token", "API token of that account", "--key-file", secret=True),
+    Question("site", "Name of the site (acme for https://acme.atlassian.net)", "--site", typical="acme"),
+    Question("email", "E-mail address of the account whose token it is", "--email", typical="audit@example.com"),
+    Question("token", "API token of that account", "--key-file", secret=True, typical=_SECRET),
 )
 _DATA_CENTER = (
-    Question("url", "Address (https://jira.example.com)", "--source-url"),
-    Question("token", "Personal access token of a system administrator", "--key-file", secret=True),
+    Question("url", "Address (https://jira.example.com)", "--source-url", typical="https://jira.example.com"),
+    Question("token", "Personal access token of a system administrator", "--key-file", secret=True, typical=_SECRET),
 )
 _DATA_CENTER_MORE = (
     "nodes: {node1: /var/atlassian/log/audit}    # instead of url and token: files of all nodes; with site: its host",
@@ -76,12 +80,18 @@ SOURCES = (
         "atlassian",
         "an organization's log, all cloud products; needs Guard or an Enterprise plan",
         (
-            Question("org_id", "Id of the organization (in the address of admin.atlassian.com)", "--org-id"),
+            Question(
+                "org_id",
+                "Id of the organization (in the address of admin.atlassian.com)",
+                "--org-id",
+                typical="19a8a370-adcb-486b-a803-cf8b67191b55",
+            ),
             Question(
                 "api_key",
                 "Organization API key with the scope read:events:admin",
                 "--key-file",
                 secret=True,
+                typical=_SECRET,
                 comment="Made in Atlassian Administration. A new key in the file is used without a restart.",
             ),
         ),
@@ -108,7 +118,7 @@ SINKS = (
         "elastic",
         "Elasticsearch or OpenSearch",
         (
-            Question("url", "URL (https://es.example.com:9200)", "--address"),
+            Question("url", "URL (https://es.example.com:9200)", "--address", typical="https://es.example.com:9200"),
             Question("api_key", "API key, as it shows it (Enter: none)", "--token-file", secret=True, optional=True),
         ),
         more=(
@@ -122,8 +132,13 @@ SINKS = (
         "splunk",
         "Splunk's HTTP Event Collector",
         (
-            Question("url", "URL (https://splunk.example.com:8088)", "--address"),
-            Question("token", "Token of the collector", "--token-file", secret=True),
+            Question(
+                "url",
+                "URL (https://splunk.example.com:8088)",
+                "--address",
+                typical="https://splunk.example.com:8088",
+            ),
+            Question("token", "Token of the collector", "--token-file", secret=True, typical=_SECRET),
         ),
         more=(
             "acknowledge: true    # wait until Splunk has indexed; switch it on at the token, too",
@@ -140,6 +155,7 @@ SINKS = (
                 "address",
                 "Address (tls://siem.example.com:6514; also relps://, relp://, tcp://, udp://)",
                 "--address",
+                typical="tls://siem.example.com:6514",
                 comment="RELP is the only one of these that answers: over TCP, TLS and UDP a loss cannot be seen.",
             ),
             Question("format", "Format: cef, leef, rfc5424_sd, ecs, ocsf or raw", "--format", default="cef"),
@@ -151,7 +167,9 @@ SINKS = (
         "http",
         "any server that takes JSON by HTTP",
         (
-            Question("url", "URL (https://siem.example.com/ingest)", "--address"),
+            Question(
+                "url", "URL (https://siem.example.com/ingest)", "--address", typical="https://siem.example.com/ingest"
+            ),
             Question("token", "Bearer token (Enter: none)", "--token-file", secret=True, optional=True),
         ),
         more=("body: array    # default: ndjson, one event a line", "headers: {X-Tenant: security}"),
