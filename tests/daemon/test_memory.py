@@ -39,6 +39,37 @@ def test_holes_between_large_blocks_do_not_stay() -> None:
     assert kept["yes"] < kept["no"]
 
 
+END = """
+import resource
+import sys
+from forwarder.daemon.memory import give_large_blocks_back
+
+if sys.argv[1] == "yes":
+    assert give_large_blocks_back()
+else:
+    import ctypes
+    ctypes.CDLL(None).mallopt(-3, 2**20)
+
+def a_page():
+    return [bytes(100_000) for _ in range(40)]
+
+a_page()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    a_page()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not Path("/proc/self/statm").exists(), reason="glibc and /proc only")
+def test_what_a_page_needs_is_not_given_back_after_each_page() -> None:
+    faults = {}
+    for answer in ("yes", "no"):
+        done = subprocess.run([sys.executable, "-c", END, answer], capture_output=True, text=True, check=True)
+        faults[answer] = int(done.stdout)
+    assert faults["yes"] < 1000 < faults["no"]  # a page takes some 980 pages of memory
+
+
 HOLES = """
 from pathlib import Path
 from forwarder.daemon.memory import give_holes_back
