@@ -31,7 +31,6 @@ from forwarder.contracts import (
     HttpConfig,
     OldTimes,
     PayloadTooLarge,
-    Record,
     Rejection,
     Retryable,
     Secret,
@@ -237,12 +236,11 @@ class HttpSink:
             Retryable: The server is busy, or its answer does not say what became of the batch.
         """
         forged = Rejection("line_break", "the rendered event is empty or contains a line end")
-        rejected = {n: forged for n, record in enumerate(batch.records) if not record.body or b"\n" in record.body}
-        accepted = [n for n in range(len(batch.records)) if n not in rejected]
+        bodies = [record.body for record in batch.records]
+        rejected = {n: forged for n, body in enumerate(bodies) if not body or b"\n" in body}
+        accepted = [n for n in range(len(bodies)) if n not in rejected] if rejected else range(len(bodies))
         if accepted:
-            await self._post([batch.records[n] for n in accepted], batch.slot)
-        if not rejected:
-            return Delivery.all_accepted(batch)
+            await self._post([bodies[n] for n in accepted], batch.slot)
         return Delivery(accepted=accepted, rejected=rejected)
 
     async def probe(self) -> list[Finding]:
@@ -266,10 +264,9 @@ class HttpSink:
 
     # -------------------------------------------------------------------------------------------------------- asking
 
-    async def _post(self, records: Sequence[Record], slot: int) -> None:
+    async def _post(self, bodies: Sequence[bytes], slot: int) -> None:
         """Send one request. Raises as `send` does when it was not taken whole."""
-        bodies = [record.body for record in records]
-        content = b"[" + b",".join(bodies) + b"]" if self._config.body == "array" else b"\n".join(bodies) + b"\n"
+        content = b"[%b]" % b",".join(bodies) if self._config.body == "array" else b"\n".join([*bodies, b""])
         headers = self._headers()
         response = await self._clients[slot].request(
             self._config.method, self._address(), headers=headers, content=content, gzip=self._config.compress
@@ -280,7 +277,7 @@ class HttpSink:
             response
         ):  # a page is a proxy's, or a wrong port's
             words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
-            raise ContentRefused(f"http_{response.status}", words, sent=len(records) > 1)
+            raise ContentRefused(f"http_{response.status}", words, sent=len(bodies) > 1)
         raise _refusal(response, self._clock.time())
 
     def _headers(self) -> dict[str, str]:

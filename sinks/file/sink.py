@@ -129,12 +129,10 @@ class FileSink:
     async def send(self, batch: Batch) -> Delivery:
         """Append the batch. Raises Held when a person must act before the file can be written, else Retryable."""
         bodies = [record.body for record in batch.records]
-        lines = b"\n".join(bodies) + b"\n" if bodies else b""
-        rejected: dict[int, Rejection] = {}
-        if lines.count(b"\n") != len(bodies):  # a line end inside a body would forge a record
-            forged = Rejection("line_break", "the rendered event contains a line end")
-            rejected = {position: forged for position, body in enumerate(bodies) if b"\n" in body}
-            lines = b"".join(body + b"\n" for body in bodies if b"\n" not in body)
+        forged = Rejection("line_break", "the rendered event contains a line end")  # it would forge a record
+        rejected = {position: forged for position, body in enumerate(bodies) if b"\n" in body}
+        kept = [body for body in bodies if b"\n" not in body] if rejected else bodies
+        lines = b"\n".join([*kept, b""])
         if lines:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._output.append, lines)
         if not rejected:
