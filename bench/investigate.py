@@ -27,7 +27,7 @@ from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores import open_store
 from forwarder.contracts import Origin
 from forwarder.investigate import duck, hours
-from forwarder.investigate.building import ROW_GROUP
+from forwarder.investigate.building import WRITTEN
 from forwarder.investigate.columns import RESTORED
 from forwarder.investigate.identity import find
 from forwarder.investigate.opening import open_tables
@@ -151,10 +151,13 @@ def copies(index: Index, times: int) -> None:
                       else id || '-' || {own} % 3 end own from w, range({each}) c(copy)) order by entity, folded""",
                 ),
             ):
-                connection.sql(statement).write_parquet(str(made / file), compression="zstd", row_group_size=ROW_GROUP)
+                connection.execute(f"copy ({statement}) to ? ({WRITTEN})", [str(made / file)])
             connection.read_parquet([str(made / VIEWS), str(made / ACTS)]).create_view("written", replace=True)
             connection.execute(f"create or replace view kept as select {RESTORED} from written")
-            for file, statement in ((HOURS, hours.OF_PART), (OTHERS, "select * from written limit 0")):
+            for file, statement in (
+                (HOURS, f"select {hours.STORED} from ({hours.OF_PART})"),
+                (OTHERS, "select * from written limit 0"),
+            ):
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd")
             statement = """select distinct "evidence.object" "name", '' sha256 from kept"""
             connection.sql(statement).write_parquet(str(made / OBJECTS), compression="zstd")

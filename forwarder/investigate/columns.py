@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from forwarder.contracts import Actor, AuditEvent, Thing
 
-VERSION = 5
+VERSION = 6
 """Of the columns and what they mean; an index of another version is made anew."""
 
 LONGEST = 2000

@@ -114,6 +114,15 @@ where regexp_full_match("value", '{_PLAIN}')
 """
 
 
+STORED = """* replace (epoch_ms("first") as "first", epoch_ms("last") as "last",
+nullif(folded, lower("value")) as folded)"""
+"""What is written of the table: no microseconds, which are always 0, and nothing for what is only in small letters."""
+
+RESTORED = """* replace (make_timestamptz("first" * 1000) as "first", make_timestamptz("last" * 1000) as "last",
+coalesce(folded, lower("value")) as folded)"""
+"""The inverse."""
+
+
 class _Name(msgspec.Struct, gc=False):
     value: str
     folded: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from forwarder.investigate import duck
+from forwarder.investigate import duck, hours, names
 from forwarder.investigate.building import MERGED
 from forwarder.investigate.columns import IS_PLAIN_VIEW, RESTORED, Place, row_of_problem
 from forwarder.investigate.loading import IS_EVENT, NotWhole, derive, load_rows
@@ -114,11 +114,12 @@ def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Par
             union all by name select * from rest where {which}"""
         )
     connection.execute("create view held as select * from kept union all by name select * from others")
-    connection.execute("create view sightings as select * from stored_names union all by name select * from rest_names")
+    connection.execute(
+        f"create view sightings as select {names.RESTORED} from stored_names union all by name select * from rest_names"
+    )
     connection.execute(f"create view names as select {MERGED} from sightings group by all")
     connection.execute(
-        "create view hours as select * exclude (filename) replace (filename as part) from stored_hours"
-        " union all by name select * from rest_hours"
+        f"create view hours as select {hours.RESTORED} from stored_hours union all by name select * from rest_hours"
     )
     connection.execute("create view objects as select * from stored_objects")
     return [path for paths in opened.values() for path in paths]
