@@ -12,13 +12,16 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from typer.main import get_command
 
+from forwarder.cli.app import app
 from tests.servers.cache import Cache, Unavailable, run
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -33,6 +36,19 @@ def blocks(page: str, language: str = "sh") -> list[str]:
     """Return the code blocks of a page in `docs/install`, or of another file of the project, in order."""
     path = PROJECT / page if "/" in page or page == "README.md" else PROJECT / "docs" / "install" / page
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def options_of(words: Sequence[str]) -> dict[str, Any]:
+    """Return what our command line reads in these words, and run nothing. Raises a usage error of the command line."""
+    command: Any = get_command(app)
+    context = command.make_context("audit-forwarder", list(words))
+    rest = [*context._protected_args, *context.args]
+    while rest and hasattr(command, "commands"):
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+        rest = [*context._protected_args, *context.args] if hasattr(command, "commands") else []
+    found: dict[str, Any] = context.params
+    return found
 
 
 def build(target: str, into: Path, root: Path = PROJECT) -> Path:

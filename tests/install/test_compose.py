@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,10 +15,14 @@ import yaml
 from jsonschema import Draft7Validator
 
 from forwarder.cli.commands.check import examine
+from forwarder.cli.new_config.answers import Answers
+from forwarder.cli.new_config.choices import choice_named
+from forwarder.cli.new_config.text import config_text
+from forwarder.config.readings import CONFIG_PLACES
 from forwarder.config.settings import load
 from simulator.config import SimulatorConfig
 from simulator.simulator import Simulator
-from tests.install.machine import PROJECT, blocks
+from tests.install.machine import PROJECT, blocks, options_of
 
 WHOLE = (PROJECT / "compose.yaml").read_text()
 OWN = blocks("compose.md", "yaml")[0]
@@ -82,6 +87,60 @@ def test_the_sink_behind_the_mark_works(tmp_path: Path, dead_port: int):
     text = text.replace("# opensearch:", "opensearch:").replace("0.0.0.0:9464", f"127.0.0.1:{dead_port}")
     (tmp_path / "config.yaml").write_text(text)
     assert set(examine(load(tmp_path / "config.yaml")).sinks) == {"file", "opensearch"}
+
+
+def test_commands_are_read_by_our_command_line():
+    simulator = yaml.safe_load(WHOLE)["services"]["simulator"]
+    assert options_of(simulator["command"])["port"] == 8085
+    with pytest.raises(Exception, match="No such option"):
+        options_of([*simulator["command"], "--ports", "1"])
+    page = WHOLE + (PROJECT / "docs/install/compose.md").read_text()
+    said = re.findall(r"exec forwarder audit-forwarder ([^`\n]+)", page)
+    assert {words.split()[0] for words in said} == {"status", "setup"}
+    for words in said:
+        options_of(words.split())
+
+
+def test_each_place_is_the_one_that_is_meant(compose: dict[str, Any]):
+    """The image's folder, and the configuration, the port and the rules where each is looked for."""
+    forwarder = compose["services"]["forwarder"]
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    (config,) = [one["target"] for one in forwarder["configs"]]
+    assert Path(config) in CONFIG_PLACES
+    assert forwarder.get("environment", {}).get("FORWARDER_CONFIG", config) == config
+    (volume,) = forwarder["volumes"]
+    assert f"WORKDIR {volume.partition(':')[2]}\n" in dockerfile
+    published = [port for one in compose["services"].values() for port in one.get("ports", [])]
+    assert f"127.0.0.1:9464:{re.findall('^EXPOSE ([0-9]+)$', dockerfile, re.MULTILINE)[0]}" in published
+    if "prometheus" in compose["services"]:
+        mounted = [volume.split(":")[1] for volume in compose["services"]["prometheus"]["volumes"]]
+        assert set(yaml.safe_load(compose["configs"]["prometheus"]["content"])["rule_files"]) <= set(mounted)
+
+
+def test_what_init_writes_works_with_the_page(tmp_path: Path):
+    """As the page says: without the path of the spool and those of keys, which are files named as settings are."""
+    forwarder = yaml.safe_load(OWN)["services"]["forwarder"]
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name in forwarder["secrets"]:
+        (secrets / name).write_text(f"ATCTT3xFfGN0-{name}")
+    answers = Answers(
+        {"sources": choice_named("sources", "organization"), "sinks": choice_named("sinks", "elasticsearch")},  # type: ignore[dict-item]
+        {
+            "sources": {"org_id": "19a8a370-adcb-486b-a803-cf8b67191b55", "api_key": "k"},
+            "sinks": {"url": "https://es.example.com:9200", "api_key": "k"},
+        },
+    )
+    text = config_text(answers, state=tmp_path, secrets=tmp_path, listen="0.0.0.0:9464")
+    kept = [line for line in text.splitlines() if not re.match(r" +(path|\w+_file):", line)]
+    (tmp_path / "config.yaml").write_text("\n".join(kept))
+    (variable,) = forwarder["environment"]
+    settings = load(tmp_path / "config.yaml", {variable: str(secrets)})
+    assert settings.sources["atlassian"].api_key.reveal() == "ATCTT3xFfGN0-sources__atlassian__api_key"
+    assert settings.sinks["elastic"].api_key.reveal() == "ATCTT3xFfGN0-sinks__elastic__api_key"
+    assert settings.admin.token is not None
+    assert settings.shutdown.grace + 10 <= int(forwarder["stop_grace_period"].removesuffix("s"))
+    assert not settings.spool.path.is_absolute(), "below the folder of the image, which is the volume"
 
 
 @pytest.mark.packaging

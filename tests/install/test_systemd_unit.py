@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forwarder.config.settings import load
-from tests.install.machine import PROJECT, blocks
+from tests.install.machine import PROJECT, blocks, options_of
 
 UNIT = PROJECT / "packaging" / "systemd" / "audit-forwarder.service"
 OPEN = 2.0
@@ -75,3 +75,32 @@ def test_the_page_and_the_unit_speak_of_the_same(tmp_path: Path):
     for name, path in re.findall(r"LoadCredential=(\S+):(\S+)", credentials):
         assert re.fullmatch(r"(sources|sinks)__[a-z]+__[a-z_]+", name)
         assert path == f"{Path(config).parent}/secrets/{name}"
+
+
+def test_its_command_and_its_folder_of_secrets_are_read_by_ours(tmp_path: Path):
+    service = unit()["Service"]
+    assert options_of(service["ExecStart"].split()[1:])["config"] == Path("/etc/audit-forwarder/config.yaml")
+    secrets = tmp_path / "credentials"  # as systemd makes it: what is set in the unit, and what a drop-in loads
+    secrets.mkdir()
+    name, _, content = service["SetCredential"].partition(":")
+    (secrets / name).write_text(content)
+    (credentials,) = blocks("systemd.md", "ini")
+    for loaded in re.findall(r"LoadCredential=(\S+):", credentials):
+        (secrets / loaded).write_text(f"ATCTT3xFfGN0-{loaded}")
+    (tmp_path / "config.yaml").write_text(
+        "sources: {atlassian: {type: organization, org_id: o-1}}\n"
+        "sinks: {elastic: {type: elasticsearch, url: 'https://es.example.com:9200'}}\n"
+    )
+    variable, _, place = service["Environment"].partition("=")
+    assert place == "%d"
+    settings = load(tmp_path / "config.yaml", {variable: str(secrets)})
+    assert settings.sources["atlassian"].api_key.reveal() == "ATCTT3xFfGN0-sources__atlassian__api_key"
+    assert settings.sinks["elastic"].api_key.reveal() == "ATCTT3xFfGN0-sinks__elastic__api_key"
+
+
+def test_it_may_write_where_the_spool_of_the_page_lies():
+    service = unit()["Service"]
+    (init,) = [block for block in blocks("systemd.md") if block.startswith("audit-forwarder init")]
+    read = options_of(init.split()[1:])
+    assert read["state"] == Path("/var/lib") / service["StateDirectory"]
+    assert service["WorkingDirectory"] == f"%S/{service['StateDirectory']}"
