@@ -47,6 +47,11 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b(?P<name>bearer|basic|splunk|apikey)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
+_PRIVATE_KEY = re.compile(
+    r"(?P<begin>-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY-----).*?(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+"""Of a file in PEM, its line ends in any escape: as it stands in JSON. One that is cut ends with the text."""
 _USERINFO = re.compile(r"://[^/\s\"'<>]*@")
 
 
@@ -104,6 +109,7 @@ class Redactor:
         text = starred(text, sorted(self._search.spans(text)))
         text = _HEADER.sub(rf"\g<name>\g<between>{STARS}", text)
         text = _SCHEME.sub(rf"\g<name> {STARS}", text)
+        text = _PRIVATE_KEY.sub(rf"\g<begin>{STARS}", text)
         return _USERINFO.sub(f"://{STARS}@", text)
 
     def _short(self, text: str, limit: int) -> str:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import urllib.parse
 
 import pytest
@@ -118,6 +119,37 @@ def test_every_line_of_a_key_in_pem_form():
     pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----\n"
     found = Redactor(lambda: [pem]).text("  | MIIEvQIBADANBg\n  | kqhkiG9w0BAQEF")
     assert found == f"  | {STARS}\n  | {STARS}"
+
+
+ACCOUNT_KEY = (
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
+)
+SHOWN = {
+    "as it is": ACCOUNT_KEY,
+    "as in JSON": json.dumps(ACCOUNT_KEY)[1:-1],
+    "as in JSON in JSON": json.dumps(json.dumps(ACCOUNT_KEY)),
+    "by repr": repr(ACCOUNT_KEY),
+    "on one line": ACCOUNT_KEY.replace("\n", " "),
+    "cut": json.dumps(ACCOUNT_KEY)[1:60],
+}
+
+
+@pytest.mark.parametrize("form", SHOWN)
+@pytest.mark.parametrize("known", ["the account", "its key", "nothing"])
+def test_the_key_of_a_service_account_by_itself(form: str, known: str):
+    """The secret is a JSON file; what is quoted is the key in it, or that of a file that is no setting."""
+    account = json.dumps({"type": "service_account", "private_key": ACCOUNT_KEY, "client_email": "a@example.com"})
+    secrets = {"the account": [account], "its key": [json.dumps(ACCOUNT_KEY)[1:-1]], "nothing": []}[known]
+    for found in (
+        Redactor(lambda: secrets).text(f"it says {SHOWN[form]}"),
+        Redactor(lambda: secrets).scrub(SHOWN[form]),
+    ):
+        assert not re.search("MIIE|vQIB|kqhk|AQEF|AASC|AoIB", found)
+
+
+def test_a_certificate_is_no_secret():
+    text = "-----BEGIN CERTIFICATE-----\nMIIDdzCC\n-----END CERTIFICATE-----"
+    assert Redactor().text(text) == text
 
 
 def test_a_rotated_secret_stays_known_and_the_new_one_is_learned(tmp_path):
