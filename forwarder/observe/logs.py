@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -23,6 +24,7 @@ import msgspec
 from forwarder.contracts.log import structlog_alone
 from forwarder.contracts.text import shorten, visible
 from forwarder.observe.colours import Style, coloured, paint
+from forwarder.observe.journal import is_journal, with_priority
 from forwarder.observe.log_writer import LineWriter
 from forwarder.observe.redaction import Redactor
 
@@ -74,18 +76,21 @@ class LogSetup:
         stream = sys.stderr if stream is None else stream
         terminal = stream.isatty()
         console = format == "console" or (format == "auto" and terminal)
+        render: Any = ConsoleLine(colours=coloured(stream)) if console else json_line
+        if is_journal(stream, os.environ):
+            render = with_priority(render)
         shared: list[Processor] = [structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level]
         last: list[Processor] = [
             ProcessorFormatter.remove_processors_meta,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
             Scrubber(redactor),
-            render := ConsoleLine(colours=coloured(stream)) if console else json_line,
+            render,
         ]
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp")
 
         def left_out(lines: int) -> str:
             event = {"event": "log_lines_left_out", "level": "warning", "logger": __name__, "lines": lines}
-            return render(None, "", stamp(None, "", event))
+            return str(render(None, "", stamp(None, "", event)))
 
         self._writer = LineWriter(stream, left_out)
         self._handler = LineHandler(self._writer)

@@ -98,6 +98,14 @@ def test_its_command_and_its_folder_of_secrets_are_read_by_ours(tmp_path: Path):
     assert settings.sinks["elastic"].api_key.reveal() == "ATCTT3xFfGN0-sinks__elastic__api_key"
 
 
+def test_the_journal_gets_the_log_with_how_grave_each_line_is():
+    """`journalctl -p warning` is in the runbooks; the prefix is what the daemon writes when it finds JOURNAL_STREAM."""
+    service = unit()["Service"]
+    assert not {"StandardError", "StandardOutput", "SyslogLevelPrefix"} & set(service), (
+        "the defaults lead to the journal"
+    )
+
+
 def test_it_may_write_where_the_spool_of_the_page_lies():
     service = unit()["Service"]
     (init,) = [block for block in blocks("systemd.md") if block.startswith("audit-forwarder init")]

@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -64,6 +65,37 @@ def test_auto_is_json_in_a_pod_and_coloured_on_a_terminal(start):
     assert json.loads(pod.getvalue())["message"] == "page_committed"
     assert "\x1b[32m" in terminal.getvalue()
     assert "page_committed" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_the_journal_is_told_how_grave_each_line_is(start, style, tmp_path, monkeypatch):
+    """As `journalctl -p warning` asks, in the runbooks."""
+    with (tmp_path / "journal").open("w") as stream:
+        found = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        _, setup = start(stream, format=style)
+        logger = structlog.get_logger("x")
+        logger.info("page_committed")
+        logger.warning("source_degraded")
+        try:
+            int("a text")
+        except ValueError:
+            logger.exception("task_failed")
+        setup.close()
+    written = (tmp_path / "journal").read_text().splitlines()
+    assert [line[:3] for line in written[:3]] == ["<6>", "<4>", "<3>"]
+    assert {line[:3] for line in written[2:]} == {"<3>"}, "every line of a traceback"
+    if style == "json":
+        assert json.loads(written[1][3:])["message"] == "source_degraded"
+
+
+def test_another_stream_than_the_journals_gets_no_prefix(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("JOURNAL_STREAM", "9:12345")
+    with (tmp_path / "file").open("w") as stream:
+        _, setup = start(stream, format="json")
+        structlog.get_logger("x").info("page_committed")
+        setup.close()
+    assert json.loads((tmp_path / "file").read_text())["message"] == "page_committed"
 
 
 def test_console_without_a_terminal_has_no_colours(start):
