@@ -10,7 +10,25 @@ import typer
 
 from forwarder.cli.help import App, examples_epilog
 
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which one to print. Default: list them.")]
+_HELP = "Which one to print. Default: list them."
+
+
+def _complete_page(incomplete: str) -> list[str]:
+    from forwarder.cli.commands.enclosed import PAGES, names
+
+    found = names(PAGES)
+    short = [name.rpartition("/")[2] for name in found] if incomplete else []
+    return [name for name in dict.fromkeys(found + short) if name.startswith(incomplete)]
+
+
+def _complete_file(incomplete: str) -> list[str]:
+    from forwarder.cli.commands.enclosed import FILES, names
+
+    return [name for name in names(FILES) if name.startswith(incomplete)]
+
+
+Page = Annotated[str | None, typer.Argument(metavar="NAME", help=_HELP, autocompletion=_complete_page)]
+File = Annotated[str | None, typer.Argument(metavar="NAME", help=_HELP, autocompletion=_complete_file)]
 
 
 def add_to(app: App) -> None:
@@ -34,7 +52,7 @@ def add_to(app: App) -> None:
     )(examples)
 
 
-def docs(name: Name = None) -> None:
+def docs(name: Page = None) -> None:
     """Print a page of the documentation.
 
     All of it came with the program, and is about this version.
@@ -44,7 +62,7 @@ def docs(name: Name = None) -> None:
     raise typer.Exit(show(PAGES, name))
 
 
-def examples(name: Name = None) -> None:
+def examples(name: File = None) -> None:
     """Print a file to begin with.
 
     Configurations, the JSON schema, the unit for systemd, the file for Compose.

@@ -16,6 +16,18 @@ from forwarder.exit_codes import ExitCode
 _SECRET = "or - for standard input; without one it is asked for, unseen."  # noqa: S105 -- a help text
 
 
+def _complete_source(incomplete: str) -> list[str]:
+    from forwarder.cli.new_config.choices import all_of
+
+    return [one.type for one in all_of("sources") if one.type.startswith(incomplete)]
+
+
+def _complete_destination(incomplete: str) -> list[str]:
+    from forwarder.cli.new_config.choices import all_of
+
+    return [one.type for one in all_of("sinks") if one.type.startswith(incomplete)]
+
+
 def add_to(app: App) -> None:
     """Add the command."""
     app.command(
@@ -40,6 +52,7 @@ def init(
         str | None,
         typer.Option(
             metavar="TYPE",
+            autocompletion=_complete_source,
             help="What to read: organization, jira, confluence, jira_datacenter, confluence_datacenter or "
             "bitbucket_datacenter.",
         ),
@@ -57,7 +70,11 @@ def init(
     ] = None,
     destination: Annotated[
         str | None,
-        typer.Option(metavar="TYPE", help="Where events go: elasticsearch, splunk_hec, syslog, http or file."),
+        typer.Option(
+            metavar="TYPE",
+            autocompletion=_complete_destination,
+            help="Where events go: elasticsearch, splunk_hec, syslog, http or file.",
+        ),
     ] = None,
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where the destination is: its URL, address or file.")

@@ -17,7 +17,9 @@ from typing import ClassVar
 
 import pytest
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
+from forwarder.cli.app import app
 from forwarder.cli.commands.setup import _show as show_steps
 from forwarder.contracts import AuthFailed, ConfigError, Held, Retryable, SetupStep, SystemClock
 from forwarder.daemon.checking import keep_check
@@ -244,21 +246,43 @@ def test_wrong_usage_exits_2(shell, arguments):
         ("replay --sink ar", ["archive"]),
     ],
 )
-def test_the_shell_completes_names_of_sinks(shell, words, names):
-    words = f"audit-forwarder {words}"
-    asked = {"_AUDIT_FORWARDER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-
-    def complete() -> tuple[list[str], str]:
-        command = str(Path(sys.executable).with_name("audit-forwarder"))
-        done = subprocess.run(
-            [command], cwd=shell.folder, env=shell.env | asked, capture_output=True, text=True, check=False
-        )
-        return done.stdout.split(), done.stderr
-
+def test_the_shell_completes_names_of_sinks(shell, monkeypatch, words, names):
+    monkeypatch.chdir(shell.folder)
     shell.config()
-    assert complete() == (names, "")
+    assert completed(words) == (names, "")
     (shell.folder / "config.yaml").write_text("sinks: [")
-    assert complete() == ([], "")
+    assert completed(words) == ([], "")
+
+
+def asked_by_bash(words: str) -> dict[str, str]:
+    line = f"audit-forwarder {words}"
+    return {"_AUDIT_FORWARDER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+
+
+def completed(words: str) -> tuple[list[str], str]:
+    done = CliRunner().invoke(app, [], env=asked_by_bash(words), prog_name="audit-forwarder")
+    return done.stdout.split(), done.stderr
+
+
+def test_the_installed_command_completes(shell):
+    shell.config()
+    command = str(Path(sys.executable).with_name("audit-forwarder"))
+    env = shell.env | asked_by_bash("setup --sink ")
+    done = subprocess.run([command], cwd=shell.folder, env=env, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["archive"], "")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("init --source jira_", ["jira_datacenter"]),
+        ("init --destination s", ["splunk_hec", "syslog"]),
+        ("docs AuditForwarderSp", ["AuditForwarderSpoolFull"]),
+        ("examples compose", ["compose.yaml"]),
+    ],
+)
+def test_the_shell_completes_what_is_known_without_a_configuration(words, names):
+    assert completed(words) == (names, "")
 
 
 def test_version(shell):

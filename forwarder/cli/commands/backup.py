@@ -15,8 +15,8 @@ from forwarder.cli.terminal import print_json, print_text
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.moments import iso_ms
 from forwarder.contracts.text import visible
-from forwarder.contracts.units import size_text
 from forwarder.exit_codes import ExitCode
+from forwarder.observe.status_values import size
 
 if TYPE_CHECKING:
     from forwarder.cli.invocation import Invocation
@@ -52,7 +52,7 @@ def backup(invocation: Invocation, target: str, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"path": made.path, "bytes": made.bytes, "of": iso_ms(made.at_ms), "newest": made.newest})
         return ExitCode.OK
-    print_text(f"{visible(made.path)}: {size_text(made.bytes)}, the spool as it was at {iso_ms(made.at_ms)}")
+    print_text(f"{visible(made.path)}: {size(made.bytes)}, the spool as it was at {iso_ms(made.at_ms)}")
     print_text("it holds audit events: keep it as you keep the spool, and restore it with audit-forwarder restore")
     return ExitCode.OK
 

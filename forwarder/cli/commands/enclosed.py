@@ -55,6 +55,11 @@ def show(kind: Kind, name: str | None) -> ExitCode:
     return ExitCode.OK
 
 
+def names(kind: Kind) -> list[str]:
+    """Return the names of the files of a kind."""
+    return [name for name, _ in _files(kind)]
+
+
 def _files(kind: Kind) -> Iterator[tuple[str, Path]]:
     for pattern in kind.patterns:
         for path in sorted(root().glob(pattern)):

@@ -36,7 +36,7 @@ def tail(invocation: Invocation, sink: str, *, as_json: bool) -> ExitCode:
         while True:
             seen = await daemon.ask("tail.more", More(viewer, WAIT), Seen)
             if seen.dropped:
-                _note(f"{seen.dropped} events are not shown: more came than this can show; {sink} was sent them all")
+                _note(f"not shown: {seen.dropped}; more came than this can show, and {sink} was sent all of it")
             for event in seen.events:
                 shows(event)
             sys.stdout.flush()
