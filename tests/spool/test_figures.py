@@ -37,7 +37,7 @@ DAY = 86_400_000
 FIGURES = {
     "memory: what one exchange gives, what is cached, what is compressed in one piece": [
         (exchange.READ_BYTES, 8_388_608),
-        (pages._CACHE_BYTES, 8_388_608),
+        (pages._CACHE_BYTES, 4_194_304),
         (pages._IN_PARTS, 4_194_304),
         (pages.LEVEL, 1),
     ],

@@ -166,12 +166,12 @@ def test_the_numbers_of_a_page_are_part_of_its_checksum(con: sqlite3.Connection,
         pages.read(changed)
 
 
-def test_the_newest_eight_mebibytes_are_in_memory_and_no_more(con: sqlite3.Connection) -> None:
+def test_the_newest_four_mebibytes_are_in_memory_and_no_more(con: sqlite3.Connection) -> None:
     pages = Pages(con)
     made = Content([bytes(2**20)], b"k" * 16, {}, frozenset())
-    for number in range(1, 12):
+    for number in range(1, 8):
         pages.remember(add(pages, number, made), made)
-    assert list(pages._cache) == list(range(4, 12))
+    assert list(pages._cache) == list(range(4, 8))
 
 
 def test_the_newest_pages_are_read_from_memory_and_the_last_of_them_whatever_its_size(

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from forwarder.spool.days import Run
 
 LEVEL = 1
-_CACHE_BYTES = 8 * 2**20
+_CACHE_BYTES = 4 * 2**20
+"""Bytes of the newest pages that are kept for lanes. At the tip they are a page or two behind, and more is only memory."""
 _IN_PARTS = 4 * 2**20
 """Bytes of a page from which its events are compressed one after the other."""
 
