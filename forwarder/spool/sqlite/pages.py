@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LEVEL = 1
 _CACHE_BYTES = 4 * 2**20
-"""Bytes of the newest pages that are kept for lanes. At the tip they are a page or two behind, and more is only memory."""
+"""Bytes of the newest pages that are kept for lanes: at the tip these are a page or two behind."""
 _IN_PARTS = 4 * 2**20
 """Bytes of a page from which its events are compressed one after the other."""
 
