@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from forwarder.archive.kept import KeepsArchive, KeptArchive
 from forwarder.archive.stores import open_store
-from forwarder.assembly import build_sink
 from forwarder.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ def configured(invocation: Invocation, sink: str, option: str = "--sink", else_:
         option: Which names it, for messages.
         else_: What may be named besides, for messages.
     """
+    from forwarder.assembly import build_sink  # noqa: PLC0415 -- a place needs no configuration, and nothing of this
+
     settings = invocation.settings()
     if sink and sink not in settings.sinks:
         raise ConfigError(

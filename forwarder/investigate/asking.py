@@ -38,6 +38,7 @@ create or replace temp view {view} as select "@timestamp" t, "event.id" id, act,
     "atlassian.audit.content.name" content_name,
   coalesce("atlassian.audit.space.key", "atlassian.audit.space.name", "atlassian.audit.space.id",
     nullif(regexp_extract("atlassian.audit.content.key", '^([A-Z][A-Z0-9_]+)-[0-9]+$', 1), '')) space,
+  "atlassian.audit.site.id" site_id, "atlassian.audit.site.name" site_name,
   "atlassian.audit.changes" changes, also, message, "evidence.object" evidence, "evidence.line" line
 from {table}
 """

@@ -29,15 +29,73 @@ select sum(events) > 0 is true events, sum("views") > 0 is true "views", sum(tit
   sum(user_agents) > 0 is true user_agents, sum(session_ids) > 0 is true session_ids from hours_within
 """
 
+_AHEAD = """
+with e as (select t, try_strptime(split_part(evidence, '/day=', 2)[:18], '%Y-%m-%d/hour=%H')::timestamptz
+  + interval 65 minutes latest from {table})
+select count(*) n, count(*) filter (t < $since or t >= $until) outside, epoch_ms(min(t)) "first",
+  epoch_ms(max(t)) "last" from e where t > latest
+"""
+"""The hour in which an object was stored is in its name; five minutes are nobody's fault."""
+
+_LATER = """
+select epoch_ms(hour) "hour", sum(events)::bigint n, epoch_ms(max("last")) "last" from hours
+where "first" >= $until group by hour order by hour desc
+"""
+
 _PROBLEMS = "select count(*) n from problems"
 
 
-def limits(asking: Asking, question: Question, evidence: Evidence, clock: Clock, **values: Any) -> tuple[Limit, ...]:
-    """Return what limits an answer."""
+def limits(
+    asking: Asking,
+    question: Question,
+    evidence: Evidence,
+    clock: Clock,
+    *,
+    repeated: int,
+    table: str,
+    now_ms: int,
+    **values: Any,
+) -> tuple[Limit, ...]:
+    """Return what limits an answer.
+
+    Args:
+        asking: Has laid out its events.
+        question: That was asked.
+        evidence: That was read.
+        clock: Writes moments.
+        repeated: How many events of it are kept twice.
+        table: That has its events, of all times where these were read.
+        now_ms: When it is asked; no part of a query, which is the same for the same question.
+        values: Of the question.
+    """
     [own] = asking.run("limits of the subject", _OF_SUBJECT)
     [window] = asking.run("limits of the time", _OF_WINDOW, **values)
     [problems] = asking.run("lines that are no event", _PROBLEMS)
-    return tuple(_all(question, evidence, clock, own, window, problems["n"]))
+    own["kept_twice"] = repeated
+    return (
+        *_all(question, evidence, clock, own, window, problems["n"]),
+        *_clocks(asking, evidence, clock, table, now_ms, **values),
+    )
+
+
+def _clocks(
+    asking: Asking, evidence: Evidence, clock: Clock, table: str, now_ms: int, **values: Any
+) -> Iterator[Limit]:
+    """Yield what is dated later than it can have happened: a question about a time may miss it."""
+    [ahead] = asking.run("dated later than stored", _AHEAD.format(table=table), **values)
+    if ahead["n"]:
+        when = clock.span(ahead["first"], ahead["last"])
+        outside = f", {ahead['outside']} of them outside the time that was asked about" if ahead["outside"] else ""
+        yield Limit(
+            "clock", f"events dated later than they were stored, {when}: a clock was wrong{outside}", ahead["n"]
+        )
+    until = int(values["until"].timestamp() * 1000)
+    if evidence.last_ms is not None and evidence.last_ms >= max(until, now_ms):
+        later = [row for row in asking.run("dated later", _LATER, **values) if row["hour"] > now_ms]
+        if later:
+            text = "events of anybody dated after now and outside the time that was asked about, the last"
+            events = sum(row["n"] for row in later)
+            yield Limit("later", f"{text} {clock.full(later[0]['last'])}: a clock was wrong", events)
 
 
 def limits_of_all(
@@ -64,7 +122,8 @@ def _all(
     if not evidence.proved:
         yield Limit("not_proved", evidence.proof)
     if evidence.repeated:
-        yield Limit("repeated", "events that stand there once more, counted each time", evidence.repeated)
+        text = "events that stand there once more: each is counted once; numbers of everybody count all"
+        yield Limit("repeated", text, evidence.repeated)
     if problems:
         yield Limit(
             "problems", "lines of the evidence that are no event that can be read, and in no number here", problems
@@ -83,6 +142,10 @@ def _all(
 _MOST_FAILURES = 20
 
 _COUNTED = (
+    (
+        "kept_twice",
+        "events that are kept more than once, as after a restore: each is counted once; numbers of everybody count all",
+    ),
     ("no_object", "views that name no page or issue, counted as views only"),
     ("unnamed_members", "additions to groups that do not name who was added"),
     ("unknown_acts", "events of kinds that the catalogue does not know, shown by Atlassian's own name"),

@@ -14,7 +14,8 @@ COLUMNS = (
     "t", "id", "act", "code", "category", "type", "outcome", "severity", "user_id", "user_name", "behalf_id",
     "behalf_name", "as_id", "as_name", "target_id", "target_name", "group_id", "group_name", "roles", "ip", "country",
     "city", "user_agent", "authentication", "token_id", "token_label", "app_id", "app_name", "content_kind",
-    "content_id", "content_key", "content_name", "space", "changes", "message", "evidence", "line",
+    "content_id", "content_key", "content_name", "space", "site_id",
+    "site_name", "changes", "message", "evidence", "line",
 )  # fmt: skip
 """What `asked` may have of an event."""
 
@@ -56,9 +57,27 @@ def asked(events: str, used: str) -> str:
 
 def with_columns(statement: str, used: str) -> str:
     """Return a statement with those columns that some others need in the place of `{columns}`."""
-    words = set(_WORD.findall(used))
-    return statement.format(columns=", ".join(name for name in COLUMNS if name in _ALWAYS or name in words))
+    return statement.format(columns=", ".join(_read(used)))
 
+
+def _read(used: str) -> tuple[str, ...]:
+    words = set(_WORD.findall(used))
+    return tuple(name for name in COLUMNS if name in _ALWAYS or name in words)
+
+
+def once(table: str, used: str) -> str:
+    """Return the statement that leaves one of the rows of a table that are the same event of the same source.
+
+    Not every column counts: where it stands differs. Revisions of an event stay, for they say something else.
+    """
+    same = ", ".join(name for name in _read(used) if name not in {"evidence", "line"})
+    source = "if(contains(evidence, '/day='), split_part(evidence, '/day=', 1), '')"
+    return f"""create or replace temp table {table} as select * from {table}
+      qualify row_number() over (partition by {source}, {same} order by evidence, line) = 1"""
+
+
+DOUBLES = "select count(id) - count(distinct id) n from {table}"
+"""How many rows have the id of another one: an event that is kept twice, a revision, or one of another source."""
 
 _WORD = re.compile(r"[a-z_]+")
 
@@ -82,7 +101,7 @@ begun as (select *, last_value(begins ignore nulls) over (partition by user_id, 
     rows between unbounded preceding and current row) begun from cut),
 placed as (select number, way, place,
   dense_rank() over (order by begun, user_id nulls first, way, place nulls first) session from begun)
-select found.* exclude (number), way, place, session,
+select found.*, way, place, session,
   suffix(code, '.view') is true is_view,
   coalesce(list_has_any(type, ['change', 'creation', 'deletion']), false) is_change,
   (suffix(code, '.export') or (list_contains(category, 'file') and list_contains(type, 'access')
@@ -115,9 +134,9 @@ from asked group by session, user_id, way, place order by 1
 """
 
 TIMELINE = """
-with s as (select * from asked where {only}),
-i as (select *, row_number() over (partition by session order by t, id)
-  - row_number() over (partition by session, act, outcome order by t, id) island from s)
+with n as (select number, row_number() over (partition by session order by t, id)
+  - row_number() over (partition by session, act, outcome order by t, id) island from asked where {only}),
+i as (select asked.*, island from asked join n using (number))
 select session, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, act, outcome, user_id account,
   mode(user_name) "name", place ip, any_value(country) country, any_value(behalf_id) on_behalf_of,
   any_value(as_id) "as", count(distinct content_id) objects,

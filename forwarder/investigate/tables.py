@@ -25,6 +25,7 @@ besides the first of each kind.
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -70,15 +71,13 @@ _TOUCHED = " || ".join(
     )
 )
 
-VIEWS = (
-    *(
-        f"""create or replace view {view} as select * exclude ("url.full"), {_TOUCHED} touched from {table}"""
-        for view, table in (("events", "kept"), ("acts", "acts_kept"))
-    ),
-    f"""create or replace view heartbeats as select * from others where "event.provider" = '{HEARTBEAT}'
-    and problem is null""",
-    """create or replace view touches as
-    select 'user' touched_kind, target touched, "user.target.full_name" touched_name, * exclude (touched)
+_EVENTS = f"""select * exclude ("url.full"), {_TOUCHED} touched from"""
+
+VIEWS = {
+    "events": f"{_EVENTS} kept",
+    "acts": f"{_EVENTS} acts_kept",
+    "heartbeats": f"""select * from others where "event.provider" = '{HEARTBEAT}' and problem is null""",
+    "touches": """select 'user' touched_kind, target touched, "user.target.full_name" touched_name, * exclude (touched)
       from events where target is not null
     union all select 'group', coalesce("group.id", "group.name"), "group.name", * exclude (touched)
       from events where coalesce("group.id", "group.name") is not null
@@ -87,10 +86,14 @@ VIEWS = (
       "atlassian.audit.content.name", * exclude (touched) from events where "atlassian.audit.content.kind" is not null
     union all select o.kind, coalesce(o.id, o.key, o.name), o.name, * exclude (o, touched)
       from (select unnest(also) o, * from events where also is not null)""",
-    "create or replace view problems as select * from others where problem is not null",
-    """create or replace view people as select id account, kind, "value", folded, feed, "first", "last", events
-    from sightings where entity = 'person'""",
-)
+    "problems": "select * from others where problem is not null",
+    "people": """select id account, kind, "value", folded, feed, "first", "last", events from sightings
+      where entity = 'person'""",
+}
+"""Each is made when a statement first reads it: an answer reads two or three of them, and to plan one takes as long as
+many a statement runs."""
+
+_READ = re.compile(rf"\b(?:from|join)\s+({'|'.join(VIEWS)})\b", re.IGNORECASE)
 
 
 class MadeOf(msgspec.Struct, frozen=True):
@@ -128,13 +131,20 @@ class Tables:
         self.connection = connection
         self.made_of = made_of or MadeOf()
         self._opened = opened or ExitStack()
-        for view in VIEWS:
-            connection.execute(view)
+        self._views: set[str] = set()
         duck.lock(connection, readable)
 
     def ask(self, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Answer:
         """Run one statement, values as parameters, and return all it gives. Raises duckdb.InterruptException."""
+        self._make_views(statement)
         return duck.ask(self.connection, statement, parameters)
+
+    def _make_views(self, statement: str) -> None:
+        for view in _READ.findall(statement):
+            if (name := view.lower()) not in self._views:
+                self._make_views(VIEWS[name])
+                self.connection.execute(f"create or replace view {name} as {VIEWS[name]}")
+                self._views.add(name)
 
     def interrupt(self) -> None:
         """End the statement that runs in another thread."""

@@ -1,5 +1,7 @@
 """`investigate` and `hunt`: opens what is kept, asks, and shows the answer in one of four faces."""
 
+# ruff: noqa: PLC0415 -- a face, a package or a hunt is imported when it is asked for: most questions want one of them
+
 from __future__ import annotations
 
 import getpass
@@ -20,16 +22,10 @@ from forwarder.cli.terminal import console, print_json, print_line, screen
 from forwarder.contracts import ConfigError
 from forwarder.exit_codes import ExitCode
 from forwarder.investigate import for_page
-from forwarder.investigate.faces.as_csv import as_csv
-from forwarder.investigate.faces.as_html import as_html
-from forwarder.investigate.faces.as_json import as_dict
-from forwarder.investigate.hunt import hunting
-from forwarder.investigate.hunt.shipped import hunts
 from forwarder.investigate.identity import Directory
 from forwarder.investigate.interruptible import interruptible
 from forwarder.investigate.moments import moment_ms, zone_of
 from forwarder.investigate.opened import open_archive, open_files
-from forwarder.investigate.packing import pack, refuse_files
 from forwarder.investigate.questions.answer import answer
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.result import Question, Run
@@ -112,7 +108,7 @@ def investigate(
         asked = archive._replace(directory=people)
         run = msgspec.structs.replace(_run(report), index=archive.tables.made_of.parts)
         if sealed is not None:
-            refuse_files(archive)
+            _refuse_files(archive)
         result = interruptible(archive.tables, lambda: answer(asked, SHAPES[kind], question, run, progress))
         is_said = _seal(asked, result, sealed, signer, face, progress)
     if not is_said:
@@ -122,6 +118,12 @@ def investigate(
 
 def _signer(sealed: Sealed | None) -> SigningKey | None:
     return read_signing_key(sealed.key) if sealed is not None else None
+
+
+def _refuse_files(archive: Archive) -> None:
+    from forwarder.investigate.packing import refuse_files
+
+    refuse_files(archive)
 
 
 def _seal(
@@ -135,6 +137,8 @@ def _seal(
     """Make the package that is asked for, if any; return whether that was said in place of the answer."""
     if sealed is None or signer is None:
         return False
+    from forwarder.investigate.packing import pack
+
     progress("the lines of the package")
     file = sealed.file or _package_file(result.run)
     packed = pack(archive, result, file, signer, with_objects=sealed.with_objects)
@@ -158,6 +162,9 @@ def hunt(
     allow_incomplete: bool,
 ) -> ExitCode:
     """Run the rules that are shipped, and show what they match. Raises ConfigError for a rule that is not."""
+    from forwarder.investigate.hunt import hunting
+    from forwarder.investigate.hunt.shipped import hunts
+
     signer = _signer(sealed)
     if face.for_page is not None:
         for_page.begin(face.for_page)
@@ -172,7 +179,7 @@ def hunt(
     with _progress(face) as progress, _opened(where, progress) as archive:
         run = msgspec.structs.replace(_run(report), index=archive.tables.made_of.parts)
         if sealed is not None:
-            refuse_files(archive)
+            _refuse_files(archive)
         result = interruptible(archive.tables, lambda: hunting.hunt(archive, rules, question, run, progress))
         is_said = _seal(archive, result, sealed, signer, face, progress)
     if not is_said:
@@ -227,7 +234,7 @@ def _text(text: str) -> str:
 
 
 def _minutes(text: str) -> int:
-    from forwarder.contracts.units import parse_duration  # noqa: PLC0415 -- as in `moments`
+    from forwarder.contracts.units import parse_duration
 
     try:
         minutes = int(parse_duration(text) // 60)
@@ -272,7 +279,7 @@ def _known_keys(kept: KeptArchive) -> list[str]:
 @contextmanager
 def _progress(face: Face) -> Iterator[Callable[[str], None]]:
     """Say on standard error what is being done, on a terminal and for a page only."""
-    import sys  # noqa: PLC0415 -- needed here only
+    import sys
 
     if face.for_page is not None:
         yield for_page.say
@@ -288,14 +295,20 @@ def _show(result: Result, face: Face) -> None:
     if face.for_page is not None:
         for_page.leave(result, face.for_page)
     elif face.as_json:
+        from forwarder.investigate.faces.as_json import as_dict
+
         print_json(as_dict(result))
     elif face.as_csv:
+        from forwarder.investigate.faces.as_csv import as_csv
+
         print_line(as_csv(result).removesuffix("\r\n"))
     elif face.html is not None:
+        from forwarder.investigate.faces.as_html import as_html
+
         _write(face.html, as_html(result))
         print_line(f"{face.html}: {len(result.findings)} findings, {result.totals.subject} events")
     else:
-        from forwarder.cli.investigation_text import answer_text  # noqa: PLC0415 -- one of four faces
+        from forwarder.cli.investigation_text import answer_text
 
         print_line("\n".join(answer_text(result, screen(), brief=not face.full)))
 

@@ -71,16 +71,17 @@ def compiled(name: str, rule: dict[str, Any], columns: Collection[str]) -> Hunt:
     if (how["type"], field is None) not in {("event_count", True), ("value_count", False)}:
         raise ValueError(f"{name}: correlation of type {how['type']} is not read")
     counted = "*" if field is None else f"distinct {made.column(field)}"
-    sql = _COUNTED.format(where=base, group=made.column(group), counted=counted, seconds=seconds)
+    value = "count(*)" if field is None else "seen"
+    sql = _COUNTED.format(where=base, group=made.column(group), counted=counted, seconds=seconds, value=value)
     made.params["least"] = int(least["gte"])
     what = "events" if field is None else f"different {_PLURALS.get(field, field)}"
     return Hunt(*described, sql, made.params, int(least["gte"]), seconds, what)
 
 
 _EVENTS = """
-select 1 "value", epoch_ms("@timestamp") "start", epoch_ms("@timestamp") "end", 1 n, ["event.id"] ids,
+select distinct 1 "value", epoch_ms("@timestamp") "start", epoch_ms("@timestamp") "end", 1 n, ["event.id"] ids,
   coalesce("user.full_name", who) who
-from events where {where} order by "@timestamp", "event.id"
+from events where {where} order by "start", ids
 """
 
 _COUNTED = """
@@ -88,11 +89,14 @@ with hits as (select *, {group} g from events where {where} and {group} is not n
 w as (select *, count({counted}) over (partition by g order by "@timestamp"
   range between interval {seconds} seconds preceding and current row) seen from hits),
 over_it as (select g, max(seen) seen, arg_max("@timestamp", seen) at_ from w where seen >= $least
-  group by g, date_trunc('day', "@timestamp"))
-select over_it.seen "value", epoch_ms(min("@timestamp")) "start", epoch_ms(max("@timestamp")) "end", count(*) n,
-  list("event.id" order by "@timestamp", "event.id")[:$most] ids, coalesce(mode("user.full_name"), over_it.g) who
-from over_it join hits on hits.g = over_it.g and "@timestamp" between at_ - interval {seconds} seconds and at_
-group by over_it.g, over_it.seen, at_ order by 2, 1
+  group by g, date_trunc('day', "@timestamp")),
+inside as (select distinct over_it.*, "@timestamp" t, "event.id" id, "user.full_name" name from over_it join hits
+  on hits.g = over_it.g and "@timestamp" between at_ - interval {seconds} seconds and at_)
+select {value} "value", epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
+  list(id order by t, id)[:$most] ids, coalesce(mode(name), g) who
+from inside group by g, seen, at_ having "value" >= $least order by 2, 1
+"""
+"""Of events that are kept twice, `inside` has one. All are not looked through for such: there are too many.
 """
 
 

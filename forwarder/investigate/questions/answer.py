@@ -17,7 +17,7 @@ from forwarder.investigate.limits import limits, limits_of_all
 from forwarder.investigate.moments import Clock, utc, zone_of
 from forwarder.investigate.questions.resolve import resolve, resolve_person
 from forwarder.investigate.result import MOST_IDS, Result, Subject, Totals
-from forwarder.investigate.sessions import ONLY, with_columns
+from forwarder.investigate.sessions import DOUBLES, ONLY, once, with_columns
 from forwarder.investigate.sessions import asked as asked_of
 
 if TYPE_CHECKING:
@@ -87,6 +87,12 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     }
     window = events_between(asking, evidence, since, until)
     searched = searched_in(shape.what, question, evidence, clock, window)
+    repeated = 0
+    if subject.id is not None and shape.first:
+        progress("all of its events")
+        asking.run("all of its events", with_columns(shape.first, shape.statements), **values)
+        repeated = _once(asking, "lifetime", shape)
+        subject = shape.choose(asking, subject, question.who)
     if subject.id is None:
         progress("whether the evidence is unchanged")
         evidence = with_objects(archive, evidence, ())
@@ -96,9 +102,8 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         )
     only = " or ".join(ONLY[name] for name in question.only) or "true"
     progress("its events")
-    if shape.first:
-        asking.run("all of its events", with_columns(shape.first, shape.statements), **values)
     asking.run("asked", asked_of(shape.events, shape.statements), **values)
+    repeated += _once(asking, "asked", shape)
     for name, statement in shape.before:
         asking.run(name, statement, **values)
     progress("whether the evidence is unchanged")
@@ -121,13 +126,35 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         run=run,
         evidence=evidence,
         totals=Totals(window, own["n"], own["shown"], own["n"] - own["shown"]),
-        limits=limits(asking, question, evidence, clock, **values),
+        limits=limits(
+            asking,
+            question,
+            evidence,
+            clock,
+            repeated=repeated,
+            table="lifetime" if shape.first else "asked",
+            now_ms=run.at_ms,
+            **values,
+        ),
         findings=findings(asking, shape.rules, clock, **values),
         parts=tuple(parts),
         not_found=tuple(not_found),
         searched=searched,
         queries=tuple(asking.queries),
     )
+
+
+def _once(asking: Asking, table: str, shape: Shape) -> int:
+    """Leave every event in a table once: a forwarder that was restored may store some again. Return how many went."""
+    count = f"select count(*) n from {table}"
+    [doubles] = asking.run(f"ids in {table} that are there again", DOUBLES.format(table=table))
+    if not doubles["n"]:
+        return 0
+    [before] = asking.run(f"all in {table}", count)
+    asking.run(f"each event of {table} once", once(table, shape.statements))
+    [after] = asking.run(f"all in {table}", count)
+    gone: int = before["n"] - after["n"]
+    return gone
 
 
 def _subject(archive: Archive, asking: Asking, shape: Shape, question: Question) -> Subject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from forwarder.investigate.findings import Rule
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import ACCOUNTS, DAYS, TIMELINE_TABLE
+from forwarder.investigate.questions.which import THINGS, choose
 
 _LIFETIME = """
 create or replace temp table lifetime as select {columns} from e where own_id = $who
@@ -20,13 +21,17 @@ select arg_max(space, t) space, arg_max(content_name, t) title from lifetime
 
 _NEAR = """
 create or replace temp table near as
-select 'the event names no page, but its message has this title' why, t, id, code, user_id, user_name, ip, country
-  from ea, it where own_id is null and content_key is null and suffix(code, '.view') and t >= $since and t < $until
-  and length(it.title) >= 5 and contains(message, it.title)
-union all select if(code = 'space.export', 'the whole space was exported', 'rights on the whole space were given'), t,
-  id, code, user_id, user_name, ip, country from ea, it where code in ('space.export', 'permission.grant')
-  and t >= $since and t < $until and ea.space = it.space
+with found as (select distinct t, id, code, user_id, user_name, ip, country, space, message from ea
+  where (code in ('space.export', 'permission.grant')
+    or (suffix(code, '.view') and own_id is null and content_key is null)) and t >= $since and t < $until)
+select case code when 'space.export' then 'the whole space was exported'
+    when 'permission.grant' then 'rights on the whole space were given'
+    else 'the event names no page, but its message has this title' end why,
+  t, id, code, user_id, user_name, ip, country
+from found, it where if(code in ('space.export', 'permission.grant'), found.space = it.space,
+  length(it.title) >= 5 and contains(message, it.title))
 """
+"""Of events kept twice, one."""
 
 _INDIRECTLY = Table(
     "perhaps",
@@ -109,6 +114,8 @@ SHAPE = Shape(
     entities=("content",),
     first=_LIFETIME,
     events=_EVENTS,
+    choose=choose,
+    things=THINGS,
     before=(("its space and title", _IT), ("what happened to its space", _NEAR)),
     tables=(ACCOUNTS, TIMELINE_TABLE, DAYS, _INDIRECTLY, _TITLES),
     rules=(_EXPORTED, _BEHIND, _NEW_PLACE),

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from forwarder.investigate.identity import find
 from forwarder.investigate.names import folded
+from forwarder.investigate.questions.which import spellings
 from forwarder.investigate.result import Candidate, Subject
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def _spellings(kind: str, text: str) -> list[str]:
             found.append(unquote(match[1]))
         if match := _IN_ADDRESS.search(parts.path):
             found.append(unquote(match[1]))
+    elif kind == "content":
+        found += spellings(text)
     return list(dict.fromkeys(found))
 
 

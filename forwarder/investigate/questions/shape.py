@@ -10,7 +10,9 @@ import msgspec
 from forwarder.investigate.result import Column, Kind
 
 if TYPE_CHECKING:
+    from forwarder.investigate.asking import Asking
     from forwarder.investigate.findings import Rule
+    from forwarder.investigate.result import Subject
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -43,6 +45,8 @@ class Shape(msgspec.Struct, frozen=True):
         what: What was typed, in words, for messages.
         events: The select of the subject's events, for the table `asked`, with `{columns}` for what is read of them.
         first: A statement that lays out a table for `events` and the queries, with `{columns}`, too; empty for none.
+        choose: Leaves in `lifetime` the events of one thing, where several have the id; lists them where they do.
+        things: What `choose` asks of `lifetime`.
         before: Statements that lay out further tables, by name.
         tables: The parts.
         rules: What stands out.
@@ -55,6 +59,8 @@ class Shape(msgspec.Struct, frozen=True):
     events: str
     tables: tuple[Table, ...]
     first: str = ""
+    choose: Callable[[Asking, Subject, str], Subject] = lambda _asking, subject, _typed: subject
+    things: str = ""
     before: tuple[tuple[str, str], ...] = ()
     entities: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -64,7 +70,12 @@ class Shape(msgspec.Struct, frozen=True):
     @property
     def statements(self) -> str:
         """Return every statement that asks `asked`, or `lifetime`, of which that is made."""
-        every = (*(sql for _, sql in self.before), *(one.sql for one in self.tables), *(one.sql for one in self.rules))
+        every = (
+            self.things,
+            *(sql for _, sql in self.before),
+            *(one.sql for one in self.tables),
+            *(one.sql for one in self.rules),
+        )
         return " ".join(sql for sql in every if "asked" in sql or "lifetime" in sql)
 
 

@@ -113,10 +113,17 @@ group by session, direction, user_id, other_id order by 1
     "As the log has it: `on behalf of` is who acts behind the account.",
 )
 
-_GRANTS = """
-create or replace temp table grants as select t, id, code, user_id, user_name, target_id, group_name, roles from ea
-where code in ('admin.grant', 'role.grant', 'group.add') and target_id is not null and t < $until
+_GRANT = "select distinct t, id, code, user_id, user_name, target_id, group_name, roles from ea"
+_GIVEN = f"""
+create or replace temp table given as {_GRANT}
+where target_id = $who and code in ('admin.grant', 'role.grant', 'group.add') and t < $until
 """
+_GRANTS = f"""
+create or replace temp table grants as from given
+union all {_GRANT} where target_id <> $who and code in ('admin.grant', 'role.grant') and t < $until
+  and exists (from given)
+"""
+"""What was given to others is read only for an account that was given anything: they may have given it."""
 
 _POWERS = Table(
     "powers",
@@ -164,7 +171,7 @@ SHAPE = Shape(
     entities=("person",),
     first=LIFETIME,
     events=OF_ACCOUNT,
-    before=(("grants", _GRANTS),),
+    before=(("what it was given", _GIVEN), ("what was given", _GRANTS)),
     tables=(
         SESSIONS_TABLE, TIMELINE_TABLE, DAYS, READ_BY_SPACE, DEEDS, _FIRST_SEEN, _ELSEWHERE, _IMPERSONATION,
         _POWERS, OBJECTS, _NAMES,
