@@ -96,7 +96,7 @@ servers: $(VENV)/.dev ## install and start a real Elasticsearch, OpenSearch, rsy
 	@$(BIN)/python -m tests.servers start $(ARGS)
 
 test-servers: $(VENV)/.dev ## the tests on real servers (installs and starts them)
-	@$(BIN)/python -m pytest -m servers tests/real_servers $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m servers tests/real_servers $(ARGS)
 
 chart: $(VENV)/.dev ## the helm chart: linted, rendered, held against the schemas of Kubernetes
 	@$(BIN)/python -m pytest -m packaging tests/helm $(ARGS)

@@ -90,11 +90,10 @@ def messages() -> Iterator[Message]:
         part = next((part for begins, part in _PARTS.items() if place.startswith(begins)), _REST)
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         for within in (tree, *functions):
-            known = constants | _assigned(within)
-            for call in _calls(within):
+            calls = [call for call in _calls(within) if any(word.arg == "fix" for word in call.keywords)]
+            known = constants | _assigned(within) if calls else {}
+            for call in calls:
                 named = {word.arg: word.value for word in call.keywords}
-                if "fix" not in named:
-                    continue
                 texts = (_text(node, known) for node in (*(named[name] for name in _SAYS if name in named), *call.args))
                 text, fix = next(filter(None, texts), ""), _text(named["fix"], known)
                 if fix.strip(f"{_ANYTHING} ") and text.strip(f"{_ANYTHING} :,()"):

@@ -48,7 +48,8 @@ async def listening(serve: Serve, ssl: SSLContext | None = None) -> AsyncIterato
         server.close()
         for task, writer in served.items():
             task.cancel()
-            writer.transport.abort()
+            with suppress(AttributeError):  # with TLS, closed twice, in Python 3.11.2: it ends by itself
+                writer.transport.abort()
         for fault in await asyncio.gather(*served, return_exceptions=True):
             if isinstance(fault, Exception):  # of the double itself
                 raise fault

@@ -71,6 +71,16 @@ def _not_had(host: str, port: int, setting: str, error: OSError) -> ConfigError:
     )
 
 
+def abort(transport: asyncio.Transport) -> None:
+    """End a connection at once, also one that is closed already.
+
+    asyncio forgets what is below TLS when such a connection is closed twice, and then `abort` fails (Python 3.11.2, as
+    Debian 12 has it). It has `_GOODBYE` seconds left there to end by itself.
+    """
+    if not (transport.is_closing() and getattr(transport, "_ssl_protocol", transport) is None):
+        transport.abort()
+
+
 class PatientProtocol(H11Protocol):
     """Cuts a connection on which no answer was finished for `patience` seconds; idle ones end earlier.
 
@@ -92,7 +102,7 @@ class PatientProtocol(H11Protocol):
 
     def cut(self) -> None:
         """End the connection at once."""
-        self.transport.abort()
+        abort(self.transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Start the clock."""
@@ -114,7 +124,7 @@ class PatientProtocol(H11Protocol):
 
     def _look(self) -> None:
         if self._answers == self._answers_before and not self._is_taken():
-            self.transport.abort()
+            abort(self.transport)
             return
         self._answers_before = self._answers
         self._clock = self.loop.call_later(self.patience, self._look)
@@ -237,7 +247,7 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             transport: Any = getattr(connection, "transport", None)
             if transport is not None:
-                transport.abort()
+                abort(transport)
 
 
 class Listener:

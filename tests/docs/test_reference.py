@@ -36,6 +36,7 @@ def test_generated_files_are_in_sync():
 def test_check_says_so_and_writes_nothing(tmp_path, monkeypatch, capsys):
     from docs import generate
 
+    monkeypatch.setattr(generate, "outputs", lambda: {"docs/reference/commands.md": "new\n"})
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     assert generate.main(["--check"]) == 1
     assert "docs/reference/commands.md is out of date" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from tests.servers.fixtures import (
     elasticsearch,
     elasticsearch_secure,
     gcs,
+    group_of,
     kind_of,
     opensearch,
     opensearch_secure,
@@ -47,6 +48,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark every test of this folder, before `-m` selects."""
     item.add_marker(pytest.mark.servers)
     item.add_marker(pytest.mark.timeout(600))  # the first test of a server may install and start it
+    if group := group_of(item):
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(trylast=True)

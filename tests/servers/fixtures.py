@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _AT_ONCE = 2
+_SINGLE = ("rsyslog", "syslog-ng", "s3", "azurite", "gcs")  # there is one of each in a session
 B = TypeVar("B", bound=BucketServer)
 
 
@@ -184,4 +185,9 @@ def kind_of(item: pytest.Item) -> str:
             if name in parameters.params:
                 return str(parameters.params[name])
     names = {name.replace("_", "-") for name in getattr(item, "fixturenames", ())}
-    return next((kind for kind in KINDS if kind in names), "")
+    return next((kind for kind in (*KINDS, *_SINGLE) if kind in names), "")
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return what a test shares with others, so that one process runs them all: a server with and without security is one."""
+    return kind_of(item).removesuffix("-secure")
