@@ -17,22 +17,14 @@ async def test_a_connection_over_tls_can_be_cut_however_often_it_was_closed(time
     theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(theirs)
     authority.configure_trust(ours)
-    cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            for _ in range(times):
-                writer.transport.close()
-            abort(writer.transport)
-        except BaseException as fault:
-            cut.set_exception(fault)
-        else:
-            cut.set_result(None)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=theirs)
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), "127.0.0.1", 0, ssl=theirs)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=ours)
-    await cut
+    connection = (await accepted).transport
     try:
+        for _ in range(times):
+            connection.close()
+        abort(connection)
         assert await reader.read() == b""
     except ConnectionError:
         pass
