@@ -80,6 +80,12 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if id(item) in kept]
 
 
+@pytest.hookimpl(specname="pytest_collection_modifyitems", trylast=True)
+def pytest_early_tests_first(items):
+    """Let those begin first that one process would else still be busy with when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 def pytest_terminal_summary(terminalreporter):
     """List the cross-product of what is unknown of the real API: every reading, with its outcome."""
     outcomes = {

@@ -230,6 +230,7 @@ async def test_sighup_reads_the_log_level_and_nothing_stops(tmp_path: Path) -> N
         assert process.logged("stopping") == [], "the level did not change"
 
 
+@pytest.mark.early
 async def test_sigterm_at_any_moment_of_the_start(tmp_path: Path) -> None:
     """Before the program can hear it, the signal ends it as any program, and then nothing was begun."""
     spool = tmp_path / "state" / "spool.db"

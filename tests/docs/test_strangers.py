@@ -45,6 +45,9 @@ def write(kind: str, folder: Path) -> Path:
     return folder
 
 
+pytestmark = pytest.mark.early
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Follow the pages up to the installation, once for all processes of this test run; return the folder of it all."""

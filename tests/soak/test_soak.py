@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.early
 @pytest.mark.timeout(300)
 def test_a_leak_of_handles_is_named_and_nothing_is_missing(tmp_path: Path) -> None:
     """Memory is not judged here: in its first seconds that of every program grows."""

@@ -8,6 +8,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -380,4 +381,4 @@ def minute_of(name: str) -> str:
 
 
 SpoolMachine.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)
-TestSpoolMachine = SpoolMachine.TestCase
+TestSpoolMachine = pytest.mark.early(SpoolMachine.TestCase)

@@ -16,6 +16,7 @@ from tests.torture.saved import load
 ROUNDS = 3
 
 
+@pytest.mark.early
 @pytest.mark.timeout(900)
 async def test_the_books_balance_after_every_round_and_after_a_pause(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
