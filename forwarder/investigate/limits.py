@@ -180,6 +180,9 @@ def _history(question: Question, evidence: Evidence, clock: Clock) -> Iterator[L
     if first is None:
         yield Limit("empty", "nothing is kept at all")
         return
+    if first <= 0:
+        text = "there are events whose time cannot be read, or is none; they stand at the beginning of 1970, or before"
+        yield Limit("no_time", text)
     if since is None:
         yield Limit("history", f"what is kept begins {clock.full(first)}: before that nothing is known")
     elif since < first:

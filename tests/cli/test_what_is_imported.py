@@ -30,6 +30,11 @@ DELIVERY = {
     "h11", "httpx", "structlog", "forwarder.catalogue.own", "forwarder.cli.app", "forwarder.records.maker", "forwarder.sources.organization.normalizer",
     "forwarder.spool.sqlite.store",
 }  # fmt: skip
+ASKED = {
+    "httpx", "sqlite3", "structlog", "yaml", "forwarder.admin.server", "forwarder.assembly", "forwarder.config.settings",
+    "forwarder.daemon", "forwarder.investigate.hunt.hunting", "forwarder.investigate.packing", "obstore", "sinks",
+}  # fmt: skip
+"""What a question needs for a hunt, a package or an archive of the configuration only."""
 CONFIG = """
 spool: {path: spool.db}
 sources:
@@ -90,6 +95,7 @@ def imported(folder: Path, words: list[str], unwanted: set[str], port: int = 9, 
         (["--help"], HEAVY | ENGINE),
         (["status", "-c", "config.yaml"], HEAVY | MODELS),
         (["check", "-c", "config.yaml"], HEAVY | DELIVERY),
+        (["investigate", "user", "ada", "--events", "config.yaml"], ASKED),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -18,6 +18,7 @@ from forwarder.investigate.columns import COLUMNS, LONGEST
 from forwarder.investigate.without_index import tables_of_files
 from forwarder.records.heartbeats import Heartbeat
 from tests.events import ORIGIN, golden_bodies, meaning_of, record_of
+from tests.investigate.asked import ask
 from tests.investigate.lines import entry, event
 
 if sys.version_info >= (3, 14):
@@ -142,6 +143,14 @@ def test_for_whom_and_as_whom_stand_apart(tmp_path):
     with tables(tmp_path, *lines) as found, tables(tmp_path, *map(ecs_line, lines), name="ecs") as of_ecs:
         assert [row[:1] + row[2:] for row in found.ask(asked).rows] == [row[:1] + row[2:] for row in wanted]
         assert found.ask(asked).rows == of_ecs.ask(asked).rows
+
+
+def test_an_event_without_a_time_is_in_the_answer_which_says_so(tmp_path):
+    lines = [event(ident="1"), event(ident="2", time="99999-01-01T00:00:00.000Z")]
+    with tables(tmp_path, *lines) as found:
+        result = ask(found, "user", "712020:ada")
+    assert result.totals.subject == 2
+    assert "no_time" in {one.code for one in result.limits}
 
 
 def test_an_unknown_action_still_has_an_act(tmp_path):
