@@ -111,7 +111,9 @@ def path_costs(folder: Path, events: int, rounds: int) -> None:
         equal, ours = best["floor: equal work"], best["whole"]
         print(f"{'floor: equal work':<28} {equal.micros:9.1f} {equal.rate:9.0f} {1:6.2f} {equal.rss / 1e6:7.0f}")
         bare = (ours.cpu - idle.cpu) / events * 1e6
-        print(f"{'whole':<28} {'':>26} {'':>7} {ours.micros / equal.micros:17.2f} ({bare / equal.micros:.2f})")
+        print(
+            f"{'whole':<28} {ours.micros:9.1f} {ours.rate:9.0f} {ours.micros / equal.micros:6.2f} {ours.rss / 1e6:7.0f} {bare:17.1f} ({bare / equal.micros:.2f})"
+        )
         print(f"spool, ids included: {min(sizes):.0f} bytes per event")
 
 
