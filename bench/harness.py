@@ -123,7 +123,8 @@ def measure(
     process.wait(60)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if (process.returncode and not any_end) or (done and not finished):
-        raise SystemExit(f"{command} ended with {process.returncode}: {log.read_text()[-2000:]}")
+        late = f"was not done after {seconds:.0f} s of at most {longest:.0f}, and" if seconds >= longest else "has"
+        raise SystemExit(f"{command} {late} ended with {process.returncode}: {log.read_text()[-2000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(events, cpu, seconds, rss)
 
