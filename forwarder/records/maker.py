@@ -39,7 +39,7 @@ from forwarder.records.lateness import Lateness, tell
 from forwarder.records.links import Links
 from forwarder.records.places import Unrouted
 from forwarder.records.privacy import PrivateRecords, may_be_own
-from forwarder.records.shared import Shared
+from forwarder.records.shared import BLOCK, Shared
 from forwarder.spool.contract import Chunk
 from forwarder.spool.letter import DeadLetter
 
@@ -48,8 +48,9 @@ MOST_UNKNOWN_NAMES = 200
 
 OTHER_NAMES = "(other)"
 
-AT_ONCE = 32
-"""Records taken through all steps together: what one step made is still in the processor's cache for the next."""
+AT_ONCE = BLOCK
+"""Records taken through all steps together: what one step made is still in the processor's cache for the next. They are
+those of a block of what lanes share."""
 
 
 HEAVY = 256 * 1024
@@ -143,7 +144,7 @@ class RecordMaker:
         for record in self.records(chunk):
             group.append(record)
             size += len(record.raw)
-            if len(group) == AT_ONCE or size >= HEAVY:
+            if record.seq % AT_ONCE == AT_ONCE - 1 or size >= HEAVY:
                 yield group
                 group, size = [], 0
         if group:

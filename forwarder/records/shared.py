@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from forwarder.contracts import Late, Record
 
@@ -28,14 +28,19 @@ EACH = 500
 """Bytes that an event counts for besides: what is made of a short one takes more memory than its bytes."""
 
 LONGEST = 2**20
-"""Bytes of an event that is made anew for each lane: kept, one of 8 MB may take 40 MB of memory."""
+"""Bytes of events of one block that are made anew for each lane: kept, one of 8 MB may take 40 MB of memory."""
+
+BLOCK = 32
+"""Numbers that are kept together: to keep each event by itself takes longer than to look for it."""
 
 
-class _Made(msgspec.Struct, Generic[T], gc=False):
-    raw: bytes
-    late: Late | None
-    result: T
-    size: int
+class _Block(msgspec.Struct, Generic[T], gc=False):
+    """What was made of `BLOCK` numbers in a row, each at its place; where there are no bytes, nothing was."""
+
+    raws: list[bytes | None]
+    late: list[Late | None]
+    results: list[T | None]
+    size: int = 0
 
 
 class Shared(Generic[T]):
@@ -51,34 +56,43 @@ class Shared(Generic[T]):
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
-        self._made: OrderedDict[int, _Made[T]] = OrderedDict()
+        self._blocks: OrderedDict[int, _Block[T]] = OrderedDict()
         self.bytes = 0
 
-    def __len__(self) -> int:
-        return len(self._made)
-
     def of(self, records: Sequence[Record], make: Callable[[Sequence[Record]], list[T]]) -> list[T]:
-        """Return one result per record, in order, all kept or all made; they are read by many and changed by no one."""
-        found = list(map(self._made.get, [record.seq for record in records]))
-        known = [made for made in found if made is not None]
+        """Return one result per record, in order; they are read by many and changed by no one.
+
+        Of a block, all are kept or all are made.
+        """
+        if not records:
+            return []
+        number = records[0].seq // BLOCK
+        if records[-1].seq // BLOCK != number:
+            end = next(at for at, record in enumerate(records) if record.seq // BLOCK != number)
+            return self.of(records[:end], make) + self.of(records[end:], make)
+        places = [record.seq % BLOCK for record in records]
+        raws, late = [record.raw for record in records], [record.late for record in records]
+        block = self._blocks.get(number)
         if (
-            len(known) == len(records)
-            and all(map(is_, [made.raw for made in known], [record.raw for record in records]))
-            and [made.late for made in known] == [record.late for record in records]
+            block is not None
+            and all(map(is_, [block.raws[at] for at in places], raws))
+            and [block.late[at] for at in places] == late
         ):
-            return [made.result for made in known]
+            return [block.results[at] for at in places]  # type: ignore[misc]  # where there are bytes there is a result
         results = make(records)
-        for record, result in zip(records, results, strict=True):
-            self._keep(record, result)
-        while self.bytes > self._most:
-            self.bytes -= self._made.popitem(last=False)[1].size
+        if sum(map(len, raws)) <= LONGEST:
+            self._keep(number, zip(places, raws, late, results, strict=True))
         return results
 
-    def _keep(self, record: Record, result: T) -> None:
-        size = EACH + len(record.raw) + (len(result) if isinstance(result, bytes) else 0)
-        if size > LONGEST:
-            return
-        if before := self._made.pop(record.seq, None):
-            self.bytes -= before.size
-        self._made[record.seq] = _Made(record.raw, record.late, result, size)
-        self.bytes += size
+    def _keep(self, number: int, made: Iterable[tuple[int, bytes, Late | None, T]]) -> None:
+        block = self._blocks.pop(number, None) or _Block([None] * BLOCK, [None] * BLOCK, [None] * BLOCK)
+        self.bytes -= block.size
+        for at, raw, late, result in made:
+            block.raws[at], block.late[at], block.results[at] = raw, late, result
+        kept = [raw for raw in block.raws if raw is not None]
+        bodies = sum(len(result) for result in block.results if isinstance(result, bytes))
+        block.size = EACH * len(kept) + sum(map(len, kept)) + bodies
+        self._blocks[number] = block
+        self.bytes += block.size
+        while self.bytes > self._most:
+            self.bytes -= self._blocks.popitem(last=False)[1].size

@@ -17,7 +17,7 @@ from forwarder.config.settings import Settings
 from forwarder.contracts import Late, Origin, Record
 from forwarder.records.maker import Bodies, Prepared, RecordMaker
 from forwarder.records.normalizers import Normalizers
-from forwarder.records.shared import EACH, LONGEST, MOST_BYTES, Shared
+from forwarder.records.shared import BLOCK, EACH, LONGEST, MOST_BYTES, Shared
 from forwarder.spool.contract import Chunk
 
 ORIGIN = Origin("acme", "organization", "org-1")
@@ -77,15 +77,24 @@ def test_the_same_event_late_in_another_way_is_made_by_itself():
 def test_what_is_kept_is_bounded_by_its_bytes(most):
     """A lane that is far behind keeps nothing but that: what it has not taken by then it makes itself."""
     shared = Shared[bytes](most)
-    for seq in range(100):
+    for seq in range(0, 100 * BLOCK, BLOCK):
         for raw in (b"x" * (most // 16), b"y" * (most // 32)):  # the second takes the place of the first
             shared.of(records(seq, raw=raw), lambda made: [record.raw for record in made])
-            held = sum(EACH + len(made.raw) + len(made.result) for made in shared._made.values())
+            held = sum(
+                EACH + len(raw) + len(result)
+                for block in shared._blocks.values()
+                for raw, result in zip(block.raws, block.results, strict=True)
+                if raw is not None
+            )
             assert held == shared.bytes <= most
-    assert 5 < len(shared) < 20
-    before = set(shared._made)
+    assert 5 < sum(map(_held, shared._blocks.values())) < 20
+    before = shared.bytes
     shared.of(records(101, raw=b"z" * LONGEST), lambda made: [record.raw for record in made])
-    assert set(shared._made) == before, "one that is long by itself is not kept, and takes no other's place"
+    assert shared.bytes == before, "one that is long by itself is not kept, and takes no other's place"
+
+
+def _held(block) -> int:
+    return sum(raw is not None for raw in block.raws)
 
 
 # ------------------------------------------------------------------------------------------------- bytes of lanes
