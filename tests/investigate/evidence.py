@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,12 @@ class Archive:
         self.index = Index(folder / "index" / "v1")
         self.entries: dict[datetime, list[Entry]] = {}
         self._next = 1
+
+    def copied(self, folder: Path) -> Archive:
+        """Return the same over a copy of the folder."""
+        other = copy.deepcopy(self)
+        other.folder, other.store, other.index = folder, open_store(str(folder)), Index(folder / "index" / "v1")
+        return other
 
     def reader(self) -> ArchiveReader:
         return ArchiveReader(open_store(str(self.folder)))

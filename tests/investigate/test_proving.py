@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,19 @@ def made(folder: Path, *, signed: bool = True) -> Archive:
     return archive
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Give an archive with its index, of which each test has a copy."""
+    archive = made(tmp_path_factory.mktemp("template"))
+    with archive.reader() as reader:
+        assert not Builder(reader, archive.index).update(at("2026-03-04T12:00")).failed
+    return archive
+
+
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return made(tmp_path)
+def archive(template: Archive, tmp_path: Path) -> Archive:
+    shutil.copytree(template.folder.parent, tmp_path, ignore=shutil.ignore_patterns("index"), dirs_exist_ok=True)
+    return template.copied(tmp_path / "archive")
 
 
 def ask(archive: Archive, who: str = "u1", *more: str) -> tuple[int, dict[str, Any]]:
@@ -59,15 +70,16 @@ def failures(found: dict[str, Any]) -> set[str]:
     return {one["kind"] for one in found["evidence"].get("failed", ())}
 
 
-def index(archive: Archive) -> None:
-    with archive.reader() as reader:
-        assert not Builder(reader, archive.index).update(at("2026-03-04T12:00")).failed
+@pytest.fixture
+def index(template: Archive, archive: Archive) -> Callable[[], object]:
+    """Give what puts the index into the archive, as long as nothing was changed."""
+    return lambda: shutil.copytree(template.folder / "index", archive.folder / "index")
 
 
 @pytest.mark.parametrize("indexed", [False, True])
-def test_what_is_whole_and_signed_is_said_to_be(archive: Archive, indexed: bool) -> None:
+def test_what_is_whole_and_signed_is_said_to_be(archive: Archive, index: Callable[[], object], indexed: bool) -> None:
     if indexed:
-        index(archive)
+        index()
     code, found = ask(archive)
     assert code == 0
     evidence = found["evidence"]
@@ -183,9 +195,11 @@ TAMPERING = {
 
 @pytest.mark.parametrize("indexed", [False, True])
 @pytest.mark.parametrize("what", TAMPERING)
-def test_what_is_done_to_what_an_answer_rests_on_is_named(archive: Archive, what: str, indexed: bool) -> None:
+def test_what_is_done_to_what_an_answer_rests_on_is_named(
+    archive: Archive, index: Callable[[], object], what: str, indexed: bool
+) -> None:
     if indexed:
-        index(archive)
+        index()
     tamper, expected = TAMPERING[what]
     tamper(archive)
     code, found = ask(archive)
@@ -208,8 +222,8 @@ def test_an_object_that_is_missing_is_named_also_when_nobody_else_was_asked_for(
     assert (code, failures(found)) == (4, {"object_missing"})
 
 
-def test_the_index_answers_for_a_missing_object_and_says_so(archive: Archive) -> None:
-    index(archive)
+def test_the_index_answers_for_a_missing_object_and_says_so(archive: Archive, index: Callable[[], object]) -> None:
+    index()
     objects(archive)[1].chmod(0o640)
     objects(archive)[1].write_bytes(b"")
     code, found = ask(archive)
@@ -291,8 +305,10 @@ def test_a_package_is_of_an_archive_and_of_one_subject(archive: Archive, tmp_pat
     assert not (tmp_path / "case.zip").exists()
 
 
-def test_a_package_cannot_be_made_of_an_object_that_is_gone(archive: Archive, tmp_path: Path) -> None:
-    index(archive)
+def test_a_package_cannot_be_made_of_an_object_that_is_gone(
+    archive: Archive, index: Callable[[], object], tmp_path: Path
+) -> None:
+    index()
     objects(archive)[1].unlink()
     write_new_key(tmp_path / "mine.pem")
     sign = ("--sign", tmp_path / "mine.pem", "--package", tmp_path / "case.zip")
