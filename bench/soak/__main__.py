@@ -84,16 +84,16 @@ def settings(feed: dict, addresses: dict, folder: Path, asked: argparse.Namespac
     }
 
 
-class Leaky(Daemon):
-    """The daemon with a leak in it."""
+class Watched(Daemon):
+    """The daemon, which notes what is in use in it, and may have a leak."""
 
     def __init__(self, folder: Path, tree: dict, leak: str) -> None:
         super().__init__(folder, tree)
-        self.leak = leak
+        self.leak, self.note = leak, folder / "in-use.json"
 
     def command(self) -> list[str]:
         python, dash, _, *words = super().command()
-        return [python, dash, "bench.soak.leaking", self.leak, *words]
+        return [python, dash, "bench.soak.leaking", str(self.note), self.leak or "nothing", *words]
 
 
 @contextlib.contextmanager
@@ -204,7 +204,8 @@ class Soak:
         warm = next((sample for sample in self.samples if sample.at >= self.asked.warm_up * 60), self.samples[0])
         return "; ".join(
             f"at {sample.at / 60:.1f} min {sample.heap / 1e6:.0f} MB heap of the C library, {sample.files / 1e6:.0f} MB "
-            f"programs, {(sample.memory - sample.heap - sample.files) / 1e6:.0f} MB Python's arenas and large blocks"
+            f"programs, {(sample.memory - sample.heap - sample.files) / 1e6:.0f} MB Python's arenas and large blocks; in use "
+            f"{sample.heap_used / 1e6:.1f} MB of the heap, {sample.blocks:,} blocks of Python's"
             for sample in (warm, self.samples[-1])
         )
 
@@ -243,13 +244,13 @@ def run(asked: argparse.Namespace, folder: Path) -> dict:
         helper("bench.soak.far", asked.events, folder / "out", asked.fault_every) as (far, places),
     ):
         tree = settings(feed, places["addresses"], folder, asked)
-        daemon = Leaky(folder, tree, asked.leak) if asked.leak else Daemon(folder, tree)
+        daemon = Watched(folder, tree, asked.leak)
         ready = daemon.start()
         assert daemon.process is not None
         try:
             while not daemon.source()["last_good_poll"]:
                 time.sleep(0.05)
-            sampler = Sampler(daemon.process.pid, daemon.port, folder / "spool.db", [source, far])
+            sampler = Sampler(daemon.process.pid, daemon.port, folder / "spool.db", daemon.note, [source, far])
             soak = Soak(asked, daemon, feed["url"], places["control"], sampler)
             soak.load()
             soak.drain()

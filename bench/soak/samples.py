@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import urllib.request
@@ -26,6 +27,7 @@ class Sample:
         harness: Resident sets of this process, of the source and of the far ends, bytes.
         heap, files: Parts of `memory`: the heap of the C library's main arena, and pages of programs and libraries. The
             rest is Python's arenas, large blocks and stacks.
+        heap_used, blocks: What is in use of the heap, bytes, and of Python's arenas, blocks: what a leak raises.
     """
 
     at: float
@@ -42,6 +44,8 @@ class Sample:
     harness: int
     heap: int = 0
     files: int = 0
+    heap_used: int = 0
+    blocks: int = 0
 
 
 class Metrics:
@@ -70,17 +74,20 @@ class Sampler:
         daemon: Its process.
         port: Where its metrics are.
         spool: The file of its spool.
+        note: The file in which it notes what is in use.
         others: Processes of the harness beside this one.
     """
 
-    def __init__(self, daemon: int, port: int, spool: Path, others: list[int]) -> None:
+    def __init__(self, daemon: int, port: int, spool: Path, note: Path, others: list[int]) -> None:
         self._daemon, self._port = psutil.Process(daemon), port
         self._wal = spool.with_name(spool.name + "-wal")
+        self._note = note
         self._others = [psutil.Process(pid) for pid in (os.getpid(), *others)]
         self._began = time.monotonic()
 
     def take(self) -> Sample:
         page = metrics(self._port)
+        heap_used, blocks = json.loads(self._note.read_text())
         with self._daemon.oneshot():
             used = self._daemon.cpu_times()
             parts = {part.path: part.rss for part in self._daemon.memory_maps(grouped=True)}
@@ -99,4 +106,6 @@ class Sampler:
                 harness=sum(process.memory_info().rss for process in self._others),
                 heap=parts.get("[heap]", 0),
                 files=sum(size for path, size in parts.items() if not path.startswith("[")),
+                heap_used=heap_used,
+                blocks=blocks,
             )
