@@ -1,8 +1,8 @@
 """Is a series of samples flat? Pure: samples in, words out.
 
-What came before the end of the warm-up is left out. Two kinds of bounds: the slope of the least-squares line, for what
-swings (memory, the spool), and the difference of the medians of the first and the last quarter, for what is counted
-(handles, threads, tasks). Only growth is a fault.
+What came before the end of the warm-up is left out. Three kinds of bounds: the floor, for memory, which swings by a tenth
+within ten minutes; the slope of the least-squares line, for what swings less (the spool); and the difference of the medians
+of the first and the last quarter, for what is counted (handles, threads, tasks). Only growth is a fault.
 
 The spool is judged beside its ids, which stay for days. What they take was measured in the file after the run (`room`):
 the pages around them are 2 % more than they count for, which is 5 MB of 10⁷ ids and no growth of anything else.
@@ -37,6 +37,25 @@ class Slope:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The least of the last quarter may be above that of the first by a share an hour; `least` is noise at any length.
+
+    What is never given back raises the floor by all of itself. What swings is above it: a line through swings of 25 MB in ten
+    minutes rises or falls by 7 MB in three quarters of an hour for no reason.
+    """
+
+    share: float
+    least: float
+
+    def judge(self, times: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
+        """Return by how much the floor rose, and by how much it may."""
+        length = max(1, len(values) // 4)
+        first, last = min(values[:length]), min(values[-length:])
+        seconds = times[-length] - times[0]  # from the beginning of the one to that of the other
+        return last - first, max(self.share * median(values) * seconds / 3600, self.least)
+
+
+@dataclass(frozen=True, slots=True)
 class Quarters:
     """The median of the last quarter may be above that of the first by so much."""
 
@@ -57,7 +76,7 @@ class Row:
     read: Callable[[Sample], float]
     unit: str
     scale: float
-    bound: Slope | Quarters
+    bound: Floor | Slope | Quarters
 
 
 def rows(per_second: float, more: float = 0.0) -> list[Row]:
@@ -67,7 +86,7 @@ def rows(per_second: float, more: float = 0.0) -> list[Row]:
         more: What each byte that ids count for takes beside itself.
     """
     return [
-        Row("memory", lambda sample: sample.memory, "MB", MB, Slope(0.03, 2 * MB)),
+        Row("memory", lambda sample: sample.memory, "MB", MB, Floor(0.03, 2 * MB)),
         Row("open handles", lambda sample: sample.handles, "", 1, Quarters(2)),
         Row("threads", lambda sample: sample.threads, "", 1, Quarters(0)),
         Row("tasks", lambda sample: sample.tasks, "", 1, Quarters(5)),

@@ -47,6 +47,24 @@ def test_what_swings_is_flat() -> None:
     assert growing(hour()) == set()
 
 
+def teeth(per_hour: float) -> list[Sample]:
+    """An hour of memory that rises by 45 MB within eight minutes and falls again, above what is kept."""
+    return [
+        replace(each, memory=int(235 * MB + 45 * MB * (each.at % 450) / 450 + per_hour * each.at / 3600))
+        for each in hour()
+    ]
+
+
+def test_memory_is_judged_by_what_it_falls_back_to() -> None:
+    swings = teeth(0)
+    times, values = [each.at for each in swings], [float(each.memory) for each in swings]
+    assert (
+        slope(times[90:], values[90:]) * 2700 > 0.03 * 280 * MB
+    )  # a line through the same hour would have risen too far
+    assert growing(swings, 900) == set()
+    assert growing(teeth(8 * MB), 900) == {"memory"}
+
+
 def test_what_shrinks_is_no_fault() -> None:
     assert growing(hour(memory=-20 * MB, handles=-10, spool=-30 * MB)) == set()
 
