@@ -21,6 +21,7 @@ from simulator.http_types import Request, Response
 from simulator.httpd import Server
 from simulator.receivers.syslog import SyslogReceiver
 from sinks.syslog.sink import SyslogSink
+from tests.sockets import below
 
 NAME = "siem.example"
 
@@ -74,14 +75,16 @@ async def tunnel(own: ssl.SSLContext | None = None) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         courses.add(asyncio.current_task())
-        head = await reader.readuntil(b"\r\n\r\n")
-        host, _, port = head.split()[1].decode().rpartition(":")
-        there, back = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        both = [asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for end in (back, writer):
-            end.transport.abort()
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            host, _, port = head.split()[1].decode().rpartition(":")
+            there, back = await asyncio.open_connection(host, int(port))
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            both = [asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            below(back).abort()
+        finally:  # also of who says nothing that can be read
+            below(writer).abort()
         await asyncio.wait(both)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=own)
