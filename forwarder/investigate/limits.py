@@ -35,7 +35,7 @@ with e as (select t, try_strptime(split_part(evidence, '/day=', 2)[:18], '%Y-%m-
 select count(*) n, count(*) filter (t < $since or t >= $until) outside, epoch_ms(min(t)) "first",
   epoch_ms(max(t)) "last" from e where t > latest
 """
-"""The hour in which an object was stored is in its name; five minutes are nobody's fault."""
+"""The hour in which an object was stored is in its name, and clocks may differ by five minutes."""
 
 _LATER = """
 select epoch_ms(hour) "hour", sum(events)::bigint n, epoch_ms(max("last")) "last" from hours

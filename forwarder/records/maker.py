@@ -142,11 +142,11 @@ class RecordMaker:
         group: list[Record] = []
         size = 0
         for record in self.records(chunk):
-            group.append(record)
-            size += len(record.raw)
-            if record.seq % AT_ONCE == AT_ONCE - 1 or size >= HEAVY:
+            if group and (size >= HEAVY or record.seq // AT_ONCE != group[0].seq // AT_ONCE):
                 yield group
                 group, size = [], 0
+            group.append(record)
+            size += len(record.raw)
         if group:
             yield group
 

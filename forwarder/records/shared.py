@@ -8,6 +8,7 @@ event, so it does not matter how a lane cuts what it takes, or what its filter l
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import groupby
 from operator import is_
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -64,12 +65,13 @@ class Shared(Generic[T]):
 
         Of a block, all are kept or all are made.
         """
-        if not records:
-            return []
+        if records and records[0].seq // BLOCK == records[-1].seq // BLOCK:
+            return self._of_block(records, make)
+        blocks = groupby(records, key=lambda record: record.seq // BLOCK)
+        return [result for _, block in blocks for result in self._of_block(list(block), make)]
+
+    def _of_block(self, records: Sequence[Record], make: Callable[[Sequence[Record]], list[T]]) -> list[T]:
         number = records[0].seq // BLOCK
-        if records[-1].seq // BLOCK != number:
-            end = next(at for at, record in enumerate(records) if record.seq // BLOCK != number)
-            return self.of(records[:end], make) + self.of(records[end:], make)
         places = [record.seq % BLOCK for record in records]
         raws, late = [record.raw for record in records], [record.late for record in records]
         block = self._blocks.get(number)

@@ -69,7 +69,7 @@ class Done(NamedTuple):
 
 
 def run(folder: Path, *words: str, umask: int = 0o022, text: str = "", **env: str) -> Done:
-    """Call the command in this process; nobody can be asked."""
+    """Call the command in this process; no question can be asked."""
     (folder / "key").write_text(f"{KEY}\n")
     (folder / "site-key").write_text("ATATT3xFfGN0planted-secret-value\n")
     (folder / "token").write_text("6f6a0f5c-6b5e-4a55-a8c8-0a1b2c3d4e5f\n")

@@ -49,6 +49,20 @@ def test_the_same_bytes_are_made_once_whatever_the_groups():
     assert shared.of([], make) == []
 
 
+def test_numbers_far_apart_are_taken_block_by_block_however_many():
+    apart = records(*range(0, 3000 * (BLOCK + 8), BLOCK + 8))
+    calls: list[int] = []
+
+    def make(part):
+        calls.append(len(part))
+        return [record.seq for record in part]
+
+    shared: Shared[int] = Shared()
+    assert shared.of(apart, make) == [record.seq for record in apart]
+    assert calls == [1] * 3000
+    assert shared.of([], make) == []
+
+
 def test_other_bytes_under_the_same_number_are_made_by_themselves():
     """As when the privacy of a lane took something out, or a dead letter is read anew."""
     make, shared = Counting(), Shared[str]()

@@ -55,8 +55,8 @@ def collect(
         around: What holds beside the answers.
         before: The answers of the last try; they become the defaults.
 
-    Raises SettingsError with the options that are missing when nobody can be asked, that mean nothing here, or that
-    cannot be meant.
+    Raises SettingsError with the options that are missing where no question can be asked, that mean nothing here, or
+    that cannot be meant.
     """
     answers = Answers()
     missing: list[str] = []
