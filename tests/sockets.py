@@ -36,7 +36,8 @@ async def listening(serve: Serve, ssl: SSLContext | None = None) -> AsyncIterato
     Server.wait_closed, and with it `async with server`, waits for open connections since Python 3.12: forever, where
     the double under test keeps one.
     """
-    served: dict[asyncio.Task[None], asyncio.Transport] = {}
+    # Its writer is kept, too: one that is let go before it is closed warns, since Python 3.13.
+    served: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, asyncio.Transport]] = {}
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def run() -> None:
@@ -44,14 +45,14 @@ async def listening(serve: Serve, ssl: SSLContext | None = None) -> AsyncIterato
                 await serve(reader, writer)
 
         task = asyncio.create_task(run())
-        served[task] = below(writer)
+        served[task] = writer, below(writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=ssl)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task, transport in served.items():
+        for task, (_, transport) in served.items():
             task.cancel()
             transport.abort()
         for fault in await asyncio.gather(*served, return_exceptions=True):

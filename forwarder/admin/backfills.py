@@ -17,6 +17,7 @@ from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.log import get_logger
 from forwarder.polling import backfill
 from forwarder.polling.backfill import Order
+from forwarder.polling.progress import MOST_SKEW_MS
 from forwarder.polling.window_cursors import other_ids_before
 from forwarder.spool.contract import CursorMove, PageCommit
 
@@ -215,7 +216,7 @@ class Backfills:
             raise ConfigError(f"sinks.{wanted.sink}: not configured, so nothing can be read for it")
         if wanted.since_ms >= wanted.until_ms:
             raise ConfigError("--from: not before --to; name an earlier moment")
-        if wanted.until_ms > now_ms:
+        if wanted.until_ms > now_ms + MOST_SKEW_MS:  # a log's clock is ahead, and who types it writes whole seconds
             raise ConfigError("--to: in the future; what is still to come is read as it happens")
         if wanted.since_ms < 0:
             raise ConfigError("--from: before 1970; name a later moment")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from forwarder.contracts.moments import iso_ms
 from forwarder.polling import backfill
 from forwarder.polling.plan import TAIL
+from forwarder.polling.progress import MOST_SKEW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -45,6 +46,8 @@ def _command(gap: Gap, source: SourceStatus, now_ms: int) -> str:
     if tail is None or "places" in tail.state or gap.from_ms is None or gap.to_ms is None:
         return ""  # it is only sent to us, or of files, of which no stretch of time can be read; or which is unknown
     since, until = gap.from_ms // _SECOND * _SECOND, -(-gap.to_ms // _SECOND) * _SECOND
+    if until > now_ms + MOST_SKEW_MS:
+        return ""  # refused until then
     orders = [order for row in source.cursors.values() if (order := backfill.order_of(row.state)) is not None]
     if not backfill.closes(backfill.Order(since, until, gap.lane or "", asked_ms=now_ms), gap, orders):
         return ""

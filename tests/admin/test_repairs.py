@@ -18,6 +18,7 @@ from forwarder.cli.status_text import status_lines
 from forwarder.cli.tables import Screen
 from forwarder.observe.status_json import report_to_dict
 from forwarder.polling.backfill import Order, at_rest
+from forwarder.polling.progress import MOST_SKEW_MS
 from forwarder.spool.contract import CursorRow, SourceStatus
 from forwarder.spool.gap import Gap
 from simulator.config import SimulatorConfig
@@ -48,6 +49,12 @@ def test_the_command_holds_the_whole_stretch_to_the_second() -> None:
     assert commands() == {7: COMMAND}
     dropped = msgspec.structs.replace(GAP, cause="dropped_by_sink")
     assert commands(dropped) == {7: COMMAND}
+
+
+def test_what_it_names_is_accepted_where_the_clock_of_the_log_is_ahead_and_not_named_before() -> None:
+    for ahead, is_named in ((1, True), (MOST_SKEW_MS - 2000, True), (MOST_SKEW_MS + 1, False)):
+        gap = msgspec.structs.replace(GAP, to_ms=NOON + 9000 + ahead)
+        assert bool(commands(gap)) == is_named, ahead
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,9 @@ async def test_history_is_read_for_all_sinks_and_once_more_for_one(
         assert "backfill 1 is done" in done.stdout
         await e.until(lambda: set(digests_of(out)) == set(digests_of(new)) == truth(sim))
         assert set(digests_of(out).values()) == {1}
-        done = await backfill("start", "-c", config, "--source", "acme", "--sink", "new", "--from", "3d")
+        ahead = datetime.fromtimestamp(time.time() + 1800, UTC).isoformat()  # as a log tells whose clock is
+        words = ("--source", "acme", "--sink", "new", "--from", "3d", "--to", ahead)
+        done = await backfill("start", "-c", config, *words)
         assert (done.exit_code, "for new" in done.stdout) == (0, True)
         await e.until(lambda: set(digests_of(new).values()) == {2})
         assert set(digests_of(out).values()) == {1}
