@@ -45,7 +45,7 @@ def _command(gap: Gap, source: SourceStatus, now_ms: int) -> str:
     tail = source.cursors.get(TAIL)
     if tail is None or "places" in tail.state or gap.from_ms is None or gap.to_ms is None:
         return ""  # it is only sent to us, or of files, of which no stretch of time can be read; or which is unknown
-    since, until = gap.from_ms // _SECOND * _SECOND, -(-gap.to_ms // _SECOND) * _SECOND
+    since, until = gap.from_ms // _SECOND * _SECOND, -(-gap.to_ms // _SECOND) * _SECOND  # as the command says them
     if until > now_ms + MOST_SKEW_MS:
         return ""  # refused until then
     orders = [order for row in source.cursors.values() if (order := backfill.order_of(row.state)) is not None]

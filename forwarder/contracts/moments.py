@@ -30,6 +30,14 @@ def iso_ms(at_ms: int | None, timespec: str = "seconds") -> str | None:
     return iso(None if at_ms is None else at_ms / 1000, timespec)
 
 
+def whole_seconds(since_ms: int, until_ms: int) -> tuple[str | None, str | None]:
+    """Return the beginning and the end of a stretch, ISO 8601 in whole seconds that hold all of it: the end is rounded up.
+
+    For commands that are shown: one that fetches a stretch and ends a moment too early leaves a hole.
+    """
+    return iso_ms(since_ms), iso_ms(-(-until_ms // 1000) * 1000)
+
+
 def beside(at: datetime, zone: str, timespec: str = "minutes") -> str:
     """Return what stands behind a moment in UTC: ` (00:41 +01:00)`, with the day where it is another; or nothing.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from forwarder.assembly import look_into_spool, targets_and_identities
 from forwarder.config.problems import Problem
 from forwarder.contracts.errors import ForwarderError
-from forwarder.contracts.moments import iso_ms, utc
+from forwarder.contracts.moments import utc, whole_seconds
 from forwarder.contracts.units import duration_text
 from forwarder.preflight.targets import one_spelling
 from forwarder.spool.known import start_ms
@@ -107,7 +107,8 @@ def _older(known: KnownSpool, settings: Settings, targets: dict[str, str]) -> It
         if known.whole_since_ms is None or since is None or since >= known.whole_since_ms or (name, target) in goes_on:
             continue
         whole = _day(known.whole_since_ms / 1000)
-        again = f"--from {_minute(since)} --to {_minute(known.whole_since_ms)}"
+        begin, end = whole_seconds(since, known.whole_since_ms)
+        again = f"--from {begin} --to {end}"
         yield Problem(
             f"sinks.{name}.start",
             f"the spool no longer has what was read before {whole}, so it begins there",
@@ -149,10 +150,6 @@ def _events(lane: KnownLane) -> str:
     if lane.waiting is None:
         return "an unknown number of events may wait for"
     return f"{lane.waiting} event{'' if lane.waiting == 1 else 's'} wait{'s' if lane.waiting == 1 else ''} for"
-
-
-def _minute(at_ms: int) -> str | None:
-    return iso_ms(at_ms, "minutes")
 
 
 def _day(seconds: float) -> str:

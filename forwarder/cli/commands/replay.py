@@ -15,7 +15,7 @@ from forwarder.cli.commands.replay_choice import Choice
 from forwarder.cli.daemon_client import connect
 from forwarder.cli.terminal import console, page_rows, print_json, print_line, print_text
 from forwarder.cli.times import minute
-from forwarder.contracts.moments import iso_ms
+from forwarder.contracts.moments import iso_ms, whole_seconds
 from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
 from forwarder.observe.status_values import events_text
@@ -154,7 +154,7 @@ def _absent(replay: Replay, archives: list[str]) -> list[str]:
     if replay.whole_since_ms is None or replay.since_ms >= replay.whole_since_ms:
         return []
     missing = f"{minute(replay.since_ms)} to {minute(min(replay.until_ms, replay.whole_since_ms))}"
-    since, until = iso_ms(replay.since_ms), iso_ms(min(replay.until_ms, replay.whole_since_ms))
+    since, until = whole_seconds(replay.since_ms, min(replay.until_ms, replay.whole_since_ms))
     to = f"--sink {replay.sink}"
     again = f"audit-forwarder backfill start --source NAME {to} --from {since} --to {until}"
     whole = minute(replay.whole_since_ms)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts.errors import ConfigError
+from forwarder.contracts.moments import whole_seconds
 from forwarder.spool import ranges
 from forwarder.spool.contract import LaneState
 from forwarder.spool.operations import Replay
@@ -54,10 +55,11 @@ class Replays:
         first, last = self._span(order, live)
         if first > last:
             has = f"; it has what was read since {_minute(whole_since)}" if whole_since is not None else ""
+            begin, end = whole_seconds(order.since_ms, min(order.until_ms, now_ms))
             raise ConfigError(
                 f"sinks.{order.sink}: the spool has nothing that was sent to it from {_minute(order.since_ms)} to "
                 f"{_minute(order.until_ms)}{has}. What it does not have is read from its source again: "
-                f"audit-forwarder backfill start --source NAME --sink {order.sink}"
+                f"audit-forwarder backfill start --source NAME --sink {order.sink} --from {begin} --to {end}"
             )
         lane = self._lanes.make("", live.target, first - 1, "detach", now_ms)
         self._con.execute("UPDATE lanes SET name = ? WHERE number = ?", (f"{order.sink}#{lane.number}", lane.number))
