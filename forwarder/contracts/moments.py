@@ -31,7 +31,7 @@ def iso_ms(at_ms: int | None, timespec: str = "seconds") -> str | None:
 
 
 def whole_seconds(since_ms: int, until_ms: int) -> tuple[str | None, str | None]:
-    """Return the beginning and the end of a stretch, ISO 8601 in whole seconds that hold all of it: the end is rounded up.
+    """Return the beginning and the end of a stretch, ISO 8601, in whole seconds that hold all of it.
 
     For commands that are shown: one that fetches a stretch and ends a moment too early leaves a hole.
     """
