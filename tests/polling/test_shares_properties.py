@@ -79,13 +79,25 @@ class World:
             return answer if answer > 0 else math.inf
         return max((1.001 - pages) * 60 / self.live, answer) if self.live else math.inf
 
+    def until_more_are_free(self) -> float:
+        """Return the seconds until one may be asked who may not be now, or an answer comes; a step of the world at least."""
+        now, soonest = self.clock.now, self.until_a_tail_wants()
+        for walks, plan in zip(self.sources, self.plans, strict=True):
+            for name, walk in walks.items():
+                course = plan[name]
+                for at in (walk.done_at, course.due, course.blocked, course.steps_back):
+                    if 0 < at - now < soonest:
+                        soonest = at - now
+        return max(0.05, soonest)
+
     def ask(self) -> None:
         """Let the next place come, and give it to whom it belongs."""
         line, now = self.budget.line, self.clock.now
         claims = {path_of(str(n), name): (n, name) for n in range(len(self.sources)) for name in self.free(n)}
-        claims = {path: who for path, who in claims.items() if line.order.wait(path, now) <= 0}
+        waits = {path: line.order.wait(path, now) for path in claims}
+        claims = {path: who for path, who in claims.items() if waits[path] <= 0}
         if not claims:
-            self.clock.advance(0.05)
+            self.clock.advance(max(0.001, min([self.until_more_are_free(), *waits.values()])))
             return
         with line.joined(lambda: claims):
             path = line.first(last=self.budget.wait(2) > 0) if self.budget.wait() <= 0 else None

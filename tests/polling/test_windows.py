@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,12 @@ class Course:
 
 def shuffled(seed: int) -> Callable[[list[tuple[int, str]]], list[tuple[int, str]]]:
     """An order that is no order, and the same at each request: by a hash of the event."""
-    return lambda found: sorted(found, key=lambda event: random.Random(f"{seed}{event}").random())
+
+    @cache
+    def place(event: tuple[int, str]) -> float:
+        return random.Random(f"{seed}{event}").random()
+
+    return lambda found: sorted(found, key=place)
 
 
 ORDERS: dict[str, Callable[[list[tuple[int, str]]], list[tuple[int, str]]]] = {

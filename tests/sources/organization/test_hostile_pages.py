@@ -66,29 +66,30 @@ def test_so_many_events_are_read_and_one_more_is_refused(more: bytes) -> None:
     assert caught.value.kind == "too_many_events"
 
 
-HEAVY = {
-    "values": b'{"id":"1","n":[%s]}' % much_of(b"{}", MOST_VALUES),
-    "names": b'{"id":"1","n":{%s}}' % b",".join(b'"%d":0' % number for number in range(MOST_VALUES)),
-    "text": b'{"id":"1","n":"%s \\ud83d\\ude00"}' % (b"x" * 12 * MEGABYTE),
-    "an id": b'{"id":"\\ud83d\\ude00%s"}' % (b"x" * 12 * MEGABYTE),
-    "digits": b'{"id":"1","n":%s}' % (b"7" * 12 * MEGABYTE),
-    "depth": b'{"id":"1","n":%s%s}' % (b"[" * MOST_VALUES, b"]" * MOST_VALUES),
+HEAVY: dict[str, Callable[[], bytes]] = {  # made by the test: every process that runs tests imports this file
+    "values": lambda: b'{"id":"1","n":[%s]}' % much_of(b"{}", MOST_VALUES),
+    "names": lambda: b'{"id":"1","n":{%s}}' % b",".join(b'"%d":0' % number for number in range(MOST_VALUES)),
+    "text": lambda: b'{"id":"1","n":"%s \\ud83d\\ude00"}' % (b"x" * 12 * MEGABYTE),
+    "an id": lambda: b'{"id":"\\ud83d\\ude00%s"}' % (b"x" * 12 * MEGABYTE),
+    "digits": lambda: b'{"id":"1","n":%s}' % (b"7" * 12 * MEGABYTE),
+    "depth": lambda: b'{"id":"1","n":%s%s}' % (b"[" * MOST_VALUES, b"]" * MOST_VALUES),
 }
 
 
 @pytest.mark.parametrize("odd", [b"{}", b'"\\ud83d"', b"NaN"], ids=["strict", "surrogate", "lenient"])
 @pytest.mark.parametrize("name", HEAVY)
 def test_an_event_that_is_too_much_to_be_read_is_cut_out_all_the_same(name: str, odd: bytes) -> None:
-    body = page_of(HEAVY[name] + b"," + odd)
+    heavy = HEAVY[name]()
+    body = page_of(heavy + b"," + odd)
     found: list[list[bytes]] = []
     assert peak(lambda: found.append(PAGES.open(body)[0])) < 4 * len(body)
-    assert found == [[HEAVY[name], odd]]
+    assert found == [[heavy, odd]]
 
 
 @pytest.mark.parametrize("name", HEAVY)
 def test_the_head_of_such_an_event_costs_little(name: str) -> None:
-    heads = []
-    assert peak(lambda: heads.extend(heads_of([HEAVY[name], b'{"id":"2"}']))) < 2 * len(HEAVY[name])
+    heads, heavy = [], HEAVY[name]()
+    assert peak(lambda: heads.extend(heads_of([heavy, b'{"id":"2"}']))) < 2 * len(heavy)
     assert heads[0].id == (None if name in {"an id", "depth"} else "1")
     assert heads[1].id == "2"
 
@@ -161,19 +162,20 @@ async def test_the_list_of_actions_is_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "value", "count"),
     [
-        b'{"data":[%s]}' % much_of(b"{}", 500_000),
-        b'{"data":[%s]}' % much_of(b"1", MOST_VALUES),
-        b'{"data":[],"meta":{"x":[%s]}}' % much_of(b"{}", 500_000),
-        b'{"data":["%s"]}' % (b"x" * LONGEST_PAGE),
-        b'{"data":[{"id":"a","attributes":{"groupDisplayNames":[%s]}}]}' % much_of(b'""', MOST_VALUES),
+        (b'{"data":[%s]}', b"{}", 500_000),
+        (b'{"data":[%s]}', b"1", MOST_VALUES),
+        (b'{"data":[],"meta":{"x":[%s]}}', b"{}", 500_000),
+        (b'{"data":["%s"]}', b"x" * LONGEST_PAGE, 1),
+        (b'{"data":[{"id":"a","attributes":{"groupDisplayNames":[%s]}}]}', b'""', MOST_VALUES),
     ],
 )
-async def test_no_page_of_the_list_fills_the_memory(body: bytes) -> None:
+async def test_no_page_of_the_list_fills_the_memory(body: bytes, value: bytes, count: int) -> None:
+    page = body % much_of(value, count)
     tracemalloc.start()
     with pytest.raises(Retryable, match="list"):
-        await read_list(pages(body))
+        await read_list(pages(page))
     assert tracemalloc.get_traced_memory()[1] < 4 * MEGABYTE
     tracemalloc.stop()
 
