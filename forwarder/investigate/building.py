@@ -268,15 +268,7 @@ class _Making:
         self.index.publish(made, name, part)
 
 
-MERGED = ", ".join(
-    {"first": 'min("first") "first"', "last": 'max("last") "last"', "events": "sum(events)::bigint events"}.get(
-        name, f'"{name}"'
-    )
-    for name in names.COLUMNS
-)
-"""Names of several parts as one list."""
-
-_MERGED = {NAMES: f"select {MERGED} from stored_names group by all", HOURS: hours.OF_PARTS}
+_MERGED = {NAMES: f"select {names.MERGED} from stored_names group by all", HOURS: hours.OF_PARTS}
 
 
 def is_closed(day: date, now: datetime) -> bool:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
@@ -154,6 +154,22 @@ class Place(msgspec.Struct, frozen=True):
 
     source: str = ""
     object: str = ""
+
+
+class Line(NamedTuple):
+    """A line, as it stands in a file or an object.
+
+    Attributes:
+        number: From 1.
+        body: Without a line end.
+        read_ms: When it was read from its source, epoch milliseconds: the time of what has none; 0 when not known.
+        ident: The document id, of an event whose id is not in it.
+    """
+
+    number: int
+    body: bytes
+    read_ms: int = 0
+    ident: str = ""
 
 
 def row_of(event: AuditEvent, place: Place, line: int, keys: tuple[str, ...] = (), instance: str = "") -> Row:

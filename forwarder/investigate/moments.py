@@ -11,7 +11,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from forwarder.contracts import ConfigError
-from forwarder.contracts.units import parse_duration
 
 SHAPES = "write 2026-01-31, 2026-01-31T12:00, 2026-01-31T12:00+01:00, or 7d for so long ago"
 
@@ -45,6 +44,8 @@ def moment_ms(text: str, zone: ZoneInfo, now: float) -> int:
     """Return epoch milliseconds of a date, a time, or of so long ago. Raises ConfigError."""
     ago = text.removeprefix("-")
     if ago[:1].isdigit() and "-" not in ago and ":" not in ago:
+        from forwarder.contracts.units import parse_duration  # noqa: PLC0415 -- with it come the models of settings
+
         try:
             return int((now - parse_duration(ago)) * 1000)
         except ValueError:

@@ -123,6 +123,15 @@ coalesce(folded, lower("value")) as folded)"""
 """The inverse."""
 
 
+MERGED = ", ".join(
+    {"first": 'min("first") "first"', "last": 'max("last") "last"', "events": "sum(events)::bigint events"}.get(
+        name, f'"{name}"'
+    )
+    for name in COLUMNS
+)
+"""Names of several parts as one list."""
+
+
 class _Name(msgspec.Struct, gc=False):
     value: str
     folded: str

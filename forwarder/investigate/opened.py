@@ -14,7 +14,6 @@ from forwarder.investigate.proving import Proving
 from forwarder.investigate.questions.answer import Archive
 from forwarder.investigate.reading import ArchiveReader
 from forwarder.investigate.result import FILES, Evidence, EvidenceGap, EvidenceObject
-from forwarder.investigate.without_index import tables_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -31,6 +30,8 @@ _HOUR_MS = 3_600_000
 @contextmanager
 def open_files(files: Sequence[Path], progress: Callable[[str], None]) -> Iterator[Archive]:
     """Open files of events, as a `file` sink writes them. Raises Held for one that cannot be read."""
+    from forwarder.investigate.without_index import tables_of_files  # noqa: PLC0415 -- normalisers come with it
+
     objects = tuple(EvidenceObject(_text(file.name), _sha256(file)) for file in sorted(files, key=lambda one: one.name))
     with tables_of_files(files, progress=lambda rows: progress(f"{rows} events")) as tables:
         [(repeated,)] = tables.ask(_REPEATED).rows

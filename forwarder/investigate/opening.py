@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.investigate import duck, hours, names
-from forwarder.investigate.building import MERGED
 from forwarder.investigate.columns import IS_PLAIN_VIEW, RESTORED, Place, row_of_problem
 from forwarder.investigate.loading import IS_EVENT, NotWhole, derive, load_rows
 from forwarder.investigate.parts import ACTS, FILES, HOURS, NAMES, OBJECTS, OTHERS, VIEWS
-from forwarder.investigate.rows import RowReader
 from forwarder.investigate.tables import MadeOf, Tables
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from forwarder.catalogue import Catalogue
     from forwarder.investigate.parts import Index, Part
     from forwarder.investigate.reading import ArchiveReader
+    from forwarder.investigate.rows import RowReader
 
 BEFORE = timedelta(days=1)
 """How much earlier than they happened events may have been stored: by clocks that are wrong."""
@@ -68,9 +67,12 @@ def open_tables(
         objects = [one for day, sources in rest.items() for source in sources for one in reader.objects(source, day)]
         scratch = stack.enter_context(duck.scratch())
         connection = stack.enter_context(duck.connect(scratch, memory=memory))
-        load_rows(connection, _rows(reader, objects, RowReader(catalogue)), scratch, progress)
-        derive(connection, scratch)
-        files = _unite(connection, index, parts) if parts and index else []
+        if objects or not parts:
+            from forwarder.investigate.rows import RowReader  # noqa: PLC0415 -- normalisers, which an index needs not
+
+            load_rows(connection, _rows(reader, objects, RowReader(catalogue)), scratch, progress)
+            derive(connection, scratch)
+        files = _unite(connection, index, parts, with_rest=bool(objects)) if parts and index else []
         return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
 
 
@@ -89,13 +91,14 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
             yield msgspec.json.encode(row_of_problem(error.reason, place, 0, feed=None, time=stored))
 
 
-def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part]) -> list[Path]:
-    """Make every table of the parts and of what was read; return the files that they read."""
-    connection.execute("drop view acts_kept; drop view kept; drop view others; drop view sightings")
-    connection.execute("alter table held rename to rest")
-    connection.execute(
-        "alter table names rename to rest_names; alter table hours rename to rest_hours; drop table objects"
-    )
+def _unite(
+    connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool
+) -> list[Path]:
+    """Make every table of the parts and, if there is a rest, of what was read; return the files that they read."""
+    if with_rest:
+        connection.execute("drop view acts_kept; drop view kept; drop view others; drop view sightings")
+        connection.execute("alter table held rename to rest; alter table names rename to rest_names")
+        connection.execute("alter table hours rename to rest_hours; drop table objects")
     connection.execute("set parquet_metadata_cache = true")  # a question reads each file dozens of times
     opened = {file: index.files(parts, file) for file in FILES}
     for view, files in (
@@ -104,22 +107,16 @@ def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Par
     ):
         paths = [str(path) for file in files for path in opened[file]]
         connection.read_parquet(paths, filename=view == "stored_hours").create_view(view)
-    for table, stored, which in (
-        ("kept", "stored_kept", IS_EVENT),
-        ("acts_kept", "stored_acts", f"{IS_EVENT} and not {IS_PLAIN_VIEW}"),
-        ("others", "stored_others", f"{IS_EVENT} is not true"),
+    for view, columns, stored, rest in (
+        ("kept", RESTORED, "stored_kept", f"rest where {IS_EVENT}"),
+        ("acts_kept", RESTORED, "stored_acts", f"rest where {IS_EVENT} and not {IS_PLAIN_VIEW}"),
+        ("others", RESTORED, "stored_others", f"rest where {IS_EVENT} is not true"),
+        ("sightings", names.RESTORED, "stored_names", "rest_names"),
+        ("hours", hours.RESTORED, "stored_hours", "rest_hours"),
     ):
-        connection.execute(
-            f"""create view {table} as select {RESTORED} from {stored}
-            union all by name select * from rest where {which}"""
-        )
+        more = f" union all by name select * from {rest}" if with_rest else ""
+        connection.execute(f"create view {view} as select {columns} from {stored}{more}")
     connection.execute("create view held as select * from kept union all by name select * from others")
-    connection.execute(
-        f"create view sightings as select {names.RESTORED} from stored_names union all by name select * from rest_names"
-    )
-    connection.execute(f"create view names as select {MERGED} from sightings group by all")
-    connection.execute(
-        f"create view hours as select {hours.RESTORED} from stored_hours union all by name select * from rest_hours"
-    )
+    connection.execute(f"create view names as select {names.MERGED} from sightings group by all")
     connection.execute("create view objects as select * from stored_objects")
     return [path for paths in opened.values() for path in paths]

@@ -20,9 +20,8 @@ from forwarder.archive.hours import HourCheck
 from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores import NotStored, Store
 from forwarder.contracts.errors import Retryable
-from forwarder.investigate.columns import Place
+from forwarder.investigate.columns import Line, Place
 from forwarder.investigate.loading import NotWhole
-from forwarder.investigate.rows import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ No line stops another one: what cannot be read, or what a normaliser stumbles ov
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,7 +13,7 @@ from forwarder.catalogue import load_catalogue
 from forwarder.contracts import AuditEvent, Held, Origin, Record, UnexpectedPayload
 from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.contracts.identity import KEY_BYTES, EventKeys
-from forwarder.investigate.columns import SMALL, Place, cut, row_of, row_of_problem
+from forwarder.investigate.columns import SMALL, Line, Place, cut, row_of, row_of_problem
 from forwarder.investigate.ecs_lines import EcsLines, Original
 from forwarder.net.json_size import TOO_MUCH, UNREADABLE, is_beyond_reading
 from forwarder.normalize.lenient import Unreadable, read_tree
@@ -73,22 +73,6 @@ def feed_of(line: bytes) -> str:
         product = next((one for one in _DATA_CENTER if f'I18nKey":"{one}.'.encode() in line), None)
         return f"{product}_datacenter" if product else feed
     return feed
-
-
-class Line(NamedTuple):
-    """A line, as it stands in a file or an object.
-
-    Attributes:
-        number: From 1.
-        body: Without a line end.
-        read_ms: When it was read from its source, epoch milliseconds: the time of what has none; 0 when not known.
-        ident: The document id, of an event whose id is not in it.
-    """
-
-    number: int
-    body: bytes
-    read_ms: int = 0
-    ident: str = ""
 
 
 class RowReader:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from forwarder.contracts import Held
 from forwarder.investigate import duck
-from forwarder.investigate.columns import Place
+from forwarder.investigate.columns import Line, Place
 from forwarder.investigate.loading import derive, load_rows
-from forwarder.investigate.rows import Line, RowReader
+from forwarder.investigate.rows import RowReader
 from forwarder.investigate.tables import Tables
 from forwarder.net.json_size import LONGEST_EVENT
 

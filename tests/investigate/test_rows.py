@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.contracts import Origin
-from forwarder.investigate.columns import COLUMNS, Place, Row
+from forwarder.investigate.columns import COLUMNS, Line, Place, Row
 from forwarder.investigate.loading import load_rows
-from forwarder.investigate.rows import Line, RowReader
+from forwarder.investigate.rows import RowReader
 from forwarder.registry import SOURCES
 from tests.examples import examples
 from tests.investigate.lines import event

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forwarder.archive.stores.bucket import BucketStore, connector, parts_of, region_of
 from forwarder.archive.stores.local import LocalStore
 from forwarder.contracts.errors import ConfigError
 
@@ -24,6 +23,12 @@ def open_store(place: str, bucket: BucketConfig | None = None, *, mode: int = 0o
     """
     if "://" not in place:
         return LocalStore(Path(place).expanduser().absolute(), mode)
+    from forwarder.archive.stores.bucket import (  # noqa: PLC0415 -- clients of HTTP come with it
+        BucketStore,
+        connector,
+        parts_of,
+        region_of,
+    )
     from forwarder.archive.stores.s3_history import S3History  # noqa: PLC0415 -- so do clients of HTTP
     from forwarder.archive.stores.settings import BucketConfig  # noqa: PLC0415 -- the models of settings take long
 
