@@ -91,9 +91,7 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
             yield msgspec.json.encode(row_of_problem(error.reason, place, 0, feed=None, time=stored))
 
 
-def _unite(
-    connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool
-) -> list[Path]:
+def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:
     """Make every table of the parts and, if there is a rest, of what was read; return the files that they read."""
     if with_rest:
         connection.execute("drop view acts_kept; drop view kept; drop view others; drop view sightings")
