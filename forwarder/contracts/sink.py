@@ -46,7 +46,7 @@ class Batch(msgspec.Struct):
     @property
     def size(self) -> int:
         """Sum of the bodies in bytes."""
-        return sum(len(record.body) for record in self.records)
+        return sum([len(record.body) for record in self.records])
 
 
 class Delivery(msgspec.Struct):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from forwarder.records.maker import HEAVY
@@ -36,7 +37,8 @@ class Ready:
         self.bytes = 0
         self.since = 0.0
         self._limits = limits
-        self._records: deque[Record] = deque()
+        self._records: list[Record] = []
+        self._weights: list[int] = []  # of each of them
         self._on_the_way: dict[int, int] = {}  # bytes of the batch in each slot
         self._lent = 0
         self._reach = 0
@@ -48,8 +50,10 @@ class Ready:
         """Take records behind those that wait."""
         if not self._records:
             self.since = now
-        self._records.extend(records)
-        self.bytes += sum(map(_weight, records))
+        weights = list(map(_weight, records))
+        self._records += records
+        self._weights += weights
+        self.bytes += sum(weights)
 
     def fills_batch(self) -> bool:
         """Whether they reach a limit of a batch."""
@@ -60,20 +64,16 @@ class Ready:
         if not self._on_the_way:
             return False
         most = max(ON_THE_WAY, self._limits.bytes)
-        return sum(self._on_the_way.values()) + _weight(self._records[0]) > most
+        return sum(self._on_the_way.values()) + self._weights[0] > most
 
     def cut(self, slot: int) -> list[Record]:
         """Take a batch for a slot: the first limit it reaches ends it, but it holds at least one record."""
-        size = 0
-        batch: list[Record] = []
-        while self._records and len(batch) < self._limits.events:
-            weight = _weight(self._records[0])
-            if batch and size + weight > self._limits.bytes:
-                break
-            size += weight
-            batch.append(self._records.popleft())
-        self.bytes -= size
-        self._on_the_way[slot] = size
+        sizes = list(accumulate(self._weights[: self._limits.events]))
+        count = max(1, bisect_right(sizes, self._limits.bytes))
+        batch = self._records[:count]
+        del self._records[:count], self._weights[:count]
+        self.bytes -= sizes[count - 1]
+        self._on_the_way[slot] = sizes[count - 1]
         return batch
 
     def came_back(self, slot: int) -> None:
@@ -92,15 +92,15 @@ class Ready:
             return None
         place = -1 if self._lent % 2 == 0 else self._lent // 2 * 7919 % len(self._records)
         self._lent += 1
-        record = self._records[place]
-        del self._records[place]
-        self.bytes -= _weight(record)
-        return record
+        self.bytes -= self._weights.pop(place)
+        return self._records.pop(place)
 
     def give_back(self, record: Record) -> None:
         """Take back a record that was lent and not taken, to its place; the next one comes from further behind."""
-        self._records = deque(sorted([*self._records, record], key=lambda one: one.seq))
-        self.bytes += _weight(record)
+        place = bisect_right(self._records, record.seq, key=lambda one: one.seq)
+        self._records.insert(place, record)
+        self._weights.insert(place, _weight(record))
+        self.bytes += self._weights[place]
         self._reach = min(max(LEAST_AHEAD, 2 * len(self._records)), MOST_AHEAD)
 
     def forget_lent(self) -> None:

@@ -7,6 +7,7 @@ ends at the present is often there before `tail` has looked: what it reads as it
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -79,26 +80,36 @@ class Lateness:
             latest = read_ms - self._after_ms
             old = [record for record in records if record.event is not None and record.event.time_ms <= latest]
             return {record.seq: Late("late", _seconds(record, read_ms), reader) for record in old}
-        if word in _TO_THE_PRESENT:
-            records = [record for record in records if not _is_younger(record, read_ms, self._young_ms)]
+        live = read_ms - self._young_ms if word in _TO_THE_PRESENT else math.inf
         at_ms = round(self._now() * 1000) if word == _AGAIN else read_ms
-        return {record.seq: Late(kind, _seconds(record, at_ms), reader) for record in records}
+        found: dict[int, Late] = {}
+        for record in records:
+            event = record.event
+            if event is None or _NO_TIME in event.marks:
+                found[record.seq] = Late(kind, None, reader)
+            elif event.time_ms <= live:
+                found[record.seq] = Late(kind, max(0, (at_ms - event.time_ms) // 1000), reader)
+        return found
 
-    def is_held_back(self, late: Late) -> bool:
-        """Say whether the sink is to do without an event, and count it."""
-        held = self._events == "hold_back" and self._is_old(late)
-        self._counts[HELD_BACK if held else late.kind] += 1
-        return held
+    def held_back(self, found: Mapping[int, Late]) -> set[int]:
+        """Return the numbers of those that the sink is to do without, and count what was found, all of one kind."""
+        out = {seq for seq, late in found.items() if self._is_old(late)} if self._events == "hold_back" else set()
+        if out:
+            self._counts[HELD_BACK] += len(out)
+        if len(out) < len(found):
+            self._counts[next(iter(found.values())).kind] += len(found) - len(out)
+        return out
 
     def mark(self, records: Iterable[Record], found: Mapping[int, Late]) -> None:
         """Write on records how late they are, but not into their meaning."""
+        elsewhere = self._events == "elsewhere"
         for record in records:
             late = found.get(record.seq)
-            if late is None:
-                continue
-            record.late = late
-            record.elsewhere = self._events == "elsewhere" and self._is_old(late)
-            record.marks = (*record.marks, late.kind)
+            if late is not None:
+                record.late = late
+                record.marks = (*record.marks, late.kind)
+                if elsewhere:
+                    record.elsewhere = self._is_old(late)
 
     def _is_old(self, late: Late) -> bool:
         return late.seconds is not None and late.seconds * 1000 >= self._after_ms
@@ -120,12 +131,6 @@ def brings_live_events(reader: str) -> bool:
 def _word(reader: str) -> str:
     """Return the first word of the name of a reader."""
     return reader.split(":", maxsplit=1)[0].split("/", maxsplit=1)[0]
-
-
-def _is_younger(record: Record, at_ms: int, than_ms: int) -> bool:
-    """Tell whether an event has a time of its own, and that is not so long ago."""
-    event = record.event
-    return event is not None and _NO_TIME not in event.marks and event.time_ms > at_ms - than_ms
 
 
 def _seconds(record: Record, at_ms: int) -> int | None:

@@ -16,8 +16,11 @@ shorter, by its format.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from operator import attrgetter
 
 import msgspec
 
@@ -55,6 +58,8 @@ those of a block of what lanes share."""
 
 HEAVY = 256 * 1024
 """Bytes of events that end such a group early."""
+
+_NUMBER = attrgetter("seq")
 
 
 Bodies = Shared[bytes | UnexpectedPayload]
@@ -120,35 +125,35 @@ class RecordMaker:
     def make(self, chunk: Chunk) -> Prepared:
         """Return the records of a chunk, rendered, in order; what the lane has settled before is left out."""
         prepared = Prepared([], [], [])
-        for records in self._groups(chunk, prepared):
+        for records, _ in self._groups(chunk, prepared):
             self._prepare(chunk, records, prepared)
         return prepared
 
     async def make_in_turns(self, chunk: Chunk) -> Prepared:
         """Do what `make` does, and let others have their turn after what is heavy: a probe waits for one event only."""
         prepared = Prepared([], [], [])
-        for records in self._groups(chunk, prepared):
+        for records, heavy in self._groups(chunk, prepared):
             self._prepare(chunk, records, prepared)
-            if sum(len(record.raw) for record in records) >= HEAVY:
+            if heavy:
                 await asyncio.sleep(0)
         return prepared
 
-    def _groups(self, chunk: Chunk, prepared: Prepared) -> Iterator[list[Record]]:
+    def _groups(self, chunk: Chunk, prepared: Prepared) -> Iterator[tuple[list[Record], bool]]:
+        """Give the records by groups, each of one block and as long as it is not heavy, and whether it is."""
         if self._filter.by_origin(chunk.origin) is False:
             prepared.filtered += [seq for seq in range(chunk.first, chunk.last + 1) if seq not in chunk.settled]
             if self._unrouted is not None:
                 self._unrouted.left_out(self._sink, chunk.origin, len(prepared.filtered))
             return
-        group: list[Record] = []
-        size = 0
-        for record in self.records(chunk):
-            if group and (size >= HEAVY or record.seq // AT_ONCE != group[0].seq // AT_ONCE):
-                yield group
-                group, size = [], 0
-            group.append(record)
-            size += len(record.raw)
-        if group:
-            yield group
+        records, end = self.records(chunk), 0
+        while end < len(records):
+            begin, block = end, records[end].seq // AT_ONCE
+            end = bisect_left(records, (block + 1) * AT_ONCE, begin, min(begin + AT_ONCE, len(records)), key=_NUMBER)
+            sizes = [len(record.raw) for record in records[begin:end]]
+            heavy = sum(sizes) >= HEAVY
+            if heavy:
+                end = begin + bisect_left(list(accumulate(sizes)), HEAVY) + 1
+            yield records[begin:end], heavy
 
     def _prepare(self, chunk: Chunk, records: list[Record], prepared: Prepared) -> None:
         records = self._understood(chunk, records, prepared)
@@ -206,7 +211,7 @@ class RecordMaker:
 
     def _hold_back(self, records: list[Record], late: dict[int, Late], prepared: Prepared) -> list[Record]:
         """Return the records without those that come too late for this sink."""
-        out = {seq for seq, how in late.items() if self._lateness.is_held_back(how)}
+        out = self._lateness.held_back(late)
         prepared.filtered += sorted(out)
         return [record for record in records if record.seq not in out] if out else records
 
@@ -263,13 +268,13 @@ class RecordMaker:
 
     def _give_meaning(self, chunk: Chunk, records: list[Record], refused: list[DeadLetter]) -> list[Record]:
         understood: list[Record] = []
-        events = self._normalizer(chunk.origin.feed).normalize(records)
+        events, counts = self._normalizer(chunk.origin.feed).normalize(records), self._privacy is None
         for record, event in zip(records, events, strict=True):
             if isinstance(event, UnexpectedPayload):
                 refused.append(DeadLetter.of_payload(record, event))
                 continue
             record.event = event
-            if not (event.category or self._privacy is not None):
+            if counts and not event.category:
                 self._count_unknown(event)
             understood.append(record)
         return understood

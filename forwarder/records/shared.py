@@ -43,6 +43,10 @@ class _Block(msgspec.Struct, Generic[T], gc=False):
     results: list[T | None]
     size: int = 0
 
+    def of(self, places: Sequence[int]) -> _Block[T]:
+        """Return what is at some places, in order."""
+        return _Block(*([kept[at] for at in places] for kept in (self.raws, self.late, self.results)))  # type: ignore[arg-type]
+
 
 class Shared(Generic[T]):
     """Results of the newest events, by number.
@@ -71,19 +75,19 @@ class Shared(Generic[T]):
         return [result for _, block in blocks for result in self._of_block(list(block), make)]
 
     def _of_block(self, records: Sequence[Record], make: Callable[[Sequence[Record]], list[T]]) -> list[T]:
-        number = records[0].seq // BLOCK
-        places = [record.seq % BLOCK for record in records]
+        number, begin = divmod(records[0].seq, BLOCK)
         raws, late = [record.raw for record in records], [record.late for record in records]
         block = self._blocks.get(number)
-        if (
-            block is not None
-            and all(map(is_, [block.raws[at] for at in places], raws))
-            and [block.late[at] for at in places] == late
-        ):
-            return [block.results[at] for at in places]  # type: ignore[misc]  # where there are bytes there is a result
+        if block is not None:
+            at = slice(begin, begin + len(records))
+            if records[-1].seq - records[0].seq >= len(records):  # some are left out
+                block = block.of([record.seq % BLOCK for record in records])
+                at = slice(None)
+            if all(map(is_, block.raws[at], raws)) and block.late[at] == late:
+                return block.results[at]  # type: ignore[return-value]  # where there are bytes there is a result
         results = make(records)
         if sum(map(len, raws)) <= LONGEST:
-            self._keep(number, zip(places, raws, late, results, strict=True))
+            self._keep(number, zip([record.seq % BLOCK for record in records], raws, late, results, strict=True))
         return results
 
     def _keep(self, number: int, made: Iterable[tuple[int, bytes, Late | None, T]]) -> None:

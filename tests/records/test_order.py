@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import pytest
@@ -26,9 +27,11 @@ class Counting(OrganizationNormalizer):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[int] = []
+        self.groups: list[list[int]] = []
 
     def normalize(self, records: list[Record]) -> list[Any]:
-        self.asked += [record.seq for record in records]
+        self.groups.append([record.seq for record in records])
+        self.asked += self.groups[-1]
         return super().normalize(records)
 
 
@@ -111,6 +114,18 @@ def test_groups_and_what_is_settled_make_no_difference() -> None:
     passed = [11 + n for n in range(len(bodies)) if n % 3 == 0 and 11 + n not in settled]
     assert [record.seq for record in made.records] == passed
     assert made.filtered == [11 + n for n in range(len(bodies)) if n % 3 and 11 + n not in settled]
+
+
+def test_a_group_ends_where_the_next_block_begins_and_where_it_is_heavy() -> None:
+    """Also where the last of a block was settled before, for lanes share by block."""
+    normalizer, first = Counting(), 2 * AT_ONCE - 3
+    bodies = [event(f"e{n}") for n in range(AT_ONCE + 6)]
+    bodies[5] = event("heavy").replace(b"{", b'{"message":{"content":"%s"},' % (b"x" * HEAVY), 1)
+    maker(normalizer).make(chunk(*bodies, first=first, settled=frozenset({first + 2})))
+    begins = (first, 2 * AT_ONCE, first + 6, 3 * AT_ONCE, first + len(bodies))
+    assert normalizer.groups == [
+        [seq for seq in range(begin, end) if seq != first + 2] for begin, end in pairwise(begins)
+    ]
 
 
 @pytest.mark.parametrize("format_name", ["ecs", "raw"])
