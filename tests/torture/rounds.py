@@ -228,10 +228,11 @@ class Rounds:
                     return await self.world.process.until_status(self._rests)
             except TimeoutError:
                 try:
-                    status = json.loads((await self.world.process.get("/status"))[1])
+                    code, body = await self.world.process.get("/status")
                 except OSError:
                     continue  # a busy machine starts it slowly
-                if self._spooled(status) and set(status["degraded"]) == {"relp"}:
+                status = json.loads(body) if code == 200 else {}  # else it opens its spool yet
+                if status and self._spooled(status) and set(status["degraded"]) == {"relp"}:
                     # A refusal over RELP is believed while others are taken: the log of a living organization grows.
                     self.world.happen(1)
 
