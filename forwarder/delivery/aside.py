@@ -71,6 +71,11 @@ class Asides:
         at = min((waiting.at for waiting in self._waiting.values()), default=None)
         return None if at is None else max(0.0, at - self._clock.monotonic())
 
+    def next_try(self) -> float:
+        """Return when that is, epoch seconds; 0 when none waits, or the only one is on its way."""
+        due = self.due()
+        return 0.0 if due is None or due == _ON_ITS_WAY else self._clock.time() + due
+
     def take(self) -> Record | None:
         """Take the one that is due; it comes back by `put_back` or goes by `settled`."""
         if self.due() != 0.0:

@@ -387,6 +387,7 @@ class Lane:
             return
         if self._asides:
             self.turn("retrying", self._asides.in_words())
+            self.report.next_try = self._asides.next_try()
         elif isinstance(self._sink, Warns) and (warning := self._sink.warning()) is not None:
             self.turn("retrying", *warning)
         elif self._receipts is not None and (waited := self._receipts.unproved_for()) is not None:

@@ -43,7 +43,9 @@ def test_an_event_apart_is_named_with_its_reason_and_the_moment_and_again_with_e
     (shown,) = a.report.aside
     assert (shown.seq, shown.document_id, shown.reason, shown.since, shown.tries) == (7, "id7", "it resets", began, 1)
     a.clock.advance(25)
+    assert a.asides.next_try() == began + 25
     assert a.asides.take() == record(7)
+    assert a.asides.next_try() == 0, "it is on its way"
     a.asides.put_back(record(7), "now a 500", counts=True)
     (shown,) = a.report.aside
     assert (shown.reason, shown.since, shown.tries) == ("now a 500", began, 2)

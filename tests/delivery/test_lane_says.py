@@ -275,6 +275,7 @@ async def test_an_event_apart_that_is_taken_in_the_end_leaves_a_lane_that_is_wel
         await b.fill(*(event(f"e{n}") for n in range(6)))
         await b.until(lambda: len(lane.report.aside) == 1 and lane.report.accepted == 5)
         await b.until(lambda: lane.report.state == "retrying" and "waits apart" in lane.report.reason)
+        await b.until(lambda: lane.report.next_try > 0)  # a person sees when it is tried again
         resent, errors = lane.report.resent, lane.report.errors.total()
         await b.until(lambda: lane.report.errors.total() > errors or lane.report.dead_letters > 0)
         assert lane.report.resent > resent
