@@ -66,15 +66,15 @@ class Asides:
         self._log.warning("event_set_aside", number=record.seq, id=record.id, reason=reason)
         return True
 
-    def due(self) -> float | None:
-        """Return the seconds until the next one is to be tried, or None when none waits."""
-        at = min((waiting.at for waiting in self._waiting.values()), default=None)
-        return None if at is None else max(0.0, at - self._clock.monotonic())
+    def due(self) -> float:
+        """Return the seconds until the next one is to be tried; infinite when none waits, but for one on its way."""
+        at = min((waiting.at for waiting in self._waiting.values()), default=_ON_ITS_WAY)
+        return max(0.0, at - self._clock.monotonic())
 
     def next_try(self) -> float:
-        """Return when that is, epoch seconds; 0 when none waits, or the only one is on its way."""
+        """Return when that is, epoch seconds; 0 instead of infinite."""
         due = self.due()
-        return 0.0 if due is None or due == _ON_ITS_WAY else self._clock.time() + due
+        return 0.0 if due == _ON_ITS_WAY else self._clock.time() + due
 
     def take(self) -> Record | None:
         """Take the one that is due; it comes back by `put_back` or goes by `settled`."""

@@ -367,8 +367,7 @@ class Lane:
         if len(self._sends) < self._config.window and not self.stopped.is_set():
             if self._ready and not self._has_most_receipts() and not self._ready.waits_its_turn():
                 seconds = max(0.0, self._due())
-            if (due := self._asides.due()) is not None:
-                seconds = min(seconds, due)
+            seconds = min(seconds, self._asides.due())
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

@@ -67,7 +67,7 @@ def test_the_words_name_the_first_and_say_how_many_more() -> None:
 
 def test_each_is_tried_after_a_quarter_of_the_patience_the_longest_waiting_first_and_never_twice_at_once() -> None:
     a = Apart(patience=100)
-    assert a.asides.due() is None
+    assert a.asides.due() == float("inf")
     assert a.asides.take() is None
     a.asides.add(record(1), "x")
     a.clock.advance(10)
@@ -122,7 +122,7 @@ def test_what_is_settled_is_forgotten_and_makes_room(monkeypatch: pytest.MonkeyP
     assert a.asides.add(record(3), "x")
     for seq in (2, 3):
         a.asides.settled(record(seq))
-    assert (a.asides.due(), a.report.aside, bool(a.asides)) == (None, (), False)
+    assert (a.asides.due(), a.report.aside, bool(a.asides)) == (float("inf"), (), False)
 
 
 def test_the_room_is_bounded_in_bytes_of_event_and_body_but_for_one_alone() -> None:
