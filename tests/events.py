@@ -1,6 +1,8 @@
 """Records and events for tests of meaning and formats, and a reader that is not ours."""
 
 import json
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from forwarder.contracts import AuditEvent, Origin, Record, UnexpectedPayload
@@ -12,7 +14,8 @@ ORIGIN = Origin("acme", "organization", "a1b2c3d4-0000-1111-2222-333344445555")
 READ_MS = 1_727_952_300_000
 
 
-def golden_bodies() -> dict[str, bytes]:
+@cache
+def golden_bodies() -> Mapping[str, bytes]:
     return {path.parent.name: path.read_bytes().rstrip(b"\n") for path in sorted(GOLDEN.glob("*/in.json"))}
 
 

@@ -157,12 +157,13 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch):
 def test_help_names_no_type_of_python(tmp_path, on_terminal):
     code = (
         f"import sys; sys.stdout.isatty = lambda: {on_terminal}\n"
-        "import typer; from typer.testing import CliRunner; from forwarder.cli.app import app\n"
+        "import typer, typer.testing; from typer.testing import CliRunner; from forwarder.cli.app import app\n"
+        "made = typer.main.get_command(app); typer.testing._get_command = lambda app: made\n"
         "def show(command, words):\n"
         "    print(CliRunner().invoke(app, [*words, '--help'], terminal_width=100).stdout.partition('Examples:')[0])\n"
         "    for name, found in getattr(command, 'commands', {}).items():\n"
         "        show(found, [*words, name])\n"
-        "show(typer.main.get_command(app), [])"
+        "show(made, [])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
