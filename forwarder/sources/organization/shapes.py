@@ -242,6 +242,8 @@ def _complete(actor: Acting, tree: Tree) -> dict[str, Any]:
         actor.impersonator = None
     if not (actor.id and actor.name and actor.email):
         ident, name, email = known_as(tree)
+        if email == actor.id:  # an id with the form of an address is an id, as in an event that is read strictly
+            email = None
         actor.id, actor.name, actor.email = actor.id or ident, actor.name or name, actor.email or email
     return behalf
 

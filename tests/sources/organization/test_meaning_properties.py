@@ -143,6 +143,7 @@ def whole(value):
 @settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(events, st.booleans(), st.sampled_from([None, 1]))
 @example({"attributes": {}}, True, None)
+@example({"attributes": {"actor": {"id": "0@0", "name": "\ud800"}}}, True, None)
 def test_one_record_or_one_reason(event, ascii_only, indent):
     body = json.dumps(event, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
     tree = json.loads(body)
