@@ -155,7 +155,7 @@ def copies(index: Index, times: int) -> None:
             connection.read_parquet([str(made / VIEWS), str(made / ACTS)]).create_view("written", replace=True)
             connection.execute(f"create or replace view kept as select {RESTORED} from written")
             for file, statement in (
-                (HOURS, f"select {hours.STORED} from ({hours.OF_PART})"),
+                (HOURS, f"select {hours.STORED} from ({hours.of_events('kept')})"),
                 (OTHERS, "select * from written limit 0"),
             ):
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd")

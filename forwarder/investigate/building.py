@@ -20,7 +20,7 @@ import msgspec
 from forwarder.archive import layout
 from forwarder.investigate import duck, hours, names
 from forwarder.investigate.columns import IS_PLAIN_VIEW, STORED
-from forwarder.investigate.loading import NotWhole, derive, load_rows
+from forwarder.investigate.loading import NotWhole, derive, joined, load_rows, sort_rows
 from forwarder.investigate.parts import (
     ACTS,
     FILES,
@@ -48,12 +48,17 @@ if TYPE_CHECKING:
     from forwarder.archive.digest import Entry
     from forwarder.archive.evidence import EvidenceObject
     from forwarder.catalogue import Catalogue
+    from forwarder.investigate.columns import Row
 
 GRACE = timedelta(hours=1)
 """After the end of a day, until nothing can be stored in it any more."""
 
 MONTH = 16 * 2**20
 """Bytes of the objects of a month that is made at once, about 130 000 events: their rows fit into the memory."""
+
+FEW = 10_000
+"""Rows that are joined with what they share once, into a table: of few, a statement with all joins costs more than
+its rows."""
 
 ROW_GROUP = 60_000
 """Rows that are skipped together when their accounts and times do not fit a question."""
@@ -63,14 +68,14 @@ write_bloom_filter false"""
 """How files are written. Bloom filters, of the columns that have a dictionary, are a byte an event in small months, and
 skip nothing of an account or page that is in every group of rows."""
 
-_ORDER = 'who, "@timestamp", "evidence.object", "evidence.line"'
+_ORDER = 'order by who, "@timestamp", "evidence.object", "evidence.line"'
 _ORDERS = {
     VIEWS: _ORDER,
     ACTS: _ORDER,
     OTHERS: _ORDER,
-    NAMES: 'entity, folded, id, kind, "value", feed',
-    OBJECTS: '"name"',
-    HOURS: "user_id, hour, ip, country, token_id, app_id",
+    NAMES: 'order by entity, folded, id, kind, "value", feed',
+    OBJECTS: 'order by "name"',
+    HOURS: "order by user_id, hour, ip, country, token_id, app_id",
 }
 
 
@@ -210,32 +215,29 @@ class _Making:
         if missing:
             raise NotWhole(f"{len(missing)} objects that digests name are missing, as {missing[0]}.", fix=VERIFY)
 
-        def rows() -> Iterator[bytes]:
+        def rows() -> Iterator[Row]:
             for one in self.reader.in_turn(objects):
                 yield from self.reader.rows(self.rows, one, entries.get(one.name))
 
-        count = load_rows(connection, rows(), self.unfinished, lambda done: self.progress(name, done))
-        derive(connection, self.unfinished)
+        count = load_rows(
+            connection, rows(), self.rows.repeated, self.unfinished, lambda done: self.progress(name, done)
+        )
+        sort_rows(connection)
+        [(problems,)] = connection.execute(f"select count(problem) from {joined(['what'])}").fetchall()
+        derive(connection, self.unfinished, settled=count < FEW)
         hashes = {one: entries[one].sha256 for one in there if one in entries}
         values = [list(hashes), list(hashes.values())]
         connection.execute("insert into objects select unnest(?), unnest(?)", values)
-        [(problems,)] = connection.execute("select count(problem) from held").fetchall()
         part = new_part(_said(days), count, problems)
         tables = {
-            VIEWS: f"select {STORED} from kept where {IS_PLAIN_VIEW}",
+            VIEWS: f"select {STORED} from kept where {IS_PLAIN_VIEW}",  # these three are sorted, as all rows are
             ACTS: f"select {STORED} from acts_kept",
             OTHERS: f"select {STORED} from others",
+            NAMES: f"select {names.STORED} from names {_ORDERS[NAMES]}",
+            HOURS: f"select {hours.STORED} from hours {_ORDERS[HOURS]}",
+            OBJECTS: f"select * from objects {_ORDERS[OBJECTS]}",
         }
-        self._write(
-            name,
-            part,
-            tables
-            | {
-                NAMES: f"select {names.STORED} from names",
-                HOURS: f"select {hours.STORED} from hours",
-                OBJECTS: "select * from objects",
-            },
-        )
+        self._write(name, part, tables)
         return part
 
     def of_days(self, name: str, parts: Mapping[str, Part]) -> Part:
@@ -251,7 +253,7 @@ class _Making:
             self.connection.read_parquet([str(path) for path in self.index.files(parts, file)]).create_view(
                 view, replace=True
             )
-            tables[file] = _MERGED.get(file, f"select * from {view}")
+            tables[file] = f"{_MERGED.get(file, f'select * from {view}')} {_ORDERS[file]}"
         self._write(name, part, tables)
         return part
 
@@ -260,7 +262,7 @@ class _Making:
         made = self.unfinished / name
         made.mkdir()
         for file, statement in tables.items():
-            self.connection.execute(f"copy ({statement} order by {_ORDERS[file]}) to ? ({WRITTEN})", [str(made / file)])
+            self.connection.execute(f"copy ({statement}) to ? ({WRITTEN})", [str(made / file)])
         asked = "select sum(num_rows)::bigint from parquet_file_metadata(?)"
         [(found,)] = self.connection.execute(asked, [[str(made / file) for file in (VIEWS, ACTS, OTHERS)]]).fetchall()
         if found != part.rows:

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from duckdb import DuckDBPyConnection
-
 _KEYS = {
     "user_id": "who",
     "hour": "date_trunc('hour', \"@timestamp\")",
@@ -47,8 +45,8 @@ def _counted(table: str) -> str:
     return f"select {_named(_KEYS | _COUNTS | _MOMENTS)} from {table} group by {', '.join(_KEYS.values())}"
 
 
-OF_EVENTS = _counted("kept")
-"""The hours of the events that are kept."""
+GROUPS = ("by", "what", "whence", "how", "content")
+"""What rows share that these columns are of."""
 
 MERGED = ", ".join(
     (
@@ -65,8 +63,11 @@ _WITH_SUMS = f"""*, '' part, {
     )
 }"""
 
-OF_PART = f"select {_WITH_SUMS} from ({OF_EVENTS})"
-"""The same as a part of an index has them."""
+
+def of_events(table: str) -> str:
+    """Return the hours of events, as a part of an index has them."""
+    return f"select {_WITH_SUMS} from ({_counted(table)})"
+
 
 OF_PARTS = f"select {_WITH_SUMS} from (select {MERGED} from stored_hours group by all)"
 """The hours of several parts as one part."""
@@ -107,8 +108,3 @@ ALL, CUT = (
 )
 """Which of them are meant, as `hours_within`: those of all that is kept, or those of a time. `busiest` has the most
 views and deletions of each account in one of these hours; `SHARED` comes before it."""
-
-
-def make_hours(connection: DuckDBPyConnection) -> None:
-    """Make the table `hours` of the view `kept`."""
-    connection.execute(f"create or replace table hours as {OF_PART}")

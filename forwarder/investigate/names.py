@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from duckdb import DuckDBPyConnection
 
@@ -35,13 +35,19 @@ _LETTERS = str.maketrans(
 )
 
 
+GROUPS = ("by", "how", "space", "content", "more")
+"""What rows share that has names. Of each a table is asked for that has its columns, `event.provider`, and the `first`
+moment, the `last` and the number of `events`."""
+
+
 class _Named(NamedTuple):
-    """Expressions of what something is, its id, and each kind of name that it has there; over which table."""
+    """Expressions of what something is, its id, and each kind of name that it has there; of which group."""
 
     entity: str
     ident: str
     values: dict[str, str]
-    table: str = "kept"
+    group: str = "more"
+    table: str = "{table}"
 
 
 def folded(text: str) -> str:
@@ -60,7 +66,7 @@ _ACCOUNTS = {"user": "who", "user.target": "target", "on_behalf_of": "on_behalf_
 def _people() -> Iterator[_Named]:
     for prefix, account in _ACCOUNTS.items():
         values = {"id": f'"{prefix}.id"', "email": f'lower("{prefix}.email")', "name": f'"{prefix}.full_name"'}
-        yield _Named("'person'", account, values)
+        yield _Named("'person'", account, values, "by" if prefix == "user" else "more")
 
 
 def _things() -> Iterator[_Named]:
@@ -70,40 +76,50 @@ def _things() -> Iterator[_Named]:
         ("app", f'"{_AUDIT}.app.id"', f'"{_AUDIT}.app.name"'),
         ("token", f'"{_AUDIT}.authentication.token_id"', f'"{_AUDIT}.authentication.token_label"'),
     ):
-        yield _Named(f"'{entity}'", f"coalesce({ident}, {name})", {"id": ident, "name": name})
+        group = "how" if "authentication" in ident else "more"
+        yield _Named(f"'{entity}'", f"coalesce({ident}, {name})", {"id": ident, "name": name}, group)
     for prefix in (f"{_AUDIT}.content", f"{_AUDIT}.space"):
         values = {kind: f'"{prefix}.{kind}"' for kind in ("id", "key", "name")}
         url = {"url": '"url.full"'} if prefix.endswith("content") else {}
-        yield _Named(f'"{prefix}.kind"', f'coalesce("{prefix}.id", "{prefix}.key")', values | url)
+        group = prefix.rpartition(".")[2]
+        yield _Named(f'"{prefix}.kind"', f'coalesce("{prefix}.id", "{prefix}.key")', values | url, group)
 
 
 def _others() -> Iterator[_Named]:
     """Yield those in `also`, where the key of a user is an address, and what products call the actor."""
     things = {kind: f"o.{kind}" for kind in ("id", "key", "name")}
-    yield _Named("o.kind", "coalesce(o.id, o.key, o.name)", things, f"{_ALSO} where o.kind <> 'user'")
+    yield _Named("o.kind", "coalesce(o.id, o.key, o.name)", things, table=f"{_ALSO} where o.kind <> 'user'")
     people = {"id": "o.id", "email": "lower(o.key)", "name": "o.name"}
-    yield _Named("'person'", "coalesce(o.id, lower(o.key), o.name)", people, f"{_ALSO} where o.kind = 'user'")
-    yield _Named("'person'", "who", {"key": "one"}, _KEYS)
+    yield _Named("'person'", "coalesce(o.id, lower(o.key), o.name)", people, table=f"{_ALSO} where o.kind = 'user'")
+    yield _Named("'person'", "who", {"key": "one"}, "by", _KEYS)
 
 
-def _select(one: _Named) -> str:
+def _select(one: _Named, table: str) -> str:
     """Return the select of these names: rows that are equal are one, before it is taken apart into its names."""
     values = ", ".join(f"{value} {kind}_" for kind, value in one.values.items())
     named = ", ".join(f"struct_pack(kind := '{kind}', \"value\" := {kind}_)" for kind in one.values)
     return f"""select entity, ident, unnest([{named}], recursive := true), feed, "first", "last", events
-    from (select {one.entity} entity, {one.ident} ident, {values}, "event.provider" feed, min("@timestamp") "first",
-      max("@timestamp") "last", count(*) events from {one.table} group by all) where ident is not null"""
+    from (select {one.entity} entity, {one.ident} ident, {values}, "event.provider" feed, min("first") "first",
+      max("last") "last", sum(events) events from {one.table.format(table=table)} group by all)
+    where ident is not null"""
 
 
-_ALSO = '(select unnest(also) o, "event.provider", "@timestamp" from kept where len(also) > 0)'
+_SIGHTS = '"event.provider", "first", "last", events'
+_ALSO = f"(select unnest(also) o, {_SIGHTS} from {{table}} where len(also) > 0)"
+_KEYS = f'(select unnest("user.keys") one, who, {_SIGHTS} from {{table}} where len("user.keys") > 0)'
 
-_KEYS = '(select unnest("user.keys") one, who, "event.provider", "@timestamp" from kept where len("user.keys") > 0)'
 
-SEEN = f"""
-select entity, ident id, kind, "value", feed, min("first") "first", max("last") "last", sum(events)::bigint events
-from ({" union all ".join(map(_select, (*_people(), *_things(), *_others())))}) where "value" is not null group by all
-"""
-"""Every name in the view `kept`, without what it is folded to."""
+def seen(tables: Mapping[str, str]) -> str:
+    """Return the select of every name in the events, without what it is folded to.
+
+    Args:
+        tables: What was seen of each of `GROUPS`.
+    """
+    named = (_select(one, f"named_{one.group}") for one in (*_people(), *_things(), *_others()))
+    return f"""with {", ".join(f"named_{group} as {table}" for group, table in tables.items())}
+    select entity, ident id, kind, "value", feed, min("first") "first", max("last") "last",
+    sum(events)::bigint events from ({" union all ".join(named)}) where "value" is not null group by all"""
+
 
 _PLAIN = "[ -~]*"
 """Texts of ASCII that prints, which DuckDB folds as `folded` does."""

@@ -10,10 +10,8 @@ import contextlib
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from forwarder.investigate import duck, hours, names
-from forwarder.investigate.columns import IS_PLAIN_VIEW, RESTORED, Place, row_of_problem
+from forwarder.investigate.columns import IS_PLAIN_VIEW, RESTORED, Place
 from forwarder.investigate.loading import IS_EVENT, NotWhole, derive, load_rows
 from forwarder.investigate.parts import ACTS, FILES, HOURS, NAMES, OBJECTS, OTHERS, VIEWS
 from forwarder.investigate.tables import MadeOf, Tables
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from forwarder.archive.evidence import EvidenceObject
     from forwarder.catalogue import Catalogue
+    from forwarder.investigate.columns import Row
     from forwarder.investigate.parts import Index, Part
     from forwarder.investigate.reading import ArchiveReader
     from forwarder.investigate.rows import RowReader
@@ -70,7 +69,8 @@ def open_tables(
         if objects or not parts:
             from forwarder.investigate.rows import RowReader  # noqa: PLC0415 -- normalisers, which an index needs not
 
-            load_rows(connection, _rows(reader, objects, RowReader(catalogue)), scratch, progress)
+            rows = RowReader(catalogue)
+            load_rows(connection, _rows(reader, objects, rows), rows.repeated, scratch, progress)
             derive(connection, scratch)
         files = _unite(connection, index, parts, with_rest=bool(objects)) if parts and index else []
         return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
@@ -81,21 +81,21 @@ def _fits(part: Part, days: Mapping[date, list[str]]) -> bool:
     return all(set(days.get(day, ())) == set(sources) for day, sources in part.days.items())
 
 
-def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader) -> Iterator[bytes]:
+def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader) -> Iterator[Row]:
     for found in reader.in_turn(objects):
         try:
             yield from reader.rows(rows, found)
         except NotWhole as error:
             stored = int(found.said.hour.timestamp() * 1000)
             place = Place(found.said.source, found.name)
-            yield msgspec.json.encode(row_of_problem(error.reason, place, 0, feed=None, time=stored))
+            yield rows.problem(error.reason, place, stored)
 
 
 def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:
     """Make every table of the parts and, if there is a rest, of what was read; return the files that they read."""
     if with_rest:
         connection.execute("drop view acts_kept; drop view kept; drop view others; drop view sightings")
-        connection.execute("alter table held rename to rest; alter table names rename to rest_names")
+        connection.execute("drop view held; alter table settled rename to rest; alter table names rename to rest_names")
         connection.execute("alter table hours rename to rest_hours; drop table objects")
     connection.execute("set parquet_metadata_cache = true")  # a question reads each file dozens of times
     opened = {file: index.files(parts, file) for file in FILES}

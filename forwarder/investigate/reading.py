@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from forwarder.archive.hours import HourProof
+    from forwarder.investigate.columns import Row
     from forwarder.investigate.rows import RowReader
 
 T = TypeVar("T")
@@ -123,8 +124,8 @@ class ArchiveReader:
             self._ahead = dict(zip((one.name for one in batch), found, strict=True))
             yield from batch
 
-    def rows(self, reader: RowReader, found: EvidenceObject, entry: Entry | None = None) -> Iterator[bytes]:
-        """Yield the rows of an object as JSON.
+    def rows(self, reader: RowReader, found: EvidenceObject, entry: Entry | None = None) -> Iterator[Row]:
+        """Yield the rows of an object.
 
         Args:
             reader: Makes them.
@@ -150,7 +151,7 @@ class ArchiveReader:
                 Line(number, body, read_ms, ids.get(number - 1, ""))
                 for number, (body, (_, read_ms)) in enumerate(zip(events_of(data), stamps, strict=True), 1)
             )
-            yield from reader.encoded(lines, Place(found.said.source, found.name), header.origin)
+            yield from reader.read(lines, Place(found.said.source, found.name), header.origin)
         except NotStored as error:
             raise NotWhole(f"{found.name} is not there any more.", fix=VERIFY) from error
         except (DamagedEvidence, ValueError) as error:

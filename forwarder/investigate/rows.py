@@ -13,8 +13,10 @@ from forwarder.catalogue import load_catalogue
 from forwarder.contracts import AuditEvent, Held, Origin, Record, UnexpectedPayload
 from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.contracts.identity import KEY_BYTES, EventKeys
-from forwarder.investigate.columns import SMALL, Line, Place, cut, row_of, row_of_problem
+from forwarder.investigate.columns import Line
 from forwarder.investigate.ecs_lines import EcsLines, Original
+from forwarder.investigate.of_events import row_of, row_of_problem
+from forwarder.investigate.repeated import Repeated
 from forwarder.net.json_size import TOO_MUCH, UNREADABLE, is_beyond_reading
 from forwarder.normalize.lenient import Unreadable, read_tree
 from forwarder.records.normalizers import Normalizers
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from forwarder.catalogue import Catalogue
+    from forwarder.investigate.columns import Place, Row
 
 AT_ONCE = 64
 """Lines that are understood together."""
@@ -80,39 +83,47 @@ class RowReader:
 
     Args:
         catalogue: What actions mean; default: the catalogue of the package.
+
+    Attributes:
+        repeated: What rows have the numbers of.
     """
 
     def __init__(self, catalogue: Catalogue | None = None) -> None:
         self._normalizers = Normalizers(catalogue or load_catalogue())
         self._ecs = EcsLines()
-        self._encode = msgspec.json.Encoder().encode
+        self.repeated = Repeated()
         self._keys: dict[Origin, EventKeys] = {}
 
-    def encoded(self, lines: Iterable[Line], place: Place, origin: Origin | None = None) -> Iterator[bytes]:
-        """Yield a row as JSON for each line, in order.
+    def read(self, lines: Iterable[Line], place: Place, origin: Origin | None = None) -> Iterator[Row]:
+        """Yield a row for each line, in order.
 
         Args:
             lines: They.
             place: Where they stand.
             origin: Whose events they are; None: each line tells by its shape, and ECS by what it says.
         """
+        instance = _instance(origin)
         for group in _groups(lines):
+            number = self.repeated.place(place)
             events = map(self._alone, group) if origin is None else self._understood(group, origin)
             for line, event in zip(group, events, strict=True):
-                yield self._row(event, line, place, origin)
+                yield self._row(event, line, number, origin, instance)
 
-    def _row(self, event: AuditEvent | UnexpectedPayload, line: Line, place: Place, origin: Origin | None) -> bytes:
+    def problem(self, reason: str, place: Place, time: int) -> Row:
+        """Return the row of an object that cannot be read."""
+        return row_of_problem(reason, self.repeated, self.repeated.place(place), 0, feed=None, time=time)
+
+    def _row(
+        self, event: AuditEvent | UnexpectedPayload, line: Line, place: int, origin: Origin | None, instance: str
+    ) -> Row:
         if isinstance(event, AuditEvent):
             try:
-                row = row_of(event, place, line.number, _keys(event, line.body), _instance(origin))
-                written = self._encode(row)
+                return row_of(event, self.repeated, place, line.number, _keys(event, line.body), instance)
             except ValueError as error:  # half a character, which is no UTF-8
                 event = UnexpectedPayload(f"it cannot be written: {error}")
-            else:
-                return written if len(written) < SMALL else self._encode(cut(row))
         reason = event.reason.encode("utf-8", "replace").decode()
         feed = origin.feed if origin is not None else None
-        return self._encode(row_of_problem(reason, place, line.number, feed=feed, time=line.read_ms or None))
+        return row_of_problem(reason, self.repeated, place, line.number, feed=feed, time=line.read_ms or None)
 
     def _alone(self, line: Line) -> AuditEvent | UnexpectedPayload:
         """Understand a line of which nothing is known but what stands in it."""

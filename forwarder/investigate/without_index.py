@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from forwarder.catalogue import Catalogue
+    from forwarder.investigate.columns import Row
 
 LONGEST_LINE = 4 * LONGEST_EVENT
 """Bytes of a line that is looked at; what is longer is a row that says so."""
@@ -43,7 +44,7 @@ _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
 def tables_of_rows(
-    rows: Callable[[RowReader], Iterable[bytes]],
+    rows: Callable[[RowReader], Iterable[Row]],
     *,
     memory: str = duck.MEMORY,
     catalogue: Catalogue | None = None,
@@ -56,7 +57,8 @@ def tables_of_rows(
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(duck.scratch())
         connection = stack.enter_context(duck.connect(scratch, memory=memory))
-        load_rows(connection, rows(RowReader(catalogue)), scratch, progress)
+        reader = RowReader(catalogue)
+        load_rows(connection, rows(reader), reader.repeated, scratch, progress)
         derive(connection, scratch)
         return Tables(connection, opened=stack.pop_all())
 
@@ -73,9 +75,9 @@ def tables_of_files(
     Raises ConfigError without DuckDB, and Held for a file that cannot be read.
     """
 
-    def rows(reader: RowReader) -> Iterator[bytes]:
+    def rows(reader: RowReader) -> Iterator[Row]:
         for file in files:
-            yield from reader.encoded(lines_of(file), Place("", file.name))
+            yield from reader.read(lines_of(file), Place("", file.name))
 
     return tables_of_rows(rows, memory=memory, catalogue=catalogue, progress=progress)
 

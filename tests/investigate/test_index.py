@@ -5,10 +5,11 @@ import json
 import random
 import shutil
 
+import duckdb
 import pytest
 
 from forwarder.contracts import Held, Origin
-from forwarder.investigate import building, hours
+from forwarder.investigate import duck, hours
 from forwarder.investigate.building import Builder
 from forwarder.investigate.opening import open_tables
 from tests.investigate.evidence import Archive, at
@@ -64,7 +65,9 @@ def answers(archive, *, index=True):
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_answers_are_the_same_with_and_without_an_index(archive, monkeypatch, at_once):
-    monkeypatch.setattr("forwarder.investigate.building.MONTH", building.MONTH if at_once else 0)
+    if not at_once:
+        monkeypatch.setattr("forwarder.investigate.building.MONTH", 0)
+        monkeypatch.setattr("forwarder.investigate.building.FEW", 0)
     without = answers(archive, index=False)
     built = update(archive)
     joined = [] if at_once else [f"day=2026-{day}" for day in ("01-30", "01-31", "02-01", "02-27")]
@@ -74,6 +77,16 @@ def test_answers_are_the_same_with_and_without_an_index(archive, monkeypatch, at
     assert len(without[2]) == 8
     assert sorted(archive.index.parts()) == ["day=2026-03-01", "day=2026-03-19", "month=2026-01", "month=2026-02"]
     assert answers(archive) == without
+    for path in archive.index.files(archive.index.parts(), "acts.parquet"):
+        rows = duckdb.sql(
+            f"select who, \"@timestamp\" from read_parquet('{path}', file_row_number=true) order by file_row_number"
+        )
+        assert rows.fetchall() == rows.order('who, "@timestamp"').fetchall() != []
+
+
+def test_no_bar_of_progress_stands_in_an_answer(tmp_path):
+    with duck.connect(tmp_path) as connection:
+        assert connection.execute("select current_setting('enable_progress_bar')").fetchall() == [(False,)]
 
 
 def test_an_index_that_is_deleted_and_built_again_gives_the_same(archive):
