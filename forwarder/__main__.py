@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _SERVE = {"run", "simulate"}
 """Commands that end with 0 when they are asked to stop. Nothing is begun before they listen themselves."""
 
+SETTINGS = "audit_forwarder_settings"
+"""Option (`-X`) of an interpreter that is to run the daemon, with the descriptor of what it is to run."""
+
 NEW_OBJECTS = 100_000
 """After so many the collector looks for garbage: a start makes modules and models, of which nothing is garbage."""
 
@@ -78,16 +81,40 @@ def _unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def main() -> None:
-    """Run the command line, and leave nothing for the collector of garbage to look at."""
+    """Run the command line, or the daemon that it has begun, and leave nothing for the collector of garbage to look at.
+
+    What either imports takes a while; the signals are heard by then.
+    """
     listen(sys.argv[1:])
     gc.set_threshold(NEW_OBJECTS)
     open_standard_descriptors()
-    from forwarder.cli.first import main as command_line  # noqa: PLC0415 -- takes a while; the signals are heard by now
-
+    handed = sys._xoptions.get(SETTINGS)  # noqa: SLF001 -- documented so (`python -X`)
     try:
-        command_line()
+        if handed is not None:
+            _daemon(int(handed))
+        else:
+            from forwarder.cli.first import main as command_line  # noqa: PLC0415
+
+            command_line()
     finally:
         gc.freeze()  # else the interpreter looks for garbage in all of it again and again before it ends
+
+
+def _daemon(descriptor: int) -> None:
+    """Run the daemon with what `forwarder.cli.handover` has left in an open file.
+
+    That is the name of the process, where modules are, and the settings.
+    """
+    import pickle  # noqa: PLC0415
+    from contextlib import suppress  # noqa: PLC0415
+
+    with open(descriptor, "rb") as handed:
+        name, sys.path[:] = pickle.load(handed)  # noqa: S301 -- the process that this one was wrote it
+        with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as shown:  # noqa: PTH123 -- as above
+            shown.write(name)
+        from forwarder.cli.serving import main as serve  # noqa: PLC0415
+
+        serve(handed)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def build_chosen(settings: Settings, chosen: Filter, rules: str, since_ms: int, 
         since_ms: When the events happened, from then on.
         until_ms: Up to then, included.
     """
-    include = [FilterRule.model_validate(rule) for rule in json.loads(rules)]
+    include = [FilterRule(**rule) for rule in json.loads(rules)]
     return Chosen(chosen, Filter(include or None, None, Places(settings.places)), since_ms, until_ms)
 
 

@@ -82,6 +82,10 @@ class Registry:
             if distribution is None or any(_distribution(point) == distribution for point in points)
         )
 
+    def is_ours(self, name: str) -> bool:
+        """Tell whether a known type is of this package and of no other."""
+        return {_distribution(point) for point in self._points()[name]} == {OWN_DISTRIBUTION}
+
     def load(self, name: str) -> Any:
         """Import and return the class of a type.
 

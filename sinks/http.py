@@ -14,9 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import (
     AuthFailed,
     Batch,
@@ -39,6 +36,7 @@ from forwarder.contracts import (
     TlsConfig,
     plain,
 )
+from forwarder.contracts.declared import AfterValidator, Field, PydanticCustomError, model_validator
 from forwarder.net.answers import leads_to, own_words
 from forwarder.net.http import HttpClient, Response, answer_to, check_url
 from forwarder.net.retry import retry_after_seconds

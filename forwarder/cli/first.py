@@ -11,7 +11,6 @@ message shows a secret; help, completion and usage errors import nothing of the 
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import Annotated, Any
 
 import typer
@@ -19,12 +18,12 @@ import typer
 from forwarder import __version__
 from forwarder.cli import init as cli_init
 from forwarder.cli import output
+from forwarder.cli.failing import failed
 from forwarder.cli.help import App, Commands, examples_epilog
 from forwarder.cli.numbers import finite
 from forwarder.cli.options import Config, Json, OnlySink, Overrides, SecretsDir, call
-from forwarder.cli.terminal import print_error, print_line
-from forwarder.contracts.errors import ForwarderError
-from forwarder.exit_codes import ExitCode, code_for
+from forwarder.cli.terminal import print_line
+from forwarder.exit_codes import ExitCode
 
 
 class _Everything(Commands):
@@ -47,30 +46,17 @@ class _Everything(Commands):
     def _run(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except ForwarderError as error:
-            print_error(str(error))
-            raise typer.Exit(code_for(error)) from None
         except (typer.Exit, typer.Abort, EOFError, KeyboardInterrupt):
             raise
         except Exception as error:
             if type(error).__module__.startswith("typer"):  # a usage error; typer shows it
                 raise
-            if isinstance(error, BrokenPipeError) and output.was_cut_off():
-                raise
-            _show_fault(error)
-            raise typer.Exit(ExitCode.UNEXPECTED) from None
+            raise typer.Exit(failed(error)) from None
 
 
 def _cut_off() -> typer.Exit:
     output.was_cut_off()
     return typer.Exit(ExitCode.CUT_OFF)
-
-
-def _show_fault(error: Exception) -> None:
-    """Show where an unforeseen error arose; not its words, for these may quote the configuration."""
-    lines = traceback.format_tb(error.__traceback__)
-    sys.stderr.write("".join(lines))
-    print_error(f"{type(error).__name__}: a fault in audit-forwarder; please report the lines above")
 
 
 app = App(

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pydantic import BaseModel
 
 from forwarder.config.references import secrets_of
+from forwarder.contracts.declared import BaseModel
 from forwarder.contracts.secret import Secret
 from forwarder.observe.redaction import Redactor
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from forwarder.config.layers import SHORT_FORMS
 from forwarder.config.problems import dotted
-from forwarder.config.readings import SHORT_FORMS
 from forwarder.net.hide import STARS
 from forwarder.observe.record import Configuration
 from forwarder.observe.redaction import names_a_secret

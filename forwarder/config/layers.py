@@ -23,6 +23,9 @@ DELIMITER = "__"
 MAPS = ("sources", "sinks", "budgets")
 """Settings that are maps keyed by a name of the user's choice."""
 
+SHORT_FORMS = {"privacy": "preset", "redact": "preset"}
+"""Settings that may be one word, and which of their parts that is."""
+
 SECTIONS = ("spool", *MAPS, "places", "admin", "log", "shutdown")
 
 

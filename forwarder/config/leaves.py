@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from forwarder.contracts.declared import BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

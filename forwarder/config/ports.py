@@ -9,12 +9,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
-
-from forwarder.config.readings import read_all
-from forwarder.config.shape import fit
 from forwarder.contracts.component import ComponentConfig
+from forwarder.contracts.declared import (
+    AfterValidator,
+    Field,
+    PydanticCustomError,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.units import ByteSize, Within
@@ -145,6 +148,9 @@ def load_admin(
         secrets_dir: Directory with one setting per file.
         overrides: `path.to.setting=value`, strongest of all.
     """
+    from forwarder.config.readings import read_all  # noqa: PLC0415 -- a daemon has its settings from elsewhere
+    from forwarder.config.shape import fit  # noqa: PLC0415
+
     found = read_all(config_path, env, secrets_dir, overrides)
     if found.problems or found.nothing:
         return None

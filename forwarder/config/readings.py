@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forwarder.config import layers as read
+from forwarder.config.layers import SHORT_FORMS
+from forwarder.config.origin import file_stamp
 from forwarder.config.yaml_file import read_yaml
 
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/audit-forwarder/config.yaml"))
 """Where the configuration is looked for when no option names it."""
 
-SHORT_FORMS = {"privacy": "preset", "redact": "preset"}
-"""Settings that may be one word, and which of their parts that is."""
-
 
 @dataclass(frozen=True)
 class Readings:
@@ -27,12 +26,14 @@ class Readings:
 
     Attributes:
         file: The YAML file, if there is one.
+        stamp: Of that file, before it was read.
         secrets_dir: The secrets directory, if there is one.
         layers: Strongest first.
         problems: What could not be read.
     """
 
     file: Path | None
+    stamp: tuple[int, ...]
     secrets_dir: Path | None
     layers: list[read.Layer]
     problems: list[Problem]
@@ -56,13 +57,14 @@ def read_all(
 ) -> Readings:
     """Read every layer. Never raises for what is in them; see `settings.load` for the arguments."""
     file = find_config(config_path, env)
+    stamp = file_stamp(file)
     if secrets_dir is None and env.get("FORWARDER_SECRETS_DIR"):
         secrets_dir = Path(env["FORWARDER_SECRETS_DIR"])
     readings = [read.read_overrides(overrides), read.read_environment(env)]
     readings += [read.read_secrets_dir(secrets_dir)] if secrets_dir else []
     readings += [read_yaml(file)] if file else []
     problems = [problem for _, found in readings for problem in found]
-    return Readings(file, secrets_dir, [layer for layer, _ in readings], problems)
+    return Readings(file, stamp, secrets_dir, [layer for layer, _ in readings], problems)
 
 
 def find_config(named: Path | None, env: Mapping[str, str]) -> Path | None:

@@ -12,30 +12,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field, PrivateAttr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from forwarder.config.archives import IndexConfig, VerifyConfig
-from forwarder.config.explain import Explainer
-from forwarder.config.layers import leaves
 from forwarder.config.ports import AdminConfig, ReceiverConfig
-from forwarder.config.problems import Problem, SettingsError, blotted, dotted, keys_of, secrets_in
-from forwarder.config.readings import CONFIG_PLACES, read_all
-from forwarder.config.references import cross_references
-from forwarder.config.shape import Plugin, fit
+from forwarder.config.problems import Problem, keys_of
+from forwarder.config.shape import Plugin
+from forwarder.contracts.declared import ConfigDict, Field, PrivateAttr, ValidationError
 from forwarder.contracts.descriptions import Described
 from forwarder.contracts.settings import ComponentConfig, Duration, SinkConfig, SourceConfig, Within
 from forwarder.registry import SINKS, SOURCES
 from forwarder.spool.config import SpoolConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from forwarder.config.origin import Origin
+    from forwarder.config.problems import Path as Keys
+
 
 Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
@@ -100,15 +96,10 @@ class ReportsConfig(ComponentConfig):
     """Folder for them; default: `reports` beside the spool."""
 
 
-class Settings(Described, BaseSettings):
+class Settings(Described):
     """The whole configuration of the forwarder."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        case_sensitive=True,
-        frozen=True,
-        title="audit-forwarder",
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, title="audit-forwarder")
 
     spool: SpoolConfig = SpoolConfig()
     """Where events are kept until every sink has them."""
@@ -116,9 +107,9 @@ class Settings(Described, BaseSettings):
     """Audit logs to follow, by a name of your choice: small letters, digits and single underscores."""
     sinks: Annotated[dict[Name, Annotated[SinkConfig, Plugin(SINKS)]], Field(min_length=1)]
     """Destinations, by a name of your choice."""
-    budgets: dict[Name, BudgetConfig] = {}
+    budgets: dict[Name, BudgetConfig] = Field(default_factory=dict)
     """Request budgets to share between sources of one key owner; a source names one as `budget`."""
-    places: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
+    places: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     """Places and the sites that lie in them, such as `{eu: [acme.atlassian.net, acme-labs]}`: ids, names or hosts of
     sites, or globs of them; filters name a place as `place`. Give the id and the host: an event may have only one."""
     catalogue: CatalogueConfig = CatalogueConfig()
@@ -143,23 +134,11 @@ class Settings(Described, BaseSettings):
     """How the daemon ends."""
 
     _file: Path | None = PrivateAttr(None)
-    _reload: Callable[[], Settings] | None = PrivateAttr(None)
-    _where: Callable[[tuple[str | int, ...]], str] | None = PrivateAttr(None)
+    _stamp: tuple[int, ...] | None = PrivateAttr(None)
+    _origin: Origin | None = PrivateAttr(None)
+    _where: Callable[[Keys], str] | None = PrivateAttr(None)
     _words: tuple[str, ...] = PrivateAttr(())
     _made: frozenset[tuple[str, ...]] = PrivateAttr(frozenset())
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the constructor only; `load` merges the layers and passes the result."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
     @property
     def reports_folder(self) -> Path:
@@ -185,9 +164,21 @@ class Settings(Described, BaseSettings):
         """Return the options with which another command of this environment reads the same, but for the admin port."""
         return self._words
 
-    def read_again(self) -> Settings:
-        """Load again from the same places. Raises SettingsError, and then the old settings stay good."""
-        return self._reload() if self._reload else self
+    @property
+    def origin(self) -> Origin | None:
+        """Return where this was read, as `load` takes it; None for settings that were made otherwise."""
+        return self._origin
+
+    @property
+    def stamp(self) -> tuple[int, ...] | None:
+        """Return the stamp of the file from before it was read (`origin.file_stamp`); None where not all is of it."""
+        return self._stamp
+
+    def keeping(self, kept: Mapping[str, Any]) -> Self:
+        """Return a copy in which some sections are not what was read."""
+        copied = self.model_copy(update=kept)
+        copied._stamp = None  # noqa: SLF001
+        return copied
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:
         """Return the problems, each with the place of its setting where it names none yet."""
@@ -226,6 +217,15 @@ def load(
     Raises SettingsError with everything that is wrong. Reads the file and the directory, and no file that a setting
     names: see `references.unreadable_files`.
     """
+    # What reads and explains is nothing that a daemon needs, which has its settings from another process.
+    from forwarder.config.explain import Explainer  # noqa: PLC0415
+    from forwarder.config.layers import leaves  # noqa: PLC0415
+    from forwarder.config.origin import Origin  # noqa: PLC0415
+    from forwarder.config.problems import SettingsError, blotted, dotted, secrets_in  # noqa: PLC0415
+    from forwarder.config.readings import CONFIG_PLACES, read_all  # noqa: PLC0415
+    from forwarder.config.references import cross_references  # noqa: PLC0415
+    from forwarder.config.shape import fit  # noqa: PLC0415
+
     env = dict(env or {})
     found = read_all(config_path, env, secrets_dir, overrides)
     layers, problems = found.layers, [*found.problems]
@@ -247,7 +247,8 @@ def load(
         raise SettingsError(blotted(problems, set().union(*(secrets_in(layer.tree) for layer in layers))))
     settings._file = found.file  # noqa: SLF001 -- set once, here
     settings._made = frozenset(leaves(tree))  # noqa: SLF001
-    settings._reload = partial(load, config_path, env, secrets_dir, overrides)  # noqa: SLF001
+    settings._origin = Origin(config_path, env, secrets_dir, tuple(overrides))  # noqa: SLF001
+    settings._stamp = found.stamp  # noqa: SLF001
     settings._where = where  # noqa: SLF001
     settings._words = _words(found.file, found.secrets_dir, overrides)  # noqa: SLF001
     return settings

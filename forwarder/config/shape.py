@@ -11,10 +11,15 @@ import types
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
 from forwarder.config.layers import Text
+from forwarder.contracts.declared import (
+    BaseModel,
+    CoreSchema,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PydanticCustomError,
+    core_schema,
+)
 from forwarder.contracts.errors import ConfigError
 from forwarder.contracts.secret import Secret
 from forwarder.registry import BrokenPlugin, UnknownType

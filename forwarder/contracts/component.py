@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ConfigDict, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
-from pydantic_core import CoreSchema, PydanticCustomError
-
+from forwarder.contracts.declared import (
+    ConfigDict,
+    CoreSchema,
+    GetJsonSchemaHandler,
+    PydanticCustomError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from forwarder.contracts.descriptions import Described
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.secret_file import expanded

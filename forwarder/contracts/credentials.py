@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
+from forwarder.contracts.declared import AfterValidator, PydanticCustomError
 from forwarder.contracts.secret import Secret
 
 COUNTDOWN = (30, 7, 1)

@@ -13,8 +13,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from forwarder.contracts.declared import BaseModel, CoreSchema, GetJsonSchemaHandler
 
 
 @cache

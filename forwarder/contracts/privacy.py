@@ -5,10 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import Any, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
-from pydantic_core import CoreSchema, PydanticCustomError
-
 from forwarder.contracts.component import ComponentConfig
+from forwarder.contracts.declared import CoreSchema, Field, GetJsonSchemaHandler, PydanticCustomError, model_validator
 from forwarder.contracts.secret import Secret
 
 Treatment = Literal["store", "drop", "pseudonymise"]

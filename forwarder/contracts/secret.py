@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
+from forwarder.contracts.declared import (
+    CoreSchema,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PydanticCustomError,
+    core_schema,
+)
 from forwarder.contracts.errors import AuthFailed
 from forwarder.contracts.secret_file import one_line, read_secret
 
@@ -57,7 +61,7 @@ class Secret:
         return self._path
 
     def __repr__(self) -> str:
-        return f"Secret(file={str(self._path)!r})" if self._path else "Secret('**********')"
+        return f"Secret(file={str(self._path)!r})" if self._path else f"Secret('{self.as_json()}')"
 
     __str__ = __repr__
 
@@ -66,6 +70,10 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._path)
+
+    def as_json(self) -> str:
+        """Return what stands for it where settings are shown."""
+        return "**********"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -85,7 +93,7 @@ class Secret:
                 raise PydanticCustomError("secret", "{problem}", {"problem": problem}) from None
 
         return core_schema.no_info_plain_validator_function(
-            build, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "**********")
+            build, serialization=core_schema.plain_serializer_function_ser_schema(cls.as_json)
         )
 
     @classmethod

@@ -8,20 +8,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
+from forwarder.contracts.component import ComponentConfig
+from forwarder.contracts.credentials import Credential, end_of
+from forwarder.contracts.declared import (
     AfterValidator,
     BeforeValidator,
+    CoreSchema,
     Field,
     FiniteFloat,
     GetJsonSchemaHandler,
+    PydanticCustomError,
     StrictBool,
     StrictInt,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
-
-from forwarder.contracts.component import ComponentConfig
-from forwarder.contracts.credentials import Credential, end_of
 from forwarder.contracts.privacy import PrivacyConfig
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.units import ByteSize, Duration, Within

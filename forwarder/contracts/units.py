@@ -9,8 +9,14 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from forwarder.contracts.declared import (
+    BeforeValidator,
+    CoreSchema,
+    Field,
+    GetCoreSchemaHandler,
+    PydanticCustomError,
+    core_schema,
+)
 
 _UNITS = {
     "": 1,

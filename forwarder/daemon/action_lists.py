@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forwarder.catalogue import load_catalogue
-from forwarder.catalogue.own import local_records
 from forwarder.catalogue.state_files import read_state, state_file, write_state
 from forwarder.contracts import ForwarderError, ListedAction, ListsActions
 from forwarder.contracts.log import get_logger
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forwarder.catalogue import Catalogue
+    from forwarder.catalogue.meaning import Meaning
     from forwarder.config.settings import Settings
     from forwarder.contracts import Clock
     from forwarder.observe.reports import LaneReport, SourceReport
@@ -49,9 +49,17 @@ def kept_lists(folder: Path) -> list[KeptList]:
     return [kept for kept in found if kept is not None]
 
 
+def _own_records(files: Iterable[Path]) -> dict[str, Meaning]:
+    if not files:
+        return {}
+    from forwarder.catalogue.own import local_records  # noqa: PLC0415 -- few have records of their own
+
+    return local_records(files)
+
+
 def learned_catalogue(settings: Settings) -> Catalogue:
     """Return the catalogue as a daemon has it: with the user's own records, and the lists that were read last."""
-    catalogue = load_catalogue(local_records(settings.catalogue.files))
+    catalogue = load_catalogue(_own_records(settings.catalogue.files))
     for kept in kept_lists(settings.spool.path.expanduser().parent):
         catalogue.learn(kept.actions)
     return catalogue
@@ -148,7 +156,7 @@ class Learning:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._folder = settings.spool.path.expanduser().parent
         self._clock = clock
-        self._catalogue = load_catalogue(local_records(settings.catalogue.files))
+        self._catalogue = load_catalogue(_own_records(settings.catalogue.files))
         self.normalizers = Normalizers(self._catalogue, shared=len(settings.sinks) > 1)
         self._unknown: UnknownActions | None = None
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from forwarder.admin.advice import advice_for
 from forwarder.config.in_force import differences, in_force
+from forwarder.config.origin import file_stamp
 from forwarder.contracts.errors import ForwarderError, Held
 from forwarder.contracts.log import get_logger
+from forwarder.daemon.judging import read_again
 from forwarder.observe.record import Letters
 from forwarder.spool.hours import KEPT, PartHour
 
@@ -148,25 +150,16 @@ class FileWatch:
     def look(self) -> Configuration:
         """Return the configuration in force; the file is read again only when it changed."""
         settings = self._settings()
-        seen = _stamp(settings)
+        seen = file_stamp(settings.file)
         if self._found is None or settings is not self._running or seen != self._seen:
-            self._found, self._running, self._seen = _compared(settings), settings, seen
+            self._found = in_force(settings) if seen == settings.stamp else _compared(settings)
+            self._running, self._seen = settings, seen
         return self._found
-
-
-def _stamp(settings: Settings) -> tuple[int, ...]:
-    if settings.file is None:
-        return ()
-    try:
-        found = settings.file.stat()
-    except OSError as error:
-        return (error.errno or 0,)
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _compared(settings: Settings) -> Configuration:
     running = in_force(settings)
     try:
-        return running._replace(differs=differences(settings, settings.read_again()))
+        return running._replace(differs=differences(settings, read_again(settings, judge=False)))
     except ForwarderError as error:
         return running._replace(problem=str(error))

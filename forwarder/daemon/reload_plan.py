@@ -43,7 +43,7 @@ def plan(old: Settings, new: Settings) -> Plan:
     sources |= {name: config for name, config in old.sources.items() if name in fixed}
     log = new.log.model_copy(update={"format": old.log.format})
     kept = {name: getattr(old, name) for name in _AT_START}
-    merged = new.model_copy(update={**kept, "sources": sources, "log": log})
+    merged = new.keeping({**kept, "sources": sources, "log": log})
     return Plan(
         merged,
         [_marked(change, fixed) for change in changes(old, new)],

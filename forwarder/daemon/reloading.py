@@ -11,16 +11,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from forwarder.admin.reloads import Reloaded
-from forwarder.config.problems import SettingsError
+from forwarder.config.origin import file_stamp
 from forwarder.contracts import ForwarderError, Retryable
 from forwarder.contracts.log import get_logger
+from forwarder.daemon.judging import read_again
 from forwarder.daemon.reload_plan import plan
-from forwarder.preflight import certain_to_fail
-from forwarder.preflight.targets import shared_targets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from forwarder.config.settings import Settings
     from forwarder.daemon.reporter import Reporter
@@ -98,10 +96,7 @@ class Reloading:
             raise ForwarderError("the daemon is stopping; nothing was changed")
         if not self._running.has_begun:
             raise Retryable("the daemon is still starting; nothing was changed, try again")
-        new = await asyncio.to_thread(self._read)
-        problems, _ = await shared_targets(new)
-        if problems:
-            raise SettingsError(new.located(problems))
+        new = await asyncio.to_thread(read_again, self._running.settings)
         old = self._running.settings
         todo = plan(old, new)
         self._on_settings(todo.settings)
@@ -112,12 +107,6 @@ class Reloading:
             self._on_settings(old)
             raise
         return Reloaded(todo.changes, todo.sources, todo.sinks)
-
-    def _read(self) -> Settings:
-        new = self._running.settings.read_again()
-        if problems := certain_to_fail(new):
-            raise SettingsError(new.located(problems))
-        return new
 
 
 class FileWatch:
@@ -131,7 +120,7 @@ class FileWatch:
     def __init__(self, reloading: Reloading, reload: Callable[[], Awaitable[Reloaded]]) -> None:
         self._reloading = reloading
         self._reload = reload
-        self._known = _stamp(reloading.settings.file)
+        self._known = file_stamp(reloading.settings.file)
 
     async def run(self) -> None:
         """Watch until the end."""
@@ -140,7 +129,7 @@ class FileWatch:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await self._reloading.asked.wait()
-            stamp = await asyncio.to_thread(_stamp, self._reloading.settings.file)
+            stamp = await asyncio.to_thread(file_stamp, self._reloading.settings.file)
             is_steady, changed = stamp == changed, stamp  # else somebody may be writing it
             has_changed = self._reloading.settings.reload.watch and is_steady and stamp != self._known
             if self._reloading.asked.is_set() or has_changed:
@@ -148,14 +137,3 @@ class FileWatch:
                 self._known = stamp
                 with suppress(ForwarderError):  # it is in the log, and nothing has changed
                     await self._reload()
-
-
-def _stamp(file: Path | None) -> tuple[int, int, int] | None:
-    """Return what differs when a file was written, or its name leads to another one."""
-    if file is None:
-        return None
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

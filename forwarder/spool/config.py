@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
-
+from forwarder.contracts.declared import BeforeValidator, Field, PydanticCustomError
 from forwarder.contracts.settings import ByteSize, ComponentConfig, Duration, Within
 
 

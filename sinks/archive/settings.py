@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.archive.stores import Store, open_store
 from forwarder.archive.stores.settings import BucketConfig
 from forwarder.contracts import ByteSize, Duration, SinkConfig, Within
+from forwarder.contracts.declared import BeforeValidator, Field, PydanticCustomError, model_validator
 
 
 def _octal(value: Any) -> Any:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import HttpConfig, LateConfig, Secret, SinkConfig, TlsConfig
+from forwarder.contracts.declared import AfterValidator, PydanticCustomError, model_validator
 from sinks.elasticsearch.template import misfit, template_name
 
 

@@ -15,9 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import (
     Asked,
     Batch,
@@ -33,6 +30,7 @@ from forwarder.contracts import (
     SinkContext,
     Within,
 )
+from forwarder.contracts.declared import AfterValidator, BeforeValidator, Field, PydanticCustomError
 from sinks.file.kept import held
 from sinks.file.lines import Durability, LineFile, Rotation, ends_in_doubt, refuse_odd
 

@@ -7,10 +7,8 @@ from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import BatchConfig, ByteSize, HttpConfig, LateConfig, Secret, SinkConfig, TlsConfig, Within
+from forwarder.contracts.declared import AfterValidator, Field, PydanticCustomError, model_validator
 
 PLACEHOLDERS = ("product", "organization", "site", "feed", "source")
 """What a template may hold: all of them have few values, so that Splunk's metadata stays small."""

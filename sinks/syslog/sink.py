@@ -15,9 +15,6 @@ from functools import partial
 from typing import Annotated, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import (
     Batch,
     ByteSize,
@@ -34,6 +31,7 @@ from forwarder.contracts import (
     TlsConfig,
     Within,
 )
+from forwarder.contracts.declared import AfterValidator, Field, PydanticCustomError, model_validator
 from forwarder.net.addresses import is_loopback
 from sinks.syslog.address import Place, Times
 from sinks.syslog.connection import Pipe

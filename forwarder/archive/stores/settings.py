@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts.component import ComponentConfig
+from forwarder.contracts.declared import Field, PydanticCustomError, model_validator
 from forwarder.contracts.secret import Secret
 from forwarder.contracts.units import Duration, Within
 

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import (
     ByteSize,
     ConfigError,
@@ -29,6 +26,7 @@ from forwarder.contracts import (
     TlsConfig,
 )
 from forwarder.contracts.credentials import Expiry
+from forwarder.contracts.declared import Field, PydanticCustomError, field_validator, model_validator
 from forwarder.contracts.identity import EventKeys
 from forwarder.contracts.secret_file import expanded
 from forwarder.contracts.settings import Within

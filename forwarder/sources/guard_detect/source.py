@@ -11,8 +11,6 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from forwarder.contracts import (
     Finding,
@@ -24,6 +22,7 @@ from forwarder.contracts import (
     SourceContext,
     WebhookConfig,
 )
+from forwarder.contracts.declared import BeforeValidator, Field, PydanticCustomError, model_validator
 from forwarder.contracts.identity import EventKeys, content_digests
 from forwarder.net.json_size import UNREADABLE
 from forwarder.normalize.times import TimeReader

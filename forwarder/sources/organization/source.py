@@ -12,9 +12,6 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import (
     AuthFailed,
     CursorLost,
@@ -38,6 +35,7 @@ from forwarder.contracts import (
     plain,
 )
 from forwarder.contracts.credentials import Expiry
+from forwarder.contracts.declared import BeforeValidator, Field, PydanticCustomError, field_validator
 from forwarder.contracts.export import ExportedRow, SeenEvent
 from forwarder.contracts.identity import EventKeys
 from forwarder.net.http import HttpClient, Response, check_url

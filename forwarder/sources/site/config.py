@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
-
 from forwarder.contracts import HttpConfig, Secret, SourceConfig, TlsConfig
 from forwarder.contracts.credentials import Expiry
+from forwarder.contracts.declared import BeforeValidator, Field, PydanticCustomError, field_validator, model_validator
 
 _GOVERNMENT = (".atlassian-us-gov-mod.net", ".atlassian-us-gov.net")
 """Domains of clouds that have a gateway of their own."""
