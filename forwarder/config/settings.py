@@ -107,9 +107,9 @@ class Settings(Described):
     """Audit logs to follow, by a name of your choice: small letters, digits and single underscores."""
     sinks: Annotated[dict[Name, Annotated[SinkConfig, Plugin(SINKS)]], Field(min_length=1)]
     """Destinations, by a name of your choice."""
-    budgets: dict[Name, BudgetConfig] = Field(default_factory=dict)
+    budgets: dict[Name, BudgetConfig] = Field({})
     """Request budgets to share between sources of one key owner; a source names one as `budget`."""
-    places: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    places: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field({})
     """Places and the sites that lie in them, such as `{eu: [acme.atlassian.net, acme-labs]}`: ids, names or hosts of
     sites, or globs of them; filters name a place as `place`. Give the id and the host: an event may have only one."""
     catalogue: CatalogueConfig = CatalogueConfig()
