@@ -50,7 +50,10 @@ json.dump([sorted(judges), settings.digest(), in_force(settings), shown, differs
 
 
 def test_settings_are_in_the_daemon_what_they_were_when_they_were_judged() -> None:
-    old, settings = load(FULL), load(FULL, {"FORWARDER__LOG__LEVEL": "debug"}, None, ["sinks.archive.privacy.preset=no_content"])
+    old, settings = (
+        load(FULL),
+        load(FULL, {"FORWARDER__LOG__LEVEL": "debug"}, None, ["sinks.archive.privacy.preset=no_content"]),
+    )
     done = subprocess.run(
         [sys.executable, "-X", f"{OPTION}=0", "-c", SAID],
         input=packed(old) + packed(settings), capture_output=True, check=True,
