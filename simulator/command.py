@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from simulator.config import Products, RateLimits, SimulatorConfig, Switches
 from simulator.faults import load_script
+from simulator.organization import Organization
 from simulator.simulator import Simulator, serve
 
 if TYPE_CHECKING:
@@ -46,6 +47,20 @@ def build_config(
         products=Products(records=records, rate=min(rate, 1.0) if records else 0.0, requests=12 * rate_limit),
         **words,
     )
+
+
+def write_history(config: SimulatorConfig, file: Path, now: float) -> int:
+    """Write the events of all organizations up to a moment, as their API sends them, a line each; return how many.
+
+    Raises OSError, also for a file that is there: nothing is overwritten.
+    """
+    lines = 0
+    with file.open("xb") as stream:
+        for number in range(config.organizations):
+            for versions in Organization(config, number, now).feed.versions().values():
+                stream.writelines(entry.body + b"\n" for entry in versions)
+                lines += len(versions)
+    return lines
 
 
 def snippet(simulator: Simulator) -> str:

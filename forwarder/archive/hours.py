@@ -156,6 +156,8 @@ class HourCheck:
             late = hour + at * HOUR
             if late > self._span.newest:
                 break
+            if late < self._span.first:  # whose digest would be the first, and is gone
+                continue
             await self._load([late])
             read = self._hours[late]
             if read is None:

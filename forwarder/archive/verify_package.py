@@ -108,6 +108,8 @@ options.add_argument("--signer", nargs="*", default=[], help="ids of keys of whi
 options.add_argument("--head", nargs="*", default=[], help="SHA-256 of digests that you know, of heartbeats or reports")
 options.add_argument("--key", nargs="*", default=[], help="ids of keys of which one must have signed the digests")
 asked = options.parse_args()
+script = pathlib.Path(__file__).with_name("verify_archive.py")
+script.is_file() or options.error(f"{script} is not there: audit-forwarder archive verify-script {script}")
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     unpack(asked.package, folder)
@@ -116,7 +118,6 @@ with tempfile.TemporaryDirectory() as name:
     print("not proven: that these are all events that answer the question", flush=True)
     (folder / "archive").mkdir(exist_ok=True)
     known = [*(["--head", *asked.head] if asked.head else []), *(["--key", *asked.key] if asked.key else [])]
-    script = pathlib.Path(__file__).with_name("verify_archive.py")
     done = subprocess.run([sys.executable, "-I", script, folder / "archive", "--part", *known])
 print("\n".join(sorted(findings)) or "nothing else is other than it was packed")
 sys.exit(bool(findings or done.returncode))

@@ -58,9 +58,7 @@ def answer_text(result: Result, screen: Screen, *, brief: bool) -> Iterator[str]
 
 
 def _several(result: Result, screen: Screen, clock: Clock) -> Iterator[str]:
-    count = len(result.subject.candidates)
-    text = f"{count} match {result.question.who!r} by {result.subject.resolved_by}. Ask again with an id or address:"
-    yield from paragraph(visible(text), screen)
+    yield from paragraph(visible(heading.several(result)), screen)
     rows = [candidate_row(one, clock) for one in result.subject.candidates]
     head = ["name", "address", "id", "first seen", "last seen", "events"]
     yield from table(rows, screen, head=head, right={"events"}, indent=2)

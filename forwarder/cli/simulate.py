@@ -28,6 +28,10 @@ def add_to(app: App) -> None:
                     "audit-forwarder simulate --switch tip=null --switch bounds=exclusive",
                     "what is unknown of the real one",
                 ),
+                (
+                    "audit-forwarder simulate --seed 7 --history 21d --write acme.ndjson --until 2026-03-02T12:00Z",
+                    "three weeks to investigate, the same each time",
+                ),
             ]
         )
     )(simulate)
@@ -64,6 +68,16 @@ def simulate(
     ugc: Annotated[
         str, typer.Option(metavar="stored|not_stored", help="Whether user activity is in the log.")
     ] = "stored",
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the events at the start to this file, as a `file` sink has them, and serve nothing.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --write: when the history ends. Default: now.")
+    ] = None,
 ) -> None:
     """Serve a simulated Atlassian on this machine.
 
@@ -84,5 +98,7 @@ def simulate(
             rate_limit=rate_limit,
             ugc=ugc,
             records=records,
+            write=write,
+            until=until,
         )
     )

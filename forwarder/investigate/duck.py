@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forwarder.contracts import ConfigError
+from forwarder.contracts import ConfigError, Held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,6 +76,21 @@ def lock(connection: DuckDBPyConnection, readable: Iterable[Path] = ()) -> None:
 def why(error: BaseException) -> str:
     """Return what an error of DuckDB says, in one line that is not long: it may quote what events hold."""
     return " ".join(str(error).split())[:_LONGEST_REASON]
+
+
+def index_damage(error: BaseException) -> Held | None:
+    """Return what to say of an error of DuckDB that a damaged file of an index gives; None for any other error."""
+    import duckdb  # noqa: PLC0415 - an extra
+
+    is_of_a_file = isinstance(error, duckdb.IOException) and ".parquet" in str(error)
+    if not (is_of_a_file or isinstance(error, duckdb.InvalidInputException) or type(error) is duckdb.Error):
+        return None
+    return Held(
+        f"the index cannot be read: {why(error)}.",
+        fix="Delete its folder (index/v1 of the archive, or --index DIR) and make it anew with `audit-forwarder"
+        " investigate index`; until then the evidence answers. If it fails without an index, too, report it.",
+        kind="other",
+    )
 
 
 class Answer:

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from forwarder.investigate.asking import Asking
     from forwarder.investigate.moments import Clock
 
+
+def where_from(place: str = "place") -> str:
+    """Return an expression over events for where they came from: the address of most of them, and how many more.
+
+    Args:
+        place: The column of the address; `t`, `id` and `country` stand beside it.
+    """
+    both = f"""mode(struct_pack(p := {place}, c := country) order by t, id)
+      filter ({place} is not null and country is not null)"""
+    return f"""concat_ws(', ', coalesce(({both}).p, mode({place} order by t, id), 'an unknown address'), ({both}).c,
+      if(count(distinct {place}) > 1, 'and ' || (count(distinct {place}) - 1) || ' more', null))"""
+
+
 _WEIGHT = {"!!": 0, "!": 1, "": 2}
 _MOST_ROWS = 20
 

@@ -3,7 +3,7 @@
 The best way of matching decides: whom an id or an address finds is not mixed with whom a part of a name fits. Accounts
 are one person's when an event names both (a key of Jira beside the account), when accounts of different logs have one
 address, or when a directory says so; never for a common name. Two accounts of *one* log with one address are listed
-apart: an address may go to somebody else. Several people are listed, not guessed.
+apart: an address may go to another person. Several people are listed, not guessed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from forwarder.contracts import Held
-from forwarder.investigate.duck import why
+from forwarder.investigate.duck import index_damage, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,8 @@ _AGAIN_AFTER = 0.05
 def interruptible(tables: Tables, ask: Callable[[], Answer]) -> Answer:
     """Return what `ask` returns.
 
-    Raises KeyboardInterrupt once the statement that ran is ended, and Held where memory or disk did not suffice.
+    Raises KeyboardInterrupt once the statement that ran is ended, and Held where memory or disk did not suffice, or
+    the index is damaged.
     """
     import duckdb  # noqa: PLC0415 -- an extra, loaded when there is something to ask
 
@@ -36,7 +37,11 @@ def interruptible(tables: Tables, ask: Callable[[], Answer]) -> Answer:
             tables.interrupt()
             wait([answered], timeout=_AGAIN_AFTER)
         raise
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+    except duckdb.Error as error:
+        if tables.made_of.parts and (damage := index_damage(error)) is not None:
+            raise damage from error
+        if not isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+            raise
         fix = "Ask about less time (--from, --to), or make room in the folder for temporary files (TMPDIR)."
         raise Held(f"the question needs more memory or disk than there is: {why(error)}.", fix=fix) from error
 

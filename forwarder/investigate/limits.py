@@ -93,7 +93,7 @@ def _clocks(
     if evidence.last_ms is not None and evidence.last_ms >= max(until, now_ms):
         later = [row for row in asking.run("dated later", _LATER, **values) if row["hour"] > now_ms]
         if later:
-            text = "events of anybody dated after now and outside the time that was asked about, the last"
+            text = "events of any account dated after now and outside the time that was asked about, the last"
             events = sum(row["n"] for row in later)
             yield Limit("later", f"{text} {clock.full(later[0]['last'])}: a clock was wrong", events)
 
@@ -122,7 +122,7 @@ def _all(
     if not evidence.proved:
         yield Limit("not_proved", evidence.proof)
     if evidence.repeated:
-        text = "events that stand there once more: each is counted once; numbers of everybody count all"
+        text = "events that stand there once more: each is counted once; numbers of all accounts count each"
         yield Limit("repeated", text, evidence.repeated)
     if problems:
         yield Limit(
@@ -144,7 +144,7 @@ _MOST_FAILURES = 20
 _COUNTED = (
     (
         "kept_twice",
-        "events that are kept more than once, as after a restore: each is counted once; numbers of everybody count all",
+        "events that are kept more than once, as after a restore: each counts once; numbers of all accounts count each",
     ),
     ("no_object", "views that name no page or issue, counted as views only"),
     ("unnamed_members", "additions to groups that do not name who was added"),
@@ -165,7 +165,7 @@ def _of_the_log(window: dict[str, Any]) -> Iterator[Limit]:
     if not window["views"]:
         yield Limit(
             "no_views",
-            "no view of a page or issue is recorded in this time, by anybody: that needs a plan with user activity"
+            "no view of a page or issue is recorded in this time, by any account: that needs a plan with user activity"
             " (Guard Premium or Enterprise). No views here does not mean that no one looked",
         )
     elif not window["titles"]:

@@ -53,7 +53,7 @@ def open_tables(
         catalogue: What actions mean; default: the catalogue of the package.
         progress: Is given the number of rows that were made of evidence so far.
 
-    Raises ConfigError without DuckDB, Held and Retryable when the archive cannot be reached.
+    Raises ConfigError without DuckDB, Held for a damaged index, Held and Retryable when the archive cannot be reached.
     """
     with contextlib.ExitStack() as stack:
         if index is not None:
@@ -72,7 +72,7 @@ def open_tables(
             rows = RowReader(catalogue)
             load_rows(connection, _rows(reader, objects, rows), rows.repeated, scratch, progress)
             derive(connection, scratch)
-        files = _unite(connection, index, parts, with_rest=bool(objects)) if parts and index else []
+        files = _united(connection, index, parts, with_rest=bool(objects)) if parts and index else []
         return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
 
 
@@ -89,6 +89,18 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
             stored = int(found.said.hour.timestamp() * 1000)
             place = Place(found.said.source, found.name)
             yield rows.problem(error.reason, place, stored)
+
+
+def _united(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:
+    """Return what `_unite` does. Raises Held for a file of the index that is damaged."""
+    from duckdb import Error  # noqa: PLC0415 - an extra
+
+    try:
+        return _unite(connection, index, parts, with_rest=with_rest)
+    except Error as error:
+        if (damage := duck.index_damage(error)) is not None:
+            raise damage from error
+        raise
 
 
 def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:

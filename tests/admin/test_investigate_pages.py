@@ -234,7 +234,7 @@ def test_the_pause_that_ends_a_session_can_be_chosen(browser):
 
 def test_those_whom_a_name_may_mean_are_links_that_ask_about_one(browser):
     several = browser.answer("user", TWIN, zone="Europe/Berlin", **FEW)
-    assert "Several have this name" in several.text
+    assert "Which one is meant?" in several.text
     assert "<b>Person" not in several.text
     links = [html.unescape(link) for link in re.findall('<li><a href="([^"]+)"', several.text)]
     assert len(links) == 2

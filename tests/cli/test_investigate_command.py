@@ -280,4 +280,6 @@ def test_events_that_stand_twice_are_said_and_a_file_named_twice_is_one(few, tmp
     assert "2 events of 6" in twice.stdout
     assert "once more" not in twice.stdout
     assert "2 events of 12" in both.stdout
-    assert "events that stand there once more: each is counted once; numbers of everybody count all: 6" in both.stdout
+    assert (
+        "events that stand there once more: each is counted once; numbers of all accounts count each: 6" in both.stdout
+    )

@@ -7,10 +7,13 @@ import shutil
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
+from forwarder.cli.app import app
 from forwarder.contracts import Held, Origin
 from forwarder.investigate import duck, hours
 from forwarder.investigate.building import Builder
+from forwarder.investigate.completing import beginnings
 from forwarder.investigate.opening import open_tables
 from tests.investigate.evidence import Archive, at
 from tests.investigate.lines import entry, event
@@ -199,6 +202,22 @@ def test_a_damaged_index_is_no_index(archive):
     assert answers(archive) == answers(archive, index=False)
     assert set(update(archive).removed) == {"month=2026-01", "month=2026-02"}
     assert answers(archive) == answers(archive, index=False)
+
+
+@pytest.mark.parametrize("kept", [b"", b"PAR1", None], ids=["emptied", "cut", "overwritten"])
+def test_a_file_of_an_index_that_is_damaged_is_named_with_what_to_do(archive, kept):
+    update(archive)
+    for file in archive.index.folder.glob("*=*/acts.parquet"):
+        data = file.read_bytes()
+        file.write_bytes(b"\xff" * (len(data) - 100) + data[-100:] if kept is None else kept)
+    done = CliRunner().invoke(app, ["investigate", "user", "712020:1", "--archive", str(archive.folder)])
+    assert isinstance(done.exception, Held)
+    assert "the index cannot be read" in str(done.exception)
+    assert "index/v1" in done.exception.fix
+    assert beginnings(archive.index.folder, ("person",), "712020:1") == ["712020:1"]
+    for file in archive.index.folder.glob("*=*/names.parquet"):
+        file.write_bytes(b"")
+    assert beginnings(archive.index.folder, ("person",), "712020:1") == []
 
 
 def test_a_life_that_ends_between_month_and_days_leaves_no_event_twice(archive):

@@ -100,3 +100,10 @@ def test_events_of_the_first_and_last_years_are_answered(tmp_path, zone):
 def test_what_no_calendar_holds_is_the_nearest_moment():
     assert utc(10**17).year == 9999
     assert utc(-(10**17)).year == 1
+
+
+def test_a_zone_that_only_this_machine_knows_is_refused(tmp_path):
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(event())
+    with tables_of_files([file]) as tables, pytest.raises(ConfigError, match="--tz posix/UTC: no such time zone"):
+        ask(tables, "user", "ada", zone="posix/UTC")

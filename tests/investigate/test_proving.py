@@ -166,6 +166,10 @@ TAMPERING = {
     "an object is put in": (put_beside, {"object_foreign"}),
     "a digest is removed": (lambda a: digest_file(a, "2026-03-02T10").unlink(), {"digest_missing"}),
     "the digest after is removed": (lambda a: digest_file(a, "2026-03-02T11").unlink(), {"digest_missing"}),
+    "the first digests are removed": (
+        lambda a: [digest_file(a, f"{DAYS[0]}T{hour:02}").unlink() for hour in range(12)],
+        {"object_foreign"},
+    ),
     "a digest is garbage": (
         lambda a: digest_file(a, "2026-03-02T10").write_bytes(b"{}"),
         {"digest_unreadable"},
@@ -297,6 +301,7 @@ def test_a_package_is_of_an_archive_and_of_one_subject(archive: Archive, tmp_pat
     nobody = run("investigate", "user", "nobody", "--archive", archive.folder, *sign)
     assert nobody.exit_code == 0
     assert "Nothing found" in nobody.stdout
+    assert "no package was made" in nobody.stderr
     without = run("investigate", "user", "u1", "--archive", archive.folder, "--lines-only")
     assert without.exit_code == 2
     wrong = run("investigate", "user", "u1", "--archive", archive.folder, "--sign", events)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from forwarder.investigate.without_index import tables_of_files
 from tests.investigate.asked import ask, dicts
+from tests.investigate.lines import event
 
 
 def _actor(acme, story, of=0):
@@ -157,3 +159,34 @@ def test_a_page_of_the_break_in_tells_who_looked_and_that_its_space_was_exported
     assert _actor(acme, "compromised_account") in {row["account"] for row in dicts(result, "accounts")}
     assert any(row["why"] == "the whole space was exported" for row in dicts(result, "perhaps"))
     assert _finding(result, "an export or download of the space")
+
+
+def test_numbers_of_a_time_that_cuts_a_night_are_of_that_time(acme, tables):
+    whole = ask(tables, "user", _actor(acme, "compromised_account"))
+    begins = _finding(whole, "22:00 and 06:00").start_ms
+    since, until = begins, begins + 31 * 60_000
+    result = ask(tables, "user", _actor(acme, "compromised_account"), since_ms=since, until_ms=until)
+    for words in ("22:00 and 06:00", "within 60 minutes"):
+        found = _finding(result, words)
+        assert found.value == found.count == len(found.events) < 200
+        assert since <= found.start_ms < found.end_ms < until
+    assert ", Canada;" in _finding(result, "within 60 minutes").text
+
+
+def test_a_finding_says_from_how_many_addresses_it_is(tmp_path):
+    file = tmp_path / "events.ndjson"
+    lines = [
+        event(
+            "confluence_page_viewed", ident=str(n), time=f"2026-03-02T23:{n % 60:02}:00.000Z", ip=f"203.0.113.{n // 40}"
+        )
+        for n in range(60)
+    ]
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    with tables_of_files([file]) as tables:
+        texts = [
+            one.text
+            for kind, who in (("day", "2026-03-02"), ("user", "ada"))
+            for one in ask(tables, kind, who).findings
+        ]
+    assert len(texts) == 4
+    assert all("203.0.113.0, Ireland, and 1 more" in text or "any other night" in text for text in texts)

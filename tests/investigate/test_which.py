@@ -69,3 +69,31 @@ def test_a_title_that_changed_makes_no_two_things(tables):
     result = ask(tables, "content", "77")
     assert result.subject.id == "77"
     assert _accounts(tables, "77") == {"c1", "c2"}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["https://other.example.net/wiki/spaces/FIN/pages/77", "other.example.net/wiki/spaces/FIN/pages/77/x", "other/77",
+     "acme/issue/77", "https://acme.example.net/display/FIN/Plan+of+the+year"],
+)  # fmt: skip
+def test_what_is_elsewhere_or_only_has_the_title_is_listed(tables, typed):
+    result = ask(tables, "content", typed)
+    assert [one.id for one in result.subject.candidates] in (["acme/77"], ["77"])
+    assert result.several
+    assert not result.parts
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["https://ACME.example.net/wiki/spaces/FIN/pages/77/?x#y", "acme/page/77", "acme.example.net/pages/77", "Plan"],
+)
+def test_what_is_there_is_found(tables, typed):
+    assert ask(tables, "content", typed).subject.id == "77"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("http://[::1/browse/X-1", "names no id, key or title"), ("https://acme.example.net/browse/X-1", "in it: X-1")],
+)
+def test_what_an_address_was_searched_by_is_said(tables, typed, said):
+    assert said in ask(tables, "content", typed).searched

@@ -61,13 +61,14 @@ class Answer(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """What was written: numbers for people."""
+    """What was written: numbers for people. Objects that are open are in no digest yet, for their hour is not over."""
 
     files: int
     lines: int
     objects: int
     digests: int
     signer: str
+    open_objects: int = 0
 
 
 async def write_package(file: Path, store: Store, answer: Answer, key: SigningKey, *, with_objects: bool) -> Packed:
@@ -147,7 +148,7 @@ class _Writing:
         manifest = contents.manifest_of(self._hashes)
         self._add(contents.MANIFEST, manifest)
         self._add(contents.SIGNATURE, self._key.sign(manifest))
-        return Packed(len(self._hashes), len(lines), len(objects), digests, self._key.id)
+        return Packed(len(self._hashes), len(lines), len(objects), digests, self._key.id, len(proof.waiting))
 
     def _add(self, name: str, data: bytes) -> None:
         info = zipfile.ZipInfo(name, _WHEN)

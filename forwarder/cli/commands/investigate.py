@@ -142,13 +142,26 @@ def _seal(
     progress("the lines of the package")
     file = sealed.file or _package_file(result.run)
     packed = pack(archive, result, file, signer, with_objects=sealed.with_objects)
-    is_said = packed is not None and face == Face()
-    if packed is not None and is_said:
+    if packed is None:
+        _note("no package was made: there are no events of one subject that it could prove")
+        return False
+    if packed.open_objects:
+        _note(
+            f"no digest names {packed.open_objects} of its objects yet, for their hour is not over: nothing proves"
+            " these in the package; make it again two hours later"
+        )
+    if face == Face():
         print_line(
             f"{file}: {packed.lines} events in {packed.objects} objects, {packed.digests} digests, signed by"
             f" {packed.signer}; check it with: audit-forwarder archive verify-package {file}"
         )
-    return is_said
+    return face == Face()
+
+
+def _note(text: str) -> None:
+    import sys
+
+    print(f"note: {text}", file=sys.stderr)  # noqa: T201 -- beside the answer, which standard output has
 
 
 def hunt(

@@ -87,7 +87,7 @@ def _header(result: Result, clock: Clock) -> Iterator[str]:
 
 
 def _candidates(result: Result, clock: Clock) -> Iterator[str]:
-    yield "<section><h2>Several have this name</h2><p>Ask again with the id or address of one of them.</p>"
+    yield f"<section><h2>Which one is meant?</h2><p>{foreign(heading.several(result))}</p>"
     titles = ["name", "address", "id", "first seen", "last seen", "events"]
     rows = [candidate_row(one, clock) for one in result.subject.candidates]
     yield _table(titles, rows, numbers={5})

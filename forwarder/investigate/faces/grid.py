@@ -108,7 +108,7 @@ def _who(row: Mapping[str, Cell], subject: Collection[str]) -> str:
     if account in subject and len(subject) == 1:
         return NOTHING
     if name is None or name == account:
-        return str(account) if account is not None else "nobody named"
+        return str(account) if account is not None else "no one named"
     return f"{name} ({account})"
 
 

@@ -59,6 +59,14 @@ def found_by(subject: Subject) -> str:
     return subject.resolved_by or "" if subject.kind == "hunt" else f"found by {subject.resolved_by}{more}"
 
 
+def several(result: Result) -> str:
+    """Return what is said above a list of whom or what is meant, perhaps; the texts are foreign."""
+    subject, who = result.subject, result.question.who
+    if len(subject.candidates) == 1:
+        return f"{who!r} may mean this, by {subject.resolved_by}, which may lie elsewhere. Ask with its id if it does:"
+    return f"{len(subject.candidates)} match {who!r} by {subject.resolved_by}. Ask again with an id or address:"
+
+
 def window(result: Result, clock: Clock) -> str:
     """Return the time that was asked about, with its zone and offsets."""
     since, until = result.question.since_ms, result.question.until_ms
@@ -87,9 +95,8 @@ def evidence_lines(result: Result) -> list[str]:
     if evidence.head:
         lines.append(f"head of the chain of digests: {evidence.head}")
     if result.run.index:
-        lines.append(
-            f"counted in {len(result.run.index)} parts of the index, which was made of the evidence and is not signed"
-        )
+        parts = f"{len(result.run.index)} part{'s' * (len(result.run.index) != 1)}"
+        lines.append(f"counted in {parts} of the index, which was made of the evidence and is not signed")
     return [*lines, evidence.proof] if evidence.proved else lines
 
 

@@ -78,7 +78,7 @@ def hunt(
 
 def _finding(number: int, rule: Hunt, row: dict[str, Any], clock: Clock) -> Finding:
     what = f"{row['value']} {rule.counted} within {pause(rule.seconds * 1000)}" if rule.seconds else "an event"
-    who = row["who"] or "nobody named"
+    who = row["who"] or "no one named"
     return Finding(
         f"F{number}",
         _MARKS.get(rule.level, ""),

@@ -66,8 +66,10 @@ class Archive(NamedTuple):
 def answer(archive: Archive, shape: Shape, question: Question, run: Run, progress: Callable[[str], None]) -> Result:
     """Return the answer.
 
-    Raises ConfigError for an event that is not there (`around`), and duckdb.InterruptException when it is cancelled.
+    Raises ConfigError for an event (`around`) or a zone that is not there, and duckdb.InterruptException when it is
+    cancelled.
     """
+    _refuse_zone(archive.tables, question.zone)
     asking = Asking(archive.tables)
     evidence = evidence_of_tables(asking, archive.evidence)
     question = _of_day(shape, _around(asking, question))
@@ -86,7 +88,8 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         "whole": is_all(evidence, since, until),
     }
     window = events_between(asking, evidence, since, until)
-    searched = searched_in(shape.what, question, evidence, clock, window)
+    what = shape.searched(question.who) if shape.searched is not None else shape.what
+    searched = searched_in(what, question, evidence, clock, window)
     repeated = 0
     if subject.id is not None and shape.first:
         progress("all of its events")
@@ -142,6 +145,12 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         searched=searched,
         queries=tuple(asking.queries),
     )
+
+
+def _refuse_zone(tables: Tables, zone: str) -> None:
+    """Raise ConfigError for a zone that this machine knows and DuckDB does not, such as `localtime`."""
+    if not tables.ask("select 1 from pg_timezone_names() where name = $zone", {"zone": zone}).rows:
+        raise ConfigError(f"--tz {zone}: no such time zone for DuckDB; write one such as Europe/Berlin or UTC")
 
 
 def _once(asking: Asking, table: str, shape: Shape) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forwarder.investigate.findings import Rule
+from forwarder.investigate.findings import Rule, where_from
+from forwarder.investigate.questions.addresses import searched_for
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import ACCOUNTS, DAYS, TIMELINE_TABLE
 from forwarder.investigate.questions.which import THINGS, choose
@@ -43,13 +44,14 @@ _INDIRECTLY = Table(
         "n:number:events",
         "name::who",
         "account",
-        "ip::from",
-        "country",
+        "ips:texts:from",
+        "countries:texts",
         "ids:ids:events",
     ),
     """
 select why, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, mode(user_name) "name", user_id account,
-  any_value(ip) ip, any_value(country) country, list(id order by t, id)[:$ids] ids
+  list(distinct ip order by ip) filter (ip is not null) ips,
+  list(distinct country order by country) filter (country is not null) countries, list(id order by t, id)[:$ids] ids
 from near group by why, user_id order by 1 desc, 2, account
 """,
     "no export of its space, no rights given on its space, no view that names it in its message only",
@@ -81,13 +83,13 @@ from near where code = 'space.export' group by user_id order by "start"
 )
 
 _BEHIND = Rule(
-    "read for somebody else",
+    "read for another account",
     "events of it that were done on behalf of another account",
-    "{when}: {behind} acted on it as {who}, {value} times, from {ip}",
-    """
+    "{when}: {behind} acted on it as {who}, {value} times, from {origin}",
+    f"""
 select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
-  coalesce(any_value(behalf_name), behalf_id) behind, any_value(place) ip
+  coalesce(any_value(behalf_name), behalf_id) behind, {where_from()} origin
 from asked where behalf_id is not null group by user_id, behalf_id order by "start"
 """,
 )
@@ -95,15 +97,15 @@ from asked where behalf_id is not null group by user_id, behalf_id order by "sta
 _NEW_PLACE = Rule(
     "from a place new for the reader",
     "events of it from a country from which that account acts for at most 48 hours in all, and from others, too",
-    "{when}: {who} came to it from {ip}, {country}, from where that account acts at no other time; events: {value}",
-    """
+    "{when}: {who} came to it from {origin}, from where that account acts at no other time; events: {value}",
+    f"""
 with p as (select user_id, country, min("first") "first", max("last") "last" from hours
   where user_id in (select user_id from asked)
   and country is not null group by user_id, country),
 rare as (select * from p where "last" - "first" <= interval 48 hours
   and exists (from p q where q.user_id = p.user_id and q.country <> p.country))
 select '!' mark, count(*) "value", 0 own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
-  list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, any_value(asked.ip) ip, country
+  list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, {where_from()} origin
 from asked join rare using (user_id, country) group by user_id, country order by "start"
 """,
 )
@@ -116,6 +118,7 @@ SHAPE = Shape(
     events=_EVENTS,
     choose=choose,
     things=THINGS,
+    searched=searched_for,
     before=(("its space and title", _IT), ("what happened to its space", _NEAR)),
     tables=(ACCOUNTS, TIMELINE_TABLE, DAYS, _INDIRECTLY, _TITLES),
     rules=(_EXPORTED, _BEHIND, _NEW_PLACE),

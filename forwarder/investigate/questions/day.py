@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from forwarder.contracts import ConfigError
-from forwarder.investigate.findings import Rule
+from forwarder.investigate.findings import Rule, where_from
 from forwarder.investigate.questions.shape import Shape, Table, columns
 from forwarder.investigate.questions.tables import DEEDS
 from forwarder.investigate.questions.user_rules import RULES_OF_ANY
@@ -98,14 +98,14 @@ from asked where code = 'user.impersonate' order by t
 _LOUD = Rule(
     "an account far above the others",
     "50 or more views by one account in an hour, and more than twice the busiest hour of any other account of the day",
-    "{when}: {value} views by {who} in one hour, from {ip}, {country}; any other account at most {others}",
-    """
-with h as (select user_id, date_trunc('hour', t) h, count(*) n, mode(user_name) who, any_value(place) ip,
-    any_value(country) country, min(t) "first", max(t) "last", list(id order by t, id)[:$most] ids
+    "{when}: {value} views by {who} in one hour, from {origin}; any other account at most {others}",
+    f"""
+with h as (select user_id, date_trunc('hour', t) h, count(*) n, mode(user_name) who, {where_from()} origin,
+    min(t) "first", max(t) "last", list(id order by t, id)[:$most] ids
   from asked where is_view group by 1, 2),
 top as (select * from h qualify row_number() over (partition by user_id order by n desc, h) = 1)
 select '!!' mark, n "value", null own, (select coalesce(max(n), 0) from top o where o.user_id <> top.user_id) others,
-  epoch_ms("first") "start", epoch_ms("last") "end", n, ids, coalesce(who, user_id) who, ip, country
+  epoch_ms("first") "start", epoch_ms("last") "end", n, ids, coalesce(who, user_id) who, origin
 from top where n >= 50 and n > 2 * (select coalesce(max(n), 0) from top o where o.user_id <> top.user_id)
 """,
 )
@@ -114,10 +114,10 @@ _NIGHT = Rule(
     "accounts at night",
     "20 or more events of an account between 22:00 and 06:00 of the day, none of them by a token or an app, three times"
     " as many as on any day before",
-    "{when}: {value} events of {who} at night, from {ip}, {country}; before at most {own} a day",
-    """
-with n as (select user_id, mode(user_name) who, count(*) n, min(t) "first", max(t) "last", any_value(place) ip,
-    any_value(country) country, list(id order by t, id)[:$most] ids from asked where token_id is null and app_id is null
+    "{when}: {value} events of {who} at night, from {origin}; before at most {own} a day",
+    f"""
+with n as (select user_id, mode(user_name) who, count(*) n, min(t) "first", max(t) "last", {where_from()} origin,
+    list(id order by t, id)[:$most] ids from asked where token_id is null and app_id is null
     and (hour(timezone($zone, t)) >= 22 or hour(timezone($zone, t)) < 6) group by user_id having count(*) >= 20),
 b as (select user_id, max(n) n from (select user_id, count(*) n from e where user_id in (select user_id from n)
     and t >= $since - interval 35 days and t < $since and token_id is null and app_id is null
@@ -125,7 +125,7 @@ b as (select user_id, max(n) n from (select user_id, count(*) n from e where use
     group by user_id, date_trunc('day', timezone($zone, t))) group by user_id)
 select if(n.n >= 100, '!!', '!') mark, n.n "value", coalesce(b.n, 0) own, null others, epoch_ms("first") "start",
   epoch_ms("last") "end",
-  n.n n, ids, coalesce(who, user_id) who, ip, country
+  n.n n, ids, coalesce(who, user_id) who, origin
 from n left join b using (user_id) where n.n >= 3 * greatest(coalesce(b.n, 0), 1) order by n.n desc
 """,
 )

@@ -5,17 +5,16 @@ The best way of matching decides: who is found by an id or an address is not mix
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from forwarder.investigate.identity import find
 from forwarder.investigate.names import folded
+from forwarder.investigate.questions.addresses import address
 from forwarder.investigate.questions.which import spellings
 from forwarder.investigate.result import Candidate, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from forwarder.investigate.asking import Asking
@@ -52,19 +51,16 @@ from n group by id order by events desc, id
 """
 
 _NO_CONTENT = ("person", "group", "app", "token", "api-token", "space", "site", "organization")
-_IN_ADDRESS = re.compile(
-    r"/(?:pages|pageId=|issues|browse|whiteboard|database|blog)/?(?:viewpage\.action\?pageId=)?([^/?#&]+)"
-)
 
 
 def resolve(asking: Asking, kind: str, entities: Sequence[str], text: str) -> Subject:
     """Return the subject; with `candidates` when several match, without an id when none does."""
     where = _where(entities)
-    for each in _spellings(kind, text):
+    for each, is_sure in _spellings(kind, text):
         values = {"text": each, "folded": folded(each)}
         rows = asking.run("who is meant", _FIND.format(entities=where), **values)
         if rows:
-            return _subject(asking, kind, where, rows)
+            return _subject(asking, kind, where, rows, is_sure=is_sure)
     return Subject(kind)
 
 
@@ -111,27 +107,29 @@ def _where(entities: Sequence[str]) -> str:
     return "entity in ({})".format(", ".join(f"'{name}'" for name in entities))
 
 
-def _spellings(kind: str, text: str) -> list[str]:
-    """Return what was typed and, of an address of the web, the id or key that is in it."""
+def _spellings(kind: str, text: str) -> Iterator[tuple[str, bool]]:
+    """Yield what was typed and, of an address of the web, what is in it; and whether it means one thing only.
+
+    A title in an address is of one space, which is not compared: what has it is listed.
+    """
     text = text.strip()
-    found = [text]
-    if kind == "content" and "://" in text:
-        parts = urlsplit(text)
-        found.append(text.partition("?")[0].partition("#")[0])
-        if match := re.search(r"[?&](?:pageId|selectedIssue)=([^&#]+)", text):
-            found.append(unquote(match[1]))
-        if match := _IN_ADDRESS.search(parts.path):
-            found.append(unquote(match[1]))
-    elif kind == "content":
-        found += spellings(text)
-    return list(dict.fromkeys(found))
+    yield text, True
+    if kind != "content":
+        return
+    if (at := address(text)) is None:
+        yield from ((each, True) for each in spellings(text))
+        return
+    yield text.partition("?")[0].partition("#")[0], True
+    yield from ((each, True) for each in at.ids)
+    if at.title is not None:
+        yield at.title, False
 
 
-def _subject(asking: Asking, kind: str, where: str, rows: list[dict[str, Any]]) -> Subject:
+def _subject(asking: Asking, kind: str, where: str, rows: list[dict[str, Any]], *, is_sure: bool) -> Subject:
     how = _WAYS[rows[0]["how"]]
     ids = [row["id"] for row in rows]
     described = asking.run("who that is", _DESCRIBE.format(entities=where), ids=ids[:MOST_CANDIDATES])
-    if len(ids) > 1:
+    if len(ids) > 1 or not is_sure:
         candidates = tuple(
             Candidate(row["id"], row["name"], row["address"], row["first"], row["last"], row["events"])
             for row in described

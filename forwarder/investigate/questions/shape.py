@@ -52,6 +52,7 @@ class Shape(msgspec.Struct, frozen=True):
         rules: What stands out.
         is_day: The subject is a day, and the day is the window.
         normal: Makes of what was typed what the log writes, where `entities` is empty. Raises ConfigError.
+        searched: Returns what is looked for, of what was typed, in words; default: `what`.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Shape(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     is_day: bool = False
     normal: Callable[[str], str] = str
+    searched: Callable[[str], str] | None = None
 
     @property
     def statements(self) -> str:

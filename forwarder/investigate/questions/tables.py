@@ -52,7 +52,7 @@ select session, space, count(*) "views", count(distinct content_id) objects, cou
 from asked where is_view group by session, space order by session, "views" desc, space
 """,
     "no view of a page or issue",
-    "A view was delivered to the account; that somebody read it is not in the log. `no object`: views that name none.",
+    "A view was delivered to the account; that a person read it is not in the log. `no object`: views that name none.",
 )
 
 OBJECTS = Table(

@@ -130,7 +130,7 @@ select epoch_ms(t) "time", act, outcome, target_name target, target_id, user_nam
   country, id
 from asked where code in ('group.add', 'group.remove') order by t, id
 """,
-    "nobody added or removed",
+    "no one added or removed",
     "Who was a member before the archive begins is not known. Some events do not name whom they added.",
 )
 

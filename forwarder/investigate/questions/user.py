@@ -83,13 +83,13 @@ select w what, x "value", sum(events)::bigint events, count(distinct user_id) ac
 from o left join inside using (w, x) group by w, x having by_others > 0
 order by by_others_in_window desc, events desc, w, x
 """,
-    "nobody else at the same address, with the same token or app",
+    "no one else at the same address, with the same token or app",
     "Counted in everything that is kept. Many accounts at an address: an office, a VPN or a mobile network.",
 )
 
 _IMPERSONATION = Table(
     "impersonation",
-    "As somebody else, in both directions",
+    "As another account, in both directions",
     columns(
         "start:time",
         "end:time",

@@ -1,13 +1,13 @@
-"""What stands out of an account: rules over `asked`, compared with its own other days and with everybody else.
+"""What stands out of an account: rules over `asked`, compared with its own other days and with all other accounts.
 
-What everybody does is counted only where a number is large enough to need it: over years that reads far more than the
+What all accounts do is counted only where a number is large enough to need it: over years that reads far more than the
 events of one account. The same time is compared, so a report for a week reads a week.
 """
 
 from __future__ import annotations
 
 from forwarder.investigate import hours
-from forwarder.investigate.findings import Rule
+from forwarder.investigate.findings import Rule, where_from
 
 FAILED_LOGINS = Rule(
     "failed logins",
@@ -40,9 +40,9 @@ others as (select quantile_disc({counted}, 0.99) n from busiest where user_id <>
 select case when top.n > 3 * coalesce(own.n, 0) and top.n > coalesce(others.n, 0) then '!!' else '!' end mark,
   top.n "value", coalesce(own.n, 0) own, coalesce(others.n, 0) others, epoch_ms("in".begun) "start",
     epoch_ms(top.t) "end",
-  top.n n, "in".ids ids, top.place ip, top.country country
-from top, own, others, (select min(peak.t) begun, list(peak.id order by peak.t, peak.id)[:$most] ids from peak, top
-  where peak.t between top.t - interval 1 hour and top.t) "in"
+  top.n n, "in".ids ids, "in".origin origin
+from top, own, others, (select min(t) begun, list(id order by t, id)[:$most] ids, {origin} origin from peak
+  where t between (select t from top) - interval 1 hour and (select t from top)) "in"
 where top.n > coalesce(own.n, 0) or top.n > coalesce(others.n, 0)
 """
 
@@ -50,9 +50,9 @@ VIEWS = Rule(
     "views in an hour",
     "50 or more views within 60 minutes, more than in any hour of the account's other days or than 99 of 100 accounts"
     " in their busiest hour",
-    "{when}: {value} views within an hour, from {ip}, {country}; on other days of this account at most {own}, and 99 of"
+    "{when}: {value} views within an hour, from {origin}; on other days of this account at most {own}, and 99 of"
     " 100 accounts at most {others}",
-    _BURST.format(shared=hours.SHARED, least=50, condition="is_view", counted="views"),
+    _BURST.format(shared=hours.SHARED, least=50, condition="is_view", counted="views", origin=where_from()),
     gate=_BUSY.format(condition="is_view", half=25),
 )
 
@@ -62,7 +62,13 @@ DELETIONS = Rule(
     " accounts in their busiest hour",
     "{when}: {value} deletions within an hour; on other days of this account at most {own}, and 99 of 100 accounts at "
     "most {others}",
-    _BURST.format(shared=hours.SHARED, least=10, condition="list_contains(type, 'deletion')", counted="deletions"),
+    _BURST.format(
+        shared=hours.SHARED,
+        least=10,
+        condition="list_contains(type, 'deletion')",
+        counted="deletions",
+        origin=where_from(),
+    ),
     gate=_BUSY.format(condition="list_contains(type, 'deletion')", half=5),
 )
 
@@ -79,10 +85,10 @@ b as (select *, max(n) over (order by night rows between unbounded preceding and
     exclude current row) own from n),
 a as (select *, date_trunc('day', timezone($zone, t) - interval 6 hours) night from asked where user_id = $who
   and token_id is null and app_id is null and (hour(timezone($zone, t)) >= 22 or hour(timezone($zone, t)) < 6))
-select '!!' mark, any_value(b.n) "value", coalesce(any_value(b.own), 0) own, null others, epoch_ms(min(a.t)) "start",
+select '!!' mark, count(*) "value", coalesce(any_value(b.own), 0) own, null others, epoch_ms(min(a.t)) "start",
   epoch_ms(max(a.t)) "end", count(*) n, list(a.id order by a.t, a.id)[:$most] ids
-from a join b using (night) where b.n >= 20 and b.n >= 3 * greatest(coalesce(b.own, 0), 1)
-group by night order by "value" desc
+from a join b using (night) group by night
+having "value" >= 20 and "value" >= 3 * greatest(own, 1) order by "value" desc
 """,
 )
 
@@ -147,8 +153,8 @@ from asked where code = 'mfa.disable' order by t
 EXPORTS = Rule(
     "exports",
     "three or more exports and downloads in one day, or more than in any other day of the account",
-    "{when}: {value} exports and downloads in one day, of {spaces}; on other days at most {own}, and anybody else in a "
-    "day at most {others}",
+    "{when}: {value} exports and downloads in one day, of {spaces}; on other days at most {own}, and any other account "
+    "in a day at most {others}",
     """
 with d as (select date_trunc('day', timezone($zone, t)) on_day, count(*) n from lifetime
     where suffix(code, '.export') group by 1),
@@ -185,10 +191,10 @@ order by "start"
 DELETIONS_BY_ANY = Rule(
     "deletions by an account",
     "ten or more deletions by one account in one hour of the clock",
-    "{when}: {value} deletions by {who} in one hour, from {ip}",
-    """
+    "{when}: {value} deletions by {who} in one hour, from {origin}",
+    f"""
 select '!!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
-  list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, any_value(place) ip
+  list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, {where_from()} origin
 from asked where list_contains(type, 'deletion') group by user_id, date_trunc('hour',
   t) having "value" >= 10 order by "start"
 """,

@@ -9,10 +9,11 @@ What is not said to differ is one thing: an event that names no site belongs to 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from forwarder.investigate.names import folded
+from forwarder.investigate.questions.addresses import address, same_site
 from forwarder.investigate.result import Candidate
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ create or replace temp table lifetime as select * from lifetime where (content_k
   or coalesce(site_name in (select unnest($other_names)), false))
 """
 
+_ADDRESSES = """select distinct "value" from sightings where kind = 'url' and id = $who"""
+
 _ALIKE = {"blog": "page"}
 """Kinds that are counted together, and may become each other."""
 
@@ -49,7 +52,7 @@ class _Thing(msgspec.Struct):
 
     def is_named(self, word: str) -> bool:
         """Tell whether a word is its kind or its site."""
-        return word in {self.kind, *self.ids} or any(_same_site(name, word) for name in self.names)
+        return word in {self.kind, *self.ids} or any(same_site(name, word) for name in self.names)
 
     def said(self, ident: str, kinds: bool) -> str:
         return "/".join(filter(None, (self.site, self.kind if kinds or not self.site else None, ident)))
@@ -58,10 +61,10 @@ class _Thing(msgspec.Struct):
 def choose(asking: Asking, subject: Subject, typed: str) -> Subject:
     """Leave in `lifetime` the events of the thing that is meant; return the subject, with a list of several."""
     things = _things(asking.run("which things have this id", THINGS))
-    if len(things) < 2:
-        return subject
-    words = [urlsplit(typed).hostname or ""] if "://" in typed else typed.strip().split("/")[:-1]
+    words = _words(subject, typed)
     named = [one for one in things if words and all(map(one.is_named, words))]
+    if len(things) < 2 and (named or not words or not things or _may_lie_there(asking, subject, things[0], typed)):
+        return subject
     if len(named) == 1:
         [this] = named
         others = [one for one in things if one is not this]
@@ -76,6 +79,24 @@ def choose(asking: Asking, subject: Subject, typed: str) -> Subject:
     kinds = len({one.kind for one in things}) > 1
     listed = tuple(_candidate(one, subject.id or "", kinds) for one in named or things)
     return msgspec.structs.replace(subject, id=None, name=None, candidates=listed)
+
+
+def _words(subject: Subject, typed: str) -> list[str]:
+    """Return what was typed besides an id: the host of an address, or what stands before it in `site/kind/id`."""
+    typed = typed.strip()
+    if typed == subject.id or any(folded(typed) in folded(name) for name in subject.names):
+        return []
+    at = address(typed)
+    return typed.split("/")[:-1] if at is None else [at.host]
+
+
+def _may_lie_there(asking: Asking, subject: Subject, thing: _Thing, typed: str) -> bool:
+    """Tell whether a thing may be at an address: its events name no site, or gave it an address of that host."""
+    at = address(typed)
+    if at is None or not thing.names:
+        return at is not None
+    known = asking.run("addresses of this id", _ADDRESSES, who=subject.id)
+    return any(same_site(row["value"], at.host) for row in known)
 
 
 def _things(rows: Sequence[dict[str, Any]]) -> list[_Thing]:
@@ -96,19 +117,9 @@ def _things(rows: Sequence[dict[str, Any]]) -> list[_Thing]:
 def _differ(thing: _Thing, kind: str | None, ids: set[str], names: set[str]) -> bool:
     if kind is not None and thing.kind is not None and kind != thing.kind:
         return True
-    if ids & thing.ids or any(_same_site(one, other) for one in names for other in thing.names):
+    if ids & thing.ids or any(same_site(one, other) for one in names for other in thing.names):
         return False
     return bool((ids and thing.ids) or (names and thing.names))
-
-
-def _same_site(name: str, other: str) -> bool:
-    """Tell whether two names are of one site: logs say its host, or the first word of that."""
-    one, two = sorted((_host(name), _host(other)), key=len)
-    return one == two or ("." not in one and two.startswith(f"{one}."))
-
-
-def _host(name: str) -> str:
-    return (urlsplit(name).hostname or name if "://" in name else name).casefold()
 
 
 def _some(value: str | None) -> set[str]:
