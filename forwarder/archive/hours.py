@@ -114,6 +114,8 @@ class HourCheck:
         own = {hour for name in names if (hour := hour_of[name]) is not None}
         self._proof.waiting = [name for name in sorted(names) if self._is_open(name)]
         used = {hour for hour in hour_of.values() if hour is not None}
+        if any(hour < self._span.first for hour in used):  # the first that is there says whether it was the first
+            used.add(self._span.first)
         used |= {hour for day in days for hour in _hours_of(day) if self._span.first <= hour <= self._span.newest}
         await self._load(each for hour in used for each in (hour - HOUR, hour, hour + HOUR))
         await self._load([self._span.newest])

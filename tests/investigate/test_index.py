@@ -211,9 +211,9 @@ def test_a_file_of_an_index_that_is_damaged_is_named_with_what_to_do(archive, ke
         data = file.read_bytes()
         file.write_bytes(b"\xff" * (len(data) - 100) + data[-100:] if kept is None else kept)
     done = CliRunner().invoke(app, ["investigate", "user", "712020:1", "--archive", str(archive.folder)])
-    assert isinstance(done.exception, Held)
-    assert "the index cannot be read" in str(done.exception)
-    assert "index/v1" in done.exception.fix
+    assert done.exit_code == 4
+    assert "the index cannot be read" in done.stderr
+    assert "index/v1" in done.stderr
     assert beginnings(archive.index.folder, ("person",), "712020:1") == ["712020:1"]
     for file in archive.index.folder.glob("*=*/names.parquet"):
         file.write_bytes(b"")
