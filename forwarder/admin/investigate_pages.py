@@ -175,7 +175,10 @@ class InvestigatePages:
 
 def _is_foreign(request: Request) -> bool:
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    try:
+        return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:
+        return True
 
 
 def _known(question: Question) -> str:

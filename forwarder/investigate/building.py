@@ -190,6 +190,8 @@ def _try(name: str, built: Built, make: Callable[[], Part]) -> None:
         built.failed[name] = str(error)
     except Error as error:  # too little memory, a full disk
         built.failed[name] = f"DuckDB cannot make it: {duck.why(error)}"
+    except OSError as error:
+        built.failed[name] = f"It cannot be written: {error.strerror}; make room, or name another folder with --index."
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,6 @@ def beginnings(index: Path, entities: Sequence[str], beginning: str) -> list[str
             try:
                 return [value for (value,) in duck.ask(connection, _FIND, values).rows]
             except Error as error:  # whoever types is told by the question itself, not by the shell
-                if duck.index_damage(error) is None:
+                if not duck.is_damage(error):
                     raise
                 return []

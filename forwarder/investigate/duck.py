@@ -78,19 +78,33 @@ def why(error: BaseException) -> str:
     return " ".join(str(error).split())[:_LONGEST_REASON]
 
 
-def index_damage(error: BaseException) -> Held | None:
-    """Return what to say of an error of DuckDB that a damaged file of an index gives; None for any other error."""
+@contextlib.contextmanager
+def explained(*, with_index: bool) -> Iterator[None]:
+    """Make Held, which says what to do, of errors for lack of memory or disk, or of a damaged index that is read."""
     import duckdb  # noqa: PLC0415 - an extra
 
-    is_of_a_file = isinstance(error, duckdb.IOException) and ".parquet" in str(error)
-    if not (is_of_a_file or isinstance(error, duckdb.InvalidInputException) or type(error) is duckdb.Error):
-        return None
-    return Held(
-        f"the index cannot be read: {why(error)}.",
-        fix="Delete its folder (index/v1 of the archive, or --index DIR) and make it anew with `audit-forwarder"
-        " investigate index`; until then the evidence answers. If it fails without an index, too, report it.",
-        kind="other",
-    )
+    try:
+        yield
+    except duckdb.Error as error:
+        if with_index and is_damage(error):
+            fix = (
+                "Delete its folder (index/v1 of the archive, or --index DIR) and make it anew with `audit-forwarder"
+                " investigate index`; until then the evidence answers. If it fails without an index, too, report it."
+            )
+            raise Held(f"the index cannot be read: {why(error)}.", fix=fix, kind="other") from error
+        if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+            fix = "Ask about less time (--from, --to), or make room in the folder for temporary files (TMPDIR)."
+            raise Held(f"the question needs more memory or disk than there is: {why(error)}.", fix=fix) from error
+        raise
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether an error of DuckDB is one that a damaged file of an index gives."""
+    import duckdb  # noqa: PLC0415 - an extra
+
+    if isinstance(error, duckdb.IOException):
+        return ".parquet" in str(error)
+    return isinstance(error, duckdb.InvalidInputException) or type(error) is duckdb.Error
 
 
 class Answer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forwarder.investigate.result import MOST_IDS, Finding
+from forwarder.investigate.result import MOST_IDS, Finding, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,17 +54,27 @@ class Rule(msgspec.Struct, frozen=True):
     gate: str = "true"
 
 
-def findings(asking: Asking, rules: Iterable[Rule], clock: Clock, **values: Any) -> tuple[Finding, ...]:
-    """Return what the rules find, the weightiest first, numbered."""
+def findings(
+    asking: Asking, rules: Iterable[Rule], clock: Clock, **values: Any
+) -> tuple[tuple[Finding, ...], tuple[Limit, ...]]:
+    """Return what the rules find, the weightiest first, numbered; and what says how many of a rule are not listed."""
     found: list[tuple[Rule, dict[str, Any]]] = []
+    more: list[Limit] = []
     for rule in rules:
         [gate] = asking.run(f"may find {rule.name}", f"select ({rule.gate}) is true opens", **values)
         if not gate["opens"]:
             continue
         rows = asking.run(f"finding {rule.name}", rule.sql, most=MOST_IDS, **values)
         found += [(rule, row) for row in rows[:_MOST_ROWS]]
+        if len(rows) > _MOST_ROWS:
+            more.append(unlisted(rule.name, len(rows) - _MOST_ROWS))
     found.sort(key=lambda one: (_WEIGHT[one[1]["mark"]], one[1]["start"] or 0))
-    return tuple(_finding(number, rule, row, clock) for number, (rule, row) in enumerate(found, 1))
+    return tuple(_finding(number, rule, row, clock) for number, (rule, row) in enumerate(found, 1)), tuple(more)
+
+
+def unlisted(rule: str, count: int) -> Limit:
+    """Return what says how many findings of a rule are not listed."""
+    return Limit("unlisted", f"findings of the rule “{rule}” that are not listed: ask about less time", count)
 
 
 def _finding(number: int, rule: Rule, row: dict[str, Any], clock: Clock) -> Finding:

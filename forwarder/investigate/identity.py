@@ -119,10 +119,12 @@ class Found(msgspec.Struct, frozen=True):
     Attributes:
         how: One of `WAYS`; empty when nobody was found.
         people: Several are to be chosen from.
+        unlisted: Accounts that match, too, and are of none of these: there are more than `MOST` people.
     """
 
     how: str = ""
     people: tuple[Person, ...] = ()
+    unlisted: int = 0
 
 
 class Directory:
@@ -189,7 +191,7 @@ def find(tables: Tables, text: str, directory: Directory | None = None) -> Found
             seen.update(person.ids)
             people.append(person)
     people.sort(key=lambda one: (-sum(account.events for account in one.accounts), one.ids))
-    return Found(WAYS[way], tuple(people)) if people else Found()
+    return Found(WAYS[way], tuple(people), len(set(matched) - seen)) if people else Found()
 
 
 def _accounts(tables: Tables, ids: Iterable[str]) -> list[str]:

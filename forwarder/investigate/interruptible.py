@@ -6,8 +6,7 @@ import threading
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
-from forwarder.contracts import Held
-from forwarder.investigate.duck import index_damage, why
+from forwarder.investigate.duck import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,25 +24,17 @@ def interruptible(tables: Tables, ask: Callable[[], Answer]) -> Answer:
     Raises KeyboardInterrupt once the statement that ran is ended, and Held where memory or disk did not suffice, or
     the index is damaged.
     """
-    import duckdb  # noqa: PLC0415 -- an extra, loaded when there is something to ask
-
     answered: Future[Answer] = Future()
     thread = threading.Thread(target=_run, args=(answered, ask), daemon=True)
     try:
         thread.start()
-        return answered.result()
+        with explained(with_index=bool(tables.made_of.parts)):
+            return answered.result()
     except KeyboardInterrupt:
         while thread.is_alive() and not answered.done():  # between two statements an interrupt is lost
             tables.interrupt()
             wait([answered], timeout=_AGAIN_AFTER)
         raise
-    except duckdb.Error as error:
-        if tables.made_of.parts and (damage := index_damage(error)) is not None:
-            raise damage from error
-        if not isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
-            raise
-        fix = "Ask about less time (--from, --to), or make room in the folder for temporary files (TMPDIR)."
-        raise Held(f"the question needs more memory or disk than there is: {why(error)}.", fix=fix) from error
 
 
 def _run(answered: Future[Answer], ask: Callable[[], Answer]) -> None:

@@ -193,7 +193,11 @@ def _load(connection: DuckDBPyConnection, into: str, lines: list[bytes], count: 
     if not lines:
         return
     file = scratch / "rows.ndjson"
-    file.write_bytes(b"\n".join(lines) + b"\n")
+    try:
+        file.write_bytes(b"\n".join(lines) + b"\n")
+    except OSError as error:
+        fix = "Make room there; for temporary files, TMPDIR names another folder."
+        raise Held(f"{scratch} cannot be written: {error.strerror}.", fix=fix, kind="other") from error
     try:
         [(done,)] = connection.execute(into, [str(file), max(_LINE, max(map(len, lines)) + 1)]).fetchall()
     finally:

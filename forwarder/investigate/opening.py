@@ -66,13 +66,14 @@ def open_tables(
         objects = [one for day, sources in rest.items() for source in sources for one in reader.objects(source, day)]
         scratch = stack.enter_context(duck.scratch())
         connection = stack.enter_context(duck.connect(scratch, memory=memory))
-        if objects or not parts:
-            from forwarder.investigate.rows import RowReader  # noqa: PLC0415 -- normalisers, which an index needs not
+        with duck.explained(with_index=bool(parts)):
+            if objects or not parts:
+                from forwarder.investigate.rows import RowReader  # noqa: PLC0415 -- normalisers, which an index needs not
 
-            rows = RowReader(catalogue)
-            load_rows(connection, _rows(reader, objects, rows), rows.repeated, scratch, progress)
-            derive(connection, scratch)
-        files = _united(connection, index, parts, with_rest=bool(objects)) if parts and index else []
+                rows = RowReader(catalogue)
+                load_rows(connection, _rows(reader, objects, rows), rows.repeated, scratch, progress)
+                derive(connection, scratch)
+            files = _unite(connection, index, parts, with_rest=bool(objects)) if parts and index else []
         return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
 
 
@@ -89,18 +90,6 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
             stored = int(found.said.hour.timestamp() * 1000)
             place = Place(found.said.source, found.name)
             yield rows.problem(error.reason, place, stored)
-
-
-def _united(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:
-    """Return what `_unite` does. Raises Held for a file of the index that is damaged."""
-    from duckdb import Error  # noqa: PLC0415 - an extra
-
-    try:
-        return _unite(connection, index, parts, with_rest=with_rest)
-    except Error as error:
-        if (damage := duck.index_damage(error)) is not None:
-            raise damage from error
-        raise
 
 
 def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:

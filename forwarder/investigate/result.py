@@ -64,6 +64,7 @@ class Subject(msgspec.Struct, frozen=True):
         names: Every name it had, the most frequent first.
         addresses: Every e-mail address it had.
         candidates: All that match, where that is more than one; then nothing else was asked.
+        unlisted: How many more match, where they are too many to be listed.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class Subject(msgspec.Struct, frozen=True):
     ids: tuple[str, ...] = ()
     linked_by: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    unlisted: int | None = None
 
     @property
     def accounts(self) -> tuple[str, ...]:

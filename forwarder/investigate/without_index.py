@@ -58,8 +58,9 @@ def tables_of_rows(
         scratch = stack.enter_context(duck.scratch())
         connection = stack.enter_context(duck.connect(scratch, memory=memory))
         reader = RowReader(catalogue)
-        load_rows(connection, rows(reader), reader.repeated, scratch, progress)
-        derive(connection, scratch)
+        with duck.explained(with_index=False):
+            load_rows(connection, rows(reader), reader.repeated, scratch, progress)
+            derive(connection, scratch)
         return Tables(connection, opened=stack.pop_all())
 
 

@@ -1,5 +1,6 @@
 """An index of an archive: made of closed days only, whole or not at all, and answers do not depend on it."""
 
+import errno
 import fcntl
 import json
 import random
@@ -13,8 +14,12 @@ from forwarder.cli.app import app
 from forwarder.contracts import Held, Origin
 from forwarder.investigate import duck, hours
 from forwarder.investigate.building import Builder
+from forwarder.investigate.columns import Row
 from forwarder.investigate.completing import beginnings
+from forwarder.investigate.loading import load_rows
 from forwarder.investigate.opening import open_tables
+from forwarder.investigate.parts import Index
+from forwarder.investigate.repeated import Repeated
 from tests.investigate.evidence import Archive, at
 from tests.investigate.lines import entry, event
 
@@ -281,6 +286,19 @@ def test_too_little_memory_fails_a_part_by_name(archive):
     assert "day=2026-02-01" in built.made
     assert "DuckDB cannot make it" in built.failed["day=2026-02-05"]
     assert "day=2026-03-19" in built.made
+
+
+def test_a_disk_that_is_full_fails_a_part_by_name(archive, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Index, "publish", full)
+    built = update(archive)
+    assert not built.made
+    assert all("No space left on device; make room" in why for why in built.failed.values())
+    with duck.connect(tmp_path) as connection, pytest.raises(Held, match="cannot be written") as caught:
+        load_rows(connection, [Row("ada")], Repeated(), tmp_path / "no folder")
+    assert "TMPDIR" in caught.value.fix
 
 
 def test_an_empty_archive_has_empty_tables(tmp_path):

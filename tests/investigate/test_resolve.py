@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forwarder.contracts import ConfigError
+from forwarder.investigate.faces import heading
 from forwarder.investigate.faces.heading import found_by
 from forwarder.investigate.identity import Directory
 from forwarder.investigate.questions.shapes import SHAPES
@@ -65,6 +66,22 @@ def test_several_of_one_name_are_listed_and_nothing_is_asked(few, name):
     assert result.subject.id is None
     assert not result.parts
     assert not result.findings
+
+
+def test_what_is_too_much_to_be_listed_is_counted(tmp_path):
+    lines = [
+        event("group_granted_admin_access", ident=str(n), user=f"m{n}", name=f"Many {n}", email=None,
+              context=[entry("groups", f"g{n}", groupName=f"g{n}")]) for n in range(60)
+    ]  # fmt: skip
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    with tables_of_files([file]) as tables:
+        many, day = ask(tables, "user", "many"), ask(tables, "day", "2026-03-01")
+    assert (len(many.subject.candidates), many.subject.unlisted) == (50, 10)
+    assert "60 match 'many'" in heading.several(many)
+    assert "of which 50 are listed" in heading.several(many)
+    assert len(day.findings) == 20
+    assert [one.events for one in day.limits if one.code == "unlisted"] == [40]
 
 
 @pytest.mark.parametrize("who", ["nobody", "nobody@example.com", "%", "_", "*", "'", "$who", "a3 "[:1] * 40])

@@ -64,7 +64,11 @@ def several(result: Result) -> str:
     subject, who = result.subject, result.question.who
     if len(subject.candidates) == 1:
         return f"{who!r} may mean this, by {subject.resolved_by}, which may lie elsewhere. Ask with its id if it does:"
-    return f"{len(subject.candidates)} match {who!r} by {subject.resolved_by}. Ask again with an id or address:"
+    count = len(subject.candidates)
+    if subject.unlisted:
+        said = f"{count + subject.unlisted} match {who!r} by {subject.resolved_by}, of which {count} are listed"
+        return f"{said}. Write more of the name, or ask again with an id or address:"
+    return f"{count} match {who!r} by {subject.resolved_by}. Ask again with an id or address:"
 
 
 def window(result: Result, clock: Clock) -> str:

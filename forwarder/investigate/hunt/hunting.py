@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from forwarder.investigate.asking import Asking
+from forwarder.investigate.findings import unlisted
 from forwarder.investigate.limits import limits_of_all
 from forwarder.investigate.moments import Clock, pause, utc
 from forwarder.investigate.questions.answer import (
@@ -67,7 +68,10 @@ def hunt(
         run,
         evidence,
         Totals(window, events, events, 0),
-        limits_of_all(asking, question, evidence, clock, **values),
+        (
+            *limits_of_all(asking, question, evidence, clock, **values),
+            *(unlisted(row[0], row[3] - _MOST_MATCHES) for row in rows if row[3] > _MOST_MATCHES),
+        ),
         findings,
         (part,),
         tuple(f"no match of {row[0]}" for row in rows if not row[3]),

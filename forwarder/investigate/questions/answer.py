@@ -123,23 +123,27 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
         if not part.rows:
             not_found.append(table.none)
     progress("what stands out")
+    found, more = findings(asking, shape.rules, clock, **values)
     return Result(
         question=question,
         subject=subject,
         run=run,
         evidence=evidence,
         totals=Totals(window, own["n"], own["shown"], own["n"] - own["shown"]),
-        limits=limits(
-            asking,
-            question,
-            evidence,
-            clock,
-            repeated=repeated,
-            table="lifetime" if shape.first else "asked",
-            now_ms=run.at_ms,
-            **values,
+        limits=(
+            *limits(
+                asking,
+                question,
+                evidence,
+                clock,
+                repeated=repeated,
+                table="lifetime" if shape.first else "asked",
+                now_ms=run.at_ms,
+                **values,
+            ),
+            *more,
         ),
-        findings=findings(asking, shape.rules, clock, **values),
+        findings=found,
         parts=tuple(parts),
         not_found=tuple(not_found),
         searched=searched,

@@ -64,7 +64,7 @@ select if(x.n >= 10 and x.n > 2 * b.most, '!!', '!') mark, x.n "value", b.most o
   x.n n, (select list(id order by t, id)[:$most] from asked a where a.act = x.act) ids, x.act act, b."days" "days"
 from x join b using (act) where x.d = $who::date and x.n > b.most and b."days" >= 2
   and (b.most = 0 or x.n - b.usual > 4 * (1.4826 * b.spread + greatest(sqrt(b.usual), 1)))
-order by x.n - b.usual desc limit 20
+order by x.n - b.usual desc
 """,
 )
 

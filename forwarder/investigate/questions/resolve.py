@@ -68,7 +68,8 @@ def resolve_person(tables: Tables, text: str, directory: Directory | None) -> Su
     """Return the person, with all accounts; with `candidates` when several match, without an id when nobody does."""
     found = find(tables, text, directory)
     if len(found.people) > 1:
-        return Subject("user", resolved_by=found.how, candidates=tuple(map(_candidate, found.people)))
+        listed = tuple(map(_candidate, found.people))
+        return Subject("user", resolved_by=found.how, candidates=listed, unlisted=found.unlisted or None)
     if not found.people:
         return Subject("user")
     [person] = found.people
@@ -134,7 +135,8 @@ def _subject(asking: Asking, kind: str, where: str, rows: list[dict[str, Any]], 
             Candidate(row["id"], row["name"], row["address"], row["first"], row["last"], row["events"])
             for row in described
         )
-        return Subject(kind, resolved_by=how, candidates=candidates)
+        unlisted = len(ids) - len(candidates)
+        return Subject(kind, resolved_by=how, candidates=candidates, unlisted=unlisted or None)
     row = described[0]
     return Subject(
         kind,

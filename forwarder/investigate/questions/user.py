@@ -147,7 +147,7 @@ up as (select 0 lvl, g.* from g where taker = $who and t < $until
     where lvl < 4 and (g.code = 'admin.grant' or len(list_filter(g.roles, lambda x: x like '%admin%')) > 0))
 select lvl "level", epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(distinct id) n,
   mode(giver_name) giver, giver giver_id, code act, flatten(list(distinct roles)) roles, group_name
-from up group by lvl, giver, code, group_name order by lvl, 2, giver_id, act limit 100
+from up group by lvl, giver, code, group_name order by lvl, 2, giver_id, act
 """,
     "no event that gave this account rights, a role or a group",
     "Level 0 gave it to the account, level 1 gave admin rights to those, and so on. Groups and roles from before the"
