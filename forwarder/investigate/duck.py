@@ -87,14 +87,17 @@ def explained(*, with_index: bool) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         if with_index and is_damage(error):
-            fix = (
-                "Delete its folder (index/v1 of the archive, or --index DIR) and make it anew with `audit-forwarder"
-                " investigate index`; until then the evidence answers. If it fails without an index, too, report it."
-            )
-            raise Held(f"the index cannot be read: {why(error)}.", fix=fix, kind="other") from error
+            raise Held(
+                f"the index cannot be read: {why(error)}.",
+                fix="Delete its folder (index/v1 of the archive, or --index DIR) and make it anew with `audit-forwarder"
+                " investigate index`; until then the evidence answers. If it fails without an index, too, report it.",
+                kind="other",
+            ) from error
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
-            fix = "Ask about less time (--from, --to), or make room in the folder for temporary files (TMPDIR)."
-            raise Held(f"the question needs more memory or disk than there is: {why(error)}.", fix=fix) from error
+            raise Held(
+                f"the question needs more memory or disk than there is: {why(error)}.",
+                fix="Ask about less time (--from, --to), or make room in the folder for temporary files (TMPDIR).",
+            ) from error
         raise
 
 
