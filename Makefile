@@ -31,8 +31,9 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
 demo: $(VENV)/.runtime ## run the whole way of an event on this machine, with faults; ARGS=--keep stays up
 	@$(BIN)/audit-forwarder demo $(ARGS)
 
+# Many tests wait for a daemon or a server: four processes leave a sixth of two cores idle, six have work for them.
 test: $(VENV)/.dev ## run every test that needs only PyPI
-	@$(BIN)/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
+	@$(BIN)/python -m pytest -n 6 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/$(notdir $(VENV)).xml $(ARGS)
 
 # What a version of Python or of a library breaks, it breaks for every row of a table and in the first examples: the many have
 # their run with `make test`. So have tests whose cost is many starts, kills or faults, one after another, and which speak to
@@ -80,7 +81,7 @@ test-versions: ## the tests again with each other Python that is found here, one
 
 test-oldest: .venv-oldest/.dev ## the tests again with the oldest release of each dependency that pyproject.toml allows
 	@.venv-oldest/bin/python --version
-	@.venv-oldest/bin/python -m pytest -n 4 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml $(FEW) $(OLDEST) $(ARGS)
+	@.venv-oldest/bin/python -m pytest -n 6 -m "not servers and not long and not packaging" --junitxml=$(REPORTS)/.venv-oldest.xml $(FEW) $(OLDEST) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, codespell
 	@$(BIN)/ruff check .

@@ -46,11 +46,15 @@ def test_check_says_so_and_writes_nothing(tmp_path, monkeypatch, capsys):
 
 
 def test_generated_files_do_not_depend_on_the_terminal():
-    """Typer's help differs on a terminal; the pages must not."""
+    """Typer's help differs on a terminal; the pages must not. What is read from the code alone is left out: it takes 3 s."""
     code = (
         "import sys; sys.stdout.isatty = lambda: True\n"
+        "from docs import troubleshooting_page\n"
+        "troubleshooting_page.messages = tuple\n"
         "from docs.generate import ROOT, outputs\n"
-        "stale = [n for n, c in outputs().items() if (ROOT / n).read_text(encoding='utf-8') != c]\n"
+        "of_code = 'docs/reference/troubleshooting.md'\n"
+        "made = outputs(); del made[of_code]\n"
+        "stale = [n for n, c in made.items() if (ROOT / n).read_text(encoding='utf-8') != c]\n"
         "sys.exit(str(stale) if stale else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
