@@ -168,6 +168,8 @@ class Ledger:
         self._lanes.save(lane)
 
     def _settle(self, lane: Lane, settlement: Settlement, now_ms: int) -> None:
+        if not (settlement or settlement.filtered):
+            return
         for span, cause in settlement.doubts:
             self._lanes.doubt(lane.number, span, cause, now_ms)
         if settlement.doubts:

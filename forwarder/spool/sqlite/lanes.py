@@ -155,11 +155,14 @@ class Lanes:
 
     def parts_of(self, lane: Lane, spans: Iterable[Range]) -> Counter[Part]:
         """Count the events of ranges that a lane has in flight, by source and day, withdrawn or not."""
+        counts: Counter[Part] = Counter()
+        merged = ranges.merge(spans)
+        if not merged:
+            return counts
         withdrawn = self._withdrawn_in_flight(lane)
         taken = [(first, last) for first, last, _, _ in withdrawn]
-        counts: Counter[Part] = Counter()
         row: PageRow | None = None  # a filter may leave many small ranges of one page
-        for begin, end in ranges.merge(spans):
+        for begin, end in merged:
             for first, last in ranges.outside(begin, end, taken):
                 if row is None or first > row.last:
                     row = self._pages.after(first - 1, lane.sink)
