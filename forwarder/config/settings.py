@@ -20,7 +20,7 @@ from forwarder.config.archives import IndexConfig, VerifyConfig
 from forwarder.config.ports import AdminConfig, ReceiverConfig
 from forwarder.config.problems import Problem, keys_of
 from forwarder.config.shape import Plugin
-from forwarder.contracts.declared import ConfigDict, Field, PrivateAttr, ValidationError
+from forwarder.contracts.declared import ARRIVE_JUDGED, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from forwarder.contracts.descriptions import Described
 from forwarder.contracts.settings import ComponentConfig, Duration, SinkConfig, SourceConfig, Within
 from forwarder.registry import SINKS, SOURCES
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from forwarder.config.origin import Origin
     from forwarder.config.problems import Path as Keys
 
+if TYPE_CHECKING or not ARRIVE_JUDGED:
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+else:
+    BaseSettings, SettingsConfigDict = BaseModel, ConfigDict
 
 Name = Annotated[str, Field(pattern=r"^[a-z](?:_?[a-z0-9])*$", max_length=63)]
 """Name of a component: it must be addressable as `FORWARDER__SINKS__<NAME>__…`, so no double underscore."""
@@ -96,10 +100,10 @@ class ReportsConfig(ComponentConfig):
     """Folder for them; default: `reports` beside the spool."""
 
 
-class Settings(Described):
+class Settings(Described, BaseSettings):
     """The whole configuration of the forwarder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, title="audit-forwarder")
+    model_config = SettingsConfigDict(extra="forbid", case_sensitive=True, frozen=True, title="audit-forwarder")
 
     spool: SpoolConfig = SpoolConfig()
     """Where events are kept until every sink has them."""
@@ -139,6 +143,19 @@ class Settings(Described):
     _where: Callable[[Keys], str] | None = PrivateAttr(None)
     _words: tuple[str, ...] = PrivateAttr(())
     _made: frozenset[tuple[str, ...]] = PrivateAttr(frozenset())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor only; `load` merges the layers and passes the result."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
     @property
     def reports_folder(self) -> Path:

@@ -73,7 +73,7 @@ def test_every_import_is_of_a_named_dependency():
     """A dependency that only another one brings is gone when that one changes its mind."""
     known = {
         "apscheduler", "backports", "compression", "h11", "httpx", "isal", "msgspec", "prometheus_client", "pydantic",
-        "pydantic_core", "rich", "starlette", "structlog", "typer", "uvicorn", "yaml",
+        "pydantic_core", "pydantic_settings", "rich", "starlette", "structlog", "typer", "uvicorn", "yaml",
     }  # fmt: skip
     extras = {"cryptography", "obstore", "duckdb", "pytest", "pytest_asyncio", "trustme", "jsonschema", "_pytest"}
     found = set()
