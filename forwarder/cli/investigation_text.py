@@ -102,7 +102,9 @@ def _rest(result: Result, screen: Screen, *, brief: bool) -> Iterator[str]:
     if asked := heading.next_questions(result):
         yield ""
         yield from paragraph("NEXT", screen, "bold")
-        yield from (visible(f"- investigate {kind} {shlex.quote(who)}") for kind, who in asked)
+        for kind, who in asked:
+            is_option = "-- " if who.startswith("-") else ""
+            yield visible(f"- investigate {kind} {is_option}{shlex.quote(who)}")
     hidden = [part.title.lower() for part in result.parts if part.rows and part.name in _HIDDEN_WHEN_BRIEF]
     if brief and hidden:
         yield ""

@@ -115,7 +115,7 @@ class Index:
         except OSError as error:
             raise Held(
                 f"The index {self.folder} cannot be written: {error.strerror}.",
-                fix="Let the user of this command write there, or name another folder.",
+                fix="Let the user of this command write there, or name another folder with --index.",
             ) from error
         with lock:
             try:

@@ -38,7 +38,7 @@ from tests.investigate.asked import ask
 from tests.investigate.lines import entry, event
 from tests.investigate.test_faces import Page
 
-TEXTS = [*OF_THE_SIMULATOR, *HOSTILE, "[link=https://example.com]x[/link]", "[/x]", "</style><script>x</script>", "+1+1",
+TEXTS = [*OF_THE_SIMULATOR, *HOSTILE, "[link=https://example.com]x[/link]", "[/x]", "</style><script>x</script>", "+1+1", "\uff1d1+1",
          "-2", "@sum(1)", "\t=1", " =1", "\ufeff=1", "{value}", "{0.__class__}", "x' or '1'='1"]  # fmt: skip
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "header", "p", "h1", "h2", "small", "dl", "dt", "dd", "section", "ul", "ol",
@@ -89,7 +89,7 @@ def _is_harmless(result):
     for row in rows[1:]:
         for cell in row:
             assert cell.isprintable()
-            assert not cell.lstrip().startswith(("=", "+", "@")), cell
+            assert not cell.lstrip().startswith(("=", "+", "@", "\uff1d")), cell
             assert not cell.lstrip().startswith("-") or cell.lstrip("- ").replace(".", "").isdigit(), cell
     shown = msgspec.json.format(msgspec.json.encode(_sound(as_dict(result))), indent=2).decode()
     assert all(json_visible(line).isprintable() for line in shown.split("\n"))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from forwarder.investigate.result import Result
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a formula begins; the last four are the wide forms, which some spreadsheets take for it, too."""
 _HEADS = ("question", "subject", "run", "evidence", "totals")
 _FIRST = ("part", "code", "mark", "text", "rule", "value", "own", "others", "start", "end", "count")
 _LEFT = ("v", "queries")
