@@ -9,7 +9,7 @@ says why.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
@@ -58,7 +58,7 @@ def _column(name: str) -> Any:
     return msgspec.field(name=key, default=None)
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, gc=False, frozen=True):
     """A line, as it stands in a file or an object.
 
     Attributes:

@@ -131,7 +131,7 @@ class RowReader:
         if isinstance(event, AuditEvent):
             return event
         if isinstance(event, Original):
-            return self._understood([line._replace(body=event.body, read_ms=event.read_ms)], event.origin)[0]
+            return self._understood([Line(line.number, event.body, event.read_ms, line.ident)], event.origin)[0]
         try:
             feed = feed_of(line.body)
         except Unreadable as error:
