@@ -62,7 +62,6 @@ def connect(folder: Path, *, memory: str = MEMORY, threads: int = THREADS) -> Du
         },
     )
     connection.execute("set TimeZone = 'UTC'")
-    connection.execute("set enable_progress_bar = false")  # after two seconds it would stand in an answer, as JSON too
     return connection
 
 

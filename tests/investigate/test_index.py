@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from forwarder.cli.app import app
 from forwarder.contracts import Held, Origin
-from forwarder.investigate import duck, hours
+from forwarder.investigate import hours
 from forwarder.investigate.building import Builder
 from forwarder.investigate.columns import Row
 from forwarder.investigate.completing import beginnings
@@ -90,11 +90,6 @@ def test_answers_are_the_same_with_and_without_an_index(archive, monkeypatch, at
             f"select who, \"@timestamp\" from read_parquet('{path}', file_row_number=true) order by file_row_number"
         )
         assert rows.fetchall() == rows.order('who, "@timestamp"').fetchall() != []
-
-
-def test_no_bar_of_progress_stands_in_an_answer(tmp_path):
-    with duck.connect(tmp_path) as connection:
-        assert connection.execute("select current_setting('enable_progress_bar')").fetchall() == [(False,)]
 
 
 def test_an_index_that_is_deleted_and_built_again_gives_the_same(archive):
