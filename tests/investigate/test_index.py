@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from forwarder.cli.app import app
 from forwarder.contracts import Held, Origin
-from forwarder.investigate import hours
+from forwarder.investigate import duck, hours
 from forwarder.investigate.building import Builder
 from forwarder.investigate.columns import Row
 from forwarder.investigate.completing import beginnings
