@@ -75,6 +75,10 @@ class Asking:
             self.queries.append(Query(name, text, {key: _shown(value) for key, value in used.items()}))
         return self._tables.ask(text, used).dicts()
 
+    def note(self, name: str, sql: str) -> None:
+        """Remember a query that others run, which those after it need."""
+        self.queries.append(Query(name, sql, {}))
+
     def part(self, name: str, title: str, columns: Sequence[Column], sql: str, note: str = "", **values: Any) -> Part:
         """Return a part whose columns are those of a query, by name."""
         rows = self.run(name, sql, **values)

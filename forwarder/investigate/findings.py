@@ -44,14 +44,15 @@ class Rule(msgspec.Struct, frozen=True):
         text: The sentence: a template of `str.format` with the columns of the row; `when` is its time for people.
         sql: Its query. Columns: `mark`, `value`, `own`, `others`, `start`, `end`, `n` (events), `ids`, and those of
             the sentence. No row: nothing to say.
-        gate: An expression over `asked` that is true where the query can find anything: it spares a look at all events.
+        gate: An expression over `asked` that is true where the query can find anything: it spares a look at all events;
+            empty where there is nothing to spare.
     """
 
     name: str
     rule: str
     text: str
     sql: str
-    gate: str = "true"
+    gate: str = ""
 
 
 def findings(
@@ -61,9 +62,10 @@ def findings(
     found: list[tuple[Rule, dict[str, Any]]] = []
     more: list[Limit] = []
     for rule in rules:
-        [gate] = asking.run(f"may find {rule.name}", f"select ({rule.gate}) is true opens", **values)
-        if not gate["opens"]:
-            continue
+        if rule.gate:
+            [gate] = asking.run(f"may find {rule.name}", f"select ({rule.gate}) is true opens", **values)
+            if not gate["opens"]:
+                continue
         rows = asking.run(f"finding {rule.name}", rule.sql, most=MOST_IDS, **values)
         found += [(rule, row) for row in rows[:_MOST_ROWS]]
         if len(rows) > _MOST_ROWS:

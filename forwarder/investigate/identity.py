@@ -30,7 +30,7 @@ WAYS = ("id", "key", "address", "name", "beginning of a name or address", "part 
 
 _IN_DIRECTORY = {"id", "email", "name", "key"}
 
-_LAID_OUT = "create or replace temp table known_people as from people"
+KNOWN_PEOPLE = "create or replace temp table known_people as from people"
 """Every name of a person, read once: the statements below ask it again and again."""
 
 _FIND = """
@@ -173,7 +173,7 @@ def find(tables: Tables, text: str, directory: Directory | None = None) -> Found
     values = {"text": text, "folded": folded(text)}
     if not values["folded"]:
         return Found()
-    tables.ask(_LAID_OUT)
+    tables.ask(KNOWN_PEOPLE)
     rows = tables.ask(_FIND.format(which=_WHOLLY), values).rows
     if not rows:
         rows = tables.ask(_FIND.format(which=_PARTLY), {"folded": values["folded"], "text": text}).rows

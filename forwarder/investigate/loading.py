@@ -128,7 +128,7 @@ IS_EVENT = f"(problem is null and \"event.provider\" <> '{HEARTBEAT}')"
 
 
 def derive(connection: DuckDBPyConnection, scratch: Path, *, settled: bool = True) -> None:
-    """Make of `held` its events, `kept` (some are `acts_kept`), all else, `others`, and `names` and `hours`.
+    """Make of `held` its events, `kept` (some are `acts_kept`), all else, `others` and `problems`, `names`, `hours`.
 
     The table `objects` is made empty: of evidence that no index holds, hashes are found when they are needed.
 
@@ -146,6 +146,7 @@ def derive(connection: DuckDBPyConnection, scratch: Path, *, settled: bool = Tru
     connection.execute(f"create or replace view kept as select * from held where {IS_EVENT}")
     connection.execute(f"create or replace view acts_kept as select * from kept where not {IS_PLAIN_VIEW}")
     connection.execute(f"create or replace view others as select * from held where {IS_EVENT} is not true")
+    connection.execute("create or replace view problems as select * from others where problem is not null")
     connection.execute('create or replace table objects ("name" VARCHAR, sha256 VARCHAR)')
 
 

@@ -95,21 +95,25 @@ def _rows(reader: ArchiveReader, objects: list[EvidenceObject], rows: RowReader)
 def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Part], *, with_rest: bool) -> list[Path]:
     """Make every table of the parts and, if there is a rest, of what was read; return the files that they read."""
     if with_rest:
-        connection.execute("drop view acts_kept; drop view kept; drop view others; drop view sightings")
-        connection.execute("drop view held; alter table settled rename to rest; alter table names rename to rest_names")
+        connection.execute("drop view acts_kept; drop view kept; drop view problems; drop view others")
+        connection.execute("drop view sightings; drop view held")
+        connection.execute("alter table settled rename to rest; alter table names rename to rest_names")
         connection.execute("alter table hours rename to rest_hours; drop table objects")
     connection.execute("set parquet_metadata_cache = true")  # a question reads each file dozens of times
     opened = {file: index.files(parts, file) for file in FILES}
+    faulty = [name for name, part in parts.items() if part.problems] or list(parts)[:1]
     for view, files in (
-        ("stored_kept", (VIEWS, ACTS)),
-        *((f"stored_{file.partition('.')[0]}", (file,)) for file in (ACTS, OTHERS, NAMES, HOURS, OBJECTS)),
+        ("stored_kept", opened[VIEWS] + opened[ACTS]),
+        ("stored_problems", index.files(faulty, OTHERS)),
+        *((f"stored_{file.partition('.')[0]}", opened[file]) for file in (ACTS, OTHERS, NAMES, HOURS, OBJECTS)),
     ):
-        paths = [str(path) for file in files for path in opened[file]]
+        paths = [str(path) for path in files]
         connection.read_parquet(paths, filename=view == "stored_hours").create_view(view)
     for view, columns, stored, rest in (
         ("kept", RESTORED, "stored_kept", f"rest where {IS_EVENT}"),
         ("acts_kept", RESTORED, "stored_acts", f"rest where {IS_EVENT} and not {IS_PLAIN_VIEW}"),
         ("others", RESTORED, "stored_others", f"rest where {IS_EVENT} is not true"),
+        ("problems", RESTORED, "stored_problems where problem is not null", "rest where problem is not null"),
         ("sightings", names.RESTORED, "stored_names", "rest_names"),
         ("hours", hours.RESTORED, "stored_hours", "rest_hours"),
     ):

@@ -31,7 +31,7 @@ from forwarder.investigate.columns import VERSION
 from forwarder.investigate.reading import Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 VIEWS, ACTS, OTHERS, OBJECTS = "views.parquet", "acts.parquet", "others.parquet", "objects.parquet"
@@ -93,7 +93,7 @@ class Index:
         months = {name.removeprefix("month=") for name in found if name.startswith("month=")}
         return {name: part for name, part in found.items() if name[4:11] not in months or name.startswith("month=")}
 
-    def files(self, names: Mapping[str, Part], file: str) -> list[Path]:
+    def files(self, names: Iterable[str], file: str) -> list[Path]:
         """Return the path of a file in each of some parts."""
         return [self.folder / name / file for name in names]
 

@@ -140,9 +140,9 @@ i as (select asked.*, island from asked join n using (number))
 select session, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n, act, outcome, user_id account,
   mode(user_name) "name", place ip, any_value(country) country, any_value(behalf_id) on_behalf_of,
   any_value(as_id) "as", count(distinct content_id) objects,
-  case when count(distinct coalesce(content_name, content_key, content_id)) = 1
-    then any_value(coalesce(content_name, content_key, content_id)) end object,
-  list(distinct space order by space) filter (space is not null) spaces, max(severity) severity,
+  if(min(coalesce(content_name, content_key, content_id)) = max(coalesce(content_name, content_key, content_id)),
+    min(coalesce(content_name, content_key, content_id)), null) object,
+  list_sort(list(distinct space) filter (space is not null)) spaces, max(severity) severity,
   list(id order by t, id)[:$ids] ids
 from i group by session, user_id, place, act, outcome, island order by 2, 1, min(id)
 """

@@ -86,7 +86,6 @@ VIEWS = {
       "atlassian.audit.content.name", * exclude (touched) from events where "atlassian.audit.content.kind" is not null
     union all select o.kind, coalesce(o.id, o.key, o.name), o.name, * exclude (o, touched)
       from (select unnest(also) o, * from events where also is not null)""",
-    "problems": "select * from others where problem is not null",
     "people": """select id account, kind, "value", folded, feed, "first", "last", events from sightings
       where entity = 'person'""",
 }
@@ -115,7 +114,7 @@ class Tables:
 
     Args:
         connection: With the tables or views `kept`, `acts_kept`, `others`, `names`, `sightings`,
-            `hours` and `objects`, not locked yet.
+            `hours`, `objects` and `problems`, not locked yet.
         readable: The files that its views read.
         made_of: What they were made of.
         opened: What is closed with them.

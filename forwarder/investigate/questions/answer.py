@@ -13,6 +13,7 @@ from forwarder.contracts import ConfigError
 from forwarder.investigate import hours
 from forwarder.investigate.asking import Asking
 from forwarder.investigate.findings import findings
+from forwarder.investigate.identity import KNOWN_PEOPLE
 from forwarder.investigate.limits import limits, limits_of_all
 from forwarder.investigate.moments import Clock, utc, zone_of
 from forwarder.investigate.questions.resolve import resolve, resolve_person
@@ -174,6 +175,7 @@ def _subject(archive: Archive, asking: Asking, shape: Shape, question: Question)
     if not shape.entities:
         return Subject(shape.kind, shape.normal(question.who), resolved_by="what was typed")
     if shape.entities == ("person",):
+        asking.note("names of people", KNOWN_PEOPLE)
         return resolve_person(archive.tables, question.who, archive.directory)
     return resolve(asking, shape.kind, shape.entities, question.who)
 
@@ -218,12 +220,12 @@ def events_between(asking: Asking, evidence: Evidence, since: int, until: int) -
     """Lay out the hours of a time as `hours_within`; return how many events there are in it."""
     if is_all(evidence, since, until):
         asking.run("hours that are meant", hours.ALL)
-    else:
-        begins, ends = -(-since // _HOUR_MS) * _HOUR_MS, until // _HOUR_MS * _HOUR_MS
-        statement = hours.WHOLE if (begins, ends) == (since, until) else hours.WHOLE + hours.EDGES
-        times = {"since": utc(since), "until": utc(until), "begins": utc(begins), "ends": utc(ends)}
-        asking.run("hours of the time", statement, **times)
-        asking.run("hours that are meant", hours.CUT)
+        return evidence.events
+    begins, ends = -(-since // _HOUR_MS) * _HOUR_MS, until // _HOUR_MS * _HOUR_MS
+    statement = hours.WHOLE if (begins, ends) == (since, until) else hours.WHOLE + hours.EDGES
+    times = {"since": utc(since), "until": utc(until), "begins": utc(begins), "ends": utc(ends)}
+    asking.run("hours of the time", statement, **times)
+    asking.run("hours that are meant", hours.CUT)
     [found] = asking.run("events of the time", _IN_WINDOW)
     count: int = found["n"]
     return count

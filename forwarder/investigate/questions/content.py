@@ -78,7 +78,7 @@ _EXPORTED = Rule(
 select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end",
   count(*) n, list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
   (select space from it) space
-from near where code = 'space.export' group by user_id order by "start"
+from near where code = 'space.export' group by user_id order by "start", user_id
 """,
 )
 
@@ -90,7 +90,7 @@ _BEHIND = Rule(
 select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
   coalesce(any_value(behalf_name), behalf_id) behind, {where_from()} origin
-from asked where behalf_id is not null group by user_id, behalf_id order by "start"
+from asked where behalf_id is not null group by user_id, behalf_id order by "start", user_id, behalf_id
 """,
 )
 
@@ -106,7 +106,7 @@ rare as (select * from p where "last" - "first" <= interval 48 hours
   and exists (from p q where q.user_id = p.user_id and q.country <> p.country))
 select '!' mark, count(*) "value", 0 own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, {where_from()} origin
-from asked join rare using (user_id, country) group by user_id, country order by "start"
+from asked join rare using (user_id, country) group by user_id, country order by "start", user_id, country
 """,
 )
 

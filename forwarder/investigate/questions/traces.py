@@ -46,7 +46,7 @@ rare as (select * from a where "last" - "first" <= interval 48 hours
   and exists (from hours h where h.user_id = a.user_id and h.ip <> $who))
 select '!' mark, count(*) "value", 0 own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who
-from asked join rare using (user_id) group by user_id order by "start"
+from asked join rare using (user_id) group by user_id order by "start", user_id
 """,
 )
 

@@ -160,7 +160,7 @@ _NAMES = Table(
     columns("kind", "value", "start:time:first", "end:time:last", "events:number"),
     """
 select kind, "value", epoch_ms(min("first")) "start", epoch_ms(max("last")) "end", sum(events)::bigint events
-from sightings where entity = 'person' and id = $who group by kind, "value" order by kind, events desc, "value"
+from known_people where account = $who group by kind, "value" order by kind, events desc, "value"
 """,
     "no name",
 )

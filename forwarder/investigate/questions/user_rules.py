@@ -184,7 +184,7 @@ select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "star
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
   list(distinct coalesce(space, content_name, content_id) order by coalesce(space, content_name, content_id)) spaces
 from asked where suffix(code, '.export') group by user_id, date_trunc('day', timezone($zone, t)) having "value" >= 3
-order by "start"
+order by "start", user_id
 """,
 )
 
@@ -196,7 +196,7 @@ DELETIONS_BY_ANY = Rule(
 select '!!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who, {where_from()} origin
 from asked where list_contains(type, 'deletion') group by user_id, date_trunc('hour',
-  t) having "value" >= 10 order by "start"
+  t) having "value" >= 10 order by "start", user_id
 """,
 )
 
