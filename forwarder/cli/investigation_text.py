@@ -81,13 +81,12 @@ def _findings(result: Result, screen: Screen) -> Iterator[str]:
 
 
 def _part(part: Part, result: Result, screen: Screen, clock: Clock, *, brief: bool) -> Iterator[str]:
-    shown = grid(part, clock, subject=result.subject.accounts)
-    rows = shown.rows[:BRIEF_ROWS] if brief else shown.rows
-    hidden = len(shown.rows) - len(rows) + part.left_out
+    shown = grid(part, clock, subject=result.subject.accounts, most=BRIEF_ROWS if brief else None)
+    hidden = len(part.rows) - len(shown.rows) + part.left_out
     yield ""
     yield from paragraph(part.title.upper(), screen, "bold")
     right = {title.text for title in shown.titles if title.number}
-    yield from table(rows, screen, head=[title.text for title in shown.titles], right=right)
+    yield from table(shown.rows, screen, head=[title.text for title in shown.titles], right=right)
     if hidden:
         yield f"… {hidden} more: --depth full, --json, --csv or --html FILE"
 

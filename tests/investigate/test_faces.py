@@ -15,6 +15,9 @@ from forwarder.cli.tables import Screen
 from forwarder.investigate.faces.as_csv import as_csv
 from forwarder.investigate.faces.as_html import as_html
 from forwarder.investigate.faces.as_json import as_dict
+from forwarder.investigate.faces.grid import grid
+from forwarder.investigate.moments import Clock
+from forwarder.investigate.result import Column, Part
 from tests.investigate.asked import ask
 
 ASKED = [
@@ -153,3 +156,13 @@ def test_moments_are_in_the_zone_of_the_question_with_their_offset_and_utc_for_p
     assert "03:00:00 \u2013 03:01:00 +01:00: 6 failed logins" in text
     assert "Europe/Berlin" in text
     assert as_dict(result)["findings"][0]["start"] == "2026-02-10T02:00:00.000Z"
+
+
+def test_the_first_rows_have_the_columns_of_all():
+    columns = (Column("act", "act", "text"), Column("space", "space", "text"), Column("city", "city", "text"))
+    part = Part(
+        "timeline", "Timeline", columns, tuple((f"a{at}", "FIN" if at == 15 else None, None) for at in range(20))
+    )
+    whole, first = (grid(part, Clock("UTC"), most=most) for most in (None, 12))
+    assert [title.text for title in first.titles] == [title.text for title in whole.titles] == ["act", "space"]
+    assert (first.rows, len(whole.rows)) == (whole.rows[:12], 20)

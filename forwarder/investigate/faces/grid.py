@@ -6,6 +6,7 @@ what events wrote.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from forwarder.investigate.faces.words import said
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from forwarder.investigate.result import Candidate, Cell, Part
 
 NOTHING = DASH
+_EMPTY = frozenset({NOTHING, ""})
 
 
 class Title(NamedTuple):
@@ -34,14 +36,17 @@ class Grid(NamedTuple):
     rows: list[list[str]]
 
 
-def grid(part: Part, clock: Clock, *, subject: Collection[str] = (), ids: bool = False) -> Grid:
-    """Return a part for people.
+def grid(
+    part: Part, clock: Clock, *, subject: Collection[str] = (), ids: bool = False, most: int | None = None
+) -> Grid:
+    """Return a part for people; columns in which no row of the part has anything are left out.
 
     Args:
         part: Of a result.
         clock: Writes its moments.
         subject: Accounts that the question is about: one is not repeated in each row.
         ids: Whether the ids of events are shown.
+        most: How many rows are written, from the first on; default: all.
     """
     names = {column.name for column in part.columns}
     writers: list[tuple[Title, Callable[[Mapping[str, Cell]], str]]] = []
@@ -59,11 +64,16 @@ def grid(part: Part, clock: Clock, *, subject: Collection[str] = (), ids: bool =
             writers.append((Title("from"), _place))
         else:
             writers.append((Title(title, column.kind == "number"), _writer(name, column.kind, clock)))
-    rows = [dict(zip((column.name for column in part.columns), row, strict=True)) for row in part.rows]
-    shown = [[write(row) for _, write in writers] for row in rows]
-    kept = [
-        at for at in range(len(writers)) if any(row[at] not in {NOTHING, ""} for row in shown) or writers[at][0].number
-    ]
+    rows = (dict(zip((column.name for column in part.columns), row, strict=True)) for row in part.rows)
+    shown = [[write(row) for _, write in writers] for row in islice(rows, most)]
+    empty = {
+        at for at, (title, _) in enumerate(writers) if not title.number and all(row[at] in _EMPTY for row in shown)
+    }
+    for row in rows:
+        if not empty:
+            break
+        empty = {at for at in empty if writers[at][1](row) in _EMPTY}
+    kept = [at for at in range(len(writers)) if at not in empty]
     return Grid([writers[at][0] for at in kept], [[row[at] for at in kept] for row in shown])
 
 
