@@ -155,8 +155,11 @@ def test_the_configuration_in_force_is_shown_with_its_places_and_without_a_secre
 def test_a_file_that_is_not_what_runs_any_more_is_named_setting_by_setting(tmp_path: Path) -> None:
     settings = load(config(tmp_path))
     watch = FileWatch(lambda: settings)
-    watch.look()
+    assert watch.look().differs == ()
     config(tmp_path, log={"level": "debug"}, shutdown={"grace": "7s"})
+    assert set(FileWatch(lambda: settings).look().differs) == {"log.level", "shutdown.grace"}, (
+        "changed since it was read"
+    )
     assert set(watch.look().differs) == {"log.level", "shutdown.grace"}
     config(tmp_path, log={"level": "no such level"})
     assert "log.level" in watch.look().problem
