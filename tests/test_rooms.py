@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def test_no_module_is_too_long_to_be_read_at_once(top: str) -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / top).rglob("*.py")}
     long = {str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > LONGEST}
     assert not long, "what holds two things is cut in two"
+
+
+def test_no_module_has_the_name_of_something_that_its_package_gives() -> None:
+    """Whichever is imported last would be what the name stands for, in that process."""
+    both = set()
+    for top in ("forwarder", "sinks", "simulator"):
+        for package in (ROOT / top).rglob("__init__.py"):
+            modules = {path.stem if path.is_file() else path.name for path in package.parent.iterdir()}
+            where = ".".join(package.parent.relative_to(ROOT).parts)
+            tree = ast.walk(ast.parse(package.read_text(encoding="utf-8")))
+            imports = [node for node in tree if isinstance(node, ast.ImportFrom) and node.module != where]
+            given = {name.asname or name.name for node in imports for name in node.names}
+            both |= {f"{where}: {name}" for name in given & modules}
+    assert not both
 
 
 @pytest.mark.parametrize("folder", ["admin", "catalogue", "cli", "config", "daemon", "delivery", "formats", "net"])

@@ -1,4 +1,4 @@
-"""What settings models are declared with: pydantic where settings are judged, and `plain` where they arrive judged.
+"""What settings models are declared with: pydantic where settings are judged, and `plain_models` where they arrive judged.
 
 The interpreter is told which of both when it is started (`forwarder.cli.handover`), for all models of a process have
 to be of one kind. Models of other packages are declared with pydantic itself, and where one is in use so are all.
@@ -57,7 +57,7 @@ if TYPE_CHECKING or not ARRIVE_JUDGED:
     )
     from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 else:
-    from forwarder.contracts.plain import BaseModel, ConfigDict, Field, PrivateAttr, unjudged
+    from forwarder.contracts.plain_models import BaseModel, ConfigDict, Field, PrivateAttr, unjudged
 
     FiniteFloat, StrictBool, StrictInt = float, bool, int
     AfterValidator = BeforeValidator = field_validator = model_validator = unjudged

@@ -11,7 +11,7 @@ from forwarder.preflight.filter_rules import FilterCheck
 from forwarder.preflight.foreign_keys import keys_twice, odd_keys
 from forwarder.preflight.one_file import odd_files, one_file_twice
 from forwarder.preflight.permissions import loose_permissions, open_to_others, unusable_spool
-from forwarder.preflight.placeholders import example_hosts, placeholders, unfilled_texts
+from forwarder.preflight.placeholders import example_hosts, placeholders_in, unfilled_texts
 from forwarder.preflight.places import more_than_there_is, places_that_cannot_be
 from forwarder.preflight.receiver import short_secrets
 from forwarder.preflight.routes import odd_fields, odd_places, unrouted_places
@@ -28,7 +28,7 @@ def certain_to_fail(settings: Settings) -> list[Problem]:
     """Return what cannot work: files, secrets, placeholders, filters, own records, what does not fit the spool."""
     return [
         *unreadable_files(settings),
-        *placeholders(settings),
+        *placeholders_in(settings),
         *example_sites(settings),
         *FilterCheck(settings).problems(),
         *odd_places(settings),

@@ -99,7 +99,7 @@ _NAMED = {"org_id", "url", "address", "base_url", "username"}
 """Settings that can hold an example, beside secrets."""
 
 
-def placeholders(settings: Settings) -> list[Problem]:
+def placeholders_in(settings: Settings) -> list[Problem]:
     """Return a problem for each value that cannot be meant; a secret file that cannot be read is not looked at."""
     problems = []
     for path, value, _ in leaves(settings, ()):

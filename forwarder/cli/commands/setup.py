@@ -16,7 +16,7 @@ from forwarder.contracts.text import visible
 from forwarder.exit_codes import ExitCode
 from forwarder.observe.colours import Style, coloured, paint
 from forwarder.observe.redaction import Redactor
-from forwarder.preflight.placeholders import placeholders
+from forwarder.preflight.placeholders import placeholders_in
 from forwarder.registry import nearest
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def setup(invocation: Invocation, only: Sequence[str], *, yes: bool, diff: bool)
             Problem("--sink", "no sink has this name", f"did you mean {guess}?" if guess else f"known sinks: {known}")
             for guess in guesses.values()
         )
-    problems = [*unreadable_files(settings), *placeholders(settings)]
+    problems = [*unreadable_files(settings), *placeholders_in(settings)]
     if problems:
         raise SettingsError(settings.located(problems))
     names = only or list(settings.sinks)
