@@ -222,8 +222,10 @@ async def test_sighup_reads_the_log_level_and_nothing_stops(tmp_path: Path) -> N
         process.signal(signal.SIGHUP)
         await process.until_logged("configuration_not_reloaded")
         process.config.write_text(good)
+        of_before = (await process.until_status(lambda _: True))["config_digest"]
         level("error")
         process.signal(signal.SIGHUP)
+        await process.until_status(lambda found: found["config_digest"] != of_before)  # no line says so at this level
         sim.add_events(20)
         await until_all_is_there(process, sim, receiver, tmp_path / "out.ndjson")
         assert await process.stop() == 0
