@@ -29,7 +29,7 @@ def add_to(app: App) -> None:
                     "what is unknown of the real one",
                 ),
                 (
-                    "audit-forwarder simulate --seed 7 --history 21d --write acme.ndjson --until 2026-03-02T12:00Z",
+                    "audit-forwarder simulate --history 21d --until 2026-03-02 --write log.ndjson",
                     "three weeks to investigate, the same each time",
                 ),
             ]

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from forwarder.spool.contract import SpoolError, SpoolLost
 from forwarder.spool.sqlite import claim, database
 from forwarder.spool.sqlite.claim import Claim
+from forwarder.spool.sqlite.presence import Presence
 from tests.spool.spools import Harness, body_of, bulky, found, move, names
 
 EVENTS = 10
@@ -65,6 +66,26 @@ TAKEN_AWAY: dict[str, Callable[[Path, Path], object]] = {
     "moved to another folder": lambda file, _: file.rename(file.parent.parent / "old.db"),
     "one of two names": lambda file, _: (os.link(file, file.with_name("second.db")), file.unlink()),
 }
+
+
+async def test_a_log_that_goes_while_it_is_looked_at_is_lost_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = await waiting(tmp_path / "state")
+    log, look = log_of(harness), Presence.verify_names
+
+    def gone_after(self: Presence) -> None:
+        look(self)
+        log.unlink(missing_ok=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Presence, "verify_names", gone_after)
+        with pytest.raises(SpoolLost, match="write-ahead log"):
+            await harness.put("late")
+    with capture_logs() as lines:
+        await harness.spool.close()
+    assert [line["event"] for line in lines if line["event"] == "spool_rescued"]
+    await still_waiting(harness)
 
 
 @pytest.mark.parametrize("what", TAKEN_AWAY)

@@ -106,9 +106,10 @@ class Presence:
         self._verify_file()
         if self.log_file is None:
             return
-        seen = _look(self.log.lstat())
+        seen = _look(self._named_log())
         if seen != self._log_seen:
             if seen.size != self._log_seen.size or self._read_log() != self._log_content:
+                self._named_log()  # one that went meanwhile cannot be read either
                 raise self._lost(_LOG_OVERWRITTEN, "overwritten")
             self._log_seen = seen
 
@@ -134,14 +135,18 @@ class Presence:
             raise self._lost(self._how_missing(), "deleted") from None
         if self._numbered and _id(found) != self.file:
             raise self._lost("was replaced by another file while it was open", "replaced")
-        if self.log_file is None:
-            return
+        if self.log_file is not None:
+            self._named_log()
+
+    def _named_log(self) -> os.stat_result:
+        """Return what is known of the log by its name. Raises SpoolLost when that leads elsewhere."""
         try:
             found = self.log.lstat()
         except OSError:
             raise self._lost("has lost its write-ahead log: it was deleted or moved away", "log") from None
         if _id(found) != self.log_file:
             raise self._lost("has lost its write-ahead log: it was replaced by another file", "log")
+        return found
 
     def is_deleted(self) -> bool:
         """Return True when the file that we hold has no name left anywhere."""
