@@ -38,6 +38,7 @@ _IMPORTED = (
 """Rooms of which everything is imported, with what that imports: not the scripts for others that lie in a room."""
 
 _LONGEST = 1 << 20
+_ASK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Started:
@@ -138,6 +139,7 @@ def _serve(control: socket.socket) -> tuple[dict[str, Any], list[int]]:
         if not os.fork():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             control.close()
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ASK)  # until the call listens
             if not (child := os.fork()):
                 os.close(handles.pop())
                 return json.loads(asked), handles
@@ -159,6 +161,8 @@ def _tell_end(child: int, reply: socket.socket) -> None:
 
 def _become(asked: dict[str, Any], handles: list[int]) -> None:
     """Make of this process what a start with these words, in this place, would be."""
+    from forwarder.__main__ import listen
+
     for number, handle in enumerate(handles):
         os.dup2(handle, number)
         os.close(handle)
@@ -170,6 +174,8 @@ def _become(asked: dict[str, Any], handles: list[int]) -> None:
     for action in filter(None, os.environ.get("PYTHONWARNINGS", "").split(",")):
         warnings.simplefilter(action)  # type: ignore[arg-type]
     sys.path[:1] = [asked["cwd"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    listen(asked["words"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASK)
     sys.argv = [str(Path(sys.executable).with_name("audit-forwarder")), *asked["words"]]
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         before = getattr(sys, name)
