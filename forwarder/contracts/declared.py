@@ -1,6 +1,6 @@
 """What settings models are declared with: pydantic where they are judged, and `plain_models` where they arrive judged.
 
-The interpreter is told which of both when it is started (`forwarder.cli.handover`), for all models of a process have
+An option says which when the interpreter is started (`forwarder.cli.handover`), for all models of a process have
 to be of one kind. Models of other packages are declared with pydantic itself, and where one is in use so are all.
 """
 

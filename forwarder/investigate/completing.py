@@ -45,7 +45,7 @@ def beginnings(index: Path, entities: Sequence[str], beginning: str) -> list[str
             }
             try:
                 return [value for (value,) in duck.ask(connection, _FIND, values).rows]
-            except Error as error:  # whoever types is told by the question itself, not by the shell
+            except Error as error:  # the question itself shows the error; the shell has no place for one
                 if not duck.is_damage(error):
                     raise
                 return []

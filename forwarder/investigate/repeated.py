@@ -177,7 +177,7 @@ class Repeated:
 
 
 def called(actor: Actor | None, instance: str) -> str | None:
-    """Return what somebody is found by: the id, else the address in lower case, else the name."""
+    """Return the key of an actor in searches: the id, else the address in lower case, else the name."""
     if actor is None:
         return None
     if actor.address and not actor.id:
