@@ -38,6 +38,7 @@ from forwarder.contracts import (
 )
 from forwarder.contracts.declared import AfterValidator, Field, PydanticCustomError, model_validator
 from forwarder.net.answers import leads_to, own_words
+from forwarder.net.compression import Compressed, compressed
 from forwarder.net.http import HttpClient, Response, answer_to, check_url
 from forwarder.net.retry import retry_after_seconds
 from forwarder.net.verdicts import is_page, may_mean_an_event, not_of, refused_between
@@ -264,10 +265,10 @@ class HttpSink:
 
     async def _post(self, bodies: Sequence[bytes], slot: int) -> None:
         """Send one request. Raises as `send` does when it was not taken whole."""
-        content = b"[%b]" % b",".join(bodies) if self._config.body == "array" else b"\n".join([*bodies, b""])
+        content = self._content(bodies)
         headers = self._headers()
         response = await self._clients[slot].request(
-            self._config.method, self._address(), headers=headers, content=content, gzip=self._config.compress
+            self._config.method, self._address(), headers=headers, content=content
         )
         if 200 <= response.status < 300 and response.status not in _PARTS and not is_page(response):
             return
@@ -277,6 +278,10 @@ class HttpSink:
             words = plain(response.body[:1200].decode("utf-8", "replace"), 300).strip()
             raise ContentRefused(f"http_{response.status}", words, sent=len(bodies) > 1)
         raise _refusal(response, self._clock.time())
+
+    def _content(self, bodies: Sequence[bytes]) -> bytes | Compressed:
+        content = b"[%b]" % b",".join(bodies) if self._config.body == "array" else b"\n".join([*bodies, b""])
+        return compressed(content) if self._config.compress else content
 
     def _headers(self) -> dict[str, str]:
         """Return the headers with the secrets of now: a rotated file counts from the next request on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 
-from forwarder.net.compression import Damaged, Decompressor, TooLong
+from forwarder.net.compression import Compressed, Damaged, Decompressor, TooLong
 
 ANSWER = 2 * 2**20
 """Most bytes of an answer to a question of a few words."""
@@ -21,9 +21,9 @@ _FREE_PIECES, _SHORTEST = 10_000, 16
 """So many pieces may be as short as they like; beyond that they hold so many bytes on average."""
 
 
-def answer_to(content: bytes) -> int:
+def answer_to(content: bytes | Compressed) -> int:
     """Return the most bytes that an answer to this body can reasonably have."""
-    return ANSWER + ECHO * len(content)
+    return ANSWER + ECHO * (content.plain if isinstance(content, Compressed) else len(content))
 
 
 class BodyReader:

@@ -16,7 +16,7 @@ import msgspec
 from forwarder import __version__
 from forwarder.contracts import AuthFailed, Held, HttpConfig, TlsConfig
 from forwarder.net.bodies import answer_to
-from forwarder.net.compression import compress
+from forwarder.net.compression import Compressed, compressed
 from forwarder.net.json_size import UNREADABLE
 from forwarder.net.tls import build_ssl_context, explain
 from forwarder.net.urls import check_proxy, check_url
@@ -75,7 +75,7 @@ class HttpClient:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        content: bytes | Compressed | None = None,
         params: Mapping[str, str] | None = None,
         gzip: bool = False,
         most: int | None = None,
@@ -86,7 +86,7 @@ class HttpClient:
             method: Upper case.
             path: Begins with a slash; what is put behind `base_url`, already percent-encoded.
             headers: For this request; they win over those of the client.
-            content: Body, sent with its length.
+            content: Body, sent with its length. Who has `compressed` it need not hold the plain one meanwhile.
             params: Query.
             gzip: Compress the body.
             most: Most bytes of the answer, within `max_response`. Default: with a body by its length, because an answer
@@ -100,8 +100,10 @@ class HttpClient:
         limit = self._http.max_response
         if most is not None or content is not None:
             limit = min(limit, most or answer_to(content or b""))
-        if gzip and content is not None:
-            content = compress(content)
+        if gzip and isinstance(content, bytes):
+            content = compressed(content)
+        if isinstance(content, Compressed):
+            content = content.body
             given["content-encoding"] = "gzip"
         _check_headers(given)
         async with self._turn:

@@ -33,6 +33,7 @@ from forwarder.contracts import (
     SinkContext,
     plain,
 )
+from forwarder.net.compression import Compressed, compressed
 from forwarder.net.http import UNREADABLE, HttpClient, Response, answer_to, check_url
 from sinks.elasticsearch.answers import ADVICE, QUERY, RIGHTS_FIX, SETUP_FIX, URL_FIX, read, refusal
 from sinks.elasticsearch.settings import ElasticsearchConfig
@@ -99,13 +100,13 @@ class ElasticsearchSink:
             PayloadTooLarge: The server refuses the size.
             Retryable: The server is busy, or its answer does not say what became of the batch.
         """
-        lines, positions, refused = _lines(batch.records, self._actions_of(batch.records))
+        content, positions, refused = self._content(batch.records)
         if not positions:
             return Delivery(rejected=refused)
         await self._look_for_template()
         try:
             response = await self._ask(
-                "POST", self._bulk, slot=batch.slot, params=QUERY, headers=_NDJSON, content=lines
+                "POST", self._bulk, slot=batch.slot, params=QUERY, headers=_NDJSON, content=content
             )
             if response.status != 200:
                 raise refusal(response, self._clock.time())
@@ -116,6 +117,11 @@ class ElasticsearchSink:
         if refused:
             delivery.rejected = {**delivery.rejected, **refused}
         return delivery
+
+    def _content(self, records: Sequence[Record]) -> tuple[bytes | Compressed, Sequence[int], dict[int, Rejection]]:
+        """Return the body of a bulk request, the events in it, and those left out because they would forge lines."""
+        lines, positions, refused = _lines(records, self._actions_of(records))
+        return compressed(lines) if self._config.compress else lines, positions, refused
 
     def _actions_of(self, records: Sequence[Record]) -> Sequence[str]:
         """Return what stands before the id in the action line of each record: where it goes, if the path does not."""
@@ -164,14 +170,11 @@ class ElasticsearchSink:
         slot: int = -1,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        content: bytes | Compressed | None = None,
     ) -> Response:
         given = {**(headers or {}), **self._authorization()}
-        gzip = self._config.compress and slot >= 0
         most = answer_to(content or b"")
-        return await self._clients[slot].request(
-            method, path, params=params, headers=given, content=content, gzip=gzip, most=most
-        )
+        return await self._clients[slot].request(method, path, params=params, headers=given, content=content, most=most)
 
     def _authorization(self) -> dict[str, str]:
         """Return the header of the credential as it is now: a rotated file counts from the next request on."""
@@ -300,7 +303,6 @@ class ElasticsearchSink:
 
 
 def _lines(records: Sequence[Record], actions: Sequence[str]) -> tuple[bytes, Sequence[int], dict[int, Rejection]]:
-    """Return the body of a bulk request, the events in it, and those left out because they would forge lines."""
     bodies = [record.body for record in records]
     forged = Rejection("line_break", "the rendered event is empty or contains a line end")
     refused = {n: forged for n, body in enumerate(bodies) if not body or b"\n" in body}

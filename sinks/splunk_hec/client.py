@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from forwarder.contracts import Clock
+from forwarder.net.compression import Compressed
 from forwarder.net.http import HttpClient, Response, answer_to, check_url
 from sinks.splunk_hec.channel import Channel, Channels
 from sinks.splunk_hec.settings import SplunkHecConfig
@@ -39,8 +40,7 @@ class Slot:
         *,
         channel: Channel | None = None,
         params: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        gzip: bool = False,
+        content: bytes | Compressed | None = None,
         patience: float | None = None,
         token: bool = True,
     ) -> Response:
@@ -52,7 +52,6 @@ class Slot:
             channel: To send in; its cookies go along, and those of the answer are kept.
             params: Query.
             content: Body.
-            gzip: Compress the body.
             patience: Seconds to wait for the client to be free.
             token: Send the token.
 
@@ -73,7 +72,6 @@ class Slot:
                 params=params,
                 headers=headers,
                 content=content,
-                gzip=gzip,
                 most=answer_to(content or b""),
             )
             if channel is not None:

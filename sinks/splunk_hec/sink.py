@@ -31,6 +31,7 @@ from forwarder.contracts import (
     Retryable,
     SinkContext,
 )
+from forwarder.net.compression import Compressed, compressed
 from sinks.splunk_hec.acks import Acknowledgements
 from sinks.splunk_hec.answers import ADVICE, INDEX_FIX, Answer, interpret, parse_reply
 from sinks.splunk_hec.channel import Channel
@@ -213,15 +214,17 @@ class SplunkHecSink:
         if answer.retry_after is not None:
             outcome.retry_after = max(answer.retry_after, outcome.retry_after or 0.0)
 
+    def _content(self, records: Sequence[Record]) -> bytes | Compressed:
+        if self._as_lines:
+            content = b"".join([record.body + b"\n" for record in records])
+        else:
+            content = b"\n".join(map(self._wrapper.wrap, records))
+        return compressed(content) if self._config.compress else content
+
     async def _post(self, slot: Slot, records: Sequence[Record], part: Positions) -> tuple[Answer, Channel | None]:
         """Send a part once; return the answer, and the channel in which it is to be acknowledged."""
-        query: dict[str, str] | None = None
-        if self._as_lines:
-            query = self._wrapper.metadata(records[part[0]]).query()
-            body = b"".join([records[position].body + b"\n" for position in part])
-        else:
-            wrap = self._wrapper.wrap
-            body = b"\n".join([wrap(records[position]) for position in part])
+        query = self._wrapper.metadata(records[part[0]]).query() if self._as_lines else None
+        content = self._content([records[position] for position in part])
         channel = None if self._acks is None else await self._acks.channel(slot)
         try:
             response = await slot.ask(
@@ -229,8 +232,7 @@ class SplunkHecSink:
                 self._config.endpoint,
                 channel=channel,
                 params=query,
-                content=body,
-                gzip=self._config.compress,
+                content=content,
             )
         except BaseException as error:
             if channel is not None and not (isinstance(error, Retryable | ContentRefused) and not error.sent):

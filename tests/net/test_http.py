@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from forwarder.contracts import AuthFailed, ConfigError, ForwarderError, Held, HttpConfig, Retryable, TlsConfig
-from forwarder.net.http import HttpClient, check_url
+from forwarder.net.compression import compressed
+from forwarder.net.http import HttpClient, answer_to, check_url
 from simulator.http_types import Request, Response, Wire
 from simulator.httpd import Server
 from tests.sockets import listening
@@ -147,9 +148,15 @@ async def test_bodies_are_compressed_when_asked() -> None:
     async with serving(answer) as (client, _):
         plain = await client.request("POST", "/", content=b"a" * 9999 + b"end")
         small = await client.request("POST", "/", content=b"a" * 9999 + b"end", gzip=True)
+        before = await client.request("POST", "/", content=compressed(b"a" * 9999 + b"end"))
     assert plain.body == b"10002 end"
     assert small.body.endswith(b"end")
     assert int(small.body.split()[0]) < 1000
+    assert before.body == small.body
+
+
+def test_what_is_compressed_may_be_answered_at_length_as_what_it_was_made_of() -> None:
+    assert answer_to(compressed(b"a" * 9999)) == answer_to(b"a" * 9999)
 
 
 # ------------------------------------------------------------------------------------------------------- bad answers
