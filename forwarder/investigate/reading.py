@@ -177,7 +177,7 @@ class ArchiveReader:
 
     def run(self, act: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """Return what is done with the archive itself."""
-        return self._runner.run(act(self._store))
+        return self._finish(act(self._store))
 
     def close(self) -> None:
         """Close the store. Safe to call twice."""
@@ -197,7 +197,20 @@ class ArchiveReader:
         self.close()
 
     def _do(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        return self._runner.run(_patiently(ask))
+        return self._finish(_patiently(ask))
+
+    def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what comes of it.
+
+        Not by the task: as a runner takes its signal handler back, Python words a task with its result, megabytes of it.
+        """
+        found: list[T] = []
+
+        async def note() -> None:
+            found.append(await work)
+
+        self._runner.run(note())
+        return found[0]
 
 
 async def _patiently(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

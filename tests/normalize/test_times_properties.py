@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forwarder.normalize.times import MEMORY, TimeReader, TimeWriter, names_zone
+from forwarder.normalize.times import DAY_MS, MEMORY, TimeReader, TimeWriter, names_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
@@ -88,6 +88,6 @@ def test_other_spellings(text):
 def test_memory_is_bounded():
     reader, writer = TimeReader(), TimeWriter()
     for number in range(MEMORY + 10):
-        assert reader.read(writer.write(number * 60_000)) == number * 60_000
-    assert len(reader._minutes) <= MEMORY
-    assert len(writer._minutes) <= MEMORY
+        assert reader.read(writer.write(number * DAY_MS)) == number * DAY_MS
+    assert len(reader._days) <= MEMORY
+    assert len(writer._days) <= MEMORY
