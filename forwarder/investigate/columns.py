@@ -16,7 +16,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION = 6
+VERSION = 7
 """Of the columns and what they mean; an index of another version is made anew."""
 
 LONGEST = 2000
@@ -317,8 +317,6 @@ def _columns() -> Iterator[Column]:
 COLUMNS = tuple(_columns())
 """All of them, in the order of the table."""
 
-_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-
 _LISTS = tuple(one for one in COLUMNS if one.type.endswith("[]"))
 
 
@@ -330,11 +328,16 @@ def _structure(kind: str) -> str:
 
 _AS_JSON = ", ".join(f'to_json("{one.name}")::varchar as "{one.name}"' for one in _LISTS)
 
+_IS_UUID = 'coalesce(try_cast("event.id" as uuid)::varchar = "event.id", false)'
+"""Of an event: its id is a UUID, written as DuckDB writes one."""
+
 STORED = f"""* exclude (act, "url.full") replace
-(if(regexp_full_match("event.id", '{_UUID}'), null, "event.id") as "event.id", {_AS_JSON}),
-if(regexp_full_match("event.id", '{_UUID}'), "event.id"::uuid, null) as "event.uuid\""""
-"""What is written of the table: of an id that is a UUID its 16 bytes, lists as texts of JSON, and no address of
-content, which `names` has. A list is read five times as slowly as a text, also where there is none."""
+(make_timestamp_ms(epoch_ms("@timestamp"))::timestamp_ms as "@timestamp",
+if({_IS_UUID}, null, "event.id") as "event.id", {_AS_JSON}),
+if({_IS_UUID}, try_cast("event.id" as uuid), null) as "event.uuid\""""
+"""What is written of the table: times without microseconds, which are always 0; of an id that is a UUID its 16 bytes;
+lists as texts of JSON; and no address of content, which `names` has. A list is read five times as slowly as a text,
+also where there is none."""
 
 IS_PLAIN_VIEW = """(suffix("event.code", '.view') and "atlassian.audit.changes" is null
   and coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") is not null
@@ -343,6 +346,7 @@ IS_PLAIN_VIEW = """(suffix("event.code", '.view') and "atlassian.audit.changes" 
 from all other events."""
 
 _RESTORED = {one.name: f"""from_json("{one.name}", '{_structure(one.type)}')""" for one in _LISTS} | {
+    "@timestamp": 'make_timestamptz(epoch_us("@timestamp"))',
     "event.id": 'coalesce("event.id", "event.uuid"::varchar)',
     "act": 'coalesce("event.code", "event.action")',
     "url.full": "null::varchar",
