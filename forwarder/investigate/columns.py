@@ -332,12 +332,12 @@ _IS_UUID = 'coalesce(try_cast("event.id" as uuid)::varchar = "event.id", false)'
 """Of an event: its id is a UUID, written as DuckDB writes one."""
 
 STORED = f"""* exclude (act, "url.full") replace
-(make_timestamp_ms(epoch_ms("@timestamp"))::timestamp_ms as "@timestamp",
-if({_IS_UUID}, null, "event.id") as "event.id", {_AS_JSON}),
+(if({_IS_UUID}, null, "event.id") as "event.id", {_AS_JSON}),
 if({_IS_UUID}, try_cast("event.id" as uuid), null) as "event.uuid\""""
-"""What is written of the table: times without microseconds, which are always 0; of an id that is a UUID its 16 bytes;
-lists as texts of JSON; and no address of content, which `names` has. A list is read five times as slowly as a text,
-also where there is none."""
+"""What is written of the table: of an id that is a UUID its 16 bytes, lists as texts of JSON, and no address of
+content, which `names` has. A list is read five times as slowly as a text, also where there is none. Times keep their
+microseconds, which are always 0: without them an event takes 1.4 bytes less, but DuckDB does not skip by what is
+computed of a column, and an answer takes a quarter longer."""
 
 IS_PLAIN_VIEW = """(suffix("event.code", '.view') and "atlassian.audit.changes" is null
   and coalesce("atlassian.audit.content.id", "atlassian.audit.content.key") is not null
@@ -346,7 +346,6 @@ IS_PLAIN_VIEW = """(suffix("event.code", '.view') and "atlassian.audit.changes" 
 from all other events."""
 
 _RESTORED = {one.name: f"""from_json("{one.name}", '{_structure(one.type)}')""" for one in _LISTS} | {
-    "@timestamp": 'make_timestamptz(epoch_us("@timestamp"))',
     "event.id": 'coalesce("event.id", "event.uuid"::varchar)',
     "act": 'coalesce("event.code", "event.action")',
     "url.full": "null::varchar",

@@ -73,7 +73,7 @@ OF_PARTS = f"select {_WITH_SUMS} from (select {MERGED} from stored_hours group b
 """The hours of several parts as one part."""
 
 STORED = '* replace (epoch_ms("first") as "first", epoch_ms("last") as "last")'
-"""What is written of hours: no microseconds, which are always 0."""
+"""What is written of hours: no microseconds, which are always 0. Times of events keep them (`columns.STORED`)."""
 
 RESTORED = """* exclude (filename) replace (filename as part,
 make_timestamptz("first" * 1000) as "first", make_timestamptz("last" * 1000) as "last")"""

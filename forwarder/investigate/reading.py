@@ -202,7 +202,8 @@ class ArchiveReader:
     def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what comes of it.
 
-        Not by the task: as a runner takes its signal handler back, Python words a task with its result, megabytes of it.
+        Not by the task: as a runner takes its signal handler back, Python puts the task and its result into words,
+        megabytes of them.
         """
         found: list[T] = []
 

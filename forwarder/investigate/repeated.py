@@ -24,6 +24,7 @@ from forwarder.investigate.columns import (
     Who,
     cut,
 )
+from forwarder.normalize.addresses import canonical_ip
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -110,7 +111,7 @@ class Repeated:
     def whence(self, event: AuditEvent) -> int:
         """Return the number of where an event came from."""
         key = (event.ip, event.source_address, event.country, event.region, event.city, event.user_agent)
-        return self._whence.get(key) or self._add(key, Whence(*key))
+        return self._whence.get(key) or self._add(key, Whence(_spelled_once(event.ip), *key[1:]))
 
     def how(self, one: Authentication | None) -> int | None:
         """Return the number of how an actor was authenticated."""
@@ -174,6 +175,14 @@ class Repeated:
         for known in self._known.values():
             known.clear()
         self._bytes = 0
+
+
+def _spelled_once(ip: str | None) -> str | None:
+    """Return an address in the spelling in which it is searched for; what is no address as it is."""
+    try:
+        return ip and canonical_ip(ip)
+    except ValueError:
+        return ip
 
 
 def called(actor: Actor | None, instance: str) -> str | None:

@@ -46,6 +46,17 @@ def valid_ip(text: str) -> bool:
     return True
 
 
+def canonical_ip(text: str) -> str:
+    """Return the one spelling of an address (RFC 5952), of IPv4 within IPv6 (RFC 4291, 2.5.5.2) that of IPv4.
+
+    Raises ValueError for what is no address.
+    """
+    if _IPV4(text) is not None:
+        return text
+    address = ip_address(text)
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def valid_mail(text: str) -> bool:
     """Say whether `text` has the form of one e-mail address (`Atlassian app` has not)."""
     return len(text) <= LONGEST_MAIL and (_PLAIN_MAIL(text) is not None or _MAIL.fullmatch(text) is not None)

@@ -1,8 +1,8 @@
 """ISO 8601 text to epoch milliseconds and back, exactly, at a fraction of a microsecond.
 
 Whole days are remembered, since a page of events falls into few of them; hours with minutes, seconds and milliseconds
-are looked up, which also refuses whatever is not so many ASCII digits. Everything but `YYYY-MM-DDTHH:MM:SS[.mmm]` with `Z`,
-`+0000` or `+00:00` takes the slow path.
+are looked up, which also refuses whatever is not so many ASCII digits. Everything but `YYYY-MM-DDTHH:MM:SS[.mmm]` with
+`Z`, `+0000` or `+00:00` takes the slow path.
 The memory is bounded: it is emptied when full, so that hostile times cost time but no memory.
 """
 

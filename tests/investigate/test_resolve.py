@@ -143,10 +143,11 @@ def test_a_group_is_found_by_id_and_name(few):
     [
         ("ip", "2001:DB8:0::7", "2001:db8::7"),
         ("ip", " [2001:db8::7] ", "2001:db8::7"),
+        ("ip", "::ffff:203.0.113.7", "203.0.113.7"),
         ("day", "2026-03-01", "2026-03-01"),
     ],
 )
-def test_addresses_and_days_are_asked_for_as_the_log_writes_them(kind, who, normal):
+def test_addresses_and_days_are_asked_for_as_the_index_writes_them(kind, who, normal):
     assert SHAPES[kind].normal(who) == normal
 
 
@@ -163,3 +164,21 @@ def test_addresses_and_days_are_asked_for_as_the_log_writes_them(kind, who, norm
 def test_what_is_no_address_or_day_is_refused_with_an_example(kind, who):
     with pytest.raises(ConfigError, match="write one such as"):
         SHAPES[kind].normal(who)
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("2001:DB8:0:0::7", "2001:db8::7"),
+        ("2001:0db8::0007", "2001:DB8::7"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9", "::FFFF:203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9", "203.0.113.8"),
+    ],
+)
+def test_an_address_is_found_in_any_spelling(tmp_path, written, asked):
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"\n".join([event(ip=written, ident="e1"), event(ip="203.0.113.8", ident="e2"), b""]))
+    with tables_of_files([file], memory="64MB") as tables:
+        answered = ask(tables, "ip", SHAPES["ip"].normal(asked))
+    assert answered.totals.subject == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from forwarder.contracts import ConfigError
 from forwarder.investigate.findings import Rule
 from forwarder.investigate.questions.shape import Shape, Table, columns
@@ -17,12 +15,13 @@ from forwarder.investigate.questions.tables import (
     TIMELINE_TABLE,
 )
 from forwarder.investigate.questions.user_rules import EXPORTS_BY_ANY, FAILED_LOGINS
+from forwarder.normalize.addresses import canonical_ip
 
 
 def _ip(text: str) -> str:
-    """Return an address as the log writes it."""
+    """Return an address as the index has it."""
     try:
-        return str(ipaddress.ip_address(text.strip().strip("[]")))
+        return canonical_ip(text.strip().strip("[]"))
     except ValueError:
         raise ConfigError(f"{text!r} is not an IP address; write one such as 203.0.113.7 or 2001:db8::7") from None
 
