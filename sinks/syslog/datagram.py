@@ -17,6 +17,10 @@ from forwarder.contracts import Delivery, Record, Rejection, Retryable
 from forwarder.net.addresses import reason_of
 from sinks.syslog.address import Place, Times, look_up
 
+OBJECTION = 0.01
+"""Seconds in which the network may object to the last messages before they count as accepted: that no one listens is
+an answer of its own (ICMP), also within this machine, and under load it came after the whole batch was sent."""
+
 
 class DatagramSlot:
     """The socket of one slot.
@@ -50,6 +54,7 @@ class DatagramSlot:
                 sent = True
                 if position % self._burst == self._burst - 1:
                     await asyncio.sleep(self._burst / self._rate)
+            await asyncio.sleep(OBJECTION)
             objection = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # what became of the last ones
         except OSError as error:
             objection = error.errno or errno.EIO
