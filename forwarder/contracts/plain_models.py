@@ -73,7 +73,9 @@ class BaseModel:
         self.__dict__.update(made, model_fields_set=set(values))
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Take the values of a model of pydantic as pickle has them."""
+        """Take the values of a model of pydantic as pickle has them. Raises TypeError for those of other fields."""
+        if state["__dict__"].keys() != self.model_fields.keys():
+            raise TypeError(f"{type(self).__name__} has other fields")
         private = state.get("__pydantic_private__") or {}
         self.__dict__.update(state["__dict__"], model_fields_set=state["__pydantic_fields_set__"], **private)
 

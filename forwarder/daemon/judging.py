@@ -14,6 +14,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from forwarder import __version__
 from forwarder.contracts.declared import ARRIVE_JUDGED
 from forwarder.contracts.errors import ConfigError, ForwarderError, Retryable
 from forwarder.registry import SINKS, SOURCES
@@ -92,27 +93,39 @@ def packed(settings: Settings) -> bytes:
 def _asked(origin: Origin, *, judge: bool) -> Any:
     """Return what a process of its own found: settings, or the error."""
     command = [sys.executable, *flags(), "-P", "-c", _BEGIN]
-    question = pickle.dumps(list(sys.path)) + pickle.dumps((origin, judge))
+    question = pickle.dumps(list(sys.path)) + pickle.dumps((__version__, origin, judge))
     try:
         done = subprocess.run(command, input=question, capture_output=True, timeout=PATIENCE, check=False)  # noqa: S603 -- ourselves
     except (OSError, subprocess.TimeoutExpired) as error:
         why = f"no process can be had to read it: {type(error).__name__}"
     else:
         if not done.returncode:
-            return pickle.loads(done.stdout)  # noqa: S301 -- our own process wrote it
+            return _unpacked(done.stdout)
         fault = done.stderr.decode(errors="replace").rpartition("\n")[0].rpartition("\n")[2].partition(":")[0]
         why = f"the process that reads it ended with {done.returncode} ({fault or 'no word'})"
     raise Retryable(f"The configuration was not read: {why}.", fix="Look whether memory is short; then try again.")
 
 
+def _unpacked(found: bytes) -> Any:
+    """Return what a process that judges has written. Raises ConfigError where that was of other code than this."""
+    try:
+        return pickle.loads(found)  # noqa: S301 -- our own process wrote it
+    except Exception as error:
+        raise ConfigError(
+            "the package was changed while the daemon runs, and its settings are others; restart the daemon"
+        ) from error
+
+
 def answer() -> None:
     """Read the question of `read_again` on standard input, and write what was found to standard output."""
-    origin, judge = pickle.load(sys.stdin.buffer)  # noqa: S301 -- our own daemon wrote it
+    running, origin, judge = pickle.load(sys.stdin.buffer)  # noqa: S301 -- our own daemon wrote it
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # what a plugin prints is no part of the answer
         try:
             from forwarder.config.settings import load
 
+            if running != __version__:
+                raise ConfigError(f"{running} runs, and {__version__} is installed by now; restart the daemon")
             settings = judged(origin) if judge else load(*origin)
             if others := strangers(settings):
                 raise ConfigError(

@@ -21,7 +21,9 @@ from forwarder.config.in_force import in_force
 from forwarder.config.problems import SettingsError
 from forwarder.config.references import secrets_of
 from forwarder.config.settings import load
+from forwarder.contracts import ConfigError, plain_models
 from forwarder.contracts.declared import OPTION
+from forwarder.daemon import judging
 from forwarder.daemon.judging import packed
 from forwarder.registry import SINKS
 from tests.daemon.process import Process, write_config
@@ -138,3 +140,35 @@ async def test_the_daemon_has_nothing_to_judge_with_and_judges_a_changed_file(tm
             load(path)
         assert told["reason"] == str(wrong.value)
         assert await daemon.stop() == 0
+
+
+def _answered(monkeypatch: pytest.MonkeyPatch, found: bytes) -> None:
+    """Have the process that judges answer this."""
+    monkeypatch.setattr(judging, "ARRIVE_JUDGED", True)
+    begin = f"import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write({found!r})"
+    monkeypatch.setattr(judging, "_BEGIN", begin)
+
+
+def test_settings_of_code_that_was_changed_meanwhile_ask_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(FULL)
+    _answered(monkeypatch, b"cforwarder.contracts\nOfTomorrow\n.")
+    with pytest.raises(ConfigError, match=r"changed while the daemon runs.*restart the daemon"):
+        judging.read_again(settings)
+
+
+def test_another_version_that_is_installed_by_now_asks_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(FULL)
+    monkeypatch.setattr(judging, "ARRIVE_JUDGED", True)
+    monkeypatch.setattr(judging, "__version__", "0.0.1")
+    with pytest.raises(ConfigError, match=r"0\.0\.1 runs, and .* is installed by now; restart the daemon"):
+        judging.read_again(settings)
+
+
+def test_a_model_takes_no_state_of_other_fields() -> None:
+    class Sink(plain_models.BaseModel):
+        name: str = "a"
+
+    more = {"__dict__": {"name": "a", "of_tomorrow": 1}, "__pydantic_fields_set__": set()}
+    for state in (more, {**more, "__dict__": {}}):
+        with pytest.raises(TypeError, match="other fields"):
+            object.__new__(Sink).__setstate__(state)
