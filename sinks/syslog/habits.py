@@ -122,7 +122,7 @@ class Habits:
         """Say what the receiver does and which setting fits, while the settings do not say so already.
 
         A number of records is a habit once one record more was tried after a calm, and ended a connection again:
-        trouble that passed looks the same until then.
+        trouble that passed looks the same until then, and when as many as ended one stay on another.
         """
         if self.keeps is not None and self.believed_after < self.resend:
             reason = (
@@ -132,7 +132,8 @@ class Habits:
             )
             milliseconds = self.believed_after * 1000
             return reason, f"Raise the receiver's idle time-out above resend, or set resend: {milliseconds:.0f}ms."
-        if self._learned is not None and self._largest_good and self._calm > _CALM and self.most == self._learned:
+        limited = self._learned is not None and self._calm > _CALM and self.most == self._learned
+        if limited and 0 < self._largest_good < self._last_bad:
             reason = (
                 f"the receiver ends connections early: those with {self._last_bad} records did not stay, those with "
                 f"{self._largest_good} did; so each carries {self._learned} at most"

@@ -97,6 +97,21 @@ def test_an_end_after_silence_says_nothing_of_the_number_unless_empty_connection
     assert habits.most == 75
 
 
+def test_a_number_that_stays_again_is_no_habit() -> None:
+    habits = Habits(5.0)
+    habits.ended(4, 0)
+    while habits.most != 4:
+        habits.stayed(habits.most or 0)
+    habits.ended(4, 0)
+    assert "those with 4 records did not stay, those with 3 did" in (habits.warning() or ("", ""))[0]
+    while habits.most != 4:
+        habits.stayed(habits.most or 0)
+    habits.stayed(4)
+    assert (habits.most, habits.warning()) == (16, None)
+    habits.stayed(16)
+    assert (habits.most, habits.warning()) == (64, None)
+
+
 def test_a_limit_that_is_set_is_never_passed_and_no_warning() -> None:
     habits = Habits(5.0, 3)
     assert habits.most == 3
