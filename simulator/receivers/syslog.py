@@ -221,6 +221,7 @@ class SyslogReceiver:
             with suppress(OSError, ssl_module.SSLError, asyncio.CancelledError):
                 async with asyncio.timeout(1):
                     await writer.wait_closed()
+            writer.transport.abort()  # over TLS it may wait half a minute more for a goodbye of who is gone
             self.talks.discard(talk)
             self._tasks.discard(task)
 
