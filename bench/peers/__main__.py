@@ -208,11 +208,20 @@ def main() -> None:
     parser.add_argument("--sink-events", type=int, default=100_000)
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     parser.add_argument("--keep", type=Path, help="a file for the results as JSON, written after each run")
-    parser.add_argument("--kept", type=Path, help="measure nothing, and take the results from such a file")
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        nargs="+",
+        help="measure nothing, and take the results from such a file; tables of growth from further ones, where they have them",
+    )
     asked = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it every start compiles anew
     if asked.kept:
-        found = json.loads(asked.kept.read_text(), object_hook=_numbered)
+        found, *others = (json.loads(file.read_text(), object_hook=_numbered) for file in asked.kept)
+        for other in others:
+            for table in ("growth", "sinks"):
+                if other[table]:
+                    found |= {table: other[table], f"{table}_of": other}
     else:
         results = Results(machine(), time.strftime("%Y-%m-%d"), asked.rounds, keep=asked.keep)
         with tempfile.TemporaryDirectory(prefix="audit-forwarder-peers-", dir="/var/tmp") as folder:

@@ -72,6 +72,14 @@ def aims(results: dict[str, Any], described: Sequence[Described]) -> Iterator[tu
             yield f"a further HTTP sink, {how}: at most {most:g} µs an event: {each:.1f}", each <= most
 
 
+def _apart(run: dict[str, Any] | None) -> str:
+    """Return what a table says that is of a later run than the first one."""
+    if run is None:
+        return ""
+    loads = run["load"] or [0.0]
+    return f" (a later run, of later code: {run['date']}, {run['machine']}; load average {min(loads):.1f} to {max(loads):.1f})"
+
+
 def render(results: dict[str, Any], described: Sequence[Described]) -> str:
     """Return docs/performance.md.
 
@@ -86,6 +94,7 @@ def render(results: dict[str, Any], described: Sequence[Described]) -> str:
         "began. Compare within a table only: neighbours on the machine move all figures. Events are the simulator's, of "
         "about 1.2 KB, in pages of 500 over loopback; written by `make bench-peers ARGS=--write`."
     )
+    apart = {table: _apart(results.get(f"{table}_of")) for table in ("growth", "sinks")}
     lines = [
         "# Performance",
         "",
@@ -99,7 +108,12 @@ def render(results: dict[str, Any], described: Sequence[Described]) -> str:
         "",
     ]
     if results["growth"]:
-        lines += ["## How the cost grows", "", "With the number of events, one Elasticsearch sink:", ""]
+        lines += [
+            "## How the cost grows",
+            "",
+            f"With the number of events, one Elasticsearch sink{apart['growth']}:",
+            "",
+        ]
         rows = [
             [
                 _number(size),
@@ -111,7 +125,7 @@ def render(results: dict[str, Any], described: Sequence[Described]) -> str:
         ]
         lines += [*_table(("events", "µs/event", "events/s", "RSS MB"), rows), ""]
     if results["sinks"]:
-        lines += ["With the number of HTTP sinks, all of them at once:", ""]
+        lines += [f"With the number of HTTP sinks, all of them at once{apart['sinks']}:", ""]
         counts = sorted({count for costs in results["sinks"].values() for count in costs})
         head = ("sinks", *(f"µs/event, {how}" for how in results["sinks"]), "RSS MB")
         rows = []
