@@ -100,7 +100,7 @@ class HttpClient:
         limit = self._http.max_response
         if most is not None or content is not None:
             limit = min(limit, most or answer_to(content or b""))
-        if gzip and isinstance(content, bytes):
+        if gzip and content is not None and not isinstance(content, Compressed):
             content = compressed(content)
         if isinstance(content, Compressed):
             content = content.body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from forwarder.contracts import Delivery, Retryable
 from forwarder.testing.lanes import batch_of
 from forwarder.testing.waiting import until
+from sinks.syslog import datagram
 from sinks.syslog.address import Place, Times
 from sinks.syslog.datagram import DatagramSlot
 from tests.sinks.syslog.receivers import receiving, sink_for
@@ -35,6 +38,34 @@ async def test_what_no_datagram_carries_is_refused_alone() -> None:
         assert {n: one.reason for n, one in delivery.rejected.items()} == {1: "too_large"}
         await until(lambda: len(receiver.messages) == 2)
         await slot.close()
+
+
+class _ObjectsLate(socket.socket):
+    """A socket whose network says that no one listens once all was sent, and the loop has turned."""
+
+    sent = 0
+    objection = 0
+
+    def send(self, data: bytes, *_: object) -> int:  # type: ignore[override]
+        if not self.sent:
+            asyncio.get_running_loop().call_later(0, setattr, self, "objection", errno.ECONNREFUSED)
+        self.sent += 1
+        return len(data)
+
+    def getsockopt(self, *_: object) -> int:  # type: ignore[override]
+        return self.objection
+
+
+async def test_an_objection_that_comes_after_the_last_message_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connected(*_: object) -> socket.socket:
+        return _ObjectsLate(socket.AF_INET, socket.SOCK_DGRAM)
+
+    monkeypatch.setattr(datagram, "connected", connected)
+    slot = DatagramSlot(Place("127.0.0.1", 9), Times(5, 5), 2000)
+    with pytest.raises(Retryable, match="no program listens there") as caught:
+        await slot.send([b"a", b"b"], batch_of(b"a", b"b").records)
+    assert caught.value.sent
+    await slot.close()
 
 
 async def test_the_longest_message_that_may_be_configured_goes_through() -> None:
