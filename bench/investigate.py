@@ -130,14 +130,14 @@ def copies(index: Index, times: int) -> None:
         for month in range(12):
             made = index.folder / f"month=2025-{month + 1:02}"
             made.mkdir(exist_ok=True)
-            begin = f"timestamptz '2025-{month + 1:02}-01 00:00:00+00'"
+            begin = f"timestamp '2025-{month + 1:02}-01 00:00:00+00'"
             own = f"(copy + {month * each})"
             for file, statement in (
                 *(
                     (
                         file,
                         f"""select * exclude (copy, t0) replace (who || '-' || {own} % 24 as who, "user.id" || '-' || {own} % 24 as "user.id",
-                        {begin} + ("@timestamp" - t0) * 0.45 as "@timestamp", uuid() as "event.uuid",
+                        ({begin} + ("@timestamp" - t0) * 0.45)::timestamp_ms as "@timestamp", uuid() as "event.uuid",
                         "atlassian.audit.content.id" || '-' || {own} % 3 as "atlassian.audit.content.id")
                         from {view}, (select min("@timestamp") t0 from views), range({each}) c(copy) order by who, "@timestamp" """,
                     )

@@ -19,7 +19,7 @@ import msgspec
 
 from forwarder.archive import layout
 from forwarder.investigate import duck, hours, names
-from forwarder.investigate.columns import IS_PLAIN_VIEW, STORED
+from forwarder.investigate.columns import AS_STORED, IS_PLAIN_VIEW, STORED
 from forwarder.investigate.loading import NotWhole, derive, joined, load_rows, sort_rows
 from forwarder.investigate.parts import (
     ACTS,
@@ -255,7 +255,7 @@ class _Making:
             self.connection.read_parquet([str(path) for path in self.index.files(parts, file)]).create_view(
                 view, replace=True
             )
-            tables[file] = f"{_MERGED.get(file, f'select * from {view}')} {_ORDERS[file]}"
+            tables[file] = f"{_MERGED.get(file, f'select * replace ({AS_STORED}) from {view}')} {_ORDERS[file]}"
         self._write(name, part, tables)
         return part
 
@@ -272,7 +272,11 @@ class _Making:
         self.index.publish(made, name, part)
 
 
-_MERGED = {NAMES: f"select {names.MERGED} from stored_names group by all", HOURS: hours.OF_PARTS}
+_MERGED = {
+    NAMES: f"select {names.STORED} from (select {names.MERGED} from stored_names group by all)",
+    HOURS: hours.OF_PARTS,
+    OBJECTS: "select * from stored_objects",
+}
 
 
 def is_closed(day: date, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,16 @@ class Answer:
 
 
 def ask(connection: DuckDBPyConnection, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Answer:
-    """Run one statement and return all it gives."""
-    found = connection.execute(statement, parameters)
+    """Run one statement and return all it gives. Tables have moments of UTC, without a zone; values have one."""
+    found = connection.execute(statement, _bound(parameters))
     return Answer([column[0] for column in found.description or ()], found.fetchall())
+
+
+def _bound(parameters: Sequence[Any] | dict[str, Any]) -> Sequence[Any] | dict[str, Any]:
+    if isinstance(parameters, dict):
+        return {name: _in_utc(value) for name, value in parameters.items()}
+    return parameters
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value

@@ -69,14 +69,13 @@ def of_events(table: str) -> str:
     return f"select {_WITH_SUMS} from ({_counted(table)})"
 
 
-OF_PARTS = f"select {_WITH_SUMS} from (select {MERGED} from stored_hours group by all)"
+STORED = '* replace ("first"::timestamp_ms as "first", "last"::timestamp_ms as "last")'
+"""What is written of hours: no microseconds, which are always 0."""
+
+OF_PARTS = f"select {STORED} from (select {_WITH_SUMS} from (select {MERGED} from stored_hours group by all))"
 """The hours of several parts as one part."""
 
-STORED = '* replace (epoch_ms("first") as "first", epoch_ms("last") as "last")'
-"""What is written of hours: no microseconds, which are always 0. Times of events keep them (`columns.STORED`)."""
-
-RESTORED = """* exclude (filename) replace (filename as part,
-make_timestamptz("first" * 1000) as "first", make_timestamptz("last" * 1000) as "last")"""
+RESTORED = "* exclude (filename) replace (filename as part)"
 """The inverse, of files."""
 
 WHOLE = """create or replace temp table hours_cut as
@@ -100,7 +99,7 @@ _OF_ALL = f"""select user_id, hour_views views, hour_deletions deletions from ho
   union all {_SUMS.format(hours="hours where hour in (from shared_hours)")}"""
 
 ALL, CUT = (
-    f"""create or replace temp table shared_hours (hour timestamptz);
+    f"""create or replace temp table shared_hours (hour timestamp);
     create or replace temp view hours_within as select * from {table};
     create or replace temp view busiest as {_HIGHEST.format(sums=sums)}"""
     for table, sums in (("hours", _OF_ALL), ("hours_cut", _SUMS.format(hours="hours_cut")))

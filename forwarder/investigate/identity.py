@@ -18,7 +18,6 @@ from forwarder.investigate.names import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from forwarder.investigate.tables import Tables
@@ -68,7 +67,7 @@ select account, arg_max("value", events) filter (kind = 'name') "name",
   coalesce(list("value" order by events desc, "value") filter (kind = 'email'), []) addresses,
   coalesce(list("value" order by events desc, "value") filter (kind = 'key'), []) keys,
   list_sort(list_distinct(flatten(list(feeds)))) feeds,
-  min("first") "first", max("last") "last", max(events) events
+  epoch_ms(min("first")) "first", epoch_ms(max("last")) "last", max(events) events
 from n group by account order by events desc, account
 """
 
@@ -81,7 +80,7 @@ class Account(msgspec.Struct, frozen=True):
         name: The most frequent one.
         names, addresses, keys: All, the most frequent first.
         feeds: Logs in which it was seen.
-        first, last: When it was seen.
+        first_ms, last_ms: When it was seen, epoch milliseconds.
         events: How often.
     """
 
@@ -91,8 +90,8 @@ class Account(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...]
     keys: tuple[str, ...]
     feeds: tuple[str, ...]
-    first: datetime | None
-    last: datetime | None
+    first_ms: int | None
+    last_ms: int | None
     events: int
 
 

@@ -30,7 +30,7 @@ select sum(events) > 0 is true events, sum("views") > 0 is true "views", sum(tit
 """
 
 _AHEAD = """
-with e as (select t, try_strptime(split_part(evidence, '/day=', 2)[:18], '%Y-%m-%d/hour=%H')::timestamptz
+with e as (select t, try_strptime(split_part(evidence, '/day=', 2)[:18], '%Y-%m-%d/hour=%H')
   + interval 65 minutes latest from {table})
 select count(*) n, count(*) filter (t < $since or t >= $until) outside, epoch_ms(min(t)) "first",
   epoch_ms(max(t)) "last" from e where t > latest

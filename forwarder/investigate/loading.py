@@ -43,7 +43,7 @@ _SHARED = [column for column in COLUMNS if column.of is not None]
 
 
 def _read(column: Column, value: str) -> str:
-    return f'{f"make_timestamptz({value} * 1000)" if column.type == "TIMESTAMPTZ" else value} as "{column.name}"'
+    return f'{f"make_timestamp({value} * 1000)" if column.type == "TIMESTAMP" else value} as "{column.name}"'
 
 
 _KEYS = [field.encode_name for field in msgspec.structs.fields(Row)]

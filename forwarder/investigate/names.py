@@ -23,8 +23,8 @@ COLUMNS = {
     "value": "VARCHAR",
     "folded": "VARCHAR",
     "feed": "VARCHAR",
-    "first": "TIMESTAMPTZ",
-    "last": "TIMESTAMPTZ",
+    "first": "TIMESTAMP",
+    "last": "TIMESTAMP",
     "events": "BIGINT",
 }
 """Of the table: `entity` is `person`, `group`, `app`, or a kind of content; `kind` of the name: `id`, `email`, `name`,
@@ -130,12 +130,11 @@ where regexp_full_match("value", '{_PLAIN}')
 """
 
 
-STORED = """* replace (epoch_ms("first") as "first", epoch_ms("last") as "last",
+STORED = """* replace ("first"::timestamp_ms as "first", "last"::timestamp_ms as "last",
 nullif(folded, lower("value")) as folded)"""
 """What is written of the table: no microseconds, which are always 0, and nothing for what is only in small letters."""
 
-RESTORED = """* replace (make_timestamptz("first" * 1000) as "first", make_timestamptz("last" * 1000) as "last",
-coalesce(folded, lower("value")) as folded)"""
+RESTORED = '* replace (coalesce(folded, lower("value")) as folded)'
 """The inverse."""
 
 

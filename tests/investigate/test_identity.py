@@ -92,7 +92,7 @@ def test_one_person_by_any_name_over_all_logs(tables, text, how):
     assert first.name == "Ada Glenmoor"
     assert set(first.names) == {"Ada Glenmoor", "Ada Smith", "Ada"}
     assert first.feeds == ("confluence", "jira", "organization")
-    assert first.first < first.last
+    assert first.first_ms < first.last_ms
 
 
 def test_a_key_and_its_account_are_one_person(tables):

@@ -15,7 +15,6 @@ from forwarder.investigate.result import Candidate, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from forwarder.investigate.asking import Asking
     from forwarder.investigate.identity import Directory, Person
@@ -74,7 +73,7 @@ def resolve_person(tables: Tables, text: str, directory: Directory | None) -> Su
         return Subject("user")
     [person] = found.people
     first = person.accounts[0]
-    seen = [ms for account in person.accounts for ms in (_ms(account.first), _ms(account.last)) if ms is not None]
+    seen = [ms for account in person.accounts for ms in (account.first_ms, account.last_ms) if ms is not None]
     return Subject(
         "user",
         first.id,
@@ -92,13 +91,9 @@ def resolve_person(tables: Tables, text: str, directory: Directory | None) -> Su
 def _candidate(person: Person) -> Candidate:
     first = person.accounts[0]
     address = next((each for account in person.accounts for each in account.addresses), None)
-    seen = [ms for account in person.accounts for ms in (_ms(account.first), _ms(account.last)) if ms is not None]
+    seen = [ms for account in person.accounts for ms in (account.first_ms, account.last_ms) if ms is not None]
     events = sum(account.events for account in person.accounts)
     return Candidate(first.id, first.name, address, min(seen, default=None), max(seen, default=None), events)
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
 
 
 def _where(entities: Sequence[str]) -> str:
