@@ -44,6 +44,7 @@ from {table}
 """
 """The index under the short names that the queries use: `e` has all events, `ea` the `acts` among them."""
 
+IN_ZONE = "create or replace temp macro in_zone(moment, zone) as timezone(zone, timezone('UTC', moment))"
 
 _OTHER = re.compile(r"([\w.]+) is distinct from \$who\b")
 _VALUE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -60,6 +61,7 @@ class Asking:
         self._tables = tables
         self.queries: list[Query] = []
         self.accounts: tuple[str, ...] = ()
+        self.run("times of clocks in a zone", IN_ZONE)
         self.run("short names", SHORT_NAMES.format(view="e", table="kept"))
         self.run("short names of acts", SHORT_NAMES.format(view="ea", table="acts_kept"))
 

@@ -28,8 +28,8 @@ SMALL = 8 * 1024
 """Bytes of a row that is not looked at for long texts."""
 
 Milliseconds = int
-"""Of the epoch; a moment in the table, TIMESTAMP, which is one of UTC: with a time zone (TIMESTAMPTZ), DuckDB takes ten times
-as long to find the hour of one."""
+"""Of the epoch; a moment in the table, of UTC (TIMESTAMP): with a zone (TIMESTAMPTZ), DuckDB takes ten times as long to
+find the hour of one."""
 
 
 class Named(msgspec.Struct, gc=False, omit_defaults=True):

@@ -24,7 +24,7 @@ def _day(text: str) -> str:
 
 _COUNTS = """
 create or replace temp table counted as
-with c as (select date_trunc('day', timezone($zone, timezone('UTC', t)))::date d, act, count(*) n from e
+with c as (select date_trunc('day', in_zone(t, $zone))::date d, act, count(*) n from e
   where t >= $since - interval 35 days and t < $until group by 1, 2)
 select dd.d, cc.act, coalesce(n, 0) n from (select distinct d from c) dd cross join (select distinct act from c) cc
   left join c using (d, act)
@@ -118,11 +118,11 @@ _NIGHT = Rule(
     f"""
 with n as (select user_id, mode(user_name) who, count(*) n, min(t) "first", max(t) "last", {where_from()} origin,
     list(id order by t, id)[:$most] ids from asked where token_id is null and app_id is null
-    and (hour(timezone($zone, timezone('UTC', t))) >= 22 or hour(timezone($zone, timezone('UTC', t))) < 6) group by user_id having count(*) >= 20),
+    and (hour(in_zone(t, $zone)) >= 22 or hour(in_zone(t, $zone)) < 6) group by user_id having count(*) >= 20),
 b as (select user_id, max(n) n from (select user_id, count(*) n from e where user_id in (select user_id from n)
     and t >= $since - interval 35 days and t < $since and token_id is null and app_id is null
-    and (hour(timezone($zone, timezone('UTC', t))) >= 22 or hour(timezone($zone, timezone('UTC', t))) < 6)
-    group by user_id, date_trunc('day', timezone($zone, timezone('UTC', t)))) group by user_id)
+    and (hour(in_zone(t, $zone)) >= 22 or hour(in_zone(t, $zone)) < 6)
+    group by user_id, date_trunc('day', in_zone(t, $zone))) group by user_id)
 select if(n.n >= 100, '!!', '!') mark, n.n "value", coalesce(b.n, 0) own, null others, epoch_ms("first") "start",
   epoch_ms("last") "end",
   n.n n, ids, coalesce(who, user_id) who, origin

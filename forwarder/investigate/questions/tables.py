@@ -125,7 +125,7 @@ DAYS = Table(
         "failed:number:failed logins",
     ),
     """
-select strftime(date_trunc('day', timezone($zone, timezone('UTC', t))), '%Y-%m-%d') "day", count(*) events,
+select strftime(date_trunc('day', in_zone(t, $zone)), '%Y-%m-%d') "day", count(*) events,
   count(*) filter (is_view) "views", count(*) filter (is_change) changes, count(*) filter (is_export) exports,
   count(*) filter (is_right) rights, count(*) filter (code = 'session.login' and outcome = 'failure') failed
 from asked group by 1 order by 1

@@ -78,13 +78,13 @@ NIGHT = Rule(
     " apps",
     "{when}: {value} events in one night, from 22:00 to 06:00; on any other night at most {own}",
     """
-with n as (select date_trunc('day', timezone($zone, timezone('UTC', t)) - interval 6 hours) night, count(*) n
+with n as (select date_trunc('day', in_zone(t, $zone) - interval 6 hours) night, count(*) n
   from lifetime where token_id is null and app_id is null
-    and (hour(timezone($zone, timezone('UTC', t))) >= 22 or hour(timezone($zone, timezone('UTC', t))) < 6) group by 1),
+    and (hour(in_zone(t, $zone)) >= 22 or hour(in_zone(t, $zone)) < 6) group by 1),
 b as (select *, max(n) over (order by night rows between unbounded preceding and unbounded following
     exclude current row) own from n),
-a as (select *, date_trunc('day', timezone($zone, timezone('UTC', t)) - interval 6 hours) night from asked where user_id = $who
-  and token_id is null and app_id is null and (hour(timezone($zone, timezone('UTC', t))) >= 22 or hour(timezone($zone, timezone('UTC', t))) < 6))
+a as (select *, date_trunc('day', in_zone(t, $zone) - interval 6 hours) night from asked where user_id = $who
+  and token_id is null and app_id is null and (hour(in_zone(t, $zone)) >= 22 or hour(in_zone(t, $zone)) < 6))
 select '!!' mark, count(*) "value", coalesce(any_value(b.own), 0) own, null others, epoch_ms(min(a.t)) "start",
   epoch_ms(max(a.t)) "end", count(*) n, list(a.id order by a.t, a.id)[:$most] ids
 from a join b using (night) group by night
@@ -156,16 +156,16 @@ EXPORTS = Rule(
     "{when}: {value} exports and downloads in one day, of {spaces}; on other days at most {own}, and any other account "
     "in a day at most {others}",
     """
-with d as (select date_trunc('day', timezone($zone, timezone('UTC', t))) on_day, count(*) n from lifetime
+with d as (select date_trunc('day', in_zone(t, $zone)) on_day, count(*) n from lifetime
     where suffix(code, '.export') group by 1),
-a as (select *, date_trunc('day', timezone($zone, timezone('UTC', t))) on_day from asked where is_export and suffix(code, '.export')
+a as (select *, date_trunc('day', in_zone(t, $zone)) on_day from asked where is_export and suffix(code, '.export')
   and user_id = $who),
 x as (select on_day, count(*) n, min(t) "first", max(t) "last", list(id order by t, id)[:$most] ids,
   list(distinct coalesce(space, content_name, content_id) order by coalesce(space, content_name, content_id)) spaces
   from a group by on_day),
 others as (select max(n) n from (select count(*) n from ea where exists (from x where n >= 3)
   and suffix(code, '.export') and t >= $since and t < $until and user_id <> $who
-  group by user_id, date_trunc('day', timezone($zone, timezone('UTC', t)))))
+  group by user_id, date_trunc('day', in_zone(t, $zone))))
 select if(x.n > 3 * coalesce(own.n, 0) and x.n > coalesce(others.n, 0), '!!', '!') mark, x.n "value",
   coalesce(own.n, 0) own, coalesce(others.n, 0) others, epoch_ms(x."first") "start", epoch_ms(x."last") "end", x.n n,
   x.ids ids, x.spaces spaces
@@ -183,7 +183,7 @@ EXPORTS_BY_ANY = Rule(
 select '!' mark, count(*) "value", null own, null others, epoch_ms(min(t)) "start", epoch_ms(max(t)) "end", count(*) n,
   list(id order by t, id)[:$most] ids, coalesce(mode(user_name), user_id) who,
   list(distinct coalesce(space, content_name, content_id) order by coalesce(space, content_name, content_id)) spaces
-from asked where suffix(code, '.export') group by user_id, date_trunc('day', timezone($zone, timezone('UTC', t))) having "value" >= 3
+from asked where suffix(code, '.export') group by user_id, date_trunc('day', in_zone(t, $zone)) having "value" >= 3
 order by "start", user_id
 """,
 )
