@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from forwarder.investigate.moments import iso
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from forwarder.investigate.tables import Tables
 
 SHORT_NAMES = """
-create or replace temp view {view} as select "@timestamp" t, "event.id" id, act, "event.code" code,
+create or replace view {view} as select "@timestamp" t, "event.id" id, act, "event.code" code,
   "event.action" action,
   "event.category" category, "event.type" type, "event.outcome" outcome, "event.severity" severity,
   who user_id, "user.full_name" user_name, "user.email" user_email,
@@ -44,7 +45,7 @@ from {table}
 """
 """The index under the short names that the queries use: `e` has all events, `ea` the `acts` among them."""
 
-IN_ZONE = "create or replace temp macro in_zone(moment, zone) as timezone(zone, timezone('UTC', moment))"
+IN_ZONE = "create or replace macro in_zone(moment, zone) as timezone(zone, timezone('UTC', moment))"
 
 _OTHER = re.compile(r"([\w.]+) is distinct from \$who\b")
 _VALUE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -64,6 +65,12 @@ class Asking:
         self.run("times of clocks in a zone", IN_ZONE)
         self.run("short names", SHORT_NAMES.format(view="e", table="kept"))
         self.run("short names of acts", SHORT_NAMES.format(view="ea", table="acts_kept"))
+
+    def beside(self) -> Asking:
+        """Return what asks the same in another thread, and keeps its own queries."""
+        other = copy(self)
+        other._tables, other.queries = self._tables.beside(), []
+        return other
 
     def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Run a query with bound values; return its rows by column. Remembers it under a name."""

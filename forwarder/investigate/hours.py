@@ -78,7 +78,7 @@ OF_PARTS = f"select {STORED} from (select {_WITH_SUMS} from (select {MERGED} fro
 RESTORED = "* exclude (filename) replace (filename as part)"
 """The inverse, of files."""
 
-WHOLE = """create or replace temp table hours_cut as
+WHOLE = """create or replace table hours_cut as
 select * from hours where hour >= $begins and hour < $ends"""
 """The whole hours of a time."""
 
@@ -90,7 +90,7 @@ EDGES = f" union all by name {_counted(_AT_THE_EDGES)}"
 
 _SUMS = "select user_id, sum(views)::bigint views, sum(deletions)::bigint deletions from {hours} group by user_id, hour"
 _HIGHEST = "select user_id, max(views) views, max(deletions) deletions from ({sums}) group by user_id"
-SHARED = """create or replace temp table shared_hours as
+SHARED = """create or replace table shared_hours as
 select hour from hours group by hour having min(part) <> max(part)"""
 """Hours that several parts have something of, which `busiest` needs; a table, for within a statement DuckDB takes them
 for many, and adds up every hour."""
@@ -99,9 +99,9 @@ _OF_ALL = f"""select user_id, hour_views views, hour_deletions deletions from ho
   union all {_SUMS.format(hours="hours where hour in (from shared_hours)")}"""
 
 ALL, CUT = (
-    f"""create or replace temp table shared_hours (hour timestamp);
-    create or replace temp view hours_within as select * from {table};
-    create or replace temp view busiest as {_HIGHEST.format(sums=sums)}"""
+    f"""create or replace table shared_hours (hour timestamp);
+    create or replace view hours_within as select * from {table};
+    create or replace view busiest as {_HIGHEST.format(sums=sums)}"""
     for table, sums in (("hours", _OF_ALL), ("hours_cut", _SUMS.format(hours="hours_cut")))
 )
 """Which of them are meant, as `hours_within`: those of all that is kept, or those of a time. `busiest` has the most

@@ -29,7 +29,7 @@ WAYS = ("id", "key", "address", "name", "beginning of a name or address", "part 
 
 _IN_DIRECTORY = {"id", "email", "name", "key"}
 
-KNOWN_PEOPLE = "create or replace temp table known_people as from people"
+KNOWN_PEOPLE = "create or replace table known_people as from people"
 """Every name of a person, read once: the statements below ask it again and again."""
 
 _FIND = """

@@ -25,7 +25,7 @@ _ALWAYS = {
 }  # fmt: skip
 
 LIFETIME = """
-create or replace temp table lifetime as select {columns} from e where user_id = $who
+create or replace table lifetime as select {columns} from e where user_id = $who
 """
 """What an account did at any time: read once, for its sessions and for what is new of it."""
 
@@ -72,7 +72,7 @@ def once(table: str, used: str) -> str:
     """
     same = ", ".join(name for name in _read(used) if name not in {"evidence", "line"})
     source = "if(contains(evidence, '/day='), split_part(evidence, '/day=', 1), '')"
-    return f"""create or replace temp table {table} as select * from {table}
+    return f"""create or replace table {table} as select * from {table}
       qualify row_number() over (partition by {source}, {same} order by evidence, line) = 1"""
 
 
@@ -82,7 +82,7 @@ DOUBLES = "select count(id) - count(distinct id) n from {table}"
 _WORD = re.compile(r"[a-z_]+")
 
 _ASKED = """
-create or replace temp table asked as
+create or replace table asked as
 with found as materialized (select *, row_number() over () number from ({events})),
 w as (select number, t, id, user_id, ip, coalesce(token_id, app_id, if(authentication = 'session', authentication,
     null)) own_way, coalesce(token_id, app_id, authentication) said_way from found),

@@ -27,7 +27,9 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from copy import copy
 from datetime import date
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,7 +38,7 @@ from forwarder.contracts.heartbeat import HEARTBEAT
 from forwarder.investigate import duck
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -109,6 +111,26 @@ class MadeOf(msgspec.Struct, frozen=True):
     objects: int = 0
 
 
+class _Views:
+    """Makes the views that a statement reads, once, whichever thread asks first."""
+
+    def __init__(self) -> None:
+        self._made: set[str] = set()
+        self._lock = Lock()
+
+    def make(self, connection: DuckDBPyConnection, statement: str) -> None:
+        if wanted := _READ.findall(statement):
+            with self._lock:
+                self._make(connection, wanted)
+
+    def _make(self, connection: DuckDBPyConnection, wanted: Iterable[str]) -> None:
+        for view in wanted:
+            if (name := view.lower()) not in self._made:
+                self._make(connection, _READ.findall(VIEWS[name]))
+                connection.execute(f"create or replace view {name} as {VIEWS[name]}")
+                self._made.add(name)
+
+
 class Tables:
     """An open, locked database with these tables. Use it in a `with` statement, or close it.
 
@@ -130,24 +152,26 @@ class Tables:
         self.connection = connection
         self.made_of = made_of or MadeOf()
         self._opened = opened or ExitStack()
-        self._views: set[str] = set()
+        self._views = _Views()
         duck.lock(connection, readable)
+        self._others: list[Tables] = []
+
+    def beside(self) -> Tables:
+        """Return the same tables for another thread: interrupted and closed with these."""
+        other = copy(self)
+        other.connection, other._others = self.connection.cursor(), []
+        self._others.append(other)
+        return other
 
     def ask(self, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Answer:
         """Run one statement, values as parameters, and return all it gives. Raises duckdb.InterruptException."""
-        self._make_views(statement)
+        self._views.make(self.connection, statement)
         return duck.ask(self.connection, statement, parameters)
 
-    def _make_views(self, statement: str) -> None:
-        for view in _READ.findall(statement):
-            if (name := view.lower()) not in self._views:
-                self._make_views(VIEWS[name])
-                self.connection.execute(f"create or replace view {name} as {VIEWS[name]}")
-                self._views.add(name)
-
     def interrupt(self) -> None:
-        """End the statement that runs in another thread."""
-        self.connection.interrupt()
+        """End the statements that run in other threads."""
+        for one in (self, *self._others):
+            one.connection.interrupt()
 
     def progress(self) -> float:
         """Return how far the running statement is, percent; -1 when that is not known."""
@@ -155,7 +179,8 @@ class Tables:
 
     def close(self) -> None:
         """Let go of memory and files. Safe to call twice."""
-        self.connection.close()
+        for one in (*self._others, self):
+            one.connection.close()
         self._opened.close()
 
     def __enter__(self) -> Self:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from forwarder.investigate.result import Mark, Question, Run
 
 _EVENTS = """
-create or replace temp table asked as select t, id, evidence, line from e
+create or replace table asked as select t, id, evidence, line from e
 where id in (select unnest($events)) and t >= $since and t < $until
 """
 _MARKS: dict[str, Mark] = {"critical": "!!", "high": "!!", "medium": "!"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from forwarder.investigate.identity import Directory
     from forwarder.investigate.questions.shape import Shape
     from forwarder.investigate.reading import ArchiveReader
-    from forwarder.investigate.result import Evidence, Part, Question, Run
+    from forwarder.investigate.result import Evidence, Finding, Limit, Part, Question, Run
     from forwarder.investigate.tables import Tables
 
 _MILLISECOND = 1
@@ -113,42 +114,48 @@ def answer(archive: Archive, shape: Shape, question: Question, run: Run, progres
     progress("whether the evidence is unchanged")
     evidence = with_objects(archive, evidence, asking.run("objects of evidence", OBJECTS))
     [own] = asking.run("events of the subject", _OF_SUBJECT.format(only=only))
+    beside = asking.beside()
+
+    def of_all() -> tuple[tuple[Finding, ...], tuple[Limit, ...]]:
+        found, more = findings(beside, shape.rules, clock, **values)
+        known = limits(
+            beside,
+            question,
+            evidence,
+            clock,
+            repeated=repeated,
+            table="lifetime" if shape.first else "asked",
+            now_ms=run.at_ms,
+            **values,
+        )
+        return found, (*known, *more)
+
     parts: list[Part] = []
     not_found: list[str] = []
-    for table in shape.tables:
-        progress(table.title)
-        part = asking.part(
-            table.name, table.title, table.columns, table.sql.replace("{only}", only), table.note, **values
-        )
-        parts.append(part)
-        if not part.rows:
-            not_found.append(table.none)
-    progress("what stands out")
-    found, more = findings(asking, shape.rules, clock, **values)
+    with ThreadPoolExecutor(1) as another:  # one core asks what stands out while the other fills the tables
+        standing_out = another.submit(of_all)
+        for table in shape.tables:
+            progress(table.title)
+            part = asking.part(
+                table.name, table.title, table.columns, table.sql.replace("{only}", only), table.note, **values
+            )
+            parts.append(part)
+            if not part.rows:
+                not_found.append(table.none)
+        progress("what stands out")
+        found, limited = standing_out.result()
     return Result(
         question=question,
         subject=subject,
         run=run,
         evidence=evidence,
         totals=Totals(window, own["n"], own["shown"], own["n"] - own["shown"]),
-        limits=(
-            *limits(
-                asking,
-                question,
-                evidence,
-                clock,
-                repeated=repeated,
-                table="lifetime" if shape.first else "asked",
-                now_ms=run.at_ms,
-                **values,
-            ),
-            *more,
-        ),
+        limits=limited,
         findings=found,
         parts=tuple(parts),
         not_found=tuple(not_found),
         searched=searched,
-        queries=tuple(asking.queries),
+        queries=(*asking.queries, *beside.queries),
     )
 
 

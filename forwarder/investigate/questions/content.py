@@ -9,19 +9,19 @@ from forwarder.investigate.questions.tables import ACCOUNTS, DAYS, TIMELINE_TABL
 from forwarder.investigate.questions.which import THINGS, choose
 
 _LIFETIME = """
-create or replace temp table lifetime as select {columns} from e where own_id = $who
+create or replace table lifetime as select {columns} from e where own_id = $who
 union all select {columns} from e where content_key = $who and own_id is null
 """
 
 _EVENTS = "select {columns} from lifetime where t >= $since and t < $until"
 
 _IT = """
-create or replace temp table it as
+create or replace table it as
 select arg_max(space, t) space, arg_max(content_name, t) title from lifetime
 """
 
 _NEAR = """
-create or replace temp table near as
+create or replace table near as
 with found as (select distinct t, id, code, user_id, user_name, ip, country, space, message from ea
   where (code in ('space.export', 'permission.grant')
     or (suffix(code, '.view') and own_id is null and content_key is null)) and t >= $since and t < $until)

@@ -23,7 +23,7 @@ def _day(text: str) -> str:
 
 
 _COUNTS = """
-create or replace temp table counted as
+create or replace table counted as
 with c as (select date_trunc('day', in_zone(t, $zone))::date d, act, count(*) n from e
   where t >= $since - interval 35 days and t < $until group by 1, 2)
 select dd.d, cc.act, coalesce(n, 0) n from (select distinct d from c) dd cross join (select distinct act from c) cc

@@ -115,11 +115,11 @@ group by session, direction, user_id, other_id order by 1
 
 _GRANT = "select distinct t, id, code, user_id, user_name, target_id, group_name, roles from ea"
 _GIVEN = f"""
-create or replace temp table given as {_GRANT}
+create or replace table given as {_GRANT}
 where target_id = $who and code in ('admin.grant', 'role.grant', 'group.add') and t < $until
 """
 _GRANTS = f"""
-create or replace temp table grants as from given
+create or replace table grants as from given
 union all {_GRANT} where target_id <> $who and code in ('admin.grant', 'role.grant') and t < $until
   and exists (from given)
 """

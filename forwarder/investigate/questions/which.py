@@ -28,7 +28,7 @@ select content_kind kind, site_id, site_name, epoch_ms(min(t)) "first", epoch_ms
 """
 
 _THIS = """
-create or replace temp table lifetime as select * from lifetime where (content_kind is null or content_kind in
+create or replace table lifetime as select * from lifetime where (content_kind is null or content_kind in
   (select unnest($kinds))) and not (coalesce(site_id in (select unnest($other_ids)), false)
   or coalesce(site_name in (select unnest($other_names)), false))
 """
