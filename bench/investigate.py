@@ -27,7 +27,7 @@ from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores import open_store
 from forwarder.contracts import Origin
 from forwarder.investigate import duck, hours
-from forwarder.investigate.building import WRITTEN
+from forwarder.investigate.building import written
 from forwarder.investigate.columns import RESTORED
 from forwarder.investigate.identity import find
 from forwarder.investigate.opening import open_tables
@@ -151,7 +151,7 @@ def copies(index: Index, times: int) -> None:
                       else id || '-' || {own} % 3 end own from w, range({each}) c(copy)) order by entity, folded""",
                 ),
             ):
-                connection.execute(f"copy ({statement}) to ? ({WRITTEN})", [str(made / file)])
+                connection.execute(f"copy ({statement}) to ? ({written(file)})", [str(made / file)])
             connection.read_parquet([str(made / VIEWS), str(made / ACTS)]).create_view("written", replace=True)
             connection.execute(f"create or replace view kept as select {RESTORED} from written")
             for file, statement in (

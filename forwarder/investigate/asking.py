@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from copy import copy
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from forwarder.investigate.moments import iso
@@ -16,6 +17,7 @@ from forwarder.investigate.result import MOST_ROWS, Column, Part, Query
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forwarder.investigate.duck import Answer
     from forwarder.investigate.tables import Tables
 
 SHORT_NAMES = """
@@ -74,6 +76,9 @@ class Asking:
 
     def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Run a query with bound values; return its rows by column. Remembers it under a name."""
+        return self._answer(name, sql, values).dicts()
+
+    def _answer(self, name: str, sql: str, values: dict[str, Any]) -> Answer:
         if len(self.accounts) > 1 and values.get("who") == self.accounts[0]:
             sql, more = _for_all(sql, self.accounts)
             values |= more
@@ -82,7 +87,7 @@ class Asking:
         text = sql.strip()
         if not any(query.name == name for query in self.queries):
             self.queries.append(Query(name, text, {key: _shown(value) for key, value in used.items()}))
-        return self._tables.ask(text, used).dicts()
+        return self._tables.ask(text, used)
 
     def note(self, name: str, sql: str) -> None:
         """Remember a query that others run, which those after it need."""
@@ -90,9 +95,12 @@ class Asking:
 
     def part(self, name: str, title: str, columns: Sequence[Column], sql: str, note: str = "", **values: Any) -> Part:
         """Return a part whose columns are those of a query, by name."""
-        rows = self.run(name, sql, **values)
-        kept = tuple(tuple(_cell(row[column.name]) for column in columns) for row in rows[:MOST_ROWS])
-        return Part(name, title, tuple(columns), kept, note, left_out=max(0, len(rows) - MOST_ROWS))
+        answer = self._answer(name, sql, values)
+        cells = itemgetter(*(answer.columns.index(column.name) for column in columns))
+        kept = map(cells, answer.rows[:MOST_ROWS])
+        lists = [at for at, column in enumerate(columns) if column.kind in {"texts", "ids"}]
+        rows = tuple(_with_lists(row, lists) for row in kept) if lists else tuple(kept)
+        return Part(name, title, tuple(columns), rows, note, left_out=max(0, len(answer.rows) - MOST_ROWS))
 
 
 def _for_all(sql: str, accounts: Sequence[str]) -> tuple[str, dict[str, str]]:
@@ -104,10 +112,13 @@ def _for_all(sql: str, accounts: Sequence[str]) -> tuple[str, dict[str, str]]:
     return sql, dict(zip(names, accounts, strict=True))
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, list):
-        return [str(one) for one in value if one is not None]
-    return value
+def _with_lists(row: tuple[Any, ...], lists: Sequence[int]) -> tuple[Any, ...]:
+    """Return a row whose lists have texts only."""
+    cells = list(row)
+    for at in lists:
+        if cells[at] is not None:
+            cells[at] = [str(one) for one in cells[at] if one is not None]
+    return tuple(cells)
 
 
 def _shown(value: Any) -> Any:

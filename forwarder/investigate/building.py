@@ -60,13 +60,20 @@ FEW = 10_000
 """Rows that are joined with what they share once, into a table: of few, a statement with all joins costs more than
 its rows."""
 
+ROW_GROUPS = {NAMES: 8_000}
 ROW_GROUP = 60_000
-"""Rows that are skipped together when their accounts and times do not fit a question."""
+"""Rows that are skipped together when their accounts and times, or kinds of names, do not fit a question."""
 
-WRITTEN = f"""format parquet, compression zstd, compression_level 6, row_group_size {ROW_GROUP},
-write_bloom_filter false"""
-"""How files are written. Bloom filters, of the columns that have a dictionary, are a byte an event in small months, and
-skip nothing of an account or page that is in every group of rows."""
+
+def written(file: str) -> str:
+    """Return how a file is written.
+
+    Bloom filters, of the columns that have a dictionary, are a byte an event in small months, and skip nothing of an
+    account or page that is in every group of rows.
+    """
+    rows = ROW_GROUPS.get(file, ROW_GROUP)
+    return f"format parquet, compression zstd, compression_level 6, row_group_size {rows}, write_bloom_filter false"
+
 
 _ORDER = 'order by who, "@timestamp", "evidence.object", "evidence.line"'
 _ORDERS = {
@@ -264,7 +271,7 @@ class _Making:
         made = self.unfinished / name
         made.mkdir()
         for file, statement in tables.items():
-            self.connection.execute(f"copy ({statement}) to ? ({WRITTEN})", [str(made / file)])
+            self.connection.execute(f"copy ({statement}) to ? ({written(file)})", [str(made / file)])
         asked = "select sum(num_rows)::bigint from parquet_file_metadata(?)"
         [(found,)] = self.connection.execute(asked, [[str(made / file) for file in (VIEWS, ACTS, OTHERS)]]).fetchall()
         if found != part.rows:

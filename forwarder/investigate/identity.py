@@ -29,8 +29,11 @@ WAYS = ("id", "key", "address", "name", "beginning of a name or address", "part 
 
 _IN_DIRECTORY = {"id", "email", "name", "key"}
 
-KNOWN_PEOPLE = "create or replace table known_people as from people"
-"""Every name of a person, read once: the statements below ask it again and again."""
+KNOWN_PEOPLE = """
+create or replace table known_people as select account, kind, "value", folded, feed, min("first") "first",
+  max("last") "last", sum(events)::bigint events from people group by all
+"""
+"""Every name of a person, read once: the statements below ask it again and again. Parts of an index have each."""
 
 _FIND = """
 with m as (select account, case
