@@ -161,8 +161,10 @@ def copies(index: Index, times: int) -> None:
                 connection.sql(statement).write_parquet(str(made / file), compression="zstd")
             statement = """select distinct "evidence.object" "name", '' sha256 from kept"""
             connection.sql(statement).write_parquet(str(made / OBJECTS), compression="zstd")
+            asked = hours.sums_of("read_parquet(?)")
+            sums = hours.Sums(*connection.execute(asked, [str(made / HOURS)]).fetchall()[0])
             days = {date(2025, month + 1, day): listed for day in range(1, 29)}
-            (made / "part.json").write_bytes(msgspec.json.encode(new_part(days, rows * each, 0)))
+            (made / "part.json").write_bytes(msgspec.json.encode(new_part(days, rows * each, 0, sums)))
 
 
 class Copied(ArchiveReader):

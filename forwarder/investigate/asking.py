@@ -61,7 +61,7 @@ class Asking:
     """
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+        self.tables = tables
         self.queries: list[Query] = []
         self.accounts: tuple[str, ...] = ()
         self.run("times of clocks in a zone", IN_ZONE)
@@ -71,7 +71,7 @@ class Asking:
     def beside(self) -> Asking:
         """Return what asks the same in another thread, and keeps its own queries."""
         other = copy(self)
-        other._tables, other.queries = self._tables.beside(), []
+        other.tables, other.queries = self.tables.beside(), []
         return other
 
     def run(self, name: str, sql: str, **values: Any) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ class Asking:
         text = sql.strip()
         if not any(query.name == name for query in self.queries):
             self.queries.append(Query(name, text, {key: _shown(value) for key, value in used.items()}))
-        return self._tables.ask(text, used)
+        return self.tables.ask(text, used)
 
     def note(self, name: str, sql: str) -> None:
         """Remember a query that others run, which those after it need."""

@@ -237,7 +237,7 @@ class _Making:
         hashes = {one: entries[one].sha256 for one in there if one in entries}
         values = [list(hashes), list(hashes.values())]
         connection.execute("insert into objects select unnest(?), unnest(?)", values)
-        part = new_part(_said(days), count, problems)
+        part = new_part(_said(days), count, problems, self._sums("hours"))
         tables = {
             VIEWS: f"select {STORED} from kept where {IS_PLAIN_VIEW}",  # these three are sorted, as all rows are
             ACTS: f"select {STORED} from acts_kept",
@@ -255,7 +255,6 @@ class _Making:
         days: Days = {}
         for one in parts.values():
             days |= one.days
-        part = new_part(days, sum(one.rows for one in parts.values()), sum(one.problems for one in parts.values()))
         tables = {}
         for file in FILES:
             view = f"stored_{file.partition('.')[0]}"
@@ -263,8 +262,14 @@ class _Making:
                 view, replace=True
             )
             tables[file] = f"{_MERGED.get(file, f'select * replace ({AS_STORED}) from {view}')} {_ORDERS[file]}"
+        counts = zip(*((one.rows, one.problems) for one in parts.values()), strict=True)
+        part = new_part(days, *map(sum, counts), self._sums("stored_hours"))
         self._write(name, part, tables)
         return part
+
+    def _sums(self, table: str) -> hours.Sums:
+        [found] = self.connection.execute(hours.sums_of(table)).fetchall()
+        return hours.Sums(*found)
 
     def _write(self, name: str, part: Part, tables: Mapping[str, str]) -> None:
         """Write the files of a part, of a select each. Raises NotWhole when there is another number of rows in it."""

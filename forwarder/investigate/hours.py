@@ -10,7 +10,7 @@ index have something of is added up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,37 @@ OF_PARTS = f"select {STORED} from (select {_WITH_SUMS} from (select {MERGED} fro
 RESTORED = "* exclude (filename) replace (filename as part)"
 """The inverse, of files."""
 
+
+class Sums(NamedTuple):
+    """What hours add up to; `first` and `last` are epoch milliseconds, None where there are no events."""
+
+    events: int
+    views: int
+    titles: int
+    user_agents: int
+    session_ids: int
+    first: int | None
+    last: int | None
+
+
+_SUMMED = ("events", "views", "titles", "user_agents", "session_ids")
+_SUMS = ", ".join(
+    (
+        *(f'coalesce(sum("{name}"), 0)::bigint "{name}"' for name in _SUMMED),
+        *(f'epoch_ms({which}("{name}"))::bigint "{name}"' for name, which in (("first", "min"), ("last", "max"))),
+    )
+)
+
+
+def sums_of(table: str) -> str:
+    """Return the select of `Sums` of a table of hours."""
+    return f"select {_SUMS} from {table}"
+
+
+OF_SUMS = f"""select {", ".join(f'sum("{name}")::bigint "{name}"' for name in _SUMMED)}, min("first") "first",
+  max("last") "last" from sums"""
+"""All of the view `sums`, which has a row of them for each `part`."""
+
 WHOLE = """create or replace table hours_cut as
 select * from hours where hour >= $begins and hour < $ends"""
 """The whole hours of a time."""
@@ -88,21 +119,28 @@ _AT_THE_EDGES = """(select * from kept where "@timestamp" >= $since and "@timest
 EDGES = f" union all by name {_counted(_AT_THE_EDGES)}"
 """Besides, of the hours that it begins or ends in, what its events are."""
 
-_SUMS = "select user_id, sum(views)::bigint views, sum(deletions)::bigint deletions from {hours} group by user_id, hour"
+_ADDED_UP = """select user_id, sum(views)::bigint views, sum(deletions)::bigint deletions from {hours}
+  group by user_id, hour"""
 _HIGHEST = "select user_id, max(views) views, max(deletions) deletions from ({sums}) group by user_id"
 SHARED = """create or replace table shared_hours as
-select hour from hours group by hour having min(part) <> max(part)"""
+with spans as (select part, make_timestamp("first" * 1000) - interval 1 hour begins, make_timestamp("last" * 1000) ends
+  from sums where "first" is not null),
+overlap as (select min(greatest(one.begins, other.begins)) begins, max(least(one.ends, other.ends)) ends
+  from spans one join spans other on one.part < other.part and one.begins <= other.ends and other.begins <= one.ends
+  having count(*) > 0)
+select hour from hours, overlap where hour >= begins and hour <= ends group by hour having min(part) <> max(part)"""
 """Hours that several parts have something of, which `busiest` needs; a table, for within a statement DuckDB takes them
 for many, and adds up every hour."""
 
 _OF_ALL = f"""select user_id, hour_views views, hour_deletions deletions from hours
-  union all {_SUMS.format(hours="hours where hour in (from shared_hours)")}"""
+  union all {_ADDED_UP.format(hours="hours where hour in (from shared_hours)")}"""
 
 ALL, CUT = (
     f"""create or replace table shared_hours (hour timestamp);
     create or replace view hours_within as select * from {table};
+    create or replace view sums_within as {OF_SUMS if table == "hours" else sums_of(table)};
     create or replace view busiest as {_HIGHEST.format(sums=sums)}"""
-    for table, sums in (("hours", _OF_ALL), ("hours_cut", _SUMS.format(hours="hours_cut")))
+    for table, sums in (("hours", _OF_ALL), ("hours_cut", _ADDED_UP.format(hours="hours_cut")))
 )
-"""Which of them are meant, as `hours_within`: those of all that is kept, or those of a time. `busiest` has the most
-views and deletions of each account in one of these hours; `SHARED` comes before it."""
+"""Which of them are meant, as `hours_within` and `sums_within`: all that are kept, or those of a time. `busiest`
+has the most views and deletions of each account in one of these hours; `SHARED` comes before it."""

@@ -25,8 +25,8 @@ select count(*) events, count(*) filter (ip is null) no_address, count(*) filter
 """
 
 _OF_WINDOW = """
-select sum(events) > 0 is true events, sum("views") > 0 is true "views", sum(titles) > 0 is true titles,
-  sum(user_agents) > 0 is true user_agents, sum(session_ids) > 0 is true session_ids from hours_within
+select events > 0 is true events, "views" > 0 is true "views", titles > 0 is true titles,
+  user_agents > 0 is true user_agents, session_ids > 0 is true session_ids from sums_within
 """
 
 _AHEAD = """

@@ -139,6 +139,7 @@ def derive(connection: DuckDBPyConnection, scratch: Path, *, settled: bool = Tru
             asked once.
     """
     connection.execute(f"create or replace table hours as {hours.of_events(_events(joined(hours.GROUPS)))}")
+    connection.execute(f"create or replace view sums as select '' part, * from ({hours.sums_of('hours')})")
     _load_names(connection, scratch)
     if settled:
         connection.execute("create table settled as from held")

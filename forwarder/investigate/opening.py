@@ -98,7 +98,7 @@ def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Par
         connection.execute("drop view acts_kept; drop view kept; drop view problems; drop view others")
         connection.execute("drop view sightings; drop view held")
         connection.execute("alter table settled rename to rest; alter table names rename to rest_names")
-        connection.execute("alter table hours rename to rest_hours; drop table objects")
+        connection.execute("drop view sums; alter table hours rename to rest_hours; drop table objects")
     connection.execute("set parquet_metadata_cache = true")  # a question reads each file dozens of times
     opened = {file: index.files(parts, file) for file in FILES}
     faulty = [name for name, part in parts.items() if part.problems] or list(parts)[:1]
@@ -119,6 +119,11 @@ def _unite(connection: DuckDBPyConnection, index: Index, parts: Mapping[str, Par
     ):
         more = f" union all by name select * from {rest}" if with_rest else ""
         connection.execute(f"create view {view} as select {columns} from {stored}{more}")
+    columns = ", ".join(f'unnest(?)::bigint "{name}"' for name in hours.Sums._fields)
+    sums = zip(*(part.sums for part in parts.values()), strict=True)
+    connection.execute(f"create table stored_sums as select unnest(?) part, {columns}", [list(parts), *map(list, sums)])
+    rest = f" union all select '', * from ({hours.sums_of('rest_hours')})" if with_rest else ""
+    connection.execute(f"create view sums as select * from stored_sums{rest}")
     connection.execute("create view held as select * from kept union all by name select * from others")
     connection.execute(f"create view names as select {names.MERGED} from sightings group by all")
     connection.execute("create view objects as select * from stored_objects")

@@ -28,6 +28,7 @@ import msgspec
 from forwarder import __version__
 from forwarder.contracts import Held
 from forwarder.investigate.columns import VERSION
+from forwarder.investigate.hours import Sums
 from forwarder.investigate.reading import Listed
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Part(msgspec.Struct, frozen=True):
         days: The evidence it was made of.
         rows: How many lines, so rows.
         problems: How many of them are no events.
+        sums: Of its hours.
     """
 
     columns: int
@@ -60,6 +62,7 @@ class Part(msgspec.Struct, frozen=True):
     days: Days
     rows: int
     problems: int
+    sums: Sums
 
     @property
     def is_current(self) -> bool:
@@ -67,9 +70,9 @@ class Part(msgspec.Struct, frozen=True):
         return (self.columns, self.package) == (VERSION, __version__)
 
 
-def new_part(days: Days, rows: int, problems: int) -> Part:
+def new_part(days: Days, rows: int, problems: int, sums: Sums) -> Part:
     """Return what a part says that is made now."""
-    return Part(VERSION, __version__, days, rows, problems)
+    return Part(VERSION, __version__, days, rows, problems, sums)
 
 
 class Index:

@@ -11,6 +11,7 @@
     touches  events once more for each of whom and what they touch, which is `touched_kind`, `touched` (its id, else its
              key or name) and `touched_name`; to search here is a hundred times as fast as in the lists of `events`
     hours    what every account did in each hour, in numbers (`forwarder.investigate.hours`)
+    sums     what the hours of each part of an index add up to
     objects  SHA-256 of the objects of evidence that an index was made of
     problems lines that are no event
     heartbeats
@@ -136,7 +137,7 @@ class Tables:
 
     Args:
         connection: With the tables or views `kept`, `acts_kept`, `others`, `names`, `sightings`,
-            `hours`, `objects` and `problems`, not locked yet.
+            `hours`, `sums`, `objects` and `problems`, not locked yet.
         readable: The files that its views read.
         made_of: What they were made of.
         opened: What is closed with them.
@@ -154,13 +155,13 @@ class Tables:
         self._opened = opened or ExitStack()
         self._views = _Views()
         duck.lock(connection, readable)
-        self._others: list[Tables] = []
+        self._others: list[DuckDBPyConnection] = []
 
     def beside(self) -> Tables:
         """Return the same tables for another thread: interrupted and closed with these."""
         other = copy(self)
-        other.connection, other._others = self.connection.cursor(), []
-        self._others.append(other)
+        other.connection = self.connection.cursor()
+        self._others.append(other.connection)
         return other
 
     def ask(self, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Answer:
@@ -170,8 +171,8 @@ class Tables:
 
     def interrupt(self) -> None:
         """End the statements that run in other threads."""
-        for one in (self, *self._others):
-            one.connection.interrupt()
+        for connection in (self.connection, *self._others):
+            connection.interrupt()
 
     def progress(self) -> float:
         """Return how far the running statement is, percent; -1 when that is not known."""
@@ -179,8 +180,8 @@ class Tables:
 
     def close(self) -> None:
         """Let go of memory and files. Safe to call twice."""
-        for one in (*self._others, self):
-            one.connection.close()
+        for connection in (*self._others, self.connection):
+            connection.close()
         self._opened.close()
 
     def __enter__(self) -> Self:

@@ -33,10 +33,7 @@ _MILLISECOND = 1
 _HOUR_MS = 3_600_000
 _AROUND_MS = 30 * 60_000
 
-_KEPT = """
-select coalesce(sum(events), 0)::bigint events, epoch_ms(min("first")) "first", epoch_ms(max("last")) "last" from hours
-"""
-_IN_WINDOW = "select coalesce(sum(events), 0)::bigint n from hours_within"
+_IN_WINDOW = "select coalesce(events, 0) n from sums_within"
 _OF_SUBJECT = "select count(*) n, count(*) filter ({only}) shown from asked"
 OBJECTS = """
 select evidence "name", any_value(sha256) sha256 from (select distinct evidence from asked where evidence is not null)
@@ -212,8 +209,8 @@ def _of_day(shape: Shape, question: Question) -> Question:
 
 def evidence_of_tables(asking: Asking, evidence: Evidence) -> Evidence:
     """Return the evidence with how much it is, and of which times."""
-    [kept] = asking.run("what is kept", _KEPT)
-    return msgspec.structs.replace(evidence, events=kept["events"], first_ms=kept["first"], last_ms=kept["last"])
+    [kept] = asking.run("what is kept", hours.OF_SUMS)
+    return msgspec.structs.replace(evidence, events=kept["events"] or 0, first_ms=kept["first"], last_ms=kept["last"])
 
 
 def with_objects(archive: Archive, evidence: Evidence, rows: Sequence[dict[str, Any]]) -> Evidence:
