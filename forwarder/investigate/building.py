@@ -262,8 +262,8 @@ class _Making:
                 view, replace=True
             )
             tables[file] = f"{_MERGED.get(file, f'select * replace ({AS_STORED}) from {view}')} {_ORDERS[file]}"
-        counts = zip(*((one.rows, one.problems) for one in parts.values()), strict=True)
-        part = new_part(days, *map(sum, counts), self._sums("stored_hours"))
+        rows, problems = sum(one.rows for one in parts.values()), sum(one.problems for one in parts.values())
+        part = new_part(days, rows, problems, self._sums("stored_hours"))
         self._write(name, part, tables)
         return part
 
