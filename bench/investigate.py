@@ -20,8 +20,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import msgspec
-
 from forwarder.archive.evidence import LEVEL, EvidenceWriter, events_of, header_of, zstd
 from forwarder.archive.layout import EvidenceName
 from forwarder.archive.stores import open_store
@@ -31,7 +29,19 @@ from forwarder.investigate.building import written
 from forwarder.investigate.columns import RESTORED
 from forwarder.investigate.identity import find
 from forwarder.investigate.opening import open_tables
-from forwarder.investigate.parts import ACTS, FILES, HOURS, NAMES, OBJECTS, OTHERS, VIEWS, Index, Part, new_part
+from forwarder.investigate.parts import (
+    ACTS,
+    FILES,
+    HOURS,
+    NAMES,
+    OBJECTS,
+    OTHERS,
+    VIEWS,
+    Index,
+    Part,
+    new_part,
+    write_part,
+)
 from forwarder.investigate.questions.answer import Archive, answer
 from forwarder.investigate.questions.shapes import SHAPES
 from forwarder.investigate.reading import ArchiveReader
@@ -164,7 +174,7 @@ def copies(index: Index, times: int) -> None:
             asked = hours.sums_of("read_parquet(?)")
             sums = hours.Sums(*connection.execute(asked, [str(made / HOURS)]).fetchall()[0])
             days = {date(2025, month + 1, day): listed for day in range(1, 29)}
-            (made / "part.json").write_bytes(msgspec.json.encode(new_part(days, rows * each, 0, sums)))
+            write_part(made, new_part(days, rows * each, 0, sums))
 
 
 class Copied(ArchiveReader):

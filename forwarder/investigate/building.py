@@ -20,6 +20,7 @@ import msgspec
 from forwarder.archive import layout
 from forwarder.investigate import duck, hours, names
 from forwarder.investigate.columns import AS_STORED, IS_PLAIN_VIEW, STORED
+from forwarder.investigate.intact import AGAIN
 from forwarder.investigate.loading import NotWhole, derive, joined, load_rows, sort_rows
 from forwarder.investigate.parts import (
     ACTS,
@@ -96,12 +97,14 @@ class Built(msgspec.Struct):
     Attributes:
         made: Parts, by name, and the rows of each.
         removed: Parts that no longer fitted.
+        damaged: Those of them that were not as they had been written.
         failed: Parts that could not be made, and why; questions read the evidence of their days.
         rows: In all parts, now.
     """
 
     made: dict[str, int] = {}
     removed: list[str] = []
+    damaged: list[str] = []
     failed: dict[str, str] = {}
     rows: int = 0
 
@@ -166,9 +169,11 @@ class Builder:
         """Remove parts that the evidence does not agree with any more; return the days of the others."""
         held: set[date] = set()
         parts, outdated = self._index.parts(), []
+        built.damaged += self._index.damaged(parts, older_than=AGAIN)
         for path in sorted(self._index.folder.glob("*=*/")):
             part = parts.get(path.name)
-            if part is None or not part.is_current or any(days.get(day) != said for day, said in part.days.items()):
+            is_whole = part is not None and path.name not in built.damaged and part.is_current
+            if part is None or not is_whole or any(days.get(day) != said for day, said in part.days.items()):
                 outdated.append(path.name)
             else:
                 held.update(part.days)

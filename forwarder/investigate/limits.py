@@ -119,6 +119,9 @@ def _all(
         yield Limit("failed", "more of the evidence that is not as it was written", more)
     for gap in evidence.gaps:
         yield Limit("gap", f"{clock.span(gap.since_ms, gap.until_ms)}: {gap.text}")
+    if evidence.damaged_index:
+        text = "parts of the index that are damaged: the evidence of their days was read instead. Make them anew:"
+        yield Limit("index", f"{text} audit-forwarder investigate index", len(evidence.damaged_index))
     if not evidence.proved:
         yield Limit("not_proved", evidence.proof)
     if evidence.repeated:

@@ -64,7 +64,9 @@ def open_archive(
             progress=lambda rows: progress(f"{rows} events of what has no index"),
         )
         with read as tables:
-            found = Evidence(f"archive in {_text(reader.place)}", gaps=_gaps(tables))
+            found = Evidence(
+                f"archive in {_text(reader.place)}", gaps=_gaps(tables), damaged_index=tables.made_of.damaged
+            )
             yield Archive(tables, found, Proving(reader, tables.made_of, known_keys), reader=reader)
 
 

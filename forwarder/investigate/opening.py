@@ -60,6 +60,8 @@ def open_tables(
             stack.enter_context(index.reading())
         days = reader.days()
         parts = {name: part for name, part in (index.parts() if index else {}).items() if _fits(part, days)}
+        damaged = index.damaged(parts) if index else []
+        parts = {name: part for name, part in parts.items() if name not in damaged}
         indexed = {day for part in parts.values() for day in part.days}
         earliest = (since - BEFORE).astimezone(UTC).date() if since is not None else date.min
         rest = {day: sources for day, sources in days.items() if day not in indexed and day >= earliest}
@@ -74,7 +76,8 @@ def open_tables(
                 load_rows(connection, _rows(reader, objects, rows), rows.repeated, scratch, progress)
                 derive(connection, scratch)
             files = _unite(connection, index, parts, with_rest=bool(objects)) if parts and index else []
-        return Tables(connection, files, MadeOf(tuple(parts), tuple(rest), len(objects)), stack.pop_all())
+        made_of = MadeOf(tuple(parts), tuple(rest), len(objects), tuple(damaged))
+        return Tables(connection, files, made_of, stack.pop_all())
 
 
 def _fits(part: Part, days: Mapping[date, list[str]]) -> bool:

@@ -7,8 +7,9 @@
                         others.parquet   lines that are no event, and heartbeats
                         names.parquet, hours.parquet
                         objects.parquet  SHA-256 of the objects it was made of
-                        part.json        what it was made of
+                        part.json        what it was made of, and the SHA-256 of each file
     month=2026-10/      the same for all days of a month; then it has no folders of days
+    checked.json        which files were compared with their SHA-256 (`forwarder.investigate.intact`)
 
 A part is derived: it may be deleted at any time and is made again, with the same answers (ADR 91). Whoever asks holds
 a shared lock on `readers`: then no part is removed under a question.
@@ -29,10 +30,11 @@ from forwarder import __version__
 from forwarder.contracts import Held
 from forwarder.investigate.columns import VERSION
 from forwarder.investigate.hours import Sums
+from forwarder.investigate.intact import damaged, sha256_of
 from forwarder.investigate.reading import Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 VIEWS, ACTS, OTHERS, OBJECTS = "views.parquet", "acts.parquet", "others.parquet", "objects.parquet"
@@ -55,6 +57,7 @@ class Part(msgspec.Struct, frozen=True):
         rows: How many lines, so rows.
         problems: How many of them are no events.
         sums: Of its hours.
+        sha256: Of each of its files.
     """
 
     columns: int
@@ -63,6 +66,7 @@ class Part(msgspec.Struct, frozen=True):
     rows: int
     problems: int
     sums: Sums
+    sha256: dict[str, str] = {}
 
     @property
     def is_current(self) -> bool:
@@ -91,10 +95,14 @@ class Index:
         for path in sorted(self.folder.glob("*=*/")):
             with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
                 part = msgspec.json.decode((path / _SAYS).read_bytes(), type=Part)
-                if part.columns == VERSION and all((path / file).is_file() for file in FILES):
+                if part.columns == VERSION and part.sha256.keys() == set(FILES):
                     found[path.name] = part
         months = {name.removeprefix("month=") for name in found if name.startswith("month=")}
         return {name: part for name, part in found.items() if name[4:11] not in months or name.startswith("month=")}
+
+    def damaged(self, parts: Mapping[str, Part], *, older_than: float | None = None) -> list[str]:
+        """Return which of these parts are not as they were written (`forwarder.investigate.intact`)."""
+        return damaged(self.folder, {name: part.sha256 for name, part in parts.items()}, older_than=older_than)
 
     def files(self, names: Iterable[str], file: str) -> list[Path]:
         """Return the path of a file in each of some parts."""
@@ -137,7 +145,7 @@ class Index:
 
     def publish(self, made: Path, name: str, part: Part) -> None:
         """Give a folder with its files its name, which nothing has."""
-        (made / _SAYS).write_bytes(msgspec.json.encode(part))
+        write_part(made, part)
         for path in (*made.iterdir(), made):
             _sync(path)
         made.rename(self.folder / name)
@@ -157,6 +165,12 @@ class Index:
                     (self.folder / name / _SAYS).unlink()  # what a sudden end leaves of it is no part
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         return list(names)
+
+
+def write_part(made: Path, part: Part) -> None:
+    """Write what a part says into the folder of its files."""
+    said = msgspec.structs.replace(part, sha256={file: sha256_of(made / file) for file in FILES})
+    (made / _SAYS).write_bytes(msgspec.json.encode(said))
 
 
 def day_name(day: date) -> str:

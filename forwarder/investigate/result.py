@@ -149,6 +149,7 @@ class Evidence(msgspec.Struct, frozen=True):
         keys: Ids of the keys that signed them.
         open_objects: How many objects are in no digest yet.
         failed: What is not as it was written.
+        damaged_index: Parts of the index that are not as they were written; the evidence of their days was read.
     """
 
     kind: str
@@ -167,6 +168,7 @@ class Evidence(msgspec.Struct, frozen=True):
     keys: tuple[str, ...] = ()
     open_objects: int = 0
     failed: tuple[EvidenceFailure, ...] = ()
+    damaged_index: tuple[str, ...] = ()
 
 
 class Limit(msgspec.Struct, frozen=True):

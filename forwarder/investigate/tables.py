@@ -105,11 +105,13 @@ class MadeOf(msgspec.Struct, frozen=True):
         parts: Names of the parts of the index.
         days: Days of storage that the index does not hold, of which the evidence was read.
         objects: How many objects of evidence were read for these.
+        damaged: Parts of the index that are not as they were written: they are not asked.
     """
 
     parts: tuple[str, ...] = ()
     days: tuple[date, ...] = ()
     objects: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 class _Views:

@@ -3,8 +3,10 @@
 import errno
 import fcntl
 import json
+import os
 import random
 import shutil
+import time
 
 import duckdb
 import pytest
@@ -12,13 +14,14 @@ from typer.testing import CliRunner
 
 from forwarder.cli.app import app
 from forwarder.contracts import Held, Origin
-from forwarder.investigate import duck, hours
+from forwarder.investigate import duck, hours, intact
 from forwarder.investigate.building import Builder
 from forwarder.investigate.columns import Row
 from forwarder.investigate.completing import beginnings
+from forwarder.investigate.intact import sha256_of
 from forwarder.investigate.loading import load_rows
 from forwarder.investigate.opening import open_tables
-from forwarder.investigate.parts import Index
+from forwarder.investigate.parts import FILES, Index
 from forwarder.investigate.repeated import Repeated
 from tests.investigate.evidence import Archive, at
 from tests.investigate.lines import entry, event
@@ -204,13 +207,86 @@ def test_a_damaged_index_is_no_index(archive):
     assert answers(archive) == answers(archive, index=False)
 
 
+DAMAGES = {
+    "emptied": lambda data, _: b"",
+    "cut": lambda data, dice: data[: dice.randrange(len(data))],
+    "longer": lambda data, _: data + b"\0",
+    "another byte": lambda data, dice: _changed(data, dice.randrange(len(data)), 1),
+    "eight other bytes": lambda data, dice: _changed(data, dice.randrange(len(data) - 8), 8),
+    "away": lambda data, _: None,
+}
+
+
+def _changed(data, at_, count):
+    return data[:at_] + bytes(byte ^ 0x55 for byte in data[at_ : at_ + count]) + data[at_ + count :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_part_with_a_damaged_file_is_not_asked_but_its_evidence_and_is_made_anew(archive, damage):
+    """Also where DuckDB would answer, and where size and time of the file are those of before."""
+    update(archive)
+    dice, whole = random.Random(damage), answers(archive, index=False)
+    for file in FILES:
+        [name] = dice.sample(sorted(archive.index.parts()), 1)
+        path = archive.index.folder / name / file
+        said, data = path.stat(), path.read_bytes()
+        changed = DAMAGES[damage](data, dice)
+        if changed is None:
+            path.unlink()
+        else:
+            path.write_bytes(changed)
+            os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns))
+        with archive.reader() as reader, open_tables(reader, archive.index) as tables:
+            assert tables.made_of.damaged == (name,)
+            assert name not in tables.made_of.parts
+            assert [tables.ask(statement).rows for statement in (ALL, NAMES, PROBLEMS)] == whole
+        built = update(archive)
+        assert (built.damaged, built.removed) == ([name], [name])
+        assert archive.index.damaged(archive.index.parts()) == []
+        assert answers(archive) == whole
+
+
+def test_an_answer_and_the_command_say_that_a_part_is_damaged(archive):
+    update(archive)
+    path = archive.index.folder / "month=2026-01" / "acts.parquet"
+    path.write_bytes(_changed(path.read_bytes(), 100, 8))
+    ask = ["investigate", "user", "712020:1", "--archive", str(archive.folder), "--tz", "UTC"]
+    said = CliRunner().invoke(app, ask).stdout
+    assert "parts of the index that are damaged" in said
+    build = ["investigate", "index", "--archive", str(archive.folder)]
+    assert "1 that were damaged removed" in CliRunner().invoke(app, build).stdout
+    assert "parts of the index that are damaged" not in CliRunner().invoke(app, ask).stdout
+
+
+def test_files_are_compared_again_only_where_something_wrote_to_them_or_after_a_day(archive, monkeypatch):
+    update(archive)
+    folder, parts = archive.index.folder, {name: part.sha256 for name, part in archive.index.parts().items()}
+    now = time.time() + 3600
+    monkeypatch.setattr(intact.time, "time", lambda: now)
+    assert intact.damaged(folder, parts) == []
+    compared = []
+    monkeypatch.setattr(intact, "sha256_of", lambda path: compared.append(path) or sha256_of(path))
+    assert (intact.damaged(folder, parts), compared) == ([], [])
+    file = folder / "month=2026-01" / "names.parquet"
+    file.write_bytes(file.read_bytes())
+    assert (intact.damaged(folder, parts), compared) == ([], [file])
+    now += intact.AGAIN
+    assert intact.damaged(folder, parts, older_than=intact.AGAIN) == []
+    assert len(compared) == 1 + len(FILES) * len(parts)
+    (folder / intact.CHECKED).write_bytes(b"{")
+    assert intact.damaged(folder, parts) == []
+    assert len(compared) == 1 + 2 * len(FILES) * len(parts)
+
+
 @pytest.mark.parametrize("kept", [b"", b"PAR1", None], ids=["emptied", "cut", "overwritten"])
-def test_a_file_of_an_index_that_is_damaged_is_named_with_what_to_do(archive, kept):
+def test_a_file_of_an_index_that_is_damaged_under_a_question_is_named_with_what_to_do(archive, monkeypatch, kept):
     update(archive)
     for file in archive.index.folder.glob("*=*/acts.parquet"):
         data = file.read_bytes()
         file.write_bytes(b"\xff" * (len(data) - 100) + data[-100:] if kept is None else kept)
-    done = CliRunner().invoke(app, ["investigate", "user", "712020:1", "--archive", str(archive.folder)])
+    with monkeypatch.context() as patched:
+        patched.setattr(Index, "damaged", lambda *_: [])
+        done = CliRunner().invoke(app, ["investigate", "user", "712020:1", "--archive", str(archive.folder)])
     assert done.exit_code == 4
     assert "the index cannot be read" in done.stderr
     assert "index/v1" in done.stderr

@@ -40,8 +40,8 @@ def index(invocation: Invocation, place: str | None, folder: Path | None, memory
             raise ConfigError(f"{reader.place} is no archive, or an empty one: it holds no evidence")
         built = _build(reader, made, memory)
     if as_json:
-        print_json({"folder": str(made.folder), "made": built.made, "removed": built.removed, "failed": built.failed,
-                    "events": built.rows})  # fmt: skip
+        print_json({"folder": str(made.folder), "made": built.made, "removed": built.removed, "damaged": built.damaged,
+                    "failed": built.failed, "events": built.rows})  # fmt: skip
     else:
         print_line(_sentence(built, made.folder))
         for name, why in built.failed.items():
@@ -76,4 +76,5 @@ def _sentence(built: Built, folder: Path) -> str:
     failed = (
         f", {len(built.failed)} could not be made: questions read the evidence of their days" if built.failed else ""
     )
-    return f"{visible(str(folder))}: {done}{failed}; {built.rows} events are in the index"
+    damaged = f", {len(built.damaged)} that were damaged removed" if built.damaged else ""
+    return f"{visible(str(folder))}: {done}{damaged}{failed}; {built.rows} events are in the index"
