@@ -173,7 +173,7 @@ def _not_proven(verdict: Verdict, tally: Tally) -> Iterator[str]:
         (tally.orphaned, f"anything about {tally.orphaned} objects of hours whose digest is missing or unreadable"),
         (
             tally.recovered,
-            f"that a daemon stored {tally.recovered} objects: it found them when it began again after a kill",
+            f"that a daemon stored {tally.recovered} objects: it found them when it began again after a stop or a kill",
         ),
         (
             tally.back,

@@ -126,7 +126,7 @@ async def test_a_damaged_object_is_left_out_as_a_whole_and_named(tmp_path: Path)
             await e.until(lambda: any(report.requests for report in e.daemon._source_reports.values()))
             done = await run_import("--from", str(tmp_path / "archive"), "-c", config)
             assert done.exit_code == 1
-            assert f"acme: {2 * OBJECT} new, 0 known already, 1 lines left out" in done.stdout, done.output
+            assert f"acme: {2 * OBJECT} new, 0 known already, 1 line left out" in done.stdout, done.output
             assert hurt.name in done.stderr
             await e.until(lambda: len(lines_of(tmp_path / "out")) == 2 * OBJECT)
 

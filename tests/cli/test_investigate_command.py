@@ -132,12 +132,15 @@ def test_csv_is_one_table(few):
 
 def test_a_page_is_written_for_a_case(few, tmp_path):
     page = tmp_path / "case-17.html"
+    page.write_text("an older report, of which nothing is left" * 100_000)
+    page.chmod(0o644)
     result = asked(few, "user", "bob", "--html", page, "--case", "17", "--reason", "strange <b>login</b>")
     assert result.exit_code == 0
     assert str(page) in result.stdout
     assert page.stat().st_mode & 0o077 == 0
     text = page.read_text(encoding="utf-8")
     assert "strange &lt;b&gt;login&lt;/b&gt;" in text
+    assert "older report" not in text
     assert asked(few, "user", "bob", "--html", tmp_path / "no" / "such.html").exit_code == 2
 
 

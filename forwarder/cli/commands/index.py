@@ -72,7 +72,7 @@ def _bound(memory: str) -> None:
 
 
 def _sentence(built: Built, folder: Path) -> str:
-    done = f"{len(built.made)} parts made" if built.made else "nothing to do"
+    done = f"{len(built.made)} part{'s' * (len(built.made) > 1)} made" if built.made else "nothing to do"
     failed = (
         f", {len(built.failed)} could not be made: questions read the evidence of their days" if built.failed else ""
     )

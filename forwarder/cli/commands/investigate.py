@@ -8,6 +8,7 @@ import getpass
 import os
 import re
 import socket
+import stat
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -329,7 +330,10 @@ def _show(result: Result, face: Face) -> None:
 def _write(file: Path, text: str) -> None:
     """Write a report that only its owner may read: it names people."""
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
+            if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # not of a pipe, or /dev/stdout
+                os.fchmod(stream.fileno(), 0o600)  # a file that was there may be open to others
+                os.ftruncate(stream.fileno(), 0)
             stream.write(text)
     except OSError as error:
         raise ConfigError(f"--html {file}: it cannot be written: {error.strerror}") from None
