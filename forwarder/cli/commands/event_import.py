@@ -120,7 +120,8 @@ class EventImport:
 
     def __str__(self) -> str:
         of_them = f" ({self.revisions} of them another version of a known event)" if self.revisions else ""
-        return f"{self.new} new{of_them}, {self.known} known already, {self.left_out} line{'s' * (self.left_out != 1)} left out"
+        lines = f"{self.left_out} line{'s' * (self.left_out != 1)}"
+        return f"{self.new} new{of_them}, {self.known} known already, {lines} left out"
 
     def finish(self) -> ExitCode:
         """Say what came of it. Returns UNEXPECTED when something was left out."""
