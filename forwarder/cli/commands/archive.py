@@ -96,8 +96,8 @@ def retention(invocation: Invocation, sink: str, *, dry_run: bool, as_json: bool
     if hold:
         print_text(f"{hold} in {kept.store.place} forbids to delete")
     if not due:
-        months = f"{kept.retain_months} whole month{'s' * (kept.retain_months != 1)}"
-        print_text(f"nothing in {kept.store.place} is older than {months}")
+        kept_for = f"{kept.retain_months} whole month{'s' * (kept.retain_months != 1)}"
+        print_text(f"nothing in {kept.store.place} is older than {kept_for}")
     rows = [[each.record.month, str(len(each.names)), str(each.record.events), done] for each in due]
     for line in table(rows, screen(), head=("month", "objects", "events", "state") if rows else ()):
         print_line(line)
