@@ -81,10 +81,11 @@ async def test_what_others_put_in_its_place_is_not_followed(store: LocalStore) -
     folder = Path(store.place, "a")
     (folder / "link").symlink_to(folder / "b")
     os.mkfifo(folder / "pipe")
-    for name in ("a/link", "a/pipe", "a", "a/b/c", "none"):
+    (folder / "loop").symlink_to(folder)
+    for name in ("a/link", "a/pipe", "a/loop", "a", "a/b/c", "none"):
         with pytest.raises(NotStored):
             await store.read(name)
-    assert [found.name for found in await store.list("")] == ["a/b", "a/link", "a/pipe"]
+    assert [found.name for found in await store.list("")] == ["a/b", "a/link", "a/loop", "a/pipe"]
 
 
 async def test_what_a_life_before_left_half_written_is_removed(store: LocalStore) -> None:

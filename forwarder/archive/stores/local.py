@@ -127,8 +127,9 @@ class LocalStore:
             self._explain(error, f"{path} cannot be read")
 
     def _list(self, prefix: str) -> Iterator[StoredObject]:
-        for folder, _, files in os.walk(self._folder(prefix), onerror=self._explain_unless_missing):
-            for file in files:
+        for folder, folders, files in os.walk(self._folder(prefix), onerror=self._explain_unless_missing):
+            links = [name for name in folders if Path(folder, name).is_symlink()]  # these are not walked
+            for file in (*files, *links):
                 path = Path(folder, file)
                 name = path.relative_to(self._root).as_posix()
                 if not name.startswith(f"{_UNFINISHED}/"):
