@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pytest
@@ -53,6 +54,42 @@ def test_ctrl_c_ends_a_question_between_statements_and_in_one(few, heard, runnin
     with pytest.raises(KeyboardInterrupt):
         interruptible(few, ask)
     assert few.ask("select 1").rows == [(1,)]
+
+
+def test_ctrl_c_ends_what_is_asked_beside_as_well(few, heard):
+    begun = threading.Barrier(3)
+
+    def endless(tables):
+        begun.wait()
+        tables.ask(ENDLESS)
+
+    def ask():
+        with ThreadPoolExecutor(1) as another:
+            beside = another.submit(endless, few.beside())
+            try:
+                endless(few)
+            finally:
+                assert isinstance(beside.exception(), duckdb.InterruptException)
+
+    def press():
+        begun.wait()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(few, ask)
+    assert few.ask("select 1").rows == [(1,)]
+
+
+def test_a_view_that_two_threads_read_first_is_made_once(few):
+    begun, both = threading.Barrier(2), (few, few.beside())
+
+    def ask(tables):
+        begun.wait()
+        return tables.ask("select count(*) from touches").rows
+
+    with ThreadPoolExecutor(2) as threads:
+        assert len({tuple(rows) for rows in threads.map(ask, both)}) == 1
 
 
 @pytest.mark.parametrize("kind", [duckdb.OutOfMemoryException, duckdb.IOException])
