@@ -48,6 +48,7 @@ from {table}
 """The index under the short names that the queries use: `e` has all events, `ea` the `acts` among them."""
 
 IN_ZONE = "create or replace macro in_zone(moment, zone) as timezone(zone, timezone('UTC', moment))"
+"""What clocks in a zone show at a moment, which is one of UTC here."""
 
 _OTHER = re.compile(r"([\w.]+) is distinct from \$who\b")
 _VALUE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")

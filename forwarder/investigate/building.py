@@ -97,7 +97,7 @@ class Built(msgspec.Struct):
     Attributes:
         made: Parts, by name, and the rows of each.
         removed: Parts that no longer fitted.
-        damaged: Those of them that were not as they had been written.
+        damaged: Parts that were not as they had been written; they are removed, but under a question.
         failed: Parts that could not be made, and why; questions read the evidence of their days.
         rows: In all parts, now.
     """
@@ -179,7 +179,7 @@ class Builder:
                 held.update(part.days)
         built.removed += self._index.remove(outdated)
         if outdated and not built.removed:
-            built.failed |= dict.fromkeys(outdated, "It is out of date, and a question reads it; build it again later.")
+            built.failed |= dict.fromkeys(outdated, "It is out of date or damaged, and a question reads it; build it again later.")
             held.update(day for name in outdated if name in parts for day in parts[name].days)
         return held
 

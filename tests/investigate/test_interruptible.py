@@ -33,6 +33,19 @@ def heard():
     signal.signal(signal.SIGINT, before)
 
 
+def interrupted_once(begun, tables, ask):
+    """Press Ctrl-C once what is asked has begun; it must end, and the tables must answer after it."""
+
+    def press():
+        begun.wait()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(tables, ask)
+    assert tables.ask("select 1").rows == [(1,)]
+
+
 @pytest.mark.parametrize("running", [False, True])
 def test_ctrl_c_ends_a_question_between_statements_and_in_one(few, heard, running):
     begun = threading.Event()
@@ -46,14 +59,7 @@ def test_ctrl_c_ends_a_question_between_statements_and_in_one(few, heard, runnin
                 begun.set()
             few.ask(ENDLESS)
 
-    def press():
-        begun.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    threading.Thread(target=press).start()
-    with pytest.raises(KeyboardInterrupt):
-        interruptible(few, ask)
-    assert few.ask("select 1").rows == [(1,)]
+    interrupted_once(begun, few, ask)
 
 
 def test_ctrl_c_ends_what_is_asked_beside_as_well(few, heard):
@@ -71,14 +77,7 @@ def test_ctrl_c_ends_what_is_asked_beside_as_well(few, heard):
             finally:
                 assert isinstance(beside.exception(), duckdb.InterruptException)
 
-    def press():
-        begun.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    threading.Thread(target=press).start()
-    with pytest.raises(KeyboardInterrupt):
-        interruptible(few, ask)
-    assert few.ask("select 1").rows == [(1,)]
+    interrupted_once(begun, few, ask)
 
 
 def test_a_view_that_two_threads_read_first_is_made_once(few):

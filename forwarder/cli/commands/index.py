@@ -76,5 +76,6 @@ def _sentence(built: Built, folder: Path) -> str:
     failed = (
         f", {len(built.failed)} could not be made: questions read the evidence of their days" if built.failed else ""
     )
-    damaged = f", {len(built.damaged)} that were damaged removed" if built.damaged else ""
+    gone = len(set(built.damaged) & set(built.removed))  # what a question reads stays until the next time
+    damaged = f", {gone} that were damaged removed" if gone else ""
     return f"{visible(str(folder))}: {done}{damaged}{failed}; {built.rows} events are in the index"
