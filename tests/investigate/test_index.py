@@ -382,15 +382,16 @@ def test_an_empty_archive_has_empty_tables(tmp_path):
     assert answers(empty) == [[], [], []]
 
 
-def test_the_busiest_hour_is_whole_though_several_parts_and_addresses_have_something_of_it(tmp_path):
+@pytest.mark.parametrize("before", [7, 0], ids=["parts overlap", "one after the other"])
+def test_the_busiest_hour_is_whole_though_several_parts_and_addresses_have_something_of_it(tmp_path, before):
     made = Archive(tmp_path / "archive")
     stored = ("2026-01-31T23", "2026-02-01T00", "2026-02-02T00", "2026-03-20T00")
     for count, hour in enumerate(stored, 1):
         made.put(
             hour,
             [
-                event(ident=f"{hour}{number}", time=f"2026-01-{day}T22:{number:02}:00Z", ip=f"192.0.2.{number % 2}")
-                for day, events in ((31, count), (30, 7 if count == 2 else 0))
+                event(ident=f"{hour}{number}", time=f"2026-01-{day}T22:{count}{number}:00Z", ip=f"192.0.2.{number % 2}")
+                for day, events in ((31, count), (30, before if count == 2 else 0))
                 for number in range(events)
             ],
         )
