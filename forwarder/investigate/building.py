@@ -179,7 +179,9 @@ class Builder:
                 held.update(part.days)
         built.removed += self._index.remove(outdated)
         if outdated and not built.removed:
-            built.failed |= dict.fromkeys(outdated, "It is out of date or damaged, and a question reads it; build it again later.")
+            built.failed |= dict.fromkeys(
+                outdated, "It is out of date or damaged, and a question reads it; build it again later."
+            )
             held.update(day for name in outdated if name in parts for day in parts[name].days)
         return held
 

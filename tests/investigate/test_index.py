@@ -255,9 +255,9 @@ def test_an_answer_and_the_command_say_that_a_part_is_damaged(archive):
     assert "parts of the index that are damaged" in said
     build = ["investigate", "index", "--archive", str(archive.folder)]
     with archive.index.reading():
-        told = CliRunner().invoke(app, build).stdout
-    assert "removed" not in told
-    assert "month=2026-01: It is out of date or damaged, and a question reads it" in told
+        said = CliRunner().invoke(app, build).stdout
+    assert "removed" not in said
+    assert "month=2026-01: It is out of date or damaged, and a question reads it" in said
     assert "1 that were damaged removed" in CliRunner().invoke(app, build).stdout
     assert "parts of the index that are damaged" not in CliRunner().invoke(app, ask).stdout
 
